@@ -1,0 +1,148 @@
+import koffi, { type LibraryHandle } from 'koffi';
+
+/** An address in this process. Zero and `null` are NULL. */
+export type Pointer = bigint;
+export type OptionalPointer = Pointer | null;
+
+export interface GgmlLibraries {
+  readonly base: LibraryHandle;
+  readonly registry: LibraryHandle;
+  readonly llama: LibraryHandle;
+}
+
+export type Ggml = ReturnType<typeof bindGgml>;
+
+/** A C function as TypeScript calls it; a call costs about 150 ns. */
+function bind<F extends (...args: never[]) => unknown>(library: LibraryHandle, signature: string): F {
+  return library.func(signature) as unknown as F;
+}
+
+type Unary = (context: Pointer, a: Pointer) => Pointer;
+type Binary = (context: Pointer, a: Pointer, b: Pointer) => Pointer;
+
+/**
+ * ggml's C functions under their own names, without the `ggml_` prefix and in camel case.
+ * `ggml.h`, `ggml-backend.h`, `ggml-alloc.h`, `gguf.h` of ggml document them.
+ */
+export function bindGgml({ base, registry, llama }: GgmlLibraries) {
+  koffi.struct('ggml_init_params', { mem_size: 'size_t', mem_buffer: 'void *', no_alloc: 'bool' });
+  koffi.struct('gguf_init_params', { no_alloc: 'bool', ctx: 'void *' });
+  return {
+    libraries: { base, registry, llama },
+    version: bind<() => string>(base, 'const char *ggml_version()'),
+    logSet: bind<(callback: OptionalPointer, userData: OptionalPointer) => void>(base, 'void ggml_log_set(void *callback, void *user_data)'),
+
+    // Contexts, tensors
+    init: bind<(params: { mem_size: number; mem_buffer: null; no_alloc: boolean }) => Pointer>(base, 'void *ggml_init(ggml_init_params params)'),
+    free: bind<(context: Pointer) => void>(base, 'void ggml_free(void *ctx)'),
+    tensorOverhead: bind<() => number>(base, 'size_t ggml_tensor_overhead()'),
+    newTensor1d: bind<(context: Pointer, type: number, ne0: number) => Pointer>(base, 'void *ggml_new_tensor_1d(void *ctx, int type, int64_t ne0)'),
+    newTensor2d: bind<(context: Pointer, type: number, ne0: number, ne1: number) => Pointer>(base, 'void *ggml_new_tensor_2d(void *ctx, int type, int64_t ne0, int64_t ne1)'),
+    newTensor3d: bind<(context: Pointer, type: number, ne0: number, ne1: number, ne2: number) => Pointer>(base, 'void *ggml_new_tensor_3d(void *ctx, int type, int64_t ne0, int64_t ne1, int64_t ne2)'),
+    newTensor4d: bind<(context: Pointer, type: number, ne0: number, ne1: number, ne2: number, ne3: number) => Pointer>(base, 'void *ggml_new_tensor_4d(void *ctx, int type, int64_t ne0, int64_t ne1, int64_t ne2, int64_t ne3)'),
+    view1d: bind<(context: Pointer, a: Pointer, ne0: number, offset: number) => Pointer>(base, 'void *ggml_view_1d(void *ctx, void *a, int64_t ne0, size_t offset)'),
+    view2d: bind<(context: Pointer, a: Pointer, ne0: number, ne1: number, nb1: number, offset: number) => Pointer>(base, 'void *ggml_view_2d(void *ctx, void *a, int64_t ne0, int64_t ne1, size_t nb1, size_t offset)'),
+    view3d: bind<(context: Pointer, a: Pointer, ne0: number, ne1: number, ne2: number, nb1: number, nb2: number, offset: number) => Pointer>(base, 'void *ggml_view_3d(void *ctx, void *a, int64_t ne0, int64_t ne1, int64_t ne2, size_t nb1, size_t nb2, size_t offset)'),
+    view4d: bind<(context: Pointer, a: Pointer, ne0: number, ne1: number, ne2: number, ne3: number, nb1: number, nb2: number, nb3: number, offset: number) => Pointer>(base, 'void *ggml_view_4d(void *ctx, void *a, int64_t ne0, int64_t ne1, int64_t ne2, int64_t ne3, size_t nb1, size_t nb2, size_t nb3, size_t offset)'),
+    setName: bind<(tensor: Pointer, name: string) => Pointer>(base, 'void *ggml_set_name(void *tensor, const char *name)'),
+    getTensor: bind<(context: Pointer, name: string) => OptionalPointer>(base, 'void *ggml_get_tensor(void *ctx, const char *name)'),
+    getName: bind<(tensor: Pointer) => Pointer>(base, 'void *ggml_get_name(void *tensor)'),
+    getData: bind<(tensor: Pointer) => Pointer>(base, 'void *ggml_get_data(void *tensor)'),
+    nbytes: bind<(tensor: Pointer) => number>(base, 'size_t ggml_nbytes(void *tensor)'),
+    setInput: bind<(tensor: Pointer) => void>(base, 'void ggml_set_input(void *tensor)'),
+    setOutput: bind<(tensor: Pointer) => void>(base, 'void ggml_set_output(void *tensor)'),
+
+    // Types
+    typeName: bind<(type: number) => string>(base, 'const char *ggml_type_name(int type)'),
+    typeSize: bind<(type: number) => number>(base, 'size_t ggml_type_size(int type)'),
+    blockSize: bind<(type: number) => number>(base, 'int64_t ggml_blck_size(int type)'),
+    rowSize: bind<(type: number, ne: number) => number>(base, 'size_t ggml_row_size(int type, int64_t ne)'),
+    quantizeChunk: bind<(type: number, source: Float32Array, destination: Uint8Array, start: number, rows: number, perRow: number, importance: null) => number>(base, 'size_t ggml_quantize_chunk(int type, const float *src, _Out_ void *dst, int64_t start, int64_t nrows, int64_t n_per_row, const float *imatrix)'),
+
+    // Operations
+    add: bind<Binary>(base, 'void *ggml_add(void *ctx, void *a, void *b)'),
+    mul: bind<Binary>(base, 'void *ggml_mul(void *ctx, void *a, void *b)'),
+    mulMat: bind<Binary>(base, 'void *ggml_mul_mat(void *ctx, void *a, void *b)'),
+    rmsNorm: bind<(context: Pointer, a: Pointer, epsilon: number) => Pointer>(base, 'void *ggml_rms_norm(void *ctx, void *a, float eps)'),
+    swiglu: bind<Unary>(base, 'void *ggml_swiglu(void *ctx, void *a)'),
+    swigluSplit: bind<Binary>(base, 'void *ggml_swiglu_split(void *ctx, void *a, void *b)'),
+    argmax: bind<Unary>(base, 'void *ggml_argmax(void *ctx, void *a)'),
+    cont: bind<Unary>(base, 'void *ggml_cont(void *ctx, void *a)'),
+    cpy: bind<Binary>(base, 'void *ggml_cpy(void *ctx, void *a, void *b)'),
+    reshape2d: bind<(context: Pointer, a: Pointer, ne0: number, ne1: number) => Pointer>(base, 'void *ggml_reshape_2d(void *ctx, void *a, int64_t ne0, int64_t ne1)'),
+    reshape3d: bind<(context: Pointer, a: Pointer, ne0: number, ne1: number, ne2: number) => Pointer>(base, 'void *ggml_reshape_3d(void *ctx, void *a, int64_t ne0, int64_t ne1, int64_t ne2)'),
+    permute: bind<(context: Pointer, a: Pointer, axis0: number, axis1: number, axis2: number, axis3: number) => Pointer>(base, 'void *ggml_permute(void *ctx, void *a, int axis0, int axis1, int axis2, int axis3)'),
+    getRows: bind<Binary>(base, 'void *ggml_get_rows(void *ctx, void *a, void *b)'),
+    setRows: bind<(context: Pointer, destination: Pointer, rows: Pointer, indices: Pointer) => Pointer>(base, 'void *ggml_set_rows(void *ctx, void *a, void *b, void *c)'),
+    ropeExt: bind<
+      (context: Pointer, a: Pointer, positions: Pointer, factors: OptionalPointer, dims: number, mode: number, originalContext: number, base: number, scale: number, extFactor: number, attnFactor: number, betaFast: number, betaSlow: number) => Pointer
+    >(base, 'void *ggml_rope_ext(void *ctx, void *a, void *b, void *c, int n_dims, int mode, int n_ctx_orig, float freq_base, float freq_scale, float ext_factor, float attn_factor, float beta_fast, float beta_slow)'),
+    flashAttnExt: bind<(context: Pointer, q: Pointer, k: Pointer, v: Pointer, mask: OptionalPointer, scale: number, maxBias: number, softcap: number) => Pointer>(base, 'void *ggml_flash_attn_ext(void *ctx, void *q, void *k, void *v, void *mask, float scale, float max_bias, float logit_softcap)'),
+
+    // Graphs
+    newGraph: bind<(context: Pointer, size: number, grads: boolean) => Pointer>(base, 'void *ggml_new_graph_custom(void *ctx, size_t size, bool grads)'),
+    graphOverhead: bind<(size: number, grads: boolean) => number>(base, 'size_t ggml_graph_overhead_custom(size_t size, bool grads)'),
+    buildForwardExpand: bind<(graph: Pointer, tensor: Pointer) => void>(base, 'void ggml_build_forward_expand(void *cgraph, void *tensor)'),
+    graphNodeCount: bind<(graph: Pointer) => number>(base, 'int ggml_graph_n_nodes(void *cgraph)'),
+    graphNode: bind<(graph: Pointer, index: number) => Pointer>(base, 'void *ggml_graph_node(void *cgraph, int i)'),
+    graphView: bind<(graph: Pointer, from: number, to: number) => Pointer>(base, 'void *ggml_graph_view(void *cgraph, int i0, int i1)'),
+
+    // Devices, buffers
+    backendLoadAllFromPath: bind<(folder: string) => void>(registry, 'void ggml_backend_load_all_from_path(const char *dir_path)'),
+    backendDevCount: bind<() => number>(registry, 'size_t ggml_backend_dev_count()'),
+    backendDevGet: bind<(index: number) => Pointer>(registry, 'void *ggml_backend_dev_get(size_t index)'),
+    devDescription: bind<(device: Pointer) => string>(base, 'const char *ggml_backend_dev_description(void *device)'),
+    devType: bind<(device: Pointer) => number>(base, 'int ggml_backend_dev_type(void *device)'),
+    devInit: bind<(device: Pointer, params: null) => OptionalPointer>(base, 'void *ggml_backend_dev_init(void *device, const char *params)'),
+    devBufferType: bind<(device: Pointer) => Pointer>(base, 'void *ggml_backend_dev_buffer_type(void *device)'),
+    devSupportsOp: bind<(device: Pointer, op: Pointer) => boolean>(base, 'bool ggml_backend_dev_supports_op(void *device, void *op)'),
+    devRegistry: bind<(device: Pointer) => Pointer>(base, 'void *ggml_backend_dev_backend_reg(void *device)'),
+    procAddress: bind<(registry: Pointer, name: string) => OptionalPointer>(base, 'void *ggml_backend_reg_get_proc_address(void *reg, const char *name)'),
+    bufferTypeName: bind<(type: Pointer) => string>(base, 'const char *ggml_backend_buft_name(void *buft)'),
+    bufferTypeAlloc: bind<(type: Pointer, size: number) => OptionalPointer>(base, 'void *ggml_backend_buft_alloc_buffer(void *buft, size_t size)'),
+    allocTensors: bind<(context: Pointer, type: Pointer) => OptionalPointer>(base, 'void *ggml_backend_alloc_ctx_tensors_from_buft(void *ctx, void *buft)'),
+    bufferFree: bind<(buffer: Pointer) => void>(base, 'void ggml_backend_buffer_free(void *buffer)'),
+    bufferSize: bind<(buffer: Pointer) => number>(base, 'size_t ggml_backend_buffer_get_size(void *buffer)'),
+    bufferClear: bind<(buffer: Pointer, value: number) => void>(base, 'void ggml_backend_buffer_clear(void *buffer, uint8_t value)'),
+    bufferSetUsage: bind<(buffer: Pointer, usage: number) => void>(base, 'void ggml_backend_buffer_set_usage(void *buffer, int usage)'),
+    tensorSet: bind<(tensor: Pointer, data: ArrayBufferView, offset: number, size: number) => void>(base, 'void ggml_backend_tensor_set(void *tensor, const void *data, size_t offset, size_t size)'),
+    tensorGet: bind<(tensor: Pointer, data: ArrayBufferView, offset: number, size: number) => void>(base, 'void ggml_backend_tensor_get(const void *tensor, _Out_ void *data, size_t offset, size_t size)'),
+    backendFree: bind<(backend: Pointer) => void>(base, 'void ggml_backend_free(void *backend)'),
+    graphCompute: bind<(backend: Pointer, graph: Pointer) => number>(base, 'int ggml_backend_graph_compute(void *backend, void *cgraph)'),
+    gallocrNew: bind<(type: Pointer) => Pointer>(base, 'void *ggml_gallocr_new(void *buft)'),
+    gallocrFree: bind<(allocator: Pointer) => void>(base, 'void ggml_gallocr_free(void *galloc)'),
+    gallocrReserve: bind<(allocator: Pointer, graph: Pointer) => boolean>(base, 'bool ggml_gallocr_reserve(void *galloc, void *graph)'),
+    gallocrAlloc: bind<(allocator: Pointer, graph: Pointer) => boolean>(base, 'bool ggml_gallocr_alloc_graph(void *galloc, void *graph)'),
+    gallocrSize: bind<(allocator: Pointer, buffer: number) => number>(base, 'size_t ggml_gallocr_get_buffer_size(void *galloc, int buffer_id)'),
+
+    // GGUF, reading
+    ggufInitFromFile: bind<(path: string, params: { no_alloc: boolean; ctx: Pointer | null }) => OptionalPointer>(base, 'void *gguf_init_from_file(const char *fname, gguf_init_params params)'),
+    ggufFree: bind<(gguf: Pointer) => void>(base, 'void gguf_free(void *ctx)'),
+    ggufDataOffset: bind<(gguf: Pointer) => number>(base, 'size_t gguf_get_data_offset(void *ctx)'),
+    ggufFindKey: bind<(gguf: Pointer, key: string) => number>(base, 'int64_t gguf_find_key(void *ctx, const char *key)'),
+    ggufKeyType: bind<(gguf: Pointer, key: number) => number>(base, 'int gguf_get_kv_type(void *ctx, int64_t key_id)'),
+    ggufValueData: bind<(gguf: Pointer, key: number) => Pointer>(base, 'void *gguf_get_val_data(void *ctx, int64_t key_id)'),
+    ggufValueString: bind<(gguf: Pointer, key: number) => string>(base, 'const char *gguf_get_val_str(void *ctx, int64_t key_id)'),
+    ggufValueBool: bind<(gguf: Pointer, key: number) => boolean>(base, 'bool gguf_get_val_bool(void *ctx, int64_t key_id)'),
+    ggufArrayCount: bind<(gguf: Pointer, key: number) => number>(base, 'size_t gguf_get_arr_n(void *ctx, int64_t key_id)'),
+    ggufArrayType: bind<(gguf: Pointer, key: number) => number>(base, 'int gguf_get_arr_type(void *ctx, int64_t key_id)'),
+    ggufArrayString: bind<(gguf: Pointer, key: number, index: number) => string>(base, 'const char *gguf_get_arr_str(void *ctx, int64_t key_id, size_t i)'),
+    ggufTensorCount: bind<(gguf: Pointer) => number>(base, 'int64_t gguf_get_n_tensors(void *ctx)'),
+    ggufTensorName: bind<(gguf: Pointer, index: number) => string>(base, 'const char *gguf_get_tensor_name(void *ctx, int64_t tensor_id)'),
+    ggufTensorType: bind<(gguf: Pointer, index: number) => number>(base, 'int gguf_get_tensor_type(void *ctx, int64_t tensor_id)'),
+    ggufTensorShape: bind<(gguf: Pointer, index: number) => Pointer>(base, 'void *gguf_get_tensor_ne(void *ctx, int64_t tensor_id)'),
+    ggufTensorOffset: bind<(gguf: Pointer, index: number) => number>(base, 'size_t gguf_get_tensor_offset(void *ctx, int64_t tensor_id)'),
+    ggufTensorSize: bind<(gguf: Pointer, index: number) => number>(base, 'size_t gguf_get_tensor_size(void *ctx, int64_t tensor_id)'),
+
+    // GGUF, writing
+    ggufInitEmpty: bind<() => Pointer>(base, 'void *gguf_init_empty()'),
+    ggufSetU32: bind<(gguf: Pointer, key: string, value: number) => void>(base, 'void gguf_set_val_u32(void *ctx, const char *key, uint32_t val)'),
+    ggufSetF32: bind<(gguf: Pointer, key: string, value: number) => void>(base, 'void gguf_set_val_f32(void *ctx, const char *key, float val)'),
+    ggufSetBool: bind<(gguf: Pointer, key: string, value: boolean) => void>(base, 'void gguf_set_val_bool(void *ctx, const char *key, bool val)'),
+    ggufSetString: bind<(gguf: Pointer, key: string, value: string) => void>(base, 'void gguf_set_val_str(void *ctx, const char *key, const char *val)'),
+    ggufSetArray: bind<(gguf: Pointer, key: string, type: number, data: ArrayBufferView, count: number) => void>(base, 'void gguf_set_arr_data(void *ctx, const char *key, int type, const void *data, size_t n)'),
+    ggufSetStrings: bind<(gguf: Pointer, key: string, data: string[], count: number) => void>(base, 'void gguf_set_arr_str(void *ctx, const char *key, const char **data, size_t n)'),
+    ggufAddTensor: bind<(gguf: Pointer, tensor: Pointer) => void>(base, 'void gguf_add_tensor(void *ctx, void *tensor)'),
+    ggufWriteToFile: bind<(gguf: Pointer, path: string, onlyMeta: boolean) => boolean>(base, 'bool gguf_write_to_file(void *ctx, const char *fname, bool only_meta)'),
+  };
+}

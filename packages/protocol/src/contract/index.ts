@@ -1,0 +1,1 @@
+export { engineContract } from './engine.ts';

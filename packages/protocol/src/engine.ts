@@ -1,0 +1,78 @@
+import type { ModelInfo } from './model.ts';
+import type { GeneratePart } from './parts.ts';
+
+/** How the next token is chosen. Every field is required: defaults are decided once, at the ingress. */
+export interface Sampling {
+  /** 0 is greedy. */
+  readonly temperature: number;
+  /** Keep the k likeliest tokens; 0 keeps all. */
+  readonly topK: number;
+  /** Keep the smallest set whose probability reaches this; 1 keeps all. */
+  readonly topP: number;
+  /** Keep tokens at least this fraction as likely as the likeliest; 0 keeps all. */
+  readonly minP: number;
+  /** Divides positive and multiplies negative logits of tokens seen; 1 changes nothing (Keskar et al. 2019). */
+  readonly repetitionPenalty: number;
+  /** Subtracted once from the logit of each token generated. */
+  readonly presencePenalty: number;
+  /** Subtracted from a token's logit for each time it was generated. */
+  readonly frequencyPenalty: number;
+  /** Added to logits, by token id. */
+  readonly logitBias: Readonly<Record<number, number>>;
+  readonly seed: number;
+}
+
+/** A run of prompt text. Only `control` text may become control tokens. */
+export interface PromptSegment {
+  readonly kind: 'text' | 'control';
+  readonly text: string;
+}
+
+export type Prompt =
+  | { readonly segments: readonly PromptSegment[] }
+  | { readonly tokens: readonly number[] };
+
+/** One sequence to generate. */
+export interface GenerateRequest {
+  readonly id: string;
+  readonly prompt: Prompt;
+  readonly sampling: Sampling;
+  /** `undefined`: until the context is full. */
+  readonly maxTokens: number | undefined;
+  /** The answer ends before the first of these that it would contain. */
+  readonly stop: readonly string[];
+  /** How many alternatives to report for each token; `undefined` reports no logprobs at all. */
+  readonly topLogprobs: number | undefined;
+}
+
+export type EngineState = 'starting' | 'ready' | 'restarting' | 'failed' | 'closed';
+
+export interface EngineStatus {
+  readonly state: EngineState;
+  /** For people: what is being done, or what to do about a failure. */
+  readonly detail: string;
+}
+
+/**
+ * The port that everything which generates text implements: the embedded engine, remote servers, the mock.
+ * Its contract suite is `@open-autoglm/protocol/contract`.
+ */
+export interface Engine {
+  /** Named in `x-autoglm-engine`. */
+  readonly name: string;
+  readonly status: EngineStatus;
+  /**
+   * Resolves when the model can answer, and again after a restart.
+   * Rejects with `engine_failed` when it never will, or with the signal's reason.
+   */
+  ready(signal?: AbortSignal): Promise<ModelInfo>;
+  /**
+   * Generates one sequence. Leaving the iteration, or aborting, releases its place within one step.
+   * Throws `context_length_exceeded`, `queue_full`, `engine_crashed`, `engine_unavailable`.
+   */
+  generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GeneratePart>;
+  /** The token ids of a prompt, as `generate` would read it. */
+  tokenize(prompt: Prompt): Promise<number[]>;
+  /** Ends the engine and every running generation. Idempotent. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,41 @@
+import type { Prompt, Sampling } from './engine.ts';
+import type { EmitEvent } from './events.ts';
+
+export interface ToolCall {
+  readonly id: string;
+  readonly type: 'function';
+  readonly function: { readonly name: string; readonly arguments: string };
+}
+
+/** A message with its text parts already joined. */
+export interface ChatMessage {
+  readonly role: 'system' | 'user' | 'assistant' | 'tool';
+  readonly content: string;
+  readonly name?: string;
+  readonly toolCalls?: readonly ToolCall[];
+  readonly toolCallId?: string;
+}
+
+/** What the client asked to be answered: a chat, or a text (or token ids) to continue. */
+export type RequestInput =
+  | { readonly kind: 'chat'; readonly messages: readonly ChatMessage[] }
+  | { readonly kind: 'completion'; readonly prompts: readonly (string | readonly number[])[] };
+
+/** A request as it travels down the path, whatever protocol brought it. Stages replace it, never mutate it. */
+export interface GatewayRequest {
+  readonly id: string;
+  /** The model's name as the client wrote it. */
+  readonly model: string;
+  readonly input: RequestInput;
+  /** One prompt per entry of `input`, set by the input stage. */
+  readonly prompts: readonly Prompt[] | undefined;
+  /** Choices for each prompt. */
+  readonly choiceCount: number;
+  readonly sampling: Sampling;
+  readonly maxTokens: number | undefined;
+  readonly stop: readonly string[];
+  readonly topLogprobs: number | undefined;
+  /** Aborted when the client leaves, a deadline passes or the server is forced down. */
+  readonly signal: AbortSignal;
+  readonly emit: EmitEvent;
+}
