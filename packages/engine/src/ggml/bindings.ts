@@ -1,4 +1,4 @@
-import koffi, { type LibraryHandle } from 'koffi';
+import koffi, { type LibraryHandle, type TypeObject } from 'koffi';
 
 /** An address in this process. Zero and `null` are NULL. */
 export type Pointer = bigint;
@@ -10,14 +10,26 @@ export interface GgmlLibraries {
   readonly llama: LibraryHandle;
 }
 
+/** Every C function that the engine calls. */
 export type Ggml = ReturnType<typeof bindGgml>;
 
 /** A C function as TypeScript calls it; a call costs about 150 ns. */
-function bind<F extends (...args: never[]) => unknown>(library: LibraryHandle, signature: string): F {
-  return library.func(signature) as unknown as F;
+function bind<F extends (...args: never[]) => unknown>(library: LibraryHandle, signature: string): F;
+function bind<F extends (...args: never[]) => unknown>(library: LibraryHandle, name: string, result: string, parameters: TypeSpec[]): F;
+function bind<F extends (...args: never[]) => unknown>(library: LibraryHandle, signature: string, result?: string, parameters?: TypeSpec[]): F {
+  const bound = result && parameters ? library.func(signature, result, parameters) : library.func(signature);
+  return bound as unknown as F;
 }
 
+type TypeSpec = string | TypeObject;
+
 type Unary = (context: Pointer, a: Pointer) => Pointer;
+type RopeExt = (
+  context: Pointer, a: Pointer, positions: Pointer, factors: OptionalPointer, dims: number, mode: number, originalContext: number,
+  base: number, scale: number, extFactor: number, attnFactor: number, betaFast: number, betaSlow: number,
+) => Pointer;
+const ropeParameters =
+  'void *ctx, void *a, void *b, void *c, int n_dims, int mode, int n_ctx_orig, float freq_base, float freq_scale, float ext_factor, float attn_factor, float beta_fast, float beta_slow';
 type Binary = (context: Pointer, a: Pointer, b: Pointer) => Pointer;
 
 /**
@@ -25,15 +37,16 @@ type Binary = (context: Pointer, a: Pointer, b: Pointer) => Pointer;
  * `ggml.h`, `ggml-backend.h`, `ggml-alloc.h`, `gguf.h` of ggml document them.
  */
 export function bindGgml({ base, registry, llama }: GgmlLibraries) {
-  koffi.struct('ggml_init_params', { mem_size: 'size_t', mem_buffer: 'void *', no_alloc: 'bool' });
-  koffi.struct('gguf_init_params', { no_alloc: 'bool', ctx: 'void *' });
+  // Unnamed, because koffi's type names are global to the process and a module may be loaded twice there.
+  const initParams = koffi.struct({ mem_size: 'size_t', mem_buffer: 'void *', no_alloc: 'bool' });
+  const ggufInitParams = koffi.struct({ no_alloc: 'bool', ctx: 'void *' });
   return {
     libraries: { base, registry, llama },
     version: bind<() => string>(base, 'const char *ggml_version()'),
-    logSet: bind<(callback: OptionalPointer, userData: OptionalPointer) => void>(base, 'void ggml_log_set(void *callback, void *user_data)'),
+    logSet: bind<(callback: OptionalPointer, userData: OptionalPointer) => void>(llama, 'void llama_log_set(void *callback, void *user_data)'),
 
     // Contexts, tensors
-    init: bind<(params: { mem_size: number; mem_buffer: null; no_alloc: boolean }) => Pointer>(base, 'void *ggml_init(ggml_init_params params)'),
+    init: bind<(params: { mem_size: number; mem_buffer: null; no_alloc: boolean }) => Pointer>(base, 'ggml_init', 'void *', [initParams]),
     free: bind<(context: Pointer) => void>(base, 'void ggml_free(void *ctx)'),
     tensorOverhead: bind<() => number>(base, 'size_t ggml_tensor_overhead()'),
     newTensor1d: bind<(context: Pointer, type: number, ne0: number) => Pointer>(base, 'void *ggml_new_tensor_1d(void *ctx, int type, int64_t ne0)'),
@@ -64,6 +77,8 @@ export function bindGgml({ base, registry, llama }: GgmlLibraries) {
     mul: bind<Binary>(base, 'void *ggml_mul(void *ctx, void *a, void *b)'),
     mulMat: bind<Binary>(base, 'void *ggml_mul_mat(void *ctx, void *a, void *b)'),
     rmsNorm: bind<(context: Pointer, a: Pointer, epsilon: number) => Pointer>(base, 'void *ggml_rms_norm(void *ctx, void *a, float eps)'),
+    getMemBuffer: bind<(context: Pointer) => Pointer>(base, 'void *ggml_get_mem_buffer(void *ctx)'),
+    bufferBase: bind<(buffer: Pointer) => Pointer>(base, 'void *ggml_backend_buffer_get_base(void *buffer)'),
     swiglu: bind<Unary>(base, 'void *ggml_swiglu(void *ctx, void *a)'),
     swigluSplit: bind<Binary>(base, 'void *ggml_swiglu_split(void *ctx, void *a, void *b)'),
     argmax: bind<Unary>(base, 'void *ggml_argmax(void *ctx, void *a)'),
@@ -74,9 +89,8 @@ export function bindGgml({ base, registry, llama }: GgmlLibraries) {
     permute: bind<(context: Pointer, a: Pointer, axis0: number, axis1: number, axis2: number, axis3: number) => Pointer>(base, 'void *ggml_permute(void *ctx, void *a, int axis0, int axis1, int axis2, int axis3)'),
     getRows: bind<Binary>(base, 'void *ggml_get_rows(void *ctx, void *a, void *b)'),
     setRows: bind<(context: Pointer, destination: Pointer, rows: Pointer, indices: Pointer) => Pointer>(base, 'void *ggml_set_rows(void *ctx, void *a, void *b, void *c)'),
-    ropeExt: bind<
-      (context: Pointer, a: Pointer, positions: Pointer, factors: OptionalPointer, dims: number, mode: number, originalContext: number, base: number, scale: number, extFactor: number, attnFactor: number, betaFast: number, betaSlow: number) => Pointer
-    >(base, 'void *ggml_rope_ext(void *ctx, void *a, void *b, void *c, int n_dims, int mode, int n_ctx_orig, float freq_base, float freq_scale, float ext_factor, float attn_factor, float beta_fast, float beta_slow)'),
+    ropeExt: bind<RopeExt>(base, `void *ggml_rope_ext(${ropeParameters})`),
+    ropeExtInplace: bind<RopeExt>(base, `void *ggml_rope_ext_inplace(${ropeParameters})`),
     flashAttnExt: bind<(context: Pointer, q: Pointer, k: Pointer, v: Pointer, mask: OptionalPointer, scale: number, maxBias: number, softcap: number) => Pointer>(base, 'void *ggml_flash_attn_ext(void *ctx, void *q, void *k, void *v, void *mask, float scale, float max_bias, float logit_softcap)'),
 
     // Graphs
@@ -116,7 +130,7 @@ export function bindGgml({ base, registry, llama }: GgmlLibraries) {
     gallocrSize: bind<(allocator: Pointer, buffer: number) => number>(base, 'size_t ggml_gallocr_get_buffer_size(void *galloc, int buffer_id)'),
 
     // GGUF, reading
-    ggufInitFromFile: bind<(path: string, params: { no_alloc: boolean; ctx: Pointer | null }) => OptionalPointer>(base, 'void *gguf_init_from_file(const char *fname, gguf_init_params params)'),
+    ggufInitFromFile: bind<(path: string, params: { no_alloc: boolean; ctx: Pointer | null }) => OptionalPointer>(base, 'gguf_init_from_file', 'void *', ['const char *', ggufInitParams]),
     ggufFree: bind<(gguf: Pointer) => void>(base, 'void gguf_free(void *ctx)'),
     ggufDataOffset: bind<(gguf: Pointer) => number>(base, 'size_t gguf_get_data_offset(void *ctx)'),
     ggufFindKey: bind<(gguf: Pointer, key: string) => number>(base, 'int64_t gguf_find_key(void *ctx, const char *key)'),

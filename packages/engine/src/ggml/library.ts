@@ -69,7 +69,7 @@ let lastErrors: string[] = [];
 let keeping = false;
 
 function logCallback(): bigint {
-  const prototype = koffi.proto('void ggml_log_callback(int level, const char *text, void *user_data)');
+  const prototype = koffi.proto('void', ['int', 'const char *', 'void *']);
   return koffi.register((level: number, text: string) => {
     keeping = level === errorLevel || (level === continuedLevel && keeping);
     if (keeping) lastErrors = [...lastErrors.slice(-9), text.trim()];

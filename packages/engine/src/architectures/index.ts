@@ -1,0 +1,16 @@
+import { AutoglmError } from '@open-autoglm/protocol';
+import type { Gguf } from '../ggml/gguf.ts';
+import type { Architecture } from './architecture.ts';
+import { llama } from './llama.ts';
+import { qwen2 } from './qwen2.ts';
+
+const architectures: readonly Architecture[] = [llama, qwen2];
+
+/** The architecture that a file names. Throws `engine_failed` for one that is not known. */
+export function architectureOf(gguf: Gguf): Architecture {
+  const name = gguf.string('general.architecture');
+  const found = architectures.find((candidate) => candidate.name === name);
+  if (found) return found;
+  const known = architectures.map((candidate) => candidate.name).join(', ');
+  throw new AutoglmError('engine_failed', `${gguf.path} is a model of the architecture "${name ?? 'unnamed'}", which this engine does not know. It knows ${known}: give a model of one of these with --model FILE.gguf.`);
+}

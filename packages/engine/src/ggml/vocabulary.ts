@@ -1,0 +1,104 @@
+import koffi from 'koffi';
+import { AutoglmError } from '@open-autoglm/protocol';
+import type { Ggml, Pointer } from './bindings.ts';
+import { takeGgmlErrors } from './library.ts';
+
+/** A model's tokens, read from its GGUF by libllama, so that ids are those of every other llama.cpp program. */
+export interface Vocabulary {
+  readonly size: number;
+  /** Token that every text begins with, when the model wants one. */
+  readonly bos: number | undefined;
+  readonly eos: number | undefined;
+  readonly addsBos: boolean;
+  /** Texts of all control tokens. */
+  readonly controlTokens: readonly string[];
+  /** With `parseControl` false, text that looks like a control token stays text. No token is added. */
+  tokenize(text: string, parseControl: boolean): number[];
+  /** The bytes that a token stands for; empty for control tokens. The caller must not change them. */
+  bytes(token: number): Uint8Array;
+  /** The token's text as it stands in the vocabulary. */
+  name(token: number): string;
+  /** Whether the token ends a turn. */
+  endsGeneration(token: number): boolean;
+  close(): void;
+}
+
+/** Offset of `vocab_only` in `struct llama_model_params` of the pinned version, whose header npm does not carry. */
+const vocabOnlyOffset = 72;
+/** More than both parameter structs of libllama need; C reads and writes only its own part. */
+const paramsSize = 512;
+/** libllama's token types, as `llama_vocab_get_attr` reports them. */
+const controlAttribute = 1 << 3;
+
+/** Loads only the vocabulary of a GGUF. Throws `engine_failed` when libllama cannot read it. */
+export function openVocabulary(ggml: Ggml, path: string): Vocabulary {
+  const llama = bindLlama(ggml);
+  const params = llama.defaultParams();
+  params.bytes[vocabOnlyOffset] = 1;
+  const model = llama.load(path, params);
+  if (!model) throw new AutoglmError('engine_failed', `The tokenizer in ${path} cannot be read (${takeGgmlErrors()}).`);
+  const handle = llama.vocabulary(model);
+  const size = llama.size(handle);
+  const token = (id: number) => (id >= 0 ? id : undefined);
+  const pieces = new Array<Uint8Array | undefined>(size);
+  return {
+    size,
+    bos: token(llama.bos(handle)),
+    eos: token(llama.eos(handle)),
+    addsBos: llama.addsBos(handle),
+    controlTokens: Array.from({ length: size }, (_, id) => id).filter((id) => llama.attributes(handle, id) & controlAttribute).map((id) => llama.text(handle, id)),
+    tokenize: (text, parseControl) => tokenize(llama, handle, text, parseControl),
+    bytes: (id) => (pieces[id] ??= pieceBytes(llama, handle, id)),
+    name: (id) => llama.text(handle, id),
+    endsGeneration: (id) => llama.endsGeneration(handle, id),
+    close: () => llama.free(model),
+  };
+}
+
+type Llama = ReturnType<typeof bindLlama>;
+
+function bindLlama(ggml: Ggml) {
+  const library = ggml.libraries.llama;
+  const params = koffi.struct({ bytes: koffi.array('uint8', paramsSize, 'Typed') });
+  return {
+    defaultParams: library.func('llama_model_default_params', params, []) as unknown as () => { bytes: Uint8Array },
+    load: library.func('llama_model_load_from_file', 'void *', ['const char *', params]) as unknown as (path: string, params: { bytes: Uint8Array }) => Pointer | null,
+    free: library.func('void llama_model_free(void *model)') as unknown as (model: Pointer) => void,
+    vocabulary: library.func('void *llama_model_get_vocab(void *model)') as unknown as (model: Pointer) => Pointer,
+    size: library.func('int llama_vocab_n_tokens(void *vocab)') as unknown as (vocabulary: Pointer) => number,
+    bos: library.func('int llama_vocab_bos(void *vocab)') as unknown as (vocabulary: Pointer) => number,
+    eos: library.func('int llama_vocab_eos(void *vocab)') as unknown as (vocabulary: Pointer) => number,
+    addsBos: library.func('bool llama_vocab_get_add_bos(void *vocab)') as unknown as (vocabulary: Pointer) => boolean,
+    attributes: library.func('int llama_vocab_get_attr(void *vocab, int token)') as unknown as (vocabulary: Pointer, token: number) => number,
+    text: library.func('const char *llama_vocab_get_text(void *vocab, int token)') as unknown as (vocabulary: Pointer, token: number) => string,
+    endsGeneration: library.func('bool llama_vocab_is_eog(void *vocab, int token)') as unknown as (vocabulary: Pointer, token: number) => boolean,
+    tokenize: library.func('int llama_tokenize(void *vocab, const uint8_t *text, int text_len, _Out_ int *tokens, int max, bool add_special, bool parse_special)') as unknown as (
+      vocabulary: Pointer, text: Uint8Array, length: number, tokens: Int32Array, max: number, addSpecial: boolean, parseSpecial: boolean,
+    ) => number,
+    piece: library.func('int llama_token_to_piece(void *vocab, int token, _Out_ uint8_t *buffer, int length, int lstrip, bool special)') as unknown as (
+      vocabulary: Pointer, token: number, buffer: Uint8Array, length: number, lstrip: number, special: boolean,
+    ) => number,
+  };
+}
+
+const utf8 = new TextEncoder();
+
+function tokenize(llama: Llama, vocabulary: Pointer, text: string, parseControl: boolean): number[] {
+  if (text === '') return [];
+  const bytes = utf8.encode(text);
+  // A token is at least a byte, but some vocabularies put a space before the text.
+  const tokens = new Int32Array(bytes.length + 8);
+  const count = llama.tokenize(vocabulary, bytes, bytes.length, tokens, tokens.length, false, parseControl);
+  if (count < 0) throw new Error(`libllama wants room for ${-count} tokens of ${bytes.length} bytes`);
+  return Array.from(tokens.subarray(0, count));
+}
+
+function pieceBytes(llama: Llama, vocabulary: Pointer, token: number): Uint8Array {
+  let buffer = new Uint8Array(64);
+  let length = llama.piece(vocabulary, token, buffer, buffer.length, 0, false);
+  if (length < 0) {
+    buffer = new Uint8Array(-length);
+    length = llama.piece(vocabulary, token, buffer, buffer.length, 0, false);
+  }
+  return buffer.slice(0, Math.max(length, 0));
+}

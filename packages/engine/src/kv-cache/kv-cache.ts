@@ -1,0 +1,26 @@
+import type { Pointer } from '../ggml/bindings.ts';
+
+/** Where a sequence's keys and values lie, and how the runner's graphs address them. Offsets and strides in bytes. */
+export interface KvCache {
+  /** A tensor for each layer: rows of [keys | values], one row a token. */
+  readonly layers: readonly Pointer[];
+  readonly rowCount: number;
+  readonly rowBytes: number;
+  /** From the start of a row to its values. */
+  readonly valueOffset: number;
+  readonly elementBytes: number;
+  readonly slotRows: number;
+  readonly slotBytes: number;
+  /** Sequences that can hold a place at once. */
+  readonly capacity: number;
+  /** Gives a sequence a place; false when there is none. */
+  acquire(sequence: string): boolean;
+  release(sequence: string): void;
+  slotOf(sequence: string): number;
+  /**
+   * Moves sequences so that those given hold slots 0 … n − 1, and returns them in slot order. A batch then reads
+   * one strided view of the cache. A move costs a copy of the sequence's rows, at most two for one that left.
+   */
+  arrange(sequences: readonly string[], lengthOf: (sequence: string) => number): readonly string[];
+  close(): void;
+}

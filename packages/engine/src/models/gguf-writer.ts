@@ -1,0 +1,147 @@
+import { createHash } from 'node:crypto';
+import type { FileHandle } from 'node:fs/promises';
+import type { Ggml } from '../ggml/bindings.ts';
+import { GgufType } from '../ggml/types.ts';
+
+export type GgufValue =
+  | { readonly type: 'u32' | 'f32'; readonly value: number }
+  | { readonly type: 'bool'; readonly value: boolean }
+  | { readonly type: 'string'; readonly value: string }
+  | { readonly type: 'strings'; readonly value: readonly string[] }
+  | { readonly type: 'i32s'; readonly value: readonly number[] };
+
+export type GgufMetadata = ReadonlyMap<string, GgufValue>;
+
+export interface GgufTensorSource {
+  readonly name: string;
+  /** `enum ggml_type`. */
+  readonly type: number;
+  /** ggml's order: columns first. */
+  readonly shape: readonly number[];
+  /** The values, rows one after the other. Called once, just before they are written. */
+  read(): Float32Array;
+}
+
+export interface GgufContent {
+  readonly metadata: GgufMetadata;
+  readonly tensors: readonly GgufTensorSource[];
+}
+
+export interface GgufWriteOptions {
+  /** Called after each tensor with the share of all values written, up to 1. */
+  readonly onProgress?: ((fraction: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface WrittenFile {
+  readonly size: number;
+  /** Of the whole file, in hex. */
+  readonly sha256: string;
+}
+
+const magic = 0x4655_4747; // "GGUF" in little-endian order
+export const ggufVersion = 3;
+const alignment = 32;
+
+/**
+ * Writes a GGUF file, one tensor at a time: at most one tensor is in memory, and the event loop turns between them, so
+ * that progress and abort work. ggml's own writer would want the whole model in memory and does not say why a write failed.
+ *
+ * Rejects with the error of the file system, or with the signal's reason. The caller owns the file.
+ */
+export async function writeGguf(ggml: Ggml, file: FileHandle, content: GgufContent, options: GgufWriteOptions = {}): Promise<WrittenFile> {
+  const hash = createHash('sha256');
+  let size = 0;
+  const append = async (bytes: Uint8Array): Promise<void> => {
+    const padding = (alignment - (bytes.length % alignment)) % alignment;
+    for (const part of padding > 0 ? [bytes, new Uint8Array(padding)] : [bytes]) {
+      await file.writeFile(part);
+      hash.update(part);
+      size += part.length;
+    }
+  };
+
+  await append(encodeHeader(ggml, content));
+  const total = content.tensors.reduce((sum, tensor) => sum + valueCount(tensor), 0);
+  let written = 0;
+  for (const tensor of content.tensors) {
+    options.signal?.throwIfAborted();
+    await append(encodeTensor(ggml, tensor));
+    written += valueCount(tensor);
+    options.onProgress?.(written / total);
+  }
+  return { size, sha256: hash.digest('hex') };
+}
+
+function encodeTensor(ggml: Ggml, tensor: GgufTensorSource): Uint8Array {
+  const values = tensor.read();
+  if (values.length !== valueCount(tensor)) throw new Error(`${tensor.name}: ${values.length} values for shape ${tensor.shape.join('×')}.`);
+  const columns = tensor.shape[0] ?? 1;
+  const bytes = new Uint8Array(tensorSize(ggml, tensor));
+  ggml.quantizeChunk(tensor.type, values, bytes, 0, values.length / columns, columns, null);
+  return bytes;
+}
+
+function encodeHeader(ggml: Ggml, { metadata, tensors }: GgufContent): Uint8Array {
+  const parts = [u32(magic), u32(ggufVersion), u64(tensors.length), u64(metadata.size)];
+  for (const [key, value] of metadata) parts.push(string(key), encodeValue(value));
+  let offset = 0;
+  for (const tensor of tensors) {
+    parts.push(string(tensor.name), u32(tensor.shape.length), ...tensor.shape.map(u64), u32(tensor.type), u64(offset));
+    offset += Math.ceil(tensorSize(ggml, tensor) / alignment) * alignment;
+  }
+  return Buffer.concat(parts);
+}
+
+function encodeValue(item: GgufValue): Buffer {
+  switch (item.type) {
+    case 'u32': return Buffer.concat([u32(GgufType.UINT32), u32(item.value)]);
+    case 'f32': return Buffer.concat([u32(GgufType.FLOAT32), f32(item.value)]);
+    case 'bool': return Buffer.concat([u32(GgufType.BOOL), Buffer.of(item.value ? 1 : 0)]);
+    case 'string': return Buffer.concat([u32(GgufType.STRING), string(item.value)]);
+    case 'strings': return encodeArray(GgufType.STRING, item.value.map(string));
+    case 'i32s': return encodeArray(GgufType.INT32, item.value.map(i32));
+  }
+}
+
+function encodeArray(elementType: number, elements: Buffer[]): Buffer {
+  return Buffer.concat([u32(GgufType.ARRAY), u32(elementType), u64(elements.length), ...elements]);
+}
+
+function string(value: string): Buffer {
+  const bytes = Buffer.from(value, 'utf8');
+  return Buffer.concat([u64(bytes.length), bytes]);
+}
+
+function u32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
+}
+
+function i32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeInt32LE(value);
+  return bytes;
+}
+
+function f32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeFloatLE(value);
+  return bytes;
+}
+
+function u64(value: number): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64LE(BigInt(value));
+  return bytes;
+}
+
+function valueCount(tensor: GgufTensorSource): number {
+  return tensor.shape.reduce((product, size) => product * size, 1);
+}
+
+function tensorSize(ggml: Ggml, tensor: GgufTensorSource): number {
+  const columns = tensor.shape[0] ?? 1;
+  return ggml.rowSize(tensor.type, columns) * (valueCount(tensor) / columns);
+}

@@ -1,0 +1,170 @@
+import { GgmlType } from '../ggml/types.ts';
+import type { GgufContent, GgufMetadata, GgufTensorSource, GgufValue } from './gguf-writer.ts';
+import { tokenizerMetadata, type TokenizerConfig, type TokenizerJson } from './hf-tokenizer.ts';
+import type { OnnxGraph, OnnxTensor } from './onnx.ts';
+
+/** The fields of `config.json` that the conversion reads. */
+export interface LlamaConfig {
+  readonly hidden_size: number;
+  readonly intermediate_size: number;
+  readonly num_hidden_layers: number;
+  readonly num_attention_heads: number;
+  readonly num_key_value_heads: number;
+  readonly head_dim: number;
+  readonly max_position_embeddings: number;
+  readonly rms_norm_eps: number;
+  readonly rope_theta: number;
+  readonly vocab_size: number;
+}
+
+/** A weights package's files, parsed. */
+export interface MiniMindPackage {
+  readonly graph: OnnxGraph;
+  readonly config: LlamaConfig;
+  readonly tokenizer: TokenizerJson;
+  readonly tokenizerConfig: TokenizerConfig;
+}
+
+/** llama.cpp's numbers for "mostly Q8_0" and for the present layout of quantized blocks. */
+const fileTypeQ8 = 7;
+const quantizationVersion = 2;
+
+/**
+ * MiniMind2-Small as a GGUF of the llama architecture with Q8_0 matrices.
+ *
+ * Its ONNX file holds each projection as an int8 matrix [in, out] with one scale and one zero point. They are dequantized,
+ * transposed to ggml's [out, in], and quantized again in blocks of 32, which adds next to nothing to the first rounding.
+ * The file has two quantized copies of the tied embedding; the one for look-up is taken for both uses.
+ */
+export function minimindGguf({ graph, config, tokenizer, tokenizerConfig }: MiniMindPackage): GgufContent {
+  return {
+    metadata: new Map([...generalMetadata(config), ...tokenizerMetadata(tokenizer, tokenizerConfig)]),
+    tensors: [...headTensors(graph), ...Array.from({ length: config.num_hidden_layers }, (_, layer) => layerTensors(graph, config, layer)).flat()],
+  };
+}
+
+function generalMetadata(config: LlamaConfig): GgufMetadata {
+  return new Map<string, GgufValue>([
+    ['general.architecture', { type: 'string', value: 'llama' }],
+    ['general.type', { type: 'string', value: 'model' }],
+    ['general.name', { type: 'string', value: 'MiniMind2-Small' }],
+    ['general.size_label', { type: 'string', value: '26M' }],
+    ['general.license', { type: 'string', value: 'apache-2.0' }],
+    ['general.file_type', { type: 'u32', value: fileTypeQ8 }],
+    ['general.quantization_version', { type: 'u32', value: quantizationVersion }],
+    ['llama.block_count', { type: 'u32', value: config.num_hidden_layers }],
+    ['llama.context_length', { type: 'u32', value: config.max_position_embeddings }],
+    ['llama.embedding_length', { type: 'u32', value: config.hidden_size }],
+    ['llama.feed_forward_length', { type: 'u32', value: config.intermediate_size }],
+    ['llama.attention.head_count', { type: 'u32', value: config.num_attention_heads }],
+    ['llama.attention.head_count_kv', { type: 'u32', value: config.num_key_value_heads }],
+    ['llama.attention.key_length', { type: 'u32', value: config.head_dim }],
+    ['llama.attention.value_length', { type: 'u32', value: config.head_dim }],
+    ['llama.attention.layer_norm_rms_epsilon', { type: 'f32', value: config.rms_norm_eps }],
+    ['llama.rope.dimension_count', { type: 'u32', value: config.head_dim }],
+    ['llama.rope.freq_base', { type: 'f32', value: config.rope_theta }],
+    ['llama.vocab_size', { type: 'u32', value: config.vocab_size }],
+  ]);
+}
+
+function headTensors(graph: OnnxGraph): GgufTensorSource[] {
+  const embedding = quantizedTensor(graph, 'model.embed_tokens.weight_quantized');
+  const [rows, columns] = matrixShape(embedding.tensor);
+  return [
+    { name: 'token_embd.weight', type: GgmlType.Q8_0, shape: [columns, rows], read: () => dequantize(embedding) },
+    norm(graph, 'output_norm.weight', 'model.norm.weight'),
+  ];
+}
+
+function layerTensors(graph: OnnxGraph, config: LlamaConfig, layer: number): GgufTensorSource[] {
+  const from = `/model/layers.${layer}`;
+  const to = `blk.${layer}`;
+  const headRows = (heads: number): number[] => interleaveHalves(heads, config.head_dim);
+  return [
+    norm(graph, `${to}.attn_norm.weight`, `model.layers.${layer}.input_layernorm.weight`),
+    projection(graph, `${to}.attn_q.weight`, `${from}/self_attn/q_proj`, headRows(config.num_attention_heads)),
+    projection(graph, `${to}.attn_k.weight`, `${from}/self_attn/k_proj`, headRows(config.num_key_value_heads)),
+    projection(graph, `${to}.attn_v.weight`, `${from}/self_attn/v_proj`),
+    projection(graph, `${to}.attn_output.weight`, `${from}/self_attn/o_proj`),
+    norm(graph, `${to}.ffn_norm.weight`, `model.layers.${layer}.post_attention_layernorm.weight`),
+    projection(graph, `${to}.ffn_gate.weight`, `${from}/mlp/gate_proj`),
+    projection(graph, `${to}.ffn_up.weight`, `${from}/mlp/up_proj`),
+    projection(graph, `${to}.ffn_down.weight`, `${from}/mlp/down_proj`),
+  ];
+}
+
+function norm(graph: OnnxGraph, name: string, source: string): GgufTensorSource {
+  const { shape, values } = requireTensor(graph, source);
+  return { name, type: GgmlType.F32, shape, read: () => Float32Array.from(values) };
+}
+
+/** `rowOrder[i]` is the source row that becomes row i; without it the rows stay in order. */
+function projection(graph: OnnxGraph, name: string, module: string, rowOrder?: readonly number[]): GgufTensorSource {
+  const node = graph.nodes.find((candidate) => candidate.operator === 'MatMulInteger' && candidate.name === `${module}/MatMul_quant`);
+  const weight = node?.inputs[1];
+  if (!weight) throw new Error(`The ONNX graph has no quantized product ${module}.`);
+  const source = quantizedTensor(graph, weight);
+  const [columns, rows] = matrixShape(source.tensor);
+  return { name, type: GgmlType.Q8_0, shape: [columns, rows], read: () => transpose(dequantize(source), columns, rows, rowOrder) };
+}
+
+/**
+ * Hugging Face's rotary embedding pairs the two halves of a head; ggml's mode 0, which the llama architecture means,
+ * pairs neighbours. Row 2j + t of a head therefore comes from its row t · dim/2 + j.
+ */
+function interleaveHalves(heads: number, headDim: number): number[] {
+  const half = headDim / 2;
+  return Array.from({ length: heads * headDim }, (_, row) => {
+    const inHead = row % headDim;
+    return row - inHead + (inHead % 2) * half + Math.floor(inHead / 2);
+  });
+}
+
+interface QuantizedTensor {
+  readonly tensor: OnnxTensor;
+  readonly scale: number;
+  readonly zeroPoint: number;
+}
+
+/** ONNX Runtime's quantizer names a tensor's scale and zero point after it. */
+function quantizedTensor(graph: OnnxGraph, name: string): QuantizedTensor {
+  const stem = name.replace(/_quantized$/, '');
+  return {
+    tensor: requireTensor(graph, name),
+    scale: scalar(graph, `${stem}_scale`),
+    zeroPoint: scalar(graph, `${stem}_zero_point`),
+  };
+}
+
+function scalar(graph: OnnxGraph, name: string): number {
+  const { values } = requireTensor(graph, name);
+  const [value] = values;
+  if (value === undefined || values.length !== 1) throw new Error(`ONNX tensor ${name} is not one number.`);
+  return value;
+}
+
+function requireTensor(graph: OnnxGraph, name: string): OnnxTensor {
+  const tensor = graph.tensors.get(name);
+  if (!tensor) throw new Error(`The ONNX graph has no tensor ${name}.`);
+  return tensor;
+}
+
+function matrixShape({ shape }: OnnxTensor): [number, number] {
+  const [outer, inner] = shape;
+  if (outer === undefined || inner === undefined || shape.length !== 2) throw new Error(`A matrix was expected, not shape ${shape.join('×')}.`);
+  return [outer, inner];
+}
+
+function dequantize({ tensor, scale, zeroPoint }: QuantizedTensor): Float32Array {
+  return Float32Array.from(tensor.values, (value) => (value - zeroPoint) * scale);
+}
+
+/** [columns, rows], row-major, to [rows, columns] with the rows in the order wanted. */
+function transpose(values: Float32Array, columns: number, rows: number, rowOrder?: readonly number[]): Float32Array {
+  const result = new Float32Array(values.length);
+  for (let row = 0; row < rows; row += 1) {
+    const source = rowOrder?.[row] ?? row;
+    for (let column = 0; column < columns; column += 1) result[row * columns + column] = values[column * rows + source] ?? 0;
+  }
+  return result;
+}

@@ -1,0 +1,182 @@
+import type { Architecture, Hyperparameters } from '../architectures/architecture.ts';
+import type { Ggml, Pointer } from '../ggml/bindings.ts';
+import { GgmlType } from '../ggml/types.ts';
+import type { KvCache } from '../kv-cache/kv-cache.ts';
+import type { FusedMatrix, LayerWeights } from './weights.ts';
+
+/** A node of a graph under construction. */
+export type Tensor = Pointer;
+
+/** What a graph computes, and so the key under which it is kept. */
+export type GraphShape =
+  /** One token for each of `count` sequences, in slots 0 … count − 1. */
+  | { readonly kind: 'decode'; readonly count: number; readonly window: number }
+  /** `count` tokens of one sequence; the slot is set before each run. */
+  | { readonly kind: 'prefill'; readonly count: number; readonly window: number; readonly wantsLogits: boolean };
+
+export interface GraphInputs {
+  /** i32 [count]. */
+  readonly tokens: Tensor;
+  /** i32 [count]: places in the sequences. */
+  readonly positions: Tensor;
+  /** i64 [count]: rows of the KV cache that the tokens' keys and values go to. */
+  readonly rows: Tensor;
+  /** f16, decode [window, 1, 1, streams], prefill [window, count]: 0 where a token may look, −∞ where not. */
+  readonly mask: Tensor;
+}
+
+interface BuilderParts {
+  readonly ggml: Ggml;
+  readonly context: Pointer;
+  readonly graph: Pointer;
+  readonly architecture: Architecture;
+  readonly sizes: Hyperparameters;
+  readonly cache: KvCache;
+  readonly ropeFactors: Pointer | null;
+  readonly shape: GraphShape;
+}
+
+/**
+ * ggml's split-KV kernel serves one query over at least 512 keys, and sums in another order than the kernel for several
+ * queries. A lone sequence gets a second, wholly masked stream there, so that it is answered alike alone and in company.
+ */
+const splitKvWindow = 512;
+
+/** The building blocks from which an architecture composes its layer. */
+export class GraphBuilder {
+  readonly inputs: GraphInputs;
+  /** Attention streams: sequences in the batch, plus the masked one where it is needed. */
+  readonly streams: number;
+  /** Views of the KV cache that must be moved to the slot before a prefill runs, with their offset in the slot. */
+  readonly slotViews: { readonly view: Tensor; readonly layer: number; readonly offset: number }[] = [];
+  readonly #parts: BuilderParts;
+
+  constructor(parts: BuilderParts) {
+    const { ggml, context, shape } = parts;
+    this.#parts = parts;
+    const needsMaskedStream = shape.kind === 'decode' && shape.count === 1 && shape.window >= splitKvWindow;
+    this.streams = shape.kind === 'prefill' ? 1 : shape.count + (needsMaskedStream ? 1 : 0);
+    this.inputs = {
+      tokens: this.#input(ggml.newTensor1d(context, GgmlType.I32, shape.count)),
+      positions: this.#input(ggml.newTensor1d(context, GgmlType.I32, shape.count)),
+      rows: this.#input(ggml.newTensor1d(context, GgmlType.I64, shape.count)),
+      mask: this.#input(
+        shape.kind === 'prefill'
+          ? ggml.newTensor2d(context, GgmlType.F16, shape.window, shape.count)
+          : ggml.newTensor4d(context, GgmlType.F16, shape.window, 1, 1, this.streams),
+      ),
+    };
+  }
+
+  /** The rows of the embedding table for the input tokens: [embeddingLength, count]. */
+  embed(table: Tensor): Tensor {
+    return this.#parts.ggml.getRows(this.#parts.context, table, this.inputs.tokens);
+  }
+
+  norm(x: Tensor, weight: Tensor): Tensor {
+    const { ggml, context, sizes } = this.#parts;
+    return ggml.mul(context, ggml.rmsNorm(context, x, sizes.normEpsilon), weight);
+  }
+
+  matmul(weight: Tensor, x: Tensor): Tensor {
+    return this.#parts.ggml.mulMat(this.#parts.context, weight, x);
+  }
+
+  add(a: Tensor, b: Tensor): Tensor {
+    return this.#parts.ggml.add(this.#parts.context, a, b);
+  }
+
+  /** The last of `columns` columns of length `rows`, without a copy. */
+  lastColumn(x: Tensor, rows: number, columns: number): Tensor {
+    const bytes = rows * 4;
+    return this.#parts.ggml.view2d(this.#parts.context, x, rows, 1, bytes, (columns - 1) * bytes);
+  }
+
+  /** SwiGLU (Shazeer 2020) and the projection back. */
+  feedForward(x: Tensor, weights: LayerWeights): Tensor {
+    const { ggml, context } = this.#parts;
+    const input = weights.feedForwardInput;
+    const [first, second] = this.#products(input, x);
+    const gated = second ? ggml.swigluSplit(context, first, second) : ggml.swiglu(context, first);
+    return this.matmul(weights.feedForwardOutput, gated);
+  }
+
+  /** Causal self-attention before its output projection: [headCount · headLength, count]. */
+  attention(x: Tensor, weights: LayerWeights): Tensor {
+    const query = weights.attentionInput.fused ? this.#storeFused(x, weights) : this.#storeSplit(x, weights);
+    return this.#attend(query, weights.index);
+  }
+
+  /** One product for q, k and v; RoPE in place over q and k; one write of k and v, which lie side by side. */
+  #storeFused(x: Tensor, weights: LayerWeights): { readonly tensor: Tensor; readonly tokenBytes: number } {
+    const { ggml, context, graph, sizes, cache, shape } = this.#parts;
+    const { headCount, kvHeadCount, headLength } = sizes;
+    const [all] = this.#products(weights.attentionInput, x);
+    const tokenBytes = (headCount + 2 * kvHeadCount) * headLength * 4;
+    const rotated = this.#rope(ggml.view3d(context, all, headLength, headCount + kvHeadCount, shape.count, headLength * 4, tokenBytes, 0), true);
+    const keysAndValues = ggml.view2d(context, rotated, 2 * kvHeadCount * headLength, shape.count, tokenBytes, headCount * headLength * 4);
+    ggml.buildForwardExpand(graph, ggml.setRows(context, cache.layers[weights.index] as Tensor, keysAndValues, this.inputs.rows));
+    return { tensor: rotated, tokenBytes };
+  }
+
+  #storeSplit(x: Tensor, weights: LayerWeights): { readonly tensor: Tensor; readonly tokenBytes: number } {
+    const { ggml, context, graph, sizes, cache, shape } = this.#parts;
+    const { headCount, kvHeadCount, headLength } = sizes;
+    const [q, k, v] = this.#products(weights.attentionInput, x) as [Tensor, Tensor, Tensor];
+    const heads = (tensor: Tensor, count: number) => ggml.reshape3d(context, tensor, headLength, count, shape.count);
+    const keyLength = kvHeadCount * headLength;
+    const store = (rows: Tensor, offset: number) => {
+      const part = ggml.view2d(context, cache.layers[weights.index] as Tensor, keyLength, cache.rowCount, cache.rowBytes, offset);
+      ggml.buildForwardExpand(graph, ggml.setRows(context, part, rows, this.inputs.rows));
+    };
+    const rotatedKeys = this.#rope(heads(k, kvHeadCount), false);
+    store(ggml.reshape2d(context, rotatedKeys, keyLength, shape.count), 0);
+    store(v, cache.valueOffset);
+    return { tensor: this.#rope(heads(q, headCount), false), tokenBytes: headCount * headLength * 4 };
+  }
+
+  #attend(query: { readonly tensor: Tensor; readonly tokenBytes: number }, layer: number): Tensor {
+    const { ggml, context, sizes, shape } = this.#parts;
+    const { headCount, headLength } = sizes;
+    const queries = shape.kind === 'prefill' ? shape.count : 1;
+    // A masked second stream reads the same query: its stride is zero.
+    const streamBytes = this.streams > shape.count ? 0 : query.tokenBytes;
+    const q = ggml.view4d(context, query.tensor, headLength, queries, headCount, this.streams, query.tokenBytes, headLength * 4, streamBytes, 0);
+    const keys = this.#cacheView(layer, 0);
+    const values = this.#cacheView(layer, this.#parts.cache.valueOffset);
+    const attended = ggml.flashAttnExt(context, q, keys, values, this.inputs.mask, 1 / Math.sqrt(headLength), 0, 0);
+    return ggml.view2d(context, attended, headLength * headCount, shape.count, headLength * headCount * 4, 0);
+  }
+
+  /** Keys or values of the window: [headLength, window, kvHeadCount, streams]. */
+  #cacheView(layer: number, offset: number): Tensor {
+    const { ggml, context, sizes, cache, shape } = this.#parts;
+    const slotStride = this.streams > shape.count ? 0 : cache.slotBytes;
+    const view = ggml.view4d(
+      context, cache.layers[layer] as Tensor, sizes.headLength, shape.window, sizes.kvHeadCount, this.streams,
+      cache.rowBytes, sizes.headLength * cache.elementBytes, slotStride, offset,
+    );
+    if (shape.kind === 'prefill') this.slotViews.push({ view, layer, offset });
+    return view;
+  }
+
+  #products(matrix: FusedMatrix, x: Tensor): [Tensor, ...Tensor[]] {
+    const biased = (weight: Tensor, bias: Tensor | undefined) => (bias ? this.add(this.matmul(weight, x), bias) : this.matmul(weight, x));
+    if (matrix.fused) return [biased(matrix.weight, matrix.bias)];
+    return matrix.weights.map((weight, index) => biased(weight, matrix.biases[index])) as [Tensor, ...Tensor[]];
+  }
+
+  #rope(heads: Tensor, inPlace: boolean): Tensor {
+    const { ggml, context, sizes, architecture, ropeFactors } = this.#parts;
+    const rope = inPlace ? ggml.ropeExtInplace : ggml.ropeExt;
+    return rope(
+      context, heads, this.inputs.positions, ropeFactors, sizes.ropeDimensions, architecture.ropeMode, sizes.trainedContext,
+      sizes.ropeBase, sizes.ropeScale, 0, 1, 32, 1,
+    );
+  }
+
+  #input(tensor: Tensor): Tensor {
+    this.#parts.ggml.setInput(tensor);
+    return tensor;
+  }
+}

@@ -1,0 +1,99 @@
+import koffi from 'koffi';
+import { AutoglmError } from '@open-autoglm/protocol';
+import type { Architecture, Hyperparameters } from '../architectures/architecture.ts';
+import type { Ggml, Pointer } from '../ggml/bindings.ts';
+import type { Device } from '../ggml/device.ts';
+import { tensorLayout } from '../ggml/tensor-layout.ts';
+import type { KvCache } from '../kv-cache/kv-cache.ts';
+import { GraphBuilder, type GraphShape } from './graph-builder.ts';
+import type { Weights } from './weights.ts';
+
+export interface ModelParts {
+  readonly ggml: Ggml;
+  readonly device: Device;
+  readonly architecture: Architecture;
+  readonly sizes: Hyperparameters;
+  readonly weights: Weights;
+  readonly cache: KvCache;
+  readonly vocabularySize: number;
+}
+
+/** A graph that has been built and given memory, with its inputs and its result as typed arrays over that memory. */
+export interface Graph {
+  readonly shape: GraphShape;
+  readonly streams: number;
+  readonly tokens: Int32Array;
+  readonly positions: Int32Array;
+  readonly rows: BigInt64Array;
+  /** IEEE binary16, as its bits. */
+  readonly mask: Uint16Array;
+  /** [vocabularySize] for each token whose logits are computed; valid until the next graph runs. */
+  readonly logits: readonly Float32Array[];
+  /** Makes a prefill graph read and write this slot. */
+  useSlot(slot: number): void;
+  compute(): void;
+  free(): void;
+}
+
+/** Objects a layer needs in the graph's context, with room to spare; one object costs about 370 bytes. */
+const tensorsPerLayer = 40;
+
+/** Builds the graph of a shape and places it into the allocator's buffer, growing it when needed. */
+export function buildGraph(model: ModelParts, shape: GraphShape, allocator: Pointer): Graph {
+  const { ggml, architecture, sizes, weights, cache } = model;
+  const tensorCount = tensorsPerLayer * (sizes.layerCount + 1);
+  const memory = ggml.tensorOverhead() * tensorCount + ggml.graphOverhead(tensorCount, false);
+  const context = ggml.init({ mem_size: memory, mem_buffer: null, no_alloc: true });
+  const graph = ggml.newGraph(context, tensorCount, false);
+  const builder = new GraphBuilder({ ggml, context, graph, architecture, sizes, cache, ropeFactors: weights.ropeFactors, shape });
+  const output = buildTransformer(builder, model, shape);
+  ggml.setOutput(output);
+  ggml.buildForwardExpand(graph, output);
+  if (!ggml.gallocrAlloc(allocator, graph)) {
+    ggml.free(context);
+    throw new AutoglmError('engine_failed', 'There is not enough memory for a step: lower model_config.step_token_budget.');
+  }
+
+  const { inputs, streams, slotViews } = builder;
+  const bytes = (tensor: Pointer) => koffi.view(ggml.getData(tensor), ggml.nbytes(tensor));
+  const rowsOfLogits = shape.kind === 'decode' ? shape.count : Number(shape.wantsLogits);
+  const logits = rowsOfLogits > 0 ? bytes(output) : new ArrayBuffer(0);
+  const bases = cache.layers.map((layer) => ggml.getData(layer));
+  const dataFields = slotViews.map(({ view }) => new BigUint64Array(koffi.view(view + BigInt(tensorLayout.data), 8)));
+  return {
+    shape,
+    streams,
+    tokens: new Int32Array(bytes(inputs.tokens)),
+    positions: new Int32Array(bytes(inputs.positions)),
+    rows: new BigInt64Array(bytes(inputs.rows)),
+    mask: new Uint16Array(bytes(inputs.mask)),
+    logits: Array.from({ length: rowsOfLogits }, (_, row) => new Float32Array(logits, row * model.vocabularySize * 4, model.vocabularySize)),
+    useSlot(slot) {
+      const slotOffset = BigInt(slot * cache.slotBytes);
+      for (const [index, { layer, offset }] of slotViews.entries()) {
+        (dataFields[index] as BigUint64Array)[0] = (bases[layer] as bigint) + slotOffset + BigInt(offset);
+      }
+    },
+    compute() {
+      const status = ggml.graphCompute(model.device.backend, graph);
+      if (status !== 0) throw new AutoglmError('engine_crashed', `ggml could not compute a step (status ${status}).`);
+    },
+    free: () => ggml.free(context),
+  };
+}
+
+/** Embedding, layers, final norm, logits. Returns the last node. */
+function buildTransformer(builder: GraphBuilder, model: ModelParts, shape: GraphShape): Pointer {
+  const { architecture, sizes, weights } = model;
+  const onlyLast = (x: Pointer, rows: number) => builder.lastColumn(x, rows, shape.count);
+  const headsLength = sizes.headCount * sizes.headLength;
+  let x = builder.embed(weights.tokenEmbedding);
+  for (const layer of weights.layers) {
+    const isLast = layer.index === sizes.layerCount - 1;
+    // Of a prompt only the last token's logits are wanted: the last layer computes its second half for that one.
+    const outputs = isLast && shape.kind === 'prefill' ? (columns: Pointer) => onlyLast(columns, columns === x ? sizes.embeddingLength : headsLength) : undefined;
+    x = architecture.layer(builder, x, layer, outputs);
+  }
+  if (shape.kind === 'prefill' && !shape.wantsLogits) return x;
+  return builder.matmul(weights.output, builder.norm(x, weights.outputNorm));
+}

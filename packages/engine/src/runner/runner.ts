@@ -1,0 +1,123 @@
+import { windowGranularity } from '../kv-cache/static-kv-cache.ts';
+import { buildGraph, type Graph, type ModelParts } from './graph.ts';
+import type { GraphShape } from './graph-builder.ts';
+import type { Pointer } from '../ggml/bindings.ts';
+
+/** Graphs kept at most; the one unused longest goes first. */
+const graphLimit = 96;
+
+/** binary16: −∞, in the attention mask. */
+const maskedOut = 0xfc00;
+
+/** Computes steps. It knows slots and tokens, not requests. */
+export class Runner {
+  readonly #model: ModelParts;
+  readonly #allocator: Pointer;
+  #bufferSize = 0;
+  /** In order of use. */
+  readonly #graphs = new Map<string, Graph>();
+  /** Graphs built since the start: a steady load builds none. */
+  graphsBuilt = 0;
+
+  constructor(model: ModelParts) {
+    this.#model = model;
+    this.#allocator = model.ggml.gallocrNew(model.device.bufferType);
+  }
+
+  /**
+   * Reads prompt tokens of the sequence in `slot` at places start, start + 1, …
+   * Returns the last token's logits when they are wanted; they are valid until the next step.
+   */
+  prefill(slot: number, tokens: Int32Array, start: number, wantsLogits: boolean): Float32Array | undefined {
+    const graph = this.#graph({ kind: 'prefill', count: tokens.length, window: this.#window(start + tokens.length), wantsLogits });
+    const firstRow = slot * this.#model.cache.slotRows + start;
+    graph.tokens.set(tokens);
+    for (let index = 0; index < tokens.length; index += 1) {
+      graph.positions[index] = start + index;
+      graph.rows[index] = BigInt(firstRow + index);
+    }
+    maskCausally(graph, start, tokens.length);
+    graph.useSlot(slot);
+    graph.compute();
+    return graph.logits[0];
+  }
+
+  /**
+   * One token for each of the sequences in slots 0 … n − 1, at the given places.
+   * Returns a row of logits for each; they are valid until the next step.
+   */
+  decode(tokens: Int32Array, positions: Int32Array): readonly Float32Array[] {
+    let longest = 0;
+    for (const position of positions) longest = Math.max(longest, position + 1);
+    const graph = this.#graph({ kind: 'decode', count: tokens.length, window: this.#window(longest) });
+    const { slotRows } = this.#model.cache;
+    graph.tokens.set(tokens);
+    graph.positions.set(positions);
+    const { window } = graph.shape;
+    graph.mask.fill(maskedOut);
+    for (let slot = 0; slot < tokens.length; slot += 1) {
+      const position = positions[slot] as number;
+      graph.rows[slot] = BigInt(slot * slotRows + position);
+      graph.mask.fill(0, slot * window, slot * window + position + 1);
+    }
+    graph.compute();
+    return graph.logits;
+  }
+
+  /** Reserves memory for the largest step, so that no later one needs more and makes the graphs so far stale. */
+  warmUp(tokenCount: number): void {
+    this.#graph({ kind: 'prefill', count: tokenCount, window: this.#model.cache.slotRows, wantsLogits: true });
+  }
+
+  close(): void {
+    this.#freeGraphs();
+    this.#model.ggml.gallocrFree(this.#allocator);
+  }
+
+  #window(length: number): number {
+    const granularity = length <= 512 ? windowGranularity : 256;
+    return Math.min(Math.ceil(length / granularity) * granularity, this.#model.cache.slotRows);
+  }
+
+  #graph(shape: GraphShape): Graph {
+    const key = `${shape.kind} ${shape.count} ${shape.window} ${shape.kind === 'prefill' && shape.wantsLogits}`;
+    const graph = this.#graphs.get(key) ?? this.#build(shape);
+    this.#graphs.delete(key);
+    this.#graphs.set(key, graph);
+    return graph;
+  }
+
+  #build(shape: GraphShape): Graph {
+    this.#evict();
+    const graph = buildGraph(this.#model, shape, this.#allocator);
+    this.graphsBuilt += 1;
+    const size = this.#model.ggml.gallocrSize(this.#allocator, 0);
+    // A grown buffer has moved: what was placed into the old one is gone.
+    if (size !== this.#bufferSize) this.#freeGraphs();
+    this.#bufferSize = size;
+    return graph;
+  }
+
+  #evict(): void {
+    if (this.#graphs.size < graphLimit) return;
+    const [oldest] = this.#graphs;
+    if (!oldest) return;
+    oldest[1].free();
+    this.#graphs.delete(oldest[0]);
+  }
+
+  #freeGraphs(): void {
+    for (const graph of this.#graphs.values()) graph.free();
+    this.#graphs.clear();
+  }
+}
+
+/** Token i at place start + i looks at places 0 … start + i. */
+function maskCausally(graph: Graph, start: number, count: number): void {
+  const { window } = graph.shape;
+  for (let index = 0; index < count; index += 1) {
+    const row = index * window;
+    graph.mask.fill(0, row, row + start + index + 1);
+    graph.mask.fill(maskedOut, row + start + index + 1, row + window);
+  }
+}
