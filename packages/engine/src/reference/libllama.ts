@@ -109,16 +109,20 @@ function contextBytes(llama: Llama, options: ReferenceOptions): Uint8Array {
 function evaluate(llama: Llama, context: Pointer, vocabularySize: number, batch: readonly ReferenceToken[]): Float32Array[] {
   const count = batch.length;
   const sequences = Int32Array.from(batch, (entry) => entry.sequence);
-  const sequencesAddress = koffi.address(sequences) as bigint;
-  const status = llama.decode(context, {
-    n_tokens: count,
+  // Held until the call returns: C gets addresses only.
+  const columns = {
     token: Int32Array.from(batch, (entry) => entry.token),
-    embd: null,
     pos: Int32Array.from(batch, (entry) => entry.position),
     n_seq_id: new Int32Array(count).fill(1),
-    seq_id: BigUint64Array.from({ length: count }, (_, index) => sequencesAddress + BigInt(4 * index)),
+    seq_id: BigUint64Array.from({ length: count }, (_, index) => addressOf(sequences) + BigInt(4 * index)),
     logits: Int8Array.from(batch, (entry) => Number(entry.wantsLogits)),
-  });
+  };
+  const addresses = Object.fromEntries(Object.entries(columns).map(([name, column]) => [name, addressOf(column)]));
+  const status = llama.decode(context, { n_tokens: count, embd: null, ...addresses });
   if (status !== 0) throw new Error(`llama_decode failed with ${status}: ${takeGgmlErrors()}`);
   return batch.flatMap((entry, index) => (entry.wantsLogits ? [new Float32Array(koffi.view(llama.logits(context, index), vocabularySize * 4))] : []));
+}
+
+function addressOf(array: ArrayBufferView): Pointer {
+  return BigInt(koffi.address(array));
 }

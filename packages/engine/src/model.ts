@@ -1,0 +1,106 @@
+import { totalmem } from 'node:os';
+import { AutoglmError, type ModelInfo } from '@open-autoglm/protocol';
+import { architectureOf } from './architectures/index.ts';
+import { readHyperparameters, type Hyperparameters } from './architectures/architecture.ts';
+import type { Ggml } from './ggml/bindings.ts';
+import { openDevice, type Device } from './ggml/device.ts';
+import { openGguf, type Gguf } from './ggml/gguf.ts';
+import { loadGgml } from './ggml/library.ts';
+import { checkTensorLayout } from './ggml/tensor-layout.ts';
+import { openVocabulary, type Vocabulary } from './ggml/vocabulary.ts';
+import type { KvCache } from './kv-cache/kv-cache.ts';
+import { createStaticKvCache } from './kv-cache/static-kv-cache.ts';
+import { Runner } from './runner/runner.ts';
+import { loadWeights, type Weights } from './runner/weights.ts';
+
+export interface ModelOptions {
+  readonly modelPath: string;
+  /** The name that clients use. */
+  readonly id: string;
+  /** What the file came from, for people. */
+  readonly source: string;
+  readonly threads: number;
+  /** How long ggml's threads spin for work, 0 … 100. */
+  readonly poll: number;
+  /** Tokens that one sequence may hold; the model's own limit bounds it. */
+  readonly contextLength: number;
+  readonly maxBatchSize: number;
+  /** Prompt tokens that one graph takes. */
+  readonly maxChunk: number;
+}
+
+/** A model in memory, ready to compute. */
+export interface LoadedModel {
+  readonly info: ModelInfo;
+  readonly device: Device;
+  readonly vocabulary: Vocabulary;
+  readonly cache: KvCache;
+  readonly runner: Runner;
+  /** Bytes of weights that a decode step reads. */
+  readonly bytesReadPerStep: number;
+  close(): void;
+}
+
+/** Opens a GGUF and makes it ready. Throws `engine_failed` with what to do about it. */
+export function openModel(options: ModelOptions): LoadedModel {
+  const ggml = loadGgml();
+  checkTensorLayout(ggml);
+  const gguf = openGguf(ggml, options.modelPath);
+  const architecture = architectureOf(gguf);
+  const sizes = readHyperparameters(gguf, architecture.name);
+  checkMemory(gguf);
+  const vocabulary = openVocabulary(ggml, options.modelPath);
+  const device = openDevice(ggml, options);
+  const weights = loadWeights(ggml, device, gguf, architecture, sizes);
+  const contextLength = Math.min(options.contextLength, sizes.trainedContext);
+  const cache = createStaticKvCache({ ggml, device, sizes, maxSequences: options.maxBatchSize, contextLength });
+  const runner = new Runner({ ggml, device, architecture, sizes, weights, cache, vocabularySize: vocabulary.size });
+  runner.warmUp(Math.min(options.maxChunk, contextLength));
+  const info = describe(ggml, gguf, vocabulary, options, sizes, contextLength);
+  gguf.close();
+  return {
+    info, device, vocabulary, cache, runner,
+    bytesReadPerStep: weights.bytesReadPerStep,
+    close: () => closeAll(runner, cache, weights, vocabulary, device),
+  };
+}
+
+function closeAll(runner: Runner, cache: KvCache, weights: Weights, vocabulary: Vocabulary, device: Device): void {
+  runner.close();
+  cache.close();
+  weights.close();
+  vocabulary.close();
+  device.close();
+}
+
+/** ggml aborts the process when memory runs out in the middle; better to say so before. */
+function checkMemory(gguf: Gguf): void {
+  const bytes = weightBytes(gguf);
+  if (bytes < totalmem()) return;
+  const gigabytes = (value: number) => (value / 1e9).toFixed(1);
+  throw new AutoglmError('engine_failed', `${gguf.path} has ${gigabytes(bytes)} GB of weights, and this machine has ${gigabytes(totalmem())} GB of memory: use a smaller or more strongly quantized model.`);
+}
+
+function weightBytes(gguf: Gguf): number {
+  return [...gguf.tensors.values()].reduce((sum, tensor) => sum + tensor.size, 0);
+}
+
+function describe(ggml: Ggml, gguf: Gguf, vocabulary: Vocabulary, options: ModelOptions, sizes: Hyperparameters, contextLength: number): ModelInfo {
+  const tensors = [...gguf.tensors.values()];
+  const name = (token: number | undefined) => (token === undefined ? undefined : vocabulary.name(token));
+  const largest = tensors.reduce((a, b) => (b.name !== 'token_embd.weight' && b.size > a.size ? b : a));
+  return {
+    id: options.id,
+    source: options.source,
+    architecture: gguf.string('general.architecture') as string,
+    weightType: ggml.typeName((gguf.tensors.get(`blk.${sizes.layerCount - 1}.ffn_down.weight`) ?? largest).type).toUpperCase(),
+    weightBytes: weightBytes(gguf),
+    parameterCount: tensors.reduce((sum, { shape }) => sum + shape[0] * shape[1] * shape[2] * shape[3], 0),
+    vocabularySize: vocabulary.size,
+    contextLength,
+    chatTemplate: gguf.string('tokenizer.chat_template'),
+    bosToken: name(vocabulary.bos),
+    eosToken: name(vocabulary.eos),
+    controlTokens: vocabulary.controlTokens,
+  };
+}
