@@ -1,0 +1,39 @@
+import { availableParallelism, homedir } from 'node:os';
+import path from 'node:path';
+import { EmbeddedEngine, type SupervisionOptions } from './process/embedded-engine.ts';
+
+export { EmbeddedEngine, type EmbeddedEngineStatus } from './process/embedded-engine.ts';
+
+export interface EmbeddedEngineOptions extends SupervisionOptions {
+  /** `default`, or the path of a GGUF file. */
+  readonly model: string;
+  /** ggml threads; as many as cores when not given. */
+  readonly threads?: number | undefined;
+  /** Tokens that one sequence may hold; 8,192 when not given, and never more than the model was trained for. */
+  readonly contextLength?: number | undefined;
+  readonly maxBatchSize: number;
+  readonly stepTokenBudget: number;
+  readonly maxQueue: number;
+  readonly continuousBatching: boolean;
+  /** Folder of converted models; `~/.cache/open-autoglm` when not given. */
+  readonly home?: string | undefined;
+}
+
+const defaultContextLength = 8192;
+
+/** Starts the engine process and returns at once; `ready()` tells when it can answer. */
+export function startEmbeddedEngine(options: EmbeddedEngineOptions): EmbeddedEngine {
+  const { model, maxBatchSize, stepTokenBudget, maxQueue, continuousBatching, onStatus, stallTimeoutMs } = options;
+  const processOptions = {
+    model, maxBatchSize, stepTokenBudget, maxQueue, continuousBatching,
+    threads: options.threads ?? availableParallelism(),
+    contextLength: options.contextLength ?? defaultContextLength,
+    home: options.home ?? defaultHome(),
+  };
+  return new EmbeddedEngine(processOptions, { ...(onStatus && { onStatus }), ...(stallTimeoutMs && { stallTimeoutMs }) });
+}
+
+/** Where converted models are kept: `AUTOGLM_HOME`, or the user's cache folder. */
+export function defaultHome(): string {
+  return process.env['AUTOGLM_HOME'] || path.join(homedir(), '.cache', 'open-autoglm');
+}

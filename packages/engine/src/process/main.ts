@@ -1,0 +1,99 @@
+/** The engine process: it alone loads ggml, whose failed assertions abort the process they happen in. */
+import { AutoglmError, toAutoglmError } from '@open-autoglm/protocol';
+import { EngineCore, openModel, type LoadedModel } from '../core.ts';
+import { resolveModel } from '../models/resolve.ts';
+import type { EngineCommand, EngineProcessOptions, EngineReport, WireError } from './messages.ts';
+
+/** Prompt tokens of one graph at most; its activations stay in the second-level cache's reach and its memory is small. */
+const maxChunk = 512;
+/** Half-way between sleeping and spinning: ggml's own default. */
+const poll = 50;
+
+let core: EngineCore | undefined;
+let stepping = false;
+
+process.on('message', (command: EngineCommand) => {
+  if (command.type === 'start') void start(command.options);
+  else if (command.type === 'generate') generate(command);
+  else if (command.type === 'abort') core?.abort(command.id);
+  else tokenize(command);
+});
+// The gateway decides when the engine ends: a Ctrl-C in the terminal must let it drain first. Without a gateway there is no use.
+process.on('SIGINT', () => {});
+process.on('SIGTERM', () => {});
+process.on('disconnect', () => process.exit(0));
+
+async function start(options: EngineProcessOptions): Promise<void> {
+  try {
+    const found = await resolveModel({
+      model: options.model,
+      home: options.home,
+      onProgress: ({ phase, fraction }) => report({ type: 'progress', phase, fraction }),
+    });
+    const model = openModel({ ...options, modelPath: found.path, id: 'default', source: found.source, poll, maxChunk });
+    core = new EngineCore(model, {
+      maxBatchSize: options.maxBatchSize,
+      stepTokenBudget: options.stepTokenBudget,
+      maxChunk,
+      continuous: options.continuousBatching,
+      maxQueue: options.maxQueue,
+    });
+    warmUp(model, core);
+    report({ type: 'ready', model: model.info });
+  } catch (error) {
+    report({ type: 'failed', error: toWire(error) });
+  }
+}
+
+/** The first request must not pay for the compiler's warming up. */
+function warmUp(model: LoadedModel, warming: EngineCore): void {
+  const greedy = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0, logitBias: {}, seed: 0 };
+  warming.add({ id: 'warm-up', prompt: { tokens: [model.vocabulary.bos ?? 0] }, sampling: greedy, maxTokens: 4, stop: [], topLogprobs: undefined });
+  while (!warming.idle) warming.step();
+}
+
+function generate({ request }: Extract<EngineCommand, { type: 'generate' }>): void {
+  try {
+    if (!core) throw new AutoglmError('engine_unavailable', 'The engine is still starting.');
+    core.add(request);
+    if (!stepping) scheduleStep();
+  } catch (error) {
+    report({ type: 'error', id: request.id, error: toWire(error) });
+  }
+}
+
+function tokenize({ call, prompt }: Extract<EngineCommand, { type: 'tokenize' }>): void {
+  try {
+    if (!core) throw new AutoglmError('engine_unavailable', 'The engine is still starting.');
+    report({ type: 'tokens', call, tokens: core.tokenize(prompt) });
+  } catch (error) {
+    report({ type: 'tokenize-error', call, error: toWire(error) });
+  }
+}
+
+function scheduleStep(): void {
+  stepping = true;
+  setImmediate(step);
+}
+
+/** One step, then the gateway's messages, then the next: an abort is heeded within one step. */
+function step(): void {
+  stepping = false;
+  if (!core || core.idle) return;
+  const outputs = core.step();
+  if (outputs.length === 0) return scheduleStep();
+  // When the gateway does not read, the engine waits for it instead of piling up what it said.
+  const isTaken = report({ type: 'parts', outputs }, () => !isTaken && scheduleStep());
+  if (isTaken) scheduleStep();
+  else stepping = true;
+}
+
+function report(message: EngineReport, onSent?: () => void): boolean {
+  return process.send?.(message, undefined, undefined, onSent) ?? false;
+}
+
+function toWire(error: unknown): WireError {
+  const { code, message, param, retryAfterSeconds } = toAutoglmError(error);
+  if (!(error instanceof AutoglmError)) console.error(error);
+  return { code, message, param, retryAfterSeconds };
+}

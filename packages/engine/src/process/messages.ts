@@ -1,0 +1,41 @@
+import type { ErrorCode, GenerateRequest, ModelInfo, Prompt } from '@open-autoglm/protocol';
+import type { StepOutput } from '../core.ts';
+
+/** Everything that the engine process must know to start. */
+export interface EngineProcessOptions {
+  /** `default`, or the path of a GGUF file. */
+  readonly model: string;
+  readonly threads: number;
+  readonly contextLength: number;
+  readonly maxBatchSize: number;
+  readonly stepTokenBudget: number;
+  readonly maxQueue: number;
+  readonly continuousBatching: boolean;
+  /** Folder of converted models. */
+  readonly home: string;
+}
+
+/** An error as it crosses to the gateway. */
+export interface WireError {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly param?: string | undefined;
+  readonly retryAfterSeconds?: number | undefined;
+}
+
+/** From the gateway to the engine process. */
+export type EngineCommand =
+  | { readonly type: 'start'; readonly options: EngineProcessOptions }
+  | { readonly type: 'generate'; readonly request: GenerateRequest }
+  | { readonly type: 'abort'; readonly id: string }
+  | { readonly type: 'tokenize'; readonly call: number; readonly prompt: Prompt };
+
+/** From the engine process to the gateway. What one step brought crosses in one message. */
+export type EngineReport =
+  | { readonly type: 'progress'; readonly phase: string; readonly fraction: number }
+  | { readonly type: 'ready'; readonly model: ModelInfo }
+  | { readonly type: 'failed'; readonly error: WireError }
+  | { readonly type: 'parts'; readonly outputs: readonly StepOutput[] }
+  | { readonly type: 'error'; readonly id: string; readonly error: WireError }
+  | { readonly type: 'tokens'; readonly call: number; readonly tokens: readonly number[] }
+  | { readonly type: 'tokenize-error'; readonly call: number; readonly error: WireError };
