@@ -1,15 +1,28 @@
 import koffi from 'koffi';
 import type { Pointer } from '../ggml/bindings.ts';
-import { loadGgml, takeGgmlErrors } from '../ggml/library.ts';
+import { takeGgmlErrors } from '../ggml/library.ts';
+import { openBatch } from './batch.ts';
+import { bindLlama, ContextField, type Llama, type Params } from './llama-bindings.ts';
 
-/** libllama from the same package and on the same GGUF: the yardstick of tests and benches. The engine itself never calls it. */
+/**
+ * libllama of the same npm package as the engine's kernels, on the same GGUF: the yardstick of tests and benches. The
+ * engine itself computes nothing with it.
+ */
 export interface Reference {
   readonly vocabularySize: number;
-  tokenize(text: string, options: { readonly parseControl: boolean }): number[];
-  /** Evaluates the tokens in one call and returns the logits of those that want them; valid until the next call. */
+  /** Tokens that one sequence may hold. */
+  readonly sequenceLength: number;
+  /** Token ids; `addSpecial` adds what the model wants around every text, `parseControl` reads control tokens in it. */
+  tokenize(text: string, options: { readonly parseControl: boolean; readonly addSpecial?: boolean }): number[];
+  /** The bytes that a token stands for, or a control token's text. */
+  tokenBytes(token: number): Uint8Array;
+  /**
+   * Evaluates the tokens in one call. Returns a row of logits for each that wants them, in order; they are valid until
+   * the next call. Throws when a sequence is full or the batch is larger than `batchSize`.
+   */
   evaluate(batch: readonly ReferenceToken[]): Float32Array[];
-  /** Forgets all sequences. */
-  clear(): void;
+  /** Forgets a sequence, or all of them. */
+  clear(sequence?: number): void;
   close(): void;
 }
 
@@ -23,106 +36,105 @@ export interface ReferenceToken {
 export interface ReferenceOptions {
   readonly modelPath: string;
   readonly threads: number;
-  /** Tokens in all sequences together. */
+  /** Tokens of all sequences together. */
   readonly contextLength: number;
   readonly maxSequences: number;
-  /** Tokens of one `evaluate`; 512 when not given, as libllama's own default for a micro-batch. */
+  /** Most tokens of one `evaluate`; 512 when not given, as libllama's own default for a micro-batch. */
   readonly batchSize?: number;
+  /** Tokens computed at a time within a batch; the whole batch when not given. */
+  readonly microBatchSize?: number;
+  /** One KV buffer for all sequences, instead of a part for each; off when not given, as libllama's faster choice. */
+  readonly unifiedCache?: boolean;
 }
 
-/**
- * Offsets into `llama_context_params` of the pinned version, read off its defaults (npm carries no header).
- * `openReference` checks what it can against libllama's own getters.
- */
-const contextParams = { contextLength: 0, batchSize: 4, microBatchSize: 8, maxSequences: 12, threads: 28, batchThreads: 32 } as const;
-const paramsSize = 512;
-
+/** Loads a GGUF. Throws when it cannot be loaded, or when the installed libllama is not the one this was written for. */
 export function openReference(options: ReferenceOptions): Reference {
   const llama = bindLlama();
   const model = llama.loadModel(options.modelPath, llama.modelDefaults());
   if (!model) throw new Error(`libllama cannot load ${options.modelPath}: ${takeGgmlErrors()}`);
-  const context = llama.newContext(model, { bytes: contextBytes(llama, options) });
-  if (!context || llama.threads(context) !== options.threads || llama.maxSequences(context) !== options.maxSequences) {
-    throw new Error('libllama lays out its parameters in another way than the pinned version');
-  }
+  const context = openContext(llama, model, options);
+  const memory = llama.memory(context);
   const vocabulary = llama.vocabulary(model);
   const vocabularySize = llama.vocabularySize(vocabulary);
+  const batch = openBatch(options.batchSize ?? defaultBatchSize);
   return {
     vocabularySize,
-    tokenize: (text, { parseControl }) => {
-      const bytes = new TextEncoder().encode(text);
-      const tokens = new Int32Array(bytes.length + 8);
-      const count = llama.tokenize(vocabulary, bytes, bytes.length, tokens, tokens.length, false, parseControl);
-      return Array.from(tokens.subarray(0, count));
+    sequenceLength: llama.sequenceLength(context),
+    tokenize: (text, { parseControl, addSpecial = false }) => tokenize(llama, vocabulary, text, addSpecial, parseControl),
+    tokenBytes: (token) => tokenBytes(llama, vocabulary, token),
+    evaluate(tokens) {
+      const status = llama.decode(context, batch.fill(tokens));
+      if (status !== 0) throw new Error(`llama_decode failed with ${status} (1: no room in the context): ${takeGgmlErrors()}`);
+      return tokens.flatMap((token, index) => (token.wantsLogits ? [logitsRow(llama, context, index, vocabularySize)] : []));
     },
-    evaluate: (batch) => evaluate(llama, context, vocabularySize, batch),
-    clear: () => llama.clearMemory(llama.memory(context), true),
+    clear(sequence) {
+      if (sequence === undefined) llama.clearMemory(memory, false);
+      else llama.removeSequence(memory, sequence, -1, -1);
+    },
     close() {
+      batch.free();
       llama.freeContext(context);
       llama.freeModel(model);
     },
   };
 }
 
-type Llama = ReturnType<typeof bindLlama>;
+const defaultBatchSize = 512;
 
-function bindLlama() {
-  const library = loadGgml().libraries.llama;
-  const params = koffi.struct({ bytes: koffi.array('uint8', paramsSize, 'Typed') });
-  const batch = koffi.struct({ n_tokens: 'int32', token: 'void *', embd: 'void *', pos: 'void *', n_seq_id: 'void *', seq_id: 'void *', logits: 'void *' });
-  const bind = <F>(name: string, result: string | typeof params, parameters: (string | typeof params)[]) => library.func(name, result, parameters) as unknown as F;
-  return {
-    modelDefaults: bind<() => { bytes: Uint8Array }>('llama_model_default_params', params, []),
-    contextDefaults: bind<() => { bytes: Uint8Array }>('llama_context_default_params', params, []),
-    loadModel: bind<(path: string, params: { bytes: Uint8Array }) => Pointer | null>('llama_model_load_from_file', 'void *', ['const char *', params]),
-    newContext: bind<(model: Pointer, params: { bytes: Uint8Array }) => Pointer | null>('llama_init_from_model', 'void *', ['void *', params]),
-    freeModel: bind<(model: Pointer) => void>('llama_model_free', 'void', ['void *']),
-    freeContext: bind<(context: Pointer) => void>('llama_free', 'void', ['void *']),
-    threads: bind<(context: Pointer) => number>('llama_n_threads', 'int32', ['void *']),
-    maxSequences: bind<(context: Pointer) => number>('llama_n_seq_max', 'uint32', ['void *']),
-    vocabulary: bind<(model: Pointer) => Pointer>('llama_model_get_vocab', 'void *', ['void *']),
-    vocabularySize: bind<(vocabulary: Pointer) => number>('llama_vocab_n_tokens', 'int32', ['void *']),
-    tokenize: bind<(vocabulary: Pointer, text: Uint8Array, length: number, tokens: Int32Array, max: number, addSpecial: boolean, parseSpecial: boolean) => number>(
-      'llama_tokenize', 'int32', ['void *', 'const uint8_t *', 'int32', '_Out_ int32 *', 'int32', 'bool', 'bool'],
-    ),
-    decode: bind<(context: Pointer, batch: object) => number>('llama_decode', 'int32', ['void *', batch]),
-    logits: bind<(context: Pointer, index: number) => Pointer>('llama_get_logits_ith', 'void *', ['void *', 'int32']),
-    memory: bind<(context: Pointer) => Pointer>('llama_get_memory', 'void *', ['void *']),
-    clearMemory: bind<(memory: Pointer, data: boolean) => void>('llama_memory_clear', 'void', ['void *', 'bool']),
-  };
+function openContext(llama: Llama, model: Pointer, options: ReferenceOptions): Pointer {
+  const context = llama.newContext(model, contextParams(llama, options));
+  if (!context) {
+    llama.freeModel(model);
+    throw new Error(`libllama cannot make a context of ${options.contextLength} tokens: ${takeGgmlErrors()}`);
+  }
+  // What the library says it understood tells whether the fields were written where it reads them.
+  const understood =
+    llama.contextLength(context) >= options.contextLength &&
+    llama.maxSequences(context) === options.maxSequences &&
+    llama.threads(context) === options.threads &&
+    llama.batchThreads(context) === options.threads;
+  if (!understood) throw new Error('libllama lays out its parameters in another way than the pinned version: run npm ci.');
+  return context;
 }
 
-function contextBytes(llama: Llama, options: ReferenceOptions): Uint8Array {
-  const { bytes } = llama.contextDefaults();
-  const fields = new DataView(bytes.buffer, bytes.byteOffset);
-  const batchSize = options.batchSize ?? 512;
+function contextParams(llama: Llama, options: ReferenceOptions): Params {
+  const params = llama.contextDefaults();
+  const { batchSize = defaultBatchSize, microBatchSize = batchSize, unifiedCache = false } = options;
+  const fields = new DataView(params.bytes.buffer, params.bytes.byteOffset);
   const set = (offset: number, value: number) => fields.setInt32(offset, value, true);
-  set(contextParams.contextLength, options.contextLength);
-  set(contextParams.batchSize, batchSize);
-  set(contextParams.microBatchSize, batchSize);
-  set(contextParams.maxSequences, options.maxSequences);
-  set(contextParams.threads, options.threads);
-  set(contextParams.batchThreads, options.threads);
-  return bytes;
+  set(ContextField.CONTEXT_LENGTH, options.contextLength);
+  set(ContextField.BATCH_SIZE, batchSize);
+  set(ContextField.MICRO_BATCH_SIZE, microBatchSize);
+  set(ContextField.MAX_SEQUENCES, options.maxSequences);
+  set(ContextField.THREADS, options.threads);
+  set(ContextField.BATCH_THREADS, options.threads);
+  fields.setUint8(ContextField.UNIFIED_CACHE, Number(unifiedCache));
+  return params;
 }
 
-function evaluate(llama: Llama, context: Pointer, vocabularySize: number, batch: readonly ReferenceToken[]): Float32Array[] {
-  const count = batch.length;
-  const sequences = Int32Array.from(batch, (entry) => entry.sequence);
-  // Held until the call returns: C gets addresses only.
-  const columns = {
-    token: Int32Array.from(batch, (entry) => entry.token),
-    pos: Int32Array.from(batch, (entry) => entry.position),
-    n_seq_id: new Int32Array(count).fill(1),
-    seq_id: BigUint64Array.from({ length: count }, (_, index) => addressOf(sequences) + BigInt(4 * index)),
-    logits: Int8Array.from(batch, (entry) => Number(entry.wantsLogits)),
-  };
-  const addresses = Object.fromEntries(Object.entries(columns).map(([name, column]) => [name, addressOf(column)]));
-  const status = llama.decode(context, { n_tokens: count, embd: null, ...addresses });
-  if (status !== 0) throw new Error(`llama_decode failed with ${status}: ${takeGgmlErrors()}`);
-  return batch.flatMap((entry, index) => (entry.wantsLogits ? [new Float32Array(koffi.view(llama.logits(context, index), vocabularySize * 4))] : []));
+function logitsRow(llama: Llama, context: Pointer, index: number, vocabularySize: number): Float32Array {
+  const row = llama.logits(context, index);
+  if (!row) throw new Error(`libllama has no logits for token ${index} of the batch`);
+  return new Float32Array(koffi.view(row, vocabularySize * Float32Array.BYTES_PER_ELEMENT));
 }
 
-function addressOf(array: ArrayBufferView): Pointer {
-  return BigInt(koffi.address(array));
+const utf8 = new TextEncoder();
+
+function tokenize(llama: Llama, vocabulary: Pointer, text: string, addSpecial: boolean, parseControl: boolean): number[] {
+  const bytes = utf8.encode(text);
+  // A token is at least a byte, but a vocabulary may put a space or special tokens around the text.
+  const tokens = new Int32Array(bytes.length + 8);
+  const count = llama.tokenize(vocabulary, bytes, bytes.length, tokens, tokens.length, addSpecial, parseControl);
+  if (count < 0) throw new Error(`libllama wants room for ${-count} tokens of ${bytes.length} bytes`);
+  return Array.from(tokens.subarray(0, count));
+}
+
+/** Longer than any token of a vocabulary in use. */
+const pieceLimit = 1024;
+
+function tokenBytes(llama: Llama, vocabulary: Pointer, token: number): Uint8Array {
+  const buffer = new Uint8Array(pieceLimit);
+  const length = llama.piece(vocabulary, token, buffer, buffer.length, 0, true);
+  if (length < 0) throw new Error(`token ${token} has ${-length} bytes, more than ${pieceLimit}`);
+  return buffer.slice(0, length);
 }

@@ -1,36 +1,54 @@
-/** A token's natural log-probability by the model's own distribution, before any sampling parameter. */
+import { argmax } from './argmax.ts';
+
 export interface ScoredToken {
   readonly id: number;
+  /** Natural logarithm of the model's own probability, before any sampling parameter; −∞ for an impossible token. */
   readonly logprob: number;
 }
 
 export interface TokenScores {
   readonly logprob: number;
-  /** The likeliest tokens, best first; of equals the lower id. */
+  /** The likeliest tokens, best first; of equals the lower id. Impossible ones are not listed. */
   readonly top: readonly ScoredToken[];
 }
 
-/** Scores the chosen token and the `topCount` likeliest ones. */
+/** Scores the chosen token and the `topCount` likeliest ones. `logits`: [vocabularySize]; NaN counts as −∞. */
 export function scoreToken(logits: Float32Array, chosen: number, topCount: number): TokenScores {
   const normaliser = logSumExp(logits);
-  const top: { id: number; logit: number }[] = [];
-  for (let id = 0; topCount > 0 && id < logits.length; id += 1) {
+  const logprobOf = (id: number) => {
     const logit = logits[id] as number;
-    if (top.length === topCount && !(logit > (top[topCount - 1]?.logit as number))) continue;
-    const place = top.findIndex((entry) => logit > entry.logit);
-    top.splice(place === -1 ? top.length : place, 0, { id, logit });
-    if (top.length > topCount) top.pop();
-  }
+    return logit > -Infinity ? logit - normaliser : -Infinity;
+  };
   return {
-    logprob: (logits[chosen] as number) - normaliser,
-    top: top.map(({ id, logit }) => ({ id, logprob: logit - normaliser })),
+    logprob: logprobOf(chosen),
+    top: likeliest(logits, topCount).map((id) => ({ id, logprob: logprobOf(id) })),
   };
 }
 
+/** log Σ exp(logit), without overflow: the greatest logit is taken out of the sum. */
 function logSumExp(logits: Float32Array): number {
-  let greatest = -Infinity;
-  for (const logit of logits) if (logit > greatest) greatest = logit;
+  const greatest = logits[argmax(logits)] as number;
   let sum = 0;
-  for (const logit of logits) if (logit > -Infinity) sum += Math.exp(logit - greatest);
+  for (let id = 0; id < logits.length; id += 1) {
+    const logit = logits[id] as number;
+    if (logit > -Infinity) sum += Math.exp(logit - greatest);
+  }
   return greatest + Math.log(sum);
+}
+
+/** The ids of the `count` greatest logits, by insertion: `count` is small, and few tokens get past the least of those found. */
+function likeliest(logits: Float32Array, count: number): number[] {
+  const top: number[] = [];
+  const logitAt = (place: number) => logits[top[place] as number] as number;
+  let least = count > 0 ? -Infinity : Infinity;
+  for (let id = 0; id < logits.length; id += 1) {
+    const logit = logits[id] as number;
+    if (!(logit > least)) continue;
+    let place = top.length;
+    while (place > 0 && logitAt(place - 1) < logit) place -= 1;
+    top.splice(place, 0, id);
+    if (top.length > count) top.pop();
+    if (top.length === count) least = logitAt(count - 1);
+  }
+  return top;
 }

@@ -1,18 +1,25 @@
 import type { Sampling } from '@open-autoglm/protocol';
 import { argmax } from './argmax.ts';
-import { createCandidates, draw, fillCandidates, keepMinP, keepTopK, keepTopP, type Candidates } from './candidates.ts';
-import { applyLogitBias, applyPenalties, TokenCounts } from './penalties.ts';
+import { createCandidates, draw, gather, lowestLogit, weigh, type Candidates } from './candidates.ts';
+import { applyLogitBias, parseLogitBias } from './logit-bias.ts';
+import { applyPenalties, hasPenalties, type GeneratedCounts } from './penalties.ts';
 import { createRandom } from './random.ts';
+import { keepTopP } from './top-p.ts';
 
 /** Chooses the tokens of one sequence. The same seed and logits give the same tokens, whatever other sequences do. */
 export interface Sampler {
-  /** The next token. `logits`: [vocabularySize]; neither kept nor changed. */
+  /** Temperature 0 and nothing that changes a logit: the choice is the argmax, wherever that was computed. */
+  readonly isPlainGreedy: boolean;
+  /**
+   * The next token. `logits`: [vocabularySize]; neither kept nor changed. NaN counts as −∞, which is never chosen while
+   * anything else is there; token 0 is when nothing else is. Greedy ties go to the lowest id.
+   */
   sample(logits: Float32Array): number;
   /** Tells the sampler which token came of it. */
   accept(token: number): void;
 }
 
-/** Memory for one choice at a time; JavaScript runs one at a time, so samplers of a vocabulary share it. */
+/** Memory for one choice at a time. No choice reads what another left, and JavaScript makes one at a time: all samplers of a vocabulary share it. */
 export interface SamplerScratch {
   readonly logits: Float32Array;
   readonly candidates: Candidates;
@@ -22,37 +29,41 @@ export function createSamplerScratch(vocabularySize: number): SamplerScratch {
   return { logits: new Float32Array(vocabularySize), candidates: createCandidates(vocabularySize) };
 }
 
-/** Penalties, bias, temperature, top-k, top-p, min-p, in this order, then a draw. */
-export function createSampler(sampling: Sampling, prompt: readonly number[], scratch: SamplerScratch): Sampler {
-  const changesLogits = changesAnyLogit(sampling);
-  const counts = new TokenCounts();
-  if (changesLogits) counts.addPrompt(prompt);
+/**
+ * Logit bias, penalties, temperature, min-p, top-k, top-p, in vLLM's order, then a draw. Truncation after temperature looks
+ * at the probabilities that the draw has; min-p and top-k may change places, and go first because they are cheapest.
+ */
+export function createSampler(sampling: Sampling, prompt: Iterable<number>, scratch: SamplerScratch): Sampler {
+  const { temperature, topK, topP, minP } = sampling;
+  const bias = parseLogitBias(sampling.logitBias);
+  const penalizes = hasPenalties(sampling);
+  const counts: GeneratedCounts = new Map();
+  if (penalizes) for (const token of prompt) counts.set(token, 0);
   const random = createRandom(sampling.seed);
 
-  const adjusted = (logits: Float32Array) => {
-    if (!changesLogits) return logits;
+  const adjust = (logits: Float32Array): Float32Array => {
+    if (!penalizes && bias.length === 0) return logits;
     scratch.logits.set(logits);
+    applyLogitBias(scratch.logits, bias);
     applyPenalties(scratch.logits, counts, sampling);
-    applyLogitBias(scratch.logits, sampling.logitBias);
     return scratch.logits;
   };
+
   return {
+    isPlainGreedy: temperature === 0 && !penalizes && bias.length === 0,
     sample(logits) {
-      const final = adjusted(logits);
-      if (sampling.temperature === 0) return argmax(final);
+      const adjusted = adjust(logits);
+      const likeliest = argmax(adjusted);
+      const greatest = adjusted[likeliest] as number;
+      if (temperature === 0 || !Number.isFinite(greatest)) return likeliest;
       const { candidates } = scratch;
-      fillCandidates(candidates, final, sampling.temperature);
-      keepTopK(candidates, sampling.topK);
-      keepTopP(candidates, sampling.topP);
-      keepMinP(candidates, sampling.minP);
-      return draw(candidates, random());
+      gather(candidates, adjusted, lowestLogit(greatest, temperature, minP), topK);
+      const total = weigh(candidates, adjusted, greatest, temperature);
+      const kept = keepTopP(candidates, topP, total);
+      return draw(candidates, kept, random());
     },
     accept(token) {
-      if (changesLogits) counts.addGenerated(token);
+      if (penalizes) counts.set(token, (counts.get(token) ?? 0) + 1);
     },
   };
-}
-
-function changesAnyLogit({ repetitionPenalty, presencePenalty, frequencyPenalty, logitBias }: Sampling): boolean {
-  return repetitionPenalty !== 1 || presencePenalty !== 0 || frequencyPenalty !== 0 || Object.keys(logitBias).length > 0;
 }

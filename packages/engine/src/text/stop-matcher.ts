@@ -1,53 +1,51 @@
+import { advance, buildStopAutomaton } from './stop-automaton.ts';
+
 /** Finds stop strings in text that arrives in pieces. */
 export interface StopMatcher {
-  /** Text that no stop string can begin in any more; `stopped` when one was complete, which ends the answer before it. */
+  /**
+   * Text that no stop string can take back any more. `stopped` when one was found: the answer ends before it, and
+   * whatever is pushed later is dropped.
+   */
   push(text: string): { readonly text: string; readonly stopped: boolean };
-  /** The text held back, when no more will come. */
+  /** The text held back, when no more will come, up to a stop string that is complete in it. */
   flush(): string;
 }
 
 /**
- * The stop string that is complete first wins, so the result does not depend on how the text is cut. Holds back less text
- * than the longest stop string is long.
+ * The stop string that begins first ends the answer, as it would in the whole text, however that is cut: one that is complete still
+ * waits while a longer one that began before it may follow. Empty stop strings stop nothing. Holds back less text than the
+ * longest stop string; time is linear in the text.
  */
 export function createStopMatcher(stops: readonly string[]): StopMatcher {
-  const longest = Math.max(0, ...stops.map((stop) => stop.length));
+  const root = buildStopAutomaton(stops);
+  let state = root;
   let held = '';
+  /** Where in `held` the first stop string begins that is complete. */
+  let match = Infinity;
+  let stopped = false;
+
   return {
     push(text) {
-      if (longest === 0) return { text, stopped: false };
+      if (stopped) return { text: '', stopped };
       const buffer = held + text;
-      const start = firstComplete(buffer, stops);
-      if (start !== -1) {
-        held = '';
-        return { text: buffer.slice(0, start), stopped: true };
+      for (let end = held.length + 1; end <= buffer.length; end += 1) {
+        state = advance(state, buffer.charCodeAt(end - 1));
+        if (state.matchLength > 0) match = Math.min(match, end - state.matchLength);
+        stopped = match <= end - state.depth;
+        if (stopped) {
+          held = '';
+          return { text: buffer.slice(0, match), stopped };
+        }
       }
-      const safe = holdFrom(buffer, stops, longest);
+      const safe = buffer.length - state.depth;
       held = buffer.slice(safe);
-      return { text: buffer.slice(0, safe), stopped: false };
+      match -= safe;
+      return { text: buffer.slice(0, safe), stopped };
     },
     flush() {
-      const text = held;
+      const text = held.slice(0, match);
       held = '';
       return text;
     },
   };
-}
-
-/** Where the stop string that ends first begins; −1 when there is none. */
-function firstComplete(buffer: string, stops: readonly string[]): number {
-  const found = stops
-    .map((stop) => ({ start: buffer.indexOf(stop), length: stop.length }))
-    .filter(({ start }) => start !== -1)
-    .sort((a, b) => a.start + a.length - (b.start + b.length) || a.start - b.start);
-  return found[0]?.start ?? -1;
-}
-
-/** The first place from which the rest of the buffer is the beginning of a stop string. */
-function holdFrom(buffer: string, stops: readonly string[], longest: number): number {
-  for (let start = Math.max(0, buffer.length - longest + 1); start < buffer.length; start += 1) {
-    const rest = buffer.slice(start);
-    if (stops.some((stop) => stop.startsWith(rest))) return start;
-  }
-  return buffer.length;
 }

@@ -1,0 +1,21 @@
+import type { ServerResponse } from 'node:http';
+import type { GatewayRequest } from '@open-autoglm/protocol';
+import type { AnswerFormat } from './answer-format.ts';
+
+/** What the answer needs to know of its request's time; `observability/` collects it. */
+export interface AnswerTimings {
+  readonly engine: string | undefined;
+  readonly tier: string | undefined;
+  header(): string;
+  fields(): Record<string, number>;
+}
+
+/** One request and the response that it is owed. */
+export interface Exchange {
+  readonly request: GatewayRequest;
+  readonly format: AnswerFormat;
+  readonly response: ServerResponse;
+  readonly timings: AnswerTimings;
+  /** Seconds since 1970, as OpenAI's `created`. */
+  readonly created: number;
+}

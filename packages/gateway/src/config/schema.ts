@@ -1,0 +1,61 @@
+import Type, { type Static } from 'typebox';
+
+const closed = { additionalProperties: false } as const;
+const port = Type.Integer({ minimum: 0, maximum: 65_535 });
+const milliseconds = Type.Integer({ minimum: 1, maximum: 86_400_000 });
+
+/** The configuration file. Every key has a default, and every key does something. */
+export const configSchema = Type.Object(
+  {
+    server: Type.Object(
+      {
+        host: Type.String({ minLength: 1 }),
+        port,
+        /** Larger bodies are refused with 413. */
+        body_limit_bytes: Type.Integer({ minimum: 1024, maximum: 1_073_741_824 }),
+        /** How long running answers may go on after a SIGTERM. */
+        drain_timeout_ms: milliseconds,
+        /** How long a request waits for a model that is still loading. */
+        ready_timeout_ms: milliseconds,
+      },
+      closed,
+    ),
+    model_config: Type.Object(
+      {
+        /** `default`, or a GGUF file. */
+        path: Type.String({ minLength: 1 }),
+        quantization: Type.Union([Type.Literal('none'), Type.Literal('int8'), Type.Literal('int4')]),
+        enable_continuous_batching: Type.Boolean(),
+        max_batch_size: Type.Integer({ minimum: 1, maximum: 256 }),
+        kv_cache_strategy: Type.Union([Type.Literal('paged'), Type.Literal('static')]),
+        context_length: Type.Integer({ minimum: 64, maximum: 1_048_576 }),
+        /** Of ggml; all cores when not given. */
+        threads: Type.Optional(Type.Integer({ minimum: 1, maximum: 512 })),
+        step_token_budget: Type.Integer({ minimum: 64, maximum: 65_536 }),
+        max_queue: Type.Integer({ minimum: 1, maximum: 100_000 }),
+      },
+      closed,
+    ),
+    engines: Type.Array(Type.Unknown()),
+    cache: Type.Object({ enabled: Type.Boolean() }),
+  },
+  closed,
+);
+
+export type Config = Static<typeof configSchema>;
+
+export const defaultConfig: Config = {
+  server: { host: '127.0.0.1', port: 8080, body_limit_bytes: 8 * 1024 * 1024, drain_timeout_ms: 30_000, ready_timeout_ms: 120_000 },
+  model_config: {
+    path: 'default',
+    quantization: 'int8',
+    enable_continuous_batching: true,
+    max_batch_size: 32,
+    kv_cache_strategy: 'static',
+    context_length: 8192,
+    step_token_budget: 256,
+    max_queue: 256,
+  },
+  engines: [],
+  cache: { enabled: false },
+};

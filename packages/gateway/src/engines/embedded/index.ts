@@ -1,0 +1,26 @@
+import { startEmbeddedEngine, type EmbeddedEngineStatus } from '@open-autoglm/engine';
+import type { Engine } from '@open-autoglm/protocol';
+
+export interface EmbeddedModelConfig {
+  readonly path: string;
+  readonly enable_continuous_batching: boolean;
+  readonly max_batch_size: number;
+  readonly context_length: number;
+  readonly threads?: number;
+  readonly step_token_budget: number;
+  readonly max_queue: number;
+}
+
+/** Starts the embedded engine as the configuration file describes it. */
+export function embeddedEngine(config: EmbeddedModelConfig, onStatus?: (status: EmbeddedEngineStatus) => void): Engine {
+  return startEmbeddedEngine({
+    model: config.path,
+    threads: config.threads,
+    contextLength: config.context_length,
+    maxBatchSize: config.max_batch_size,
+    stepTokenBudget: config.step_token_budget,
+    maxQueue: config.max_queue,
+    continuousBatching: config.enable_continuous_batching,
+    ...(onStatus && { onStatus }),
+  });
+}

@@ -1,0 +1,122 @@
+import { AutoglmError, type Engine, type EngineStatus, type GeneratePart, type GenerateRequest, type ModelInfo } from '@open-autoglm/protocol';
+
+/** What the mock answers. */
+export interface MockScript {
+  readonly model?: Partial<ModelInfo>;
+  /** One text for each token; repeated for a request that asks for more than once through. */
+  readonly tokens?: readonly string[];
+  /** Waited for before each token: `0` is the one that ends the prompt. Throw to fail there. */
+  readonly beforeToken?: (index: number, request: GenerateRequest, signal: AbortSignal) => Promise<void> | void;
+  /** Resolves when the model is ready; at once when not given. */
+  readonly loaded?: Promise<void>;
+}
+
+/** An engine without a model, for tests of everything above the port and for trying clients. */
+export interface MockEngine extends Engine {
+  /** Requests as they came. */
+  readonly requests: readonly GenerateRequest[];
+  /** Sequences that hold a place at this moment. */
+  readonly runningCount: number;
+}
+
+const defaultTokens = ['你', '好', '，', '世', '界', '！'];
+
+export function createMockEngine(script: MockScript = {}): MockEngine {
+  const requests: GenerateRequest[] = [];
+  const model = mockModel(script.model);
+  const closed = new AbortController();
+  let running = 0;
+  let status: EngineStatus = { state: 'starting', detail: 'The mock is loading.' };
+  const loaded = (script.loaded ?? Promise.resolve()).then(() => {
+    if (status.state === 'starting') status = { state: 'ready', detail: 'The mock is ready.' };
+    return model;
+  });
+  loaded.catch((error: Error) => (status = { state: 'failed', detail: error.message }));
+  const whileOpen = <T>(work: Promise<T>, signal?: AbortSignal) => unlessAborted(work, signal ? AbortSignal.any([signal, closed.signal]) : closed.signal);
+
+  return {
+    name: 'mock',
+    requests,
+    get status() {
+      return status;
+    },
+    get runningCount() {
+      return running;
+    },
+    ready: (signal) => whileOpen(loaded, signal),
+    async *generate(request, signal) {
+      if (status.state !== 'ready') throw new AutoglmError('engine_unavailable', status.detail);
+      requests.push(request);
+      running += 1;
+      try {
+        yield* answer(request, script, (work) => whileOpen(work, signal), signal);
+      } finally {
+        running -= 1;
+      }
+    },
+    tokenize: async (prompt) => ('tokens' in prompt ? [...prompt.tokens] : Array.from(prompt.segments.map(({ text }) => text).join(''), (character) => character.codePointAt(0) as number)),
+    async close() {
+      status = { state: 'closed', detail: 'The mock is closed.' };
+      closed.abort(new AutoglmError('engine_unavailable', 'The engine was closed.'));
+    },
+  };
+}
+
+async function* answer(request: GenerateRequest, script: MockScript, guard: (work: Promise<void>) => Promise<void>, signal: AbortSignal): AsyncGenerator<GeneratePart> {
+  const tokens = script.tokens ?? defaultTokens;
+  const limit = Math.min(request.maxTokens ?? tokens.length, tokens.length);
+  const step = (index: number) => guard(Promise.resolve(script.beforeToken?.(index, request, signal)));
+  await step(0);
+  const promptTokens = 'tokens' in request.prompt ? request.prompt.tokens.length : request.prompt.segments.reduce((sum, { text }) => sum + text.length, 0);
+  yield { type: 'prompt-end', promptTokens, cachedTokens: 0, queueMs: 0, prefillMs: 0 };
+  let said = '';
+  for (let index = 0; index < limit; index += 1) {
+    if (index > 0) await step(index);
+    const text = tokens[index] as string;
+    said += text;
+    const cut = Math.min(...request.stop.map((stop) => said.indexOf(stop)).filter((start) => start !== -1));
+    const kept = cut === Infinity ? text : text.slice(0, Math.max(0, cut - (said.length - text.length)));
+    const logprobs = request.topLogprobs === undefined ? undefined : [mockLogprob(text, request.topLogprobs)];
+    yield { type: 'text-delta', text: kept, tokenCount: 1, ...(logprobs && { logprobs }) };
+    if (cut !== Infinity) {
+      yield { type: 'text-end', finishReason: 'stop', completionTokens: index + 1, decodeMs: 0 };
+      return;
+    }
+  }
+  yield { type: 'text-end', finishReason: limit < tokens.length ? 'length' : 'stop', completionTokens: limit, decodeMs: 0 };
+}
+
+function mockLogprob(token: string, topCount: number) {
+  const entry = { token, bytes: [...new TextEncoder().encode(token)], logprob: -0.5 };
+  return { ...entry, top: topCount > 0 ? [entry] : [] };
+}
+
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  const aborted = Promise.withResolvers<never>();
+  const abort = () => aborted.reject(signal.reason);
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}
+
+function mockModel(changes: Partial<ModelInfo> = {}): ModelInfo {
+  return {
+    id: 'default',
+    source: 'mock',
+    architecture: 'mock',
+    weightType: 'none',
+    weightBytes: 0,
+    parameterCount: 0,
+    vocabularySize: 1000,
+    contextLength: 4096,
+    chatTemplate: "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n",
+    bosToken: undefined,
+    eosToken: '<|im_end|>',
+    controlTokens: ['<|im_start|>', '<|im_end|>'],
+    ...changes,
+  };
+}

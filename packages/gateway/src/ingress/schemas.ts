@@ -1,0 +1,87 @@
+import Type, { type TSchema } from 'typebox';
+
+const closed = { additionalProperties: false } as const;
+
+/** A field that may be absent or null. `title` completes "must be …" in the error. */
+const optional = <T extends TSchema>(schema: T, title: string) => Type.Optional(Type.Union([schema, Type.Null()], { title }));
+const number = (minimum: number, maximum: number) => optional(Type.Number({ minimum, maximum }), `a number from ${minimum} to ${maximum}`);
+const integer = (minimum: number, maximum: number) => optional(Type.Integer({ minimum, maximum }), `an integer from ${minimum} to ${maximum}`);
+const boolean = () => optional(Type.Boolean(), 'true or false');
+const text = (maxLength: number) => optional(Type.String({ maxLength }), 'a string');
+
+const maxTokenCount = 10_000_000;
+const stop = Type.Union([Type.String({ minLength: 1, maxLength: 1024 }), Type.Array(Type.String({ minLength: 1, maxLength: 1024 }), { maxItems: 16 })]);
+
+/** What chat and text completions share: sampling, limits, streaming, and our extensions. */
+const commonFields = {
+  model: Type.String({ minLength: 1, maxLength: 512 }),
+  frequency_penalty: number(-2, 2),
+  presence_penalty: number(-2, 2),
+  repetition_penalty: optional(Type.Number({ exclusiveMinimum: 0, maximum: 10 }), 'a number above 0 and up to 10'),
+  temperature: number(0, 2),
+  top_p: optional(Type.Number({ exclusiveMinimum: 0, maximum: 1 }), 'a number above 0 and up to 1'),
+  top_k: integer(0, 1_000_000),
+  min_p: number(0, 1),
+  logit_bias: optional(
+    Type.Record(Type.String({ pattern: '^[0-9]{1,9}$' }), Type.Number({ minimum: -100, maximum: 100 })),
+    'an object from token ids to numbers from -100 to 100',
+  ),
+  max_tokens: integer(1, maxTokenCount),
+  n: integer(1, 16),
+  seed: integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
+  stop: optional(stop, 'a string that is not empty, or up to 16 of them'),
+  stream: boolean(),
+  stream_options: optional(
+    Type.Object({ include_usage: boolean(), include_obfuscation: optional(Type.Literal(false), 'false: it is not available') }, closed),
+    'an object with include_usage',
+  ),
+  user: text(1024),
+  autoglm: optional(Type.Object({ deadline_ms: integer(1, 86_400_000) }), 'an object'),
+};
+
+const textPart = Type.Object({ type: Type.Literal('text'), text: Type.String() });
+const content = Type.Union([Type.String(), Type.Array(textPart, { minItems: 1 })], { title: 'a string, or an array of parts such as {"type": "text", "text": "…"}' });
+const optionalContent = optional(Type.Union([Type.String(), Type.Array(textPart)]), 'a string or an array of text parts');
+const toolCall = Type.Object({ id: Type.String(), type: Type.Literal('function'), function: Type.Object({ name: Type.String(), arguments: Type.String() }) });
+const name = Type.Optional(Type.String({ maxLength: 256 }));
+
+/** By role, so that an error speaks of the role that was meant. */
+export const messageSchemas = {
+  system: Type.Object({ role: Type.String(), content, name }, closed),
+  developer: Type.Object({ role: Type.String(), content, name }, closed),
+  user: Type.Object({ role: Type.String(), content, name }, closed),
+  assistant: Type.Object({ role: Type.String(), content: optionalContent, name, tool_calls: optional(Type.Array(toolCall), 'an array of function calls'), refusal: text(1_000_000) }, closed),
+  tool: Type.Object({ role: Type.String(), content, tool_call_id: Type.String() }, closed),
+} as const;
+
+export const chatSchema = Type.Object(
+  {
+    ...commonFields,
+    messages: Type.Array(Type.Object({ role: Type.String() }), { minItems: 1, maxItems: 10_000, title: 'an array of at least one message' }),
+    max_completion_tokens: integer(1, maxTokenCount),
+    logprobs: boolean(),
+    top_logprobs: integer(0, 20),
+    metadata: optional(Type.Record(Type.String(), Type.String()), 'an object of strings'),
+    store: optional(Type.Literal(false), 'false: nothing is stored'),
+    service_tier: optional(Type.Union([Type.Literal('auto'), Type.Literal('default')]), '"auto" or "default"'),
+    parallel_tool_calls: boolean(),
+    prompt_cache_key: text(1024),
+    safety_identifier: text(1024),
+  },
+  closed,
+);
+
+const tokens = Type.Array(Type.Integer({ minimum: 0 }), { minItems: 1 });
+
+export const completionSchema = Type.Object(
+  {
+    ...commonFields,
+    prompt: Type.Union([Type.String(), Type.Array(Type.String(), { minItems: 1, maxItems: 16 }), tokens, Type.Array(tokens, { minItems: 1, maxItems: 16 })], {
+      title: 'a string, up to 16 strings, or token ids',
+    }),
+    logprobs: integer(0, 20),
+    best_of: optional(Type.Literal(1), '1: choosing among several answers is not available'),
+    echo: optional(Type.Literal(false), 'false: repeating the prompt is not available'),
+  },
+  closed,
+);

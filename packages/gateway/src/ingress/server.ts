@@ -1,0 +1,144 @@
+import { randomUUID } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { AutoglmError, type EmitEvent, type Engine, type StreamPart, type GatewayRequest } from '@open-autoglm/protocol';
+import type { AnswerTimings, Exchange } from '../common/exchange.ts';
+import type { ModelCatalog } from '../common/model-catalog.ts';
+import { readJson } from './body.ts';
+import { createConsole } from './console.ts';
+import { healthAnswer, modelAnswer, modelsAnswer, readinessAnswer, type JsonAnswer } from './information.ts';
+import { parseChat, parseCompletion, type ParsedRequest } from './to-request.ts';
+
+export interface IngressParts {
+  readonly catalog: ModelCatalog;
+  readonly engine: Engine;
+  readonly bodyLimitBytes: number;
+  readonly path: (request: GatewayRequest) => AsyncIterable<StreamPart>;
+  readonly collectTimings: () => AnswerTimings & { readonly emit: EmitEvent };
+  readonly respond: (exchange: Exchange, parts: AsyncIterable<StreamPart>) => Promise<void>;
+  readonly respondError: (response: ServerResponse, error: unknown) => void;
+}
+
+export interface Ingress {
+  readonly server: Server;
+  /** Refuses new requests; resolves when the running ones have ended and every connection is closed. */
+  drain(): Promise<void>;
+  /** Aborts every running request with this reason. */
+  abortAll(reason: AutoglmError): void;
+}
+
+type Parse = (body: unknown, headers: IncomingMessage['headers']) => ParsedRequest;
+
+/** Requests with their headers must be here within this; a client that drips bytes holds nothing for longer. */
+const requestTimeoutMs = 60_000;
+const headersTimeoutMs = 10_000;
+
+/** HTTP in OpenAI's words, in front of the request path. */
+export function createIngress(parts: IngressParts): Ingress {
+  const running = new Set<AbortController>();
+  const web = createConsole();
+  let draining = false;
+
+  const generations: Readonly<Record<string, Parse>> = { '/v1/chat/completions': parseChat, '/v1/completions': parseCompletion };
+  const information = (path: string): JsonAnswer | undefined => {
+    if (path === '/healthz') return healthAnswer();
+    if (path === '/readyz') return readinessAnswer(parts.engine.status, draining);
+    if (path === '/v1/models') return modelsAnswer(parts.catalog);
+    if (path.startsWith('/v1/models/')) return modelAnswer(parts.catalog, path.slice('/v1/models/'.length));
+    return undefined;
+  };
+
+  const route = async (message: IncomingMessage, response: ServerResponse): Promise<void> => {
+    response.setHeader('x-request-id', requestId(message));
+    const path = (message.url ?? '/').split('?', 1)[0] as string;
+    const parse = generations[path];
+    if (parse) {
+      allow(message, response, 'POST');
+      return generate(message, response, parse);
+    }
+    const answer = information(path);
+    const file = answer ? undefined : web.find(path);
+    if (!answer && !file) throw new AutoglmError('route_not_found', `There is nothing at ${message.method} ${path}.`);
+    allow(message, response, 'GET', 'HEAD');
+    if (answer) sendJson(response, answer);
+    else file?.send(response);
+  };
+
+  const generate = async (message: IncomingMessage, response: ServerResponse, parse: Parse): Promise<void> => {
+    if (draining) throw new AutoglmError('draining', 'The server is shutting down: send the request to another one.', { retryAfterSeconds: 5 });
+    const abort = new AbortController();
+    running.add(abort);
+    response.once('close', () => {
+      running.delete(abort);
+      if (!response.writableFinished) abort.abort(new AutoglmError('client_closed_request', 'The client left.'));
+    });
+    const parsed = parse(await readJson(message, parts.bodyLimitBytes, abort.signal), message.headers);
+    const timings = parts.collectTimings();
+    const { format, deadlineMs, ...asked } = parsed;
+    const request: GatewayRequest = {
+      ...asked,
+      id: `${format.api === 'chat' ? 'chatcmpl' : 'cmpl'}-${randomUUID()}`,
+      prompts: undefined,
+      signal: abort.signal,
+      emit: timings.emit,
+    };
+    const deadline = deadlineMs === undefined ? undefined : setTimeout(() => {
+      abort.abort(new AutoglmError('deadline_exceeded', `The answer was not complete within deadline_ms: ${deadlineMs}.`));
+    }, deadlineMs);
+    const exchange = { request, format, response, timings, created: Math.floor(Date.now() / 1000) };
+    await parts.respond(exchange, parts.path(request)).finally(() => clearTimeout(deadline));
+  };
+
+  const server = createServer({ requestTimeout: requestTimeoutMs, headersTimeout: headersTimeoutMs, noDelay: true }, (message, response) => {
+    route(message, response).catch((error: unknown) => {
+      // A body that was not read to its end would be taken for the next request.
+      if (!message.complete) response.setHeader('connection', 'close');
+      parts.respondError(response, error);
+    });
+  });
+  server.on('clientError', refuseMalformed);
+  return {
+    server,
+    async drain() {
+      draining = true;
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      server.closeIdleConnections();
+      const sweep = setInterval(() => server.closeIdleConnections(), 50);
+      await closed;
+      clearInterval(sweep);
+    },
+    abortAll(reason) {
+      for (const abort of running) abort.abort(reason);
+    },
+  };
+}
+
+function allow(message: IncomingMessage, response: ServerResponse, ...methods: string[]): void {
+  if (methods.includes(message.method ?? '')) return;
+  response.setHeader('allow', methods.join(', '));
+  throw new AutoglmError('method_not_allowed', `${message.method} is not allowed here; use ${methods.join(' or ')}.`);
+}
+
+function sendJson(response: ServerResponse, { status, body }: JsonAnswer): void {
+  const text = JSON.stringify(body);
+  response.writeHead(status, { 'content-type': 'application/json; charset=utf-8', 'content-length': Buffer.byteLength(text) });
+  response.end(text);
+}
+
+/** The client's own id where it is a sensible one. */
+function requestId({ headers }: IncomingMessage): string {
+  const given = headers['x-request-id'];
+  return typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();
+}
+
+/** What is not HTTP has no response object; the answer is written by hand. */
+function refuseMalformed(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  const isTimeout = error.code === 'ERR_HTTP_REQUEST_TIMEOUT';
+  const isLarge = error.code === 'HPE_HEADER_OVERFLOW';
+  const status = isTimeout ? '408 Request Timeout' : isLarge ? '431 Request Header Fields Too Large' : '400 Bad Request';
+  const code = isTimeout ? 'request_timeout' : 'invalid_value';
+  const message = isTimeout ? 'The request did not arrive in time.' : isLarge ? 'The headers are too large.' : 'The request is not valid HTTP.';
+  const body = JSON.stringify({ error: { message, type: isTimeout ? 'timeout_error' : 'invalid_request_error', code, param: null } });
+  socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+}

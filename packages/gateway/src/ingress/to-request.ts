@@ -1,0 +1,139 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { AutoglmError, type ChatMessage, type RequestInput, type Sampling } from '@open-autoglm/protocol';
+import type { AnswerFormat } from '../common/answer-format.ts';
+import { chatSchema, completionSchema, messageSchemas } from './schemas.ts';
+import { checkExtensions, refuseOtherParts, withoutUnsupported } from './unsupported.ts';
+import { checkWellFormed, createValidator } from './validate.ts';
+
+/** What a body asks for, checked and in our words. */
+export interface ParsedRequest {
+  readonly model: string;
+  readonly input: RequestInput;
+  readonly choiceCount: number;
+  readonly sampling: Sampling;
+  readonly maxTokens: number | undefined;
+  readonly stop: readonly string[];
+  readonly topLogprobs: number | undefined;
+  readonly format: AnswerFormat;
+  readonly deadlineMs: number | undefined;
+}
+
+const validateChat = createValidator(chatSchema);
+const validateCompletion = createValidator(completionSchema);
+type Role = keyof typeof messageSchemas;
+const roles = Object.keys(messageSchemas) as Role[];
+const validateMessage = Object.fromEntries(Object.entries(messageSchemas).map(([role, schema]) => [role, createValidator(schema)])) as Record<Role, (value: unknown, prefix: string) => unknown>;
+
+export function parseChat(body: unknown, headers: IncomingHttpHeaders): ParsedRequest {
+  const checked = validateChat(prepare(body));
+  checkWellFormed(checked);
+  if (typeof checked.top_logprobs === 'number' && checked.logprobs !== true) {
+    throw new AutoglmError('invalid_value', "Invalid value for 'top_logprobs': it needs 'logprobs' to be true.", { param: 'top_logprobs' });
+  }
+  return {
+    ...common(checked, headers),
+    input: { kind: 'chat', messages: checked.messages.map(toMessage) },
+    maxTokens: checked.max_completion_tokens ?? checked.max_tokens ?? undefined,
+    topLogprobs: checked.logprobs ? (checked.top_logprobs ?? 0) : undefined,
+    format: format('chat', checked),
+  };
+}
+
+export function parseCompletion(body: unknown, headers: IncomingHttpHeaders): ParsedRequest {
+  const checked = validateCompletion(prepare(body));
+  checkWellFormed(checked);
+  return {
+    ...common(checked, headers),
+    input: { kind: 'completion', prompts: toPrompts(checked.prompt) },
+    // OpenAI's default for text completions, unlike chat's.
+    maxTokens: checked.max_tokens ?? 16,
+    topLogprobs: checked.logprobs ?? undefined,
+    format: format('completion', checked),
+  };
+}
+
+function prepare(body: unknown): unknown {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw new AutoglmError('invalid_json', 'The body must be a JSON object.');
+  const rest = withoutUnsupported(body as Record<string, unknown>);
+  const { autoglm } = rest;
+  if (typeof autoglm === 'object' && autoglm !== null) checkExtensions(Object.keys(autoglm), (name) => `autoglm.${name}`);
+  return rest;
+}
+
+type Common = Pick<ReturnType<typeof validateChat>, 'model' | 'n' | 'temperature' | 'top_p' | 'top_k' | 'min_p' | 'repetition_penalty' | 'presence_penalty' | 'frequency_penalty' | 'logit_bias' | 'seed' | 'stop' | 'stream' | 'stream_options' | 'autoglm'>;
+
+function common(body: Common, headers: IncomingHttpHeaders) {
+  if (body.stream_options && !body.stream) {
+    throw new AutoglmError('invalid_value', "Invalid value for 'stream_options': it needs 'stream' to be true.", { param: 'stream_options' });
+  }
+  return {
+    model: body.model,
+    choiceCount: body.n ?? 1,
+    sampling: toSampling(body),
+    stop: typeof body.stop === 'string' ? [body.stop] : (body.stop ?? []),
+    deadlineMs: body.autoglm?.deadline_ms ?? deadlineFromHeaders(headers),
+  };
+}
+
+/** OpenAI's defaults; a seed of chance when none is given. */
+function toSampling(body: Common): Sampling {
+  return {
+    temperature: body.temperature ?? 1,
+    topK: body.top_k ?? 0,
+    topP: body.top_p ?? 1,
+    minP: body.min_p ?? 0,
+    repetitionPenalty: body.repetition_penalty ?? 1,
+    presencePenalty: body.presence_penalty ?? 0,
+    frequencyPenalty: body.frequency_penalty ?? 0,
+    logitBias: body.logit_bias ?? {},
+    seed: body.seed ?? Math.floor(Math.random() * 2 ** 32),
+  };
+}
+
+function deadlineFromHeaders(headers: IncomingHttpHeaders): number | undefined {
+  const names = Object.keys(headers).filter((name) => name.startsWith(headerPrefix));
+  checkExtensions(names.map((name) => name.slice(headerPrefix.length).replaceAll('-', '_')), (name) => headerPrefix + name.replaceAll('_', '-'));
+  const value = headers[`${headerPrefix}deadline-ms`];
+  if (value === undefined) return undefined;
+  const deadline = Number(value);
+  if (Number.isInteger(deadline) && deadline >= 1 && deadline <= 86_400_000) return deadline;
+  throw new AutoglmError('invalid_value', "Invalid value for 'x-autoglm-deadline-ms': must be an integer from 1 to 86400000.", { param: 'x-autoglm-deadline-ms' });
+}
+const headerPrefix = 'x-autoglm-';
+
+function format(api: AnswerFormat['api'], body: Common): AnswerFormat {
+  return { api, stream: body.stream ?? false, includeUsage: body.stream_options?.include_usage ?? false };
+}
+
+function toPrompts(prompt: ReturnType<typeof validateCompletion>['prompt']): readonly (string | number[])[] {
+  if (typeof prompt === 'string') return [prompt];
+  return typeof prompt[0] === 'number' ? [prompt as number[]] : (prompt as (string | number[])[]);
+}
+
+interface WireMessage {
+  readonly content?: string | readonly { readonly text: string }[] | null;
+  readonly name?: string;
+  readonly tool_call_id?: string;
+  readonly tool_calls?: ChatMessage['toolCalls'] | null;
+}
+
+function toMessage(value: { readonly role: string }, index: number): ChatMessage {
+  const param = `messages[${index}]`;
+  if (!roles.includes(value.role as Role)) {
+    throw new AutoglmError('invalid_value', `Invalid value for '${param}.role': must be one of ${roles.join(', ')}.`, { param: `${param}.role` });
+  }
+  const role = value.role as Role;
+  refuseOtherParts((value as { content?: unknown }).content, `${param}.content`);
+  const message = validateMessage[role](value, param) as WireMessage;
+  const { content } = message;
+  if (role === 'assistant' && !content && !message.tool_calls?.length) {
+    throw new AutoglmError('missing_parameter', `Missing required parameter: '${param}.content'.`, { param: `${param}.content` });
+  }
+  return {
+    role: role === 'developer' ? 'system' : role,
+    content: typeof content === 'string' ? content : (content ?? []).map(({ text }) => text).join(''),
+    ...(message.name !== undefined && { name: message.name }),
+    ...(message.tool_call_id !== undefined && { toolCallId: message.tool_call_id }),
+    ...(message.tool_calls && { toolCalls: message.tool_calls }),
+  };
+}

@@ -1,0 +1,59 @@
+import { AutoglmError } from '@open-autoglm/protocol';
+
+type Body = Readonly<Record<string, unknown>>;
+
+/** Known fields of OpenAI's API that this version cannot honour, and the values of each that ask for nothing. */
+const unsupportedFields: Readonly<Record<string, { readonly what: string; readonly harmless?: (value: unknown) => boolean }>> = {
+  response_format: { what: 'Structured output', harmless: (value) => (value as { type?: unknown }).type === 'text' },
+  tools: { what: 'Tool calling', harmless: (value) => Array.isArray(value) && value.length === 0 },
+  tool_choice: { what: 'Tool calling', harmless: (value) => value === 'none' || value === 'auto' },
+  functions: { what: 'Function calling', harmless: (value) => Array.isArray(value) && value.length === 0 },
+  function_call: { what: 'Function calling', harmless: (value) => value === 'none' || value === 'auto' },
+  audio: { what: 'Audio output' },
+  modalities: { what: 'Output other than text', harmless: (value) => JSON.stringify(value) === '["text"]' },
+  prediction: { what: 'Predicted output' },
+  reasoning_effort: { what: 'Choosing the reasoning effort' },
+  verbosity: { what: 'Choosing the verbosity' },
+  web_search_options: { what: 'Web search' },
+  suffix: { what: 'Inserting before a suffix', harmless: (value) => value === '' },
+};
+
+/**
+ * Takes out known fields that ask for nothing, and throws `unsupported_feature` for those that ask for what this
+ * version lacks: nothing is accepted and then ignored.
+ */
+export function withoutUnsupported(body: Body): Body {
+  const rest: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(body)) {
+    const field = Object.hasOwn(unsupportedFields, name) ? unsupportedFields[name] : undefined;
+    if (!field) {
+      rest[name] = value;
+    } else if (value !== null && !field.harmless?.(value)) {
+      throw new AutoglmError('unsupported_feature', `${field.what} ('${name}') is not available in this version.`, { param: name });
+    }
+  }
+  return rest;
+}
+
+/** Content parts that are well-formed for OpenAI, but not text. */
+export function refuseOtherParts(content: unknown, param: string): void {
+  if (!Array.isArray(content)) return;
+  for (const [index, part] of content.entries()) {
+    const type = (part as { type?: unknown } | null)?.type;
+    if (type === 'image_url' || type === 'input_audio' || type === 'file') {
+      throw new AutoglmError('unsupported_feature', `Content of type ${JSON.stringify(type)} is not available in this version; send text.`, { param: `${param}[${index}].type` });
+    }
+  }
+}
+
+const laterExtensions = ['lane', 'tenant'];
+const knownExtensions = ['deadline_ms'];
+
+/** Checks the keys of the body's `autoglm` and of `x-autoglm-*` headers, which must agree in name. */
+export function checkExtensions(names: readonly string[], written: (name: string) => string): void {
+  for (const name of names) {
+    const param = written(name);
+    if (laterExtensions.includes(name)) throw new AutoglmError('unsupported_feature', `'${param}' is not available in this version.`, { param });
+    if (!knownExtensions.includes(name)) throw new AutoglmError('unknown_parameter', `Unknown parameter: '${param}'.`, { param });
+  }
+}

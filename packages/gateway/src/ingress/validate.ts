@@ -1,0 +1,74 @@
+import { AutoglmError } from '@open-autoglm/protocol';
+import type { Static, TSchema } from 'typebox';
+import { Compile } from 'typebox/compile';
+
+export type Validate<T> = (value: unknown, prefix?: string) => T;
+
+/**
+ * A check that throws `missing_parameter`, `unknown_parameter` or `invalid_value`, naming the field as a client writes it:
+ * `messages[0].content`.
+ */
+export function createValidator<S extends TSchema>(schema: S): Validate<Static<S>> {
+  const compiled = Compile(schema);
+  return (value, prefix = '') => {
+    if (!compiled.Check(value)) throw explain(schema, [...compiled.Errors(value)], prefix);
+    return value as Static<S>;
+  };
+}
+
+type ValidationError = ReturnType<ReturnType<typeof Compile>['Errors']>[number];
+
+function explain(schema: TSchema, errors: readonly ValidationError[], prefix: string): AutoglmError {
+  const missing = errors.find((error) => error.keyword === 'required' && !error.schemaPath.includes('anyOf'));
+  const unknown = errors.find((error) => error.keyword === 'additionalProperties' && !error.schemaPath.includes('anyOf'));
+  if (missing) {
+    const param = fieldName(prefix, missing.instancePath, (missing.params as { requiredProperties: string[] }).requiredProperties[0]);
+    return new AutoglmError('missing_parameter', `Missing required parameter: '${param}'.`, { param });
+  }
+  if (unknown) {
+    const param = fieldName(prefix, unknown.instancePath, (unknown.params as { additionalProperties: string[] }).additionalProperties[0]);
+    return new AutoglmError('unknown_parameter', `Unknown parameter: '${param}'.`, { param });
+  }
+  // The outermost union says best what was expected; its branches only say what they were not.
+  const error = (errors.find((candidate) => candidate.keyword === 'anyOf') ?? errors[0]) as ValidationError;
+  const param = fieldName(prefix, error.instancePath);
+  const expected = titleAt(schema, error.schemaPath);
+  const reason = expected ? `must be ${expected}` : error.message;
+  return new AutoglmError('invalid_value', param ? `Invalid value for '${param}': ${reason}.` : `The body ${reason}.`, { param: param || undefined });
+}
+
+function fieldName(prefix: string, instancePath: string, last?: string): string {
+  const keys = [...instancePath.split('/').slice(1).map(unescape), ...(last === undefined ? [] : [last])];
+  return keys.reduce((name, key) => (/^\d+$/.test(key) && name !== '' ? `${name}[${key}]` : name === '' ? key : `${name}.${key}`), prefix);
+}
+
+function unescape(key: string): string {
+  return key.replaceAll('~1', '/').replaceAll('~0', '~');
+}
+
+/** The title of the innermost titled schema on the way to the one at fault. */
+function titleAt(schema: TSchema, schemaPath: string): string | undefined {
+  let current: unknown = schema;
+  let title: string | undefined;
+  for (const key of schemaPath.split('/').slice(1)) {
+    current = (current as Record<string, unknown> | undefined)?.[unescape(key)];
+    const own = (current as { title?: unknown } | undefined)?.title;
+    if (typeof own === 'string') title = own;
+  }
+  return title;
+}
+
+/** Throws `invalid_value` when a string anywhere holds half of a surrogate pair, which no tokenizer can read. */
+export function checkWellFormed(value: unknown): void {
+  const pending: { readonly value: unknown; readonly name: string }[] = [{ value, name: '' }];
+  for (let item = pending.pop(); item; item = pending.pop()) {
+    const { value: current, name } = item;
+    if (typeof current === 'string' && !current.isWellFormed()) {
+      throw new AutoglmError('invalid_value', `Invalid value for '${name}': it contains half of a surrogate pair.`, { param: name });
+    }
+    if (typeof current !== 'object' || current === null) continue;
+    for (const [key, child] of Object.entries(current)) {
+      pending.push({ value: child, name: Array.isArray(current) ? `${name}[${key}]` : name === '' ? key : `${name}.${key}` });
+    }
+  }
+}

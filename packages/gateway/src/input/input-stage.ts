@@ -1,0 +1,25 @@
+import type { ModelInfo, Prompt, RequestInput, Stage } from '@open-autoglm/protocol';
+import type { ModelCatalog } from '../common/model-catalog.ts';
+import { createChatRenderer, type RenderChat } from './chat-template.ts';
+
+/** Turns what the client wrote into prompts. Changes nothing on the way up. */
+export function createInputStage(catalog: ModelCatalog): Stage {
+  const renderers = new WeakMap<ModelInfo, RenderChat>();
+  const rendererOf = (model: ModelInfo) => {
+    const renderer = renderers.get(model) ?? createChatRenderer(model);
+    renderers.set(model, renderer);
+    return renderer;
+  };
+  return async function* input(request, next) {
+    const model = await catalog.ready(request.model, request.signal);
+    const startedAt = performance.now();
+    const prompts = toPrompts(request.input, () => rendererOf(model));
+    request.emit({ type: 'segment-end', segment: 'input', durationMs: performance.now() - startedAt });
+    yield* next({ ...request, prompts });
+  };
+}
+
+function toPrompts(input: RequestInput, renderer: () => RenderChat): Prompt[] {
+  if (input.kind === 'chat') return [{ segments: renderer()(input.messages) }];
+  return input.prompts.map((prompt) => (typeof prompt === 'string' ? { segments: [{ kind: 'text', text: prompt }] } : { tokens: prompt }));
+}

@@ -1,0 +1,66 @@
+import type { ServerResponse } from 'node:http';
+import { AutoglmError, toAutoglmError, type StreamPart } from '@open-autoglm/protocol';
+import type { Exchange } from '../common/exchange.ts';
+import { errorBody } from './error-body.ts';
+import { collectAnswer } from './json-answer.ts';
+import { SseAnswer } from './sse-answer.ts';
+
+/** Answers the client, in whatever way the path ends. Never rejects. */
+export async function respond(exchange: Exchange, parts: AsyncIterable<StreamPart>): Promise<void> {
+  try {
+    await (exchange.format.stream ? sendStream(exchange, parts) : sendJson(exchange, parts));
+    exchange.request.emit({ type: 'request-end', outcome: 'answered' });
+  } catch (thrown) {
+    const error = toAutoglmError(thrown);
+    const hasLeft = error.code === 'client_closed_request';
+    exchange.request.emit({ type: 'request-end', outcome: hasLeft ? 'abandoned' : 'failed', code: error.code });
+    if (!hasLeft) respondError(exchange.response, error);
+  }
+}
+
+/** Writes an error: as the whole response, or as a marked event where a stream has begun. */
+export function respondError(response: ServerResponse, thrown: unknown): void {
+  const error = toAutoglmError(thrown);
+  if (response.destroyed || response.writableEnded) return;
+  const body = errorBody(error);
+  if (response.headersSent) {
+    response.end(`data: ${body}\n\ndata: [DONE]\n\n`);
+    return;
+  }
+  response.writeHead(error.status, {
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': Buffer.byteLength(body),
+    ...(error.retryAfterSeconds !== undefined && { 'retry-after': String(error.retryAfterSeconds) }),
+    ...(error.code === 'draining' && { connection: 'close' }),
+  });
+  response.end(body);
+}
+
+/** The status goes out with the first part, so that what fails before it has a status of its own. */
+async function sendStream(exchange: Exchange, parts: AsyncIterable<StreamPart>): Promise<void> {
+  const { response } = exchange;
+  await new SseAnswer(exchange).send(parts, () => {
+    response.writeHead(200, { ...answerHeaders(exchange), 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache', 'x-accel-buffering': 'no' });
+  });
+  if (!response.headersSent) throw new AutoglmError('internal_error', 'The engine gave no answer.');
+  response.end('data: [DONE]\n\n');
+}
+
+async function sendJson(exchange: Exchange, parts: AsyncIterable<StreamPart>): Promise<void> {
+  const body = JSON.stringify(await collectAnswer(exchange, parts));
+  exchange.response.writeHead(200, {
+    ...answerHeaders(exchange),
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': Buffer.byteLength(body),
+  });
+  exchange.response.end(body);
+}
+
+function answerHeaders({ timings }: Exchange): Record<string, string> {
+  return {
+    'server-timing': timings.header(),
+    'x-autoglm-cache': 'off',
+    ...(timings.tier && { 'x-autoglm-tier': timings.tier }),
+    ...(timings.engine && { 'x-autoglm-engine': timings.engine }),
+  };
+}

@@ -1,0 +1,32 @@
+import type { StreamPart } from '@open-autoglm/protocol';
+
+/** Token counts of a request, over all its choices. */
+export class Usage {
+  readonly #choicesPerPrompt: number;
+  #promptTokens = 0;
+  #cachedTokens = 0;
+  #completionTokens = 0;
+
+  constructor(choicesPerPrompt: number) {
+    this.#choicesPerPrompt = choicesPerPrompt;
+  }
+
+  add(part: StreamPart): void {
+    // A prompt counts once, however many choices were made of it.
+    if (part.type === 'prompt-end' && part.index % this.#choicesPerPrompt === 0) {
+      this.#promptTokens += part.promptTokens;
+      this.#cachedTokens += part.cachedTokens;
+    } else if (part.type === 'text-end') {
+      this.#completionTokens += part.completionTokens;
+    }
+  }
+
+  toJSON(): object {
+    return {
+      prompt_tokens: this.#promptTokens,
+      completion_tokens: this.#completionTokens,
+      total_tokens: this.#promptTokens + this.#completionTokens,
+      prompt_tokens_details: { cached_tokens: this.#cachedTokens },
+    };
+  }
+}

@@ -1,0 +1,34 @@
+/**
+ * The request path. Read this first.
+ *
+ *   ingress    reads and checks the HTTP request; makes a GatewayRequest                 → 400, 404, 405, 413, 415, 422, 503 draining
+ *     ↓
+ *   output     pulls the parts and writes them as SSE or JSON; alone encodes errors      → every error below, in OpenAI's shape
+ *     ↓
+ *   input      waits for the model; chat template, prompts                               → 400 template, 404 model, 503 not ready
+ *     ↓
+ *   router     chooses the engine                                                        → 404 model
+ *     ↓
+ *   engine     one sequence for each choice                                              → 400 too long, 429 queue full, 502 crashed
+ *
+ * Parts travel back up the same way. An error before the first part becomes the HTTP status; after it, a marked event in the
+ * stream. The client leaving, a deadline and a forced shutdown abort `request.signal`; whoever waits at that moment throws the
+ * signal's reason, and every stage's `finally` lets go of what it holds.
+ */
+import type { GatewayRequest, Next, Stage, StreamPart } from '@open-autoglm/protocol';
+import type { ModelCatalog } from './common/model-catalog.ts';
+import { generateChoices } from './engines/generate-choices.ts';
+import { createInputStage } from './input/input-stage.ts';
+import { createRouter } from './router/router-stage.ts';
+
+export type RequestPath = (request: GatewayRequest) => AsyncIterable<StreamPart>;
+
+/** The stages in order, outermost first. `output` is above all: it owns the response. */
+export function createRequestPath(catalog: ModelCatalog): RequestPath {
+  return compose([createInputStage(catalog)], createRouter(catalog, generateChoices));
+}
+
+/** Nests the stages around the last one. */
+export function compose(stages: readonly Stage[], last: Next): Next {
+  return stages.reduceRight<Next>((next, stage) => (request) => stage(request, next), last);
+}
