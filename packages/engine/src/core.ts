@@ -41,9 +41,7 @@ export class EngineCore {
 
   /** Queues a request. Throws `queue_full`, `context_length_exceeded`, `invalid_value`. */
   add(request: GenerateRequest): void {
-    if (this.#waiting.length >= this.#limits.maxQueue) {
-      throw new AutoglmError('queue_full', `The engine has ${this.#waiting.length} requests waiting already.`, { retryAfterSeconds: 1 });
-    }
+    this.#checkQueue();
     checkLogitBias(request, this.#model.vocabulary.size);
     const prompt = this.tokenize(request.prompt);
     this.#checkPrompt(prompt);
@@ -171,6 +169,14 @@ export class EngineCore {
     const bytes = this.#model.vocabulary.bytes(id);
     // JSON has no −∞; OpenAI reports such tokens as −9999.
     return { token: new TextDecoder().decode(bytes), bytes: Array.from(bytes), logprob: Math.max(logprob, -9999) };
+  }
+
+  /** Requests that will be let in at the next step wait for nothing, and are not counted. */
+  #checkQueue(): void {
+    const running = this.#prefilling.length + this.#decoding.size;
+    const queued = this.#waiting.length - (this.#limits.maxBatchSize - running);
+    if (queued < this.#limits.maxQueue) return;
+    throw new AutoglmError('queue_full', `The engine has ${queued} requests waiting already.`, { retryAfterSeconds: 1 });
   }
 
   #checkTokens(tokens: readonly number[]): number[] {

@@ -45,7 +45,7 @@ export function openDevice(ggml: Ggml, options: DeviceOptions): Device {
   };
 }
 
-interface Procedures {
+export interface Procedures {
   setThreadCount(backend: Pointer, threads: number): void;
   setThreadpool(backend: Pointer, threadpool: Pointer): void;
   newThreadpool(params: Pointer): Pointer;
@@ -54,7 +54,7 @@ interface Procedures {
 }
 
 /** Functions of the CPU variant, which only its registry knows. */
-function bindProcedures(ggml: Ggml, registry: Pointer): Procedures {
+export function bindProcedures(ggml: Ggml, registry: Pointer): Procedures {
   const bind = <F>(name: string, result: string, parameters: string[]): F => {
     const address = ggml.procAddress(registry, name);
     if (!address) throw new AutoglmError('engine_failed', `This build of ggml lacks ${name}.`);
@@ -72,7 +72,7 @@ function bindProcedures(ggml: Ggml, registry: Pointer): Procedures {
 /** `struct ggml_threadpool_params`: bool cpumask[512], then int n_threads, int prio, uint32 poll, two bools. */
 const threadpoolParams = { size: 528, poll: 520 } as const;
 
-function newThreadpool(ggml: Ggml, procedures: Procedures, options: DeviceOptions): Pointer {
+export function newThreadpool(ggml: Ggml, procedures: Procedures, options: DeviceOptions): Pointer {
   const params = koffi.alloc('uint8', threadpoolParams.size) as unknown as Pointer;
   const initialise = ggml.libraries.base.func('void ggml_threadpool_params_init(void *params, int threads)');
   initialise(params, options.threads);

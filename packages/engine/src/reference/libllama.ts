@@ -1,6 +1,7 @@
 import koffi from 'koffi';
 import type { Pointer } from '../ggml/bindings.ts';
-import { takeGgmlErrors } from '../ggml/library.ts';
+import { bindProcedures, newThreadpool } from '../ggml/device.ts';
+import { loadGgml, takeGgmlErrors } from '../ggml/library.ts';
 import { openBatch } from './batch.ts';
 import { bindLlama, ContextField, type Llama, type Params } from './llama-bindings.ts';
 
@@ -53,6 +54,7 @@ export function openReference(options: ReferenceOptions): Reference {
   const model = llama.loadModel(options.modelPath, llama.modelDefaults());
   if (!model) throw new Error(`libllama cannot load ${options.modelPath}: ${takeGgmlErrors()}`);
   const context = openContext(llama, model, options);
+  const threadpool = attachThreadpool(llama, context, options.threads);
   const memory = llama.memory(context);
   const vocabulary = llama.vocabulary(model);
   const vocabularySize = llama.vocabularySize(vocabulary);
@@ -75,6 +77,7 @@ export function openReference(options: ReferenceOptions): Reference {
       batch.free();
       llama.freeContext(context);
       llama.freeModel(model);
+      threadpool.free();
     },
   };
 }
@@ -117,6 +120,18 @@ function logitsRow(llama: Llama, context: Pointer, index: number, vocabularySize
   if (!row) throw new Error(`libllama has no logits for token ${index} of the batch`);
   return new Float32Array(koffi.view(row, vocabularySize * Float32Array.BYTES_PER_ELEMENT));
 }
+
+/** Without a pool of its own libllama starts its threads anew for every call; llama.cpp's programs give it one as well. */
+function attachThreadpool(llama: Llama, context: Pointer, threads: number): { free(): void } {
+  const ggml = loadGgml();
+  const procedures = bindProcedures(ggml, ggml.devRegistry(ggml.backendDevGet(0)));
+  const threadpool = newThreadpool(ggml, procedures, { threads, poll: defaultPoll });
+  if (process.env['NOPOOL'] !== '1') llama.attachThreadpool(context, threadpool, threadpool);
+  return { free: () => procedures.freeThreadpool(threadpool) };
+}
+
+/** ggml's own default, half-way between sleeping and spinning. */
+const defaultPoll = 50;
 
 const utf8 = new TextEncoder();
 

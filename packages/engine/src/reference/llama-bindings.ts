@@ -77,6 +77,7 @@ export function bindLlama() {
       'llama_token_to_piece', 'int32', ['void *', 'int32', '_Out_ uint8_t *', 'int32', 'int32', 'bool'],
     ),
 
+    attachThreadpool: bind<(context: Pointer, single: Pointer, batched: Pointer) => void>('llama_attach_threadpool', 'void', ['void *', 'void *', 'void *']),
     decode: bind<(context: Pointer, batch: BatchStruct) => number>('llama_decode', 'int32', ['void *', batch]),
     logits: bind<(context: Pointer, index: number) => Pointer | null>('llama_get_logits_ith', 'void *', ['void *', 'int32']),
     memory: bind<(context: Pointer) => Pointer>('llama_get_memory', 'void *', ['void *']),

@@ -1,5 +1,7 @@
+import koffi from 'koffi';
 import type { Architecture, Hyperparameters } from '../architectures/architecture.ts';
 import type { Ggml, Pointer } from '../ggml/bindings.ts';
+import { tensorLayout } from '../ggml/tensor-layout.ts';
 import { GgmlType } from '../ggml/types.ts';
 import type { KvCache } from '../kv-cache/kv-cache.ts';
 import type { FusedMatrix, LayerWeights } from './weights.ts';
@@ -139,9 +141,9 @@ export class GraphBuilder {
     const { ggml, context, sizes, shape } = this.#parts;
     const { headCount, headLength } = sizes;
     const queries = shape.kind === 'prefill' ? shape.count : 1;
-    // A masked second stream reads the same query: its stride is zero.
-    const streamBytes = this.streams > shape.count ? 0 : query.tokenBytes;
-    const q = ggml.view4d(context, query.tensor, headLength, queries, headCount, this.streams, query.tokenBytes, headLength * 4, streamBytes, 0);
+    const realStreams = shape.kind === 'prefill' ? 1 : shape.count;
+    const q = ggml.view4d(context, query.tensor, headLength, queries, headCount, realStreams, query.tokenBytes, headLength * 4, query.tokenBytes, 0);
+    if (this.streams > realStreams) repeatStream(q, this.streams);
     const keys = this.#cacheView(layer, 0);
     const values = this.#cacheView(layer, this.#parts.cache.valueOffset);
     const attended = ggml.flashAttnExt(context, q, keys, values, this.inputs.mask, 1 / Math.sqrt(headLength), 0, 0);
@@ -151,7 +153,7 @@ export class GraphBuilder {
   /** Keys or values of the window: [headLength, window, kvHeadCount, streams]. */
   #cacheView(layer: number, offset: number): Tensor {
     const { ggml, context, sizes, cache, shape } = this.#parts;
-    const slotStride = this.streams > shape.count ? 0 : cache.slotBytes;
+    const slotStride = shape.kind === 'decode' && this.streams > shape.count ? 0 : cache.slotBytes;
     const view = ggml.view4d(
       context, cache.layers[layer] as Tensor, sizes.headLength, shape.window, sizes.kvHeadCount, this.streams,
       cache.rowBytes, sizes.headLength * cache.elementBytes, slotStride, offset,
@@ -179,4 +181,10 @@ export class GraphBuilder {
     this.#parts.ggml.setInput(tensor);
     return tensor;
   }
+}
+
+/** Lets a view's last dimension read the same bytes `count` times. ggml has no function for it: it bounds views as if they were contiguous. */
+function repeatStream(view: Tensor, count: number): void {
+  koffi.encode(view, tensorLayout.ne + 3 * 8, 'int64', count);
+  koffi.encode(view, tensorLayout.nb + 3 * 8, 'uint64', 0);
 }

@@ -14,10 +14,11 @@ export interface TokenScores {
 
 /** Scores the chosen token and the `topCount` likeliest ones. `logits`: [vocabularySize]; NaN counts as −∞. */
 export function scoreToken(logits: Float32Array, chosen: number, topCount: number): TokenScores {
-  const normaliser = logSumExp(logits);
+  const greatest = logits[argmax(logits)] as number;
+  const logSum = Math.log(sumOfExponentials(logits, greatest));
   const logprobOf = (id: number) => {
     const logit = logits[id] as number;
-    return logit > -Infinity ? logit - normaliser : -Infinity;
+    return logit > -Infinity ? logit - greatest - logSum : -Infinity;
   };
   return {
     logprob: logprobOf(chosen),
@@ -25,15 +26,14 @@ export function scoreToken(logits: Float32Array, chosen: number, topCount: numbe
   };
 }
 
-/** log Σ exp(logit), without overflow: the greatest logit is taken out of the sum. */
-function logSumExp(logits: Float32Array): number {
-  const greatest = logits[argmax(logits)] as number;
+/** Σ exp(logit − greatest), which cannot overflow. */
+function sumOfExponentials(logits: Float32Array, greatest: number): number {
   let sum = 0;
   for (let id = 0; id < logits.length; id += 1) {
     const logit = logits[id] as number;
     if (logit > -Infinity) sum += Math.exp(logit - greatest);
   }
-  return greatest + Math.log(sum);
+  return sum;
 }
 
 /** The ids of the `count` greatest logits, by insertion: `count` is small, and few tokens get past the least of those found. */

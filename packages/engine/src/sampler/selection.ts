@@ -34,7 +34,7 @@ export function selectMass(ids: Int32Array, count: number, keys: Float32Array, m
       low = pivot + 1;
     }
   }
-  return low + 1;
+  return Math.min(low + 1, count); // rounding may leave a crumb of `mass` that nobody holds
 }
 
 /** The keys of ids[start, end) added up. */

@@ -39,12 +39,12 @@ export function planStep(state: SchedulerState, limits: SchedulerLimits): StepPl
   const admitted = countAdmitted(state, limits);
   const prompts = [...state.prefilling, ...state.waiting.slice(0, admitted)];
   // Nothing decodes, nobody waits for the end of the step: chunks then only cost.
-  let budget = state.decodingCount === 0 ? Math.max(limits.maxChunk, limits.stepTokenBudget) : limits.stepTokenBudget - state.decodingCount;
+  let budget = state.decodingCount === 0 ? Math.max(limits.maxChunk, limits.stepTokenBudget) : Math.max(0, limits.stepTokenBudget - state.decodingCount);
   const chunks = prompts.map(({ promptLength, computed }, index) => {
     // The first prompt always moves, or running sequences could starve it for ever.
     const limit = Math.min(index === 0 ? Math.max(budget, chunkGranularity) : budget, limits.maxChunk);
     const chunk = chunkLength(promptLength - computed, limit);
-    budget -= chunk;
+    budget = Math.max(0, budget - chunk);
     return chunk;
   });
   return { admitted, chunks };

@@ -3,18 +3,16 @@ export interface StopState {
   /** That end's length in UTF-16 code units. */
   readonly depth: number;
   /** Length of the longest stop string with which the text ends; 0 for none. */
-  readonly matchLength: number;
-  /** The state for the next longest such end; absent at the root, which stands for none. */
-  readonly fallback: StopState | undefined;
+  matchLength: number;
+  /** The state for the next shorter such end; absent at the root, which stands for none. */
+  fallback: StopState | undefined;
   /** By UTF-16 code unit. */
-  readonly next: ReadonlyMap<number, StopState>;
+  readonly next: Map<number, StopState>;
 }
-
-type Draft = { -readonly [Key in keyof StopState]: StopState[Key] } & { readonly next: Map<number, Draft>; fallback: Draft | undefined };
 
 /** The root of an automaton that finds all `stops` in one pass over the text (Aho and Corasick 1975). */
 export function buildStopAutomaton(stops: readonly string[]): StopState {
-  const root: Draft = { depth: 0, matchLength: 0, fallback: undefined, next: new Map() };
+  const root: StopState = { depth: 0, matchLength: 0, fallback: undefined, next: new Map() };
   for (const stop of stops) insert(root, stop);
   linkFallbacks(root);
   return root;
@@ -29,7 +27,7 @@ export function advance(state: StopState, unit: number): StopState {
   }
 }
 
-function insert(root: Draft, stop: string): void {
+function insert(root: StopState, stop: string): void {
   let state = root;
   for (let place = 0; place < stop.length; place += 1) {
     const unit = stop.charCodeAt(place);
@@ -43,14 +41,15 @@ function insert(root: Draft, stop: string): void {
   state.matchLength = stop.length;
 }
 
-/** Breadth first, because a fallback is always shallower. */
-function linkFallbacks(root: Draft): void {
+/** Breadth first: a fallback is shallower, so it is complete before the states that fall back to it. */
+function linkFallbacks(root: StopState): void {
   const queue = [...root.next.values()];
   for (const state of queue) {
+    const fallback = state.fallback ?? root;
+    state.matchLength ||= fallback.matchLength;
     for (const [unit, next] of state.next) {
-      next.fallback = advance(state.fallback as Draft, unit) as Draft;
+      next.fallback = advance(fallback, unit);
       queue.push(next);
     }
-    state.matchLength ||= (state.fallback as Draft).matchLength;
   }
 }

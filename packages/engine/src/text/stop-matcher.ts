@@ -45,6 +45,8 @@ export function createStopMatcher(stops: readonly string[]): StopMatcher {
     flush() {
       const text = held.slice(0, match);
       held = '';
+      state = root;
+      match = Infinity;
       return text;
     },
   };
