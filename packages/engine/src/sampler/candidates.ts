@@ -1,3 +1,4 @@
+import { expOfNegative, negligibleLogRatio } from './exponential.ts';
 import { selectGreatest } from './selection.ts';
 
 /** Tokens still in the running for one choice. */
@@ -13,10 +14,7 @@ export function createCandidates(vocabularySize: number): Candidates {
   return { ids: new Int32Array(vocabularySize), count: 0, weights: new Float32Array(vocabularySize) };
 }
 
-/** A token less likely than this against the likeliest is left out: e⁻⁴¹, once in 6·10¹⁷ draws, so no draw can tell. */
-const negligibleLogRatio = -41;
-
-/** The least logit with which a token is at least `minP` times as likely as the likeliest (min-p, Nguyen et al. 2024). */
+/** The least logit with which a token is at least `minP` times as likely as the likeliest (min-p, Nguyen et al. 2024), and not negligible. */
 export function lowestLogit(greatest: number, temperature: number, minP: number): number {
   return greatest + temperature * Math.max(Math.log(minP), negligibleLogRatio);
 }
@@ -48,7 +46,7 @@ export function weigh({ ids, count, weights }: Candidates, logits: Float32Array,
   let total = 0;
   for (let place = 0; place < count; place += 1) {
     const id = ids[place] as number;
-    const weight = Math.exp(((logits[id] as number) - greatest) / temperature);
+    const weight = expOfNegative(((logits[id] as number) - greatest) / temperature);
     weights[id] = weight;
     total += weight;
   }

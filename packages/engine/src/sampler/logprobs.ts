@@ -1,4 +1,5 @@
 import { argmax } from './argmax.ts';
+import { expOfNegative, negligibleLogRatio } from './exponential.ts';
 
 export interface ScoredToken {
   readonly id: number;
@@ -30,8 +31,8 @@ export function scoreToken(logits: Float32Array, chosen: number, topCount: numbe
 function sumOfExponentials(logits: Float32Array, greatest: number): number {
   let sum = 0;
   for (let id = 0; id < logits.length; id += 1) {
-    const logit = logits[id] as number;
-    if (logit > -Infinity) sum += Math.exp(logit - greatest);
+    const logRatio = (logits[id] as number) - greatest;
+    if (logRatio >= negligibleLogRatio) sum += expOfNegative(logRatio);
   }
   return sum;
 }
