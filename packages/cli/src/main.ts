@@ -1,87 +1,51 @@
 import { readFileSync } from 'node:fs';
-import { Command, InvalidArgumentError } from 'commander';
-import type { ChatOptions } from './chat.ts';
-import type { ServeOptions } from './serve.ts';
+import { Command } from 'commander';
+import { chatCommand } from './chat/command.ts';
+import { endOnBrokenPipe, reportFailure } from './failure.ts';
+import { serveCommand } from './serve/command.ts';
 
-const program = new Command('autoglm')
-  .description('Serves language models fast, behind an OpenAI-compatible API, with a Chinese model built in.')
-  .version(version())
-  .addHelpText(
-    'after',
-    `
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
+
+/** Runs `autoglm` with these arguments and sets the process's exit code. */
+export async function main(args: readonly string[]): Promise<void> {
+  process.on('uncaughtException', (error) => {
+    reportFailure(error);
+    process.exit(1);
+  });
+  endOnBrokenPipe(process.stdout);
+  try {
+    await createProgram().parseAsync(args, { from: 'user' });
+  } catch (error) {
+    reportFailure(error);
+    process.exitCode = 1;
+  }
+}
+
+function createProgram(): Command {
+  return new Command('autoglm')
+    .description('Serves a language model on this computer, and talks to it.')
+    .version(version, '-v, --version', 'show the version')
+    .helpOption('-h, --help', 'show this help')
+    .helpCommand('help [command]', 'show the help of a command')
+    .showHelpAfterError('(autoglm --help shows what can be asked for)')
+    .addCommand(serveCommand())
+    .addCommand(chatCommand())
+    .addHelpText('after', help);
+}
+
+const help = `
 Examples:
-  autoglm serve                              the built-in model on http://127.0.0.1:8080
-  autoglm serve --model qwen2.5.gguf         any GGUF of the llama or qwen2 architecture
-  autoglm chat "中国的首都是哪里？"             one answer, streamed
-  autoglm chat                               a conversation
-  echo "1+1=?" | autoglm chat                a prompt from a pipe
-  autoglm chat --url http://host:8080 "你好"  asks a server that runs already
+  autoglm serve                         an OpenAI-compatible server on http://127.0.0.1:8080
+  autoglm serve --model qwen2.gguf      the same with a model of your own
+  autoglm chat "中国的首都是哪里？"       one answer, without a server
+  autoglm chat                          a conversation
 
 Environment:
-  PORT, HOST         where to listen (server.port, server.host)
-  AUTOGLM_CONFIG     a YAML configuration file
-  AUTOGLM_HOME       folder of converted models (~/.cache/open-autoglm)
-  AUTOGLM_THREADS    threads of the embedded engine (all cores)
-  AUTOGLM_URL        the server that "chat" asks`,
-  );
+  PORT, HOST          where to listen
+  AUTOGLM_CONFIG      configuration file (YAML)
+  AUTOGLM_THREADS     threads that compute; all cores when not set
+  AUTOGLM_HOME        folder of converted models; ~/.cache/open-autoglm when not set
+  AUTOGLM_URL         server that autoglm chat talks to; it starts its own when not set
 
-const model = ['--model <file>', '"default", or a GGUF file'] as const;
-const threads = ['--threads <n>', 'threads of the embedded engine', positiveInteger] as const;
-
-program
-  .command('serve')
-  .description('serve the OpenAI-compatible API and the console')
-  .option('--config <file>', 'a YAML configuration file')
-  .option('--port <n>', 'port to listen on; 0 takes a free one', port)
-  .option('--host <address>', 'address to listen on')
-  .option(...model)
-  .option(...threads)
-  .option('--context-length <n>', 'tokens that one conversation may hold', positiveInteger)
-  .option('--max-batch-size <n>', 'answers generated at the same time', positiveInteger)
-  .action(async (options: ServeOptions) => {
-    const { serve } = await import('./serve.ts');
-    await serve(options);
-  });
-
-program
-  .command('chat')
-  .description('talk to a model; without a prompt, a conversation')
-  .argument('[prompt]', 'what to ask')
-  .option('--url <url>', 'a running server; otherwise the embedded model is started for this chat')
-  .option(...model)
-  .option(...threads)
-  .option('--system <text>', 'system prompt')
-  .option('--temperature <n>', '0 … 2', finiteNumber)
-  .option('--max-tokens <n>', 'tokens of an answer at most', positiveInteger)
-  .option('--seed <n>', 'the same seed gives the same answer', finiteNumber)
-  .action(async (prompt: string | undefined, options: ChatOptions) => {
-    const { chat } = await import('./chat.ts');
-    await chat(prompt, options);
-  });
-
-try {
-  await program.parseAsync();
-} catch (error) {
-  process.stderr.write(`autoglm: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
-}
-
-function version(): string {
-  return (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version;
-}
-
-function positiveInteger(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('It must be a positive integer.');
-  return value;
-}
-
-function port(text: string): number {
-  return text === '0' ? 0 : positiveInteger(text);
-}
-
-function finiteNumber(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('It must be a number.');
-  return value;
-}
+An option wins over the environment, the environment over the file.
+autoglm help serve and autoglm help chat tell more.`;

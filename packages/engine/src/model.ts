@@ -1,7 +1,7 @@
 import { totalmem } from 'node:os';
 import { AutoglmError, type ModelInfo } from '@open-autoglm/protocol';
 import { architectureOf } from './architectures/index.ts';
-import { readHyperparameters, type Hyperparameters } from './architectures/architecture.ts';
+import { readHyperparameters, type Hyperparameters } from './architectures/hyperparameters.ts';
 import type { Ggml } from './ggml/bindings.ts';
 import { openDevice, type Device } from './ggml/device.ts';
 import { openGguf, type Gguf } from './ggml/gguf.ts';
@@ -51,7 +51,7 @@ export function openModel(options: ModelOptions): LoadedModel {
   checkMemory(gguf);
   const vocabulary = openVocabulary(ggml, options.modelPath);
   const device = openDevice(ggml, options);
-  const weights = loadWeights(ggml, device, gguf, architecture, sizes);
+  const weights = loadWeights(ggml, device, gguf, sizes, architecture.hasAttentionBias);
   const contextLength = Math.min(options.contextLength, sizes.trainedContext);
   const cache = createStaticKvCache({ ggml, device, sizes, maxSequences: options.maxBatchSize, contextLength });
   const runner = new Runner({ ggml, device, architecture, sizes, weights, cache, vocabularySize: vocabulary.size });

@@ -1,6 +1,6 @@
 import koffi from 'koffi';
 import { AutoglmError } from '@open-autoglm/protocol';
-import type { Hyperparameters } from '../architectures/architecture.ts';
+import type { Hyperparameters } from '../architectures/hyperparameters.ts';
 import type { Ggml, Pointer } from '../ggml/bindings.ts';
 import type { Device } from '../ggml/device.ts';
 import { GgmlType } from '../ggml/types.ts';

@@ -1,7 +1,13 @@
 import koffi from 'koffi';
 import type { Pointer } from '../ggml/bindings.ts';
-import type { ReferenceToken } from './libllama.ts';
 import type { BatchStruct } from './llama-bindings.ts';
+
+export interface ReferenceToken {
+  readonly token: number;
+  readonly position: number;
+  readonly sequence: number;
+  readonly wantsLogits: boolean;
+}
 
 /** C memory for a `llama_batch`, filled again for every call so that the reference pays for no allocation. */
 export interface Batch {

@@ -2,8 +2,10 @@ import koffi from 'koffi';
 import type { Pointer } from '../ggml/bindings.ts';
 import { bindProcedures, newThreadpool } from '../ggml/device.ts';
 import { loadGgml, takeGgmlErrors } from '../ggml/library.ts';
-import { openBatch } from './batch.ts';
+import { openBatch, type ReferenceToken } from './batch.ts';
 import { bindLlama, ContextField, type Llama, type Params } from './llama-bindings.ts';
+
+export type { ReferenceToken } from './batch.ts';
 
 /**
  * libllama of the same npm package as the engine's kernels, on the same GGUF: the yardstick of tests and benches. The
@@ -25,13 +27,6 @@ export interface Reference {
   /** Forgets a sequence, or all of them. */
   clear(sequence?: number): void;
   close(): void;
-}
-
-export interface ReferenceToken {
-  readonly token: number;
-  readonly position: number;
-  readonly sequence: number;
-  readonly wantsLogits: boolean;
 }
 
 export interface ReferenceOptions {

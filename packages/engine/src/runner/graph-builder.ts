@@ -1,5 +1,5 @@
 import koffi from 'koffi';
-import type { Architecture, Hyperparameters } from '../architectures/architecture.ts';
+import type { Hyperparameters } from '../architectures/hyperparameters.ts';
 import type { Ggml, Pointer } from '../ggml/bindings.ts';
 import { tensorLayout } from '../ggml/tensor-layout.ts';
 import { GgmlType } from '../ggml/types.ts';
@@ -31,7 +31,8 @@ interface BuilderParts {
   readonly ggml: Ggml;
   readonly context: Pointer;
   readonly graph: Pointer;
-  readonly architecture: Architecture;
+  /** How RoPE pairs dimensions; see `RopeMode`. */
+  readonly ropeMode: number;
   readonly sizes: Hyperparameters;
   readonly cache: KvCache;
   readonly ropeFactors: Pointer | null;
@@ -169,10 +170,10 @@ export class GraphBuilder {
   }
 
   #rope(heads: Tensor, inPlace: boolean): Tensor {
-    const { ggml, context, sizes, architecture, ropeFactors } = this.#parts;
+    const { ggml, context, sizes, ropeMode, ropeFactors } = this.#parts;
     const rope = inPlace ? ggml.ropeExtInplace : ggml.ropeExt;
     return rope(
-      context, heads, this.inputs.positions, ropeFactors, sizes.ropeDimensions, architecture.ropeMode, sizes.trainedContext,
+      context, heads, this.inputs.positions, ropeFactors, sizes.ropeDimensions, ropeMode, sizes.trainedContext,
       sizes.ropeBase, sizes.ropeScale, 0, 1, 32, 1,
     );
   }

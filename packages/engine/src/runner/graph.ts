@@ -1,6 +1,7 @@
 import koffi from 'koffi';
 import { AutoglmError } from '@open-autoglm/protocol';
-import type { Architecture, Hyperparameters } from '../architectures/architecture.ts';
+import type { Architecture } from '../architectures/architecture.ts';
+import type { Hyperparameters } from '../architectures/hyperparameters.ts';
 import type { Ggml, Pointer } from '../ggml/bindings.ts';
 import type { Device } from '../ggml/device.ts';
 import { tensorLayout } from '../ggml/tensor-layout.ts';
@@ -45,7 +46,7 @@ export function buildGraph(model: ModelParts, shape: GraphShape, allocator: Poin
   const memory = ggml.tensorOverhead() * tensorCount + ggml.graphOverhead(tensorCount, false);
   const context = ggml.init({ mem_size: memory, mem_buffer: null, no_alloc: true });
   const graph = ggml.newGraph(context, tensorCount, false);
-  const builder = new GraphBuilder({ ggml, context, graph, architecture, sizes, cache, ropeFactors: weights.ropeFactors, shape });
+  const builder = new GraphBuilder({ ggml, context, graph, ropeMode: architecture.ropeMode, sizes, cache, ropeFactors: weights.ropeFactors, shape });
   const output = buildTransformer(builder, model, shape);
   ggml.setOutput(output);
   ggml.buildForwardExpand(graph, output);

@@ -1,6 +1,6 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { AutoglmError } from '@open-autoglm/protocol';
-import type { Architecture, Hyperparameters } from '../architectures/architecture.ts';
+import type { Hyperparameters } from '../architectures/hyperparameters.ts';
 import type { Ggml, Pointer } from '../ggml/bindings.ts';
 import type { Device } from '../ggml/device.ts';
 import type { Gguf, GgufTensor } from '../ggml/gguf.ts';
@@ -43,11 +43,11 @@ interface Placement {
 }
 
 /** Reads a model's tensors into buffers of the types that the device's kernels like best. Throws `engine_failed`. */
-export function loadWeights(ggml: Ggml, device: Device, gguf: Gguf, architecture: Architecture, sizes: Hyperparameters): Weights {
+export function loadWeights(ggml: Ggml, device: Device, gguf: Gguf, sizes: Hyperparameters, hasAttentionBias: boolean): Weights {
   const loader = new WeightLoader(ggml, device, gguf);
   const layers = Array.from({ length: sizes.layerCount }, (_, index) => {
     const name = (part: string) => `blk.${index}.${part}`;
-    const biases = (parts: string[]) => (architecture.hasAttentionBias ? parts.map((part) => name(`${part}.bias`)) : undefined);
+    const biases = (parts: string[]) => (hasAttentionBias ? parts.map((part) => name(`${part}.bias`)) : undefined);
     const attention = ['attn_q', 'attn_k', 'attn_v'];
     return {
       index,

@@ -1,0 +1,2 @@
+import { Command } from 'commander';
+export function chatCommand(): Command { return new Command('chat'); }

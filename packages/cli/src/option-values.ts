@@ -1,0 +1,14 @@
+import { InvalidArgumentError } from 'commander';
+
+/** Ranges are the configuration's or the server's to check: they know them, and name the key. */
+export function integer(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isSafeInteger(value)) throw new InvalidArgumentError('It must be a whole number.');
+  return value;
+}
+
+export function number(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('It must be a number.');
+  return value;
+}
