@@ -22,5 +22,10 @@ export interface KvCache {
    * one strided view of the cache. A move costs a copy of the sequence's rows, at most two for one that left.
    */
   arrange(sequences: readonly string[], lengthOf: (sequence: string) => number): readonly string[];
+  /**
+   * Makes the first `rows` rows of a slot hold numbers. Attention reads whole windows and masks what is not written yet,
+   * but NaN survives a mask. Costs a comparison once the rows have been used.
+   */
+  makeReadable(slot: number, rows: number): void;
   close(): void;
 }

@@ -40,8 +40,11 @@ export function createStaticKvCache({ ggml, device, sizes, maxSequences, context
     throw new AutoglmError('engine_failed', `The KV cache needs ${gigabytes} GB: lower model_config.context_length or model_config.max_batch_size.`);
   }
   const memory = layers.map((layer) => layerBytes(ggml, layer));
+  // Zeroing all at once would commit every page.
+  const readableRows = new Uint32Array(maxSequences + 1);
   const table = new SlotTable(maxSequences, (from, to, length) => {
     for (const bytes of memory) bytes.copyWithin(to * slotBytes, from * slotBytes, from * slotBytes + length * rowBytes);
+    readableRows[to] = Math.max(readableRows[to] as number, length);
   });
   return {
     layers, rowCount, rowBytes, valueOffset: keyLength * elementBytes, elementBytes, slotRows, slotBytes,
@@ -50,6 +53,12 @@ export function createStaticKvCache({ ggml, device, sizes, maxSequences, context
     release: (sequence) => table.release(sequence),
     slotOf: (sequence) => table.slotOf(sequence),
     arrange: (sequences, lengthOf) => table.arrange(sequences, lengthOf),
+    makeReadable(slot, rows) {
+      const from = readableRows[slot] as number;
+      if (rows <= from) return;
+      for (const bytes of memory) bytes.fill(0, slot * slotBytes + from * rowBytes, slot * slotBytes + rows * rowBytes);
+      readableRows[slot] = rows;
+    },
     close() {
       ggml.bufferFree(buffer);
       ggml.free(context);

@@ -37,6 +37,7 @@ export class Runner {
       graph.rows[index] = BigInt(firstRow + index);
     }
     maskCausally(graph, start, tokens.length);
+    this.#model.cache.makeReadable(slot, graph.shape.window);
     graph.useSlot(slot);
     graph.compute();
     return graph.logits[0];
@@ -57,6 +58,7 @@ export class Runner {
     graph.mask.fill(maskedOut);
     for (let slot = 0; slot < tokens.length; slot += 1) {
       const position = positions[slot] as number;
+      this.#model.cache.makeReadable(slot, window);
       graph.rows[slot] = BigInt(slot * slotRows + position);
       graph.mask.fill(0, slot * window, slot * window + position + 1);
     }

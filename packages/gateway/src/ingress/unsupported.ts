@@ -46,14 +46,14 @@ export function refuseOtherParts(content: unknown, param: string): void {
   }
 }
 
-const laterExtensions = ['lane', 'tenant'];
-const knownExtensions = ['deadline_ms'];
+const laterExtensions = new Set(['lane', 'tenant']);
+const knownExtensions = new Set(['deadline_ms']);
 
 /** Checks the keys of the body's `autoglm` and of `x-autoglm-*` headers, which must agree in name. */
 export function checkExtensions(names: readonly string[], written: (name: string) => string): void {
   for (const name of names) {
     const param = written(name);
-    if (laterExtensions.includes(name)) throw new AutoglmError('unsupported_feature', `'${param}' is not available in this version.`, { param });
-    if (!knownExtensions.includes(name)) throw new AutoglmError('unknown_parameter', `Unknown parameter: '${param}'.`, { param });
+    if (laterExtensions.has(name)) throw new AutoglmError('unsupported_feature', `'${param}' is not available in this version.`, { param });
+    if (!knownExtensions.has(name)) throw new AutoglmError('unknown_parameter', `Unknown parameter: '${param}'.`, { param });
   }
 }
