@@ -2,6 +2,7 @@ import koffi from 'koffi';
 import type { Pointer } from '../ggml/bindings.ts';
 import { bindProcedures, newThreadpool } from '../ggml/device.ts';
 import { loadGgml, takeGgmlErrors } from '../ggml/library.ts';
+import { argmax } from '../sampler/argmax.ts';
 import { openBatch, type ReferenceToken } from './batch.ts';
 import { bindLlama, ContextField, type Llama, type Params } from './llama-bindings.ts';
 
@@ -24,6 +25,8 @@ export interface Reference {
    * the next call. Throws when a sequence is full or the batch is larger than `batchSize`.
    */
   evaluate(batch: readonly ReferenceToken[]): Float32Array[];
+  /** As `evaluate`, but returns the likeliest token of each row. */
+  evaluateGreedily(batch: readonly ReferenceToken[]): number[];
   /** Forgets a sequence, or all of them. */
   clear(sequence?: number): void;
   close(): void;
@@ -54,16 +57,18 @@ export function openReference(options: ReferenceOptions): Reference {
   const vocabulary = llama.vocabulary(model);
   const vocabularySize = llama.vocabularySize(vocabulary);
   const batch = openBatch(options.batchSize ?? defaultBatchSize);
+  const evaluate = (tokens: readonly ReferenceToken[]) => {
+    const status = llama.decode(context, batch.fill(tokens));
+    if (status !== 0) throw new Error(`llama_decode failed with ${status} (1: no room in the context): ${takeGgmlErrors()}`);
+    return tokens.flatMap((token, index) => (token.wantsLogits ? [logitsRow(llama, context, index, vocabularySize)] : []));
+  };
   return {
     vocabularySize,
     sequenceLength: llama.sequenceLength(context),
     tokenize: (text, { parseControl, addSpecial = false }) => tokenize(llama, vocabulary, text, addSpecial, parseControl),
     tokenBytes: (token) => tokenBytes(llama, vocabulary, token),
-    evaluate(tokens) {
-      const status = llama.decode(context, batch.fill(tokens));
-      if (status !== 0) throw new Error(`llama_decode failed with ${status} (1: no room in the context): ${takeGgmlErrors()}`);
-      return tokens.flatMap((token, index) => (token.wantsLogits ? [logitsRow(llama, context, index, vocabularySize)] : []));
-    },
+    evaluate,
+    evaluateGreedily: (tokens) => evaluate(tokens).map(argmax),
     clear(sequence) {
       if (sequence === undefined) llama.clearMemory(memory, false);
       else llama.removeSequence(memory, sequence, -1, -1);

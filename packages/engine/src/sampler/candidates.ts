@@ -27,8 +27,9 @@ export function gather(candidates: Candidates, logits: Float32Array, floor: numb
   const { ids } = candidates;
   const wanted = k > 0 ? k : Infinity;
   const limit = 2 * wanted + 64;
+  const { length } = logits;
   let count = 0;
-  for (let id = 0; id < logits.length; id += 1) {
+  for (let id = 0; id < length; id += 1) {
     if (!((logits[id] as number) >= floor)) continue; // NaN is not
     ids[count] = id;
     count += 1;
@@ -43,10 +44,11 @@ export function gather(candidates: Candidates, logits: Float32Array, floor: numb
 
 /** Gives every candidate its weight; returns their sum. */
 export function weigh({ ids, count, weights }: Candidates, logits: Float32Array, greatest: number, temperature: number): number {
+  const coolness = 1 / temperature;
   let total = 0;
   for (let place = 0; place < count; place += 1) {
     const id = ids[place] as number;
-    const weight = expOfNegative(((logits[id] as number) - greatest) / temperature);
+    const weight = expOfNegative(((logits[id] as number) - greatest) * coolness);
     weights[id] = weight;
     total += weight;
   }

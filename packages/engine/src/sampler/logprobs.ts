@@ -29,8 +29,9 @@ export function scoreToken(logits: Float32Array, chosen: number, topCount: numbe
 
 /** Σ exp(logit − greatest), which cannot overflow. */
 function sumOfExponentials(logits: Float32Array, greatest: number): number {
+  const { length } = logits;
   let sum = 0;
-  for (let id = 0; id < logits.length; id += 1) {
+  for (let id = 0; id < length; id += 1) {
     const logRatio = (logits[id] as number) - greatest;
     if (logRatio >= negligibleLogRatio) sum += expOfNegative(logRatio);
   }
@@ -39,10 +40,11 @@ function sumOfExponentials(logits: Float32Array, greatest: number): number {
 
 /** The ids of the `count` greatest logits, by insertion: `count` is small, and few tokens get past the least of those found. */
 function likeliest(logits: Float32Array, count: number): number[] {
+  const { length } = logits;
   const top: number[] = [];
   const logitAt = (place: number) => logits[top[place] as number] as number;
   let least = count > 0 ? -Infinity : Infinity;
-  for (let id = 0; id < logits.length; id += 1) {
+  for (let id = 0; id < length; id += 1) {
     const logit = logits[id] as number;
     if (!(logit > least)) continue;
     let place = top.length;

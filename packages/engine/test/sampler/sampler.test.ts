@@ -5,7 +5,7 @@ import { createSampler, createSamplerScratch } from '../../src/sampler/sampler.t
 import { anyLogits, brokenLogits, chiSquareDeviation, greedy, histogram, normalLogits, plain, ranked, samplerOf, softmax } from './support.ts';
 
 const anySampling: fc.Arbitrary<Sampling> = fc.record({
-  temperature: fc.oneof(fc.constantFrom(0, 1e-6, 1), fc.double({ min: 0.01, max: 2, noNaN: true })),
+  temperature: fc.oneof(fc.constantFrom(0, Number.MIN_VALUE, 1e-6, 1, 1e300), fc.double({ min: 0.01, max: 2, noNaN: true })),
   topK: fc.constantFrom(0, 1, 2, 40, 1000),
   topP: fc.oneof(fc.constantFrom(0, 1), fc.double({ min: 0, max: 1, noNaN: true })),
   minP: fc.oneof(fc.constantFrom(0, 1), fc.double({ min: 0, max: 1, noNaN: true })),

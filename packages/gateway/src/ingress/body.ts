@@ -1,11 +1,17 @@
 import type { IncomingMessage } from 'node:http';
 import { AutoglmError } from '@open-autoglm/protocol';
 
+/**
+ * A body over the limit is read on and thrown away up to here: a client that is still sending does not listen, and would
+ * see a broken connection instead of the error.
+ */
+const discardLimitBytes = 64 * 1024 * 1024;
+
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /** Reads a request's JSON. Throws `payload_too_large`, `unsupported_media_type`, `invalid_json`, or the signal's reason. */
 export async function readJson(message: IncomingMessage, limitBytes: number, signal: AbortSignal): Promise<unknown> {
-  checkHeaders(message, limitBytes);
+  checkHeaders(message);
   const bytes = await readBytes(message, limitBytes, signal);
   let text: string;
   try {
@@ -20,14 +26,13 @@ export async function readJson(message: IncomingMessage, limitBytes: number, sig
   }
 }
 
-function checkHeaders({ headers }: IncomingMessage, limitBytes: number): void {
+function checkHeaders({ headers }: IncomingMessage): void {
   const type = headers['content-type'];
   if (type !== undefined && !/\bjson\b/i.test(type)) {
     throw new AutoglmError('unsupported_media_type', `The body must be JSON, but its content-type is ${JSON.stringify(type)}: send "content-type: application/json".`);
   }
   const encoding = headers['content-encoding'] ?? 'identity';
   if (encoding !== 'identity') throw new AutoglmError('unsupported_media_type', `The body must not be encoded, but its content-encoding is ${JSON.stringify(encoding)}.`);
-  if (Number(headers['content-length'] ?? 0) > limitBytes) throw tooLarge(limitBytes);
 }
 
 async function readBytes(message: IncomingMessage, limitBytes: number, signal: AbortSignal): Promise<Uint8Array> {
@@ -36,14 +41,16 @@ async function readBytes(message: IncomingMessage, limitBytes: number, signal: A
   try {
     for await (const chunk of message.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       size += chunk.length;
-      if (size > limitBytes) throw tooLarge(limitBytes);
-      chunks.push(chunk);
+      if (size > discardLimitBytes) throw tooLarge(limitBytes);
+      if (size > limitBytes) chunks.length = 0;
+      else chunks.push(chunk);
     }
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof AutoglmError) throw error;
     throw new AutoglmError('client_closed_request', 'The client left before its request was complete.', { cause: error });
   }
+  if (size > limitBytes) throw tooLarge(limitBytes);
   return Buffer.concat(chunks);
 }
 

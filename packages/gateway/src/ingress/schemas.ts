@@ -23,7 +23,7 @@ const commonFields = {
   top_k: integer(0, 1_000_000),
   min_p: number(0, 1),
   logit_bias: optional(
-    Type.Record(Type.String({ pattern: '^[0-9]{1,9}$' }), Type.Number({ minimum: -100, maximum: 100 })),
+    Type.Record(Type.String({ pattern: '^[0-9]{1,9}$' }), Type.Number({ minimum: -100, maximum: 100 }), closed),
     'an object from token ids to numbers from -100 to 100',
   ),
   max_tokens: integer(1, maxTokenCount),

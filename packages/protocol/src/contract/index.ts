@@ -1,1 +1,1 @@
-export { engineContract } from './engine.ts';
+export { engineContract, type EngineUnderTest, type TestFramework } from './engine.ts';

@@ -113,7 +113,7 @@ function mockModel(changes: Partial<ModelInfo> = {}): ModelInfo {
     parameterCount: 0,
     vocabularySize: 1000,
     contextLength: 4096,
-    chatTemplate: "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n",
+    chatTemplate: "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant{{ '\n' }}",
     bosToken: undefined,
     eosToken: '<|im_end|>',
     controlTokens: ['<|im_start|>', '<|im_end|>'],

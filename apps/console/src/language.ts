@@ -1,0 +1,171 @@
+import { recall, remember } from './memory.ts';
+
+export type Language = 'en' | 'zh';
+
+const en = {
+  greeting: 'What would you like to know?',
+  suggestion1: 'What is the capital of China?',
+  suggestion2: '写一首关于秋天的短诗',
+  suggestion3: '用三句话介绍一下你自己',
+  fromCode: 'The same model, from your code:',
+  facts: '{model} · {parameters} million parameters · {type} · {context} tokens of context',
+  promptPlaceholder: 'Write a message',
+  promptLabel: 'Message',
+  keys: 'Enter sends · Shift+Enter new line · Esc stops',
+  send: 'Send',
+  stop: 'Stop',
+  clear: 'New chat',
+  conversation: 'Conversation',
+  you: 'You',
+  model: 'Model',
+  switchLanguage: '切换到中文',
+  otherLanguage: '中文',
+  settings: 'Settings',
+  systemPrompt: 'System prompt',
+  systemPlaceholder: 'What the model should know, or be',
+  temperature: 'Temperature',
+  maxTokens: 'Max tokens',
+  noLimit: 'no limit',
+  seed: 'Seed',
+  random: 'random',
+  resetSettings: 'Reset',
+  speed: 'tokens/s',
+  ttft: 'TTFT',
+  tokens: 'tokens',
+  why: 'where the time went',
+  copy: 'Copy',
+  copied: 'Copied',
+  retry: 'Try again',
+  stopped: 'stopped',
+  cutShort: 'cut at max tokens',
+  connecting: 'connecting…',
+  loading: 'model is loading…',
+  restarting: 'model is restarting…',
+  draining: 'server is shutting down',
+  failed: 'model cannot run',
+  offline: 'server unreachable',
+  refusedTitle: 'The server refused.',
+  unreachableTitle: 'The server cannot be reached.',
+  unreachableDetail: 'Is it running? Start it with “npm start”, then try again.',
+  lostTitle: 'The connection was lost.',
+  lostDetail: 'The answer is incomplete.',
+  brokenTitle: 'Something went wrong.',
+  segment_input: 'input',
+  segment_queue: 'queue',
+  segment_prefill: 'prefill',
+  segment_decode: 'decode',
+  segment_upstream: 'upstream',
+};
+
+export type TextKey = keyof typeof en;
+
+const zh: Readonly<Record<TextKey, string>> = {
+  greeting: '想聊点什么？',
+  suggestion1: '中国的首都是哪里？',
+  suggestion2: '写一首关于秋天的短诗',
+  suggestion3: '用三句话介绍一下你自己',
+  fromCode: '在代码里用同一个模型：',
+  facts: '{model} · {parameters} 百万参数 · {type} · 上下文 {context} token',
+  promptPlaceholder: '输入消息',
+  promptLabel: '消息',
+  keys: 'Enter 发送 · Shift+Enter 换行 · Esc 停止',
+  send: '发送',
+  stop: '停止',
+  clear: '新对话',
+  conversation: '对话',
+  you: '你',
+  model: '模型',
+  switchLanguage: 'Switch to English',
+  otherLanguage: 'English',
+  settings: '设置',
+  systemPrompt: '系统提示词',
+  systemPlaceholder: '模型应当知道什么，扮演什么角色',
+  temperature: '温度',
+  maxTokens: '最大 token 数',
+  noLimit: '不限',
+  seed: '随机种子',
+  random: '随机',
+  resetSettings: '恢复默认',
+  speed: 'token/秒',
+  ttft: '首 token',
+  tokens: 'token',
+  why: '时间去向',
+  copy: '复制',
+  copied: '已复制',
+  retry: '重试',
+  stopped: '已停止',
+  cutShort: '达到最大 token 数',
+  connecting: '正在连接…',
+  loading: '模型加载中…',
+  restarting: '模型重启中…',
+  draining: '服务正在关闭',
+  failed: '模型无法运行',
+  offline: '无法连接服务',
+  refusedTitle: '服务拒绝了请求。',
+  unreachableTitle: '无法连接服务。',
+  unreachableDetail: '它在运行吗？用 npm start 启动后再试。',
+  lostTitle: '连接中断。',
+  lostDetail: '回答不完整。',
+  brokenTitle: '出错了。',
+  segment_input: '输入',
+  segment_queue: '排队',
+  segment_prefill: '预填充',
+  segment_decode: '解码',
+  segment_upstream: '上游',
+};
+
+const texts: Readonly<Record<Language, Readonly<Record<TextKey, string>>>> = { en, zh };
+const storageKey = 'language';
+const attributes = { 'data-label': 'aria-label', 'data-placeholder': 'placeholder' } as const;
+
+let current: Language = 'en';
+const listeners: (() => void)[] = [];
+
+/** The language chosen before, else the browser's. */
+export function startLanguage(): void {
+  const chosen = recall(storageKey);
+  change(chosen === 'en' || chosen === 'zh' ? chosen : navigator.language.startsWith('zh') ? 'zh' : 'en');
+}
+
+export function switchLanguage(): void {
+  const other = current === 'en' ? 'zh' : 'en';
+  remember(storageKey, other);
+  change(other);
+}
+
+/** For text that is made of values: called on every change, and for the first time at once. */
+export function onLanguage(listener: () => void): void {
+  listeners.push(listener);
+  listener();
+}
+
+export function text(key: TextKey, values: Readonly<Record<string, string>> = {}): string {
+  return texts[current][key].replace(/\{(\w+)\}/g, (_, name: string) => values[name] ?? '');
+}
+
+/** A number as this language writes it. */
+export function formatNumber(value: number, fractionDigits = 0): string {
+  return value.toLocaleString(current, { minimumFractionDigits: fractionDigits, maximumFractionDigits: fractionDigits });
+}
+
+/** Gives an element a text that follows the language. */
+export function setText(element: Element, key: TextKey | undefined): void {
+  if (key === undefined) element.removeAttribute('data-text');
+  else element.setAttribute('data-text', key);
+  element.textContent = key === undefined ? '' : text(key);
+}
+
+/** Fills every element that names its text: `data-text`, `data-label`, `data-placeholder`. */
+export function translate(root: ParentNode): void {
+  for (const element of root.querySelectorAll('[data-text]')) element.textContent = text(element.getAttribute('data-text') as TextKey);
+  for (const [source, target] of Object.entries(attributes)) {
+    for (const element of root.querySelectorAll(`[${source}]`)) element.setAttribute(target, text(element.getAttribute(source) as TextKey));
+  }
+}
+
+function change(language: Language): void {
+  current = language;
+  document.documentElement.lang = language === 'zh' ? 'zh-CN' : 'en';
+  translate(document);
+  for (const listener of listeners) listener();
+}

@@ -1,0 +1,82 @@
+import { createComposer, isComposing } from './composer.ts';
+import { Conversation } from './conversation.ts';
+import { formatNumber, onLanguage, setText, startLanguage, switchLanguage, text, type TextKey } from './language.ts';
+import { askModel, watchReadiness, type ModelFacts, type Readiness } from './readiness.ts';
+import { select } from './select.ts';
+import { createSettings } from './settings.ts';
+
+const byId = (id: string) => select(`#${id}`, HTMLElement);
+
+const statusTexts: Readonly<Record<Readiness['state'], TextKey | undefined>> = {
+  ready: undefined,
+  connecting: 'connecting',
+  starting: 'loading',
+  restarting: 'restarting',
+  failed: 'failed',
+  draining: 'draining',
+  closed: 'draining',
+  offline: 'offline',
+};
+
+startLanguage();
+byId('endpoint').textContent = `${location.origin}/v1`;
+const settingsForm = select('#settings', HTMLFormElement);
+const settings = createSettings(settingsForm);
+const readiness = showReadiness();
+const conversation = new Conversation({
+  log: byId('conversation'),
+  scroll: byId('scroll'),
+  settings: settings.read,
+  onChange({ isRunning, isEmpty }) {
+    composer.setRunning(isRunning);
+    byId('welcome').hidden = !isEmpty;
+    byId('clear').hidden = isEmpty;
+  },
+  onError: readiness.checkNow,
+});
+const composer = createComposer({ form: select('#composer', HTMLFormElement), onSend: send, onStop: () => conversation.stop() });
+
+byId('language').addEventListener('click', switchLanguage);
+byId('clear').addEventListener('click', () => {
+  conversation.clear();
+  composer.focus();
+});
+byId('suggestions').addEventListener('click', ({ target }) => {
+  if (target instanceof HTMLButtonElement && send(target.textContent)) composer.focus();
+});
+document.addEventListener('keydown', (event) => {
+  if (event.key === 'Escape' && !isComposing(event) && !settingsForm.matches(':popover-open')) conversation.stop();
+});
+
+function send(question: string): boolean {
+  if (conversation.isRunning || !settings.isValid()) return false;
+  void conversation.ask(question);
+  return true;
+}
+
+/** Keeps the line at the top and the model's facts true. */
+function showReadiness(): { checkNow(): void } {
+  let model: ModelFacts | undefined;
+  onLanguage(() => showModel(model));
+  return watchReadiness(async ({ state, detail }) => {
+    byId('status').dataset['state'] = state;
+    setText(byId('status-name'), statusTexts[state]);
+    byId('status-detail').textContent = state === 'ready' ? '' : detail;
+    if (state !== 'ready') return;
+    model = await askModel();
+    showModel(model);
+  });
+}
+
+function showModel(model: ModelFacts | undefined): void {
+  if (!model) return;
+  const { source, parameters, weightType, contextLength } = model;
+  setText(byId('status-name'), undefined);
+  byId('status-name').textContent = source;
+  byId('facts').textContent = text('facts', {
+    model: source,
+    parameters: formatNumber(parameters / 1e6, 1),
+    type: weightType,
+    context: formatNumber(contextLength),
+  });
+}

@@ -1,0 +1,67 @@
+/** What `/readyz` says, or that nobody answers there. */
+export interface Readiness {
+  readonly state: 'connecting' | 'starting' | 'ready' | 'restarting' | 'failed' | 'draining' | 'closed' | 'offline';
+  /** The server's words for people. */
+  readonly detail: string;
+}
+
+/** What `/v1/models` says of a model. */
+export interface ModelFacts {
+  readonly source: string;
+  readonly weightType: string;
+  readonly parameters: number;
+  readonly contextLength: number;
+}
+
+const readyIntervalMs = 15_000;
+const waitingIntervalMs = 1_000;
+const answerTimeoutMs = 5_000;
+
+/** Tells every change of readiness, the first at once. Looks seldom while the model is ready, and never while nobody sees the page. */
+export function watchReadiness(onChange: (readiness: Readiness) => void): { checkNow(): void } {
+  let known: Readiness = { state: 'connecting', detail: '' };
+  let timer: number | undefined;
+  let isChecking = false;
+
+  const checkNow = async () => {
+    if (isChecking || document.hidden) return;
+    isChecking = true;
+    clearTimeout(timer);
+    const found = await askReadiness();
+    isChecking = false;
+    if (found.state !== known.state || found.detail !== known.detail) onChange((known = found));
+    timer = setTimeout(checkNow, found.state === 'ready' ? readyIntervalMs : waitingIntervalMs);
+  };
+
+  document.addEventListener('visibilitychange', checkNow);
+  onChange(known);
+  void checkNow();
+  return { checkNow: () => void checkNow() };
+}
+
+async function askReadiness(): Promise<Readiness> {
+  try {
+    const response = await fetch('/readyz', { signal: AbortSignal.timeout(answerTimeoutMs) });
+    const { status, detail } = (await response.json()) as { status: Readiness['state']; detail: string };
+    return { state: status, detail };
+  } catch {
+    return { state: 'offline', detail: '' };
+  }
+}
+
+interface ModelList {
+  readonly data: readonly { readonly autoglm: { readonly source: string; readonly weight_type: string; readonly parameters: number; readonly context_length: number } }[];
+}
+
+/** The model that answers; `undefined` while there is none. */
+export async function askModel(): Promise<ModelFacts | undefined> {
+  try {
+    const response = await fetch('/v1/models', { signal: AbortSignal.timeout(answerTimeoutMs) });
+    const [model] = ((await response.json()) as ModelList).data;
+    if (!model) return undefined;
+    const { source, weight_type, parameters, context_length } = model.autoglm;
+    return { source, weightType: weight_type, parameters, contextLength: context_length };
+  } catch {
+    return undefined;
+  }
+}

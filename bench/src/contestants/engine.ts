@@ -1,0 +1,65 @@
+import { EngineCore, openModel, type LoadedModel } from '@open-autoglm/engine/core';
+import type { GenerateRequest, Sampling } from '@open-autoglm/protocol';
+import { EndedEarlyError, type Contestant, type ContestantOptions, type DecodeTask } from './contestant.ts';
+
+export interface EngineContestant extends Contestant {
+  readonly model: LoadedModel;
+}
+
+/** What the engine process uses. */
+const poll = 50;
+const maxChunk = 512;
+const stepTokenBudget = 256;
+
+const greedy: Sampling = {
+  temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0, logitBias: {}, seed: 0,
+};
+
+/** The engine's core in this process: scheduler, runner, sampler and text decoder, everything but the process border. */
+export function openEngine({ modelPath, threads, sequenceLength, maxSequences }: ContestantOptions): EngineContestant {
+  const model = openModel({ modelPath, id: 'default', source: 'bench', threads, poll, contextLength: sequenceLength, maxBatchSize: maxSequences, maxChunk });
+  const core = new EngineCore(model, { maxBatchSize: maxSequences, stepTokenBudget, maxChunk, continuous: true, maxQueue: maxSequences });
+  return {
+    name: 'engine',
+    model,
+    decode: async (task) => decode(core, task),
+    prefill: async (prompt) => prefill(core, prompt),
+    close: async () => model.close(),
+  };
+}
+
+function decode(core: EngineCore, { prompts, steps }: DecodeTask): number {
+  for (const [sequence, prompt] of prompts.entries()) core.add(request(`sequence ${sequence}`, prompt, undefined));
+  try {
+    for (let begun = 0; begun < prompts.length; ) begun += countParts(core, 'prompt-end');
+    const start = performance.now();
+    let tokens = 0;
+    for (let step = 0; step < steps; step += 1) tokens += countParts(core, 'text-delta');
+    const seconds = (performance.now() - start) / 1000;
+    if (tokens !== prompts.length * steps) throw new Error(`the engine made ${tokens} tokens in ${steps} steps of ${prompts.length} sequences`);
+    return tokens / seconds;
+  } finally {
+    for (const sequence of prompts.keys()) core.abort(`sequence ${sequence}`);
+  }
+}
+
+function prefill(core: EngineCore, prompt: readonly number[]): number {
+  const start = performance.now();
+  core.add(request('prompt', prompt, 1));
+  while (!core.idle) core.step();
+  return (prompt.length * 1000) / (performance.now() - start);
+}
+
+/** One step; how many parts of a kind it brought. */
+function countParts(core: EngineCore, type: 'prompt-end' | 'text-delta'): number {
+  let count = 0;
+  for (const { id, part } of core.step()) {
+    if (part.type === 'text-end') throw new EndedEarlyError(`the model ended ${id}`);
+    if (part.type === type) count += 1;
+  }
+  return count;
+}
+
+function request(id: string, prompt: readonly number[], maxTokens: number | undefined): GenerateRequest {
+  return { id, prompt: { tokens: prompt }, sampling: greedy, maxTokens, stop: [], topLogprobs: undefined };
+}

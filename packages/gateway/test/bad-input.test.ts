@@ -1,0 +1,128 @@
+import { connect } from 'node:net';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { chatBody, portOf, startTestServer, type TestServer } from './support.ts';
+
+interface ErrorBody {
+  readonly error: { readonly message: string; readonly type: string; readonly code: string; readonly param: string | null };
+}
+
+const chat = '/v1/chat/completions';
+const completions = '/v1/completions';
+const user = (content: unknown) => ({ model: 'default', messages: [{ role: 'user', content }] });
+
+/** [path, body, status, code, param] */
+const cases: readonly (readonly [string, unknown, number, string, string | null])[] = [
+  [chat, '{', 400, 'invalid_json', null],
+  [chat, '', 400, 'invalid_json', null],
+  [chat, Uint8Array.of(0x22, 0xff, 0x22), 400, 'invalid_json', null],
+  [chat, [], 400, 'invalid_json', null],
+  [chat, 'null', 400, 'invalid_json', null],
+  [chat, {}, 400, 'missing_parameter', 'model'],
+  [chat, { model: 'default' }, 400, 'missing_parameter', 'messages'],
+  [chat, { ...chatBody, model: 5 }, 400, 'invalid_value', 'model'],
+  [chat, { ...chatBody, model: 'gpt-4' }, 404, 'model_not_found', 'model'],
+  [chat, { model: 'default', messages: [] }, 400, 'invalid_value', 'messages'],
+  [chat, { model: 'default', messages: 'hi' }, 400, 'invalid_value', 'messages'],
+  [chat, { model: 'default', messages: [{ role: 'robot', content: 'a' }] }, 400, 'invalid_value', 'messages[0].role'],
+  [chat, { model: 'default', messages: [{ role: 'user' }] }, 400, 'missing_parameter', 'messages[0].content'],
+  [chat, { model: 'default', messages: [{ role: 'assistant' }] }, 400, 'missing_parameter', 'messages[0].content'],
+  [chat, user(5), 400, 'invalid_value', 'messages[0].content'],
+  [chat, user([{ type: 'text' }]), 400, 'invalid_value', 'messages[0].content'],
+  [chat, user([{ type: 'image_url', image_url: { url: 'data:' } }]), 422, 'unsupported_feature', 'messages[0].content[0].type'],
+  [chat, '{"model":"default","messages":[{"role":"user","content":"a\\ud800"}]}', 400, 'invalid_value', 'messages[0].content'],
+  [chat, { ...chatBody, max_tokens: 0 }, 400, 'invalid_value', 'max_tokens'],
+  [chat, { ...chatBody, max_completion_tokens: -1 }, 400, 'invalid_value', 'max_completion_tokens'],
+  [chat, { ...chatBody, max_tokens: 1.5 }, 400, 'invalid_value', 'max_tokens'],
+  [chat, { ...chatBody, temperature: -0.1 }, 400, 'invalid_value', 'temperature'],
+  [chat, { ...chatBody, temperature: 'hot' }, 400, 'invalid_value', 'temperature'],
+  [chat, `${JSON.stringify(chatBody).slice(0, -1)},"temperature":1e999}`, 400, 'invalid_value', 'temperature'],
+  [chat, `${JSON.stringify(chatBody).slice(0, -1)},"temperature":NaN}`, 400, 'invalid_json', null],
+  [chat, { ...chatBody, top_p: 0 }, 400, 'invalid_value', 'top_p'],
+  [chat, { ...chatBody, n: 0 }, 400, 'invalid_value', 'n'],
+  [chat, { ...chatBody, n: 1000 }, 400, 'invalid_value', 'n'],
+  [chat, { ...chatBody, stop: [''] }, 400, 'invalid_value', 'stop'],
+  [chat, { ...chatBody, logit_bias: { abc: 1 } }, 400, 'invalid_value', 'logit_bias'],
+  [chat, { ...chatBody, top_logprobs: 3 }, 400, 'invalid_value', 'top_logprobs'],
+  [chat, { ...chatBody, stream_options: { include_usage: true } }, 400, 'invalid_value', 'stream_options'],
+  [chat, { ...chatBody, temprature: 1 }, 400, 'unknown_parameter', 'temprature'],
+  [chat, { ...chatBody, response_format: { type: 'json_object' } }, 422, 'unsupported_feature', 'response_format'],
+  [chat, { ...chatBody, response_format: { type: 'json_schema', json_schema: {} } }, 422, 'unsupported_feature', 'response_format'],
+  [chat, { ...chatBody, tools: [{ type: 'function', function: { name: 'f' } }] }, 422, 'unsupported_feature', 'tools'],
+  [chat, { ...chatBody, tool_choice: 'required' }, 422, 'unsupported_feature', 'tool_choice'],
+  [chat, { ...chatBody, autoglm: { surprise: 1 } }, 400, 'unknown_parameter', 'autoglm.surprise'],
+  [chat, { ...chatBody, autoglm: { lane: 'batch' } }, 422, 'unsupported_feature', 'autoglm.lane'],
+  [chat, { ...chatBody, autoglm: { deadline_ms: 0 } }, 400, 'invalid_value', 'autoglm.deadline_ms'],
+  [completions, { model: 'default' }, 400, 'missing_parameter', 'prompt'],
+  [completions, { model: 'default', prompt: [] }, 400, 'invalid_value', 'prompt'],
+  [completions, { model: 'default', prompt: [1, 'a'] }, 400, 'invalid_value', 'prompt'],
+  [completions, { model: 'default', prompt: 'a', suffix: 'b' }, 422, 'unsupported_feature', 'suffix'],
+  [completions, { model: 'default', prompt: 'a', best_of: 3 }, 400, 'invalid_value', 'best_of'],
+];
+
+describe('bad input', () => {
+  let server: TestServer;
+  beforeAll(async () => {
+    server = await startTestServer({}, { body_limit_bytes: 100_000 });
+  });
+  afterAll(() => server[Symbol.asyncDispose]());
+
+  it.each(cases)('%s %j is a %i %s that names %s', async (path, body, status, code, param) => {
+    const response = await server.post(path, body);
+    const { error } = (await response.json()) as ErrorBody;
+    expect({ status: response.status, code: error.code, param: error.param }).toEqual({ status, code, param });
+    expect(error.message).not.toBe('');
+    expect((await server.post(chat, chatBody)).status).toBe(200);
+  });
+
+  it('refuses a body over the limit, announced or not', async () => {
+    const large = JSON.stringify(user('好'.repeat(100_000)));
+    expect((await server.post(chat, large)).status).toBe(413);
+    const unannounced = await server.post(chat, undefined, { body: new Blob([large]).stream(), duplex: 'half' } as RequestInit);
+    expect(unannounced.status).toBe(413);
+    expect((await server.post(chat, chatBody)).status).toBe(200);
+  });
+
+  it('refuses other media types and encodings', async () => {
+    expect((await server.post(chat, 'a=b', { headers: { 'content-type': 'application/x-www-form-urlencoded' } })).status).toBe(415);
+    expect((await server.post(chat, 'x', { headers: { 'content-encoding': 'gzip' } })).status).toBe(415);
+  });
+
+  it('answers unknown paths with 404 and other methods with 405', async () => {
+    expect((await fetch(`${server.url}/v1/nothing`)).status).toBe(404);
+    const response = await fetch(server.url + chat);
+    expect({ status: response.status, allow: response.headers.get('allow') }).toEqual({ status: 405, allow: 'POST' });
+    expect((await fetch(`${server.url}/v1/models/%E0%A4%A`)).status).toBe(400);
+  });
+
+  it('names a header that it does not know', async () => {
+    const response = await server.post(chat, chatBody, { headers: { 'x-autoglm-speed': '9' } });
+    expect(((await response.json()) as ErrorBody).error).toMatchObject({ code: 'unknown_parameter', param: 'x-autoglm-speed' });
+    expect((await server.post(chat, chatBody, { headers: { 'x-autoglm-deadline-ms': '5000' } })).status).toBe(200);
+  });
+
+  it('answers what is not HTTP', async () => {
+    const answer = await new Promise<string>((resolve) => {
+      let text = '';
+      const socket = connect(portOf(server.url), '127.0.0.1', () => socket.write('HELLO\r\n\r\n'));
+      socket.on('data', (data) => (text += data)).on('close', () => resolve(text));
+    });
+    expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+    expect(answer).toContain('"error"');
+  });
+
+  it('never crashes and never blames itself for a random body', async () => {
+    const field = fc.constantFrom('model', 'messages', 'prompt', 'n', 'stop', 'seed', 'stream', 'logprobs', 'top_logprobs', 'logit_bias', 'tools', 'response_format', 'autoglm', 'max_tokens', 'temperature', 'stream_options', '__proto__', 'toString');
+    const plausible = fc.constantFrom<unknown>('default', [{ role: 'user', content: 'hi' }], [{ role: 'tool', content: 'x', tool_call_id: 'a' }], 1, 0, true, null, 'text');
+    const body = fc.oneof(fc.dictionary(field, fc.oneof(plausible, fc.jsonValue())), fc.jsonValue());
+    await fc.assert(
+      fc.asyncProperty(body, fc.constantFrom(chat, completions), async (value, path) => {
+        const response = await server.post(path, JSON.stringify(value));
+        const text = await response.text();
+        expect(response.status).toBeLessThan(500);
+        if (response.status !== 200) expect((JSON.parse(text) as ErrorBody).error.message).toEqual(expect.any(String));
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
