@@ -7,6 +7,7 @@ export interface ConversationOptions {
   readonly log: HTMLElement;
   /** What scrolls. */
   readonly scroll: HTMLElement;
+  readonly model: () => string;
   readonly settings: () => { readonly system: string; readonly sampling: Sampling };
   readonly onChange: (state: { readonly isRunning: boolean; readonly isEmpty: boolean }) => void;
   readonly onError: () => void;
@@ -51,6 +52,7 @@ export class Conversation {
     } catch (error) {
       turns.pop();
       answer.showError(error, () => {
+        if (this.#running) return;
         asked.element.remove();
         answer.element.remove();
         void this.ask(question);
@@ -85,7 +87,7 @@ export class Conversation {
     const painter = new Painter(view, meter, this.#options.scroll);
     let content = '';
     try {
-      for await (const event of streamChat('default', sent, sampling, signal)) {
+      for await (const event of streamChat(this.#options.model(), sent, sampling, signal)) {
         if (event.type === 'text') {
           meter.text(performance.now());
           content += event.text;

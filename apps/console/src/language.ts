@@ -8,7 +8,7 @@ const en = {
   suggestion2: '写一首关于秋天的短诗',
   suggestion3: '用三句话介绍一下你自己',
   fromCode: 'The same model, from your code:',
-  facts: '{model} · {parameters} million parameters · {type} · {context} tokens of context',
+  facts: '{model} · {parameters} parameters · {type} · {context} tokens of context',
   promptPlaceholder: 'Write a message',
   promptLabel: 'Message',
   keys: 'Enter sends · Shift+Enter new line · Esc stops',
@@ -65,7 +65,7 @@ const zh: Readonly<Record<TextKey, string>> = {
   suggestion2: '写一首关于秋天的短诗',
   suggestion3: '用三句话介绍一下你自己',
   fromCode: '在代码里用同一个模型：',
-  facts: '{model} · {parameters} 百万参数 · {type} · 上下文 {context} token',
+  facts: '{model} · {parameters}参数 · {type} · 上下文 {context} token',
   promptPlaceholder: '输入消息',
   promptLabel: '消息',
   keys: 'Enter 发送 · Shift+Enter 换行 · Esc 停止',
@@ -146,6 +146,11 @@ export function text(key: TextKey, values: Readonly<Record<string, string>> = {}
 /** A number as this language writes it. */
 export function formatNumber(value: number, fractionDigits = 0): string {
   return value.toLocaleString(current, { minimumFractionDigits: fractionDigits, maximumFractionDigits: fractionDigits });
+}
+
+/** A large number in a few characters: `25.8M`, `2580万`. */
+export function formatCompact(value: number): string {
+  return new Intl.NumberFormat(current, { notation: 'compact', maximumSignificantDigits: 3 }).format(value);
 }
 
 /** Gives an element a text that follows the language. */

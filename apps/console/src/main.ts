@@ -1,6 +1,6 @@
 import { createComposer, isComposing } from './composer.ts';
 import { Conversation } from './conversation.ts';
-import { formatNumber, onLanguage, setText, startLanguage, switchLanguage, text, type TextKey } from './language.ts';
+import { formatCompact, formatNumber, onLanguage, setText, startLanguage, switchLanguage, text, type TextKey } from './language.ts';
 import { askModel, watchReadiness, type ModelFacts, type Readiness } from './readiness.ts';
 import { select } from './select.ts';
 import { createSettings } from './settings.ts';
@@ -18,6 +18,8 @@ const statusTexts: Readonly<Record<Readiness['state'], TextKey | undefined>> = {
   offline: 'offline',
 };
 
+let model: ModelFacts | undefined;
+
 startLanguage();
 byId('endpoint').textContent = `${location.origin}/v1`;
 const settingsForm = select('#settings', HTMLFormElement);
@@ -26,6 +28,7 @@ const readiness = showReadiness();
 const conversation = new Conversation({
   log: byId('conversation'),
   scroll: byId('scroll'),
+  model: () => model?.id ?? 'default',
   settings: settings.read,
   onChange({ isRunning, isEmpty }) {
     composer.setRunning(isRunning);
@@ -56,27 +59,26 @@ function send(question: string): boolean {
 
 /** Keeps the line at the top and the model's facts true. */
 function showReadiness(): { checkNow(): void } {
-  let model: ModelFacts | undefined;
-  onLanguage(() => showModel(model));
-  return watchReadiness(async ({ state, detail }) => {
-    byId('status').dataset['state'] = state;
-    setText(byId('status-name'), statusTexts[state]);
-    byId('status-detail').textContent = state === 'ready' ? '' : detail;
-    if (state !== 'ready') return;
+  let readiness: Readiness = { state: 'connecting', detail: '' };
+  const show = () => {
+    const isReady = readiness.state === 'ready';
+    byId('status').dataset['state'] = readiness.state;
+    setText(byId('status-name'), statusTexts[readiness.state]);
+    byId('status-detail').textContent = isReady ? '' : readiness.detail;
+    if (!model) return;
+    if (isReady) byId('status-name').textContent = model.source;
+    byId('facts').textContent = describe(model);
+  };
+  onLanguage(show);
+  return watchReadiness(async (found) => {
+    readiness = found;
+    show();
+    if (found.state !== 'ready') return;
     model = await askModel();
-    showModel(model);
+    show();
   });
 }
 
-function showModel(model: ModelFacts | undefined): void {
-  if (!model) return;
-  const { source, parameters, weightType, contextLength } = model;
-  setText(byId('status-name'), undefined);
-  byId('status-name').textContent = source;
-  byId('facts').textContent = text('facts', {
-    model: source,
-    parameters: formatNumber(parameters / 1e6, 1),
-    type: weightType,
-    context: formatNumber(contextLength),
-  });
+function describe({ source, parameters, weightType, contextLength }: ModelFacts): string {
+  return text('facts', { model: source, parameters: formatCompact(parameters), type: weightType, context: formatNumber(contextLength) });
 }

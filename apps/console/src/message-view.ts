@@ -52,8 +52,14 @@ export class MessageView {
     const known = segmentNames.flatMap((name) => (segments[`${name}_ms`] === undefined ? [] : [[name, segments[`${name}_ms`] as number] as const]));
     if (known.length === 0) return;
     const longest = Math.max(...known.map(([, durationMs]) => durationMs));
-    select('.segments', HTMLElement, this.element).replaceChildren(...known.map(([name, durationMs]) => segmentRow(name, durationMs, durationMs / longest)));
-    select('.why', HTMLElement, this.element).hidden = false;
+    const list = select('.segments', HTMLElement, this.element);
+    list.replaceChildren(...known.map(([name, durationMs]) => segmentRow(name, durationMs, durationMs / longest)));
+    const button = select('.why', HTMLButtonElement, this.element);
+    button.hidden = false;
+    button.addEventListener('click', () => {
+      list.hidden = !list.hidden;
+      button.setAttribute('aria-expanded', String(!list.hidden));
+    });
   }
 
   showError(error: unknown, retry: () => void): void {
@@ -62,7 +68,7 @@ export class MessageView {
     setText(select('.error-title', HTMLElement, this.element), `${kind}Title`);
     if (kind === 'unreachable' || kind === 'lost') setText(detail, `${kind}Detail`);
     else detail.textContent = error instanceof Error ? error.message : String(error);
-    select('.retry', HTMLElement, this.element).addEventListener('click', retry, { once: true });
+    select('.retry', HTMLElement, this.element).addEventListener('click', retry);
     select('.error', HTMLElement, this.element).hidden = false;
   }
 

@@ -7,6 +7,8 @@ export interface Readiness {
 
 /** What `/v1/models` says of a model. */
 export interface ModelFacts {
+  /** The name to ask for. */
+  readonly id: string;
   readonly source: string;
   readonly weightType: string;
   readonly parameters: number;
@@ -50,7 +52,7 @@ async function askReadiness(): Promise<Readiness> {
 }
 
 interface ModelList {
-  readonly data: readonly { readonly autoglm: { readonly source: string; readonly weight_type: string; readonly parameters: number; readonly context_length: number } }[];
+  readonly data: readonly { readonly id: string; readonly autoglm: { readonly source: string; readonly weight_type: string; readonly parameters: number; readonly context_length: number } }[];
 }
 
 /** The model that answers; `undefined` while there is none. */
@@ -60,7 +62,7 @@ export async function askModel(): Promise<ModelFacts | undefined> {
     const [model] = ((await response.json()) as ModelList).data;
     if (!model) return undefined;
     const { source, weight_type, parameters, context_length } = model.autoglm;
-    return { source, weightType: weight_type, parameters, contextLength: context_length };
+    return { id: model.id, source, weightType: weight_type, parameters, contextLength: context_length };
   } catch {
     return undefined;
   }

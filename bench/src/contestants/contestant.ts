@@ -23,8 +23,3 @@ export interface ContestantOptions {
   /** Longest prompt. */
   readonly maxPrompt: number;
 }
-
-/** The model ended an answer before the task was done: other prompts are needed. */
-export class EndedEarlyError extends Error {
-  override readonly name = 'EndedEarlyError';
-}

@@ -9,6 +9,7 @@ import { dirname, join } from 'node:path';
 const FLOOR = [22, 19];
 
 if (isNewEnough(process.versions.node)) {
+  hideExperimentalWarnings();
   // Halves the time to load on every start but the first.
   if (nodeModule.enableCompileCache) nodeModule.enableCompileCache();
   const source = new URL('../src/main.ts', import.meta.url);
@@ -23,6 +24,16 @@ if (isNewEnough(process.versions.node)) {
 function isNewEnough(version) {
   const [major, minor] = version.split('.').map(Number);
   return major > FLOOR[0] || (major === FLOOR[0] && minor >= FLOOR[1]);
+}
+
+/** Node's notes on features that may still change concern who writes this program, not who runs it. */
+function hideExperimentalWarnings() {
+  const listeners = process.listeners('warning');
+  process.removeAllListeners('warning');
+  process.on('warning', (warning) => {
+    if (warning.name === 'ExperimentalWarning') return;
+    for (const listener of listeners) listener.call(process, warning);
+  });
 }
 
 /** The Node that npm installed as a package for this platform, wherever in the node_modules folders it stands. */

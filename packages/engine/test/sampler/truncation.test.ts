@@ -19,7 +19,7 @@ function gathered(logits: Float32Array, floor: number, k: number): number[] {
 function nucleus(logits: Float32Array, temperature: number, topP: number): { tokens: number[]; mass: number } {
   const candidates = createCandidates(logits.length);
   const greatest = Math.max(...logits);
-  gather(candidates, logits, everything, 0);
+  gather(candidates, logits, lowestLogit(greatest, temperature, 0), 0);
   const total = weigh(candidates, logits, greatest, temperature);
   const mass = keepTopP(candidates, topP, total) / total;
   return { tokens: kept(candidates), mass };
@@ -39,7 +39,7 @@ describe('top-k', () => {
 
   test('keeps the k likeliest of a large vocabulary, in whatever order it comes', () => {
     const logits = normalLogits(5_000, 4, 3);
-    const orders = { random: logits, ascending: logits.toSorted(), descending: logits.toSorted().reverse(), equal: logits.map(() => 1) };
+    const orders = { random: logits, ascending: logits.toSorted(), descending: logits.toSorted().toReversed(), equal: logits.map(() => 1) };
     for (const [order, values] of Object.entries(orders)) {
       const best = ranked(values);
       for (const k of [1, 40, 1_000, 4_999, 5_000, 9_000]) expect(gathered(values, everything, k), `${order}, ${k}`).toEqual(sorted(best.slice(0, k)));
