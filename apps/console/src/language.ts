@@ -4,9 +4,6 @@ export type Language = 'en' | 'zh';
 
 const en = {
   greeting: 'What would you like to know?',
-  suggestion1: 'What is the capital of China?',
-  suggestion2: '写一首关于秋天的短诗',
-  suggestion3: '用三句话介绍一下你自己',
   fromCode: 'The same model, from your code:',
   facts: '{model} · {parameters} parameters · {type} · {context} tokens of context',
   promptPlaceholder: 'Write a message',
@@ -61,9 +58,6 @@ export type TextKey = keyof typeof en;
 
 const zh: Readonly<Record<TextKey, string>> = {
   greeting: '想聊点什么？',
-  suggestion1: '中国的首都是哪里？',
-  suggestion2: '写一首关于秋天的短诗',
-  suggestion3: '用三句话介绍一下你自己',
   fromCode: '在代码里用同一个模型：',
   facts: '{model} · {parameters}参数 · {type} · 上下文 {context} token',
   promptPlaceholder: '输入消息',

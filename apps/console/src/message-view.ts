@@ -59,6 +59,7 @@ export class MessageView {
     button.addEventListener('click', () => {
       list.hidden = !list.hidden;
       button.setAttribute('aria-expanded', String(!list.hidden));
+      list.scrollIntoView({ block: 'nearest' });
     });
   }
 

@@ -56,7 +56,7 @@ function toSettings(data: FormData): Settings {
 
 function showRanges(form: HTMLFormElement): void {
   for (const output of form.querySelectorAll('output')) {
-    const field = form.elements.namedItem(output.dataset['of'] ?? '');
+    const field = form.elements.namedItem(output.htmlFor.value);
     if (field instanceof HTMLInputElement) output.value = Number(field.value).toFixed(2);
   }
 }

@@ -4,10 +4,10 @@ export class UserError extends Error {
 }
 
 /** Errors by these names speak to the user; any other is a defect, whose stack trace helps to mend it. */
-const namesForUsers = ['UserError', 'ConfigError', 'AutoglmError'];
+const namesForUsers = new Set(['UserError', 'ConfigError', 'AutoglmError']);
 
 export function reportFailure(error: unknown): void {
-  const isForUsers = error instanceof Error && namesForUsers.includes(error.name);
+  const isForUsers = error instanceof Error && namesForUsers.has(error.name);
   const text = isForUsers || !(error instanceof Error) ? messageOf(error) : `unexpected error: ${error.stack ?? error.message}`;
   process.stderr.write(`autoglm: ${text}\n`);
 }

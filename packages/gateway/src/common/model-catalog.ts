@@ -31,20 +31,26 @@ export function createCatalog(engine: Engine, readyTimeoutMs: number): ModelCata
     async ready(name, signal) {
       find(name);
       if (engine.status.state === 'ready' && known) return known;
-      return learn(withTimeout(signal, readyTimeoutMs, engine));
+      const bounded = withTimeout(signal, readyTimeoutMs, engine);
+      return learn(bounded.signal).finally(bounded.release);
     },
     list: () => (known && engine.status.state === 'ready' ? [known] : []),
   };
 }
 
-function withTimeout(signal: AbortSignal, timeoutMs: number, engine: Engine): AbortSignal {
+function withTimeout(signal: AbortSignal, timeoutMs: number, engine: Engine): { readonly signal: AbortSignal; release(): void } {
   const waiting = new AbortController();
   const abort = () => waiting.abort(signal.reason);
   const timer = setTimeout(() => {
     waiting.abort(new AutoglmError('engine_unavailable', `The model is not ready yet: ${engine.status.detail}`, { retryAfterSeconds: 5 }));
-  }, timeoutMs).unref();
+  }, timeoutMs);
   signal.addEventListener('abort', abort, { once: true });
-  waiting.signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
   if (signal.aborted) abort();
-  return waiting.signal;
+  return {
+    signal: waiting.signal,
+    release() {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', abort);
+    },
+  };
 }

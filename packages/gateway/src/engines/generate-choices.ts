@@ -4,20 +4,8 @@ import type { Engine, GatewayRequest, GeneratePart, GenerateRequest, StreamPart 
  * One sequence for every choice of every prompt, their parts as they come. When one fails or the reader leaves, all
  * are aborted.
  */
-export async function* generateChoices(engine: Engine, request: GatewayRequest): AsyncGenerator<StreamPart> {
-  const abort = new AbortController();
-  const onAbort = () => abort.abort(request.signal.reason);
-  request.signal.addEventListener('abort', onAbort, { once: true });
-  if (request.signal.aborted) onAbort();
-  const choices = toChoices(request);
-  const merged = new MergedParts(choices.length);
-  for (const [index, choice] of choices.entries()) void drainChoice(engine, choice, index, request, abort.signal, merged);
-  try {
-    yield* merged;
-  } finally {
-    request.signal.removeEventListener('abort', onAbort);
-    abort.abort(new Error('the reader left'));
-  }
+export function generateChoices(engine: Engine, request: GatewayRequest): AsyncIterable<StreamPart> {
+  return { [Symbol.asyncIterator]: () => new MergedChoices(engine, request) };
 }
 
 /** Choice i of a prompt is sampled with seed + i, so that it differs from its siblings and can be had again. */
@@ -35,18 +23,6 @@ function toChoices(request: GatewayRequest): GenerateRequest[] {
   );
 }
 
-async function drainChoice(engine: Engine, choice: GenerateRequest, index: number, request: GatewayRequest, signal: AbortSignal, merged: MergedParts): Promise<void> {
-  try {
-    for await (const part of engine.generate(choice, signal)) {
-      emitSegments(request, part);
-      merged.push({ ...part, index });
-    }
-    merged.endOne();
-  } catch (error) {
-    merged.fail(error);
-  }
-}
-
 function emitSegments({ emit }: GatewayRequest, part: GeneratePart): void {
   if (part.type === 'prompt-end') {
     emit({ type: 'segment-end', segment: 'queue', durationMs: part.queueMs });
@@ -56,44 +32,85 @@ function emitSegments({ emit }: GatewayRequest, part: GeneratePart): void {
   }
 }
 
-/** Parts of several choices in order of arrival. What is not read yet is bounded by what the choices' contexts hold. */
-class MergedParts implements AsyncIterableIterator<StreamPart> {
-  #parts: StreamPart[] = [];
+interface Arrival {
+  readonly index: number;
+  readonly result: IteratorResult<GeneratePart>;
+}
+
+/**
+ * Parts of several choices in order of arrival. A choice is asked for its next part when the one before is taken, so a
+ * reader that stops reading stops them all, and at most one part of each waits here.
+ */
+class MergedChoices implements AsyncIterableIterator<StreamPart> {
+  readonly #request: GatewayRequest;
+  readonly #abort = new AbortController();
+  readonly #onAbort = () => this.#abort.abort(this.#request.signal.reason);
+  readonly #choices: readonly AsyncIterator<GeneratePart>[];
+  readonly #arrivals: Arrival[] = [];
   #open: number;
   #failure: { readonly error: unknown } | undefined;
   #wake: (() => void) | undefined;
 
-  constructor(choices: number) {
-    this.#open = choices;
-  }
-
-  push(part: StreamPart): void {
-    this.#parts.push(part);
-    this.#wake?.();
-  }
-
-  endOne(): void {
-    this.#open -= 1;
-    this.#wake?.();
-  }
-
-  fail(error: unknown): void {
-    this.#failure ??= { error };
-    this.#wake?.();
+  constructor(engine: Engine, request: GatewayRequest) {
+    this.#request = request;
+    request.signal.addEventListener('abort', this.#onAbort, { once: true });
+    if (request.signal.aborted) this.#onAbort();
+    this.#choices = toChoices(request).map((choice) => engine.generate(choice, this.#abort.signal)[Symbol.asyncIterator]());
+    this.#open = this.#choices.length;
+    for (const index of this.#choices.keys()) this.#ask(index);
   }
 
   async next(): Promise<IteratorResult<StreamPart>> {
     for (;;) {
-      const value = this.#parts.shift();
-      if (value) return { value, done: false };
-      if (this.#failure) throw this.#failure.error;
-      if (this.#open === 0) return { value: undefined, done: true };
-      await new Promise<void>((resolve) => (this.#wake = resolve));
-      this.#wake = undefined;
+      const arrival = this.#arrivals.shift();
+      if (arrival?.result.done) {
+        this.#open -= 1;
+      } else if (arrival) {
+        this.#ask(arrival.index);
+        return { value: this.#label(arrival.result.value, arrival.index), done: false };
+      } else if (this.#failure) {
+        this.#release();
+        throw this.#failure.error;
+      } else if (this.#open === 0) {
+        return this.return();
+      } else {
+        await new Promise<void>((resolve) => (this.#wake = resolve));
+      }
     }
+  }
+
+  async return(): Promise<IteratorReturnResult<undefined>> {
+    this.#release();
+    return { value: undefined, done: true };
   }
 
   [Symbol.asyncIterator](): this {
     return this;
+  }
+
+  #ask(index: number): void {
+    this.#choices[index]?.next().then(
+      (result) => {
+        this.#arrivals.push({ index, result });
+        this.#wake?.();
+      },
+      (error: unknown) => {
+        this.#failure ??= { error };
+        this.#wake?.();
+      },
+    );
+  }
+
+  #label(part: GeneratePart, index: number): StreamPart {
+    emitSegments(this.#request, part);
+    return { ...part, index };
+  }
+
+  /** Aborts what runs, and ends those that wait at a part which nobody took: an abort does not reach them. */
+  #release(): void {
+    this.#request.signal.removeEventListener('abort', this.#onAbort);
+    this.#abort.abort(new Error('the reader left'));
+    // A choice that fails while it ends has nobody left to tell.
+    for (const choice of this.#choices) choice.return?.().catch(() => {});
   }
 }

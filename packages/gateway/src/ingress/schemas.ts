@@ -32,17 +32,18 @@ const commonFields = {
   stop: optional(stop, 'a string that is not empty, or up to 16 of them'),
   stream: boolean(),
   stream_options: optional(
-    Type.Object({ include_usage: boolean(), include_obfuscation: optional(Type.Literal(false), 'false: it is not available') }, closed),
+    Type.Object({ include_usage: boolean(), include_obfuscation: boolean() }, closed),
     'an object with include_usage',
   ),
   user: text(1024),
   autoglm: optional(Type.Object({ deadline_ms: integer(1, 86_400_000) }), 'an object'),
 };
 
-const textPart = Type.Object({ type: Type.Literal('text'), text: Type.String() });
+const textPart = Type.Object({ type: Type.Literal('text'), text: Type.String() }, closed);
 const content = Type.Union([Type.String(), Type.Array(textPart, { minItems: 1 })], { title: 'a string, or an array of parts such as {"type": "text", "text": "…"}' });
 const optionalContent = optional(Type.Union([Type.String(), Type.Array(textPart)]), 'a string or an array of text parts');
 const toolCall = Type.Object({ id: Type.String(), type: Type.Literal('function'), function: Type.Object({ name: Type.String(), arguments: Type.String() }) });
+const nothing = Type.Optional(Type.Null({ title: 'null: it is not available' }));
 const name = Type.Optional(Type.String({ maxLength: 256 }));
 
 /** By role, so that an error speaks of the role that was meant. */
@@ -50,7 +51,20 @@ export const messageSchemas = {
   system: Type.Object({ role: Type.String(), content, name }, closed),
   developer: Type.Object({ role: Type.String(), content, name }, closed),
   user: Type.Object({ role: Type.String(), content, name }, closed),
-  assistant: Type.Object({ role: Type.String(), content: optionalContent, name, tool_calls: optional(Type.Array(toolCall), 'an array of function calls'), refusal: text(1_000_000) }, closed),
+  assistant: Type.Object(
+    {
+      role: Type.String(),
+      content: optionalContent,
+      name,
+      tool_calls: optional(Type.Array(toolCall), 'an array of function calls'),
+      // An answer that is sent back as it came has these; there is nothing in them that a template could use.
+      refusal: nothing,
+      audio: nothing,
+      function_call: nothing,
+      annotations: optional(Type.Array(Type.Unknown(), { maxItems: 0 }), 'an empty array'),
+    },
+    closed,
+  ),
   tool: Type.Object({ role: Type.String(), content, tool_call_id: Type.String() }, closed),
 } as const;
 
@@ -62,8 +76,6 @@ export const chatSchema = Type.Object(
     logprobs: boolean(),
     top_logprobs: integer(0, 20),
     metadata: optional(Type.Record(Type.String(), Type.String()), 'an object of strings'),
-    store: optional(Type.Literal(false), 'false: nothing is stored'),
-    service_tier: optional(Type.Union([Type.Literal('auto'), Type.Literal('default')]), '"auto" or "default"'),
     parallel_tool_calls: boolean(),
     prompt_cache_key: text(1024),
     safety_identifier: text(1024),
@@ -80,8 +92,6 @@ export const completionSchema = Type.Object(
       title: 'a string, up to 16 strings, or token ids',
     }),
     logprobs: integer(0, 20),
-    best_of: optional(Type.Literal(1), '1: choosing among several answers is not available'),
-    echo: optional(Type.Literal(false), 'false: repeating the prompt is not available'),
   },
   closed,
 );

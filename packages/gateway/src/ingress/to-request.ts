@@ -66,6 +66,9 @@ function common(body: Common, headers: IncomingHttpHeaders) {
   if (body.stream_options && !body.stream) {
     throw new AutoglmError('invalid_value', "Invalid value for 'stream_options': it needs 'stream' to be true.", { param: 'stream_options' });
   }
+  if (body.stream_options?.include_obfuscation) {
+    throw new AutoglmError('unsupported_feature', "Obfuscation ('stream_options.include_obfuscation') is not available in this version.", { param: 'stream_options.include_obfuscation' });
+  }
   return {
     model: body.model,
     choiceCount: body.n ?? 1,

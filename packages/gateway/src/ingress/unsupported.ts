@@ -2,19 +2,30 @@ import { AutoglmError } from '@open-autoglm/protocol';
 
 type Body = Readonly<Record<string, unknown>>;
 
-/** Known fields of OpenAI's API that this version cannot honour, and the values of each that ask for nothing. */
-const unsupportedFields: Readonly<Record<string, { readonly what: string; readonly harmless?: (value: unknown) => boolean }>> = {
+interface UnsupportedField {
+  readonly what: string;
+  /** Values that ask for nothing. */
+  readonly harmless?: (value: unknown) => boolean;
+}
+
+/** Fields of OpenAI's API that this version cannot honour. */
+const unsupportedFields: Readonly<Record<string, UnsupportedField>> = {
   response_format: { what: 'Structured output', harmless: (value) => (value as { type?: unknown }).type === 'text' },
   tools: { what: 'Tool calling', harmless: (value) => Array.isArray(value) && value.length === 0 },
   tool_choice: { what: 'Tool calling', harmless: (value) => value === 'none' || value === 'auto' },
   functions: { what: 'Function calling', harmless: (value) => Array.isArray(value) && value.length === 0 },
   function_call: { what: 'Function calling', harmless: (value) => value === 'none' || value === 'auto' },
   audio: { what: 'Audio output' },
-  modalities: { what: 'Output other than text', harmless: (value) => JSON.stringify(value) === '["text"]' },
+  modalities: { what: 'Output other than text', harmless: (value) => Array.isArray(value) && value.length === 1 && value[0] === 'text' },
   prediction: { what: 'Predicted output' },
   reasoning_effort: { what: 'Choosing the reasoning effort' },
   verbosity: { what: 'Choosing the verbosity' },
   web_search_options: { what: 'Web search' },
+  moderation: { what: 'Moderation' },
+  store: { what: 'Storing answers', harmless: (value) => value === false },
+  service_tier: { what: 'Choosing a service tier', harmless: (value) => value === 'auto' || value === 'default' },
+  best_of: { what: 'Choosing the best of several answers', harmless: (value) => value === 1 },
+  echo: { what: 'Repeating the prompt', harmless: (value) => value === false },
   suffix: { what: 'Inserting before a suffix', harmless: (value) => value === '' },
 };
 

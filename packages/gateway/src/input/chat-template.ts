@@ -8,7 +8,8 @@ export type RenderChat = (messages: readonly ChatMessage[]) => PromptSegment[];
  *
  * What a client wrote must never become a control token, and everything else must be cut into tokens as if the whole
  * prompt were one text. So control-token texts inside messages are broken by a mark before rendering; what is still whole
- * afterwards is the template's own and becomes `control` segments; the marks are taken out of the rest.
+ * afterwards is the template's own and becomes `control` segments; the marks are taken out of the rest. The mark is an
+ * escape, not a text that the messages happen to lack, so that no message can make it long: time and memory are linear.
  */
 export function createChatRenderer(model: ModelInfo): RenderChat {
   if (!model.chatTemplate) {
@@ -16,14 +17,39 @@ export function createChatRenderer(model: ModelInfo): RenderChat {
       throw new AutoglmError('unsupported_feature', `The model ${model.source} has no chat template: use /v1/completions.`, { param: 'model' });
     };
   }
-  const template = new Template(model.chatTemplate);
-  const controlPattern = model.controlTokens.length > 0 ? new RegExp(model.controlTokens.toSorted(longestFirst).map(escape).join('|'), 'gu') : undefined;
-  return (messages) => {
-    const mark = unusedMark(messages);
-    const breakControls = (text: string) => (controlPattern ? text.replace(controlPattern, (found) => insertMark(found, mark)) : text);
-    const rendered = render(template, model, messages.map((message) => toTemplateMessage(message, breakControls)));
-    return segment(rendered, controlPattern, mark);
+  const template = compile(model.chatTemplate);
+  const controls = controlAlternatives(model);
+  const control = controls === undefined ? undefined : new RegExp(controls, 'gu');
+  // At every place where one begins, for they may overlap.
+  const controlStart = controls === undefined ? undefined : new RegExp(`(?=${controls})(.)`, 'gsu');
+  const breakControls = (text: string) => {
+    const escaped = text.replaceAll(escapeMark, escapedMark);
+    return controlStart ? escaped.replace(controlStart, `$1${breakMark}`) : escaped;
   };
+  return (messages) => segment(render(template, model, messages.map((message) => toTemplateMessage(message, breakControls))), control);
+}
+
+/** U+FDD0 … U+FDD2 are noncharacters, never exchanged as text; where a client sends them all the same, they are kept. */
+const escapeMark = '\uFDD0';
+const escapedMark = '\uFDD0\uFDD1';
+const breakMark = '\uFDD0\uFDD2';
+
+function withoutMarks(text: string): string {
+  return text.replaceAll(breakMark, '').replaceAll(escapedMark, escapeMark);
+}
+
+function compile(source: string): Template {
+  try {
+    return new Template(source);
+  } catch (error) {
+    throw new AutoglmError('unsupported_feature', `The model's chat template cannot be read (${(error as Error).message}): use /v1/completions.`, { param: 'model', cause: error });
+  }
+}
+
+/** A regular expression for any control token. One of a single character could not be broken, so it is never control. */
+function controlAlternatives({ controlTokens }: ModelInfo): string | undefined {
+  const tokens = controlTokens.filter((token) => [...token].length > 1).toSorted(longestFirst);
+  return tokens.length > 0 ? tokens.map(escape).join('|') : undefined;
 }
 
 function render(template: Template, model: ModelInfo, messages: readonly object[]): string {
@@ -39,13 +65,13 @@ function render(template: Template, model: ModelInfo, messages: readonly object[
   }
 }
 
-function segment(rendered: string, controlPattern: RegExp | undefined, mark: string): PromptSegment[] {
+function segment(rendered: string, control: RegExp | undefined): PromptSegment[] {
   const segments: PromptSegment[] = [];
   const addText = (text: string) => {
-    if (text !== '') segments.push({ kind: 'text', text: text.replaceAll(mark, '') });
+    if (text !== '') segments.push({ kind: 'text', text: withoutMarks(text) });
   };
   let from = 0;
-  for (const match of controlPattern ? rendered.matchAll(controlPattern) : []) {
+  for (const match of control ? rendered.matchAll(control) : []) {
     addText(rendered.slice(from, match.index));
     segments.push({ kind: 'control', text: match[0] });
     from = match.index + match[0].length;
@@ -68,20 +94,6 @@ function toTemplateMessage({ role, content, name, toolCalls, toolCallId }: ChatM
       })),
     }),
   };
-}
-
-/** A run of a noncharacter (U+FDD0, never exchanged as text) longer than any in the messages. */
-function unusedMark(messages: readonly ChatMessage[]): string {
-  let mark = '\uFDD0';
-  const text = JSON.stringify(messages);
-  while (text.includes(mark)) mark += '\uFDD0';
-  return mark;
-}
-
-/** After the first character, so that neither half is a control token. */
-function insertMark(token: string, mark: string): string {
-  const [first = ''] = token;
-  return first + mark + token.slice(first.length);
 }
 
 function longestFirst(a: string, b: string): number {

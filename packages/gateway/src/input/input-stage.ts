@@ -1,4 +1,5 @@
 import type { ModelInfo, Prompt, RequestInput, Stage } from '@open-autoglm/protocol';
+import { deferred } from '../common/deferred.ts';
 import type { ModelCatalog } from '../common/model-catalog.ts';
 import { createChatRenderer, type RenderChat } from './chat-template.ts';
 
@@ -10,13 +11,13 @@ export function createInputStage(catalog: ModelCatalog): Stage {
     renderers.set(model, renderer);
     return renderer;
   };
-  return async function* input(request, next) {
+  return (request, next) => deferred(async () => {
     const model = await catalog.ready(request.model, request.signal);
     const startedAt = performance.now();
     const prompts = toPrompts(request.input, () => rendererOf(model));
     request.emit({ type: 'segment-end', segment: 'input', durationMs: performance.now() - startedAt });
-    yield* next({ ...request, prompts });
-  };
+    return next({ ...request, prompts });
+  });
 }
 
 function toPrompts(input: RequestInput, renderer: () => RenderChat): Prompt[] {
