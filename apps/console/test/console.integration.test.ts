@@ -7,6 +7,11 @@ import { findChromium, launchChromium } from './browser.ts';
 const chromium = findChromium();
 if (!chromium) process.stderr.write('skipped: the console in a browser (no Chromium on the PATH; AUTOGLM_CHROMIUM names one)\n');
 
+const config = {
+  ...defaultConfig,
+  server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 1 },
+  model_config: { ...defaultConfig.model_config, threads: 1 },
+};
 const poem = [...'秋风起，<b>落叶</b>黄。\n归雁成行。'];
 
 /** Lets the mock go on token by token, as the test says. */
@@ -39,8 +44,11 @@ describe.skipIf(!chromium)('console', () => {
 
   async function open(script: MockScript = {}, locale = 'en-US'): Promise<void> {
     engine = createMockEngine({ tokens: poem, ...script });
-    const config = { ...defaultConfig, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 1 } };
     gateway = await startGateway({ config, engine });
+    await openPage(locale);
+  }
+
+  async function openPage(locale = 'en-US'): Promise<void> {
     context = await browser.newContext({ locale, permissions: ['clipboard-read', 'clipboard-write'] });
     page = await context.newPage();
     complaints = [];
@@ -214,6 +222,19 @@ describe.skipIf(!chromium)('console', () => {
     await answers().getByText('TTFT').waitFor();
     await page.reload();
     await page.getByRole('heading', { name: 'What would you like to know?' }).waitFor();
+  });
+
+  it('shows what the built-in model says', async () => {
+    gateway = await startGateway({ config });
+    await openPage();
+    await button('Settings').click();
+    await page.getByLabel('Temperature').fill('0');
+    await page.keyboard.press('Escape');
+    await button('中国的首都是哪里？').click();
+    await answers().getByText('北京').waitFor();
+    await answers().and(page.locator('[aria-busy=false]')).waitFor();
+    await page.getByRole('status').getByText('minimind2-small').waitFor();
+    expect(await page.getByRole('alert').count()).toBe(0);
   });
 
   it('leaves Enter to an input method that is composing, and Shift+Enter to the text', async () => {

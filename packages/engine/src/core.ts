@@ -1,9 +1,10 @@
-import { AutoglmError, type GeneratePart, type GenerateRequest, type Prompt, type TokenLogprob } from '@open-autoglm/protocol';
+import { AutoglmError, type FinishReason, type GeneratePart, type GenerateRequest, type Prompt, type TokenLogprob } from '@open-autoglm/protocol';
 import type { LoadedModel } from './model.ts';
 import { scoreToken } from './sampler/logprobs.ts';
 import { createSamplerScratch, type SamplerScratch } from './sampler/sampler.ts';
 import { planStep, type SchedulerLimits } from './scheduler/plan.ts';
 import { createSequence, type Sequence } from './sequence.ts';
+import type { StopMatcher } from './text/stop-matcher.ts';
 
 export { openModel, type LoadedModel, type ModelOptions } from './model.ts';
 
@@ -145,13 +146,11 @@ export class EngineCore {
     else if (sequence.generated >= sequence.maxTokens) this.#end(sequence, 'length', sequence.decoder.flush(), outputs);
   }
 
-  /** `rest` is text still owed; absent when a stop string swallowed it. */
-  #end(sequence: Sequence, finishReason: 'stop' | 'length', rest: string | undefined, outputs: StepOutput[]): void {
-    if (rest !== undefined) {
-      const last = sequence.stopMatcher.push(rest);
-      const text = last.stopped ? last.text : last.text + sequence.stopMatcher.flush();
-      if (text !== '') outputs.push({ id: sequence.id, part: { type: 'text-delta', text, tokenCount: 0 } });
-    }
+  /** `rest` is text still owed; absent when a stop string swallowed it. A stop string in it outweighs a limit. */
+  #end(sequence: Sequence, reason: FinishReason, rest: string | undefined, outputs: StepOutput[]): void {
+    const last = rest === undefined ? { text: '', stopped: false } : lastText(sequence.stopMatcher, rest);
+    if (last.text !== '') outputs.push({ id: sequence.id, part: { type: 'text-delta', text: last.text, tokenCount: 0 } });
+    const finishReason = last.stopped ? 'stop' : reason;
     outputs.push({
       id: sequence.id,
       part: { type: 'text-end', finishReason, completionTokens: sequence.generated, decodeMs: this.#now() - sequence.firstTokenAt },
@@ -199,6 +198,14 @@ export class EngineCore {
     if (prompt.length < contextLength) return;
     throw new AutoglmError('context_length_exceeded', `The prompt has ${prompt.length} tokens; the model's context of ${contextLength} must hold the prompt and at least one token more.`, { param: 'messages' });
   }
+}
+
+/** The text that the matcher still holds, after `rest`. */
+function lastText(matcher: StopMatcher, rest: string): { readonly text: string; readonly stopped: boolean } {
+  const pushed = matcher.push(rest);
+  if (pushed.stopped) return pushed;
+  const held = matcher.flush();
+  return { text: pushed.text + held.text, stopped: held.stopped };
 }
 
 function progressOf(sequence: Sequence): { promptLength: number; computed: number } {

@@ -1,5 +1,5 @@
 import type { AddressInfo } from 'node:net';
-import { AutoglmError, type Engine } from '@open-autoglm/protocol';
+import type { Engine } from '@open-autoglm/protocol';
 import { createCatalog } from './common/model-catalog.ts';
 import type { Config } from './config/schema.ts';
 import { embeddedEngine } from './engines/embedded/index.ts';
@@ -28,6 +28,7 @@ export interface GatewayOptions {
 
 export interface Gateway {
   readonly url: string;
+  readonly port: number;
   readonly engine: Engine;
   /** Refuses new requests, lets the running ones end within `drain_timeout_ms`, then closes everything. Idempotent. */
   drain(): Promise<void>;
@@ -40,6 +41,7 @@ export async function startGateway({ config, engine: given, onEngineStatus }: Ga
   const ingress = createIngress({
     catalog,
     engine,
+    maxRunning: config.model_config.max_batch_size + config.model_config.max_queue,
     bodyLimitBytes: config.server.body_limit_bytes,
     path: createRequestPath(catalog),
     collectTimings: () => collectTimings(() => performance.now()),
@@ -53,17 +55,14 @@ export async function startGateway({ config, engine: given, onEngineStatus }: Ga
   let drained: Promise<void> | undefined;
   return {
     url: urlOf(address),
+    port: address.port,
     engine,
     drain: () => (drained ??= drain(ingress, engine, config.server.drain_timeout_ms)),
   };
 }
 
 async function drain(ingress: ReturnType<typeof createIngress>, engine: Engine, timeoutMs: number): Promise<void> {
-  const timer = setTimeout(() => {
-    ingress.abortAll(new AutoglmError('draining', 'The server is shutting down; the answer is incomplete.'));
-  }, timeoutMs);
-  await ingress.drain();
-  clearTimeout(timer);
+  await ingress.drain(timeoutMs);
   await engine.close();
 }
 

@@ -57,7 +57,13 @@ const cases: readonly (readonly [string, unknown, number, string, string | null]
   [completions, { model: 'default', prompt: [] }, 400, 'invalid_value', 'prompt'],
   [completions, { model: 'default', prompt: [1, 'a'] }, 400, 'invalid_value', 'prompt'],
   [completions, { model: 'default', prompt: 'a', suffix: 'b' }, 422, 'unsupported_feature', 'suffix'],
-  [completions, { model: 'default', prompt: 'a', best_of: 3 }, 400, 'invalid_value', 'best_of'],
+  [completions, { model: 'default', prompt: 'a', best_of: 3 }, 422, 'unsupported_feature', 'best_of'],
+  [completions, { model: 'default', prompt: 'a', echo: true }, 422, 'unsupported_feature', 'echo'],
+  [chat, { ...chatBody, store: true }, 422, 'unsupported_feature', 'store'],
+  [chat, { ...chatBody, service_tier: 'priority' }, 422, 'unsupported_feature', 'service_tier'],
+  [chat, { ...chatBody, stream: true, stream_options: { include_obfuscation: true } }, 422, 'unsupported_feature', 'stream_options.include_obfuscation'],
+  [chat, user([{ type: 'text', text: 'a', cache_control: {} }]), 400, 'invalid_value', 'messages[0].content'],
+  [chat, { model: 'default', messages: [{ role: 'assistant', content: 'a', refusal: 'no' }] }, 400, 'invalid_value', 'messages[0].refusal'],
 ];
 
 describe('bad input', () => {
@@ -73,6 +79,19 @@ describe('bad input', () => {
     expect({ status: response.status, code: error.code, param: error.param }).toEqual({ status, code, param });
     expect(error.message).not.toBe('');
     expect((await server.post(chat, chatBody)).status).toBe(200);
+  });
+
+  it.each(['modalities', 'metadata', 'response_format', 'stop', 'tools', 'autoglm', 'unknown'])('survives %s nested deeply', async (field) => {
+    const nested = '['.repeat(40_000) + ']'.repeat(40_000);
+    const response = await server.post(chat, `${JSON.stringify(chatBody).slice(0, -1)},"${field}":${nested}}`);
+    expect([400, 422]).toContain(response.status);
+  });
+
+  it('takes harmless fields, and an answer that is sent back as it came', async () => {
+    const fields = { user: 'a', metadata: { a: 'b' }, store: false, service_tier: 'auto', parallel_tool_calls: true, response_format: { type: 'text' }, tools: [], tool_choice: 'none' };
+    const answer = { role: 'assistant', content: 'a', refusal: null, annotations: [], audio: null, function_call: null, tool_calls: null };
+    expect((await server.post(chat, { ...chatBody, ...fields, messages: [...chatBody.messages, answer, ...chatBody.messages] })).status).toBe(200);
+    expect((await server.post(completions, { model: 'default', prompt: 'a', best_of: 1, echo: false, suffix: '' })).status).toBe(200);
   });
 
   it('refuses a body over the limit, announced or not', async () => {

@@ -1,4 +1,4 @@
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { AutoglmError } from '@open-autoglm/protocol';
 import { describe, expect, it } from 'vitest';
 import { chatBody, createGate, portOf, startTestServer, until } from './support.ts';
@@ -120,6 +120,31 @@ describe('drain', () => {
     expect(server.engine.status.state).toBe('closed');
   });
 
+  it('tells new connections that it drains, and readiness probes why', async () => {
+    const gate = createGate();
+    const server = await startTestServer({ beforeToken: (index) => (index === 1 ? gate.passed : undefined) }, { drain_timeout_ms: 30_000 });
+    const running = await server.post(chat, { ...chatBody, stream: true });
+    const drained = server.gateway.drain();
+    const refused = await server.post(chat, chatBody);
+    expect({ status: refused.status, connection: refused.headers.get('connection'), retry: refused.headers.get('retry-after') }).toEqual({ status: 503, connection: 'close', retry: '5' });
+    expect(await refused.json()).toMatchObject({ error: { code: 'draining' } });
+    const readiness = await fetch(`${server.url}/readyz`);
+    expect(readiness.status).toBe(503);
+    expect(await readiness.json()).toMatchObject({ status: 'draining' });
+    gate.open();
+    expect(await running.text()).toContain('[DONE]');
+    await drained;
+  });
+
+  it('does not wait for a client that never reads', async () => {
+    const server = await startTestServer({ tokens: largeAnswer }, { drain_timeout_ms: 20 });
+    const socket = unread(server.url, { ...chatBody, stream: true });
+    await until(() => server.engine.runningCount === 1);
+    await server.gateway.drain();
+    expect(server.engine.runningCount).toBe(0);
+    socket.destroy();
+  });
+
   it('ends answers that take too long, with a marked error', async () => {
     const gate = createGate();
     const server = await startTestServer({ beforeToken: (index) => (index === 1 ? gate.passed : undefined) }, { drain_timeout_ms: 20 });
@@ -131,20 +156,54 @@ describe('drain', () => {
 });
 
 describe('a reader that does not read', () => {
-  it('costs bounded memory and does not hold others up', async () => {
-    const tokens = Array.from({ length: 2000 }, () => 'x'.repeat(2000));
-    await using server = await startTestServer({ tokens });
-    const body = JSON.stringify({ ...chatBody, stream: true });
-    const socket = connect(portOf(server.url), '127.0.0.1');
-    socket.pause();
-    socket.write(`POST ${chat} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+  for (const n of [1, 3]) {
+    it(`costs bounded memory and does not hold others up, with n = ${n}`, async () => {
+      let taken = 0;
+      await using server = await startTestServer({ tokens: largeAnswer, beforeToken: (index) => void (taken = Math.max(taken, index)) });
+      const socket = unread(server.url, { ...chatBody, stream: true, n });
+      await until(() => server.engine.requests.length === n);
+      const answers = await Promise.all(Array.from({ length: 3 }, async () => (await server.post(chat, { ...chatBody, max_tokens: 3 })).status));
+      expect(answers).toEqual([200, 200, 200]);
+      expect(server.engine.runningCount).toBe(n);
+      expect(taken).toBeLessThan(largeAnswer.length - 1);
+      socket.destroy();
+      await until(() => server.engine.runningCount === 0);
+    });
+  }
+
+  it('is let go at its deadline', async () => {
+    await using server = await startTestServer({ tokens: largeAnswer });
+    const socket = unread(server.url, { ...chatBody, stream: true, autoglm: { deadline_ms: 50 } });
     await until(() => server.engine.requests.length === 1);
-    const answers = await Promise.all(Array.from({ length: 3 }, async () => (await server.post(chat, { ...chatBody, max_tokens: 3 })).status));
-    expect(answers).toEqual([200, 200, 200]);
-    socket.destroy();
     await until(() => server.engine.runningCount === 0);
+    socket.destroy();
   });
 });
+
+describe('more requests than the server takes', () => {
+  it('are told to come back', async () => {
+    const gate = createGate();
+    await using server = await startTestServer({ beforeToken: () => gate.passed }, {}, { max_batch_size: 1, max_queue: 1 });
+    const running = [server.post(chat, chatBody), server.post(chat, chatBody)];
+    await until(() => server.engine.runningCount === 2);
+    const refused = await server.post(chat, chatBody);
+    expect({ status: refused.status, retry: refused.headers.get('retry-after') }).toEqual({ status: 429, retry: '1' });
+    gate.open();
+    expect((await Promise.all(running)).map(({ status }) => status)).toEqual([200, 200]);
+  });
+});
+
+/** Far more than the buffers between the server and a client hold. */
+const largeAnswer = Array.from({ length: 10_000 }, () => 'x'.repeat(2000));
+
+/** Sends a request and never reads the answer. */
+function unread(url: string, request: object): Socket {
+  const body = JSON.stringify(request);
+  const socket = connect(portOf(url), '127.0.0.1');
+  socket.pause().on('error', () => {});
+  socket.write(`POST ${chat} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+  return socket;
+}
 
 /** Opens a connection that holds a half-sent request, runs `before`, then sends the rest. */
 function lateRequest(port: number, before: () => void): Promise<string> {

@@ -1,5 +1,5 @@
 import type { AddressInfo } from 'node:net';
-import { createMockEngine, defaultConfig, startGateway, type Gateway, type MockEngine, type MockScript } from '../src/main.ts';
+import { createMockEngine, defaultConfig, startGateway, type Config, type Gateway, type MockEngine, type MockScript } from '../src/main.ts';
 
 export interface TestServer extends AsyncDisposable {
   readonly gateway: Gateway;
@@ -8,12 +8,13 @@ export interface TestServer extends AsyncDisposable {
   post(path: string, body: unknown, init?: RequestInit): Promise<Response>;
 }
 
-type ServerConfig = Partial<(typeof defaultConfig)['server']>;
+type ServerConfig = Partial<Config['server']>;
+type ModelConfig = Partial<Config['model_config']>;
 
 /** A real gateway on a free port, in front of the mock. */
-export async function startTestServer(script: MockScript = {}, server: ServerConfig = {}): Promise<TestServer> {
+export async function startTestServer(script: MockScript = {}, server: ServerConfig = {}, model: ModelConfig = {}): Promise<TestServer> {
   const engine = createMockEngine(script);
-  const config = { ...defaultConfig, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200, ...server } };
+  const config = { ...defaultConfig, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200, ...server }, model_config: { ...defaultConfig.model_config, ...model } };
   const gateway = await startGateway({ config, engine });
   return {
     gateway,

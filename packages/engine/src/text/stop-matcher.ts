@@ -8,7 +8,7 @@ export interface StopMatcher {
    */
   push(text: string): { readonly text: string; readonly stopped: boolean };
   /** The text held back, when no more will come, up to a stop string that is complete in it. */
-  flush(): string;
+  flush(): { readonly text: string; readonly stopped: boolean };
 }
 
 /**
@@ -43,11 +43,11 @@ export function createStopMatcher(stops: readonly string[]): StopMatcher {
       return { text: buffer.slice(0, safe), stopped };
     },
     flush() {
-      const text = held.slice(0, match);
+      const end = { text: held.slice(0, match), stopped: match < Infinity };
       held = '';
       state = root;
       match = Infinity;
-      return text;
+      return end;
     },
   };
 }

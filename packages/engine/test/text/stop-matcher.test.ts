@@ -13,7 +13,7 @@ function oracle(text: string, stops: readonly string[]): string {
 function feed(pieces: readonly string[], stops: readonly string[]) {
   const matcher = createStopMatcher(stops);
   const results = pieces.map((piece) => matcher.push(piece));
-  const text = results.map((result) => result.text).join('') + matcher.flush();
+  const text = results.map((result) => result.text).join('') + matcher.flush().text;
   return { text, results, stopped: results.at(-1)?.stopped ?? false };
 }
 
@@ -81,7 +81,7 @@ test('text that only begins like a stop string is released as soon as it differs
   const matcher = createStopMatcher(['</s>']);
   expect(matcher.push('1 <')).toEqual({ text: '1 ', stopped: false });
   expect(matcher.push(' 2 </')).toEqual({ text: '< 2 ', stopped: false });
-  expect(matcher.flush()).toBe('</');
+  expect(matcher.flush()).toEqual({ text: '</', stopped: false });
 });
 
 test('after a flush nothing is remembered', () => {

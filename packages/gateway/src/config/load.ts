@@ -54,13 +54,20 @@ function readYaml(path: string): YamlSource {
 }
 
 function fromEnvironment(env: LoadConfigOptions['env']): Record<string, unknown> {
-  const number = (name: string) => (env[name] ? { value: Number(env[name]) } : undefined);
-  const threads = number('AUTOGLM_THREADS');
-  const port = number('PORT');
+  const port = wholeNumber(env, 'PORT', 0, 65_535);
+  const threads = wholeNumber(env, 'AUTOGLM_THREADS', 1, 512);
   return {
-    server: { ...(port && { port: port.value }), ...(env['HOST'] && { host: env['HOST'] }) },
-    model_config: { ...(threads && { threads: threads.value }) },
+    server: { ...(port !== undefined && { port }), ...(env['HOST'] && { host: env['HOST'] }) },
+    model_config: { ...(threads !== undefined && { threads }) },
   };
+}
+
+function wholeNumber(env: LoadConfigOptions['env'], name: string, minimum: number, maximum: number): number | undefined {
+  const text = env[name];
+  if (!text) return undefined;
+  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= minimum && value <= maximum) return value;
+  throw new ConfigError(`The environment variable ${name} must be an integer from ${minimum} to ${maximum}, not ${JSON.stringify(text)}.`);
 }
 
 function merge(layers: readonly object[]): Record<string, unknown> {
@@ -68,7 +75,9 @@ function merge(layers: readonly object[]): Record<string, unknown> {
   for (const layer of layers) {
     for (const [key, value] of Object.entries(layer)) {
       const base = merged[key];
-      merged[key] = isRecord(base) && isRecord(value) ? { ...base, ...value } : value;
+      // A section with nothing under it is null in YAML.
+      if (isRecord(base) && (value === null || isRecord(value))) merged[key] = { ...base, ...value };
+      else merged[key] = value;
     }
   }
   return merged;
@@ -81,7 +90,7 @@ function check(config: unknown, source: YamlSource | undefined): void {
   if (unknown) {
     const [key = ''] = unknown.params['additionalProperties'] as unknown as string[];
     const path = [...segments(unknown.instancePath), key];
-    throw new ConfigError(`${place(source, path)}unknown key "${path.join('.')}"${suggestion(path)}.`);
+    throw new ConfigError(`${place(source, path)}unknown key "${path.join('.')}"${suggestion(path)}`);
   }
   const error = errors.find((candidate) => candidate.keyword === 'anyOf') ?? errors[0];
   const path = segments(error?.instancePath ?? '');
@@ -114,7 +123,7 @@ function suggestion(path: readonly string[]): string {
   const candidates = path[0] === 'model_config' ? [...siblings, 'threads'] : siblings;
   const wanted = path.at(-1) as string;
   const [nearest] = candidates.map((name) => ({ name, distance: editDistance(name, wanted) })).sort((a, b) => a.distance - b.distance);
-  return nearest && nearest.distance <= Math.max(2, wanted.length / 3) ? `; did you mean "${nearest.name}"?` : `; known keys: ${candidates.join(', ')}`;
+  return nearest && nearest.distance <= Math.max(2, wanted.length / 3) ? `; did you mean "${nearest.name}"?` : `; known keys: ${candidates.join(', ')}.`;
 }
 
 /** Levenshtein's distance. */

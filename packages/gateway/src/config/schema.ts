@@ -37,7 +37,7 @@ export const configSchema = Type.Object(
       closed,
     ),
     engines: Type.Array(Type.Unknown()),
-    cache: Type.Object({ enabled: Type.Boolean() }),
+    cache: Type.Object({ enabled: Type.Boolean() }, closed),
   },
   closed,
 );

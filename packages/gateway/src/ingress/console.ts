@@ -12,6 +12,12 @@ export interface Console {
   find(urlPath: string): ConsoleFile | undefined;
 }
 
+interface Manifest {
+  readonly folder: string;
+  /** URL path → file in the folder. */
+  readonly files: Readonly<Record<string, string>>;
+}
+
 const contentTypes: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
   '.css': 'text/css; charset=utf-8',
@@ -33,7 +39,7 @@ const securityHeaders = {
  * asked for, and TypeScript loses its types then, so the console needs no build.
  */
 export function createConsole(): Console {
-  let manifest: { readonly folder: string; readonly files: Readonly<Record<string, string>> } | undefined;
+  let manifest: Manifest | undefined;
   const cache = new Map<string, Buffer>();
   const open = () => (manifest ??= readManifest());
   return {
@@ -48,14 +54,32 @@ export function createConsole(): Console {
   };
 }
 
-function readManifest() {
-  const file = createRequire(import.meta.url).resolve('@open-autoglm/console/manifest.json');
+/** A gateway that is installed without the console has no files to serve. */
+function readManifest(): Manifest {
+  let file: string;
+  try {
+    file = createRequire(import.meta.url).resolve('@open-autoglm/console/manifest.json');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'MODULE_NOT_FOUND') return { folder: '', files: {} };
+    throw error;
+  }
   return { folder: path.dirname(file), files: JSON.parse(readFileSync(file, 'utf8')) as Record<string, string> };
 }
 
 function read(file: string): Buffer {
   const contents = readFileSync(file);
-  return file.endsWith('.ts') ? Buffer.from(stripTypeScriptTypes(contents.toString('utf8'))) : contents;
+  return file.endsWith('.ts') ? Buffer.from(stripTypes(contents.toString('utf8'))) : contents;
+}
+
+/** Node warns once that this function may change; a server's log is no place for it. The call is synchronous, so nothing else is silenced. */
+function stripTypes(source: string): string {
+  const { emitWarning } = process;
+  process.emitWarning = () => {};
+  try {
+    return stripTypeScriptTypes(source);
+  } finally {
+    process.emitWarning = emitWarning;
+  }
 }
 
 function send(response: ServerResponse, contents: Buffer, contentType: string): void {

@@ -13,6 +13,8 @@ export interface IngressParts {
   readonly catalog: ModelCatalog;
   readonly engine: Engine;
   readonly bodyLimitBytes: number;
+  /** More generations at once than this, waiting ones included, are refused with 429. */
+  readonly maxRunning: number;
   readonly path: (request: GatewayRequest) => AsyncIterable<StreamPart>;
   readonly collectTimings: () => AnswerTimings & { readonly emit: EmitEvent };
   readonly respond: (exchange: Exchange, parts: AsyncIterable<StreamPart>) => Promise<void>;
@@ -21,10 +23,11 @@ export interface IngressParts {
 
 export interface Ingress {
   readonly server: Server;
-  /** Refuses new requests; resolves when the running ones have ended and every connection is closed. */
-  drain(): Promise<void>;
-  /** Aborts every running request with this reason. */
-  abortAll(reason: AutoglmError): void;
+  /**
+   * Refuses new generations and goes on telling so; running ones may end within this time and are aborted then. Resolves
+   * when every connection is closed, at most two grace periods later.
+   */
+  drain(timeoutMs: number): Promise<void>;
 }
 
 type Parse = (body: unknown, headers: IncomingMessage['headers']) => ParsedRequest;
@@ -32,12 +35,15 @@ type Parse = (body: unknown, headers: IncomingMessage['headers']) => ParsedReque
 /** Requests with their headers must be here within this; a client that drips bytes holds nothing for longer. */
 const requestTimeoutMs = 60_000;
 const headersTimeoutMs = 10_000;
+/** At the end of a drain: how long an aborted client has to read its error, and open connections to become idle. */
+const graceMs = 1000;
 
 /** HTTP in OpenAI's words, in front of the request path. */
 export function createIngress(parts: IngressParts): Ingress {
   const running = new Set<AbortController>();
   const web = createConsole();
   let draining = false;
+  let onIdle = () => {};
 
   const generations: Readonly<Record<string, Parse>> = { '/v1/chat/completions': parseChat, '/v1/completions': parseCompletion };
   const information = (path: string): JsonAnswer | undefined => {
@@ -66,10 +72,12 @@ export function createIngress(parts: IngressParts): Ingress {
 
   const generate = async (message: IncomingMessage, response: ServerResponse, parse: Parse): Promise<void> => {
     if (draining) throw new AutoglmError('draining', 'The server is shutting down: send the request to another one.', { retryAfterSeconds: 5 });
+    if (running.size >= parts.maxRunning) throw new AutoglmError('queue_full', `The server has ${running.size} requests in hand already.`, { retryAfterSeconds: 1 });
     const abort = new AbortController();
     running.add(abort);
     response.once('close', () => {
       running.delete(abort);
+      if (running.size === 0) onIdle();
       if (!response.writableFinished) abort.abort(new AutoglmError('client_closed_request', 'The client left.'));
     });
     const parsed = parse(await readJson(message, parts.bodyLimitBytes, abort.signal), message.headers);
@@ -99,18 +107,30 @@ export function createIngress(parts: IngressParts): Ingress {
   server.on('clientError', refuseMalformed);
   return {
     server,
-    async drain() {
+    async drain(timeoutMs) {
       draining = true;
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      server.closeIdleConnections();
-      const sweep = setInterval(() => server.closeIdleConnections(), 50);
-      await closed;
-      clearInterval(sweep);
-    },
-    abortAll(reason) {
-      for (const abort of running) abort.abort(reason);
+      const idle = new Promise<void>((resolve) => (onIdle = resolve));
+      if (running.size === 0) onIdle();
+      const timers = [
+        setTimeout(() => {
+          for (const abort of running) abort.abort(new AutoglmError('draining', 'The server is shutting down; the answer is incomplete.'));
+        }, timeoutMs),
+        setTimeout(() => server.closeAllConnections(), timeoutMs + graceMs),
+      ];
+      await idle;
+      for (const timer of timers) clearTimeout(timer);
+      await close(server);
     },
   };
+}
+
+async function close(server: Server): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  const sweep = setInterval(() => server.closeIdleConnections(), 50);
+  const cut = setTimeout(() => server.closeAllConnections(), graceMs);
+  await closed;
+  clearInterval(sweep);
+  clearTimeout(cut);
 }
 
 function allow(message: IncomingMessage, response: ServerResponse, ...methods: string[]): void {

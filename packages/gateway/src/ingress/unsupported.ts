@@ -21,7 +21,6 @@ const unsupportedFields: Readonly<Record<string, UnsupportedField>> = {
   reasoning_effort: { what: 'Choosing the reasoning effort' },
   verbosity: { what: 'Choosing the verbosity' },
   web_search_options: { what: 'Web search' },
-  moderation: { what: 'Moderation' },
   store: { what: 'Storing answers', harmless: (value) => value === false },
   service_tier: { what: 'Choosing a service tier', harmless: (value) => value === 'auto' || value === 'default' },
   best_of: { what: 'Choosing the best of several answers', harmless: (value) => value === 1 },

@@ -14,7 +14,8 @@ export async function respond(exchange: Exchange, parts: AsyncIterable<StreamPar
     const error = toAutoglmError(thrown);
     const hasLeft = error.code === 'client_closed_request';
     exchange.request.emit({ type: 'request-end', outcome: hasLeft ? 'abandoned' : 'failed', code: error.code });
-    if (!hasLeft) respondError(exchange.response, error);
+    if (hasLeft) exchange.response.destroy();
+    else respondError(exchange.response, error);
   }
 }
 

@@ -1,7 +1,6 @@
-import { once } from 'node:events';
-import type { ServerResponse } from 'node:http';
 import type { StreamPart, TextDeltaPart } from '@open-autoglm/protocol';
 import type { Exchange } from '../common/exchange.ts';
+import { EventWriter } from './event-writer.ts';
 import { chatLogprobs, completionLogprobs } from './logprobs.ts';
 import { Usage } from './usage.ts';
 
@@ -11,9 +10,12 @@ export class SseAnswer {
   readonly #usage: Usage;
   readonly #head: string;
   readonly #tail: string;
+  /** What stands before and after the text of a delta without logprobs, by choice. */
+  readonly #deltaHeads: readonly string[];
+  readonly #deltaTail: string;
   /** Characters sent of each choice, for the offsets of completion logprobs. */
   readonly #lengths: number[] = [];
-  #open = 0;
+  #open: number;
 
   constructor(exchange: Exchange) {
     const { request, format, created } = exchange;
@@ -22,19 +24,30 @@ export class SseAnswer {
     const object = format.api === 'chat' ? 'chat.completion.chunk' : 'text_completion';
     this.#head = `data: ${JSON.stringify({ id: request.id, object, created, model: request.model }).slice(0, -1)},"choices":[`;
     this.#tail = format.includeUsage ? ',"usage":null}\n\n' : '}\n\n';
-    this.#open = (request.input.kind === 'chat' ? 1 : request.input.prompts.length) * request.choiceCount;
+    const choiceCount = (request.input.kind === 'chat' ? 1 : request.input.prompts.length) * request.choiceCount;
+    this.#open = choiceCount;
+    const isChat = format.api === 'chat';
+    this.#deltaHeads = Array.from({ length: choiceCount }, (_, index) => `${this.#head}{"index":${index},${isChat ? '"delta":{"content":' : '"text":'}`);
+    this.#deltaTail = `${isChat ? '}' : ''},"logprobs":null,"finish_reason":null}]${this.#tail}`;
   }
 
   /** Sends the parts. When the client reads slowly, the next part is not asked for before it has caught up. */
   async send(parts: AsyncIterable<StreamPart>, beforeFirst: () => void): Promise<void> {
-    const { response } = this.#exchange;
-    for await (const part of parts) {
-      if (!response.headersSent) beforeFirst();
-      this.#usage.add(part);
-      const text = this.#encode(part);
-      if (text !== '' && !response.write(text)) await drained(response);
+    const { response, request, format } = this.#exchange;
+    const writer = new EventWriter(response, request.signal);
+    try {
+      for await (const part of parts) {
+        if (!response.headersSent) beforeFirst();
+        this.#usage.add(part);
+        const text = this.#encode(part);
+        if (text !== '') writer.write(text);
+        if (writer.isFull) await writer.drained();
+      }
+      if (response.headersSent && format.includeUsage) writer.write(this.#last([], `,"usage":${JSON.stringify(this.#usage)}`));
+    } finally {
+      // What is written after this, `[DONE]` or an error, must not overtake the events.
+      writer.flush();
     }
-    if (this.#exchange.format.includeUsage) response.write(this.#last([], `,"usage":${JSON.stringify(this.#usage)}`));
   }
 
   #encode(part: StreamPart): string {
@@ -51,10 +64,11 @@ export class SseAnswer {
 
   #delta(index: number, { text, logprobs }: TextDeltaPart): string {
     if (text === '' && !logprobs) return '';
+    if (!logprobs) return this.#deltaHeads[index] + JSON.stringify(text) + this.#deltaTail;
     const isChat = this.#exchange.format.api === 'chat';
     const offset = this.#lengths[index] ?? 0;
     this.#lengths[index] = offset + text.length;
-    const encoded = logprobs ? JSON.stringify(isChat ? chatLogprobs(logprobs) : completionLogprobs(logprobs, offset)) : 'null';
+    const encoded = JSON.stringify(isChat ? chatLogprobs(logprobs) : completionLogprobs(logprobs, offset));
     return this.#chunk(index, isChat ? `"delta":{"content":${JSON.stringify(text)}}` : `"text":${JSON.stringify(text)}`, encoded, 'null');
   }
 
@@ -79,15 +93,4 @@ export class SseAnswer {
 
 function choice(index: number, body: string, logprobs: string, finishReason: string): string {
   return `{"index":${index},${body},"logprobs":${logprobs},"finish_reason":${finishReason}}`;
-}
-
-/** Resolves when the response's buffer is empty again, or the client is gone. */
-async function drained(response: ServerResponse): Promise<void> {
-  if (response.destroyed) return;
-  const waiting = new AbortController();
-  const either = ['drain', 'close'].map((event) => once(response, event, { signal: waiting.signal }));
-  await Promise.race(either).finally(() => {
-    waiting.abort();
-    for (const promise of either) promise.catch(() => {});
-  });
 }

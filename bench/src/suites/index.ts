@@ -1,0 +1,5 @@
+import { engineSuite } from './engine.ts';
+import { serverSuite } from './server.ts';
+import type { Suite } from './suite.ts';
+
+export const suites: readonly Suite[] = [engineSuite, serverSuite];

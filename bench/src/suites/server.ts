@@ -1,0 +1,170 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { defaultHome } from '@open-autoglm/engine';
+import { resolveModel } from '@open-autoglm/engine/models';
+import { openEngine, type EngineContestant } from '../contestants/engine.ts';
+import { openNodeLlamaCpp, publishedFigures, type NodeLlamaCpp } from '../contestants/node-llama-cpp.ts';
+import { makePrompt } from '../contestants/prompts.ts';
+import { interleave, type Measure } from '../harness/interleave.ts';
+import { describeMachine, describeVersions, loadWarning } from '../harness/machine.ts';
+import { figure, type Figure, type FigureInput } from '../harness/report.ts';
+import { quantile } from '../harness/statistics.ts';
+import { decodeRate, overallRate, startLoadClient, type LoadClient, type StreamResult } from '../load/load-client.ts';
+import { watchLoopDelay } from '../server/loop-delay.ts';
+import { memoryOfTree } from '../server/memory.ts';
+import { npmStart, startServer, type RunningServer } from '../server/server-process.ts';
+import type { Suite, SuiteOptions } from './suite.ts';
+
+const streamCounts = [1, 16] as const;
+/** Tokens of every answer. */
+const answerLength = 192;
+/** About what the chat template makes of the question. */
+const promptLength = 32;
+const sequenceLength = 1024;
+const warmups = 2;
+const settleMs = 30;
+const startsMax = 5;
+
+/** The whole server, from the command line to the last byte of a stream. */
+export const serverSuite: Suite = {
+  name: 'server',
+  description: '1 and 16 HTTP streams of a real server against the engine alone; event loop delay, start, memory',
+  async run(options) {
+    const startedAt = new Date().toISOString();
+    const machine = describeMachine();
+    const { path: modelPath, source } = await resolveModel({ model: options.model, home: defaultHome() });
+    const common = { modelPath, threads: options.threads, sequenceLength, maxSequences: 16, maxPrompt: promptLength };
+    const starts = await measureStarts(options);
+    const bench = await openBench(options, common);
+    try {
+      const figures = [...(await measureStreams(bench, options)), ...starts, await measureLoopDelay(bench, options), ...measureMemory(bench)];
+      const warning = loadWarning(machine);
+      return {
+        suite: 'server', startedAt, machine, versions: describeVersions(),
+        settings: { model: source, threads: options.threads, runs: options.runs, 'answer tokens': answerLength },
+        figures,
+        notes: [...notes, bench.peer ? peerNotes.measured : peerNotes.published],
+        warnings: warning === undefined ? [] : [warning],
+      };
+    } finally {
+      await bench.close();
+    }
+  },
+};
+
+const notes = [
+  `Streams ask /v1/chat/completions for ${answerLength} greedy tokens each, with the end-of-turn tokens forbidden by logit_bias, so that no answer ends early. ` +
+    'The client is a process of its own and shares the cores with the server.',
+  'A stream rate runs from the first token to the end of each answer, as the engine alone is measured from its first decode step on; “with prompts” runs from the requests to the last end.',
+  'Event loop delay: how much later than due the gateway got to a timer of 1 ms, over one round of 16 streams in each run. Memory: resident sets of gateway and engine added up, after the load.',
+];
+const peerNotes = {
+  measured: 'node-llama-cpp: its own JavaScript API (sequence.evaluate), CPU build, measured in this run in a process of its own.',
+  published: 'node-llama-cpp is not installed (npm install in bench/peers/node-llama-cpp); its figures are those once measured on another machine with 2 cores, not in this run.',
+} as const;
+
+interface Bench {
+  readonly engine: EngineContestant;
+  readonly server: RunningServer;
+  readonly client: LoadClient;
+  readonly peer: NodeLlamaCpp | undefined;
+  readonly probeFolder: string;
+  close(): Promise<void>;
+}
+
+async function openBench({ model, threads, onProgress }: SuiteOptions, common: Parameters<typeof openEngine>[0]): Promise<Bench> {
+  onProgress('starting the contestants');
+  const probeFolder = await mkdtemp(path.join(tmpdir(), 'autoglm-bench-'));
+  const server = await startServer({ model, threads }, probeFolder);
+  const engine = openEngine(common);
+  const client = startLoadClient();
+  const peer = await openNodeLlamaCpp(common);
+  return {
+    engine, server, client, peer, probeFolder,
+    async close() {
+      client.close();
+      await peer?.close();
+      await server.stop();
+      await engine.close();
+      await rm(probeFolder, { recursive: true });
+    },
+  };
+}
+
+async function measureStreams(bench: Bench, { runs, onProgress }: SuiteOptions): Promise<Figure[]> {
+  const figures: Figure[] = [];
+  for (const count of streamCounts) {
+    onProgress(`${count} HTTP streams`);
+    const task = { prompts: Array.from({ length: count }, (_, index) => makePrompt((text) => bench.engine.model.vocabulary.tokenize(text, false), promptLength, index * 7)), steps: answerLength - 1 };
+    const rounds: (readonly StreamResult[])[] = [];
+    const http: Measure = async () => {
+      const streams = await openStreams(bench, count);
+      rounds.push(streams);
+      return decodeRate(streams);
+    };
+    const { peer } = bench;
+    const contestants = [http, () => bench.engine.decode(task), ...(peer ? [() => peer.decode(task)] : [])];
+    const [decode = [], alone = [], theirs] = await interleave(contestants, { runs, warmups, settle: () => sleep(settleMs) });
+    const counted = rounds.slice(-runs);
+    const name = `${count} HTTP stream${count === 1 ? '' : 's'}`;
+    const line = (input: Pick<FigureInput, 'name' | 'samples' | 'reference' | 'goal'>) => figure({ unit: 'tokens/s', ...input });
+    figures.push(
+      line({ name, samples: decode, reference: { name: 'engine alone', samples: alone }, goal: { atLeast: 0.9 } }),
+      line({ name: `${name}, with prompts`, samples: counted.map(overallRate), reference: { name: 'engine alone', samples: alone } }),
+      line({ name: `${name}, with prompts`, samples: counted.map(overallRate), reference: theirs ? { name: 'node-llama-cpp', samples: theirs } : { name: 'node-llama-cpp', value: publishedFigures[count] ?? NaN }, goal: { atLeast: 10 } }),
+      figure({ name: `${name}, time to first token`, unit: 'ms', samples: counted.map((streams) => quantile(streams.map(({ firstTokenAt }) => firstTokenAt), 0.5)) }),
+    );
+  }
+  return figures;
+}
+
+/** Throws when an answer was cut short: the figures would then be of fewer streams. */
+async function openStreams({ client, server, engine }: Bench, count: number): Promise<readonly StreamResult[]> {
+  const { vocabulary } = engine.model;
+  const ends = Array.from({ length: vocabulary.size }, (_, token) => token).filter((token) => vocabulary.endsGeneration(token));
+  const body = (topic: number) => ({
+    model: 'default', stream: true, stream_options: { include_usage: true }, temperature: 0, max_tokens: answerLength,
+    logit_bias: Object.fromEntries(ends.map((token) => [token, -100])),
+    messages: [{ role: 'user', content: `请写一篇长文，题目是《城市的清晨》，从第${topic + 1}个故事写起。` }],
+  });
+  const streams = await client.run({ url: server.url, bodies: Array.from({ length: count }, (_, index) => body(index)) });
+  const short = streams.find(({ tokens }) => tokens !== answerLength);
+  if (short) throw new Error(`an answer ended after ${short.tokens} tokens (${short.finishReason}) instead of ${answerLength}`);
+  return streams;
+}
+
+async function measureLoopDelay(bench: Bench, { runs, onProgress }: SuiteOptions): Promise<Figure> {
+  onProgress('event loop delay');
+  const samples: number[] = [];
+  for (let run = 0; run < runs; run += 1) {
+    const { p99Ms } = await watchLoopDelay(bench.server.pid, bench.probeFolder, () => openStreams(bench, 16));
+    samples.push(p99Ms);
+  }
+  return figure({ name: 'event loop delay p99, 16 streams', unit: 'ms', samples, goal: { below: 10 } });
+}
+
+async function measureStarts({ model, threads, runs, onProgress }: SuiteOptions): Promise<Figure[]> {
+  onProgress('npm start');
+  const listening: number[] = [];
+  const ready: number[] = [];
+  // One more than counts: the first start fills the compile cache and the page cache.
+  for (let run = -1; run < Math.min(runs, startsMax); run += 1) {
+    const server = await npmStart({ model, threads });
+    await server.stop();
+    if (run < 0) continue;
+    listening.push(server.listeningMs);
+    ready.push(server.readyMs);
+  }
+  return [
+    figure({ name: 'npm start to listening', unit: 'ms', samples: listening, goal: { below: 1000 } }),
+    figure({ name: 'npm start to ready', unit: 'ms', samples: ready, goal: { below: 2000 } }),
+  ];
+}
+
+function measureMemory({ server }: Bench): Figure[] {
+  const memory = memoryOfTree(server.pid);
+  if (!memory) return [];
+  return [figure({ name: `memory, ${memory.processCount} processes`, unit: 'MB', samples: [memory.residentBytes / 1e6], goal: { below: 350 } })];
+}

@@ -1,0 +1,96 @@
+import { createMockEngine, defaultConfig, startGateway, type Gateway, type MockEngine, type MockScript } from '@open-autoglm/gateway';
+import { AutoglmError } from '@open-autoglm/protocol';
+import { afterEach, describe, expect, it } from 'vitest';
+import { run, start } from './support.ts';
+
+describe('autoglm chat, with a server', () => {
+  let gateway: Gateway;
+  let engine: MockEngine;
+  afterEach(() => gateway?.drain());
+
+  async function serve(script: MockScript = {}): Promise<string> {
+    engine = createMockEngine(script);
+    gateway = await startGateway({ config: { ...defaultConfig, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 1 } }, engine });
+    return gateway.url;
+  }
+  const promptOf = (index: number) => {
+    const prompt = engine.requests[index]?.prompt;
+    return prompt && 'segments' in prompt ? prompt.segments.map(({ text }) => text).join('') : '';
+  };
+
+  it('prints the answer, and nothing else', async () => {
+    expect(await run(['chat', '--url', await serve(), '你好'])).toEqual({ code: 0, stdout: '你好，世界！\n', stderr: '' });
+  });
+
+  it('streams: what has come is printed before the answer ends', async () => {
+    const gate = Promise.withResolvers<void>();
+    const url = await serve({ beforeToken: (index) => (index === 3 ? gate.promise : undefined) });
+    const chat = start(['chat', '--url', url, '你好']);
+    await chat.saidOn('stdout', /你好，/);
+    gate.resolve();
+    expect(await chat.ended).toBe(0);
+    expect(chat.stdout).toBe('你好，世界！\n');
+  });
+
+  it('sends what its options say, and takes the server from the environment', async () => {
+    const url = await serve();
+    const options = ['--system', '你是诗人', '--temperature', '0.5', '--top-p', '0.8', '--max-tokens', '2', '--seed', '7', '--model', 'mock'];
+    const { stdout } = await run(['chat', ...options, '写', '诗'], { env: { AUTOGLM_URL: `${url}/v1/` } });
+    expect(stdout).toBe('你好\n');
+    expect(engine.requests[0]).toMatchObject({ maxTokens: 2, sampling: { temperature: 0.5, topP: 0.8, seed: 7 } });
+    expect(promptOf(0)).toContain('system\n你是诗人<|im_end|>\n<|im_start|>user\n写 诗<|im_end|>');
+  });
+
+  it('reads the prompt from a pipe, alone or where "-" stands', async () => {
+    const url = await serve();
+    await run(['chat', '--url', url], { input: '从管道来\n' });
+    await run(['chat', '--url', url, '总结：', '-'], { input: '一篇文章\n' });
+    expect(promptOf(0)).toContain('user\n从管道来<|im_end|>');
+    expect(promptOf(1)).toContain('user\n总结： 一篇文章<|im_end|>');
+    expect(await run(['chat', '--url', url], { input: ' \n' })).toEqual({ code: 1, stdout: '', stderr: 'autoglm: The prompt is empty.\n' });
+  });
+
+  it("ends with the server's own message when it refuses", async () => {
+    const { code, stdout, stderr } = await run(['chat', '--url', await serve(), '--temperature', '9', '你好']);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(/^autoglm: .*temperature.*\n$/);
+  });
+
+  it('ends with an error when the answer breaks off, after what came', async () => {
+    const url = await serve({
+      beforeToken(index) {
+        if (index === 2) throw new AutoglmError('engine_crashed', 'The engine process ended unexpectedly.');
+      },
+    });
+    expect(await run(['chat', '--url', url, '你好'])).toEqual({ code: 1, stdout: '你好\n', stderr: 'autoglm: The engine process ended unexpectedly.\n' });
+  });
+
+  it('says that no server answers', async () => {
+    const url = await serve();
+    await gateway.drain();
+    expect(await run(['chat', '--url', url, '你好'])).toEqual({ code: 1, stdout: '', stderr: `autoglm: No server answers at ${url}. Start one with: autoglm serve\n` });
+    expect((await run(['chat', '--url', 'localhost', '你好'])).stderr).toMatch(/^autoglm: localhost is not a URL such as/);
+  });
+
+  it('stops at Ctrl-C, and the engine is free', async () => {
+    const url = await serve({ beforeToken: (index) => (index === 2 ? new Promise<void>(() => {}) : undefined) });
+    const chat = start(['chat', '--url', url, '你好']);
+    await chat.saidOn('stdout', /你好/);
+    chat.child.kill('SIGINT');
+    expect(await chat.ended).toBe(130);
+    expect(chat.stdout).toBe('你好\n');
+    expect(chat.stderr).toBe('');
+    await expect.poll(() => engine.runningCount).toBe(0);
+  });
+
+  it('ends quietly when nobody reads its output any more', async () => {
+    const gate = Promise.withResolvers<void>();
+    const url = await serve({ beforeToken: (index) => (index === 2 ? gate.promise : undefined) });
+    const chat = start(['chat', '--url', url, '你好']);
+    await chat.saidOn('stdout', /你好/);
+    chat.child.stdout?.destroy();
+    gate.resolve();
+    expect(await chat.ended).toBe(0);
+    expect(chat.stderr).toBe('');
+  });
+});
