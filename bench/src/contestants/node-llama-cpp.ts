@@ -1,6 +1,7 @@
-import { fork, type ChildProcess } from 'node:child_process';
+import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import { askProcess } from '../harness/ask-process.ts';
 import type { DecodeTask } from './contestant.ts';
 import type { PeerAnswer, PeerCommand } from './node-llama-cpp-process.ts';
 
@@ -28,10 +29,11 @@ export async function openNodeLlamaCpp(options: NodeLlamaCppOptions): Promise<No
   const entry = new URL('node_modules/node-llama-cpp/dist/index.js', folder);
   if (!existsSync(entry)) return undefined;
   const child = fork(new URL('./node-llama-cpp-process.ts', import.meta.url), [], { execArgv: [], stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
-  await ask(child, { type: 'open', entry: entry.href, options });
+  const ask = (command: PeerCommand) => askProcess<PeerAnswer>(child, command);
+  await ask({ type: 'open', entry: entry.href, options });
   return {
     async decode(task) {
-      const { tokensPerSecond } = await ask(child, { type: 'decode', task });
+      const { tokensPerSecond } = await ask({ type: 'decode', task });
       return tokensPerSecond;
     },
     async close() {
@@ -39,19 +41,4 @@ export async function openNodeLlamaCpp(options: NodeLlamaCppOptions): Promise<No
       if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
     },
   };
-}
-
-/** Rejects when the process ends instead of answering. */
-async function ask(child: ChildProcess, command: PeerCommand): Promise<PeerAnswer> {
-  const answered = new AbortController();
-  const { signal } = answered;
-  child.send(command);
-  try {
-    return await Promise.race([
-      once(child, 'message', { signal }).then(([answer]) => answer as PeerAnswer),
-      once(child, 'exit', { signal }).then(([code]) => Promise.reject(new Error(`node-llama-cpp's process ended with ${code}`))),
-    ]);
-  } finally {
-    answered.abort();
-  }
 }

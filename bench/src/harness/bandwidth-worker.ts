@@ -1,19 +1,16 @@
-import { parentPort, workerData } from 'node:worker_threads';
+import { workerData } from 'node:worker_threads';
 
 export interface BandwidthTask {
   readonly bytes: number;
   readonly threads: number;
-  /** Counts the threads that are ready to read. */
+  /** Counts the threads that are ready to read. Shared. */
   readonly barrier: Int32Array;
+  /** Where this thread puts its bytes per second. Shared. */
+  readonly rate: Float64Array;
   readonly measureMs: number;
 }
 
-export interface BandwidthResult {
-  readonly bytesRead: number;
-  readonly seconds: number;
-}
-
-const { bytes, threads, barrier, measureMs } = workerData as BandwidthTask;
+const { bytes, threads, barrier, rate, measureMs } = workerData as BandwidthTask;
 
 // Filled, because memory never written to is one page of zeros, read from the cache.
 const left = Buffer.alloc(Math.ceil(bytes / 2), 1);
@@ -29,4 +26,4 @@ while (elapsedMs < measureMs) {
   bytesRead += left.length + right.length;
   elapsedMs = performance.now() - start;
 }
-parentPort?.postMessage({ bytesRead, seconds: elapsedMs / 1000 } satisfies BandwidthResult);
+rate[0] = (bytesRead * 1000) / elapsedMs;

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import type { BandwidthTask, BandwidthResult } from './bandwidth-worker.ts';
+import type { BandwidthTask } from './bandwidth-worker.ts';
 
 const measureMs = 300;
 const attempts = 3;
@@ -18,13 +18,12 @@ export async function readBandwidth(workingSetBytes: number, threads: number): P
 }
 
 async function measureOnce(workingSetBytes: number, threads: number): Promise<number> {
-  const barrier = new Int32Array(new SharedArrayBuffer(4));
-  const task: BandwidthTask = { bytes: Math.ceil(workingSetBytes / threads), threads, barrier, measureMs };
-  const workers = Array.from({ length: threads }, () => new Worker(new URL('./bandwidth-worker.ts', import.meta.url), { workerData: task }));
-  try {
-    const results = await Promise.all(workers.map(async (worker) => (await once(worker, 'message'))[0] as BandwidthResult));
-    return results.reduce((sum, { bytesRead, seconds }) => sum + bytesRead / seconds, 0);
-  } finally {
-    await Promise.all(workers.map((worker) => worker.terminate()));
-  }
+  const barrier = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  const rates = Array.from({ length: threads }, () => new Float64Array(new SharedArrayBuffer(Float64Array.BYTES_PER_ELEMENT)));
+  const workers = rates.map((rate) => {
+    const task: BandwidthTask = { bytes: Math.ceil(workingSetBytes / threads), threads, barrier, rate, measureMs };
+    return new Worker(new URL('./bandwidth-worker.ts', import.meta.url), { workerData: task });
+  });
+  await Promise.all(workers.map((worker) => once(worker, 'exit')));
+  return rates.reduce((sum, rate) => sum + (rate[0] as number), 0);
 }

@@ -1,5 +1,5 @@
 import { fork } from 'node:child_process';
-import { once } from 'node:events';
+import { askProcess } from '../harness/ask-process.ts';
 
 /** Streams that are begun together, each on a connection of its own. */
 export interface LoadTask {
@@ -28,8 +28,7 @@ export function startLoadClient(): LoadClient {
   const child = fork(new URL('./load-process.ts', import.meta.url), [], { execArgv: [] });
   return {
     async run(task) {
-      child.send(task);
-      const [answer] = (await once(child, 'message')) as [LoadAnswer];
+      const answer = await askProcess<LoadAnswer>(child, task);
       if ('error' in answer) throw new Error(answer.error);
       return answer.streams;
     },
