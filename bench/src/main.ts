@@ -1,4 +1,4 @@
-import { availableParallelism } from 'node:os';
+import { availableParallelism, constants } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { formatReport } from './harness/table.ts';
 import { suites } from './suites/index.ts';
@@ -10,6 +10,8 @@ interface BenchOptions {
   readonly model: string;
 }
 
+// An exit runs the handlers that end the servers which a suite has started; a signal's default would not.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(128 + constants.signals[signal]));
 await createProgram().parseAsync();
 
 function createProgram(): Command {
@@ -36,7 +38,7 @@ async function run(suite: (typeof suites)[number], { json, ...options }: BenchOp
 
 function chooseSuite(name: string): (typeof suites)[number] {
   const suite = suites.find((candidate) => candidate.name === name);
-  if (!suite) throw new InvalidArgumentError(`There is no such suite.`);
+  if (!suite) throw new InvalidArgumentError('There is no such suite.');
   return suite;
 }
 

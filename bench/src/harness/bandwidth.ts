@@ -3,13 +3,13 @@ import { Worker } from 'node:worker_threads';
 import type { BandwidthTask } from './bandwidth-worker.ts';
 
 const measureMs = 300;
-const attempts = 3;
+const attempts = 5;
 
 /**
  * Bytes per second that `threads` threads read together out of a working set of that many bytes, shared out among them as
  * ggml shares out a weight matrix. Each thread compares its two halves with `memcmp`, which does nothing but read. A working
  * set larger than the last cache measures DRAM; one of the size of a model's weights measures what a decode step, which
- * reads each weight once, can get. The best of three attempts: it is a limit.
+ * reads each weight once, can get. The best of several attempts: it is a limit.
  */
 export async function readBandwidth(workingSetBytes: number, threads: number): Promise<number> {
   const rates: number[] = [];

@@ -46,7 +46,13 @@ async function start(command: string, args: readonly string[], { model, threads 
   const child = spawn(command, [...args, '--port', '0', '--model', model, '--threads', String(threads)], {
     cwd: root, detached: true, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...extraEnvironment },
   });
-  const stop = () => stopGroup(child);
+  // A group of its own does not end with the bench by itself.
+  const killWithBench = () => signalGroup(child.pid, 'SIGKILL');
+  process.once('exit', killWithBench);
+  const stop = async () => {
+    await stopGroup(child);
+    process.off('exit', killWithBench);
+  };
   try {
     const signal = AbortSignal.timeout(startTimeoutMs);
     const url = await listeningUrl(child, signal);
@@ -83,15 +89,17 @@ async function becomeReady(url: string, signal: AbortSignal): Promise<void> {
 }
 
 async function stopGroup(child: ChildProcess): Promise<void> {
-  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  if (child.exitCode !== null || child.signalCode !== null) return;
   const exited = once(child, 'exit');
   signalGroup(child.pid, 'SIGTERM');
-  const timer = setTimeout(() => signalGroup(child.pid as number, 'SIGKILL'), stopTimeoutMs);
+  const timer = setTimeout(() => signalGroup(child.pid, 'SIGKILL'), stopTimeoutMs);
   await exited;
   clearTimeout(timer);
 }
 
-function signalGroup(pid: number, signal: NodeJS.Signals): void {
+/** `pid` is undefined when the command could not be started. */
+function signalGroup(pid: number | undefined, signal: NodeJS.Signals): void {
+  if (pid === undefined) return;
   try {
     process.kill(-pid, signal);
   } catch (error) {

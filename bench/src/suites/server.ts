@@ -96,7 +96,8 @@ async function openBench({ model, threads, onProgress }: SuiteOptions, common: P
 async function measureStreams(bench: Bench, { runs, onProgress }: SuiteOptions): Promise<Figure[]> {
   const figures: Figure[] = [];
   for (const count of streamCounts) {
-    onProgress(`${count} HTTP streams`);
+    const name = `${count} HTTP stream${count === 1 ? '' : 's'}`;
+    onProgress(name);
     const task = { prompts: Array.from({ length: count }, (_, index) => makePrompt((text) => bench.engine.model.vocabulary.tokenize(text, false), promptLength, index * 7)), steps: answerLength - 1 };
     const rounds: (readonly StreamResult[])[] = [];
     const http: Measure = async () => {
@@ -108,7 +109,6 @@ async function measureStreams(bench: Bench, { runs, onProgress }: SuiteOptions):
     const contestants = [http, () => bench.engine.decode(task), ...(peer ? [() => peer.decode(task)] : [])];
     const [decode = [], alone = [], theirs] = await interleave(contestants, { runs, warmups, settle: () => sleep(settleMs) });
     const counted = rounds.slice(-runs);
-    const name = `${count} HTTP stream${count === 1 ? '' : 's'}`;
     const line = (input: Pick<FigureInput, 'name' | 'samples' | 'reference' | 'goal'>) => figure({ unit: 'tokens/s', ...input });
     figures.push(
       line({ name, samples: decode, reference: { name: 'engine alone', samples: alone }, goal: { atLeast: 0.9 } }),

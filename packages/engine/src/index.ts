@@ -15,7 +15,7 @@ export interface EmbeddedEngineOptions extends SupervisionOptions {
   readonly stepTokenBudget: number;
   readonly maxQueue: number;
   readonly continuousBatching: boolean;
-  /** Folder of converted models; `~/.cache/open-autoglm` when not given. */
+  /** Folder of converted models; `defaultHome()` when not given. */
   readonly home?: string | undefined;
 }
 
@@ -33,7 +33,9 @@ export function startEmbeddedEngine(options: EmbeddedEngineOptions): EmbeddedEng
   return new EmbeddedEngine(processOptions, { ...(onStatus && { onStatus }), ...(stallTimeoutMs && { stallTimeoutMs }) });
 }
 
-/** Where converted models are kept: `AUTOGLM_HOME`, or the user's cache folder. */
-export function defaultHome(): string {
-  return process.env['AUTOGLM_HOME'] || path.join(homedir(), '.cache', 'open-autoglm');
+/** Where converted models are kept: `AUTOGLM_HOME`, or the user's cache folder as the XDG base directory specification says. */
+export function defaultHome(env: NodeJS.ProcessEnv = process.env): string {
+  const cache = env['XDG_CACHE_HOME'] ?? '';
+  // The specification wants relative paths ignored.
+  return env['AUTOGLM_HOME'] || path.join(path.isAbsolute(cache) ? cache : path.join(homedir(), '.cache'), 'open-autoglm');
 }

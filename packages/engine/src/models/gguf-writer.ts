@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
+import { crc32 } from 'node:zlib';
 import type { Ggml } from '../ggml/bindings.ts';
 import { GgufType } from '../ggml/types.ts';
 
@@ -35,12 +35,12 @@ export interface GgufWriteOptions {
 
 export interface WrittenFile {
   readonly size: number;
-  /** Of the whole file, in hex. */
-  readonly sha256: string;
+  /** Of the whole file. */
+  readonly crc32: number;
 }
 
 const magic = 0x4655_4747; // "GGUF" in little-endian order
-export const ggufVersion = 3;
+const version = 3;
 const alignment = 32;
 
 /**
@@ -50,13 +50,13 @@ const alignment = 32;
  * Rejects with the error of the file system, or with the signal's reason. The caller owns the file.
  */
 export async function writeGguf(ggml: Ggml, file: FileHandle, content: GgufContent, options: GgufWriteOptions = {}): Promise<WrittenFile> {
-  const hash = createHash('sha256');
   let size = 0;
+  let checksum = 0;
   const append = async (bytes: Uint8Array): Promise<void> => {
     const padding = (alignment - (bytes.length % alignment)) % alignment;
     for (const part of padding > 0 ? [bytes, new Uint8Array(padding)] : [bytes]) {
       await file.writeFile(part);
-      hash.update(part);
+      checksum = crc32(part, checksum);
       size += part.length;
     }
   };
@@ -70,7 +70,7 @@ export async function writeGguf(ggml: Ggml, file: FileHandle, content: GgufConte
     written += valueCount(tensor);
     options.onProgress?.(written / total);
   }
-  return { size, sha256: hash.digest('hex') };
+  return { size, crc32: checksum };
 }
 
 function encodeTensor(ggml: Ggml, tensor: GgufTensorSource): Uint8Array {
@@ -83,7 +83,7 @@ function encodeTensor(ggml: Ggml, tensor: GgufTensorSource): Uint8Array {
 }
 
 function encodeHeader(ggml: Ggml, { metadata, tensors }: GgufContent): Uint8Array {
-  const parts = [u32(magic), u32(ggufVersion), u64(tensors.length), u64(metadata.size)];
+  const parts = [u32(magic), u32(version), u64(tensors.length), u64(metadata.size)];
   for (const [key, value] of metadata) parts.push(string(key), encodeValue(value));
   let offset = 0;
   for (const tensor of tensors) {

