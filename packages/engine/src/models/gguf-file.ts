@@ -46,8 +46,10 @@ function problemWithHeader(header: Buffer): string | undefined {
   if (!start.startsWith('GGUF')) return strangers.find(([pattern]) => pattern.test(start))?.[1] ?? 'it is not a GGUF file';
   if (header.length < headerSize) return 'it ends inside its header: download it again';
   const version = header.readUInt32LE(4);
-  if (header.readUInt32BE(4) <= plausibleVersion) return 'its numbers are big-endian, and this machine reads little-endian ones: download the other variant';
-  if (version > plausibleVersion) return 'its header is damaged: download it again';
+  if (version > plausibleVersion) {
+    const isBigEndian = header.readUInt32BE(4) <= plausibleVersion;
+    return isBigEndian ? 'its numbers are big-endian, which ggml does not read here: download the other variant' : 'its header is damaged: download it again';
+  }
   if (version < oldestVersion) return `its GGUF version ${version} is too old: download a newer conversion of the model`;
   if (version > newestVersion) return `its GGUF version ${version} is newer than this engine reads (${newestVersion}): upgrade open-autoglm`;
   if (header.readBigUInt64LE(8) === 0n) return 'it holds no weights: it is a vocabulary only';
