@@ -1,6 +1,12 @@
 /** A child process that decodes through node-llama-cpp's API. */
 import type { DecodeTask } from './contestant.ts';
-import type { NodeLlamaCppOptions } from './node-llama-cpp.ts';
+
+export interface NodeLlamaCppOptions {
+  readonly modelPath: string;
+  readonly threads: number;
+  readonly sequenceLength: number;
+  readonly maxSequences: number;
+}
 
 export type PeerCommand =
   | { readonly type: 'open'; readonly entry: string; readonly options: NodeLlamaCppOptions }

@@ -3,20 +3,13 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { askProcess } from '../harness/ask-process.ts';
 import type { DecodeTask } from './contestant.ts';
-import type { PeerAnswer, PeerCommand } from './node-llama-cpp-process.ts';
+import type { NodeLlamaCppOptions, PeerAnswer, PeerCommand } from './node-llama-cpp-process.ts';
 
 /** node-llama-cpp's own JavaScript API; in a process of its own, because it brings its own copy of ggml. */
 export interface NodeLlamaCpp {
   /** Tokens per second of all sequences together. */
   decode(task: DecodeTask): Promise<number>;
   close(): Promise<void>;
-}
-
-export interface NodeLlamaCppOptions {
-  readonly modelPath: string;
-  readonly threads: number;
-  readonly sequenceLength: number;
-  readonly maxSequences: number;
 }
 
 /** Tokens per second with 1 and 16 sequences on 2 cores, as once measured on another machine: of use where the package is not installed. */
