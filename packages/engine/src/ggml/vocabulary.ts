@@ -36,7 +36,7 @@ export function openVocabulary(ggml: Ggml, path: string): Vocabulary {
   const params = llama.defaultParams();
   params.bytes[vocabOnlyOffset] = 1;
   const model = llama.load(path, params);
-  if (!model) throw new AutoglmError('engine_failed', `The tokenizer in ${path} cannot be read (${takeGgmlErrors()}).`);
+  if (!model) throw new AutoglmError('engine_failed', `The tokenizer in ${path} cannot be read (${takeGgmlErrors()}). Download it again, or give another with --model FILE.gguf.`);
   const handle = llama.vocabulary(model);
   const size = llama.size(handle);
   const token = (id: number) => (id >= 0 ? id : undefined);
