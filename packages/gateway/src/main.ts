@@ -4,7 +4,8 @@ import { createCatalog } from './common/model-catalog.ts';
 import type { Config } from './config/schema.ts';
 import { embeddedEngine } from './engines/embedded/index.ts';
 import { createIngress } from './ingress/server.ts';
-import { collectTimings } from './observability/server-timing.ts';
+import { follow } from './observability/follow.ts';
+import type { Observer } from './observability/observer.ts';
 import { respond, respondError } from './output/respond.ts';
 import { createRequestPath } from './request-path.ts';
 
@@ -37,6 +38,7 @@ export interface Gateway {
 /** Config → parts → listen. Accepts requests at once; they wait for the model. Rejects when it cannot listen. */
 export async function startGateway({ config, engine: given, onEngineStatus }: GatewayOptions): Promise<Gateway> {
   const engine = given ?? embeddedEngine(config.model_config, onEngineStatus);
+  const observers: readonly Observer[] = [];
   const catalog = createCatalog(engine, config.server.ready_timeout_ms);
   const ingress = createIngress({
     catalog,
@@ -44,7 +46,7 @@ export async function startGateway({ config, engine: given, onEngineStatus }: Ga
     maxRunning: config.model_config.max_batch_size + config.model_config.max_queue,
     bodyLimitBytes: config.server.body_limit_bytes,
     path: createRequestPath(catalog),
-    collectTimings: () => collectTimings(() => performance.now()),
+    follow: (start) => follow(observers, start),
     respond,
     respondError,
   });

@@ -23,12 +23,14 @@ function toChoices(request: GatewayRequest): GenerateRequest[] {
   );
 }
 
-function emitSegments({ emit }: GatewayRequest, part: GeneratePart): void {
+function emitFacts({ emit }: GatewayRequest, part: GeneratePart): void {
   if (part.type === 'prompt-end') {
     emit({ type: 'segment-end', segment: 'queue', durationMs: part.queueMs });
     emit({ type: 'segment-end', segment: 'prefill', durationMs: part.prefillMs });
+    emit({ type: 'prompt-end', promptTokens: part.promptTokens, cachedTokens: part.cachedTokens });
   } else if (part.type === 'text-end') {
     emit({ type: 'segment-end', segment: 'decode', durationMs: part.decodeMs });
+    emit({ type: 'choice-end', finishReason: part.finishReason, completionTokens: part.completionTokens });
   }
 }
 
@@ -102,7 +104,7 @@ class MergedChoices implements AsyncIterableIterator<StreamPart> {
   }
 
   #label(part: GeneratePart, index: number): StreamPart {
-    emitSegments(this.#request, part);
+    emitFacts(this.#request, part);
     return { ...part, index };
   }
 

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { AutoglmError, type EmitEvent, type Engine, type StreamPart, type GatewayRequest } from '@open-autoglm/protocol';
+import { AutoglmError, toAutoglmError, type EmitEvent, type Engine, type GatewayRequest, type StreamPart } from '@open-autoglm/protocol';
 import type { AnswerTimings, Exchange } from '../common/exchange.ts';
 import type { ModelCatalog } from '../common/model-catalog.ts';
+import type { RequestStart } from '../common/request-start.ts';
 import { readJson } from './body.ts';
 import { createConsole } from './console.ts';
 import { healthAnswer, modelAnswer, modelsAnswer, readinessAnswer, type JsonAnswer } from './information.ts';
@@ -16,7 +17,7 @@ export interface IngressParts {
   /** More generations at once than this, waiting ones included, are refused with 429. */
   readonly maxRunning: number;
   readonly path: (request: GatewayRequest) => AsyncIterable<StreamPart>;
-  readonly collectTimings: () => AnswerTimings & { readonly emit: EmitEvent };
+  readonly follow: (start: RequestStart) => { readonly emit: EmitEvent; readonly timings: AnswerTimings };
   readonly respond: (exchange: Exchange, parts: AsyncIterable<StreamPart>) => Promise<void>;
   readonly respondError: (response: ServerResponse, error: unknown) => void;
 }
@@ -32,6 +33,12 @@ export interface Ingress {
 
 type Parse = (body: unknown, headers: IncomingMessage['headers']) => ParsedRequest;
 
+/** A route that generates. */
+interface Generation {
+  readonly operation: RequestStart['operation'];
+  readonly parse: Parse;
+}
+
 /** Requests with their headers must be here within this; a client that drips bytes holds nothing for longer. */
 const requestTimeoutMs = 60_000;
 const headersTimeoutMs = 10_000;
@@ -45,7 +52,10 @@ export function createIngress(parts: IngressParts): Ingress {
   let draining = false;
   let onIdle = () => {};
 
-  const generations: Readonly<Record<string, Parse>> = { '/v1/chat/completions': parseChat, '/v1/completions': parseCompletion };
+  const generations: Readonly<Record<string, Generation>> = {
+    '/v1/chat/completions': { operation: 'chat', parse: parseChat },
+    '/v1/completions': { operation: 'text_completion', parse: parseCompletion },
+  };
   const information = (path: string): JsonAnswer | undefined => {
     if (path === '/healthz') return healthAnswer();
     if (path === '/readyz') return readinessAnswer(parts.engine.status, draining);
@@ -57,10 +67,10 @@ export function createIngress(parts: IngressParts): Ingress {
   const route = async (message: IncomingMessage, response: ServerResponse): Promise<void> => {
     response.setHeader('x-request-id', requestId(message));
     const path = (message.url ?? '/').split('?', 1)[0] as string;
-    const parse = generations[path];
-    if (parse) {
+    const generation = generations[path];
+    if (generation) {
       allow(message, response, 'POST');
-      return generate(message, response, parse);
+      return generate(message, response, generation);
     }
     const answer = information(path);
     const file = answer ? undefined : web.find(path);
@@ -70,7 +80,31 @@ export function createIngress(parts: IngressParts): Ingress {
     else file?.send(response);
   };
 
-  const generate = async (message: IncomingMessage, response: ServerResponse, parse: Parse): Promise<void> => {
+  const generate = async (message: IncomingMessage, response: ServerResponse, { operation, parse }: Generation): Promise<void> => {
+    const { emit, timings } = parts.follow(startOf(message, response, operation));
+    const asked = await read(message, response, parse).catch((thrown: unknown) => {
+      const { code, status } = toAutoglmError(thrown);
+      emit({ type: 'request-end', outcome: code === 'client_closed_request' ? 'abandoned' : 'failed', status, code });
+      throw thrown;
+    });
+    const { abort, parsed: { format, deadlineMs, ...rest } } = asked;
+    emit({ type: 'request-parsed', model: rest.model, stream: format.stream, maxTokens: rest.maxTokens, choiceCount: rest.choiceCount });
+    const request: GatewayRequest = {
+      ...rest,
+      id: `${format.api === 'chat' ? 'chatcmpl' : 'cmpl'}-${randomUUID()}`,
+      prompts: undefined,
+      signal: abort.signal,
+      emit,
+    };
+    const deadline = deadlineMs === undefined ? undefined : setTimeout(() => {
+      abort.abort(new AutoglmError('deadline_exceeded', `The answer was not complete within deadline_ms: ${deadlineMs}.`));
+    }, deadlineMs);
+    const exchange = { request, format, response, timings, created: Math.floor(Date.now() / 1000) };
+    await parts.respond(exchange, parts.path(request)).finally(() => clearTimeout(deadline));
+  };
+
+  /** Takes a request in hand, within the bound, and reads its body. */
+  const read = async (message: IncomingMessage, response: ServerResponse, parse: Parse) => {
     if (draining) throw new AutoglmError('draining', 'The server is shutting down: send the request to another one.', { retryAfterSeconds: 5 });
     if (running.size >= parts.maxRunning) throw new AutoglmError('queue_full', `The server has ${running.size} requests in hand already.`, { retryAfterSeconds: 1 });
     const abort = new AbortController();
@@ -80,21 +114,7 @@ export function createIngress(parts: IngressParts): Ingress {
       if (running.size === 0) onIdle();
       if (!response.writableFinished) abort.abort(new AutoglmError('client_closed_request', 'The client left.'));
     });
-    const parsed = parse(await readJson(message, parts.bodyLimitBytes, abort.signal), message.headers);
-    const timings = parts.collectTimings();
-    const { format, deadlineMs, ...asked } = parsed;
-    const request: GatewayRequest = {
-      ...asked,
-      id: `${format.api === 'chat' ? 'chatcmpl' : 'cmpl'}-${randomUUID()}`,
-      prompts: undefined,
-      signal: abort.signal,
-      emit: timings.emit,
-    };
-    const deadline = deadlineMs === undefined ? undefined : setTimeout(() => {
-      abort.abort(new AutoglmError('deadline_exceeded', `The answer was not complete within deadline_ms: ${deadlineMs}.`));
-    }, deadlineMs);
-    const exchange = { request, format, response, timings, created: Math.floor(Date.now() / 1000) };
-    await parts.respond(exchange, parts.path(request)).finally(() => clearTimeout(deadline));
+    return { abort, parsed: parse(await readJson(message, parts.bodyLimitBytes, abort.signal), message.headers) };
   };
 
   const server = createServer({ requestTimeout: requestTimeoutMs, headersTimeout: headersTimeoutMs, noDelay: true }, (message, response) => {
@@ -149,6 +169,17 @@ function sendJson(response: ServerResponse, { status, body }: JsonAnswer): void 
 function requestId({ headers }: IncomingMessage): string {
   const given = headers['x-request-id'];
   return typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();
+}
+
+function startOf({ headers }: IncomingMessage, response: ServerResponse, operation: RequestStart['operation']): RequestStart {
+  const text = (value: string | string[] | undefined) => (typeof value === 'string' ? value : undefined);
+  return {
+    requestId: String(response.getHeader('x-request-id')),
+    operation,
+    startedAtMs: performance.now(),
+    traceparent: text(headers['traceparent']),
+    tracestate: text(headers['tracestate']),
+  };
 }
 
 /** What is not HTTP has no response object; the answer is written by hand. */

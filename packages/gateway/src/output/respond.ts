@@ -9,11 +9,11 @@ import { SseAnswer } from './sse-answer.ts';
 export async function respond(exchange: Exchange, parts: AsyncIterable<StreamPart>): Promise<void> {
   try {
     await (exchange.format.stream ? sendStream(exchange, parts) : sendJson(exchange, parts));
-    exchange.request.emit({ type: 'request-end', outcome: 'answered' });
+    exchange.request.emit({ type: 'request-end', outcome: 'answered', status: 200 });
   } catch (thrown) {
     const error = toAutoglmError(thrown);
     const hasLeft = error.code === 'client_closed_request';
-    exchange.request.emit({ type: 'request-end', outcome: hasLeft ? 'abandoned' : 'failed', code: error.code });
+    exchange.request.emit({ type: 'request-end', outcome: hasLeft ? 'abandoned' : 'failed', status: error.status, code: error.code });
     if (hasLeft) exchange.response.destroy();
     else respondError(exchange.response, error);
   }
