@@ -9,7 +9,7 @@ it('both contestants do the whole task', async () => {
   const { path: modelPath } = await resolveModel({ model: 'default', home: defaultHome() });
   const options = { modelPath, threads: 1, sequenceLength: 128, maxSequences: 2, maxPrompt: 64 };
   const engine = openEngine(options);
-  const reference = openLibllama(options);
+  const reference = openLibllama(options, { keepsThreads: true });
   const prompts = [0, 1].map((variant) => makePrompt((text) => engine.model.vocabulary.tokenize(text, false), 16, variant));
   expect(prompts[0]).not.toEqual(prompts[1]);
   for (const contestant of [engine, reference]) {

@@ -1,17 +1,21 @@
 import { openReference, type Reference } from '@open-autoglm/engine/reference';
 import type { Contestant, ContestantOptions, DecodeTask } from './contestant.ts';
 
-/** libllama as a C program would drive it: no tokenizer, no text, the likeliest token of each row of logits. */
-export function openLibllama(options: ContestantOptions): Contestant {
+/**
+ * libllama as a C program would drive it: no tokenizer, no text, the likeliest token of each row of logits. With
+ * `keepsThreads`, as llama.cpp's own programs do; without, as its API comes.
+ */
+export function openLibllama(options: ContestantOptions, { keepsThreads }: { readonly keepsThreads: boolean }): Contestant {
   const reference = openReference({
     modelPath: options.modelPath,
     threads: options.threads,
     contextLength: options.sequenceLength * options.maxSequences,
     maxSequences: options.maxSequences,
     batchSize: options.maxPrompt,
+    keepsThreads,
   });
   return {
-    name: 'libllama',
+    name: keepsThreads ? 'libllama, threads kept' : 'libllama',
     decode: async (task) => decode(reference, task),
     prefill: async (prompt) => prefill(reference, prompt),
     close: async () => reference.close(),

@@ -6,7 +6,7 @@ export interface InterleaveOptions {
   readonly runs: number;
   /** Rounds before them that do not. */
   readonly warmups: number;
-  /** Called before each measurement, so that threads of the contestant before can fall asleep. */
+  /** Called before each measurement, to put the machine into the same state; see `CoreWaker`. */
   readonly settle: () => Promise<void>;
 }
 

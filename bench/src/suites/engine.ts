@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { defaultHome } from '@open-autoglm/engine';
 import { resolveModel } from '@open-autoglm/engine/models';
 import { openEngine, type EngineContestant } from '../contestants/engine.ts';
@@ -9,6 +8,7 @@ import { readBandwidth } from '../harness/bandwidth.ts';
 import { interleave } from '../harness/interleave.ts';
 import { describeMachine, describeVersions, loadWarning } from '../harness/machine.ts';
 import { figure, type Figure } from '../harness/report.ts';
+import { CoreWaker } from '../harness/wake-cores.ts';
 import type { Suite, SuiteOptions } from './suite.ts';
 
 const promptLength = 16;
@@ -23,8 +23,6 @@ const decodes = [
 ] as const;
 const prefillGoal = 1;
 const warmups = 2;
-/** ggml's threads spin for some milliseconds after their last work. */
-const settleMs = 30;
 /** Well above any last-level cache. */
 const dramWorkingSet = 512 * 2 ** 20;
 
@@ -38,10 +36,14 @@ export const engineSuite: Suite = {
     const { path: modelPath, source } = await resolveModel({ model: options.model, home: defaultHome() });
     const common = { modelPath, threads: options.threads, sequenceLength, maxSequences: 16, maxPrompt: prefillLength };
     const engine = openEngine(common);
-    const reference = openLibllama(common);
+    const contest = {
+      engine,
+      references: [openLibllama(common, { keepsThreads: false }), openLibllama(common, { keepsThreads: true })],
+      waker: new CoreWaker(),
+    };
     try {
       const limits = await measureLimits(engine.model.bytesReadPerStep, options);
-      const figures = [...(await measureDecodes(engine, reference, limits, options)), await measurePrefill(engine, reference, options)];
+      const figures = [...(await measureDecodes(contest, limits, options)), ...(await measurePrefill(contest, options))];
       const warning = loadWarning(machine);
       return {
         suite: 'engine', startedAt, machine, versions: describeVersions(),
@@ -51,7 +53,8 @@ export const engineSuite: Suite = {
         warnings: warning === undefined ? [] : [warning],
       };
     } finally {
-      await reference.close();
+      await contest.waker.close();
+      for (const reference of contest.references) await reference.close();
       await engine.close();
     }
   },
@@ -60,7 +63,7 @@ export const engineSuite: Suite = {
 const notes = [
   `Both contestants read prompts of ${promptLength} tokens, then decode greedily; choosing the likeliest token of every row of logits is part of both times. ` +
     'The engine does its scheduling and its text as well; libllama does no more than a C program would.',
-  'libllama: one KV part for each sequence (its unified buffer is slower), f16 KV, flash attention as it chooses, a thread pool of its own as in llama.cpp’s programs.',
+  'libllama: one KV part for each sequence (its unified buffer is slower), f16 KV, flash attention as it chooses. As its API comes it starts its threads anew for each call; “threads kept” has a thread pool attached, as llama.cpp’s own programs do. The goals are set against its API as it comes.',
   'Rounds are interleaved; a ratio is the median over pairs of one round, with a bootstrap interval.',
 ];
 
@@ -89,38 +92,47 @@ async function measureLimits(weightBytes: number, { threads, onProgress }: Suite
   };
 }
 
-async function measureDecodes(engine: EngineContestant, reference: Contestant, limits: Limits, options: SuiteOptions): Promise<Figure[]> {
+interface Contest {
+  readonly engine: EngineContestant;
+  /** The goals are set against the first. */
+  readonly references: readonly Contestant[];
+  readonly waker: CoreWaker;
+}
+
+async function measureDecodes(contest: Contest, limits: Limits, options: SuiteOptions): Promise<Figure[]> {
   const figures: Figure[] = [];
   for (const { sequences, steps, goal } of decodes) {
-    const task: DecodeTask = { prompts: Array.from({ length: sequences }, (_, index) => promptOf(engine, promptLength, index * 7)), steps };
+    const task: DecodeTask = { prompts: Array.from({ length: sequences }, (_, index) => promptOf(contest.engine, promptLength, index * 7)), steps };
     const name = `decode, ${sequences} sequence${sequences === 1 ? '' : 's'}`;
-    options.onProgress(name);
-    const [ours = [], theirs = []] = await measureBoth(engine, reference, (contestant) => contestant.decode(task), options);
-    figures.push(
-      figure({
-        name, unit: 'tokens/s', samples: ours,
-        reference: { name: reference.name, samples: theirs },
-        goal: { atLeast: goal },
-        limit: sequences === 1 ? limits.singleDecode : undefined,
-      }),
-    );
+    const limit = sequences === 1 ? limits.singleDecode : undefined;
+    figures.push(...(await compare(contest, (contestant) => contestant.decode(task), { name, goal, limit }, options)));
   }
   return figures;
 }
 
-async function measurePrefill(engine: EngineContestant, reference: Contestant, options: SuiteOptions): Promise<Figure> {
-  options.onProgress(`prefill, ${prefillLength} tokens`);
-  const prompt = promptOf(engine, prefillLength, 0);
-  const [ours = [], theirs = []] = await measureBoth(engine, reference, (contestant) => contestant.prefill(prompt), options);
-  return figure({
-    name: `prefill, ${prefillLength} tokens`, unit: 'tokens/s', samples: ours,
-    reference: { name: reference.name, samples: theirs },
-    goal: { atLeast: prefillGoal },
-  });
+async function measurePrefill(contest: Contest, options: SuiteOptions): Promise<Figure[]> {
+  const prompt = promptOf(contest.engine, prefillLength, 0);
+  return compare(contest, (contestant) => contestant.prefill(prompt), { name: `prefill, ${prefillLength} tokens`, goal: prefillGoal }, options);
 }
 
-function measureBoth(engine: Contestant, reference: Contestant, measure: (contestant: Contestant) => Promise<number>, { runs }: SuiteOptions): Promise<number[][]> {
-  return interleave([() => measure(engine), () => measure(reference)], { runs, warmups, settle: () => sleep(settleMs) });
+interface Row {
+  readonly name: string;
+  readonly goal: number;
+  readonly limit?: number | undefined;
+}
+
+/** The engine beside each reference, all measured in turn. */
+async function compare({ engine, references, waker }: Contest, measure: (contestant: Contestant) => Promise<number>, { name, goal, limit }: Row, { runs, onProgress }: SuiteOptions): Promise<Figure[]> {
+  onProgress(name);
+  const contestants = [engine, ...references].map((contestant) => () => measure(contestant));
+  const [ours = [], ...theirs] = await interleave(contestants, { runs, warmups, settle: () => waker.wake() });
+  return references.map((reference, index) =>
+    figure({
+      name, unit: 'tokens/s', samples: ours, limit,
+      reference: { name: reference.name, samples: theirs[index] ?? [] },
+      ...(index === 0 && { goal: { atLeast: goal } }),
+    }),
+  );
 }
 
 function promptOf({ model }: EngineContestant, length: number, variant: number): number[] {

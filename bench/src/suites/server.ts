@@ -1,7 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { defaultHome } from '@open-autoglm/engine';
 import { resolveModel } from '@open-autoglm/engine/models';
 import { openEngine, type EngineContestant } from '../contestants/engine.ts';
@@ -11,6 +10,7 @@ import { interleave, type Measure } from '../harness/interleave.ts';
 import { describeMachine, describeVersions, loadWarning } from '../harness/machine.ts';
 import { figure, type Figure, type FigureInput } from '../harness/report.ts';
 import { quantile } from '../harness/statistics.ts';
+import { CoreWaker } from '../harness/wake-cores.ts';
 import { decodeRate, overallRate, startLoadClient, type LoadClient, type StreamResult } from '../load/load-client.ts';
 import { watchLoopDelay } from '../server/loop-delay.ts';
 import { memoryOfTree } from '../server/memory.ts';
@@ -24,7 +24,6 @@ const answerLength = 192;
 const promptLength = 32;
 const sequenceLength = 1024;
 const warmups = 2;
-const settleMs = 30;
 const startsMax = 5;
 
 /** The whole server, from the command line to the last byte of a stream. */
@@ -71,6 +70,7 @@ interface Bench {
   readonly client: LoadClient;
   readonly peer: NodeLlamaCpp | undefined;
   readonly probeFolder: string;
+  readonly waker: CoreWaker;
   close(): Promise<void>;
 }
 
@@ -81,9 +81,11 @@ async function openBench({ model, threads, onProgress }: SuiteOptions, common: P
   const engine = openEngine(common);
   const client = startLoadClient();
   const peer = await openNodeLlamaCpp(common);
+  const waker = new CoreWaker();
   return {
-    engine, server, client, peer, probeFolder,
+    engine, server, client, peer, probeFolder, waker,
     async close() {
+      await waker.close();
       client.close();
       await peer?.close();
       await server.stop();
@@ -107,7 +109,7 @@ async function measureStreams(bench: Bench, { runs, onProgress }: SuiteOptions):
     };
     const { peer } = bench;
     const contestants = [http, () => bench.engine.decode(task), ...(peer ? [() => peer.decode(task)] : [])];
-    const [decode = [], alone = [], theirs] = await interleave(contestants, { runs, warmups, settle: () => sleep(settleMs) });
+    const [decode = [], alone = [], theirs] = await interleave(contestants, { runs, warmups, settle: () => bench.waker.wake() });
     const counted = rounds.slice(-runs);
     const line = (input: Pick<FigureInput, 'name' | 'samples' | 'reference' | 'goal'>) => figure({ unit: 'tokens/s', ...input });
     figures.push(
@@ -139,6 +141,7 @@ async function measureLoopDelay(bench: Bench, { runs, onProgress }: SuiteOptions
   onProgress('event loop delay');
   const samples: number[] = [];
   for (let run = 0; run < runs; run += 1) {
+    await bench.waker.wake();
     const { p99Ms } = await watchLoopDelay(bench.server.pid, bench.probeFolder, () => openStreams(bench, 16));
     samples.push(p99Ms);
   }

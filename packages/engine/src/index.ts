@@ -15,6 +15,8 @@ export interface EmbeddedEngineOptions extends SupervisionOptions {
   readonly stepTokenBudget: number;
   readonly maxQueue: number;
   readonly continuousBatching: boolean;
+  /** Text may wait this long for more, in milliseconds, so that fast generation costs fewer messages; 0, when not given, sends every token at once. */
+  readonly streamIntervalMs?: number | undefined;
   /** Folder of converted models; `defaultHome()` when not given. */
   readonly home?: string | undefined;
 }
@@ -26,6 +28,7 @@ export function startEmbeddedEngine(options: EmbeddedEngineOptions): EmbeddedEng
   const { model, maxBatchSize, stepTokenBudget, maxQueue, continuousBatching, onStatus, stallTimeoutMs } = options;
   const processOptions = {
     model, maxBatchSize, stepTokenBudget, maxQueue, continuousBatching,
+    streamIntervalMs: options.streamIntervalMs ?? 0,
     threads: options.threads ?? availableParallelism(),
     contextLength: options.contextLength ?? defaultContextLength,
     home: options.home ?? defaultHome(),

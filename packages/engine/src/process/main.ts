@@ -2,6 +2,7 @@
 import { AutoglmError, toAutoglmError } from '@open-autoglm/protocol';
 import { EngineCore, openModel, type LoadedModel } from '../core.ts';
 import { resolveModel } from '../models/resolve.ts';
+import { OutputBuffer } from './output-buffer.ts';
 import type { EngineCommand, EngineProcessOptions, EngineReport, WireError } from './messages.ts';
 
 /** Prompt tokens of one graph at most; its activations stay in the second-level cache's reach and its memory is small. */
@@ -10,12 +11,13 @@ const maxChunk = 512;
 const poll = 50;
 
 let core: EngineCore | undefined;
+let buffer = new OutputBuffer(0);
 let stepping = false;
 
 process.on('message', (command: EngineCommand) => {
   if (command.type === 'start') void start(command.options);
   else if (command.type === 'generate') generate(command);
-  else if (command.type === 'abort') core?.abort(command.id);
+  else if (command.type === 'abort') abort(command.id);
   else tokenize(command);
 });
 // The gateway decides when the engine ends: a Ctrl-C in the terminal must let it drain first. Without a gateway there is no use.
@@ -38,6 +40,7 @@ async function start(options: EngineProcessOptions): Promise<void> {
       continuous: options.continuousBatching,
       maxQueue: options.maxQueue,
     });
+    buffer = new OutputBuffer(options.streamIntervalMs);
     warmUp(model, core);
     report({ type: 'ready', model: model.info });
   } catch (error) {
@@ -62,6 +65,11 @@ function generate({ request }: Extract<EngineCommand, { type: 'generate' }>): vo
   }
 }
 
+function abort(id: string): void {
+  core?.abort(id);
+  buffer.forget(id);
+}
+
 function tokenize({ call, prompt }: Extract<EngineCommand, { type: 'tokenize' }>): void {
   try {
     if (!core) throw new AutoglmError('engine_unavailable', 'The engine is still starting.');
@@ -80,7 +88,7 @@ function scheduleStep(): void {
 function step(): void {
   stepping = false;
   if (!core || core.idle) return;
-  const outputs = core.step();
+  const outputs = buffer.add(core.step(), performance.now());
   if (outputs.length === 0) return scheduleStep();
   // When the gateway does not read, the engine waits for it instead of piling up what it said.
   const isTaken = report({ type: 'parts', outputs }, () => !isTaken && scheduleStep());

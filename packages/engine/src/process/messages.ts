@@ -9,6 +9,8 @@ export interface EngineProcessOptions {
   readonly contextLength: number;
   readonly maxBatchSize: number;
   readonly stepTokenBudget: number;
+  /** Text of a sequence may wait this long for more, in milliseconds; see `OutputBuffer`. */
+  readonly streamIntervalMs: number;
   readonly maxQueue: number;
   readonly continuousBatching: boolean;
   /** Folder of converted models. */

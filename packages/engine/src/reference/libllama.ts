@@ -44,6 +44,8 @@ export interface ReferenceOptions {
   readonly microBatchSize?: number;
   /** One KV buffer for all sequences, instead of a part for each; off when not given, as libllama's faster choice. */
   readonly unifiedCache?: boolean;
+  /** A pool of threads that is kept between calls, as llama.cpp's programs attach one; true when not given. Without it the library starts its threads anew for every call. */
+  readonly keepsThreads?: boolean;
 }
 
 /** Loads a GGUF. Throws when it cannot be loaded, or when the installed libllama is not the one this was written for. */
@@ -52,7 +54,7 @@ export function openReference(options: ReferenceOptions): Reference {
   const model = llama.loadModel(options.modelPath, llama.modelDefaults());
   if (!model) throw new Error(`libllama cannot load ${options.modelPath}: ${takeGgmlErrors()}`);
   const context = openContext(llama, model, options);
-  const threadpool = attachThreadpool(llama, context, options.threads);
+  const threadpool = (options.keepsThreads ?? true) ? attachThreadpool(llama, context, options.threads) : undefined;
   const memory = llama.memory(context);
   const vocabulary = llama.vocabulary(model);
   const vocabularySize = llama.vocabularySize(vocabulary);
@@ -77,7 +79,7 @@ export function openReference(options: ReferenceOptions): Reference {
       batch.free();
       llama.freeContext(context);
       llama.freeModel(model);
-      threadpool.free();
+      threadpool?.free();
     },
   };
 }
@@ -121,7 +123,6 @@ function logitsRow(llama: Llama, context: Pointer, index: number, vocabularySize
   return new Float32Array(koffi.view(row, vocabularySize * Float32Array.BYTES_PER_ELEMENT));
 }
 
-/** Without a pool of its own libllama starts its threads anew for every call, which costs it 5 % at one sequence. llama.cpp's programs give it one as well. */
 function attachThreadpool(llama: Llama, context: Pointer, threads: number): { free(): void } {
   const ggml = loadGgml();
   const procedures = bindProcedures(ggml, ggml.devRegistry(ggml.backendDevGet(0)));

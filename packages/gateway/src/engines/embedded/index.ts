@@ -9,6 +9,7 @@ export interface EmbeddedModelConfig {
   readonly threads?: number;
   readonly step_token_budget: number;
   readonly max_queue: number;
+  readonly stream_interval_ms: number;
 }
 
 /** Starts the embedded engine as the configuration file describes it. */
@@ -20,6 +21,7 @@ export function embeddedEngine(config: EmbeddedModelConfig, onStatus?: (status: 
     maxBatchSize: config.max_batch_size,
     stepTokenBudget: config.step_token_budget,
     maxQueue: config.max_queue,
+    streamIntervalMs: config.stream_interval_ms,
     continuousBatching: config.enable_continuous_batching,
     ...(onStatus && { onStatus }),
   });
