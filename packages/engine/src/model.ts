@@ -51,7 +51,7 @@ export function openModel(options: ModelOptions): LoadedModel {
   checkMemory(gguf);
   const vocabulary = openVocabulary(ggml, options.modelPath);
   const device = openDevice(ggml, options);
-  const weights = loadWeights(ggml, device, gguf, sizes, architecture.hasAttentionBias);
+  const weights = loadWeights(ggml, device, gguf, sizes, architecture.tensors, vocabulary.size);
   const contextLength = Math.min(options.contextLength, sizes.trainedContext);
   const cache = createStaticKvCache({ ggml, device, sizes, maxSequences: options.maxBatchSize, contextLength });
   const runner = new Runner({ ggml, device, architecture, sizes, weights, cache, vocabularySize: vocabulary.size });

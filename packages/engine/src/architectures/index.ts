@@ -1,10 +1,12 @@
 import { AutoglmError } from '@open-autoglm/protocol';
 import type { Gguf } from '../ggml/gguf.ts';
 import type { Architecture } from './architecture.ts';
+import { glm4 } from './glm4.ts';
 import { llama } from './llama.ts';
 import { qwen2 } from './qwen2.ts';
+import { qwen3 } from './qwen3.ts';
 
-const architectures: readonly Architecture[] = [llama, qwen2];
+const architectures: readonly Architecture[] = [llama, qwen2, qwen3, glm4];
 
 /** The architecture that a file names. Throws `engine_failed` for one that is not known. */
 export function architectureOf(gguf: Gguf): Architecture {

@@ -6,6 +6,6 @@ import { preNormLayer } from './pre-norm-layer.ts';
 export const llama: Architecture = {
   name: 'llama',
   ropeMode: RopeMode.NORMAL,
-  hasAttentionBias: false,
+  tensors: { attentionBias: 'never', headNorms: false, postNorms: false, fusedGateUp: false },
   layer: preNormLayer,
 };

@@ -6,6 +6,6 @@ import { preNormLayer } from './pre-norm-layer.ts';
 export const qwen2: Architecture = {
   name: 'qwen2',
   ropeMode: RopeMode.NEOX,
-  hasAttentionBias: true,
+  tensors: { attentionBias: 'always', headNorms: false, postNorms: false, fusedGateUp: false },
   layer: preNormLayer,
 };

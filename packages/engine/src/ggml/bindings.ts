@@ -69,8 +69,10 @@ export function bindGgml({ base, registry, llama }: GgmlLibraries) {
     // Operations
     add: bind<Binary>(base, 'void *ggml_add(void *ctx, void *a, void *b)'),
     mul: bind<Binary>(base, 'void *ggml_mul(void *ctx, void *a, void *b)'),
+    mulInplace: bind<Binary>(base, 'void *ggml_mul_inplace(void *ctx, void *a, void *b)'),
     mulMat: bind<Binary>(base, 'void *ggml_mul_mat(void *ctx, void *a, void *b)'),
     rmsNorm: bind<(context: Pointer, a: Pointer, epsilon: number) => Pointer>(base, 'void *ggml_rms_norm(void *ctx, void *a, float eps)'),
+    rmsNormInplace: bind<(context: Pointer, a: Pointer, epsilon: number) => Pointer>(base, 'void *ggml_rms_norm_inplace(void *ctx, void *a, float eps)'),
     swiglu: bind<Unary>(base, 'void *ggml_swiglu(void *ctx, void *a)'),
     swigluSplit: bind<Binary>(base, 'void *ggml_swiglu_split(void *ctx, void *a, void *b)'),
     reshape2d: bind<(context: Pointer, a: Pointer, ne0: number, ne1: number) => Pointer>(base, 'void *ggml_reshape_2d(void *ctx, void *a, int64_t ne0, int64_t ne1)'),

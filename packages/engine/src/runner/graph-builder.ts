@@ -116,7 +116,8 @@ export class GraphBuilder {
     const { headCount, kvHeadCount, headLength } = sizes;
     const [all] = this.#products(weights.attentionInput, x);
     const tokenBytes = (headCount + 2 * kvHeadCount) * headLength * 4;
-    const rotated = this.#rope(ggml.view3d(context, all, headLength, headCount + kvHeadCount, shape.count, headLength * 4, tokenBytes, 0), true);
+    const heads = ggml.view3d(context, all, headLength, headCount + kvHeadCount, shape.count, headLength * 4, tokenBytes, 0);
+    const rotated = this.#rope(this.#normHeads(heads, weights, 0, headCount + kvHeadCount), true);
     const keysAndValues = ggml.view2d(context, rotated, 2 * kvHeadCount * headLength, shape.count, tokenBytes, headCount * headLength * 4);
     ggml.buildForwardExpand(graph, ggml.setRows(context, cache.layers[weights.index] as Tensor, keysAndValues, this.inputs.rows));
     return { tensor: rotated, tokenBytes };
@@ -132,10 +133,10 @@ export class GraphBuilder {
       const part = ggml.view2d(context, cache.layers[weights.index] as Tensor, keyLength, cache.rowCount, cache.rowBytes, offset);
       ggml.buildForwardExpand(graph, ggml.setRows(context, part, rows, this.inputs.rows));
     };
-    const rotatedKeys = this.#rope(heads(k, kvHeadCount), false);
+    const rotatedKeys = this.#rope(this.#normHeads(heads(k, kvHeadCount), weights, headCount, kvHeadCount), false);
     store(ggml.reshape2d(context, rotatedKeys, keyLength, shape.count), 0);
     store(v, cache.valueOffset);
-    return { tensor: this.#rope(heads(q, headCount), false), tokenBytes: headCount * headLength * 4 };
+    return { tensor: this.#rope(this.#normHeads(heads(q, headCount), weights, 0, headCount), false), tokenBytes: headCount * headLength * 4 };
   }
 
   #attend(query: { readonly tensor: Tensor; readonly tokenBytes: number }, layer: number): Tensor {
@@ -167,6 +168,15 @@ export class GraphBuilder {
     const biased = (weight: Tensor, bias: Tensor | undefined) => (bias ? this.add(this.matmul(weight, x), bias) : this.matmul(weight, x));
     if (matrix.fused) return [biased(matrix.weight, matrix.bias)];
     return matrix.weights.map((weight, index) => biased(weight, matrix.biases[index])) as [Tensor, ...Tensor[]];
+  }
+
+  /** Norms `count` heads in place, where the family has such norms; `first` counts the heads of q, then those of k. */
+  #normHeads(heads: Tensor, { headNorms }: LayerWeights, first: number, count: number): Tensor {
+    if (headNorms === undefined) return heads;
+    const { ggml, context, sizes } = this.#parts;
+    const rowBytes = sizes.headLength * 4;
+    const weight = ggml.view2d(context, headNorms, sizes.headLength, count, rowBytes, first * rowBytes);
+    return ggml.mulInplace(context, ggml.rmsNormInplace(context, heads, sizes.normEpsilon), weight);
   }
 
   #rope(heads: Tensor, inPlace: boolean): Tensor {

@@ -1,6 +1,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { AutoglmError } from '@open-autoglm/protocol';
 import type { Hyperparameters } from '../architectures/hyperparameters.ts';
+import type { LayerTensors } from '../architectures/layer-tensors.ts';
 import type { Ggml, Pointer } from '../ggml/bindings.ts';
 import type { Device } from '../ggml/device.ts';
 import type { Gguf, GgufTensor } from '../ggml/gguf.ts';
@@ -16,11 +17,15 @@ export interface LayerWeights {
   readonly attentionNorm: Pointer;
   /** q, k, v. */
   readonly attentionInput: FusedMatrix;
+  /** [headLength, headCount + kvHeadCount]: q's norm for each of its heads, then k's for each of its own. */
+  readonly headNorms: Pointer | undefined;
   readonly attentionOutput: Pointer;
+  readonly attentionPostNorm: Pointer | undefined;
   readonly feedForwardNorm: Pointer;
   /** gate, up. */
   readonly feedForwardInput: FusedMatrix;
   readonly feedForwardOutput: Pointer;
+  readonly feedForwardPostNorm: Pointer | undefined;
 }
 
 export interface Weights {
@@ -43,33 +48,49 @@ interface Placement {
 }
 
 /** Reads a model's tensors into buffers of the types that the device's kernels like best. Throws `engine_failed`. */
-export function loadWeights(ggml: Ggml, device: Device, gguf: Gguf, sizes: Hyperparameters, hasAttentionBias: boolean): Weights {
+export function loadWeights(ggml: Ggml, device: Device, gguf: Gguf, sizes: Hyperparameters, kinds: LayerTensors, vocabularySize: number): Weights {
   const loader = new WeightLoader(ggml, device, gguf);
-  const layers = Array.from({ length: sizes.layerCount }, (_, index) => {
-    const name = (part: string) => `blk.${index}.${part}`;
-    const biases = (parts: string[]) => (hasAttentionBias ? parts.map((part) => name(`${part}.bias`)) : undefined);
-    const attention = ['attn_q', 'attn_k', 'attn_v'];
-    return {
-      index,
-      attentionNorm: loader.vector(name('attn_norm.weight')),
-      attentionInput: loader.fused(attention.map((part) => name(`${part}.weight`)), biases(attention)),
-      attentionOutput: loader.matrix(name('attn_output.weight')),
-      feedForwardNorm: loader.vector(name('ffn_norm.weight')),
-      feedForwardInput: loader.fused([name('ffn_gate.weight'), name('ffn_up.weight')]),
-      feedForwardOutput: loader.matrix(name('ffn_down.weight')),
-    };
-  });
-  const tied = !gguf.tensors.has('output.weight');
+  const layers = Array.from({ length: sizes.layerCount }, (_, index) => layerWeights(loader, sizes, kinds, index));
+  const { embeddingLength } = sizes;
   const weights = {
-    tokenEmbedding: loader.table('token_embd.weight'),
-    outputNorm: loader.vector('output_norm.weight'),
+    tokenEmbedding: loader.table('token_embd.weight', embeddingLength, vocabularySize),
+    outputNorm: loader.vector('output_norm.weight', embeddingLength),
     // A tied embedding is also read row by row, which only the plain buffer type can: kernels that
     // want another layout get a copy of their own.
-    output: loader.matrix(tied ? 'token_embd.weight' : 'output.weight'),
-    ropeFactors: gguf.tensors.has('rope_freqs.weight') ? loader.vector('rope_freqs.weight') : null,
+    output: loader.matrix(loader.has('output.weight') ? 'output.weight' : 'token_embd.weight', embeddingLength, vocabularySize),
+    ropeFactors: loader.has('rope_freqs.weight') ? loader.vector('rope_freqs.weight', sizes.ropeDimensions / 2) : null,
     layers,
   };
   return { ...weights, bytesReadPerStep: loader.bytesReadPerStep, close: loader.load() };
+}
+
+function layerWeights(loader: WeightLoader, sizes: Hyperparameters, kinds: LayerTensors, index: number): LayerWeights {
+  const { embeddingLength, feedForwardLength, headLength, headCount, kvHeadCount } = sizes;
+  const name = (part: string) => `blk.${index}.${part}`;
+  const vector = (part: string) => loader.vector(name(`${part}.weight`), embeddingLength);
+  const [q, k] = [headCount * headLength, kvHeadCount * headLength];
+  const attention = [['attn_q', q], ['attn_k', k], ['attn_v', k]] as const;
+  const hasBias = kinds.attentionBias === 'always' || (kinds.attentionBias === 'if-present' && loader.has(name('attn_q.bias')));
+  const parts = (suffix: string, list: readonly (readonly [string, number])[]) => list.map(([part, rows]) => ({ name: name(`${part}.${suffix}`), rows }));
+  const gateAndUp = kinds.fusedGateUp ? ([['ffn_up', 2 * feedForwardLength]] as const) : ([['ffn_gate', feedForwardLength], ['ffn_up', feedForwardLength]] as const);
+  return {
+    index,
+    attentionNorm: vector('attn_norm'),
+    attentionInput: loader.fused(embeddingLength, parts('weight', attention), hasBias ? parts('bias', attention) : undefined),
+    headNorms: kinds.headNorms ? loader.repeated(headLength, [[name('attn_q_norm.weight'), headCount], [name('attn_k_norm.weight'), kvHeadCount]]) : undefined,
+    attentionOutput: loader.matrix(name('attn_output.weight'), q, embeddingLength),
+    attentionPostNorm: kinds.postNorms ? vector('post_attention_norm') : undefined,
+    feedForwardNorm: vector('ffn_norm'),
+    feedForwardInput: loader.fused(embeddingLength, parts('weight', gateAndUp)),
+    feedForwardOutput: loader.matrix(name('ffn_down.weight'), feedForwardLength, embeddingLength),
+    feedForwardPostNorm: kinds.postNorms ? vector('post_ffw_norm') : undefined,
+  };
+}
+
+/** Rows of a matrix, or elements of a bias, that stand under a name. */
+interface NamedRows {
+  readonly name: string;
+  readonly rows: number;
 }
 
 class WeightLoader {
@@ -88,28 +109,36 @@ class WeightLoader {
     this.#gguf = gguf;
   }
 
-  /** A tensor used element by element; f32, as ggml's CPU operations want it. */
-  vector(name: string): Pointer {
-    const source = this.#find(name);
-    if (source.type !== GgmlType.F32) throw this.#unusable(`${name} is not f32`);
-    return this.#place(this.#device.bufferType, [source]);
+  has(name: string): boolean {
+    return this.#gguf.tensors.has(name);
   }
 
-  /** A matrix read by rows. */
-  table(name: string): Pointer {
-    const tensor = this.#tables.get(name) ?? this.#place(this.#device.bufferType, [this.#find(name)]);
-    this.#tables.set(name, tensor);
+  /** A tensor used element by element; f32, as ggml's CPU operations want it. */
+  vector(name: string, length: number): Pointer {
+    return this.#place(this.#device.bufferType, [this.#findVector(name, length)]);
+  }
+
+  /** Vectors as rows of a matrix, each as often as said. */
+  repeated(length: number, rows: readonly (readonly [string, number])[]): Pointer {
+    const parts = rows.flatMap(([name, count]) => new Array<GgufTensor>(count).fill(this.#findVector(name, length)));
+    const tensor = this.#ggml.newTensor2d(this.#contextFor(this.#device.bufferType), GgmlType.F32, length, parts.length);
+    this.#placements.push({ tensor, parts, size: sizeOf(parts) });
     return tensor;
   }
 
-  /** A matrix that multiplies. */
-  matrix(name: string): Pointer {
-    return this.#matrix([this.#find(name)]);
+  /** A matrix read by rows. */
+  table(name: string, columns: number, rows: number): Pointer {
+    return this.#table(this.#find(name, columns, rows));
   }
 
-  fused(names: readonly string[], biasNames?: readonly string[]): FusedMatrix {
-    const sources = names.map((name) => this.#find(name));
-    const biases = biasNames?.map((name) => this.#find(name));
+  /** A matrix that multiplies. */
+  matrix(name: string, columns: number, rows: number): Pointer {
+    return this.#matrix([this.#find(name, columns, rows)]);
+  }
+
+  fused(columns: number, matrices: readonly NamedRows[], biasNames?: readonly NamedRows[]): FusedMatrix {
+    const sources = matrices.map(({ name, rows }) => this.#find(name, columns, rows));
+    const biases = biasNames?.map(({ name, rows }) => this.#findVector(name, rows));
     const alike = sources.every((source) => source.type === sources[0]?.type);
     if (alike) {
       return { fused: true, weight: this.#matrix(sources), bias: biases && this.#place(this.#device.bufferType, biases) };
@@ -121,12 +150,18 @@ class WeightLoader {
     };
   }
 
+  #table(source: GgufTensor): Pointer {
+    const tensor = this.#tables.get(source.name) ?? this.#place(this.#device.bufferType, [source]);
+    this.#tables.set(source.name, tensor);
+    return tensor;
+  }
+
   #matrix(parts: readonly GgufTensor[]): Pointer {
     const [first] = parts as [GgufTensor];
     const rows = parts.reduce((sum, part) => sum + part.shape[1], 0);
     const bufferType = this.#device.bufferTypeFor(first.type, first.shape[0], rows);
-    this.bytesReadPerStep += parts.reduce((sum, part) => sum + part.size, 0);
-    if (bufferType === this.#device.bufferType && parts.length === 1) return this.table(first.name);
+    this.bytesReadPerStep += sizeOf(parts);
+    if (bufferType === this.#device.bufferType && parts.length === 1) return this.#table(first);
     return this.#place(bufferType, parts);
   }
 
@@ -139,7 +174,7 @@ class WeightLoader {
     const tensor = isMatrix
       ? this.#ggml.newTensor2d(context, first.type, first.shape[0], length)
       : this.#ggml.newTensor1d(context, first.type, length);
-    this.#placements.push({ tensor, parts, size: parts.reduce((sum, part) => sum + part.size, 0) });
+    this.#placements.push({ tensor, parts, size: sizeOf(parts) });
     return tensor;
   }
 
@@ -194,9 +229,18 @@ class WeightLoader {
     this.#ggml.tensorSet(placement.tensor, scratch, 0, placement.size);
   }
 
-  #find(name: string): GgufTensor {
+  #findVector(name: string, length: number): GgufTensor {
+    const tensor = this.#find(name, length, 1);
+    if (tensor.type !== GgmlType.F32) throw this.#unusable(`the tensor ${name} is not f32`);
+    return tensor;
+  }
+
+  /** ggml would abort the process over a tensor of another shape. */
+  #find(name: string, columns: number, rows: number): GgufTensor {
     const tensor = this.#gguf.tensors.get(name);
     if (!tensor) throw this.#unusable(`the tensor ${name} is missing`);
+    const isFitting = tensor.shape[0] === columns && tensor.shape[1] === rows && tensor.shape[2] * tensor.shape[3] === 1;
+    if (!isFitting) throw this.#unusable(`the tensor ${name} is ${tensor.shape[0]} × ${tensor.shape[1]}, not ${columns} × ${rows} as its hyperparameters want`);
     return tensor;
   }
 
@@ -207,3 +251,7 @@ class WeightLoader {
 
 /** `GGML_BACKEND_BUFFER_USAGE_WEIGHTS`. */
 const bufferUsageWeights = 1;
+
+function sizeOf(parts: readonly GgufTensor[]): number {
+  return parts.reduce((sum, part) => sum + part.size, 0);
+}

@@ -16,6 +16,12 @@ export interface TinyModelOptions {
   readonly heads?: number;
   readonly kvHeads?: number;
   readonly feedForward?: number;
+  /** Of q, k and v; hidden / heads when not given. */
+  readonly headLength?: number;
+  /** Dimensions of a head that RoPE turns; all when not given. */
+  readonly ropeDimensions?: number;
+  /** qwen2 always has them; of glm4 the smaller models. */
+  readonly attentionBias?: boolean;
   /** How many of the tokenizer's tokens to keep; all when not given. At least 259: control tokens and single bytes. */
   readonly vocabulary?: number;
   readonly tiedEmbeddings?: boolean;
@@ -29,7 +35,7 @@ const types = { f32: GgmlType.F32, f16: GgmlType.F16, q8_0: GgmlType.Q8_0, q4_0:
 export async function writeTinyModel(file: string, options: TinyModelOptions): Promise<void> {
   const { tokenizer, config } = await readTokenizer();
   const vocabulary = options.vocabulary ?? Object.keys(tokenizer.model.vocab).length;
-  const sizes: Sizes = { type: 'f32', layers: 2, hidden: 64, heads: 4, kvHeads: 2, feedForward: 128, tiedEmbeddings: false, ...options, vocabulary };
+  const sizes: Sizes = { type: 'f32', layers: 2, hidden: 64, heads: 4, kvHeads: 2, feedForward: 128, tiedEmbeddings: false, attentionBias: options.architecture === 'qwen2', ...lengths(options), ...options, vocabulary };
   const metadata = new Map([...hyperparameters(sizes), ...tokenizerMetadata(truncate(tokenizer, vocabulary), config)]);
   const handle = await open(file, 'w');
   try {
@@ -37,6 +43,10 @@ export async function writeTinyModel(file: string, options: TinyModelOptions): P
   } finally {
     await handle.close();
   }
+}
+
+function lengths({ hidden = 64, heads = 4, headLength = hidden / heads, ropeDimensions = headLength }: TinyModelOptions) {
+  return { headLength, ropeDimensions };
 }
 
 async function readTokenizer(): Promise<{ tokenizer: TokenizerJson; config: TokenizerConfig }> {
@@ -62,6 +72,9 @@ function hyperparameters(sizes: Sizes): GgufMetadata {
     key('feed_forward_length', sizes.feedForward),
     key('attention.head_count', sizes.heads),
     key('attention.head_count_kv', sizes.kvHeads),
+    key('attention.key_length', sizes.headLength),
+    key('attention.value_length', sizes.headLength),
+    key('rope.dimension_count', sizes.ropeDimensions),
     key('attention.layer_norm_rms_epsilon', 1e-6, 'f32'),
     key('rope.freq_base', 10_000, 'f32'),
     key('vocab_size', sizes.vocabulary),
@@ -80,33 +93,53 @@ function randomTensors(sizes: Sizes): GgufTensorSource[] {
   ];
 }
 
-/** Architectures whose layers have more than llama's. */
+/** Architectures whose layers have other tensors than llama's. */
 const layerTensors: Readonly<Record<string, typeof preNormLayer>> = {
-  qwen2: (random, sizes, at) => [
+  qwen3: (random, sizes, at) => [
     ...preNormLayer(random, sizes, at),
-    bias(random, `${at}.attn_q.bias`, sizes.hidden),
-    bias(random, `${at}.attn_k.bias`, keyLength(sizes)),
-    bias(random, `${at}.attn_v.bias`, keyLength(sizes)),
+    norm(random, `${at}.attn_q_norm.weight`, sizes.headLength),
+    norm(random, `${at}.attn_k_norm.weight`, sizes.headLength),
+  ],
+  glm4: (random, sizes, at) => [
+    ...attention(random, sizes, at),
+    norm(random, `${at}.post_attention_norm.weight`, sizes.hidden),
+    norm(random, `${at}.ffn_norm.weight`, sizes.hidden),
+    matrix(random, sizes.type, `${at}.ffn_up.weight`, sizes.hidden, 2 * sizes.feedForward),
+    matrix(random, sizes.type, `${at}.ffn_down.weight`, sizes.feedForward, sizes.hidden),
+    norm(random, `${at}.post_ffw_norm.weight`, sizes.hidden),
+    ...biases(random, sizes, at),
   ],
 };
 
 function preNormLayer(random: Random, sizes: Sizes, at: string): GgufTensorSource[] {
   const { hidden, feedForward, type } = sizes;
   return [
-    norm(random, `${at}.attn_norm.weight`, hidden),
-    matrix(random, type, `${at}.attn_q.weight`, hidden, hidden),
-    matrix(random, type, `${at}.attn_k.weight`, hidden, keyLength(sizes)),
-    matrix(random, type, `${at}.attn_v.weight`, hidden, keyLength(sizes)),
-    matrix(random, type, `${at}.attn_output.weight`, hidden, hidden),
+    ...attention(random, sizes, at),
     norm(random, `${at}.ffn_norm.weight`, hidden),
     matrix(random, type, `${at}.ffn_gate.weight`, hidden, feedForward),
     matrix(random, type, `${at}.ffn_up.weight`, hidden, feedForward),
     matrix(random, type, `${at}.ffn_down.weight`, feedForward, hidden),
+    ...biases(random, sizes, at),
   ];
 }
 
-function keyLength({ hidden, heads, kvHeads }: Sizes): number {
-  return (hidden / heads) * kvHeads;
+function attention(random: Random, { hidden, heads, kvHeads, headLength, type }: Sizes, at: string): GgufTensorSource[] {
+  return [
+    norm(random, `${at}.attn_norm.weight`, hidden),
+    matrix(random, type, `${at}.attn_q.weight`, hidden, heads * headLength),
+    matrix(random, type, `${at}.attn_k.weight`, hidden, kvHeads * headLength),
+    matrix(random, type, `${at}.attn_v.weight`, hidden, kvHeads * headLength),
+    matrix(random, type, `${at}.attn_output.weight`, heads * headLength, hidden),
+  ];
+}
+
+function biases(random: Random, { attentionBias, heads, kvHeads, headLength }: Sizes, at: string): GgufTensorSource[] {
+  if (!attentionBias) return [];
+  return [
+    bias(random, `${at}.attn_q.bias`, heads * headLength),
+    bias(random, `${at}.attn_k.bias`, kvHeads * headLength),
+    bias(random, `${at}.attn_v.bias`, kvHeads * headLength),
+  ];
 }
 
 /** Such a scale keeps the size of the activations, so that no logit drowns the others. */
