@@ -1,0 +1,91 @@
+import { UserError } from '../../failure.ts';
+import type { BrokenLine, TraceFacts } from '../result.ts';
+import type { Trace } from './open-trace.ts';
+
+/** How fast the trace is played: its own times divided by `factor`, or so that its requests come at a mean rate. */
+export type Rate = { readonly kind: 'speed'; readonly factor: number } | { readonly kind: 'mean'; readonly perSecond: number };
+
+export interface PlanOptions {
+  readonly rate: Rate;
+  readonly durationMs?: number;
+  readonly limit?: number;
+}
+
+/** What a first reading of the trace finds out, so that the second can send. */
+export interface ReplayPlan {
+  /** Trace times are divided by this. */
+  readonly speed: number;
+  /** The first requests of the trace, as many as are replayed. */
+  readonly requestCount: number;
+  /** When the last of them is due. */
+  readonly lengthMs: number;
+  readonly meanRatePerSecond: number;
+  /** Tokens of a character, where prompts are measured in characters. */
+  readonly tokensPerCharacter: number;
+  readonly facts: TraceFacts;
+}
+
+const linesNamedMax = 20;
+/** Of English; taken where nothing was counted. */
+const tokensPerCharacterDefault = 0.25;
+
+/** Reads as much of the trace as will be replayed, and no more. Throws `UserError` when there is nothing to replay. */
+export async function planReplay(trace: Trace, options: PlanOptions): Promise<ReplayPlan> {
+  const survey = await surveyTrace(trace, options);
+  const { requestCount, spanMs } = survey.facts;
+  if (requestCount === 0) {
+    const broken = survey.facts.brokenLines[0];
+    throw new UserError(`${trace.path} holds no request${broken ? `: line ${broken.line} is broken (${broken.reason})` : ''}.`);
+  }
+  const speed = toSpeed(options.rate, requestCount, spanMs);
+  const lengthMs = spanMs / speed;
+  return {
+    speed, requestCount, lengthMs,
+    meanRatePerSecond: lengthMs === 0 ? 0 : ((requestCount - 1) * 1000) / lengthMs,
+    tokensPerCharacter: survey.tokensPerCharacter ?? tokensPerCharacterDefault,
+    facts: survey.facts,
+  };
+}
+
+function toSpeed(rate: Rate, requestCount: number, spanMs: number): number {
+  if (rate.kind === 'speed') return rate.factor;
+  if (requestCount === 1) return 1;
+  if (spanMs === 0) throw new UserError('All requests of the trace are at the same moment: a mean rate cannot be made of them.');
+  return (rate.perSecond * spanMs) / ((requestCount - 1) * 1000);
+}
+
+async function surveyTrace(trace: Trace, { rate, durationMs = Infinity, limit = Infinity }: PlanOptions) {
+  // A mean rate and a duration are a number of requests; a speed and a duration are a part of the trace's time.
+  const countMax = Math.min(limit, rate.kind === 'mean' ? Math.max(1, Math.floor((rate.perSecond * durationMs) / 1000)) : Infinity);
+  const traceMsMax = rate.kind === 'speed' ? durationMs * rate.factor : Infinity;
+  const brokenLines: BrokenLine[] = [];
+  const clockBackwardsLines: number[] = [];
+  let brokenLineCount = 0;
+  let clockBackwardsCount = 0;
+  let requestCount = 0;
+  let spanMs = 0;
+  let countedTokens = 0;
+  let countedCharacters = 0;
+  for await (const entry of trace.entries()) {
+    if (entry.kind === 'broken') {
+      brokenLineCount += 1;
+      if (brokenLines.length < linesNamedMax) brokenLines.push({ line: entry.line, reason: entry.reason });
+      continue;
+    }
+    if (entry.atMs > traceMsMax) break;
+    requestCount += 1;
+    spanMs = entry.atMs;
+    if (entry.wentBack) {
+      clockBackwardsCount += 1;
+      if (clockBackwardsLines.length < linesNamedMax) clockBackwardsLines.push(entry.line);
+    }
+    const { prompt } = entry.request;
+    if (prompt.kind === 'character-blocks' && prompt.tokens !== undefined) {
+      countedTokens += prompt.tokens;
+      countedCharacters += prompt.characters;
+    }
+    if (requestCount >= countMax) break;
+  }
+  const facts: TraceFacts = { path: trace.path, format: trace.format.name, requestCount, spanMs, brokenLineCount, brokenLines, clockBackwardsCount, clockBackwardsLines };
+  return { facts, tokensPerCharacter: countedCharacters > 0 ? countedTokens / countedCharacters : undefined };
+}
