@@ -1,11 +1,11 @@
 import type { AddressInfo } from 'node:net';
 import type { Engine } from '@open-autoglm/protocol';
-import { createCatalog } from './common/model-catalog.ts';
+import { createCatalog, type CatalogModel } from './common/model-catalog.ts';
 import type { Config } from './config/schema.ts';
 import { embeddedEngine } from './engines/embedded/index.ts';
-import { createIngress } from './ingress/server.ts';
-import { follow } from './observability/follow.ts';
-import type { Observer } from './observability/observer.ts';
+import { promptReplica } from './engines/prompt-replica.ts';
+import { createIngress, type Ingress } from './ingress/server.ts';
+import { createObservability, type Observability } from './observability/observability.ts';
 import { respond, respondError } from './output/respond.ts';
 import { createRequestPath } from './request-path.ts';
 
@@ -38,19 +38,26 @@ export interface Gateway {
 /** Config → parts → listen. Accepts requests at once; they wait for the model. Rejects when it cannot listen. */
 export async function startGateway({ config, engine: given, onEngineStatus }: GatewayOptions): Promise<Gateway> {
   const engine = given ?? embeddedEngine(config.model_config, onEngineStatus);
-  const observers: readonly Observer[] = [];
-  const catalog = createCatalog(engine, config.server.ready_timeout_ms);
+  const maxRunning = config.model_config.max_batch_size + config.model_config.max_queue;
+  const models: readonly CatalogModel[] = [{ name: 'default', targets: [{ replica: promptReplica(engine), tier: 'edge', weight: 1, maxOutstanding: maxRunning }] }];
+  const catalog = createCatalog(models, config.server.ready_timeout_ms);
+  const observability = createObservability(config.observability, {
+    observers: [],
+    engines: () => [{ name: engine.name, model: 'default', status: engine.status, stats: engine.stats }],
+    isModel: (name) => catalog.list().some((model) => model.name === name || model.info?.source === name),
+  });
   const ingress = createIngress({
     catalog,
-    engine,
-    maxRunning: config.model_config.max_batch_size + config.model_config.max_queue,
+    maxRunning,
     bodyLimitBytes: config.server.body_limit_bytes,
-    path: createRequestPath(catalog),
-    follow: (start) => follow(observers, start),
+    path: createRequestPath(catalog, { balance: 'round_robin', triesMax: 3, now: () => performance.now() }),
+    metrics: observability.metrics,
+    follow: observability.follow,
     respond,
     respondError,
   });
   const address = await listen(ingress.server, config.server).catch(async (error: unknown) => {
+    observability.close();
     await engine.close();
     throw error;
   });
@@ -59,16 +66,17 @@ export async function startGateway({ config, engine: given, onEngineStatus }: Ga
     url: urlOf(address),
     port: address.port,
     engine,
-    drain: () => (drained ??= drain(ingress, engine, config.server.drain_timeout_ms)),
+    drain: () => (drained ??= drain(ingress, config.server.drain_timeout_ms, engine, observability)),
   };
 }
 
-async function drain(ingress: ReturnType<typeof createIngress>, engine: Engine, timeoutMs: number): Promise<void> {
+async function drain(ingress: Ingress, timeoutMs: number, engine: Engine, observability: Observability): Promise<void> {
   await ingress.drain(timeoutMs);
+  observability.close();
   await engine.close();
 }
 
-function listen(server: ReturnType<typeof createIngress>['server'], { host, port }: Config['server']): Promise<AddressInfo> {
+function listen(server: Ingress['server'], { host, port }: Config['server']): Promise<AddressInfo> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen({ host, port }, () => {

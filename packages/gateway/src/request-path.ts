@@ -17,15 +17,14 @@
  */
 import type { GatewayRequest, Next, Stage, StreamPart } from '@open-autoglm/protocol';
 import type { ModelCatalog } from './common/model-catalog.ts';
-import { generateChoices } from './engines/generate-choices.ts';
 import { createInputStage } from './input/input-stage.ts';
-import { createRouter } from './router/router-stage.ts';
+import { createRouter, type RouterOptions } from './router/router-stage.ts';
 
 export type RequestPath = (request: GatewayRequest) => AsyncIterable<StreamPart>;
 
 /** The stages in order, outermost first. `output` is above all: it owns the response. */
-export function createRequestPath(catalog: ModelCatalog): RequestPath {
-  return compose([createInputStage(catalog)], createRouter(catalog, generateChoices));
+export function createRequestPath(catalog: ModelCatalog, router: RouterOptions): RequestPath {
+  return compose([createInputStage(catalog)], createRouter(catalog, router));
 }
 
 /** Nests the stages around the last one. */

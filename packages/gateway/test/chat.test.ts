@@ -18,7 +18,7 @@ describe('POST /v1/chat/completions', () => {
     expect(response.headers.get('x-autoglm-engine')).toBe('mock');
     expect(response.headers.get('x-autoglm-cache')).toBe('off');
     expect(response.headers.get('x-autoglm-tier')).toBe('edge');
-    expect(response.headers.get('server-timing')).toMatch(/^input;dur=[\d.]+, queue;dur=[\d.]+, prefill;dur=[\d.]+, decode;dur=[\d.]+, total;dur=[\d.]+$/);
+    expect(response.headers.get('server-timing')).toMatch(/^input;dur=[\d.]+, queue;dur=[\d.]+, prefill;dur=[\d.]+, decode;dur=[\d.]+, output;dur=[\d.]+, other;dur=[\d.]+, total;dur=[\d.]+$/);
     expect(await response.json()).toMatchObject({
       object: 'chat.completion',
       model: 'default',

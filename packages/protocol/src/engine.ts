@@ -1,3 +1,4 @@
+import type { EngineStats } from './engine-stats.ts';
 import type { ModelInfo } from './model.ts';
 import type { GeneratePart } from './parts.ts';
 
@@ -45,7 +46,7 @@ export interface GenerateRequest {
   readonly topLogprobs: number | undefined;
 }
 
-export type EngineState = 'starting' | 'ready' | 'restarting' | 'failed' | 'closed';
+export type EngineState = 'starting' | 'ready' | 'restarting' | 'unreachable' | 'failed' | 'closed';
 
 export interface EngineStatus {
   readonly state: EngineState;
@@ -61,6 +62,8 @@ export interface Engine {
   /** Named in `x-autoglm-engine`. */
   readonly name: string;
   readonly status: EngineStatus;
+  /** As it last reported; absent while there was no report, and always for engines that do not tell. At most a second old while it works. */
+  readonly stats?: EngineStats | undefined;
   /**
    * Resolves when the model can answer, and again after a restart.
    * Rejects with `engine_failed` when it never will, or with the signal's reason.

@@ -24,12 +24,17 @@ export const errorTable = {
   unsupported_media_type: { status: 415, ...invalid },
   unsupported_feature: { status: 422, ...invalid },
   queue_full: { status: 429, type: 'rate_limit_error', retryable: true },
+  rate_limit_exceeded: { status: 429, type: 'rate_limit_error', retryable: true },
   client_closed_request: { status: 499, ...invalid },
   internal_error: { status: 500, ...server, retryable: false },
   engine_crashed: { status: 502, ...server, retryable: true },
+  upstream_error: { status: 502, ...server, retryable: true },
+  upstream_unreachable: { status: 502, ...server, retryable: true },
   engine_failed: { status: 503, ...server, retryable: false },
   engine_unavailable: { status: 503, ...server, retryable: true },
   draining: { status: 503, ...server, retryable: true },
+  upstream_connect_timeout: { status: 504, type: 'timeout_error', retryable: true },
+  upstream_timeout: { status: 504, type: 'timeout_error', retryable: true },
   deadline_exceeded: { status: 504, type: 'timeout_error', retryable: false },
 } as const satisfies Record<string, ErrorEntry>;
 

@@ -1,20 +1,47 @@
-/** Named parts of a request's time, as `Server-Timing` reports them. */
-export type Segment = 'prejudge' | 'input' | 'cache' | 'queue' | 'prefill' | 'decode' | 'upstream' | 'output' | 'total';
+/**
+ * Named parts of a request's time, as `Server-Timing` reports them. `other` is what no stage claims: transport between
+ * processes, scheduling, an event loop that was busy. With `other` the parts add up to `total`, except where the output
+ * waited for the client while the engine went on: both then count in full.
+ */
+export type Segment = 'prejudge' | 'input' | 'cache' | 'queue' | 'prefill' | 'decode' | 'upstream' | 'output' | 'other' | 'total';
 
 export type RequestOutcome = 'answered' | 'failed' | 'abandoned';
+
+/** How the response cache answered; `off`: it was not asked. */
+export type CacheResult = 'miss' | 'exact' | 'semantic' | 'inflight' | 'off';
+
+/** Why a segment grew: waiting in a queue; for what another holds; for a client or a remote engine; for a busy processor; for the garbage collector. */
+export type BottleneckCause = 'queueing' | 'lock' | 'io' | 'cpu' | 'gc';
+
+/** What made one request slower than its like. */
+export interface Bottleneck {
+  readonly segment: Exclude<Segment, 'total'>;
+  readonly cause: BottleneckCause;
+  /** Closer: one of the details listed in `observability/bottleneck/diagnose.ts`. */
+  readonly detail: string;
+  readonly durationMs: number;
+  /** What the segment takes by its own baseline. */
+  readonly expectedMs: number;
+}
 
 /** Facts that stages state about a request, with reasons. Metrics, traces and headers subscribe; no stage knows them. */
 export type GatewayEvent =
   /** The body was read and understood. */
   | { readonly type: 'request-parsed'; readonly model: string; readonly stream: boolean; readonly maxTokens: number | undefined; readonly choiceCount: number }
-  /** A part of the time has ended now; `reason` says what it was spent on, where the stage knows. */
-  | { readonly type: 'segment-end'; readonly segment: Segment; readonly durationMs: number; readonly reason?: string }
+  /**
+   * A part of the time has ended now; `reason` says what it was spent on, where the stage knows. Several of one segment add
+   * up; those of choices, which run side by side, do not: the slowest choice counts.
+   */
+  | { readonly type: 'segment-end'; readonly segment: Segment; readonly durationMs: number; readonly reason?: string; readonly choice?: number }
+  | { readonly type: 'cache-lookup'; readonly result: CacheResult; readonly reason?: string }
   | { readonly type: 'engine-chosen'; readonly engine: string; readonly tier: string; readonly reason: string }
   /** A prompt has been read by the engine; one event for each choice. */
-  | { readonly type: 'prompt-end'; readonly promptTokens: number; readonly cachedTokens: number }
-  /** The first text of the request is about to be written. */
+  | { readonly type: 'prompt-end'; readonly choice: number; readonly promptTokens: number; readonly cachedTokens: number }
+  /** The first text of the request has reached the output: a stream writes it now, a whole answer keeps it for its end. */
   | { readonly type: 'first-token' }
-  | { readonly type: 'choice-end'; readonly finishReason: string; readonly completionTokens: number }
+  | { readonly type: 'choice-end'; readonly choice: number; readonly finishReason: string; readonly completionTokens: number }
+  /** Stated by `observability/` itself, just before `request-end`, and only of requests that were slow. */
+  | ({ readonly type: 'bottleneck' } & Bottleneck)
   /** The last event of every request. `status` is the HTTP status sent, or that would have been sent. */
   | { readonly type: 'request-end'; readonly outcome: RequestOutcome; readonly status: number; readonly code?: string };
 

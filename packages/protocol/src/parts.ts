@@ -1,5 +1,5 @@
-/** Why a choice ended: a stop token or stop string, or a token limit. */
-export type FinishReason = 'stop' | 'length';
+/** Why a choice ended: a stop token or stop string, a token limit, or another server's filter. */
+export type FinishReason = 'stop' | 'length' | 'content_filter';
 
 export interface AlternativeToken {
   readonly token: string;
@@ -12,6 +12,11 @@ export interface AlternativeToken {
 export interface TokenLogprob extends AlternativeToken {
   /** The likeliest tokens at this place, best first. */
   readonly top: readonly AlternativeToken[];
+}
+
+/** The choice begins. Another server's: what it says of the prompt comes with the usage, at the end. */
+export interface TextStartPart {
+  readonly type: 'text-start';
 }
 
 /** The prompt has been read; the first token follows. */
@@ -35,6 +40,13 @@ export interface TextDeltaPart {
   readonly logprobs?: readonly TokenLogprob[];
 }
 
+/** What a model thinks before it answers, where its server tells it apart. */
+export interface ReasoningDeltaPart {
+  readonly type: 'reasoning-delta';
+  readonly text: string;
+  readonly tokenCount: number;
+}
+
 export interface TextEndPart {
   readonly type: 'text-end';
   readonly finishReason: FinishReason;
@@ -42,8 +54,21 @@ export interface TextEndPart {
   readonly decodeMs: number;
 }
 
+/** The request's token counts, from an engine that tells them at the end, for all choices together. They outweigh the parts' own. */
+export interface UsagePart {
+  readonly type: 'usage';
+  readonly promptTokens: number;
+  readonly cachedTokens: number;
+  readonly completionTokens: number;
+  /** `chunks`: the engine told nothing. Chunks with text were counted, and of the prompt nothing is known. */
+  readonly source: 'engine' | 'chunks';
+}
+
 /** What an engine yields for one sequence: `prompt-end`, then `text-delta`s, then `text-end`. */
 export type GeneratePart = PromptEndPart | TextDeltaPart | TextEndPart;
 
-/** What travels up the request path: the parts of every choice, each with its choice's index. */
-export type StreamPart = GeneratePart & { readonly index: number };
+/**
+ * What travels up the request path: the parts of every choice, each with its choice's index. A choice begins with `prompt-end`
+ * or `text-start`; a `usage`, where there is one, is the last part of all.
+ */
+export type StreamPart = (GeneratePart | TextStartPart | ReasoningDeltaPart | UsagePart) & { readonly index: number };

@@ -27,11 +27,14 @@ export interface GatewayRequest {
   /** The model's name as the client wrote it. */
   readonly model: string;
   readonly input: RequestInput;
-  /** One prompt per entry of `input`, set by the input stage. */
+  /** One prompt per entry of `input`, set by the input stage where a replica of the model takes prompts. */
   readonly prompts: readonly Prompt[] | undefined;
+  /** Whether the client reads the answer as it comes. */
+  readonly stream: boolean;
   /** Choices for each prompt. */
   readonly choiceCount: number;
-  readonly sampling: Sampling;
+  /** What the client asked for; the rest is the engine's to choose. */
+  readonly sampling: Partial<Sampling>;
   readonly maxTokens: number | undefined;
   readonly stop: readonly string[];
   readonly topLogprobs: number | undefined;

@@ -1,56 +1,112 @@
-import { AutoglmError, type Engine, type ModelInfo } from '@open-autoglm/protocol';
+import { AutoglmError, type EngineStatus, type ModelInfo, type PromptReplica, type Replica } from '@open-autoglm/protocol';
 
-/** A model that can be asked for, and the engine that answers. */
-export interface CatalogEntry {
-  readonly engine: Engine;
+/** A replica in its place. */
+export interface Target {
+  readonly replica: Replica;
   readonly tier: string;
+  /** Its share of the work, relative to its fellows'. */
+  readonly weight: number;
+  /** More requests than this at once are not sent to it. */
+  readonly maxOutstanding: number;
+}
+
+/** A model that can be asked for, and who answers: at least one. */
+export interface CatalogModel {
+  readonly name: string;
+  readonly targets: readonly Target[];
+}
+
+/** What is known of a model that can answer now. `info`: of one that runs here. */
+export interface ListedModel extends CatalogModel {
+  readonly info: ModelInfo | undefined;
+}
+
+export interface Readiness {
+  /** Whether a request would be answered now. */
+  readonly isReady: boolean;
+  readonly status: EngineStatus;
+  readonly replicas: readonly { readonly name: string; readonly model: string; readonly tier: string; readonly status: EngineStatus }[];
 }
 
 /** Which names are known, and who answers for them. */
 export interface ModelCatalog {
   /** Throws `model_not_found`. */
-  find(name: string): CatalogEntry;
-  /** Waits until the model can answer. Throws `engine_unavailable` after the bound, or the signal's reason. */
-  ready(name: string, signal: AbortSignal): Promise<ModelInfo>;
+  find(name: string): CatalogModel;
+  /**
+   * The model whose chat template makes the prompts, once it can answer; undefined when every replica takes requests as
+   * they are. Throws `model_not_found`. Rejects with `engine_unavailable` after the bound, or with the signal's reason.
+   */
+  rendering(name: string, signal: AbortSignal): Promise<ModelInfo> | undefined;
   /** Models that can answer now. */
-  list(): readonly ModelInfo[];
+  list(): readonly ListedModel[];
+  readiness(): Readiness;
 }
 
-/** The catalog of one embedded engine: `default`, and the name of the file or package that it runs. */
-export function createCatalog(engine: Engine, readyTimeoutMs: number): ModelCatalog {
-  let known: ModelInfo | undefined;
-  const learn = async (signal?: AbortSignal) => (known = await engine.ready(signal));
-  learn().catch(() => {});
-  const find = (name: string): CatalogEntry => {
-    if (name === 'default' || name === known?.source) return { engine, tier: 'edge' };
-    const names = known ? `default, ${known.source}` : 'default';
+/** A catalog of these models. A model that runs here can also be asked for by the name of the file or package that it came from. */
+export function createCatalog(models: readonly CatalogModel[], readyTimeoutMs: number): ModelCatalog {
+  const byName = new Map(models.map((model) => [model.name, model]));
+  const renderers = new Map(models.flatMap((model) => {
+    const target = model.targets.find(({ replica }) => replica.takes === 'prompts');
+    return target ? [[model, new Rendering(target.replica as PromptReplica, readyTimeoutMs)] as const] : [];
+  }));
+  const isListed = (model: CatalogModel) => model.targets.some(({ replica }) => replica.status.state === 'ready');
+  const find = (name: string): CatalogModel => {
+    const model = byName.get(name) ?? models.find((candidate) => renderers.get(candidate)?.info?.source === name);
+    if (model) return model;
+    const sources = models.map((known) => renderers.get(known)?.info?.source).filter((source) => source !== undefined);
+    const names = [...new Set([...byName.keys(), ...sources])].join(', ');
     throw new AutoglmError('model_not_found', `The model ${JSON.stringify(name)} does not exist. Known models: ${names}.`, { param: 'model' });
   };
   return {
     find,
-    async ready(name, signal) {
-      find(name);
-      if (engine.status.state === 'ready' && known) return known;
-      const bounded = withTimeout(signal, readyTimeoutMs, engine);
-      return learn(bounded.signal).finally(bounded.release);
+    rendering: (name, signal) => renderers.get(find(name))?.ready(signal),
+    list: () => models.filter(isListed).map((model) => ({ ...model, info: renderers.get(model)?.info })),
+    readiness() {
+      const replicas = models.flatMap((model) => model.targets.map(({ replica, tier }) => ({ name: replica.name, model: model.name, tier, status: replica.status, isSettled: isSettled(replica) })));
+      const unsettled = replicas.find((replica) => !replica.isSettled);
+      const ready = replicas.find(({ status }) => status.state === 'ready');
+      const { status } = unsettled ?? ready ?? (replicas[0] as (typeof replicas)[number]);
+      return { isReady: !unsettled && ready !== undefined, status, replicas };
     },
-    list: () => (known && engine.status.state === 'ready' ? [known] : []),
   };
 }
 
-function withTimeout(signal: AbortSignal, timeoutMs: number, engine: Engine): { readonly signal: AbortSignal; release(): void } {
-  const waiting = new AbortController();
-  const abort = () => waiting.abort(signal.reason);
-  const timer = setTimeout(() => {
-    waiting.abort(new AutoglmError('engine_unavailable', `The model is not ready yet: ${engine.status.detail}`, { retryAfterSeconds: 5 }));
-  }, timeoutMs);
-  signal.addEventListener('abort', abort, { once: true });
-  if (signal.aborted) abort();
-  return {
-    signal: waiting.signal,
-    release() {
+/** A model that runs here must be loaded; a remote one must have been asked, but one that is down must not take the others along. */
+function isSettled(replica: Replica): boolean {
+  return replica.takes === 'prompts' ? replica.status.state === 'ready' : replica.isKnown;
+}
+
+/** Waits for the model of a replica, within a bound. */
+class Rendering {
+  readonly #replica: PromptReplica;
+  readonly #timeoutMs: number;
+  info: ModelInfo | undefined;
+
+  constructor(replica: PromptReplica, timeoutMs: number) {
+    this.#replica = replica;
+    this.#timeoutMs = timeoutMs;
+    // Learnt without being asked; a failure is told to whoever asks.
+    this.#learn().catch(() => {});
+  }
+
+  async ready(signal: AbortSignal): Promise<ModelInfo> {
+    if (this.info && this.#replica.status.state === 'ready') return this.info;
+    const waiting = new AbortController();
+    const abort = () => waiting.abort(signal.reason);
+    const timer = setTimeout(() => {
+      waiting.abort(new AutoglmError('engine_unavailable', `The model is not ready yet: ${this.#replica.status.detail}`, { retryAfterSeconds: 5 }));
+    }, this.#timeoutMs);
+    signal.addEventListener('abort', abort, { once: true });
+    if (signal.aborted) abort();
+    try {
+      return await this.#learn(waiting.signal);
+    } finally {
       clearTimeout(timer);
       signal.removeEventListener('abort', abort);
-    },
-  };
+    }
+  }
+
+  async #learn(signal?: AbortSignal): Promise<ModelInfo> {
+    return (this.info = await this.#replica.ready(signal));
+  }
 }

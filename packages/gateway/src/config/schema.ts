@@ -33,11 +33,22 @@ export const configSchema = Type.Object(
         threads: Type.Optional(Type.Integer({ minimum: 1, maximum: 512 })),
         step_token_budget: Type.Integer({ minimum: 64, maximum: 65_536 }),
         max_queue: Type.Integer({ minimum: 1, maximum: 100_000 }),
+        /** How long text may wait for more before it is sent; the first token and the end never wait. 0 sends every token by itself. */
+        stream_interval_ms: Type.Integer({ minimum: 0, maximum: 1000 }),
       },
       closed,
     ),
     engines: Type.Array(Type.Unknown()),
     cache: Type.Object({ enabled: Type.Boolean() }, closed),
+    observability: Type.Object(
+      {
+        /** `/metrics`, in Prometheus' text format. */
+        metrics: Type.Object({ enabled: Type.Boolean() }, closed),
+        /** Baselines of every segment, and the name of what made a request slow. */
+        diagnosis: Type.Object({ enabled: Type.Boolean() }, closed),
+      },
+      closed,
+    ),
   },
   closed,
 );
@@ -55,7 +66,9 @@ export const defaultConfig: Config = {
     context_length: 8192,
     step_token_budget: 256,
     max_queue: 256,
+    stream_interval_ms: 10,
   },
   engines: [],
   cache: { enabled: false },
+  observability: { metrics: { enabled: true }, diagnosis: { enabled: true } },
 };

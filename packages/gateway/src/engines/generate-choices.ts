@@ -1,4 +1,5 @@
 import type { Engine, GatewayRequest, GeneratePart, GenerateRequest, StreamPart } from '@open-autoglm/protocol';
+import { completeSampling } from './sampling.ts';
 
 /**
  * One sequence for every choice of every prompt, their parts as they come. When one fails or the reader leaves, all
@@ -10,7 +11,8 @@ export function generateChoices(engine: Engine, request: GatewayRequest): AsyncI
 
 /** Choice i of a prompt is sampled with seed + i, so that it differs from its siblings and can be had again. */
 function toChoices(request: GatewayRequest): GenerateRequest[] {
-  const { id, sampling, maxTokens, stop, topLogprobs, choiceCount } = request;
+  const { id, maxTokens, stop, topLogprobs, choiceCount } = request;
+  const sampling = completeSampling(request.sampling);
   return (request.prompts ?? []).flatMap((prompt, promptIndex) =>
     Array.from({ length: choiceCount }, (_, choice) => ({
       id: `${id}/${promptIndex * choiceCount + choice}`,
@@ -23,14 +25,14 @@ function toChoices(request: GatewayRequest): GenerateRequest[] {
   );
 }
 
-function emitFacts({ emit }: GatewayRequest, part: GeneratePart): void {
+function emitFacts({ emit }: GatewayRequest, part: GeneratePart, choice: number): void {
   if (part.type === 'prompt-end') {
-    emit({ type: 'segment-end', segment: 'queue', durationMs: part.queueMs });
-    emit({ type: 'segment-end', segment: 'prefill', durationMs: part.prefillMs });
-    emit({ type: 'prompt-end', promptTokens: part.promptTokens, cachedTokens: part.cachedTokens });
+    emit({ type: 'segment-end', segment: 'queue', durationMs: part.queueMs, choice });
+    emit({ type: 'segment-end', segment: 'prefill', durationMs: part.prefillMs, choice });
+    emit({ type: 'prompt-end', choice, promptTokens: part.promptTokens, cachedTokens: part.cachedTokens });
   } else if (part.type === 'text-end') {
-    emit({ type: 'segment-end', segment: 'decode', durationMs: part.decodeMs });
-    emit({ type: 'choice-end', finishReason: part.finishReason, completionTokens: part.completionTokens });
+    emit({ type: 'segment-end', segment: 'decode', durationMs: part.decodeMs, choice });
+    emit({ type: 'choice-end', choice, finishReason: part.finishReason, completionTokens: part.completionTokens });
   }
 }
 
@@ -104,7 +106,7 @@ class MergedChoices implements AsyncIterableIterator<StreamPart> {
   }
 
   #label(part: GeneratePart, index: number): StreamPart {
-    emitFacts(this.#request, part);
+    emitFacts(this.#request, part, index);
     return { ...part, index };
   }
 

@@ -20,7 +20,7 @@ const commonFields = {
   repetition_penalty: optional(Type.Number({ exclusiveMinimum: 0, maximum: 10 }), 'a number above 0 and up to 10'),
   temperature: number(0, 2),
   top_p: optional(Type.Number({ exclusiveMinimum: 0, maximum: 1 }), 'a number above 0 and up to 1'),
-  top_k: integer(0, 1_000_000),
+  top_k: integer(-1, 1_000_000),
   min_p: number(0, 1),
   logit_bias: optional(
     Type.Record(Type.String({ pattern: '^[0-9]{1,9}$' }), Type.Number({ minimum: -100, maximum: 100 }), closed),

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { AutoglmError, toAutoglmError, type EmitEvent, type Engine, type GatewayRequest, type StreamPart } from '@open-autoglm/protocol';
+import { AutoglmError, toAutoglmError, type EmitEvent, type GatewayRequest, type StreamPart } from '@open-autoglm/protocol';
 import type { AnswerTimings, Exchange } from '../common/exchange.ts';
 import type { ModelCatalog } from '../common/model-catalog.ts';
 import type { RequestStart } from '../common/request-start.ts';
@@ -12,14 +12,21 @@ import { parseChat, parseCompletion, type ParsedRequest } from './to-request.ts'
 
 export interface IngressParts {
   readonly catalog: ModelCatalog;
-  readonly engine: Engine;
   readonly bodyLimitBytes: number;
   /** More generations at once than this, waiting ones included, are refused with 429. */
   readonly maxRunning: number;
   readonly path: (request: GatewayRequest) => AsyncIterable<StreamPart>;
+  /** Read at `/metrics`; absent: there is no such route. */
+  readonly metrics: MetricsSource | undefined;
   readonly follow: (start: RequestStart) => { readonly emit: EmitEvent; readonly timings: AnswerTimings };
   readonly respond: (exchange: Exchange, parts: AsyncIterable<StreamPart>) => Promise<void>;
   readonly respondError: (response: ServerResponse, error: unknown) => void;
+}
+
+/** Metrics in a text format. */
+export interface MetricsSource {
+  readonly contentType: string;
+  render(): Promise<string>;
 }
 
 export interface Ingress {
@@ -58,7 +65,7 @@ export function createIngress(parts: IngressParts): Ingress {
   };
   const information = (path: string): JsonAnswer | undefined => {
     if (path === '/healthz') return healthAnswer();
-    if (path === '/readyz') return readinessAnswer(parts.engine.status, draining);
+    if (path === '/readyz') return readinessAnswer(parts.catalog.readiness(), draining);
     if (path === '/v1/models') return modelsAnswer(parts.catalog);
     if (path.startsWith('/v1/models/')) return modelAnswer(parts.catalog, path.slice('/v1/models/'.length));
     return undefined;
@@ -72,6 +79,10 @@ export function createIngress(parts: IngressParts): Ingress {
       allow(message, response, 'POST');
       return generate(message, response, generation);
     }
+    if (path === '/metrics' && parts.metrics) {
+      allow(message, response, 'GET', 'HEAD');
+      return sendMetrics(response, parts.metrics);
+    }
     const answer = information(path);
     const file = answer ? undefined : web.find(path);
     if (!answer && !file) throw new AutoglmError('route_not_found', `There is nothing at ${message.method} ${path}.`);
@@ -81,18 +92,21 @@ export function createIngress(parts: IngressParts): Ingress {
   };
 
   const generate = async (message: IncomingMessage, response: ServerResponse, { operation, parse }: Generation): Promise<void> => {
-    const { emit, timings } = parts.follow(startOf(message, response, operation));
+    const start = startOf(message, response, operation);
+    const { emit, timings } = parts.follow(start);
     const asked = await read(message, response, parse).catch((thrown: unknown) => {
       const { code, status } = toAutoglmError(thrown);
       emit({ type: 'request-end', outcome: code === 'client_closed_request' ? 'abandoned' : 'failed', status, code });
       throw thrown;
     });
     const { abort, parsed: { format, deadlineMs, ...rest } } = asked;
+    emit({ type: 'segment-end', segment: 'input', durationMs: performance.now() - start.startedAtMs, reason: 'body' });
     emit({ type: 'request-parsed', model: rest.model, stream: format.stream, maxTokens: rest.maxTokens, choiceCount: rest.choiceCount });
     const request: GatewayRequest = {
       ...rest,
       id: `${format.api === 'chat' ? 'chatcmpl' : 'cmpl'}-${randomUUID()}`,
       prompts: undefined,
+      stream: format.stream,
       signal: abort.signal,
       emit,
     };
@@ -162,6 +176,12 @@ function allow(message: IncomingMessage, response: ServerResponse, ...methods: s
 function sendJson(response: ServerResponse, { status, body }: JsonAnswer): void {
   const text = JSON.stringify(body);
   response.writeHead(status, { 'content-type': 'application/json; charset=utf-8', 'content-length': Buffer.byteLength(text) });
+  response.end(text);
+}
+
+async function sendMetrics(response: ServerResponse, { contentType, render }: MetricsSource): Promise<void> {
+  const text = await render();
+  response.writeHead(200, { 'content-type': contentType, 'content-length': Buffer.byteLength(text), 'cache-control': 'no-store' });
   response.end(text);
 }
 

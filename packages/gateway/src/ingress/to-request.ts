@@ -10,7 +10,7 @@ export interface ParsedRequest {
   readonly model: string;
   readonly input: RequestInput;
   readonly choiceCount: number;
-  readonly sampling: Sampling;
+  readonly sampling: Partial<Sampling>;
   readonly maxTokens: number | undefined;
   readonly stop: readonly string[];
   readonly topLogprobs: number | undefined;
@@ -78,19 +78,21 @@ function common(body: Common, headers: IncomingHttpHeaders) {
   };
 }
 
-/** OpenAI's defaults; a seed of chance when none is given. */
-function toSampling(body: Common): Sampling {
-  return {
-    temperature: body.temperature ?? 1,
-    topK: body.top_k ?? 0,
-    topP: body.top_p ?? 1,
-    minP: body.min_p ?? 0,
-    repetitionPenalty: body.repetition_penalty ?? 1,
-    presencePenalty: body.presence_penalty ?? 0,
-    frequencyPenalty: body.frequency_penalty ?? 0,
-    logitBias: body.logit_bias ?? {},
-    seed: body.seed ?? Math.floor(Math.random() * 2 ** 32),
+/** What is absent or null is the engine's to choose: another server knows better what suits its model. */
+function toSampling(body: Common): Partial<Sampling> {
+  const asked = {
+    temperature: body.temperature,
+    // vLLM's word for 0.
+    topK: body.top_k === -1 ? 0 : body.top_k,
+    topP: body.top_p,
+    minP: body.min_p,
+    repetitionPenalty: body.repetition_penalty,
+    presencePenalty: body.presence_penalty,
+    frequencyPenalty: body.frequency_penalty,
+    logitBias: body.logit_bias,
+    seed: body.seed,
   };
+  return Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined && value !== null)) as Partial<Sampling>;
 }
 
 function deadlineFromHeaders(headers: IncomingHttpHeaders): number | undefined {

@@ -3,7 +3,7 @@ import { deferred } from '../common/deferred.ts';
 import type { ModelCatalog } from '../common/model-catalog.ts';
 import { createChatRenderer, type RenderChat } from './chat-template.ts';
 
-/** Turns what the client wrote into prompts. Changes nothing on the way up. */
+/** Turns what the client wrote into prompts, where somebody who may answer wants prompts. Changes nothing on the way up. */
 export function createInputStage(catalog: ModelCatalog): Stage {
   const renderers = new WeakMap<ModelInfo, RenderChat>();
   const rendererOf = (model: ModelInfo) => {
@@ -12,10 +12,13 @@ export function createInputStage(catalog: ModelCatalog): Stage {
     return renderer;
   };
   return (request, next) => deferred(async () => {
-    const model = await catalog.ready(request.model, request.signal);
+    const rendering = catalog.rendering(request.model, request.signal);
+    if (!rendering) return next(request);
+    const askedAt = performance.now();
+    const model = await rendering.finally(() => request.emit({ type: 'segment-end', segment: 'input', durationMs: performance.now() - askedAt, reason: 'model' }));
     const startedAt = performance.now();
     const prompts = toPrompts(request.input, () => rendererOf(model));
-    request.emit({ type: 'segment-end', segment: 'input', durationMs: performance.now() - startedAt });
+    request.emit({ type: 'segment-end', segment: 'input', durationMs: performance.now() - startedAt, reason: 'template' });
     return next({ ...request, prompts });
   });
 }

@@ -1,4 +1,4 @@
-import type { EmitEvent, GatewayEvent } from '@open-autoglm/protocol';
+import type { GatewayEvent } from '@open-autoglm/protocol';
 import type { RequestStart } from '../common/request-start.ts';
 
 /** Follows one request. `atMs` is `performance.now()` at the event, read once for all observers. */
@@ -6,15 +6,40 @@ export interface RequestObserver {
   on(event: GatewayEvent, atMs: number): void;
 }
 
-/** Subscribes to requests; undefined: not to this one. An observer must not throw and must not wait. */
+/**
+ * Subscribes to requests; undefined: not to this one. An observer must not wait. It should not throw; one that does loses
+ * this request, is counted, and costs the request nothing. Every observer runs the contract in `test/observability/`.
+ */
 export interface Observer {
   begin(start: RequestStart): RequestObserver | undefined;
 }
 
-/** The `emit` of one request: every event, stamped, to every observer that follows it. */
-export function toEmit(following: readonly RequestObserver[], now: () => number): EmitEvent {
-  return (event) => {
-    const atMs = now();
-    for (const observer of following) observer.on(event, atMs);
-  };
+/** Called with what an observer threw. */
+export type OnObserverFailure = (error: unknown) => void;
+
+/** Begins with every observer that wants the request. */
+export function beginAll(observers: readonly Observer[], start: RequestStart, onFailure: OnObserverFailure): RequestObserver[] {
+  const following: RequestObserver[] = [];
+  for (const observer of observers) {
+    try {
+      const begun = observer.begin(start);
+      if (begun) following.push(begun);
+    } catch (error) {
+      onFailure(error);
+    }
+  }
+  return following;
+}
+
+/** Tells an event to all that follow; one that throws is told nothing more of this request. */
+export function tell(following: RequestObserver[], event: GatewayEvent, atMs: number, onFailure: OnObserverFailure): void {
+  for (let index = 0; index < following.length; index += 1) {
+    try {
+      following[index]?.on(event, atMs);
+    } catch (error) {
+      onFailure(error);
+      following.splice(index, 1);
+      index -= 1;
+    }
+  }
 }

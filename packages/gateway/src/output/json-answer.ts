@@ -1,10 +1,12 @@
 import type { FinishReason, StreamPart, TokenLogprob } from '@open-autoglm/protocol';
 import type { Exchange } from '../common/exchange.ts';
+import { FirstText } from './first-text.ts';
 import { chatLogprobs, completionLogprobs } from './logprobs.ts';
 import { Usage } from './usage.ts';
 
 interface Choice {
   text: string;
+  reasoning: string;
   finishReason: FinishReason | null;
   logprobs: TokenLogprob[];
 }
@@ -13,12 +15,17 @@ interface Choice {
 export async function collectAnswer({ request, format, timings, created }: Exchange, parts: AsyncIterable<StreamPart>): Promise<object> {
   const choices: Choice[] = [];
   const usage = new Usage(request.choiceCount);
+  const firstText = new FirstText(request.emit);
   for await (const part of parts) {
     usage.add(part);
-    const choice = (choices[part.index] ??= { text: '', finishReason: null, logprobs: [] });
+    firstText.see(part);
+    if (part.type === 'usage') continue;
+    const choice = (choices[part.index] ??= { text: '', reasoning: '', finishReason: null, logprobs: [] });
     if (part.type === 'text-delta') {
       choice.text += part.text;
       choice.logprobs.push(...(part.logprobs ?? []));
+    } else if (part.type === 'reasoning-delta') {
+      choice.reasoning += part.text;
     } else if (part.type === 'text-end') {
       choice.finishReason = part.finishReason;
     }
@@ -30,9 +37,9 @@ export async function collectAnswer({ request, format, timings, created }: Excha
     object: isChat ? 'chat.completion' : 'text_completion',
     created,
     model: request.model,
-    choices: choices.map(({ text, finishReason, logprobs }, index) => ({
+    choices: choices.map(({ text, reasoning, finishReason, logprobs }, index) => ({
       index,
-      ...(isChat ? { message: { role: 'assistant', content: text, refusal: null } } : { text }),
+      ...(isChat ? { message: { role: 'assistant', content: text, ...(reasoning !== '' && { reasoning_content: reasoning }), refusal: null } } : { text }),
       logprobs: hasLogprobs ? (isChat ? chatLogprobs(logprobs) : completionLogprobs(logprobs, 0)) : null,
       finish_reason: finishReason,
     })),

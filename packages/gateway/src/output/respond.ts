@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http';
 import { AutoglmError, toAutoglmError, type StreamPart } from '@open-autoglm/protocol';
 import type { Exchange } from '../common/exchange.ts';
 import { errorBody } from './error-body.ts';
+import { handOver } from './hand-over.ts';
 import { collectAnswer } from './json-answer.ts';
 import { SseAnswer } from './sse-answer.ts';
 
@@ -9,6 +10,7 @@ import { SseAnswer } from './sse-answer.ts';
 export async function respond(exchange: Exchange, parts: AsyncIterable<StreamPart>): Promise<void> {
   try {
     await (exchange.format.stream ? sendStream(exchange, parts) : sendJson(exchange, parts));
+    await handOver(exchange.response, exchange.request);
     exchange.request.emit({ type: 'request-end', outcome: 'answered', status: 200 });
   } catch (thrown) {
     const error = toAutoglmError(thrown);
@@ -39,16 +41,21 @@ export function respondError(response: ServerResponse, thrown: unknown): void {
 
 /** The status goes out with the first part, so that what fails before it has a status of its own. */
 async function sendStream(exchange: Exchange, parts: AsyncIterable<StreamPart>): Promise<void> {
-  const { response } = exchange;
+  const { response, request } = exchange;
   await new SseAnswer(exchange).send(parts, () => {
     response.writeHead(200, { ...answerHeaders(exchange), 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache', 'x-accel-buffering': 'no' });
   });
   if (!response.headersSent) throw new AutoglmError('internal_error', 'The engine gave no answer.');
+  const endingAt = performance.now();
   response.end('data: [DONE]\n\n');
+  request.emit({ type: 'segment-end', segment: 'output', durationMs: performance.now() - endingAt, reason: 'encode' });
 }
 
 async function sendJson(exchange: Exchange, parts: AsyncIterable<StreamPart>): Promise<void> {
-  const body = JSON.stringify(await collectAnswer(exchange, parts));
+  const answer = await collectAnswer(exchange, parts);
+  const completeAt = performance.now();
+  const body = JSON.stringify(answer);
+  exchange.request.emit({ type: 'segment-end', segment: 'output', durationMs: performance.now() - completeAt, reason: 'encode' });
   exchange.response.writeHead(200, {
     ...answerHeaders(exchange),
     'content-type': 'application/json; charset=utf-8',

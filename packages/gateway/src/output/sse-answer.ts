@@ -1,6 +1,7 @@
 import type { StreamPart, TextDeltaPart } from '@open-autoglm/protocol';
 import type { Exchange } from '../common/exchange.ts';
 import { EventWriter } from './event-writer.ts';
+import { FirstText } from './first-text.ts';
 import { chatLogprobs, completionLogprobs } from './logprobs.ts';
 import { Usage } from './usage.ts';
 
@@ -35,13 +36,15 @@ export class SseAnswer {
   async send(parts: AsyncIterable<StreamPart>, beforeFirst: () => void): Promise<void> {
     const { response, request, format } = this.#exchange;
     const writer = new EventWriter(response, request.signal);
+    const firstText = new FirstText(request.emit);
     try {
       for await (const part of parts) {
         if (!response.headersSent) beforeFirst();
         this.#usage.add(part);
+        firstText.see(part);
         const text = this.#encode(part);
         if (text !== '') writer.write(text);
-        if (writer.isFull) await writer.drained();
+        if (writer.isFull) await this.#waitForClient(writer);
       }
       if (response.headersSent && format.includeUsage) writer.write(this.#last([], `,"usage":${JSON.stringify(this.#usage)}`));
     } finally {
@@ -50,12 +53,26 @@ export class SseAnswer {
     }
   }
 
+  async #waitForClient(writer: EventWriter): Promise<void> {
+    const since = performance.now();
+    try {
+      await writer.drained();
+    } finally {
+      this.#exchange.request.emit({ type: 'segment-end', segment: 'output', durationMs: performance.now() - since, reason: 'client' });
+    }
+  }
+
   #encode(part: StreamPart): string {
     switch (part.type) {
       case 'prompt-end':
+      case 'text-start':
         return this.#exchange.format.api === 'chat' ? this.#chunk(part.index, '"delta":{"role":"assistant","content":""}', 'null', 'null') : '';
       case 'text-delta':
         return this.#delta(part.index, part);
+      case 'reasoning-delta':
+        return this.#exchange.format.api === 'chat' ? this.#chunk(part.index, `"delta":{"reasoning_content":${JSON.stringify(part.text)}}`, 'null', 'null') : '';
+      case 'usage':
+        return '';
       case 'text-end':
         this.#open -= 1;
         return this.#finish(part.index, part.finishReason);

@@ -18,6 +18,10 @@ export class Usage {
       this.#cachedTokens += part.cachedTokens;
     } else if (part.type === 'text-end') {
       this.#completionTokens += part.completionTokens;
+    } else if (part.type === 'usage') {
+      this.#promptTokens = part.promptTokens;
+      this.#cachedTokens = part.cachedTokens;
+      this.#completionTokens = part.completionTokens;
     }
   }
 

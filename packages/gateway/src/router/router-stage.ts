@@ -1,14 +1,40 @@
-import type { Engine, GatewayRequest, StreamPart } from '@open-autoglm/protocol';
-import type { ModelCatalog } from '../common/model-catalog.ts';
+import type { GatewayRequest, Next, StreamPart } from '@open-autoglm/protocol';
+import type { CatalogModel, ModelCatalog, Target } from '../common/model-catalog.ts';
+import { balancePolicies, type BalanceName } from './balance/index.ts';
+import { ReplicaSet } from './replica-set.ts';
+import { RoutedAnswer } from './routed-answer.ts';
 
-/** Lets one engine answer; the end of the path. */
-export type Generate = (engine: Engine, request: GatewayRequest) => AsyncIterable<StreamPart>;
+export interface RouterOptions {
+  readonly balance: BalanceName;
+  /** Replicas that one request may be sent to, one after the other. */
+  readonly triesMax: number;
+  /** Milliseconds on any clock that does not go back. */
+  readonly now: () => number;
+}
 
-/** Chooses the engine that answers: at present the one that runs the model asked for. */
-export function createRouter(catalog: ModelCatalog, generate: Generate): (request: GatewayRequest) => AsyncIterable<StreamPart> {
-  return (request) => {
-    const { engine, tier } = catalog.find(request.model);
-    request.emit({ type: 'engine-chosen', engine: engine.name, tier, reason: 'the only engine of this model' });
-    return generate(engine, request);
+/** Chooses who answers, and another one when that fails before its first part. The end of the path. */
+export function createRouter(catalog: ModelCatalog, { balance, triesMax, now }: RouterOptions): Next {
+  const sets = new WeakMap<CatalogModel, ReplicaSet>();
+  const setOf = (model: CatalogModel) => {
+    const set = sets.get(model) ?? new ReplicaSet(model, balancePolicies[balance], now);
+    sets.set(model, set);
+    return set;
   };
+  return (request) => {
+    const model = catalog.find(request.model);
+    const alone = supervised(model);
+    if (alone) return answerOf(alone, request);
+    return { [Symbol.asyncIterator]: () => new RoutedAnswer(setOf(model), request, triesMax) };
+  };
+}
+
+/** A lone engine that runs here has a queue and a supervisor of its own: there is nothing to choose and nothing to watch. */
+function supervised({ targets }: CatalogModel): Target | undefined {
+  const [target] = targets;
+  return targets.length === 1 && target?.replica.takes === 'prompts' ? target : undefined;
+}
+
+function answerOf({ replica, tier }: Target, request: GatewayRequest): AsyncIterable<StreamPart> {
+  request.emit({ type: 'engine-chosen', engine: replica.name, tier, reason: 'the only engine of this model' });
+  return replica.answer(request);
 }

@@ -1,0 +1,90 @@
+import type { RemoteModel } from '@open-autoglm/protocol';
+import type { Dispatcher } from 'undici';
+
+/** How often a server is asked what it has, and how long it may take to say so. */
+const intervalMs = 10_000;
+const timeoutMs = 5000;
+const listBytesMax = 4 * 1024 * 1024;
+
+/** What a server said of its models: the one that is wanted, or why nothing is known of it. */
+export type Discovered = { readonly model: RemoteModel } | { readonly missing: string } | { readonly error: Error };
+
+export interface DiscoveryOptions {
+  readonly dispatcher: Dispatcher;
+  readonly path: string;
+  readonly headers: readonly string[];
+  readonly model: string;
+  readonly onDiscovered: (discovered: Discovered) => void;
+}
+
+/** Asks `GET /v1/models` again and again in the background, until it is stopped. Holds no process up. */
+export function startDiscovery(options: DiscoveryOptions): { stop(): void } {
+  const stopped = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const ask = async () => {
+    const discovered = await discover(options, stopped.signal).catch((error: Error): Discovered => ({ error }));
+    if (stopped.signal.aborted) return;
+    options.onDiscovered(discovered);
+    timer = setTimeout(ask, intervalMs).unref();
+  };
+  void ask();
+  return {
+    stop() {
+      stopped.abort();
+      clearTimeout(timer);
+    },
+  };
+}
+
+interface WireModel {
+  readonly id?: unknown;
+  readonly created?: unknown;
+  readonly owned_by?: unknown;
+  /** vLLM's and SGLang's. */
+  readonly max_model_len?: unknown;
+  /** llama.cpp's. */
+  readonly meta?: { readonly n_ctx?: unknown; readonly n_ctx_train?: unknown } | null;
+  /** Ours. */
+  readonly autoglm?: { readonly context_length?: unknown } | null;
+}
+
+async function discover({ dispatcher, path, headers, model }: DiscoveryOptions, signal: AbortSignal): Promise<Discovered> {
+  const { statusCode, body } = await dispatcher.request({ path, method: 'GET', headers: [...headers], headersTimeout: timeoutMs, bodyTimeout: timeoutMs, signal });
+  if (statusCode !== 200) {
+    await body.dump();
+    // It is there, and answers; whether it lists models is another matter.
+    return { missing: `GET ${path} is answered with status ${statusCode}` };
+  }
+  const listed = readList(await readBounded(body));
+  const found = listed.find(({ id }) => id === model || id === `${model}:latest`);
+  return found ? { model: toModel(found) } : { missing: `it lists ${listed.map(({ id }) => String(id)).slice(0, 8).join(', ') || 'no model'}` };
+}
+
+async function readBounded(body: AsyncIterable<Buffer>): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of body) {
+    size += chunk.length;
+    if (size > listBytesMax) throw new RangeError(`the list of models is longer than ${listBytesMax} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function readList(text: string): WireModel[] {
+  try {
+    const { data } = JSON.parse(text) as { data?: unknown };
+    return Array.isArray(data) ? data.filter((entry) => typeof entry === 'object' && entry !== null) : [];
+  } catch {
+    return [];
+  }
+}
+
+function toModel({ created, owned_by: ownedBy, max_model_len: maxModelLength, meta, autoglm }: WireModel): RemoteModel {
+  const length = [maxModelLength, meta?.n_ctx, meta?.n_ctx_train, autoglm?.context_length].find((value) => Number.isSafeInteger(value));
+  return {
+    created: Number.isSafeInteger(created) ? (created as number) : undefined,
+    ownedBy: typeof ownedBy === 'string' ? ownedBy : undefined,
+    contextLength: length as number | undefined,
+  };
+}

@@ -1,0 +1,108 @@
+import { AutoglmError, errorTable, type ErrorCode } from '@open-autoglm/protocol';
+
+/** More of another server's message is not passed on. */
+const messageLengthMax = 1000;
+const retryAfterSecondsMax = 86_400;
+
+/** An HTTP status other than 200, and the body that came with it, as an error of ours. */
+export function errorOfStatus(engine: string, status: number, body: string, retryAfter?: string | undefined): AutoglmError {
+  const told = readError(body);
+  const retryAfterSeconds = readRetryAfter(retryAfter);
+  const upstream = (code: ErrorCode, message: string) => new AutoglmError(code, `The engine ${engine} ${message}`, { retryAfterSeconds, cause: told.message });
+  if (status === 429) return new AutoglmError('rate_limit_exceeded', told.message ?? `The engine ${engine} has too many requests.`, { retryAfterSeconds: retryAfterSeconds ?? 1 });
+  if (status === 401 || status === 403) return upstream('upstream_error', `refused the gateway's credentials (status ${status}).`);
+  if (status === 404) return upstream('upstream_error', 'does not know the model or the path that it was asked for (status 404).');
+  if (status === 408 || status === 504) return upstream('upstream_timeout', `ran out of time (status ${status}).`);
+  if (status < 400 || status >= 500) return upstream('upstream_error', `answered with status ${status}.`);
+  return new AutoglmError(codeOf(status, told), told.message ?? `The engine ${engine} refused the request (status ${status}).`, { param: told.param });
+}
+
+/** An error that came as an event of a stream, whose status had been 200. */
+export function errorOfEvent(engine: string, data: string): AutoglmError {
+  const { status } = readError(data);
+  return errorOfStatus(engine, status !== undefined && status >= 400 && status <= 599 ? status : 500, data);
+}
+
+/** No answer, or the end of one that had begun: undici's and the operating system's errors. */
+export function errorOfConnection(engine: string, error: Error): AutoglmError {
+  if (error instanceof AutoglmError) return error;
+  const code = codeIn(error);
+  const [ours, what] = connectionErrors[code] ?? ['upstream_error', 'broke the connection off before its answer was complete'];
+  return new AutoglmError(ours, `The engine ${engine} ${what} (${code || error.name}).`, { cause: error });
+}
+
+const cannotBeReached = ['upstream_unreachable', 'cannot be reached'] as const;
+const connectionErrors: Readonly<Record<string, readonly [ErrorCode, string]>> = {
+  UND_ERR_CONNECT_TIMEOUT: ['upstream_connect_timeout', 'did not accept a connection in time'],
+  UND_ERR_HEADERS_TIMEOUT: ['upstream_timeout', 'did not begin to answer in time'],
+  UND_ERR_BODY_TIMEOUT: ['upstream_timeout', 'stopped in the middle of its answer'],
+  ECONNREFUSED: cannotBeReached,
+  ENOTFOUND: cannotBeReached,
+  EAI_AGAIN: cannotBeReached,
+  EHOSTUNREACH: cannotBeReached,
+  ENETUNREACH: cannotBeReached,
+  ENETDOWN: cannotBeReached,
+  ETIMEDOUT: cannotBeReached,
+  CERT_HAS_EXPIRED: cannotBeReached,
+  DEPTH_ZERO_SELF_SIGNED_CERT: cannotBeReached,
+  ERR_TLS_CERT_ALTNAME_INVALID: cannotBeReached,
+};
+
+/** Several addresses were tried: the first one's code stands for all. */
+function codeIn(error: Error): string {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code) return code;
+  const [first] = error instanceof AggregateError ? (error.errors as Error[]) : [];
+  return first ? codeIn(first) : '';
+}
+
+interface ToldError {
+  readonly message: string | undefined;
+  readonly code: string | undefined;
+  readonly param: string | undefined;
+  readonly status: number | undefined;
+}
+
+/** OpenAI's `{"error": {…}}`; Ollama's `{"error": "…"}` in older versions; vLLM's bare object; FastAPI's `{"detail": …}`. */
+function readError(body: string): ToldError {
+  const parsed = parse(body);
+  const error = isRecord(parsed['error']) ? parsed['error'] : parsed;
+  const text = (value: unknown) => (typeof value === 'string' && value !== '' ? value.slice(0, messageLengthMax) : undefined);
+  const { code } = error;
+  return {
+    message: text(error['message']) ?? text(parsed['error']) ?? text(parsed['detail']) ?? text(isRecord(parsed['detail']) || Array.isArray(parsed['detail']) ? JSON.stringify(parsed['detail']) : undefined),
+    code: text(code) ?? text(error['type']),
+    param: text(error['param']),
+    status: typeof code === 'number' ? code : undefined,
+  };
+}
+
+function codeOf(status: number, { code, message }: ToldError): ErrorCode {
+  if (code !== undefined && Object.hasOwn(errorTable, code) && errorTable[code as ErrorCode].status === status) return code as ErrorCode;
+  if (status === 413) return 'payload_too_large';
+  if (status === 415) return 'unsupported_media_type';
+  if (status === 422) return 'unsupported_feature';
+  // llama.cpp by its type, vLLM only by its words.
+  if (code === 'exceed_context_size_error' || /maximum context length/i.test(message ?? '')) return 'context_length_exceeded';
+  return 'invalid_value';
+}
+
+/** Seconds, or an HTTP date. */
+function readRetryAfter(value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  const seconds = /^\s*\d+\s*$/.test(value) ? Number(value) : Math.ceil((Date.parse(value) - Date.now()) / 1000);
+  return Number.isNaN(seconds) ? undefined : Math.min(retryAfterSecondsMax, Math.max(0, seconds));
+}
+
+function parse(body: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(body);
+    return isRecord(value) ? value : {};
+  } catch {
+    return {};
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

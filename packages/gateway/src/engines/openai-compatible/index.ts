@@ -1,0 +1,86 @@
+import { AutoglmError, type AutoglmError as Failure, type EngineStatus, type GatewayRequest, type RemoteModel, type RequestReplica } from '@open-autoglm/protocol';
+import { Pool } from 'undici';
+import { startDiscovery, type Discovered } from './discovery.ts';
+import { errorOfConnection } from './errors.ts';
+import { UpstreamAnswer } from './upstream-answer.ts';
+import { upstreamBody } from './upstream-request.ts';
+
+export interface OpenAiReplicaOptions {
+  readonly name: string;
+  /** The base URL as OpenAI's clients take it: `http://vllm-0:8000/v1`. */
+  readonly url: string;
+  /** Its name there. */
+  readonly model: string;
+  /** Sent as a bearer token, and never logged. */
+  readonly apiKey?: string | undefined;
+  readonly timeouts: {
+    /** For the connection. */
+    readonly connect_ms: number;
+    /** From the request to the head of the answer; of an answer that is not streamed, that is all of its time. */
+    readonly headers_ms: number;
+    /** Between two pieces of an answer. */
+    readonly idle_ms: number;
+  };
+}
+
+/** Connections that nobody uses are kept for less than the 5 s after which uvicorn and cpp-httplib close them. */
+const keepAliveMs = 4000;
+
+/**
+ * Any server that speaks OpenAI's API: vLLM, SGLang, llama.cpp, Ollama, a vendor's, another open-autoglm. Every request has a
+ * connection of its own while it runs; how many that may be is the router's to bound.
+ */
+export function openAiReplica({ name, url, model, apiKey, timeouts }: OpenAiReplicaOptions): RequestReplica {
+  const { origin, pathname } = new URL(url);
+  const base = pathname.replace(/\/+$/, '');
+  const pool = new Pool(origin, {
+    connections: null, pipelining: 1, allowH2: false, connectTimeout: timeouts.connect_ms, keepAliveTimeout: keepAliveMs,
+    headersTimeout: timeouts.headers_ms, bodyTimeout: timeouts.idle_ms,
+  });
+  const authorization = apiKey === undefined ? [] : ['authorization', `Bearer ${apiKey}`];
+  const fixedHeaders = ['content-type', 'application/json', 'accept', 'text/event-stream, application/json', 'user-agent', 'open-autoglm', ...authorization];
+
+  let status: EngineStatus = { state: 'starting', detail: `${origin} is being asked for its models.` };
+  let known: RemoteModel | undefined;
+  let isKnown = false;
+  const setStatus = (state: EngineStatus['state'], detail: string) => {
+    if (status.state !== 'closed') status = { state, detail };
+  };
+  const onDiscovered = (discovered: Discovered) => {
+    isKnown = true;
+    if ('error' in discovered) return setStatus('unreachable', errorOfConnection(name, discovered.error).message);
+    if ('model' in discovered) known = discovered.model;
+    setStatus('ready', 'model' in discovered ? `${origin} has the model.` : `${origin} answers, but does not list the model: ${discovered.missing}.`);
+  };
+  const discovery = startDiscovery({ dispatcher: pool, path: `${base}/models`, headers: ['accept', 'application/json', ...authorization], model, onDiscovered });
+  /** Requests tell sooner than the next discovery. */
+  const onOutcome = (error: Failure | undefined) => {
+    if (error?.code === 'upstream_unreachable' || error?.code === 'upstream_connect_timeout') setStatus('unreachable', error.message);
+    else if (!error && status.state === 'unreachable') setStatus('ready', `${origin} answers again.`);
+  };
+
+  return {
+    takes: 'requests',
+    name,
+    get status() {
+      return status;
+    },
+    get model() {
+      return known;
+    },
+    get isKnown() {
+      return isKnown;
+    },
+    answer(request: GatewayRequest) {
+      if (status.state === 'closed') throw new AutoglmError('engine_unavailable', `The engine ${name} was closed.`);
+      const path = `${base}/${request.input.kind === 'chat' ? 'chat/completions' : 'completions'}`;
+      const headers = [...fixedHeaders, 'x-request-id', request.id];
+      return new UpstreamAnswer({ engine: name, request, dispatcher: pool, options: { path, method: 'POST', headers, body: upstreamBody(request, model) }, onOutcome });
+    },
+    async close() {
+      setStatus('closed', `${origin} is not asked any more.`);
+      discovery.stop();
+      await pool.destroy(new AutoglmError('engine_unavailable', `The engine ${name} was closed.`));
+    },
+  };
+}

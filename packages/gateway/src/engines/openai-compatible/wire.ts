@@ -1,0 +1,35 @@
+import type { WireLogprobs } from './logprobs.ts';
+
+/** What is read of OpenAI's answers, whole and in chunks. Everything may be missing: every server leaves out something else. */
+export interface WireAnswer {
+  readonly choices?: readonly WireChoice[] | null;
+  readonly usage?: WireUsage | null;
+  /** vLLM and SGLang write `{"object": "error", "message": …}` in older versions. */
+  readonly error?: unknown;
+  readonly object?: string;
+}
+
+export interface WireChoice {
+  readonly index?: number;
+  /** Of a chat's chunk. */
+  readonly delta?: WireMessage | null;
+  /** Of a whole chat answer. */
+  readonly message?: WireMessage | null;
+  /** Of a text completion. */
+  readonly text?: string | null;
+  readonly logprobs?: WireLogprobs | null;
+  readonly finish_reason?: string | null;
+}
+
+export interface WireMessage {
+  readonly content?: string | null;
+  /** What vLLM, SGLang, llama.cpp and DeepSeek call a model's thoughts, and what Ollama and newer vLLM do. */
+  readonly reasoning_content?: string | null;
+  readonly reasoning?: string | null;
+}
+
+export interface WireUsage {
+  readonly prompt_tokens?: number;
+  readonly completion_tokens?: number;
+  readonly prompt_tokens_details?: { readonly cached_tokens?: number | null } | null;
+}

@@ -1,0 +1,16 @@
+import type { Engine, PromptReplica } from '@open-autoglm/protocol';
+import { generateChoices } from './generate-choices.ts';
+
+/** An engine of ours, which generates one sequence at a time, as a replica that answers whole requests. */
+export function promptReplica(engine: Engine): PromptReplica {
+  return {
+    takes: 'prompts',
+    name: engine.name,
+    get status() {
+      return engine.status;
+    },
+    ready: (signal) => engine.ready(signal),
+    answer: (request) => generateChoices(engine, request),
+    close: () => engine.close(),
+  };
+}

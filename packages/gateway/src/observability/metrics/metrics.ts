@@ -1,0 +1,77 @@
+import { Gauge, Registry } from 'prom-client';
+import type { BottleneckWindow } from '../bottleneck/window.ts';
+import type { RequestProfile } from '../profile/request-profile.ts';
+import type { GcKind, RuntimeWatch } from '../runtime/runtime-watch.ts';
+import { DiagnosisMetrics } from './diagnosis-metrics.ts';
+import { EnergyReader, registerEnergyMetrics } from './energy-metrics.ts';
+import { registerEngineMetrics, type ObservedEngine } from './engine-metrics.ts';
+import { CounterFamily, type CounterSeries } from './families.ts';
+import { GpuReader, registerGpuMetrics } from './gpu-metrics.ts';
+import { ModelLabels } from './model-labels.ts';
+import { createGcMetrics, registerProcessMetrics } from './process-metrics.ts';
+import { RequestMetrics } from './request-metrics.ts';
+
+export interface MetricsParts {
+  readonly engines: () => readonly ObservedEngine[];
+  /** Whether a model of this name can be asked for. */
+  readonly isModel: (name: string) => boolean;
+  /** Absent when nobody diagnoses. */
+  readonly window: BottleneckWindow | undefined;
+  readonly powercapFolder?: string;
+}
+
+/** Everything that `/metrics` tells, in Prometheus' text format. */
+export class Metrics {
+  readonly contentType = Registry.PROMETHEUS_CONTENT_TYPE;
+  readonly #registry = new Registry();
+  readonly #requests: RequestMetrics;
+  readonly #diagnosis: DiagnosisMetrics | undefined;
+  readonly #failures: CounterSeries;
+  readonly #onGc: (kind: GcKind, seconds: number) => void;
+  #activeCount = 0;
+
+  constructor({ engines, isModel, window, powercapFolder }: MetricsParts) {
+    const registry = this.#registry;
+    this.#requests = new RequestMetrics(registry, new ModelLabels(isModel));
+    this.#diagnosis = window && new DiagnosisMetrics(registry, window);
+    this.#failures = new CounterFamily({ registry, name: 'autoglm_observer_failures_total', help: 'Errors of what observes requests; they cost no request anything.', labelNames: [] }).series({});
+    this.#onGc = createGcMetrics(registry);
+    const active = () => this.#activeCount;
+    new Gauge({
+      name: 'autoglm_active_requests', help: 'Requests to generate that are under way.', registers: [registry],
+      collect() {
+        this.set(active());
+      },
+    });
+    registerEngineMetrics(registry, engines);
+    registerGpuMetrics(registry, new GpuReader());
+    registerEnergyMetrics(registry, new EnergyReader(powercapFolder));
+  }
+
+  /** Joins what tells of the gateway's own process; once. */
+  watch(watch: RuntimeWatch): void {
+    registerProcessMetrics(this.#registry, watch);
+  }
+
+  onStart(): void {
+    this.#activeCount += 1;
+  }
+
+  onProfile(profile: RequestProfile): void {
+    this.#activeCount -= 1;
+    this.#requests.take(profile);
+    this.#diagnosis?.take(profile);
+  }
+
+  onGc(kind: GcKind, seconds: number): void {
+    this.#onGc(kind, seconds);
+  }
+
+  onObserverFailure(): void {
+    this.#failures.add();
+  }
+
+  render(): Promise<string> {
+    return this.#registry.metrics();
+  }
+}

@@ -1,0 +1,189 @@
+import type { Registry } from 'prom-client';
+import { segmentOrder, type SegmentTimes } from '../profile/segment-times.ts';
+import type { RequestProfile } from '../profile/request-profile.ts';
+import * as buckets from './buckets.ts';
+import type { CounterSeries, HistogramSeries } from './families.ts';
+import { CounterFamily, HistogramFamily } from './families.ts';
+import type { ModelLabels } from './model-labels.ts';
+
+/** Levels at which the response cache may answer, and not. */
+const cacheResults = ['exact', 'semantic', 'inflight', 'miss', 'off'] as const;
+/** No catalog, configuration or engine makes more than this; what comes after shares a series. */
+const seriesMax = 1000;
+
+/**
+ * Counts finished requests, under the names of vLLM's metrics and of OpenTelemetry's GenAI conventions, and under our own
+ * where the field has none. Once for each request: nothing happens for a token.
+ */
+export class RequestMetrics {
+  readonly #models: ModelLabels;
+  readonly #families: Families;
+  readonly #byModel = new Map<string, ModelSeries>();
+  readonly #outcomes = new Map<string, CounterSeries>();
+  readonly #finishes = new Map<string, CounterSeries>();
+  readonly #genAi = new Map<string, GenAiSeries>();
+
+  constructor(registry: Registry, models: ModelLabels) {
+    this.#models = models;
+    this.#families = createFamilies(registry);
+    for (const result of cacheResults) this.#families.cache.series({ result });
+  }
+
+  take(profile: RequestProfile): void {
+    const model = this.#models.of(profile.model);
+    const times = profile.times();
+    this.#countOutcome(profile, model);
+    if (profile.cache) this.#families.cache.series({ result: profile.cache }).add();
+    this.#observeGenAi(profile, model, times);
+    if (profile.outcome !== 'answered') return;
+    this.#observe(profile, this.#seriesOf(model), times);
+    for (const { finishReason } of profile.choices) if (finishReason !== undefined) this.#countFinish(model, finishReason);
+  }
+
+  #observe(profile: RequestProfile, series: ModelSeries, times: SegmentTimes): void {
+    const { prefill, decode, upstream } = times;
+    const { promptTokens, completionTokens, firstTokenAtMs, start, maxTokens } = profile;
+    series.duration.observe(seconds(times.total));
+    if (firstTokenAtMs !== undefined) series.firstToken.observe(seconds(firstTokenAtMs - start.startedAtMs));
+    const perToken = timePerOutputToken(profile);
+    if (perToken !== undefined) series.perToken.observe(perToken);
+    for (const segment of segmentOrder) {
+      const durationMs = times[segment];
+      if (durationMs !== undefined && segment !== 'total') series.segments[segment].observe(seconds(durationMs));
+    }
+    if (times.queue !== undefined) series.queue.observe(seconds(times.queue));
+    if (prefill !== undefined) series.prefill.observe(seconds(prefill));
+    if (decode !== undefined) series.decode.observe(seconds(decode));
+    if (prefill !== undefined || upstream !== undefined) series.inference.observe(seconds((prefill ?? 0) + (decode ?? 0) + (upstream ?? 0)));
+    series.promptTokens.observe(promptTokens);
+    series.completionTokens.observe(completionTokens);
+    series.promptTokensTotal.add(promptTokens);
+    series.cachedTokensTotal.add(profile.cachedTokens);
+    series.completionTokensTotal.add(completionTokens);
+    series.choices.observe(profile.choiceCount);
+    if (maxTokens !== undefined) series.maxTokens.observe(maxTokens);
+  }
+
+  #observeGenAi(profile: RequestProfile, model: string, times: SegmentTimes): void {
+    const { operation, startedAtMs } = profile.start;
+    const key = `${operation} ${model} ${profile.code ?? ''}`;
+    const series = this.#genAi.get(key) ?? this.#openGenAi(key, operation, model, profile.code);
+    series.duration.observe(seconds(times.total));
+    // Both are of successful responses only.
+    if (profile.outcome !== 'answered') return;
+    if (profile.firstTokenAtMs !== undefined) series.firstToken?.observe(seconds(profile.firstTokenAtMs - startedAtMs));
+    const perToken = timePerOutputToken(profile);
+    if (perToken !== undefined) series.perToken?.observe(perToken);
+  }
+
+  #openGenAi(key: string, operation: string, model: string, code: string | undefined): GenAiSeries {
+    const { genAiDuration, genAiFirstToken, genAiPerToken } = this.#families;
+    const labels = { gen_ai_operation_name: operation, gen_ai_provider_name: 'open-autoglm', gen_ai_request_model: model };
+    const series = code === undefined
+      ? { duration: genAiDuration.series(labels), firstToken: genAiFirstToken.series(labels), perToken: genAiPerToken.series(labels) }
+      : { duration: genAiDuration.series({ ...labels, error_type: code }) };
+    this.#genAi.set(key, series);
+    return series;
+  }
+
+  #countOutcome({ start, outcome, status, code }: RequestProfile, model: string): void {
+    const key = `${model} ${start.operation} ${outcome} ${status} ${code ?? ''}`;
+    let series = this.#outcomes.get(key);
+    if (!series) {
+      if (this.#outcomes.size >= seriesMax) return;
+      series = this.#families.requests.series({ model_name: model, operation: start.operation, outcome: outcome ?? '', status: String(status), code: code ?? '' });
+      this.#outcomes.set(key, series);
+    }
+    series.add();
+  }
+
+  #countFinish(model: string, reason: string): void {
+    const key = `${model} ${reason}`;
+    let series = this.#finishes.get(key);
+    if (!series) {
+      if (this.#finishes.size >= seriesMax) return;
+      series = this.#families.finished.series({ model_name: model, finished_reason: reason });
+      this.#finishes.set(key, series);
+    }
+    series.add();
+  }
+
+  #seriesOf(model: string): ModelSeries {
+    const found = this.#byModel.get(model) ?? openSeries(this.#families, model);
+    this.#byModel.set(model, found);
+    return found;
+  }
+}
+
+interface GenAiSeries {
+  readonly duration: HistogramSeries;
+  readonly firstToken?: HistogramSeries;
+  readonly perToken?: HistogramSeries;
+}
+
+type Families = ReturnType<typeof createFamilies>;
+type ModelSeries = ReturnType<typeof openSeries>;
+
+function createFamilies(registry: Registry) {
+  const counter = (name: string, help: string, ...labelNames: string[]) => new CounterFamily({ registry, name, help, labelNames });
+  const histogram = (name: string, help: string, bounds: readonly number[]) => new HistogramFamily({ registry, name, help, bounds });
+  return {
+    firstToken: histogram('vllm:time_to_first_token_seconds', 'Time to first token in seconds.', buckets.firstTokenSeconds),
+    perToken: histogram('vllm:request_time_per_output_token_seconds', 'Mean time per output token of a request in seconds, without the first.', buckets.tokenSeconds),
+    duration: histogram('vllm:e2e_request_latency_seconds', 'End to end request latency in seconds.', buckets.requestSeconds),
+    queue: histogram('vllm:request_queue_time_seconds', 'Time that a request waited for a place in the batch, in seconds.', buckets.requestSeconds),
+    prefill: histogram('vllm:request_prefill_time_seconds', 'Time spent reading the prompt, in seconds.', buckets.requestSeconds),
+    decode: histogram('vllm:request_decode_time_seconds', 'Time spent generating after the first token, in seconds.', buckets.requestSeconds),
+    inference: histogram('vllm:request_inference_time_seconds', 'Time that a request held its place in an engine, in seconds.', buckets.requestSeconds),
+    promptTokens: histogram('vllm:request_prompt_tokens', 'Prompt tokens of a request.', buckets.tokenCounts),
+    completionTokens: histogram('vllm:request_generation_tokens', 'Generated tokens of a request.', buckets.tokenCounts),
+    choices: histogram('vllm:request_params_n', 'The request parameter n.', buckets.choiceCounts),
+    maxTokens: histogram('vllm:request_params_max_tokens', 'The request parameter max_tokens.', buckets.tokenCounts),
+    promptTokensTotal: counter('vllm:prompt_tokens_total', 'Prompt tokens of answered requests.', 'model_name'),
+    cachedTokensTotal: counter('vllm:prompt_tokens_cached_total', 'Prompt tokens of answered requests that were in a KV cache already.', 'model_name'),
+    completionTokensTotal: counter('vllm:generation_tokens_total', 'Generated tokens of answered requests.', 'model_name'),
+    finished: counter('vllm:request_success_total', 'Choices that were generated to their end, by the reason of the end.', 'model_name', 'finished_reason'),
+    genAiDuration: histogram('gen_ai_server_request_duration_seconds', 'Generative AI server request duration such as time-to-last byte or last output token.', buckets.genAiRequestSeconds),
+    genAiFirstToken: histogram('gen_ai_server_time_to_first_token_seconds', 'Time to generate first token for successful responses.', buckets.genAiFirstTokenSeconds),
+    genAiPerToken: histogram('gen_ai_server_time_per_output_token_seconds', 'Time per output token generated after the first token for successful responses.', buckets.genAiTokenSeconds),
+    segments: histogram('autoglm_segment_duration_seconds', 'Time of an answered request by segment, in seconds.', buckets.requestSeconds),
+    requests: counter('autoglm_requests_total', 'Requests to generate, by how they ended.', 'model_name', 'operation', 'outcome', 'status', 'code'),
+    cache: counter('autoglm_response_cache_lookups_total', 'Questions to the response cache, by what it had: hits are exact, semantic and inflight.', 'result'),
+  };
+}
+
+function openSeries(families: Families, model: string) {
+  const labels = { model_name: model };
+  const segment = (name: string) => families.segments.series({ ...labels, segment: name });
+  return {
+    firstToken: families.firstToken.series(labels),
+    perToken: families.perToken.series(labels),
+    duration: families.duration.series(labels),
+    queue: families.queue.series(labels),
+    prefill: families.prefill.series(labels),
+    decode: families.decode.series(labels),
+    inference: families.inference.series(labels),
+    promptTokens: families.promptTokens.series(labels),
+    completionTokens: families.completionTokens.series(labels),
+    choices: families.choices.series(labels),
+    maxTokens: families.maxTokens.series(labels),
+    promptTokensTotal: families.promptTokensTotal.series(labels),
+    cachedTokensTotal: families.cachedTokensTotal.series(labels),
+    completionTokensTotal: families.completionTokensTotal.series(labels),
+    segments: {
+      prejudge: segment('prejudge'), input: segment('input'), cache: segment('cache'), queue: segment('queue'), prefill: segment('prefill'),
+      decode: segment('decode'), upstream: segment('upstream'), output: segment('output'), other: segment('other'),
+    },
+  };
+}
+
+/** In seconds, as a client would measure it; undefined for answers of a single token. */
+function timePerOutputToken({ firstTokenAtMs, endedAtMs, completionTokens, choices }: RequestProfile): number | undefined {
+  const perChoice = completionTokens / Math.max(1, choices.length);
+  if (firstTokenAtMs === undefined || endedAtMs === undefined || perChoice <= 1) return undefined;
+  return (endedAtMs - firstTokenAtMs) / 1000 / (perChoice - 1);
+}
+
+function seconds(milliseconds = 0): number {
+  return milliseconds / 1000;
+}

@@ -1,0 +1,43 @@
+import type { RequestStart } from '../common/request-start.ts';
+import { Diagnoser } from './bottleneck/diagnoser.ts';
+import { createFollower, type Followed } from './follow.ts';
+import { Metrics, type MetricsParts } from './metrics/metrics.ts';
+import type { Observer } from './observer.ts';
+import { RuntimeWatch } from './runtime/runtime-watch.ts';
+
+export interface ObservabilityConfig {
+  readonly metrics: { readonly enabled: boolean };
+  readonly diagnosis: { readonly enabled: boolean };
+}
+
+export interface ObservabilityParts extends Pick<MetricsParts, 'engines' | 'isModel'> {
+  /** Told every event. */
+  readonly observers: readonly Observer[];
+}
+
+export interface Observability {
+  readonly follow: (start: RequestStart) => Followed;
+  /** Absent when switched off. */
+  readonly metrics: Metrics | undefined;
+  close(): void;
+}
+
+/** Everything that subscribes to requests, as far as it is switched on. */
+export function createObservability(config: ObservabilityConfig, { observers, ...parts }: ObservabilityParts): Observability {
+  let metrics: Metrics | undefined;
+  const isWatched = config.metrics.enabled || config.diagnosis.enabled;
+  const watch = isWatched ? new RuntimeWatch((kind, seconds) => metrics?.onGc(kind, seconds)) : undefined;
+  const diagnoser = watch && config.diagnosis.enabled ? new Diagnoser(watch) : undefined;
+  if (watch && config.metrics.enabled) {
+    metrics = new Metrics({ ...parts, window: diagnoser?.window });
+    metrics.watch(watch);
+  }
+  const follow = createFollower({
+    observers,
+    diagnoser,
+    onStart: () => metrics?.onStart(),
+    onProfile: (profile) => metrics?.onProfile(profile),
+    onFailure: () => metrics?.onObserverFailure(),
+  });
+  return { follow, metrics, close: () => watch?.close() };
+}

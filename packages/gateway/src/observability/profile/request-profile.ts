@@ -1,0 +1,142 @@
+import type { Bottleneck, CacheResult, GatewayEvent, RequestOutcome, Segment } from '@open-autoglm/protocol';
+import type { AnswerTimings } from '../../common/exchange.ts';
+import type { RequestStart } from '../../common/request-start.ts';
+import type { RequestObserver } from '../observer.ts';
+import { ChoiceProfile } from './choice-profile.ts';
+import { formatServerTiming, segmentOrder, withRest, type SegmentTimes } from './segment-times.ts';
+
+/** Time of the request as a whole, by segment and what it was spent on; a stage may report a hundred waits. */
+interface SpentTime {
+  readonly segment: Segment;
+  readonly reason: string | undefined;
+  durationMs: number;
+}
+
+/**
+ * Everything that the events of one request say, collected once for all who want it: the `Server-Timing` header, the
+ * stream's last chunk, and after the end metrics and diagnosis. Costs a few stores for each event.
+ */
+export class RequestProfile implements RequestObserver, AnswerTimings {
+  readonly start: RequestStart;
+  readonly choices: ChoiceProfile[] = [];
+  readonly #spent: SpentTime[] = [];
+  model: string | undefined;
+  stream = false;
+  maxTokens: number | undefined;
+  /** For each prompt. */
+  choiceCount = 1;
+  engine: string | undefined;
+  tier: string | undefined;
+  cache: CacheResult | undefined;
+  firstTokenAtMs: number | undefined;
+  /** With outcome and status: undefined while the request goes on. */
+  endedAtMs: number | undefined;
+  outcome: RequestOutcome | undefined;
+  status = 0;
+  code: string | undefined;
+  bottleneck: Bottleneck | undefined;
+  readonly #now: () => number;
+
+  /** `now` in milliseconds, on the clock of `start.startedAtMs`. */
+  constructor(start: RequestStart, now: () => number) {
+    this.start = start;
+    this.#now = now;
+  }
+
+  on(event: GatewayEvent, atMs: number): void {
+    switch (event.type) {
+      case 'request-parsed':
+        this.model = event.model;
+        this.stream = event.stream;
+        this.maxTokens = event.maxTokens;
+        this.choiceCount = event.choiceCount;
+        break;
+      case 'segment-end':
+        if (event.choice === undefined) this.#spend(event.segment, event.reason, event.durationMs);
+        else this.#choice(event.choice).on(event, atMs);
+        break;
+      case 'prompt-end':
+      case 'choice-end':
+        this.#choice(event.choice).on(event, atMs);
+        break;
+      case 'cache-lookup':
+        this.cache = event.result;
+        break;
+      case 'engine-chosen':
+        this.engine = event.engine;
+        this.tier = event.tier;
+        break;
+      case 'first-token':
+        this.firstTokenAtMs ??= atMs;
+        break;
+      case 'bottleneck':
+        this.bottleneck = event;
+        break;
+      case 'request-end':
+        this.endedAtMs = atMs;
+        this.outcome = event.outcome;
+        this.status = event.status;
+        this.code = event.code;
+        for (const choice of this.choices) choice.cut(atMs);
+        break;
+    }
+  }
+
+  /** The choice that took the engine longest. */
+  get slowestChoice(): ChoiceProfile | undefined {
+    let slowest = this.choices[0];
+    for (const choice of this.choices) if (choice.engineMs > (slowest?.engineMs ?? -1)) slowest = choice;
+    return slowest;
+  }
+
+  /** Up to the end, or as far as it is known at this moment. */
+  times(): SegmentTimes {
+    const times: SegmentTimes = { ...this.slowestChoice?.times };
+    for (const { segment, durationMs } of this.#spent) times[segment] = (times[segment] ?? 0) + durationMs;
+    return withRest(times, (this.endedAtMs ?? this.#now()) - this.start.startedAtMs);
+  }
+
+  /** Of a segment of the request as a whole, what was spent on this. */
+  spentOn(segment: Segment, reason: string): number {
+    return this.#find(segment, reason)?.durationMs ?? 0;
+  }
+
+  /** A prompt counts once, however many choices were made of it. */
+  get promptTokens(): number {
+    return this.choices.reduce((sum, choice, index) => sum + (index % this.choiceCount === 0 ? choice.promptTokens : 0), 0);
+  }
+
+  get cachedTokens(): number {
+    return this.choices.reduce((sum, choice, index) => sum + (index % this.choiceCount === 0 ? choice.cachedTokens : 0), 0);
+  }
+
+  get completionTokens(): number {
+    return this.choices.reduce((sum, choice) => sum + choice.completionTokens, 0);
+  }
+
+  header(): string {
+    return formatServerTiming(this.times());
+  }
+
+  fields(): Record<string, number> {
+    const times = this.times();
+    const known = segmentOrder.filter((segment) => times[segment] !== undefined);
+    return Object.fromEntries(known.map((segment) => [`${segment}_ms`, Number(times[segment]?.toFixed(3))]));
+  }
+
+  #spend(segment: Segment, reason: string | undefined, durationMs: number): void {
+    const spent = this.#find(segment, reason);
+    if (spent) spent.durationMs += durationMs;
+    else this.#spent.push({ segment, reason, durationMs });
+  }
+
+  #find(segment: Segment, reason: string | undefined): SpentTime | undefined {
+    for (const spent of this.#spent) if (spent.segment === segment && spent.reason === reason) return spent;
+    return undefined;
+  }
+
+  #choice(index: number): ChoiceProfile {
+    while (this.choices.length <= index) this.choices.push(new ChoiceProfile());
+    return this.choices[index] as ChoiceProfile;
+  }
+}

@@ -1,0 +1,23 @@
+import type { ServerResponse } from 'node:http';
+import { AutoglmError, type GatewayRequest } from '@open-autoglm/protocol';
+
+/** A client that takes nothing for this long has gone, whatever its connection says. */
+const stallTimeoutMs = 60_000;
+
+/**
+ * Waits until the system has taken the end of an ended response from us, which it mostly has already. Rejects with the
+ * request's abort reason, or when the client left or stalled.
+ */
+export async function handOver(response: ServerResponse, { signal, emit }: GatewayRequest): Promise<void> {
+  if (response.writableLength === 0) return;
+  const since = performance.now();
+  const destroy = () => void response.destroy();
+  response.setTimeout(stallTimeoutMs, destroy);
+  signal.addEventListener('abort', destroy, { once: true });
+  if (signal.aborted) destroy();
+  await new Promise<void>((resolve) => response.once('close', resolve));
+  signal.removeEventListener('abort', destroy);
+  emit({ type: 'segment-end', segment: 'output', durationMs: performance.now() - since, reason: 'client' });
+  signal.throwIfAborted();
+  if (!response.writableFinished) throw new AutoglmError('client_closed_request', 'The client left before it had the whole answer.');
+}

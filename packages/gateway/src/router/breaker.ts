@@ -1,0 +1,47 @@
+/**
+ * A circuit breaker (Nygard 2007) as a pure function of what happened and when. `closed`: requests go through. `open`: none
+ * does until `untilMs`. Then one, the probe, may try (`probing`); its outcome closes the breaker or opens it for longer.
+ */
+export type Breaker =
+  | { readonly state: 'closed'; readonly failures: number }
+  | { readonly state: 'open'; readonly untilMs: number; readonly opened: number }
+  | { readonly state: 'probing'; readonly opened: number };
+
+/**
+ * What became known of a try. `begun`: the first part is here; `answered`: the whole answer, or a refusal that is the client's
+ * affair; `unreachable`: no connection; `abandoned`: the client left before anything was known.
+ */
+export type Outcome = 'begun' | 'answered' | 'failed' | 'unreachable' | 'abandoned';
+
+/** This many failures in a row open it; a connection that cannot be made does so alone. */
+export const failuresMax = 3;
+/** The first time it stays open for so long, each time after that for twice as long, up to a bound. */
+export const openMsFirst = 1000;
+export const openMsMax = 30_000;
+
+export const closedBreaker: Breaker = { state: 'closed', failures: 0 };
+
+export function mayTry(breaker: Breaker, nowMs: number): boolean {
+  return breaker.state === 'closed' || (breaker.state === 'open' && nowMs >= breaker.untilMs);
+}
+
+/** A try begins that `mayTry` allowed. */
+export function beginTry(breaker: Breaker): Breaker {
+  return breaker.state === 'open' ? { state: 'probing', opened: breaker.opened } : breaker;
+}
+
+export function learn(breaker: Breaker, outcome: Outcome, nowMs: number): Breaker {
+  // A request from before it opened says nothing of now.
+  if (breaker.state === 'open') return breaker;
+  // Answers that begin and are then cut must add up: only a whole one forgets failures.
+  if (outcome === 'begun') return breaker.state === 'probing' ? closedBreaker : breaker;
+  if (outcome === 'answered') return closedBreaker;
+  if (outcome === 'abandoned') return breaker.state === 'probing' ? { state: 'open', untilMs: nowMs, opened: breaker.opened } : breaker;
+  if (breaker.state === 'probing') return open(breaker.opened + 1, nowMs);
+  const failures = breaker.failures + 1;
+  return outcome === 'unreachable' || failures >= failuresMax ? open(1, nowMs) : { state: 'closed', failures };
+}
+
+function open(opened: number, nowMs: number): Breaker {
+  return { state: 'open', opened, untilMs: nowMs + Math.min(openMsMax, openMsFirst * 2 ** Math.min(opened - 1, 16)) };
+}

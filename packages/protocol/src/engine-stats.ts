@@ -1,0 +1,37 @@
+/** A histogram as counts. Element i of `counts` is of values up to `bounds[i]`; one more element holds what is above all bounds. */
+export interface BucketCounts {
+  readonly bounds: readonly number[];
+  readonly counts: readonly number[];
+  readonly sum: number;
+}
+
+/** What the system says of an engine's own process. Counters run since its start. */
+export interface ProcessStats {
+  readonly cpuSeconds: number;
+  readonly residentBytes: number;
+  readonly heapUsedBytes: number;
+  /** How late its event loop got to a timer, in milliseconds, since the report before this one. */
+  readonly loopDelayMs: { readonly p50: number; readonly p99: number; readonly max: number };
+  readonly gcCount: number;
+  readonly gcSeconds: number;
+}
+
+/** An engine at work, as it last reported: gauges of that moment, and counters since its process started. */
+export interface EngineStats {
+  /** Sequences that hold a place in the batch. */
+  readonly running: number;
+  /** Sequences that wait for one. */
+  readonly waiting: number;
+  readonly kvUsedTokens: number;
+  readonly kvCapacityTokens: number;
+  /** Prompt tokens read or found in the KV cache; the latter are part of them. */
+  readonly promptTokens: number;
+  readonly cachedTokens: number;
+  readonly generatedTokens: number;
+  /** Sequences in a step. */
+  readonly batchSize: BucketCounts;
+  /** Between two steps that both brought tokens; each counts once for every sequence that got one. */
+  readonly interTokenMs: BucketCounts;
+  /** Absent where the engine has no process of its own. */
+  readonly process?: ProcessStats;
+}

@@ -1,0 +1,48 @@
+import type { EngineStatus } from './engine.ts';
+import type { ModelInfo } from './model.ts';
+import type { StreamPart } from './parts.ts';
+import type { GatewayRequest } from './request.ts';
+
+interface ReplicaBase {
+  /** Named in `x-autoglm-engine`. */
+  readonly name: string;
+  readonly status: EngineStatus;
+  /**
+   * Answers the whole request: every prompt, every choice. Nothing is asked of anybody before the first `next()`. Leaving the
+   * iteration, or aborting `request.signal`, ends the work wherever it is done. Throws typed errors: before the first part
+   * the request may be tried elsewhere, after it never.
+   */
+  answer(request: GatewayRequest): AsyncIterable<StreamPart>;
+  /** Ends every running answer. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Reads prompts, which the input stage renders with this model's chat template: the embedded engine, the mock. */
+export interface PromptReplica extends ReplicaBase {
+  readonly takes: 'prompts';
+  /** As `Engine.ready`. */
+  ready(signal?: AbortSignal): Promise<ModelInfo>;
+}
+
+/** Another server's model, as far as it tells. */
+export interface RemoteModel {
+  /** Seconds since 1970. */
+  readonly created: number | undefined;
+  readonly ownedBy: string | undefined;
+  readonly contextLength: number | undefined;
+}
+
+/** Takes requests as the client wrote them and does the rest itself, chat template included: another server. */
+export interface RequestReplica extends ReplicaBase {
+  readonly takes: 'requests';
+  /** Undefined until the server has told. */
+  readonly model: RemoteModel | undefined;
+  /** Whether the server was asked what it has, with whatever result. */
+  readonly isKnown: boolean;
+}
+
+/**
+ * The port that the router chooses among: whatever answers requests for one model. Its contract suite is
+ * `@open-autoglm/protocol/contract`.
+ */
+export type Replica = PromptReplica | RequestReplica;
