@@ -11,17 +11,24 @@ export interface ReplayResult {
   readonly outcomes: readonly RequestOutcome[];
   /** From the first moment of the schedule to the end of the last request. */
   readonly wallMs: number;
-  /** `interrupted`: Ctrl-C; the outcomes are those of what had been due by then. */
-  readonly end: 'completed' | 'interrupted';
+  /**
+   * `interrupted`: Ctrl-C. `silent`: a server took connections and sent nothing at all, so the rest was not waited for. The outcomes are then those of what had
+   * been due by that moment.
+   */
+  readonly end: 'completed' | 'interrupted' | 'silent';
+  /** For people: what the replay had to assume, or could not do. */
+  readonly warnings: readonly string[];
   readonly generator: GeneratorFacts;
 }
 
 export interface ReplayTarget {
-  /** What the report calls it: the URL, with the model where two targets share a URL. */
+  /** What the report calls it, unlike the other's. */
   readonly name: string;
   /** Without its `/v1`. */
   readonly url: string;
   readonly model: string;
+  /** Merged into every request's body. */
+  readonly body?: Readonly<Record<string, unknown>>;
 }
 
 export interface TraceFacts {
@@ -89,8 +96,8 @@ export interface ServiceLevelObjective {
 export interface GeneratorFacts {
   /** User and system time of the whole process while it ran: sending, reading, and making the prompts. */
   readonly cpuSeconds: number;
-  /** Sent − due, over all requests that were sent. */
-  readonly latenessMs: { readonly p50: number; readonly p99: number; readonly max: number };
+  /** Sent − due, over all requests that were sent; null when none was. */
+  readonly latenessMs: { readonly p50: number; readonly p99: number; readonly max: number } | null;
   readonly inFlightPeak: number;
   readonly connectionPeak: number;
 }
