@@ -4,6 +4,8 @@ import { scoreToken } from './sampler/logprobs.ts';
 import { createSamplerScratch, type SamplerScratch } from './sampler/sampler.ts';
 import { planStep, type SchedulerLimits } from './scheduler/plan.ts';
 import { createSequence, type Sequence } from './sequence.ts';
+import type { CoreStats } from './stats/stats-reporter.ts';
+import { StepCounters } from './stats/step-counters.ts';
 import type { StopMatcher } from './text/stop-matcher.ts';
 
 export { openModel, type LoadedModel, type ModelOptions } from './model.ts';
@@ -25,6 +27,7 @@ export class EngineCore {
   readonly #limits: CoreLimits;
   readonly #now: () => number;
   readonly #scratch: SamplerScratch;
+  readonly #counters = new StepCounters();
   #waiting: Sequence[] = [];
   #prefilling: Sequence[] = [];
   readonly #decoding = new Map<string, Sequence>();
@@ -38,6 +41,17 @@ export class EngineCore {
 
   get idle(): boolean {
     return this.#waiting.length === 0 && this.#prefilling.length === 0 && this.#decoding.size === 0;
+  }
+
+  stats(): CoreStats {
+    const running = [...this.#prefilling, ...this.#decoding.values()];
+    return {
+      running: running.length,
+      waiting: this.#waiting.length,
+      kvUsedTokens: running.reduce((sum, { computed }) => sum + computed, 0),
+      kvCapacityTokens: this.#model.cache.capacity * this.#model.info.contextLength,
+      ...this.#counters.snapshot(),
+    };
   }
 
   /** Queues a request. Throws `queue_full`, `context_length_exceeded`, `invalid_value`. */
@@ -78,9 +92,11 @@ export class EngineCore {
       this.#limits,
     );
     const outputs: StepOutput[] = [];
+    const decodingCount = this.#decoding.size;
     this.#decode(outputs);
     this.#admit(plan.admitted);
     for (const [index, sequence] of [...this.#prefilling].entries()) this.#prefill(sequence, plan.chunks[index] ?? 0, outputs);
+    this.#counters.add({ decodingCount, promptCount: plan.chunks.filter((chunk) => chunk > 0).length, outputs, endedAtMs: this.#now() });
     return outputs;
   }
 

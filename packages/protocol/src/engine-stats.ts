@@ -24,13 +24,13 @@ export interface EngineStats {
   readonly waiting: number;
   readonly kvUsedTokens: number;
   readonly kvCapacityTokens: number;
-  /** Prompt tokens read or found in the KV cache; the latter are part of them. */
+  /** Tokens of prompts that were read to their end; those found in the KV cache are part of them. */
   readonly promptTokens: number;
   readonly cachedTokens: number;
   readonly generatedTokens: number;
-  /** Sequences in a step. */
+  /** Sequences in a step, those that read their prompts included. */
   readonly batchSize: BucketCounts;
-  /** Between two steps that both brought tokens; each counts once for every sequence that got one. */
+  /** Between two tokens of a sequence, in milliseconds, step by step: also what another's prompt or a slow reader took of it. */
   readonly interTokenMs: BucketCounts;
   /** Absent where the engine has no process of its own. */
   readonly process?: ProcessStats;

@@ -1,7 +1,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { AutoglmError, type Engine, type EngineState, type EngineStatus, type GeneratePart, type GenerateRequest, type ModelInfo, type Prompt } from '@open-autoglm/protocol';
+import { AutoglmError, type Engine, type EngineState, type EngineStats, type EngineStatus, type GeneratePart, type GenerateRequest, type ModelInfo, type Prompt } from '@open-autoglm/protocol';
 import type { EngineCommand, EngineProcessOptions, EngineReport, WireError } from './messages.ts';
 import { PartQueue } from './part-queue.ts';
 
@@ -34,6 +34,7 @@ export class EmbeddedEngine implements Engine {
   readonly #supervision: SupervisionOptions;
   readonly #running = new Map<string, PartQueue>();
   readonly #tokenizing = new Map<number, PromiseWithResolvers<number[]>>();
+  #stats: EngineStats | undefined;
   #status: EmbeddedEngineStatus = { state: 'starting', detail: 'The engine process is starting.' };
   #child: ChildProcess | undefined;
   #stderr = '';
@@ -52,6 +53,11 @@ export class EmbeddedEngine implements Engine {
 
   get status(): EmbeddedEngineStatus {
     return this.#status;
+  }
+
+  /** Of the process that runs now; absent until it is ready. */
+  get stats(): EngineStats | undefined {
+    return this.#stats;
   }
 
   /** Of the engine process; absent while there is none. */
@@ -130,10 +136,14 @@ export class EmbeddedEngine implements Engine {
   }
 
   #take(report: EngineReport): void {
-    this.#lastReportAt = performance.now();
+    // Statistics come from a timer: they do not show that the work goes on.
+    if (report.type !== 'stats') this.#lastReportAt = performance.now();
     switch (report.type) {
       case 'parts':
         for (const { id, part } of report.outputs) this.#running.get(id)?.push(part);
+        break;
+      case 'stats':
+        this.#stats = report.stats;
         break;
       case 'error':
         this.#running.get(report.id)?.fail(fromWire(report.error));
@@ -160,6 +170,7 @@ export class EmbeddedEngine implements Engine {
 
   #onExit(reason: string): void {
     this.#child = undefined;
+    this.#stats = undefined;
     if (this.#status.state === 'closed' || this.#status.state === 'failed') return;
     const said = this.#stderr.trim().split('\n').at(-1);
     this.#failRunning(new AutoglmError('engine_crashed', `The engine process ended unexpectedly (${reason}); the answer is incomplete. It is being restarted.`));

@@ -2,6 +2,8 @@
 import { AutoglmError, toAutoglmError } from '@open-autoglm/protocol';
 import { EngineCore, openModel, type LoadedModel } from '../core.ts';
 import { resolveModel } from '../models/resolve.ts';
+import { ProcessWatch } from '../stats/process-watch.ts';
+import { StatsReporter } from '../stats/stats-reporter.ts';
 import { OutputBuffer } from './output-buffer.ts';
 import type { EngineCommand, EngineProcessOptions, EngineReport, WireError } from './messages.ts';
 
@@ -12,6 +14,7 @@ const poll = 50;
 
 let core: EngineCore | undefined;
 let buffer = new OutputBuffer(0);
+let reporter: StatsReporter | undefined;
 let stepping = false;
 
 process.on('message', (command: EngineCommand) => {
@@ -33,15 +36,19 @@ async function start(options: EngineProcessOptions): Promise<void> {
       onProgress: ({ phase, fraction }) => report({ type: 'progress', phase, fraction }),
     });
     const model = openModel({ ...options, modelPath: found.path, id: 'default', source: found.source, poll, maxChunk });
-    core = new EngineCore(model, {
+    const limits = {
       maxBatchSize: options.maxBatchSize,
       stepTokenBudget: options.stepTokenBudget,
       maxChunk,
       continuous: options.continuousBatching,
       maxQueue: options.maxQueue,
-    });
+    };
+    // By another core, which counts for itself.
+    warmUp(model, new EngineCore(model, limits));
+    core = new EngineCore(model, limits);
     buffer = new OutputBuffer(options.streamIntervalMs);
-    warmUp(model, core);
+    reporter = new StatsReporter({ core, process: new ProcessWatch(), send: (stats) => report({ type: 'stats', stats }) });
+    reporter.touch();
     report({ type: 'ready', model: model.info });
   } catch (error) {
     report({ type: 'failed', error: toWire(error) });
@@ -59,6 +66,7 @@ function generate({ request }: Extract<EngineCommand, { type: 'generate' }>): vo
   try {
     if (!core) throw new AutoglmError('engine_unavailable', 'The engine is still starting.');
     core.add(request);
+    reporter?.touch();
     if (!stepping) scheduleStep();
   } catch (error) {
     report({ type: 'error', id: request.id, error: toWire(error) });
@@ -66,8 +74,10 @@ function generate({ request }: Extract<EngineCommand, { type: 'generate' }>): vo
 }
 
 function abort(id: string): void {
+  const hasWork = core?.idle === false;
   core?.abort(id);
   buffer.forget(id);
+  if (hasWork) reporter?.touch();
 }
 
 function tokenize({ call, prompt }: Extract<EngineCommand, { type: 'tokenize' }>): void {
@@ -89,6 +99,7 @@ function step(): void {
   stepping = false;
   if (!core || core.idle) return;
   const outputs = buffer.add(core.step(), performance.now());
+  reporter?.touch();
   if (outputs.length === 0) return scheduleStep();
   // When the gateway does not read, the engine waits for it instead of piling up what it said.
   const isTaken = report({ type: 'parts', outputs }, () => !isTaken && scheduleStep());

@@ -1,4 +1,4 @@
-import type { ErrorCode, GenerateRequest, ModelInfo, Prompt } from '@open-autoglm/protocol';
+import type { EngineStats, ErrorCode, GenerateRequest, ModelInfo, Prompt } from '@open-autoglm/protocol';
 import type { StepOutput } from '../core.ts';
 
 /** Everything that the engine process must know to start. */
@@ -38,6 +38,8 @@ export type EngineReport =
   | { readonly type: 'ready'; readonly model: ModelInfo }
   | { readonly type: 'failed'; readonly error: WireError }
   | { readonly type: 'parts'; readonly outputs: readonly StepOutput[] }
+  /** At most once a second, while there is work and once after it. */
+  | { readonly type: 'stats'; readonly stats: EngineStats }
   | { readonly type: 'error'; readonly id: string; readonly error: WireError }
   | { readonly type: 'tokens'; readonly call: number; readonly tokens: readonly number[] }
   | { readonly type: 'tokenize-error'; readonly call: number; readonly error: WireError };
