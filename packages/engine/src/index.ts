@@ -5,7 +5,7 @@ import { EmbeddedEngine, type SupervisionOptions } from './process/embedded-engi
 export { EmbeddedEngine, type EmbeddedEngineStatus } from './process/embedded-engine.ts';
 
 export interface EmbeddedEngineOptions extends SupervisionOptions {
-  /** `default`, or the path of a GGUF file. */
+  /** The name of a model, such as `default`, or the path of a GGUF file. */
   readonly model: string;
   /** ggml threads; as many as cores when not given. */
   readonly threads?: number | undefined;

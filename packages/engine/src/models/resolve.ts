@@ -1,25 +1,13 @@
 import path from 'node:path';
 import { AutoglmError } from '@open-autoglm/protocol';
-import { ensureConverted } from './converted-model.ts';
 import { problemWithGguf } from './gguf-file.ts';
-import { minimindGguf } from './minimind.ts';
-import { locateInstalledPackage, readWeightsPackage, weightsPackage, type LocatePackage } from './weights-package.ts';
+import { findNamedModel, namedModels, type PrepareOptions } from './named-models.ts';
 
-export interface ModelProgress {
-  /** For people. */
-  readonly phase: string;
-  /** 0 … 1. */
-  readonly fraction: number;
-}
+export type { ModelProgress } from './named-models.ts';
 
-export interface ResolveOptions {
-  /** `default` or the name of its weights package, or the path of a GGUF file. */
+export interface ResolveOptions extends PrepareOptions {
+  /** The name of a model, such as `default`, or of its weights package, or the path of a GGUF file. */
   readonly model: string;
-  /** Folder of converted models. */
-  readonly home: string;
-  readonly onProgress?: (progress: ModelProgress) => void;
-  readonly signal?: AbortSignal;
-  readonly locatePackage?: LocatePackage;
 }
 
 export interface ResolvedModel {
@@ -28,39 +16,21 @@ export interface ResolvedModel {
   readonly source: string;
 }
 
-/** Raised when a conversion would give other bytes: the old file is then no longer found. */
-const converterVersion = 1;
-const knownNames: readonly string[] = ['default', weightsPackage.name];
-
 /**
- * Finds the GGUF file of a model, and makes the default one when it is not there.
+ * Finds the GGUF file of a model, and makes that of a named one when it is not there.
  *
  * Throws `engine_failed` with what to do, or the signal's reason.
  */
 export async function resolveModel(options: ResolveOptions): Promise<ResolvedModel> {
-  return knownNames.includes(options.model) ? makeDefault(options) : findFile(options.model);
-}
-
-async function makeDefault({ home, onProgress, signal, locatePackage = locateInstalledPackage }: ResolveOptions): Promise<ResolvedModel> {
-  const phase = 'Preparing the default model';
-  const file = await ensureConverted({
-    folder: home,
-    fileName: `minimind2-small-q8_0-v${converterVersion}.gguf`,
-    content: async () => {
-      onProgress?.({ phase, fraction: 0 });
-      return minimindGguf(await readWeightsPackage(locatePackage));
-    },
-    onProgress: (fraction) => onProgress?.({ phase, fraction }),
-    signal,
-  });
-  return { path: file, source: 'minimind2-small' };
+  const named = findNamedModel(options.model);
+  return named ? { path: await named.prepare(options), source: named.source } : findFile(options.model);
 }
 
 async function findFile(name: string): Promise<ResolvedModel> {
   const file = path.resolve(name);
   const problem = await problemWithGguf(file);
   if (problem) {
-    const known = knownNames.map((known) => `"${known}"`).join(' or ');
+    const known = namedModels.map((model) => `"${model.name}"`).join(' or ');
     throw new AutoglmError('engine_failed', `The model ${name} cannot be used: ${problem}. Name a GGUF file (--model FILE.gguf), or ${known}.`);
   }
   return { path: file, source: path.basename(file, '.gguf') };

@@ -3,7 +3,7 @@ import type { StepOutput } from '../core.ts';
 
 /** Everything that the engine process must know to start. */
 export interface EngineProcessOptions {
-  /** `default`, or the path of a GGUF file. */
+  /** The name of a model, such as `default`, or the path of a GGUF file. */
   readonly model: string;
   readonly threads: number;
   readonly contextLength: number;

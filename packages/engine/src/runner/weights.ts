@@ -101,6 +101,8 @@ class WeightLoader {
   readonly #contexts = new Map<Pointer, Pointer>();
   readonly #placements: Placement[] = [];
   readonly #tables = new Map<string, Pointer>();
+  /** Names that the model has asked for. */
+  readonly #used = new Set<string>();
   bytesReadPerStep = 0;
 
   constructor(ggml: Ggml, device: Device, gguf: Gguf) {
@@ -190,6 +192,7 @@ class WeightLoader {
 
   /** Allocates the buffers and reads the file. Returns what releases them. */
   load(): () => void {
+    this.#refuseUnused();
     const buffers: Pointer[] = [];
     const close = () => {
       for (const buffer of buffers) this.#ggml.bufferFree(buffer);
@@ -238,16 +241,26 @@ class WeightLoader {
   /** ggml would abort the process over a tensor of another shape. */
   #find(name: string, columns: number, rows: number): GgufTensor {
     const tensor = this.#gguf.tensors.get(name);
+    this.#used.add(name);
     if (!tensor) throw this.#unusable(`the tensor ${name} is missing`);
     const isFitting = tensor.shape[0] === columns && tensor.shape[1] === rows && tensor.shape[2] * tensor.shape[3] === 1;
     if (!isFitting) throw this.#unusable(`the tensor ${name} is ${tensor.shape[0]} × ${tensor.shape[1]}, not ${columns} × ${rows} as its hyperparameters want`);
     return tensor;
   }
 
+  /** A tensor that nothing multiplies by means another computation than this architecture: its answers would be wrong. */
+  #refuseUnused(): void {
+    const unused = [...this.#gguf.tensors.keys()].find((name) => !this.#used.has(name) && !isDerived.test(name));
+    if (unused !== undefined) throw this.#unusable(`this engine does not know what its tensor ${unused} is for`);
+  }
+
   #unusable(reason: string): AutoglmError {
     return new AutoglmError('engine_failed', `${this.#gguf.path} cannot be used: ${reason}. Download it again, or give another with --model FILE.gguf.`);
   }
 }
+
+/** Old converters stored what follows from the hyperparameters. */
+const isDerived = /rot_embd\.weight$|rotary_emb\.inv_freq$/;
 
 /** `GGML_BACKEND_BUFFER_USAGE_WEIGHTS`. */
 const bufferUsageWeights = 1;

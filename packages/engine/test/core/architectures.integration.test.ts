@@ -18,10 +18,17 @@ describe('an architecture on random weights gives the logits that libllama gives
   afterAll(() => rm(folder, { recursive: true }));
 
   const models: readonly (readonly [string, Omit<TinyModelOptions, 'seed'>])[] = [
-    ['qwen3', { architecture: 'qwen3', type: 'f16', tiedEmbeddings: true }],
+    // Q4_K and Q6_K come in blocks of 256.
+    ['llama', { architecture: 'llama', type: 'f32' }],
+    ['llama with biases, Q4_K', { architecture: 'llama', type: 'q4_k', hidden: 256, feedForward: 512, attentionBias: true }],
+    ['qwen2', { architecture: 'qwen2', type: 'f32', tiedEmbeddings: true }],
+    ['qwen2, Q6_K', { architecture: 'qwen2', type: 'q6_k', hidden: 256, feedForward: 512 }],
+    ['qwen3', { architecture: 'qwen3', type: 'f32' }],
+    ['qwen3 with tied embeddings, bf16', { architecture: 'qwen3', type: 'bf16', tiedEmbeddings: true }],
     // Heads longer than the embedding has room for, as in Qwen3-0.6B.
     ['qwen3 with wide heads, Q8_0', { architecture: 'qwen3', type: 'q8_0', headLength: 32, kvHeads: 1, layers: 3 }],
-    ['glm4 with biases', { architecture: 'glm4', type: 'f16', headLength: 32, ropeDimensions: 16, attentionBias: true }],
+    ['glm4', { architecture: 'glm4', type: 'f32', headLength: 32, ropeDimensions: 16 }],
+    ['glm4 with biases and tied embeddings, f16', { architecture: 'glm4', type: 'f16', tiedEmbeddings: true, headLength: 32, ropeDimensions: 16, attentionBias: true }],
     ['glm4 without biases, Q8_0', { architecture: 'glm4', type: 'q8_0', ropeDimensions: 8, kvHeads: 1, layers: 3 }],
   ];
 
@@ -61,4 +68,10 @@ describe('an architecture on random weights gives the logits that libllama gives
       }
     });
   }
+
+  it('is refused with tensors that it has no use for', async () => {
+    const file = path.join(folder, 'biased.gguf');
+    await writeTinyModel(file, { seed: 1, vocabulary: 300, architecture: 'qwen3', attentionBias: true });
+    expect(() => openTestModel(file)).toThrow(/does not know what its tensor blk\.0\.attn_q\.bias is for/);
+  });
 });

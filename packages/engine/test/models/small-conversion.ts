@@ -1,5 +1,5 @@
 import { GgmlType } from '../../src/ggml/types.ts';
-import type { ConvertedModel } from '../../src/models/converted-model.ts';
+import { writeContent, type ConvertedModel } from '../../src/models/converted-model.ts';
 
 export const fileName = 'small-v1.gguf';
 
@@ -9,7 +9,8 @@ export function smallConversion(folder: string, onTensor: (index: number) => voi
   return {
     folder,
     fileName,
-    content: async () => ({
+    bytesNeeded: 1 << 20,
+    write: writeContent(async () => ({
       metadata: new Map([['general.architecture', { type: 'string', value: 'llama' }]]),
       tensors: Array.from({ length: 4 }, (_, index) => ({
         name: `tensor.${index}`,
@@ -20,7 +21,7 @@ export function smallConversion(folder: string, onTensor: (index: number) => voi
           return new Float32Array(count).fill(index + 0.5);
         },
       })),
-    }),
+    })),
   };
 }
 

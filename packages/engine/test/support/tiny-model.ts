@@ -10,7 +10,7 @@ import { createRandom, type Random } from '../../src/sampler/random.ts';
 export interface TinyModelOptions {
   readonly architecture: string;
   readonly seed: number;
-  readonly type?: 'f32' | 'f16' | 'q8_0' | 'q4_0';
+  readonly type?: 'f32' | 'f16' | 'bf16' | 'q8_0' | 'q4_0' | 'q4_k' | 'q6_k';
   readonly layers?: number;
   readonly hidden?: number;
   readonly heads?: number;
@@ -29,7 +29,7 @@ export interface TinyModelOptions {
 
 type Sizes = Required<TinyModelOptions>;
 
-const types = { f32: GgmlType.F32, f16: GgmlType.F16, q8_0: GgmlType.Q8_0, q4_0: GgmlType.Q4_0 } as const;
+const types = { f32: GgmlType.F32, f16: GgmlType.F16, bf16: GgmlType.BF16, q4_k: GgmlType.Q4_K, q6_k: GgmlType.Q6_K, q8_0: GgmlType.Q8_0, q4_0: GgmlType.Q4_0 } as const;
 
 /** A GGUF of random weights with the default model's tokenizer: small, and nothing but its mechanism means anything. */
 export async function writeTinyModel(file: string, options: TinyModelOptions): Promise<void> {

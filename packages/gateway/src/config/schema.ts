@@ -22,7 +22,7 @@ export const configSchema = Type.Object(
     ),
     model_config: Type.Object(
       {
-        /** `default`, or a GGUF file. */
+        /** `default`, `tinyllama`, or a GGUF file. */
         path: Type.String({ minLength: 1 }),
         quantization: Type.Union([Type.Literal('none'), Type.Literal('int8'), Type.Literal('int4')]),
         enable_continuous_batching: Type.Boolean(),
