@@ -1,0 +1,3 @@
+export { describeMachine, type Machine } from './machine.ts';
+export { summarise } from './summarise.ts';
+export { formatSummary } from './table.ts';
