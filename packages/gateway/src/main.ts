@@ -43,8 +43,8 @@ export async function startGateway({ config, engine: given, onEngineStatus }: Ga
   const catalog = createCatalog(models, config.server.ready_timeout_ms);
   const observability = createObservability(config.observability, {
     observers: [],
-    engines: () => [{ name: engine.name, model: 'default', status: engine.status, stats: engine.stats }],
-    isModel: (name) => catalog.list().some((model) => model.name === name || model.info?.source === name),
+    engines: () => catalog.readiness().replicas,
+    isModel: (name) => catalog.has(name),
   });
   const ingress = createIngress({
     catalog,

@@ -10,11 +10,12 @@ export interface TestServer extends AsyncDisposable {
 
 type ServerConfig = Partial<Config['server']>;
 type ModelConfig = Partial<Config['model_config']>;
+type ObservabilityConfig = Partial<Config['observability']>;
 
 /** A real gateway on a free port, in front of the mock. */
-export async function startTestServer(script: MockScript = {}, server: ServerConfig = {}, model: ModelConfig = {}): Promise<TestServer> {
+export async function startTestServer(script: MockScript = {}, server: ServerConfig = {}, model: ModelConfig = {}, observability: ObservabilityConfig = {}): Promise<TestServer> {
   const engine = createMockEngine(script);
-  const config = { ...defaultConfig, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200, ...server }, model_config: { ...defaultConfig.model_config, ...model } };
+  const config = { ...defaultConfig, observability: { ...defaultConfig.observability, ...observability }, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200, ...server }, model_config: { ...defaultConfig.model_config, ...model } };
   const gateway = await startGateway({ config, engine });
   return {
     gateway,
@@ -44,6 +45,6 @@ export function createGate(): { readonly passed: Promise<void>; open(): void } {
 }
 
 /** Waits until the condition holds; the test's own timeout bounds it. */
-export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await new Promise((resolve) => setImmediate(resolve));
 }

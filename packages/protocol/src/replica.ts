@@ -1,3 +1,4 @@
+import type { EngineStats } from './engine-stats.ts';
 import type { EngineStatus } from './engine.ts';
 import type { ModelInfo } from './model.ts';
 import type { StreamPart } from './parts.ts';
@@ -22,6 +23,8 @@ export interface PromptReplica extends ReplicaBase {
   readonly takes: 'prompts';
   /** As `Engine.ready`. */
   ready(signal?: AbortSignal): Promise<ModelInfo>;
+  /** As `Engine.stats`. */
+  readonly stats?: EngineStats | undefined;
 }
 
 /** Another server's model, as far as it tells. */

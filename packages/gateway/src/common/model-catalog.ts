@@ -1,4 +1,4 @@
-import { AutoglmError, type EngineStatus, type ModelInfo, type PromptReplica, type Replica } from '@open-autoglm/protocol';
+import { AutoglmError, type EngineStats, type EngineStatus, type ModelInfo, type PromptReplica, type Replica } from '@open-autoglm/protocol';
 
 /** A replica in its place. */
 export interface Target {
@@ -21,15 +21,28 @@ export interface ListedModel extends CatalogModel {
   readonly info: ModelInfo | undefined;
 }
 
+/** A replica as it is at this moment. */
+export interface ListedReplica {
+  readonly name: string;
+  /** The name under which clients ask for its model. */
+  readonly model: string;
+  readonly tier: string;
+  readonly status: EngineStatus;
+  /** Of one that runs here, as it last reported. */
+  readonly stats: EngineStats | undefined;
+}
+
 export interface Readiness {
   /** Whether a request would be answered now. */
   readonly isReady: boolean;
   readonly status: EngineStatus;
-  readonly replicas: readonly { readonly name: string; readonly model: string; readonly tier: string; readonly status: EngineStatus }[];
+  readonly replicas: readonly ListedReplica[];
 }
 
 /** Which names are known, and who answers for them. */
 export interface ModelCatalog {
+  /** Whether `find` would find it. */
+  has(name: string): boolean;
   /** Throws `model_not_found`. */
   find(name: string): CatalogModel;
   /**
@@ -50,19 +63,21 @@ export function createCatalog(models: readonly CatalogModel[], readyTimeoutMs: n
     return target ? [[model, new Rendering(target.replica as PromptReplica, readyTimeoutMs)] as const] : [];
   }));
   const isListed = (model: CatalogModel) => model.targets.some(({ replica }) => replica.status.state === 'ready');
+  const known = (name: string) => byName.get(name) ?? models.find((candidate) => renderers.get(candidate)?.info?.source === name);
   const find = (name: string): CatalogModel => {
-    const model = byName.get(name) ?? models.find((candidate) => renderers.get(candidate)?.info?.source === name);
+    const model = known(name);
     if (model) return model;
-    const sources = models.map((known) => renderers.get(known)?.info?.source).filter((source) => source !== undefined);
+    const sources = models.map((candidate) => renderers.get(candidate)?.info?.source).filter((source) => source !== undefined);
     const names = [...new Set([...byName.keys(), ...sources])].join(', ');
     throw new AutoglmError('model_not_found', `The model ${JSON.stringify(name)} does not exist. Known models: ${names}.`, { param: 'model' });
   };
   return {
+    has: (name) => known(name) !== undefined,
     find,
     rendering: (name, signal) => renderers.get(find(name))?.ready(signal),
     list: () => models.filter(isListed).map((model) => ({ ...model, info: renderers.get(model)?.info })),
     readiness() {
-      const replicas = models.flatMap((model) => model.targets.map(({ replica, tier }) => ({ name: replica.name, model: model.name, tier, status: replica.status, isSettled: isSettled(replica) })));
+      const replicas = models.flatMap((model) => model.targets.map(({ replica, tier }) => ({ name: replica.name, model: model.name, tier, status: replica.status, stats: replica.takes === 'prompts' ? replica.stats : undefined, isSettled: isSettled(replica) })));
       const unsettled = replicas.find((replica) => !replica.isSettled);
       const ready = replicas.find(({ status }) => status.state === 'ready');
       const { status } = unsettled ?? ready ?? (replicas[0] as (typeof replicas)[number]);

@@ -36,6 +36,12 @@ function emitFacts({ emit }: GatewayRequest, part: GeneratePart, choice: number)
   }
 }
 
+/** How far a choice has come. */
+interface Progress {
+  promptEndAtMs: number | undefined;
+  hasEnded: boolean;
+}
+
 interface Arrival {
   readonly index: number;
   readonly result: IteratorResult<GeneratePart>;
@@ -46,20 +52,26 @@ interface Arrival {
  * reader that stops reading stops them all, and at most one part of each waits here.
  */
 class MergedChoices implements AsyncIterableIterator<StreamPart> {
+  readonly #engine: Engine;
   readonly #request: GatewayRequest;
+  readonly #startedAtMs = performance.now();
   readonly #abort = new AbortController();
   readonly #onAbort = () => this.#abort.abort(this.#request.signal.reason);
   readonly #choices: readonly AsyncIterator<GeneratePart>[];
+  readonly #progress: readonly Progress[];
   readonly #arrivals: Arrival[] = [];
   #open: number;
   #failure: { readonly error: unknown } | undefined;
   #wake: (() => void) | undefined;
+  #isReleased = false;
 
   constructor(engine: Engine, request: GatewayRequest) {
+    this.#engine = engine;
     this.#request = request;
     request.signal.addEventListener('abort', this.#onAbort, { once: true });
     if (request.signal.aborted) this.#onAbort();
     this.#choices = toChoices(request).map((choice) => engine.generate(choice, this.#abort.signal)[Symbol.asyncIterator]());
+    this.#progress = this.#choices.map(() => ({ promptEndAtMs: undefined, hasEnded: false }));
     this.#open = this.#choices.length;
     for (const index of this.#choices.keys()) this.#ask(index);
   }
@@ -106,15 +118,32 @@ class MergedChoices implements AsyncIterableIterator<StreamPart> {
   }
 
   #label(part: GeneratePart, index: number): StreamPart {
+    const progress = this.#progress[index] as Progress;
+    if (part.type === 'prompt-end') progress.promptEndAtMs = performance.now();
+    else if (part.type === 'text-end') progress.hasEnded = true;
     emitFacts(this.#request, part, index);
     return { ...part, index };
   }
 
   /** Aborts what runs, and ends those that wait at a part which nobody took: an abort does not reach them. */
   #release(): void {
+    if (this.#isReleased) return;
+    this.#isReleased = true;
+    this.#emitCuts();
     this.#request.signal.removeEventListener('abort', this.#onAbort);
     this.#abort.abort(new Error('the reader left'));
     // A choice that fails while it ends has nobody left to tell.
     for (const choice of this.#choices) choice.return?.().catch(() => {});
+  }
+
+  /** Of a choice that is cut short the engine tells no times: they are what passed here. */
+  #emitCuts(): void {
+    const nowMs = performance.now();
+    for (const [choice, { promptEndAtMs, hasEnded }] of this.#progress.entries()) {
+      if (hasEnded) continue;
+      const waits = (this.#engine.stats?.waiting ?? 0) > 0;
+      const segment = promptEndAtMs !== undefined ? 'decode' : waits ? 'queue' : 'prefill';
+      this.#request.emit({ type: 'segment-end', segment, durationMs: nowMs - (promptEndAtMs ?? this.#startedAtMs), reason: 'cut', choice });
+    }
   }
 }

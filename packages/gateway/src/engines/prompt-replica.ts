@@ -9,6 +9,9 @@ export function promptReplica(engine: Engine): PromptReplica {
     get status() {
       return engine.status;
     },
+    get stats() {
+      return engine.stats;
+    },
     ready: (signal) => engine.ready(signal),
     answer: (request) => generateChoices(engine, request),
     close: () => engine.close(),

@@ -97,6 +97,7 @@ export function createIngress(parts: IngressParts): Ingress {
     const asked = await read(message, response, parse).catch((thrown: unknown) => {
       const { code, status } = toAutoglmError(thrown);
       emit({ type: 'request-end', outcome: code === 'client_closed_request' ? 'abandoned' : 'failed', status, code });
+      response.setHeader('server-timing', timings.header());
       throw thrown;
     });
     const { abort, parsed: { format, deadlineMs, ...rest } } = asked;
@@ -179,9 +180,9 @@ function sendJson(response: ServerResponse, { status, body }: JsonAnswer): void 
   response.end(text);
 }
 
-async function sendMetrics(response: ServerResponse, { contentType, render }: MetricsSource): Promise<void> {
-  const text = await render();
-  response.writeHead(200, { 'content-type': contentType, 'content-length': Buffer.byteLength(text), 'cache-control': 'no-store' });
+async function sendMetrics(response: ServerResponse, metrics: MetricsSource): Promise<void> {
+  const text = await metrics.render();
+  response.writeHead(200, { 'content-type': metrics.contentType, 'content-length': Buffer.byteLength(text), 'cache-control': 'no-store' });
   response.end(text);
 }
 

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { AutoglmError, toAutoglmError, type StreamPart } from '@open-autoglm/protocol';
-import type { Exchange } from '../common/exchange.ts';
+import type { AnswerTimings, Exchange } from '../common/exchange.ts';
 import { errorBody } from './error-body.ts';
 import { handOver } from './hand-over.ts';
 import { collectAnswer } from './json-answer.ts';
@@ -17,23 +17,24 @@ export async function respond(exchange: Exchange, parts: AsyncIterable<StreamPar
     const hasLeft = error.code === 'client_closed_request';
     exchange.request.emit({ type: 'request-end', outcome: hasLeft ? 'abandoned' : 'failed', status: error.status, code: error.code });
     if (hasLeft) exchange.response.destroy();
-    else respondError(exchange.response, error);
+    else respondError(exchange.response, error, exchange.timings);
   }
 }
 
-/** Writes an error: as the whole response, or as a marked event where a stream has begun. */
-export function respondError(response: ServerResponse, thrown: unknown): void {
+/** Writes an error: as the whole response, or as a marked event where a stream has begun. Where its time went is told where it is known. */
+export function respondError(response: ServerResponse, thrown: unknown, timings?: AnswerTimings): void {
   const error = toAutoglmError(thrown);
   if (response.destroyed || response.writableEnded) return;
-  const body = errorBody(error);
   if (response.headersSent) {
-    response.end(`data: ${body}\n\ndata: [DONE]\n\n`);
+    response.end(`data: ${errorBody(error, timings && { autoglm: { timings: timings.fields() } })}\n\ndata: [DONE]\n\n`);
     return;
   }
+  const body = errorBody(error);
   response.writeHead(error.status, {
     'content-type': 'application/json; charset=utf-8',
     'content-length': Buffer.byteLength(body),
     ...(error.retryAfterSeconds !== undefined && { 'retry-after': String(error.retryAfterSeconds) }),
+    ...(timings && { 'server-timing': timings.header() }),
     ...(error.code === 'draining' && { connection: 'close' }),
   });
   response.end(body);

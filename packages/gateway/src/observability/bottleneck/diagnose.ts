@@ -1,4 +1,4 @@
-import type { Bottleneck, BottleneckCause } from '@open-autoglm/protocol';
+import type { Bottleneck, BottleneckCause, Segment } from '@open-autoglm/protocol';
 import type { SegmentReading } from './baselines.ts';
 
 /** A request is slow when a segment takes this much longer than expected, … */
@@ -11,6 +11,9 @@ const minDeviations = 3;
 const explainingShare = 0.5;
 /** An engine that waits for its reader grows as much as the output does; from this share on the client is the reason. */
 const outputShare = 0.8;
+const readByOutput: ReadonlySet<Segment> = new Set(['decode', 'upstream']);
+/** Measured where the engine runs: what stops the gateway does not lengthen them. */
+const engineSegments: ReadonlySet<Segment> = new Set(['queue', 'prefill', 'decode']);
 
 /** What else is known of the time of a request that was slow. All in milliseconds. */
 export interface Circumstances {
@@ -18,13 +21,15 @@ export interface Circumstances {
   readonly gcMs: number;
   /** The gateway's event loop busy with something else, without those pauses. */
   readonly loopBlockedMs: number;
-  /** Of `input`: waiting for the body, for the model. */
+  /** Of `input`: waiting for the body, for the model; rendering the chat template. */
   readonly bodyMs: number;
   readonly modelMs: number;
+  readonly templateMs: number;
   /** Of `cache`: waiting for the same answer, which another request makes. */
   readonly inflightMs: number;
-  /** Of `output`: waiting for the client. */
+  /** Of `output`: waiting for the client; writing JSON. */
   readonly clientMs: number;
+  readonly encodeMs: number;
 }
 
 /** The segment that grew most, where it grew so much that the request was slow. */
@@ -34,12 +39,12 @@ export function slowestSegment(readings: readonly SegmentReading[]): SegmentRead
   const grown = readings.filter((reading) => excess(reading) >= Math.max(atLeast, minDeviations * reading.deviationMs));
   const most = grown.reduce<SegmentReading | undefined>((found, reading) => (!found || excess(reading) > excess(found) ? reading : found), undefined);
   const output = grown.find(({ segment }) => segment === 'output');
-  return most && output && excess(output) >= outputShare * excess(most) ? output : most;
+  return most && output && readByOutput.has(most.segment) && excess(output) >= outputShare * excess(most) ? output : most;
 }
 
 /**
- * Why it grew. Pauses are looked at first, because they lengthen whatever segment they fall into; then the segment
- * itself tells.
+ * Why it grew. A pause of the collector lengthens whatever segment of the gateway it falls into; then comes what the segment
+ * computed itself, then a loop that was busy with something else, and last what the segment waited for.
  */
 export function diagnose(reading: SegmentReading, circumstances: Circumstances): Bottleneck {
   const { segment, durationMs, expectedMs } = reading;
@@ -49,8 +54,12 @@ export function diagnose(reading: SegmentReading, circumstances: Circumstances):
 
 function explain(reading: SegmentReading, { gcMs, loopBlockedMs, ...spent }: Circumstances): readonly [BottleneckCause, string] {
   const explains = (ms: number) => ms > 0 && ms >= explainingShare * excess(reading);
-  if (explains(gcMs)) return ['gc', 'gc-pause'];
-  if (explains(loopBlockedMs)) return ['cpu', 'event-loop'];
+  if (!engineSegments.has(reading.segment)) {
+    if (explains(gcMs)) return ['gc', 'gc-pause'];
+    if (reading.segment === 'input' && explains(spent.templateMs)) return ['cpu', 'template'];
+    if (reading.segment === 'output' && explains(spent.encodeMs)) return ['cpu', 'encoding'];
+    if (explains(loopBlockedMs)) return ['cpu', 'event-loop'];
+  }
   switch (reading.segment) {
     case 'prejudge':
       return ['cpu', 'rules'];

@@ -45,8 +45,10 @@ export class Diagnoser {
       loopBlockedMs: Math.max(0, this.#pauses.loopBlockedMs(from, to) - gcMs),
       bodyMs: profile.spentOn('input', 'body'),
       modelMs: profile.spentOn('input', 'model'),
+      templateMs: profile.spentOn('input', 'template'),
       inflightMs: profile.spentOn('cache', 'inflight'),
       clientMs: profile.spentOn('output', 'client'),
+      encodeMs: profile.spentOn('output', 'encode'),
     });
     this.window.add(to, bottleneck);
     return bottleneck;

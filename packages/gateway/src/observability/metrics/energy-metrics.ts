@@ -24,12 +24,18 @@ interface Zone {
 export class EnergyReader {
   readonly #folder: string;
   #zones: Promise<Zone[]> | undefined;
+  #reading: Promise<readonly Readonly<Zone>[]> | undefined;
 
   constructor(folder: string = powercapFolder) {
     this.#folder = folder;
   }
 
-  async read(): Promise<readonly Readonly<Zone>[]> {
+  /** Several who ask at once share one reading: out of order, an older one would look like a counter that began again. */
+  read(): Promise<readonly Readonly<Zone>[]> {
+    return (this.#reading ??= this.#read().finally(() => (this.#reading = undefined)));
+  }
+
+  async #read(): Promise<readonly Readonly<Zone>[]> {
     const zones = await (this.#zones ??= this.#find());
     for (const zone of zones) {
       const microjoules = await readNumber(zone.file);

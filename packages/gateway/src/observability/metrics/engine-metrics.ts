@@ -1,16 +1,8 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
-import type { EngineState, EngineStats, EngineStatus } from '@open-autoglm/protocol';
+import type { EngineState, EngineStats } from '@open-autoglm/protocol';
+import type { ListedReplica } from '../../common/model-catalog.ts';
 import { tokenSeconds } from './buckets.ts';
 import { HistogramFamily, type Labels } from './families.ts';
-
-/** An engine or replica, as far as it is looked at. */
-export interface ObservedEngine {
-  readonly name: string;
-  /** The name under which clients ask for its model. */
-  readonly model: string;
-  readonly status: EngineStatus;
-  readonly stats?: EngineStats | undefined;
-}
 
 const states: readonly EngineState[] = ['starting', 'ready', 'restarting', 'unreachable', 'failed', 'closed'];
 
@@ -18,7 +10,7 @@ const states: readonly EngineState[] = ['starting', 'ready', 'restarting', 'unre
 export const batchSizes = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 
 /** What engines report, read when the metrics are; counters begin anew when an engine's process does, as Prometheus expects. */
-export function registerEngineMetrics(registry: Registry, engines: () => readonly ObservedEngine[]): void {
+export function registerEngineMetrics(registry: Registry, engines: () => readonly ListedReplica[]): void {
   const labelNames = ['model_name', 'engine'];
   const told = () => engines().flatMap(({ name, model, stats }) => (stats ? [{ labels: { model_name: model, engine: name }, stats }] : []));
   const gauge = (name: string, help: string, read: (stats: EngineStats) => number | undefined) => new Gauge({
@@ -40,11 +32,11 @@ export function registerEngineMetrics(registry: Registry, engines: () => readonl
   });
 
   new Gauge({
-    name: 'autoglm_engine_state', help: '1 for the state that an engine is in, 0 for the others.', labelNames: [...labelNames, 'state'], registers: [registry],
+    name: 'autoglm_engine_state', help: '1 for the state that an engine is in, 0 for the others.', labelNames: [...labelNames, 'tier', 'state'], registers: [registry],
     collect() {
       this.reset();
-      for (const { name, model, status } of engines()) {
-        for (const state of states) this.set({ model_name: model, engine: name, state }, status.state === state ? 1 : 0);
+      for (const { name, model, tier, status } of engines()) {
+        for (const state of states) this.set({ model_name: model, engine: name, tier, state }, status.state === state ? 1 : 0);
       }
     },
   });

@@ -1,10 +1,11 @@
 import { Gauge, Registry } from 'prom-client';
+import type { ListedReplica } from '../../common/model-catalog.ts';
 import type { BottleneckWindow } from '../bottleneck/window.ts';
 import type { RequestProfile } from '../profile/request-profile.ts';
 import type { GcKind, RuntimeWatch } from '../runtime/runtime-watch.ts';
 import { DiagnosisMetrics } from './diagnosis-metrics.ts';
 import { EnergyReader, registerEnergyMetrics } from './energy-metrics.ts';
-import { registerEngineMetrics, type ObservedEngine } from './engine-metrics.ts';
+import { registerEngineMetrics } from './engine-metrics.ts';
 import { CounterFamily, type CounterSeries } from './families.ts';
 import { GpuReader, registerGpuMetrics } from './gpu-metrics.ts';
 import { ModelLabels } from './model-labels.ts';
@@ -12,7 +13,8 @@ import { createGcMetrics, registerProcessMetrics } from './process-metrics.ts';
 import { RequestMetrics } from './request-metrics.ts';
 
 export interface MetricsParts {
-  readonly engines: () => readonly ObservedEngine[];
+  /** The catalog's replicas: as many as the configuration names. */
+  readonly engines: () => readonly ListedReplica[];
   /** Whether a model of this name can be asked for. */
   readonly isModel: (name: string) => boolean;
   /** Absent when nobody diagnoses. */

@@ -4,11 +4,11 @@ import type { RequestProfile } from '../profile/request-profile.ts';
 import * as buckets from './buckets.ts';
 import type { CounterSeries, HistogramSeries } from './families.ts';
 import { CounterFamily, HistogramFamily } from './families.ts';
-import type { ModelLabels } from './model-labels.ts';
+import { otherModel, type ModelLabels } from './model-labels.ts';
 
 /** Levels at which the response cache may answer, and not. */
 const cacheResults = ['exact', 'semantic', 'inflight', 'miss', 'off'] as const;
-/** No catalog, configuration or engine makes more than this; what comes after shares a series. */
+/** Series of one family whose labels are joined; what comes after shares one, of the model `other`. */
 const seriesMax = 1000;
 
 /**
@@ -88,24 +88,23 @@ export class RequestMetrics {
 
   #countOutcome({ start, outcome, status, code }: RequestProfile, model: string): void {
     const key = `${model} ${start.operation} ${outcome} ${status} ${code ?? ''}`;
-    let series = this.#outcomes.get(key);
-    if (!series) {
-      if (this.#outcomes.size >= seriesMax) return;
-      series = this.#families.requests.series({ model_name: model, operation: start.operation, outcome: outcome ?? '', status: String(status), code: code ?? '' });
-      this.#outcomes.set(key, series);
-    }
+    const series = this.#outcomes.get(key) ?? this.#open(this.#outcomes, key, (isFull) => this.#families.requests.series({
+      model_name: isFull ? otherModel : model, operation: start.operation, outcome: outcome ?? '', status: String(status), code: code ?? '',
+    }));
     series.add();
   }
 
   #countFinish(model: string, reason: string): void {
     const key = `${model} ${reason}`;
-    let series = this.#finishes.get(key);
-    if (!series) {
-      if (this.#finishes.size >= seriesMax) return;
-      series = this.#families.finished.series({ model_name: model, finished_reason: reason });
-      this.#finishes.set(key, series);
-    }
+    const series = this.#finishes.get(key) ?? this.#open(this.#finishes, key, (isFull) => this.#families.finished.series({ model_name: isFull ? otherModel : model, finished_reason: reason }));
     series.add();
+  }
+
+  #open(all: Map<string, CounterSeries>, key: string, make: (isFull: boolean) => CounterSeries): CounterSeries {
+    if (all.size >= seriesMax) return make(true);
+    const series = make(false);
+    all.set(key, series);
+    return series;
   }
 
   #seriesOf(model: string): ModelSeries {

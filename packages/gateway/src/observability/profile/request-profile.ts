@@ -53,11 +53,11 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
         break;
       case 'segment-end':
         if (event.choice === undefined) this.#spend(event.segment, event.reason, event.durationMs);
-        else this.#choice(event.choice).on(event, atMs);
+        else this.#choice(event.choice).on(event);
         break;
       case 'prompt-end':
       case 'choice-end':
-        this.#choice(event.choice).on(event, atMs);
+        this.#choice(event.choice).on(event);
         break;
       case 'cache-lookup':
         this.cache = event.result;
@@ -77,7 +77,6 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
         this.outcome = event.outcome;
         this.status = event.status;
         this.code = event.code;
-        for (const choice of this.choices) choice.cut(atMs);
         break;
     }
   }
