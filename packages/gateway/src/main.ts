@@ -6,6 +6,7 @@ import { embeddedEngine } from './engines/embedded/index.ts';
 import { promptReplica } from './engines/prompt-replica.ts';
 import { createIngress, type Ingress } from './ingress/server.ts';
 import { createObservability, type Observability } from './observability/observability.ts';
+import { openSinks, type Sinks } from './observability/sinks/sinks.ts';
 import { respond, respondError } from './output/respond.ts';
 import { createRequestPath } from './request-path.ts';
 
@@ -41,16 +42,21 @@ export async function startGateway({ config, engine: given, onEngineStatus }: Ga
   const maxRunning = config.model_config.max_batch_size + config.model_config.max_queue;
   const models: readonly CatalogModel[] = [{ name: 'default', targets: [{ replica: promptReplica(engine), tier: 'edge', weight: 1, maxOutstanding: maxRunning }] }];
   const catalog = createCatalog(models, config.server.ready_timeout_ms);
+  const isModel = (name: string) => catalog.has(name);
+  const sinks = await openSinks(config.observability, { isModel }).catch(async (error: unknown) => {
+    await engine.close();
+    throw error;
+  });
   const observability = createObservability(config.observability, {
-    observers: [],
+    sinks,
+    isModel,
     engines: () => catalog.readiness().replicas,
-    isModel: (name) => catalog.has(name),
   });
   const ingress = createIngress({
     catalog,
     maxRunning,
     bodyLimitBytes: config.server.body_limit_bytes,
-    path: createRequestPath(catalog, { balance: 'round_robin', triesMax: 3, now: () => performance.now() }),
+    path: sinks.capture(createRequestPath(catalog, { balance: 'round_robin', triesMax: 3, now: () => performance.now() })),
     metrics: observability.metrics,
     follow: observability.follow,
     respond,
@@ -59,6 +65,7 @@ export async function startGateway({ config, engine: given, onEngineStatus }: Ga
   const address = await listen(ingress.server, config.server).catch(async (error: unknown) => {
     observability.close();
     await engine.close();
+    await sinks.close();
     throw error;
   });
   let drained: Promise<void> | undefined;
@@ -66,14 +73,15 @@ export async function startGateway({ config, engine: given, onEngineStatus }: Ga
     url: urlOf(address),
     port: address.port,
     engine,
-    drain: () => (drained ??= drain(ingress, config.server.drain_timeout_ms, engine, observability)),
+    drain: () => (drained ??= drain(ingress, config.server.drain_timeout_ms, engine, observability, sinks)),
   };
 }
 
-async function drain(ingress: Ingress, timeoutMs: number, engine: Engine, observability: Observability): Promise<void> {
+async function drain(ingress: Ingress, timeoutMs: number, engine: Engine, observability: Observability, sinks: Sinks): Promise<void> {
   await ingress.drain(timeoutMs);
   observability.close();
   await engine.close();
+  await sinks.close();
 }
 
 function listen(server: Ingress['server'], { host, port }: Config['server']): Promise<AddressInfo> {

@@ -25,6 +25,10 @@ const refused: readonly (readonly [string, RegExp])[] = [
   ['model_config: {kv_cache_strategy: paged}', /kv_cache_strategy: paged is not available in this version/],
   ['cache: {enabled: true}', /cache\.enabled: .*not available in this version/],
   ['engines: [{kind: openai}]', /engines: .*not available in this version/],
+  ['observability: {traces: {enabeld: true}}', /unknown key "observability\.traces\.enabeld"; did you mean "enabled"\?$/],
+  ['observability:\n  traces:\n    sample_ratio: 2', /config\.yaml:3: observability\.traces\.sample_ratio /],
+  ['observability: {traces: {endpoint: "collector:4318"}}', /observability\.traces\.endpoint must be an address such as http/],
+  ['observability: {traces: {endpoint: "http://user:secret@collector:4318"}}', /observability\.traces\.endpoint must be .* goes into headers/],
   ['server: [1, 2', /config\.yaml: /],
   ['just text', /must hold keys and values/],
 ];
@@ -39,6 +43,12 @@ describe('loadConfig', () => {
     expect(loadConfig({ env: {} })).toEqual(defaultConfig);
     expect(load('')).toEqual(defaultConfig);
     expect(load('model_config:\nserver:\n')).toEqual(defaultConfig);
+  });
+
+  it('keeps the defaults of what a section within a section leaves out', () => {
+    const { traces, metrics } = load('observability: {traces: {enabled: true, headers: {authorization: secret}}}').observability;
+    expect(traces).toEqual({ ...defaultConfig.observability.traces, enabled: true, headers: { authorization: 'secret' } });
+    expect(metrics).toEqual(defaultConfig.observability.metrics);
   });
 
   it('lets the file win over defaults, the environment over the file, the command line over all', () => {

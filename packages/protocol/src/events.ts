@@ -24,6 +24,12 @@ export interface Bottleneck {
   readonly expectedMs: number;
 }
 
+/** Words of a client and of a model. */
+export interface Content {
+  readonly input: readonly { readonly role: string; readonly text: string }[];
+  readonly answers: readonly string[];
+}
+
 /** Facts that stages state about a request, with reasons. Metrics, traces and headers subscribe; no stage knows them. */
 export type GatewayEvent =
   /** The body was read and understood. */
@@ -40,6 +46,8 @@ export type GatewayEvent =
   /** The first text of the request has reached the output: a stream writes it now, a whole answer keeps it for its end. */
   | { readonly type: 'first-token' }
   | { readonly type: 'choice-end'; readonly choice: number; readonly finishReason: string; readonly completionTokens: number }
+  /** What was asked, and answered by each choice; cut to a bound, and stated only where the configuration asks for contents. */
+  | ({ readonly type: 'content' } & Content)
   /** Stated by `observability/` itself, just before `request-end`, and only of requests that were slow. */
   | ({ readonly type: 'bottleneck' } & Bottleneck)
   /** The last event of every request. `status` is the HTTP status sent, or that would have been sent. */

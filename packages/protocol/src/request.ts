@@ -21,6 +21,12 @@ export type RequestInput =
   | { readonly kind: 'chat'; readonly messages: readonly ChatMessage[] }
   | { readonly kind: 'completion'; readonly prompts: readonly (string | readonly number[])[] };
 
+/** W3C trace context, as the headers that carry it. */
+export interface TraceContext {
+  readonly traceparent: string;
+  readonly tracestate?: string;
+}
+
 /** A request as it travels down the path, whatever protocol brought it. Stages replace it, never mutate it. */
 export interface GatewayRequest {
   readonly id: string;
@@ -38,6 +44,8 @@ export interface GatewayRequest {
   readonly maxTokens: number | undefined;
   readonly stop: readonly string[];
   readonly topLogprobs: number | undefined;
+  /** Sent along with whatever is asked of other servers on this request's behalf; absent: there is no trace. */
+  readonly traceContext?: TraceContext | undefined;
   /** Aborted when the client leaves, a deadline passes or the server is forced down. */
   readonly signal: AbortSignal;
   readonly emit: EmitEvent;

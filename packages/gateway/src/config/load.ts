@@ -71,14 +71,16 @@ function wholeNumber(env: LoadConfigOptions['env'], name: string, minimum: numbe
 }
 
 function merge(layers: readonly object[]): Record<string, unknown> {
-  const merged: Record<string, unknown> = { ...defaultConfig };
-  for (const layer of layers) {
-    for (const [key, value] of Object.entries(layer)) {
-      const base = merged[key];
-      // A section with nothing under it is null in YAML.
-      if (isRecord(base) && (value === null || isRecord(value))) merged[key] = { ...base, ...value };
-      else merged[key] = value;
-    }
+  return layers.reduce<Record<string, unknown>>(overlay, defaultConfig);
+}
+
+function overlay(base: Record<string, unknown>, layer: object): Record<string, unknown> {
+  const merged = { ...base };
+  for (const [key, value] of Object.entries(layer)) {
+    const below = merged[key];
+    // A section with nothing under it is null in YAML.
+    if (isRecord(below) && (value === null || isRecord(value))) merged[key] = overlay(below, value ?? {});
+    else merged[key] = value;
   }
   return merged;
 }
@@ -100,6 +102,7 @@ function check(config: unknown, source: YamlSource | undefined): void {
 const choices: Readonly<Record<string, string>> = {
   'model_config.quantization': 'must be none, int8 or int4',
   'model_config.kv_cache_strategy': 'must be paged or static',
+  'observability.traces.endpoint': 'must be an address such as http://127.0.0.1:4318; what it asks for to let you in goes into headers',
 };
 
 function explain(path: readonly string[], message: string | undefined): string {
@@ -119,7 +122,8 @@ function refuseWhatIsMissing(config: Config): void {
 }
 
 function suggestion(path: readonly string[]): string {
-  const siblings = Object.keys((path.length > 1 ? (defaultConfig as Record<string, object>)[path[0] as string] : defaultConfig) ?? {});
+  const section = path.slice(0, -1).reduce<unknown>((parent, key) => (isRecord(parent) ? parent[key] : undefined), defaultConfig);
+  const siblings = Object.keys(section ?? {});
   const candidates = path[0] === 'model_config' ? [...siblings, 'threads'] : siblings;
   const wanted = path.at(-1) as string;
   const [nearest] = candidates.map((name) => ({ name, distance: editDistance(name, wanted) })).sort((a, b) => a.distance - b.distance);

@@ -46,6 +46,21 @@ export const configSchema = Type.Object(
         metrics: Type.Object({ enabled: Type.Boolean() }, closed),
         /** Baselines of every segment, and the name of what made a request slow. */
         diagnosis: Type.Object({ enabled: Type.Boolean() }, closed),
+        /** Spans to an OpenTelemetry collector, as OTLP over HTTP. */
+        traces: Type.Object(
+          {
+            enabled: Type.Boolean(),
+            /** The collector's base, or the whole address of its traces route. */
+            endpoint: Type.String({ pattern: '^https?://[^\\s@]+$' }),
+            headers: Type.Record(Type.String(), Type.String({ minLength: 1 })),
+            /** Of requests that come without a trace; one that comes with a trace follows it. */
+            sample_ratio: Type.Number({ minimum: 0, maximum: 1 }),
+            service_name: Type.String({ minLength: 1, maxLength: 255 }),
+            /** Records prompts and answers, cut to 16 Ki characters each. */
+            capture_content: Type.Boolean(),
+          },
+          closed,
+        ),
       },
       closed,
     ),
@@ -70,5 +85,5 @@ export const defaultConfig: Config = {
   },
   engines: [],
   cache: { enabled: false },
-  observability: { metrics: { enabled: true }, diagnosis: { enabled: true } },
+  observability: { metrics: { enabled: true }, diagnosis: { enabled: true }, traces: { enabled: false, endpoint: 'http://127.0.0.1:4318', headers: {}, sample_ratio: 1, service_name: 'open-autoglm', capture_content: false } },
 };

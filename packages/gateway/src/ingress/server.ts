@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { AutoglmError, toAutoglmError, type EmitEvent, type GatewayRequest, type StreamPart } from '@open-autoglm/protocol';
+import { AutoglmError, toAutoglmError, type EmitEvent, type GatewayRequest, type StreamPart, type TraceContext } from '@open-autoglm/protocol';
 import type { AnswerTimings, Exchange } from '../common/exchange.ts';
 import type { ModelCatalog } from '../common/model-catalog.ts';
 import type { RequestStart } from '../common/request-start.ts';
@@ -18,7 +18,7 @@ export interface IngressParts {
   readonly path: (request: GatewayRequest) => AsyncIterable<StreamPart>;
   /** Read at `/metrics`; absent: there is no such route. */
   readonly metrics: MetricsSource | undefined;
-  readonly follow: (start: RequestStart) => { readonly emit: EmitEvent; readonly timings: AnswerTimings };
+  readonly follow: (start: RequestStart) => { readonly emit: EmitEvent; readonly timings: AnswerTimings; readonly traceContext: TraceContext | undefined };
   readonly respond: (exchange: Exchange, parts: AsyncIterable<StreamPart>) => Promise<void>;
   readonly respondError: (response: ServerResponse, error: unknown) => void;
 }
@@ -93,7 +93,7 @@ export function createIngress(parts: IngressParts): Ingress {
 
   const generate = async (message: IncomingMessage, response: ServerResponse, { operation, parse }: Generation): Promise<void> => {
     const start = startOf(message, response, operation);
-    const { emit, timings } = parts.follow(start);
+    const { emit, timings, traceContext } = parts.follow(start);
     const asked = await read(message, response, parse).catch((thrown: unknown) => {
       const { code, status } = toAutoglmError(thrown);
       emit({ type: 'request-end', outcome: code === 'client_closed_request' ? 'abandoned' : 'failed', status, code });
@@ -108,6 +108,7 @@ export function createIngress(parts: IngressParts): Ingress {
       id: `${format.api === 'chat' ? 'chatcmpl' : 'cmpl'}-${randomUUID()}`,
       prompts: undefined,
       stream: format.stream,
+      traceContext,
       signal: abort.signal,
       emit,
     };

@@ -1,15 +1,17 @@
-import type { EmitEvent, GatewayEvent } from '@open-autoglm/protocol';
+import type { EmitEvent, GatewayEvent, TraceContext } from '@open-autoglm/protocol';
 import type { AnswerTimings } from '../common/exchange.ts';
 import type { RequestStart } from '../common/request-start.ts';
 import type { SegmentReading } from './bottleneck/baselines.ts';
 import type { Diagnoser } from './bottleneck/diagnoser.ts';
 import { beginAll, tell, type Observer, type OnObserverFailure } from './observer.ts';
 import { RequestProfile } from './profile/request-profile.ts';
+import { clientTraceContext } from './trace-context.ts';
 
 /** A request under observation. */
 export interface Followed {
   readonly emit: EmitEvent;
   readonly timings: AnswerTimings;
+  readonly traceContext: TraceContext | undefined;
 }
 
 export interface FollowerParts {
@@ -32,6 +34,7 @@ export function createFollower(parts: FollowerParts): (start: RequestStart) => F
     onStart();
     const profile = new RequestProfile(start, now);
     const following = beginAll(observers, start, onFailure);
+    const traceContext = following.find((observer) => observer.traceContext)?.traceContext ?? clientTraceContext(start);
     const finish = (event: GatewayEvent, atMs: number) => {
       tell(following, event, atMs, onFailure);
       try {
@@ -57,6 +60,6 @@ export function createFollower(parts: FollowerParts): (start: RequestStart) => F
       if (slow) setImmediate(explain, slow, event, atMs);
       else finish(event, atMs);
     };
-    return { emit, timings: profile };
+    return { emit, timings: profile, traceContext };
   };
 }

@@ -2,8 +2,8 @@ import type { RequestStart } from '../common/request-start.ts';
 import { Diagnoser } from './bottleneck/diagnoser.ts';
 import { createFollower, type Followed } from './follow.ts';
 import { Metrics, type MetricsParts } from './metrics/metrics.ts';
-import type { Observer } from './observer.ts';
 import { RuntimeWatch } from './runtime/runtime-watch.ts';
+import type { Sinks } from './sinks/sinks.ts';
 
 export interface ObservabilityConfig {
   readonly metrics: { readonly enabled: boolean };
@@ -11,8 +11,7 @@ export interface ObservabilityConfig {
 }
 
 export interface ObservabilityParts extends Pick<MetricsParts, 'engines' | 'isModel'> {
-  /** Told every event. */
-  readonly observers: readonly Observer[];
+  readonly sinks: Sinks;
 }
 
 export interface Observability {
@@ -23,17 +22,17 @@ export interface Observability {
 }
 
 /** Everything that subscribes to requests, as far as it is switched on. */
-export function createObservability(config: ObservabilityConfig, { observers, ...parts }: ObservabilityParts): Observability {
+export function createObservability(config: ObservabilityConfig, { sinks, ...parts }: ObservabilityParts): Observability {
   let metrics: Metrics | undefined;
   const isWatched = config.metrics.enabled || config.diagnosis.enabled;
   const watch = isWatched ? new RuntimeWatch((kind, seconds) => metrics?.onGc(kind, seconds)) : undefined;
   const diagnoser = watch && config.diagnosis.enabled ? new Diagnoser(watch) : undefined;
   if (watch && config.metrics.enabled) {
-    metrics = new Metrics({ ...parts, window: diagnoser?.window });
+    metrics = new Metrics({ ...parts, sinks: sinks.drops, window: diagnoser?.window });
     metrics.watch(watch);
   }
   const follow = createFollower({
-    observers,
+    observers: sinks.observers,
     diagnoser,
     onStart: () => metrics?.onStart(),
     onProfile: (profile) => metrics?.onProfile(profile),

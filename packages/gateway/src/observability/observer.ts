@@ -1,8 +1,10 @@
-import type { GatewayEvent } from '@open-autoglm/protocol';
+import type { GatewayEvent, TraceContext } from '@open-autoglm/protocol';
 import type { RequestStart } from '../common/request-start.ts';
 
 /** Follows one request. `atMs` is `performance.now()` at the event, read once for all observers. */
 export interface RequestObserver {
+  /** For what is asked of others on this request's behalf; only an observer that traces has one. */
+  readonly traceContext?: TraceContext;
   on(event: GatewayEvent, atMs: number): void;
 }
 

@@ -11,6 +11,8 @@ import { GpuReader, registerGpuMetrics } from './gpu-metrics.ts';
 import { ModelLabels } from './model-labels.ts';
 import { createGcMetrics, registerProcessMetrics } from './process-metrics.ts';
 import { RequestMetrics } from './request-metrics.ts';
+import { registerSinkMetrics } from './sink-metrics.ts';
+import type { SinkDrops } from '../sinks/sinks.ts';
 
 export interface MetricsParts {
   /** The catalog's replicas: as many as the configuration names. */
@@ -19,6 +21,7 @@ export interface MetricsParts {
   readonly isModel: (name: string) => boolean;
   /** Absent when nobody diagnoses. */
   readonly window: BottleneckWindow | undefined;
+  readonly sinks: readonly SinkDrops[];
   readonly powercapFolder?: string;
 }
 
@@ -32,7 +35,7 @@ export class Metrics {
   readonly #onGc: (kind: GcKind, seconds: number) => void;
   #activeCount = 0;
 
-  constructor({ engines, isModel, window, powercapFolder }: MetricsParts) {
+  constructor({ engines, isModel, window, sinks, powercapFolder }: MetricsParts) {
     const registry = this.#registry;
     this.#requests = new RequestMetrics(registry, new ModelLabels(isModel));
     this.#diagnosis = window && new DiagnosisMetrics(registry, window);
@@ -46,6 +49,7 @@ export class Metrics {
       },
     });
     registerEngineMetrics(registry, engines);
+    registerSinkMetrics(registry, sinks);
     registerGpuMetrics(registry, new GpuReader());
     registerEnergyMetrics(registry, new EnergyReader(powercapFolder));
   }

@@ -45,7 +45,7 @@ export class RequestMetrics {
     const { promptTokens, completionTokens, firstTokenAtMs, start, maxTokens } = profile;
     series.duration.observe(seconds(times.total));
     if (firstTokenAtMs !== undefined) series.firstToken.observe(seconds(firstTokenAtMs - start.startedAtMs));
-    const perToken = timePerOutputToken(profile);
+    const perToken = profile.secondsPerToken;
     if (perToken !== undefined) series.perToken.observe(perToken);
     for (const segment of segmentOrder) {
       const durationMs = times[segment];
@@ -72,7 +72,7 @@ export class RequestMetrics {
     // Both are of successful responses only.
     if (profile.outcome !== 'answered') return;
     if (profile.firstTokenAtMs !== undefined) series.firstToken?.observe(seconds(profile.firstTokenAtMs - startedAtMs));
-    const perToken = timePerOutputToken(profile);
+    const perToken = profile.secondsPerToken;
     if (perToken !== undefined) series.perToken?.observe(perToken);
   }
 
@@ -174,13 +174,6 @@ function openSeries(families: Families, model: string) {
       decode: segment('decode'), upstream: segment('upstream'), output: segment('output'), other: segment('other'),
     },
   };
-}
-
-/** In seconds, as a client would measure it; undefined for answers of a single token. */
-function timePerOutputToken({ firstTokenAtMs, endedAtMs, completionTokens, choices }: RequestProfile): number | undefined {
-  const perChoice = completionTokens / Math.max(1, choices.length);
-  if (firstTokenAtMs === undefined || endedAtMs === undefined || perChoice <= 1) return undefined;
-  return (endedAtMs - firstTokenAtMs) / 1000 / (perChoice - 1);
 }
 
 function seconds(milliseconds = 0): number {

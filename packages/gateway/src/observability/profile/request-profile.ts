@@ -113,6 +113,13 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
     return this.choices.reduce((sum, choice) => sum + choice.completionTokens, 0);
   }
 
+  /** Mean time from a token of a choice to the next, as a client would measure it; undefined for answers of a single token. */
+  get secondsPerToken(): number | undefined {
+    const perChoice = this.completionTokens / Math.max(1, this.choices.length);
+    if (this.firstTokenAtMs === undefined || this.endedAtMs === undefined || perChoice <= 1) return undefined;
+    return (this.endedAtMs - this.firstTokenAtMs) / 1000 / (perChoice - 1);
+  }
+
   header(): string {
     return formatServerTiming(this.times());
   }
