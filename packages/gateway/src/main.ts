@@ -1,9 +1,8 @@
 import type { AddressInfo } from 'node:net';
 import type { Engine } from '@open-autoglm/protocol';
-import { createCatalog, type CatalogModel } from './common/model-catalog.ts';
+import { createCatalog } from './common/model-catalog.ts';
 import type { Config } from './config/schema.ts';
-import { embeddedEngine } from './engines/embedded/index.ts';
-import { promptReplica } from './engines/prompt-replica.ts';
+import { startEngines, type EngineStatusReport, type StartedEngines } from './engine-targets.ts';
 import { createIngress, type Ingress } from './ingress/server.ts';
 import { createObservability, type Observability } from './observability/observability.ts';
 import { openSinks, type Sinks } from './observability/sinks/sinks.ts';
@@ -12,39 +11,35 @@ import { createRequestPath } from './request-path.ts';
 
 export { ConfigError, loadConfig, type ConfigOverrides, type LoadConfigOptions } from './config/load.ts';
 export { defaultConfig, type Config } from './config/schema.ts';
+export type { EngineStatusReport } from './engine-targets.ts';
+export { listModels } from './engines/openai-compatible/discovery.ts';
 export { createMockEngine, type MockEngine, type MockScript } from './engines/mock/mock-engine.ts';
-
-/** An engine's state as it changes; `progress` is 0 … 1 while a model is being prepared. */
-export interface EngineStatusReport {
-  readonly state: string;
-  readonly detail: string;
-  readonly progress?: number;
-}
 
 export interface GatewayOptions {
   readonly config: Config;
-  /** Another engine than the embedded one; the gateway closes it in the end. */
+  /** Another engine in the place of the embedded one; the gateway closes it in the end. */
   readonly engine?: Engine;
+  /** Where the keys of other servers are; this process's when not given. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
   readonly onEngineStatus?: (status: EngineStatusReport) => void;
 }
 
 export interface Gateway {
   readonly url: string;
   readonly port: number;
-  readonly engine: Engine;
+  /** The embedded engine, or what stands in its place; undefined when every engine is another server. */
+  readonly engine: Engine | undefined;
   /** Refuses new requests, lets the running ones end within `drain_timeout_ms`, then closes everything. Idempotent. */
   drain(): Promise<void>;
 }
 
 /** Config → parts → listen. Accepts requests at once; they wait for the model. Rejects when it cannot listen. */
-export async function startGateway({ config, engine: given, onEngineStatus }: GatewayOptions): Promise<Gateway> {
-  const engine = given ?? embeddedEngine(config.model_config, onEngineStatus);
-  const maxRunning = config.model_config.max_batch_size + config.model_config.max_queue;
-  const models: readonly CatalogModel[] = [{ name: 'default', targets: [{ replica: promptReplica(engine), tier: 'edge', weight: 1, maxOutstanding: maxRunning }] }];
-  const catalog = createCatalog(models, config.server.ready_timeout_ms);
+export async function startGateway({ config, engine, env = process.env, onEngineStatus = () => {} }: GatewayOptions): Promise<Gateway> {
+  const engines = startEngines(config, { engine, env, onStatus: onEngineStatus });
+  const catalog = createCatalog(engines.models, config.server.ready_timeout_ms);
   const isModel = (name: string) => catalog.has(name);
   const sinks = await openSinks(config.observability, { isModel }).catch(async (error: unknown) => {
-    await engine.close();
+    await engines.close();
     throw error;
   });
   const observability = createObservability(config.observability, {
@@ -54,9 +49,9 @@ export async function startGateway({ config, engine: given, onEngineStatus }: Ga
   });
   const ingress = createIngress({
     catalog,
-    maxRunning,
+    maxRunning: engines.maxRunning,
     bodyLimitBytes: config.server.body_limit_bytes,
-    path: sinks.capture(createRequestPath(catalog, { balance: 'round_robin', triesMax: 3, now: () => performance.now() })),
+    path: sinks.capture(createRequestPath(catalog, { balance: config.router.balance, triesMax: config.router.tries_max, now: () => performance.now() })),
     metrics: observability.metrics,
     follow: observability.follow,
     respond,
@@ -64,7 +59,7 @@ export async function startGateway({ config, engine: given, onEngineStatus }: Ga
   });
   const address = await listen(ingress.server, config.server).catch(async (error: unknown) => {
     observability.close();
-    await engine.close();
+    await engines.close();
     await sinks.close();
     throw error;
   });
@@ -72,15 +67,15 @@ export async function startGateway({ config, engine: given, onEngineStatus }: Ga
   return {
     url: urlOf(address),
     port: address.port,
-    engine,
-    drain: () => (drained ??= drain(ingress, config.server.drain_timeout_ms, engine, observability, sinks)),
+    engine: engines.embedded,
+    drain: () => (drained ??= drain(ingress, config.server.drain_timeout_ms, engines, observability, sinks)),
   };
 }
 
-async function drain(ingress: Ingress, timeoutMs: number, engine: Engine, observability: Observability, sinks: Sinks): Promise<void> {
+async function drain(ingress: Ingress, timeoutMs: number, engines: StartedEngines, observability: Observability, sinks: Sinks): Promise<void> {
   await ingress.drain(timeoutMs);
   observability.close();
-  await engine.close();
+  await engines.close();
   await sinks.close();
 }
 

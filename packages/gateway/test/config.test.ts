@@ -24,7 +24,23 @@ const refused: readonly (readonly [string, RegExp])[] = [
   ['model_config: {quantization: int4}', /model_config\.quantization: only int8 is available in this version/],
   ['model_config: {kv_cache_strategy: paged}', /kv_cache_strategy: paged is not available in this version/],
   ['cache: {enabled: true}', /cache\.enabled: .*not available in this version/],
-  ['engines: [{kind: openai}]', /engines: .*not available in this version/],
+  ['engines: [{kind: openai}]', /config\.yaml:1: engines\[0\]\.url is missing\.$/],
+  ['engines:\n  - {kind: mock, model: m}\n  - {kind: opnai}', /config\.yaml:3: engines\[1\]\.kind must be openai, embedded or mock\.$/],
+  ['engines: [{kind: openai, modle: m, url: "http://a/v1"}]', /unknown key "engines\[0\]\.modle"; did you mean "model"\?$/],
+  ['engines: [{kind: openai, model: m, url: "a:8000"}]', /engines\[0\]\.url: "a:8000" must begin with http:\/\/ or https:\/\/\.$/],
+  ['engines: [{kind: openai, model: m, url: "nonsense"}]', /engines\[0\]\.url: "nonsense" is not a URL/],
+  ['engines: [{kind: openai, model: m, url: "http://u:p@a/v1"}]', /engines\[0\]\.url: .*api_key_env/],
+  ['engines: [{kind: openai, model: m, url: "http://a/v1?x"}]', /engines\[0\]\.url: .*must end with its path/],
+  ['engines: [{kind: openai, model: m, url: "http://a/v1", api_key_env: KEY}]', /engines\[0\]\.api_key_env: the environment variable KEY is not set/],
+  ['engines: [{kind: openai, model: default, url: "http://a/v1"}]', /engines\[0\]\.model: default is the name of the embedded model/],
+  ['engines: [{kind: openai, model: m, url: "http://a/v1", tier: sky}]', /engines\[0\]\.tier must be edge, region or cloud/],
+  ['engines: [{kind: openai, model: m, url: "http://a/v1", weight: 0}]', /engines\[0\]\.weight /],
+  ['engines: [{kind: openai, model: m, url: "http://a/v1", timeouts: {conect_ms: 1}}]', /unknown key "engines\[0\]\.timeouts\.conect_ms"; did you mean "connect_ms"/],
+  ['engines: [{kind: mock, model: m, name: a}, {kind: mock, model: m, name: a}]', /engines\[1\]\.name: the name "a" is taken/],
+  ['engines: [{kind: embedded}, {kind: embedded}]', /engines\[1\]\.kind: there is one embedded engine already/],
+  ['engines: {kind: mock}', /config\.yaml:1: engines /],
+  ['router: {balance: dice}', /router\.balance must be .* or /],
+  ['router: {trys_max: 1}', /unknown key "router\.trys_max"; did you mean "tries_max"\?/],
   ['observability: {traces: {enabeld: true}}', /unknown key "observability\.traces\.enabeld"; did you mean "enabled"\?$/],
   ['observability:\n  traces:\n    sample_ratio: 2', /config\.yaml:3: observability\.traces\.sample_ratio /],
   ['observability: {traces: {endpoint: "collector:4318"}}', /observability\.traces\.endpoint must be an address such as http/],
@@ -49,6 +65,22 @@ describe('loadConfig', () => {
     const { traces, metrics } = load('observability: {traces: {enabled: true, headers: {authorization: secret}}}').observability;
     expect(traces).toEqual({ ...defaultConfig.observability.traces, enabled: true, headers: { authorization: 'secret' } });
     expect(metrics).toEqual(defaultConfig.observability.metrics);
+  });
+
+  it('completes engines, and keeps the embedded one only where a model is configured', () => {
+    const remote = 'engines: [{kind: openai, url: "http://vllm:8000/v1", model: glm}, {kind: openai, url: "http://vllm:8000/v1", model: qwen, timeouts: {idle_ms: 5}}]';
+    const { engines } = load(remote);
+    expect(engines.map(({ name, kind, tier, weight }) => ({ name, kind, tier, weight }))).toEqual([
+      { name: 'vllm:8000', kind: 'openai', tier: 'cloud', weight: 1 }, { name: 'vllm:8000-2', kind: 'openai', tier: 'cloud', weight: 1 },
+    ]);
+    expect(engines[1]).toMatchObject({ upstream_model: 'qwen', timeouts: { idle_ms: 5, connect_ms: 2000 } });
+    const kinds = (config: ReturnType<typeof load>) => config.engines.map(({ kind }) => kind);
+    expect(kinds(load(`${remote}\nmodel_config:`))).toEqual(['embedded', 'openai', 'openai']);
+    expect(kinds(load(remote, { overrides: { model_config: { path: 'a.gguf' } } }))).toEqual(['embedded', 'openai', 'openai']);
+    expect(kinds(load(remote, { overrides: { model_config: { threads: 1 } }, env: { AUTOGLM_THREADS: '2' } }))).toEqual(['openai', 'openai']);
+    expect(kinds(load('', { overrides: { engines: [{ kind: 'mock', model: 'm' }] } }))).toEqual(['mock']);
+    expect(kinds(load('engines:'))).toEqual(['embedded']);
+    expect(load('router: {tries_max: 2}').router).toEqual({ ...defaultConfig.router, tries_max: 2 });
   });
 
   it('lets the file win over defaults, the environment over the file, the command line over all', () => {

@@ -1,5 +1,5 @@
-/** Why a choice ended: a stop token or stop string, a token limit, or another server's filter. */
-export type FinishReason = 'stop' | 'length' | 'content_filter';
+/** Why a choice ended: a stop token or stop string, a token limit, a call of a tool, or another server's filter. */
+export type FinishReason = 'stop' | 'length' | 'content_filter' | 'tool_calls' | 'function_call';
 
 export interface AlternativeToken {
   readonly token: string;
@@ -45,6 +45,22 @@ export interface ReasoningDeltaPart {
   readonly type: 'reasoning-delta';
   readonly text: string;
   readonly tokenCount: number;
+  /** The field that another server told it in; `reasoning_content` when absent. */
+  readonly field?: 'reasoning';
+}
+
+/**
+ * What another server says of a choice in words that no other part has: fields of OpenAI's answers, as they came. Of a
+ * stream they are one chunk's, and those of several chunks add up as OpenAI's deltas do; of a whole answer, all of them.
+ */
+export interface WireDeltaPart {
+  readonly type: 'wire-delta';
+  /** Fields of `delta`, or of the whole answer's `message`: `tool_calls`, `audio`, `annotations`, … */
+  readonly delta: Readonly<Record<string, unknown>>;
+  /** Fields beside it: `token_ids`, … */
+  readonly choice: Readonly<Record<string, unknown>>;
+  /** Fields of the whole answer: `system_fingerprint`, … */
+  readonly answer: Readonly<Record<string, unknown>>;
 }
 
 export interface TextEndPart {
@@ -52,6 +68,8 @@ export interface TextEndPart {
   readonly finishReason: FinishReason;
   readonly completionTokens: number;
   readonly decodeMs: number;
+  /** What another server says beside the reason, as it wrote it: `stop_reason`, … */
+  readonly wire?: Readonly<Record<string, unknown>>;
 }
 
 /** The request's token counts, from an engine that tells them at the end, for all choices together. They outweigh the parts' own. */
@@ -62,6 +80,8 @@ export interface UsagePart {
   readonly completionTokens: number;
   /** `chunks`: the engine told nothing. Chunks with text were counted, and of the prompt nothing is known. */
   readonly source: 'engine' | 'chunks';
+  /** OpenAI's `usage` as another server wrote it, which may tell more. */
+  readonly wire?: Readonly<Record<string, unknown>>;
 }
 
 /** What an engine yields for one sequence: `prompt-end`, then `text-delta`s, then `text-end`. */
@@ -71,4 +91,4 @@ export type GeneratePart = PromptEndPart | TextDeltaPart | TextEndPart;
  * What travels up the request path: the parts of every choice, each with its choice's index. A choice begins with `prompt-end`
  * or `text-start`; a `usage`, where there is one, is the last part of all.
  */
-export type StreamPart = (GeneratePart | TextStartPart | ReasoningDeltaPart | UsagePart) & { readonly index: number };
+export type StreamPart = (GeneratePart | TextStartPart | ReasoningDeltaPart | WireDeltaPart | UsagePart) & { readonly index: number };

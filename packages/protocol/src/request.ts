@@ -14,6 +14,8 @@ export interface ChatMessage {
   readonly name?: string;
   readonly toolCalls?: readonly ToolCall[];
   readonly toolCallId?: string;
+  /** The message as the client wrote it, where it may say more than this: images, say. Whoever changes the message leaves it out. */
+  readonly wire?: Readonly<Record<string, unknown>>;
 }
 
 /** What the client asked to be answered: a chat, or a text (or token ids) to continue. */
@@ -25,6 +27,16 @@ export type RequestInput =
 export interface TraceContext {
   readonly traceparent: string;
   readonly tracestate?: string;
+}
+
+/**
+ * What the client wrote in OpenAI's format, and what was read of it. A server that speaks the same API is given the client's
+ * own words wherever no stage has put something else in the place of what was read: fields and content that have no name here.
+ */
+export interface ClientBody {
+  /** The body's fields, but for `autoglm`. */
+  readonly fields: Readonly<Record<string, unknown>>;
+  readonly read: Pick<GatewayRequest, 'input' | 'choiceCount' | 'sampling' | 'maxTokens' | 'stop' | 'topLogprobs'>;
 }
 
 /** A request as it travels down the path, whatever protocol brought it. Stages replace it, never mutate it. */
@@ -46,6 +58,8 @@ export interface GatewayRequest {
   readonly topLogprobs: number | undefined;
   /** Sent along with whatever is asked of other servers on this request's behalf; absent: there is no trace. */
   readonly traceContext?: TraceContext | undefined;
+  /** Absent where another protocol brought the request. */
+  readonly body?: ClientBody | undefined;
   /** Aborted when the client leaves, a deadline passes or the server is forced down. */
   readonly signal: AbortSignal;
   readonly emit: EmitEvent;

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { integer } from '../option-values.ts';
+import { collect, integer } from '../option-values.ts';
 import { serve, type ServeOptions } from './serve.ts';
 
 export function serveCommand(): Command {
@@ -9,6 +9,9 @@ export function serveCommand(): Command {
     .option('-p, --port <number>', 'port to listen on; 0 takes a free one (server.port)', integer)
     .option('--host <address>', 'address to listen on; 0.0.0.0 is every one (server.host)')
     .option('-c, --config <file>', 'configuration file (YAML)')
+    .option('-e, --engine <url>', 'another server to answer instead of the embedded engine, such as http://127.0.0.1:8000/v1; may be given again', collect)
+    .option('--engine-model <name>', 'the model to ask it for; every model that it lists when not given')
+    .option('--engine-key-env <name>', 'environment variable with the key that it wants')
     .option('-t, --threads <number>', 'threads that compute (model_config.threads)', integer)
     .option('--context-length <tokens>', 'tokens of prompt and answer together (model_config.context_length)', integer)
     .option('--max-batch-size <number>', 'answers generated at once (model_config.max_batch_size)', integer)
@@ -26,6 +29,7 @@ Examples:
   autoglm serve
   autoglm serve --model ~/models/qwen2.5-1.5b-instruct-q8_0.gguf --port 9000
   AUTOGLM_CONFIG=autoglm.yaml autoglm serve --host 0.0.0.0
+  autoglm serve --engine http://127.0.0.1:8000/v1 --engine http://127.0.0.1:8001/v1
 
 A first request:
   curl http://127.0.0.1:8080/v1/chat/completions -H 'content-type: application/json' \\
@@ -36,4 +40,9 @@ A configuration file:
   model_config:
     path: /models/qwen2.5-1.5b-instruct-q8_0.gguf
     context_length: 16384
-    max_batch_size: 16`;
+    max_batch_size: 16
+
+One with two vLLM servers that answer for the same model, in turn 3 : 1, and no embedded model:
+  engines:
+    - {kind: openai, url: 'http://vllm-0:8000/v1', model: glm-4-9b, weight: 3, api_key_env: VLLM_KEY}
+    - {kind: openai, url: 'http://vllm-1:8000/v1', model: glm-4-9b}`;

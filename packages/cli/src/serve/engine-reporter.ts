@@ -38,7 +38,8 @@ export function createEngineReporter(stream: NodeJS.WriteStream): EngineReporter
   };
 
   return {
-    report({ state, detail, progress: fraction }) {
+    report({ engine, state, detail, progress: fraction }) {
+      if (engine !== undefined) return line(`${engine}: ${detail}`);
       if (fraction !== undefined) progress(detail, fraction);
       else if (state === 'restarting' || isRestarting) line(detail);
       isRestarting = state === 'restarting';

@@ -1,9 +1,10 @@
 import { constants } from 'node:os';
 import type { Config, ConfigOverrides } from '@open-autoglm/gateway';
 import { UserError } from '../failure.ts';
+import { findEngines, type EngineOptions } from './engines.ts';
 import { createEngineReporter } from './engine-reporter.ts';
 
-export interface ServeOptions {
+export interface ServeOptions extends EngineOptions {
   readonly model?: string;
   readonly port?: number;
   readonly host?: string;
@@ -18,7 +19,8 @@ export interface ServeOptions {
 /** Serves until a signal or an engine that has failed for good. Rejects with what kept it from serving. */
 export async function serve(options: ServeOptions): Promise<void> {
   const { loadConfig, startGateway } = await import('@open-autoglm/gateway');
-  const config = loadConfig({ file: options.config, env: process.env, overrides: toOverrides(options) });
+  const engines = await findEngines(options, process.env);
+  const config = loadConfig({ file: options.config, env: process.env, overrides: { ...toOverrides(options), ...(engines && { engines }) } });
   const end = Promise.withResolvers<void>();
   const reporter = createEngineReporter(process.stderr);
   const gateway = await startGateway({
@@ -34,7 +36,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   const stopListening = onFirstSignal(end.resolve, config.server.drain_timeout_ms);
   process.stdout.write(`listening on ${gateway.url}\n`);
   // A failure is told by the engine's status.
-  gateway.engine.ready().then(({ source }) => reporter.ready(source), () => {});
+  gateway.engine?.ready().then(({ source }) => reporter.ready(source), () => {});
   try {
     await end.promise;
   } finally {

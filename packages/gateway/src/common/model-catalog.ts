@@ -45,9 +45,11 @@ export interface ModelCatalog {
   has(name: string): boolean;
   /** Throws `model_not_found`. */
   find(name: string): CatalogModel;
+  /** Whether all who answer for this name take requests as they are; false for what is no model's name. */
+  isRemote(name: unknown): boolean;
   /**
-   * The model whose chat template makes the prompts, once it can answer; undefined when every replica takes requests as
-   * they are. Throws `model_not_found`. Rejects with `engine_unavailable` after the bound, or with the signal's reason.
+   * The model whose chat template makes the prompts, once it can answer; undefined when every replica that can answer takes
+   * requests as they are. Throws `model_not_found`. Rejects with `engine_unavailable` after the bound, or with the signal's reason.
    */
   rendering(name: string, signal: AbortSignal): Promise<ModelInfo> | undefined;
   /** Models that can answer now. */
@@ -74,7 +76,14 @@ export function createCatalog(models: readonly CatalogModel[], readyTimeoutMs: n
   return {
     has: (name) => known(name) !== undefined,
     find,
-    rendering: (name, signal) => renderers.get(find(name))?.ready(signal),
+    isRemote: (name) => typeof name === 'string' && (byName.get(name)?.targets.every(({ replica }) => replica.takes === 'requests') ?? false),
+    rendering(name, signal) {
+      const model = find(name);
+      const renderer = renderers.get(model);
+      // Another server need not wait for the model that runs here.
+      const isNeeded = renderer?.isReady || !model.targets.some(({ replica }) => replica.takes === 'requests' && replica.status.state === 'ready');
+      return isNeeded ? renderer?.ready(signal) : undefined;
+    },
     list: () => models.filter(isListed).map((model) => ({ ...model, info: renderers.get(model)?.info })),
     readiness() {
       const replicas = models.flatMap((model) => model.targets.map(({ replica, tier }) => ({ name: replica.name, model: model.name, tier, status: replica.status, stats: replica.takes === 'prompts' ? replica.stats : undefined, isSettled: isSettled(replica) })));
@@ -104,8 +113,12 @@ class Rendering {
     this.#learn().catch(() => {});
   }
 
+  get isReady(): boolean {
+    return this.info !== undefined && this.#replica.status.state === 'ready';
+  }
+
   async ready(signal: AbortSignal): Promise<ModelInfo> {
-    if (this.info && this.#replica.status.state === 'ready') return this.info;
+    if (this.info && this.isReady) return this.info;
     const waiting = new AbortController();
     const abort = () => waiting.abort(signal.reason);
     const timer = setTimeout(() => {

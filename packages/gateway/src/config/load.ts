@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { Compile } from 'typebox/compile';
+import type { TSchema } from 'typebox';
+import { Compile, type Validator } from 'typebox/compile';
 import { isMap, LineCounter, parseDocument, type Document } from 'yaml';
+import { completeEngines, defaultEmbedded, engineSchemas, type EngineConfig, type EngineKind } from './engines.ts';
 import { configSchema, defaultConfig, type Config } from './schema.ts';
 
 /** A configuration that cannot be used; the message names the key, and the line where it came from a file. */
@@ -9,7 +11,10 @@ export class ConfigError extends Error {
 }
 
 type Section = 'server' | 'model_config';
-export type ConfigOverrides = { readonly [S in Section]?: Partial<Config[S]> };
+export type ConfigOverrides = { readonly [S in Section]?: Partial<Config[S]> } & {
+  /** As `engines` in the file. */
+  readonly engines?: readonly object[];
+};
 
 export interface LoadConfigOptions {
   /** A YAML file; `AUTOGLM_CONFIG` when not given. */
@@ -19,16 +24,45 @@ export interface LoadConfigOptions {
   readonly overrides?: ConfigOverrides;
 }
 
-const validator = Compile(configSchema);
+interface Checked {
+  readonly schema: TSchema;
+  readonly validator: Validator;
+}
+
+const checked = (schema: TSchema): Checked => ({ schema, validator: Compile(schema) as Validator });
+const whole = checked(configSchema);
+const engineChecks = Object.fromEntries(Object.entries(engineSchemas).map(([kind, schema]) => [kind, checked(schema)])) as Record<EngineKind, Checked>;
 
 /** Defaults, then the file, then the environment, then the command line. Throws `ConfigError`. */
 export function loadConfig({ file, env, overrides = {} }: LoadConfigOptions): Config {
   const path = file ?? env['AUTOGLM_CONFIG'];
   const source = path ? readYaml(path) : undefined;
-  const config = merge([source?.value ?? {}, fromEnvironment(env), overrides]);
-  check(config, source);
-  refuseWhatIsMissing(config as Config);
-  return config as Config;
+  const merged = [source?.value ?? {}, fromEnvironment(env), overrides].reduce(merge, defaultConfig as Record<string, unknown>) as Config;
+  check(merged, whole, [], source);
+  const hasModel = Object.hasOwn(source?.value ?? {}, 'model_config') || overrides.model_config?.path !== undefined;
+  const config = { ...merged, engines: readEngines(overrides.engines ?? source?.value['engines'], hasModel, env, source) };
+  refuseWhatIsMissing(config);
+  return config;
+}
+
+/** Without any entry the embedded engine answers alone; where a model is configured it is always among them. */
+function readEngines(entries: unknown, hasModel: boolean, env: LoadConfigOptions['env'], source: YamlSource | undefined): EngineConfig[] {
+  const list = (entries ?? []) as readonly unknown[];
+  for (const [index, entry] of list.entries()) checkEngine(entry, ['engines', String(index)], source);
+  const engines = completeEngines(list as Parameters<typeof completeEngines>[0], env, (index, key, reason) => {
+    throw new ConfigError(`${place(source, ['engines', String(index), key]) || place(source, ['engines', String(index)])}engines[${index}].${key}: ${reason}.`);
+  });
+  const isEmbedded = engines.some(({ kind }) => kind === 'embedded');
+  return engines.length === 0 || (hasModel && !isEmbedded) ? [defaultEmbedded, ...engines] : engines;
+}
+
+function checkEngine(entry: unknown, path: readonly string[], source: YamlSource | undefined): void {
+  const kinds = Object.keys(engineSchemas);
+  const kind = isRecord(entry) ? entry['kind'] : undefined;
+  if (typeof kind !== 'string' || !kinds.includes(kind)) {
+    throw new ConfigError(`${place(source, [...path, 'kind']) || place(source, path)}${written([...path, 'kind'])} must be ${oneOf(kinds)}.`);
+  }
+  check(entry, engineChecks[kind as EngineKind], path, source);
 }
 
 interface YamlSource {
@@ -70,49 +104,56 @@ function wholeNumber(env: LoadConfigOptions['env'], name: string, minimum: numbe
   throw new ConfigError(`The environment variable ${name} must be an integer from ${minimum} to ${maximum}, not ${JSON.stringify(text)}.`);
 }
 
-function merge(layers: readonly object[]): Record<string, unknown> {
-  return layers.reduce<Record<string, unknown>>(overlay, defaultConfig);
-}
-
-function overlay(base: Record<string, unknown>, layer: object): Record<string, unknown> {
+/** The layer over the base, section by section. */
+function merge(base: Record<string, unknown>, layer: object): Record<string, unknown> {
   const merged = { ...base };
   for (const [key, value] of Object.entries(layer)) {
-    const below = merged[key];
+    const below = base[key];
     // A section with nothing under it is null in YAML.
-    if (isRecord(below) && (value === null || isRecord(value))) merged[key] = overlay(below, value ?? {});
-    else merged[key] = value;
+    if (value === undefined || (value === null && typeof below === 'object')) continue;
+    merged[key] = isRecord(below) && isRecord(value) ? merge(below, value) : value;
   }
   return merged;
 }
 
-function check(config: unknown, source: YamlSource | undefined): void {
-  if (validator.Check(config)) return;
-  const errors = [...validator.Errors(config)];
+function check(value: unknown, { validator, schema }: Checked, base: readonly string[], source: YamlSource | undefined): void {
+  if (validator.Check(value)) return;
+  const errors = [...validator.Errors(value)];
   const unknown = errors.find((error) => error.keyword === 'additionalProperties');
   if (unknown) {
     const [key = ''] = unknown.params['additionalProperties'] as unknown as string[];
-    const path = [...segments(unknown.instancePath), key];
-    throw new ConfigError(`${place(source, path)}unknown key "${path.join('.')}"${suggestion(path)}`);
+    const path = segments(unknown.instancePath);
+    throw new ConfigError(`${place(source, [...base, ...path, key])}unknown key "${written([...base, ...path, key])}"${suggestion(key, knownKeys(schema, path))}`);
+  }
+  const missing = errors.find((error) => error.keyword === 'required');
+  if (missing) {
+    const [key = ''] = missing.params['requiredProperties'] as unknown as string[];
+    const path = [...base, ...segments(missing.instancePath)];
+    throw new ConfigError(`${place(source, path)}${written([...path, key])} is missing.`);
   }
   const error = errors.find((candidate) => candidate.keyword === 'anyOf') ?? errors[0];
   const path = segments(error?.instancePath ?? '');
-  throw new ConfigError(`${place(source, path)}${path.join('.')} ${explain(path, error?.message)}.`);
+  throw new ConfigError(`${place(source, [...base, ...path])}${written([...base, ...path])} ${explain([...base, ...path], schemaAt(schema, path), error?.message)}.`);
 }
 
-const choices: Readonly<Record<string, string>> = {
-  'model_config.quantization': 'must be none, int8 or int4',
-  'model_config.kv_cache_strategy': 'must be paged or static',
+const explanations: Readonly<Record<string, string>> = {
   'observability.traces.endpoint': 'must be an address such as http://127.0.0.1:4318; what it asks for to let you in goes into headers',
 };
 
-function explain(path: readonly string[], message: string | undefined): string {
-  return choices[path.join('.')] ?? message ?? 'is not valid';
+function explain(path: readonly string[], schema: TSchema | undefined, message = 'is not valid'): string {
+  const explanation = explanations[path.join('.')];
+  if (explanation) return explanation;
+  const choices = (schema as { anyOf?: readonly { const?: unknown }[] } | undefined)?.anyOf?.map(({ const: choice }) => choice);
+  return choices?.every((choice) => typeof choice === 'string') ? `must be ${oneOf(choices)}` : message;
+}
+
+function oneOf(choices: readonly string[]): string {
+  return `${choices.slice(0, -1).join(', ')} or ${choices.at(-1)}`;
 }
 
 /** An option that would be accepted and ignored is worse than none. */
 function refuseWhatIsMissing(config: Config): void {
   const missing: readonly (readonly [boolean, string])[] = [
-    [config.engines.length > 0, 'engines: remote engines are not available in this version'],
     [config.cache.enabled, 'cache.enabled: the response cache is not available in this version'],
     [config.model_config.kv_cache_strategy === 'paged', 'model_config.kv_cache_strategy: paged is not available in this version; use static'],
     [config.model_config.quantization !== 'int8', 'model_config.quantization: only int8 is available in this version; a GGUF file keeps the types that it has'],
@@ -121,13 +162,17 @@ function refuseWhatIsMissing(config: Config): void {
   if (found) throw new ConfigError(`${found[1]}.`);
 }
 
-function suggestion(path: readonly string[]): string {
-  const section = path.slice(0, -1).reduce<unknown>((parent, key) => (isRecord(parent) ? parent[key] : undefined), defaultConfig);
-  const siblings = Object.keys(section ?? {});
-  const candidates = path[0] === 'model_config' ? [...siblings, 'threads'] : siblings;
-  const wanted = path.at(-1) as string;
+function suggestion(wanted: string, candidates: readonly string[]): string {
   const [nearest] = candidates.map((name) => ({ name, distance: editDistance(name, wanted) })).sort((a, b) => a.distance - b.distance);
   return nearest && nearest.distance <= Math.max(2, wanted.length / 3) ? `; did you mean "${nearest.name}"?` : `; known keys: ${candidates.join(', ')}.`;
+}
+
+function knownKeys(schema: TSchema, path: readonly string[]): string[] {
+  return Object.keys((schemaAt(schema, path) as { properties?: object } | undefined)?.properties ?? {});
+}
+
+function schemaAt(schema: TSchema, path: readonly string[]): TSchema | undefined {
+  return path.reduce<TSchema | undefined>((current, key) => (current as { properties?: Record<string, TSchema> } | undefined)?.properties?.[key], schema);
 }
 
 /** Levenshtein's distance. */
@@ -145,6 +190,11 @@ function place(source: YamlSource | undefined, path: readonly string[]): string 
   const node = source?.document.getIn(path, true) as { range?: [number, number, number] } | undefined;
   if (!source || !node?.range) return '';
   return `${source.path}:${source.lines.linePos(node.range[0]).line}: `;
+}
+
+/** `engines[0].url`. */
+function written(path: readonly string[]): string {
+  return path.map((key) => (/^\d+$/.test(key) ? `[${key}]` : `.${key}`)).join('').slice(1);
 }
 
 function segments(instancePath: string): string[] {

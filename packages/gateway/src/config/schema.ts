@@ -1,4 +1,6 @@
 import Type, { type Static } from 'typebox';
+import { defaultEmbedded, type EngineConfig } from './engines.ts';
+import { defaultRouter, routerSchema } from './router.ts';
 
 const closed = { additionalProperties: false } as const;
 const port = Type.Integer({ minimum: 0, maximum: 65_535 });
@@ -38,7 +40,9 @@ export const configSchema = Type.Object(
       },
       closed,
     ),
-    engines: Type.Array(Type.Unknown()),
+    /** Who answers; each by the schema of its `kind`. Without any, and wherever the file has `model_config`, the embedded one is there. */
+    engines: Type.Array(Type.Unknown(), { maxItems: 1024 }),
+    router: routerSchema,
     cache: Type.Object({ enabled: Type.Boolean() }, closed),
     observability: Type.Object(
       {
@@ -68,7 +72,7 @@ export const configSchema = Type.Object(
   closed,
 );
 
-export type Config = Static<typeof configSchema>;
+export type Config = Omit<Static<typeof configSchema>, 'engines'> & { readonly engines: readonly EngineConfig[] };
 
 export const defaultConfig: Config = {
   server: { host: '127.0.0.1', port: 8080, body_limit_bytes: 8 * 1024 * 1024, drain_timeout_ms: 30_000, ready_timeout_ms: 120_000 },
@@ -83,7 +87,8 @@ export const defaultConfig: Config = {
     max_queue: 256,
     stream_interval_ms: 10,
   },
-  engines: [],
+  engines: [defaultEmbedded],
+  router: defaultRouter,
   cache: { enabled: false },
   observability: { metrics: { enabled: true }, diagnosis: { enabled: true }, traces: { enabled: false, endpoint: 'http://127.0.0.1:4318', headers: {}, sample_ratio: 1, service_name: 'open-autoglm', capture_content: false } },
 };

@@ -2,10 +2,10 @@ import type { Engine, PromptReplica } from '@open-autoglm/protocol';
 import { generateChoices } from './generate-choices.ts';
 
 /** An engine of ours, which generates one sequence at a time, as a replica that answers whole requests. */
-export function promptReplica(engine: Engine): PromptReplica {
+export function promptReplica(engine: Engine, name: string = engine.name): PromptReplica {
   return {
     takes: 'prompts',
-    name: engine.name,
+    name,
     get status() {
       return engine.status;
     },

@@ -95,3 +95,14 @@ export const completionSchema = Type.Object(
   },
   closed,
 );
+
+/** What must be known of a request that another server answers: it judges the rest, and the client's own words reach it. */
+const openStreamOptions = optional(Type.Object({ include_usage: boolean() }), 'an object with include_usage');
+
+export const remoteChatSchema = Type.Object({
+  ...chatSchema.properties,
+  stream_options: openStreamOptions,
+  metadata: Type.Optional(Type.Unknown()),
+});
+
+export const remoteCompletionSchema = Type.Object({ ...completionSchema.properties, stream_options: openStreamOptions });

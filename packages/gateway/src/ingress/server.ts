@@ -8,6 +8,7 @@ import type { RequestStart } from '../common/request-start.ts';
 import { readJson } from './body.ts';
 import { createConsole } from './console.ts';
 import { healthAnswer, modelAnswer, modelsAnswer, readinessAnswer, type JsonAnswer } from './information.ts';
+import { parseRemoteChat, parseRemoteCompletion } from './to-remote-request.ts';
 import { parseChat, parseCompletion, type ParsedRequest } from './to-request.ts';
 
 export interface IngressParts {
@@ -44,6 +45,8 @@ type Parse = (body: unknown, headers: IncomingMessage['headers']) => ParsedReque
 interface Generation {
   readonly operation: RequestStart['operation'];
   readonly parse: Parse;
+  /** For a model that other servers answer for: what is asked of them is theirs to judge. */
+  readonly parseRemote: Parse;
 }
 
 /** Requests with their headers must be here within this; a client that drips bytes holds nothing for longer. */
@@ -60,8 +63,8 @@ export function createIngress(parts: IngressParts): Ingress {
   let onIdle = () => {};
 
   const generations: Readonly<Record<string, Generation>> = {
-    '/v1/chat/completions': { operation: 'chat', parse: parseChat },
-    '/v1/completions': { operation: 'text_completion', parse: parseCompletion },
+    '/v1/chat/completions': { operation: 'chat', parse: parseChat, parseRemote: parseRemoteChat },
+    '/v1/completions': { operation: 'text_completion', parse: parseCompletion, parseRemote: parseRemoteCompletion },
   };
   const information = (path: string): JsonAnswer | undefined => {
     if (path === '/healthz') return healthAnswer();
@@ -91,10 +94,10 @@ export function createIngress(parts: IngressParts): Ingress {
     else file?.send(response);
   };
 
-  const generate = async (message: IncomingMessage, response: ServerResponse, { operation, parse }: Generation): Promise<void> => {
-    const start = startOf(message, response, operation);
+  const generate = async (message: IncomingMessage, response: ServerResponse, generation: Generation): Promise<void> => {
+    const start = startOf(message, response, generation.operation);
     const { emit, timings, traceContext } = parts.follow(start);
-    const asked = await read(message, response, parse).catch((thrown: unknown) => {
+    const asked = await read(message, response, generation).catch((thrown: unknown) => {
       const { code, status } = toAutoglmError(thrown);
       emit({ type: 'request-end', outcome: code === 'client_closed_request' ? 'abandoned' : 'failed', status, code });
       response.setHeader('server-timing', timings.header());
@@ -120,7 +123,7 @@ export function createIngress(parts: IngressParts): Ingress {
   };
 
   /** Takes a request in hand, within the bound, and reads its body. */
-  const read = async (message: IncomingMessage, response: ServerResponse, parse: Parse) => {
+  const read = async (message: IncomingMessage, response: ServerResponse, { parse, parseRemote }: Generation) => {
     if (draining) throw new AutoglmError('draining', 'The server is shutting down: send the request to another one.', { retryAfterSeconds: 5 });
     if (running.size >= parts.maxRunning) throw new AutoglmError('queue_full', `The server has ${running.size} requests in hand already.`, { retryAfterSeconds: 1 });
     const abort = new AbortController();
@@ -130,7 +133,9 @@ export function createIngress(parts: IngressParts): Ingress {
       if (running.size === 0) onIdle();
       if (!response.writableFinished) abort.abort(new AutoglmError('client_closed_request', 'The client left.'));
     });
-    return { abort, parsed: parse(await readJson(message, parts.bodyLimitBytes, abort.signal), message.headers) };
+    const body = await readJson(message, parts.bodyLimitBytes, abort.signal);
+    const isRemote = parts.catalog.isRemote((body as { model?: unknown } | null)?.model);
+    return { abort, parsed: (isRemote ? parseRemote : parse)(body, message.headers) };
   };
 
   const server = createServer({ requestTimeout: requestTimeoutMs, headersTimeout: headersTimeoutMs, noDelay: true }, (message, response) => {

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { AutoglmError, type ChatMessage, type RequestInput, type Sampling } from '@open-autoglm/protocol';
+import { AutoglmError, type ChatMessage, type ClientBody, type RequestInput, type Sampling } from '@open-autoglm/protocol';
 import type { AnswerFormat } from '../common/answer-format.ts';
 import { chatSchema, completionSchema, messageSchemas } from './schemas.ts';
 import { checkExtensions, refuseOtherParts, withoutUnsupported } from './unsupported.ts';
@@ -14,6 +14,7 @@ export interface ParsedRequest {
   readonly maxTokens: number | undefined;
   readonly stop: readonly string[];
   readonly topLogprobs: number | undefined;
+  readonly body: ClientBody;
   readonly format: AnswerFormat;
   readonly deadlineMs: number | undefined;
 }
@@ -30,44 +31,61 @@ export function parseChat(body: unknown, headers: IncomingHttpHeaders): ParsedRe
   if (typeof checked.top_logprobs === 'number' && checked.logprobs !== true) {
     throw new AutoglmError('invalid_value', "Invalid value for 'top_logprobs': it needs 'logprobs' to be true.", { param: 'top_logprobs' });
   }
-  return {
+  refuseObfuscation(checked);
+  return withBody(checked, {
     ...common(checked, headers),
     input: { kind: 'chat', messages: checked.messages.map(toMessage) },
-    maxTokens: checked.max_completion_tokens ?? checked.max_tokens ?? undefined,
-    topLogprobs: checked.logprobs ? (checked.top_logprobs ?? 0) : undefined,
+    ...chatLimits(checked),
     format: format('chat', checked),
-  };
+  });
 }
 
 export function parseCompletion(body: unknown, headers: IncomingHttpHeaders): ParsedRequest {
   const checked = validateCompletion(prepare(body));
   checkWellFormed(checked);
+  refuseObfuscation(checked);
+  return withBody(checked, { ...common(checked, headers), ...completionInput(checked), format: format('completion', checked) });
+}
+
+/** Keeps the client's own words beside what was read of them. */
+export function withBody(body: object, read: Omit<ParsedRequest, 'body'>): ParsedRequest {
+  const { autoglm, ...fields } = body as Record<string, unknown>;
+  return { ...read, body: { fields, read } };
+}
+
+type ChatLimits = Pick<ReturnType<typeof validateChat>, 'max_tokens' | 'max_completion_tokens' | 'logprobs' | 'top_logprobs'>;
+
+export function chatLimits({ max_tokens: maxTokens, max_completion_tokens: maxCompletionTokens, logprobs, top_logprobs: topLogprobs }: ChatLimits): Pick<ParsedRequest, 'maxTokens' | 'topLogprobs'> {
+  return { maxTokens: maxCompletionTokens ?? maxTokens ?? undefined, topLogprobs: logprobs ? (topLogprobs ?? 0) : undefined };
+}
+
+export function completionInput({ prompt, max_tokens: maxTokens, logprobs }: Pick<ReturnType<typeof validateCompletion>, 'prompt' | 'max_tokens' | 'logprobs'>): Pick<ParsedRequest, 'input' | 'maxTokens' | 'topLogprobs'> {
   return {
-    ...common(checked, headers),
-    input: { kind: 'completion', prompts: toPrompts(checked.prompt) },
+    input: { kind: 'completion', prompts: toPrompts(prompt) },
     // OpenAI's default for text completions, unlike chat's.
-    maxTokens: checked.max_tokens ?? 16,
-    topLogprobs: checked.logprobs ?? undefined,
-    format: format('completion', checked),
+    maxTokens: maxTokens ?? 16,
+    topLogprobs: logprobs ?? undefined,
   };
 }
 
 function prepare(body: unknown): unknown {
+  return withoutUnsupported(checkObject(body));
+}
+
+/** A JSON object whose extensions are known. */
+export function checkObject(body: unknown): Readonly<Record<string, unknown>> {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) throw new AutoglmError('invalid_json', 'The body must be a JSON object.');
-  const rest = withoutUnsupported(body as Record<string, unknown>);
-  const { autoglm } = rest;
+  const { autoglm } = body as { autoglm?: unknown };
   if (typeof autoglm === 'object' && autoglm !== null) checkExtensions(Object.keys(autoglm), (name) => `autoglm.${name}`);
-  return rest;
+  return body as Record<string, unknown>;
 }
 
 type Common = Pick<ReturnType<typeof validateChat>, 'model' | 'n' | 'temperature' | 'top_p' | 'top_k' | 'min_p' | 'repetition_penalty' | 'presence_penalty' | 'frequency_penalty' | 'logit_bias' | 'seed' | 'stop' | 'stream' | 'stream_options' | 'autoglm'>;
 
-function common(body: Common, headers: IncomingHttpHeaders) {
+/** What chat and text completions, here or elsewhere, have in common. */
+export function common(body: Common, headers: IncomingHttpHeaders) {
   if (body.stream_options && !body.stream) {
     throw new AutoglmError('invalid_value', "Invalid value for 'stream_options': it needs 'stream' to be true.", { param: 'stream_options' });
-  }
-  if (body.stream_options?.include_obfuscation) {
-    throw new AutoglmError('unsupported_feature', "Obfuscation ('stream_options.include_obfuscation') is not available in this version.", { param: 'stream_options.include_obfuscation' });
   }
   return {
     model: body.model,
@@ -76,6 +94,11 @@ function common(body: Common, headers: IncomingHttpHeaders) {
     stop: typeof body.stop === 'string' ? [body.stop] : (body.stop ?? []),
     deadlineMs: body.autoglm?.deadline_ms ?? deadlineFromHeaders(headers),
   };
+}
+
+function refuseObfuscation({ stream_options: options }: Pick<Common, 'stream_options'>): void {
+  if (!options?.include_obfuscation) return;
+  throw new AutoglmError('unsupported_feature', "Obfuscation ('stream_options.include_obfuscation') is not available in this version.", { param: 'stream_options.include_obfuscation' });
 }
 
 /** What is absent or null is the engine's to choose: another server knows better what suits its model. */
@@ -106,7 +129,7 @@ function deadlineFromHeaders(headers: IncomingHttpHeaders): number | undefined {
 }
 const headerPrefix = 'x-autoglm-';
 
-function format(api: AnswerFormat['api'], body: Common): AnswerFormat {
+export function format(api: AnswerFormat['api'], body: Pick<Common, 'stream' | 'stream_options'>): AnswerFormat {
   return { api, stream: body.stream ?? false, includeUsage: body.stream_options?.include_usage ?? false };
 }
 

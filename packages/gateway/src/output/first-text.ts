@@ -11,7 +11,7 @@ export class FirstText {
 
   see(part: StreamPart): void {
     // Text is empty while a character is incomplete or a stop string may be under way.
-    if (this.#hasCome || !('text' in part) || part.text === '') return;
+    if (this.#hasCome || (part.type !== 'wire-delta' && (!('text' in part) || part.text === ''))) return;
     this.#hasCome = true;
     this.#emit({ type: 'first-token' });
   }

@@ -7,6 +7,10 @@ import { Usage } from './usage.ts';
 interface Choice {
   text: string;
   reasoning: string;
+  reasoningField: string;
+  /** Fields that only another server has words for. */
+  message: Record<string, unknown>;
+  other: Record<string, unknown>;
   finishReason: FinishReason | null;
   logprobs: TokenLogprob[];
 }
@@ -14,20 +18,27 @@ interface Choice {
 /** Waits for the whole answer and returns it as OpenAI's JSON. */
 export async function collectAnswer({ request, format, timings, created }: Exchange, parts: AsyncIterable<StreamPart>): Promise<object> {
   const choices: Choice[] = [];
+  const answer: Record<string, unknown> = {};
   const usage = new Usage(request.choiceCount);
   const firstText = new FirstText(request.emit);
   for await (const part of parts) {
     usage.add(part);
     firstText.see(part);
     if (part.type === 'usage') continue;
-    const choice = (choices[part.index] ??= { text: '', reasoning: '', finishReason: null, logprobs: [] });
+    const choice = (choices[part.index] ??= { text: '', reasoning: '', reasoningField: 'reasoning_content', message: {}, other: {}, finishReason: null, logprobs: [] });
     if (part.type === 'text-delta') {
       choice.text += part.text;
       choice.logprobs.push(...(part.logprobs ?? []));
     } else if (part.type === 'reasoning-delta') {
       choice.reasoning += part.text;
+      choice.reasoningField = part.field ?? choice.reasoningField;
+    } else if (part.type === 'wire-delta') {
+      Object.assign(choice.message, part.delta);
+      Object.assign(choice.other, part.choice);
+      Object.assign(answer, part.answer);
     } else if (part.type === 'text-end') {
       choice.finishReason = part.finishReason;
+      Object.assign(choice.other, part.wire);
     }
   }
   const hasLogprobs = request.topLogprobs !== undefined;
@@ -37,13 +48,26 @@ export async function collectAnswer({ request, format, timings, created }: Excha
     object: isChat ? 'chat.completion' : 'text_completion',
     created,
     model: request.model,
-    choices: choices.map(({ text, reasoning, finishReason, logprobs }, index) => ({
+    choices: choices.map(({ finishReason, logprobs, other, ...said }, index) => ({
       index,
-      ...(isChat ? { message: { role: 'assistant', content: text, ...(reasoning !== '' && { reasoning_content: reasoning }), refusal: null } } : { text }),
+      ...(isChat ? { message: messageOf(said) } : { text: said.text }),
       logprobs: hasLogprobs ? (isChat ? chatLogprobs(logprobs) : completionLogprobs(logprobs, 0)) : null,
       finish_reason: finishReason,
+      ...other,
     })),
     usage,
+    ...answer,
     autoglm: { timings: timings.fields() },
+  };
+}
+
+function messageOf({ text, reasoning, reasoningField, message }: Pick<Choice, 'text' | 'reasoning' | 'reasoningField' | 'message'>): object {
+  return {
+    role: 'assistant',
+    // Who calls a tool may have nothing to say.
+    content: text === '' && message['tool_calls'] !== undefined ? null : text,
+    ...(reasoning !== '' && { [reasoningField]: reasoning }),
+    refusal: null,
+    ...message,
   };
 }

@@ -1,4 +1,4 @@
-import type { StreamPart, TextDeltaPart } from '@open-autoglm/protocol';
+import type { StreamPart, TextDeltaPart, TextEndPart, WireDeltaPart } from '@open-autoglm/protocol';
 import type { Exchange } from '../common/exchange.ts';
 import { EventWriter } from './event-writer.ts';
 import { FirstText } from './first-text.ts';
@@ -70,12 +70,14 @@ export class SseAnswer {
       case 'text-delta':
         return this.#delta(part.index, part);
       case 'reasoning-delta':
-        return this.#exchange.format.api === 'chat' ? this.#chunk(part.index, `"delta":{"reasoning_content":${JSON.stringify(part.text)}}`, 'null', 'null') : '';
+        return this.#exchange.format.api === 'chat' ? this.#chunk(part.index, `"delta":{"${part.field ?? 'reasoning_content'}":${JSON.stringify(part.text)}}`, 'null', 'null') : '';
+      case 'wire-delta':
+        return this.#wire(part);
       case 'usage':
         return '';
       case 'text-end':
         this.#open -= 1;
-        return this.#finish(part.index, part.finishReason);
+        return this.#finish(part);
     }
   }
 
@@ -90,22 +92,34 @@ export class SseAnswer {
   }
 
   /** The finish of the last choice carries what was not known when the headers went out, unless the usage chunk follows. */
-  #finish(index: number, reason: string): string {
+  #finish({ index, finishReason, wire = {} }: StreamPart & TextEndPart): string {
+    const reason = JSON.stringify(finishReason) + moreFields(wire);
     const isChat = this.#exchange.format.api === 'chat';
     const body = isChat ? '"delta":{}' : '"text":""';
     const isLast = this.#open === 0 && !this.#exchange.format.includeUsage;
-    if (!isLast) return this.#chunk(index, body, 'null', JSON.stringify(reason));
-    return this.#last([choice(index, body, 'null', JSON.stringify(reason))], '');
+    if (!isLast) return this.#chunk(index, body, 'null', reason);
+    return this.#last([choice(index, body, 'null', reason)], '');
   }
 
   #chunk(index: number, body: string, logprobs: string, finishReason: string): string {
     return `${this.#head}${choice(index, body, logprobs, finishReason)}]${this.#tail}`;
   }
 
+  #wire({ index, delta, choice: other, answer }: StreamPart & WireDeltaPart): string {
+    const body = this.#exchange.format.api === 'chat' ? `"delta":${JSON.stringify(delta)}` : '"text":""';
+    return `${this.#head}${choice(index, body, 'null', `null${moreFields(other)}`)}]${moreFields(answer)}${this.#tail}`;
+  }
+
   #last(choices: readonly string[], extra: string): string {
     const autoglm = JSON.stringify({ timings: this.#exchange.timings.fields() });
     return `${this.#head}${choices.join()}]${extra},"autoglm":${autoglm}}\n\n`;
   }
+}
+
+/** Fields after others. */
+function moreFields(fields: Readonly<Record<string, unknown>>): string {
+  const text = JSON.stringify(fields);
+  return text === '{}' ? '' : `,${text.slice(1, -1)}`;
 }
 
 function choice(index: number, body: string, logprobs: string, finishReason: string): string {

@@ -6,6 +6,7 @@ export class Usage {
   #promptTokens = 0;
   #cachedTokens = 0;
   #completionTokens = 0;
+  #wire: object | undefined;
 
   constructor(choicesPerPrompt: number) {
     this.#choicesPerPrompt = choicesPerPrompt;
@@ -22,6 +23,7 @@ export class Usage {
       this.#promptTokens = part.promptTokens;
       this.#cachedTokens = part.cachedTokens;
       this.#completionTokens = part.completionTokens;
+      this.#wire = part.wire;
     }
   }
 
@@ -31,6 +33,7 @@ export class Usage {
       completion_tokens: this.#completionTokens,
       total_tokens: this.#promptTokens + this.#completionTokens,
       prompt_tokens_details: { cached_tokens: this.#cachedTokens },
+      ...this.#wire,
     };
   }
 }

@@ -1,4 +1,4 @@
-import { AutoglmError, type ErrorCode } from '@open-autoglm/protocol';
+import { AutoglmError, type ErrorCode, type GatewayRequest } from '@open-autoglm/protocol';
 import type { CatalogModel, Target } from '../common/model-catalog.ts';
 import type { BalancePolicy, Candidate } from './balance/index.ts';
 import { beginTry, closedBreaker, learn, mayTry, type Breaker, type Outcome } from './breaker.ts';
@@ -36,9 +36,11 @@ export class ReplicaSet {
   }
 
   /** Takes a place at a replica; each must be given back by `end`. Undefined when all that may be chosen have been tried. */
-  begin(tried: ReadonlySet<Member>): Member | undefined {
+  begin({ prompts }: GatewayRequest, tried: ReadonlySet<Member>): Member | undefined {
     const now = this.#now();
-    const candidates = this.#members.filter((member) => !tried.has(member) && mayTry(member.breaker, now) && member.outstanding < member.target.maxOutstanding);
+    const candidates = this.#members.filter((member) => !tried.has(member) && mayTry(member.breaker, now) && member.outstanding < member.target.maxOutstanding
+      // The prompts were not made, because the engine that reads them could not answer.
+      && (prompts !== undefined || member.target.replica.takes === 'requests'));
     if (candidates.length === 0) return undefined;
     for (const candidate of candidates) candidate.pass = Math.max(candidate.pass, this.#virtualTime);
     const chosen = candidates[this.#policy(candidates)] as Member;

@@ -63,7 +63,7 @@ export class RoutedAnswer implements AsyncIterableIterator<StreamPart> {
   }
 
   #take(reason: string): Member {
-    const member = this.#replicas.begin(this.#tried);
+    const member = this.#replicas.begin(this.#request, this.#tried);
     if (!member) throw this.#lastError ?? this.#replicas.refusal();
     this.#tried.add(member);
     this.#member = member;

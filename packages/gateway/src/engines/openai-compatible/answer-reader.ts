@@ -2,22 +2,34 @@ import { AutoglmError, type FinishReason, type GatewayRequest, type StreamPart }
 import { errorOfEvent } from './errors.ts';
 import { learnFrame, readFramed, type Frame } from './frame.ts';
 import { readLogprobs } from './logprobs.ts';
-import type { WireAnswer, WireChoice, WireUsage } from './wire.ts';
+import { otherAnswerFields, otherChoiceFields, otherMessageFields, type WireAnswer, type WireChoice, type WireMessage, type WireUsage } from './wire.ts';
 
 interface Choice {
   hasBegun: boolean;
   finishReason: FinishReason | undefined;
   /** Counted: tokens with logprobs, else chunks with text. */
   tokens: number;
+  /** What else was said with the reason. */
+  ending: Record<string, unknown> | undefined;
 }
+
+/** Chunks that say a piece of one choice's text or thoughts, and nothing else. */
+interface Framed {
+  readonly frame: Frame;
+  readonly index: number;
+  readonly field: TextField;
+}
+
+type TextField = 'content' | 'text' | 'reasoning_content' | 'reasoning';
 
 /** Turns another server's answer, whole or in chunks, into parts. Throws `upstream_error` for what is no such answer, and what the server says itself. */
 export class AnswerReader {
   readonly #engine: string;
   readonly #push: (part: StreamPart) => void;
   readonly #choices: readonly Choice[];
-  #frame: { readonly text: Frame; readonly index: number } | undefined;
-  #framesLeft = 4;
+  #framed: Framed | undefined;
+  #framesLeft = 8;
+  readonly #said = new Map<string, unknown>();
   #usage: WireUsage | undefined;
   #isDone = false;
 
@@ -25,7 +37,7 @@ export class AnswerReader {
     this.#engine = engine;
     this.#push = push;
     const promptCount = input.kind === 'chat' ? 1 : input.prompts.length;
-    this.#choices = Array.from({ length: promptCount * choiceCount }, () => ({ hasBegun: false, finishReason: undefined, tokens: 0 }));
+    this.#choices = Array.from({ length: promptCount * choiceCount }, () => ({ hasBegun: false, finishReason: undefined, tokens: 0, ending: undefined }));
   }
 
   /** `[DONE]` was read. */
@@ -35,8 +47,8 @@ export class AnswerReader {
 
   /** The data of one event. */
   readEvent(data: string): void {
-    const text = this.#frame && readFramed(this.#frame.text, data);
-    if (this.#frame && text !== undefined) return this.#pushText(this.#frame.index, text);
+    const text = this.#framed && readFramed(this.#framed.frame, data);
+    if (this.#framed && text !== undefined) return this.#pushFramed(this.#framed, text);
     if (data === '[DONE]') {
       this.#isDone = true;
       return;
@@ -62,19 +74,22 @@ export class AnswerReader {
     const last = this.#choices.at(-1) as Choice;
     // The total is exact; of several choices, the last one takes the difference.
     last.tokens = Math.max(0, last.tokens + (completionTokens ?? counted) - counted);
-    for (const [index, { finishReason = 'stop', tokens }] of this.#choices.entries()) {
-      this.#push({ type: 'text-end', index, finishReason, completionTokens: tokens, decodeMs: 0 });
+    for (const [index, { finishReason = 'stop', tokens, ending }] of this.#choices.entries()) {
+      this.#push({ type: 'text-end', index, finishReason, completionTokens: tokens, decodeMs: 0, ...(ending && { wire: ending }) });
     }
     this.#push({
       type: 'usage', index: 0,
       promptTokens: promptTokens ?? 0, cachedTokens: details?.cached_tokens ?? 0, completionTokens: completionTokens ?? counted,
       source: this.#usage ? 'engine' : 'chunks',
+      ...(this.#usage && { wire: this.#usage as Record<string, unknown> }),
     });
   }
 
   #read(answer: WireAnswer): void {
     if (answer.usage) this.#usage = checkUsage(answer.usage) ?? this.#usage;
     for (const choice of answer.choices ?? []) this.#readChoice(choice);
+    const answerFields = this.#news(otherAnswerFields(answer));
+    if (answerFields) this.#pushOthers(0, { answer: answerFields });
   }
 
   #readChoice(wire: WireChoice): void {
@@ -83,11 +98,7 @@ export class AnswerReader {
     if (!choice) throw new TypeError(`there is no choice ${index}`);
     const message = wire.delta ?? wire.message;
     this.#begin(index, choice);
-    const thought = message?.reasoning_content ?? message?.reasoning;
-    if (thought) {
-      choice.tokens += 1;
-      this.#push({ type: 'reasoning-delta', index, text: string(thought), tokenCount: 1 });
-    }
+    this.#readThought(index, choice, message);
     const text = message?.content ?? wire.text;
     const logprobs = readLogprobs(wire.logprobs);
     if (text || logprobs?.length) {
@@ -95,7 +106,38 @@ export class AnswerReader {
       choice.tokens += tokenCount;
       this.#push({ type: 'text-delta', index, text: string(text ?? ''), tokenCount, ...(logprobs && { logprobs }) });
     }
-    if (wire.finish_reason) choice.finishReason = finishReasonOf(wire.finish_reason);
+    const delta = otherMessageFields(message);
+    const others = otherChoiceFields(wire);
+    if (wire.finish_reason) {
+      choice.finishReason = finishReasonOf(wire.finish_reason);
+      choice.ending = others;
+      if (delta) this.#pushOthers(index, { delta });
+    } else if (delta || others) {
+      this.#pushOthers(index, { delta, choice: others });
+    }
+  }
+
+  #readThought(index: number, choice: Choice, message: WireMessage | null | undefined): void {
+    const thought = message?.reasoning_content || message?.reasoning;
+    if (!thought) return;
+    choice.tokens += 1;
+    const field = message?.reasoning_content ? undefined : ({ field: 'reasoning' } as const);
+    this.#push({ type: 'reasoning-delta', index, text: string(thought), tokenCount: 1, ...field });
+  }
+
+  #pushOthers(index: number, { delta = {}, choice = {}, answer = {} }: { [K in 'delta' | 'choice' | 'answer']?: Record<string, unknown> | undefined }): void {
+    const state = this.#choices[index] as Choice;
+    this.#begin(index, state);
+    // A chunk of a tool's call is a token or more; only the server's usage knows.
+    if (delta['tool_calls']) state.tokens += 1;
+    this.#push({ type: 'wire-delta', index, delta, choice, answer });
+  }
+
+  /** What the answer's other chunks have not said yet: servers repeat their fingerprint with every token. */
+  #news(fields: Record<string, unknown> | undefined): Record<string, unknown> | undefined {
+    const news = Object.entries(fields ?? {}).filter(([name, value]) => this.#said.get(name) !== value);
+    for (const [name, value] of news) this.#said.set(name, value);
+    return news.length > 0 ? Object.fromEntries(news) : undefined;
   }
 
   #begin(index: number, choice: Choice): void {
@@ -106,17 +148,18 @@ export class AnswerReader {
 
   /** A few times, for the first chunk is often unlike the rest; a server whose chunks are all unlike costs nothing more then. */
   #learn(data: string, chunk: WireAnswer): void {
-    const index = this.#framesLeft > 0 ? plainIndexOf(chunk) : undefined;
-    if (index === undefined) return;
+    const plain = this.#framesLeft > 0 ? plainTextOf(chunk) : undefined;
+    if (!plain) return;
     this.#framesLeft -= 1;
-    const text = learnFrame(data, plainTextOf);
-    this.#frame = text && { text, index };
+    const frame = learnFrame(data, plain.field, (other) => plainTextOf(other as WireAnswer)?.text);
+    this.#framed = frame && { frame, index: plain.index, field: plain.field };
   }
 
-  #pushText(index: number, text: string): void {
+  #pushFramed({ index, field }: Framed, text: string): void {
     if (text === '') return;
     (this.#choices[index] as Choice).tokens += 1;
-    this.#push({ type: 'text-delta', index, text, tokenCount: 1 });
+    if (field === 'content' || field === 'text') this.#push({ type: 'text-delta', index, text, tokenCount: 1 });
+    else this.#push({ type: 'reasoning-delta', index, text, tokenCount: 1, ...(field === 'reasoning' && { field }) });
   }
 
   #parse(data: string): WireAnswer {
@@ -146,21 +189,20 @@ export class AnswerReader {
   }
 }
 
-/** The index of the only choice of a chunk that tells a text and nothing else; undefined for every other chunk. */
-function plainIndexOf({ choices, usage }: WireAnswer): number | undefined {
+/** What a chunk says that says one piece of text and nothing else, but for what is the same in all; undefined for every other chunk. */
+function plainTextOf({ choices, usage }: WireAnswer): { readonly index: number; readonly field: TextField; readonly text: string } | undefined {
   const [choice] = choices ?? [];
   if (!choice || choices?.length !== 1 || usage || choice.logprobs || choice.finish_reason) return undefined;
   const { delta, index = 0 } = choice;
-  if (delta?.reasoning_content || delta?.reasoning || 'tool_calls' in (delta ?? {})) return undefined;
-  return delta?.content || choice.text ? index : undefined;
+  if (otherMessageFields(delta) || otherChoiceFields(choice)) return undefined;
+  const texts = ([['content', delta?.content], ['text', choice.text], ['reasoning_content', delta?.reasoning_content], ['reasoning', delta?.reasoning]] as const).filter(([, text]) => text);
+  const [found] = texts;
+  return texts.length === 1 && found?.[1] ? { index, field: found[0], text: found[1] } : undefined;
 }
 
-function plainTextOf(chunk: unknown): string | undefined {
-  const [choice] = (chunk as WireAnswer).choices ?? [];
-  return choice?.delta?.content ?? choice?.text ?? undefined;
-}
-
-const finishReasons: Readonly<Record<string, FinishReason>> = { length: 'length', max_tokens: 'length', content_filter: 'content_filter' };
+const finishReasons: Readonly<Record<string, FinishReason>> = {
+  length: 'length', max_tokens: 'length', content_filter: 'content_filter', tool_calls: 'tool_calls', function_call: 'function_call',
+};
 
 /** Servers have many words for a natural end; what vLLM calls `abort` and `error` is none. */
 function finishReasonOf(reason: string): FinishReason {

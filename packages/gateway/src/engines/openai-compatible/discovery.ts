@@ -1,5 +1,5 @@
 import type { RemoteModel } from '@open-autoglm/protocol';
-import type { Dispatcher } from 'undici';
+import { Client, type Dispatcher } from 'undici';
 
 /** How often a server is asked what it has, and how long it may take to say so. */
 const intervalMs = 10_000;
@@ -48,16 +48,34 @@ interface WireModel {
   readonly autoglm?: { readonly context_length?: unknown } | null;
 }
 
-async function discover({ dispatcher, path, headers, model }: DiscoveryOptions, signal: AbortSignal): Promise<Discovered> {
-  const { statusCode, body } = await dispatcher.request({ path, method: 'GET', headers: [...headers], headersTimeout: timeoutMs, bodyTimeout: timeoutMs, signal });
-  if (statusCode !== 200) {
-    await body.dump();
-    // It is there, and answers; whether it lists models is another matter.
-    return { missing: `GET ${path} is answered with status ${statusCode}` };
-  }
-  const listed = readList(await readBounded(body));
+async function discover({ model, ...options }: DiscoveryOptions, signal: AbortSignal): Promise<Discovered> {
+  const listed = await list(options, signal);
+  // It is there, and answers; whether it lists models is another matter.
+  if (typeof listed === 'string') return { missing: listed };
   const found = listed.find(({ id }) => id === model || id === `${model}:latest`);
   return found ? { model: toModel(found) } : { missing: `it lists ${listed.map(({ id }) => String(id)).slice(0, 8).join(', ') || 'no model'}` };
+}
+
+/** The models that a server lists, or how it answered instead. */
+async function list({ dispatcher, path, headers }: Pick<DiscoveryOptions, 'dispatcher' | 'path' | 'headers'>, signal: AbortSignal): Promise<WireModel[] | string> {
+  const { statusCode, body } = await dispatcher.request({ path, method: 'GET', headers: [...headers], headersTimeout: timeoutMs, bodyTimeout: timeoutMs, signal });
+  if (statusCode === 200) return readList(await readBounded(body));
+  await body.dump();
+  return `GET ${path} is answered with status ${statusCode}`;
+}
+
+/** The names of the models that the server at this base URL lists. Rejects when it cannot be reached, or answers with something else. */
+export async function listModels(url: string, apiKey?: string): Promise<string[]> {
+  const { origin, pathname } = new URL(url);
+  const client = new Client(origin, { connectTimeout: timeoutMs });
+  try {
+    const headers = ['accept', 'application/json', ...(apiKey === undefined ? [] : ['authorization', `Bearer ${apiKey}`])];
+    const listed = await list({ dispatcher: client, path: `${pathname.replace(/\/+$/, '')}/models`, headers }, AbortSignal.timeout(timeoutMs));
+    if (typeof listed === 'string') throw new Error(listed);
+    return listed.flatMap(({ id }) => (typeof id === 'string' && id !== '' ? [id] : []));
+  } finally {
+    await client.destroy();
+  }
 }
 
 async function readBounded(body: AsyncIterable<Buffer>): Promise<string> {

@@ -8,13 +8,13 @@ export interface Frame {
   readonly tail: string;
 }
 
-/** A JSON string without what ends it. */
-const literal = /"(?:content|text)":\s*"((?:[^"\\]|\\.)*)"/s;
+/** A field and its JSON string. */
+const literals = Object.fromEntries(['content', 'text', 'reasoning_content', 'reasoning'].map((field) => [field, new RegExp(`"${field}":\\s*"((?:[^"\\\\]|\\\\.)+)"`, 's')]));
 const probe = 'a probe';
 
-/** The frame of a chunk that `textOf` reads a text from; undefined where the text is not where it seems to be. */
-export function learnFrame(data: string, textOf: (chunk: unknown) => string | undefined): Frame | undefined {
-  const match = literal.exec(data);
+/** The frame of a chunk that `textOf` reads a text from, in this field; undefined where the text is not where it seems to be. */
+export function learnFrame(data: string, field: string, textOf: (chunk: unknown) => string | undefined): Frame | undefined {
+  const match = literals[field]?.exec(data);
   if (!match) return undefined;
   const end = match.index + match[0].length - 1;
   const head = data.slice(0, end - (match[1] as string).length);

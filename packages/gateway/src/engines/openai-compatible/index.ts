@@ -21,6 +21,8 @@ export interface OpenAiReplicaOptions {
     /** Between two pieces of an answer. */
     readonly idle_ms: number;
   };
+  /** Told when the state changes. */
+  readonly onStatus?: (status: EngineStatus) => void;
 }
 
 /** Connections that nobody uses are kept for less than the 5 s after which uvicorn and cpp-httplib close them. */
@@ -30,7 +32,7 @@ const keepAliveMs = 4000;
  * Any server that speaks OpenAI's API: vLLM, SGLang, llama.cpp, Ollama, a vendor's, another open-autoglm. Every request has a
  * connection of its own while it runs; how many that may be is the router's to bound.
  */
-export function openAiReplica({ name, url, model, apiKey, timeouts }: OpenAiReplicaOptions): RequestReplica {
+export function openAiReplica({ name, url, model, apiKey, timeouts, onStatus = () => {} }: OpenAiReplicaOptions): RequestReplica {
   const { origin, pathname } = new URL(url);
   const base = pathname.replace(/\/+$/, '');
   const pool = new Pool(origin, {
@@ -44,7 +46,10 @@ export function openAiReplica({ name, url, model, apiKey, timeouts }: OpenAiRepl
   let known: RemoteModel | undefined;
   let isKnown = false;
   const setStatus = (state: EngineStatus['state'], detail: string) => {
-    if (status.state !== 'closed') status = { state, detail };
+    if (status.state === 'closed') return;
+    const isNews = status.state !== state;
+    status = { state, detail };
+    if (isNews) onStatus(status);
   };
   const onDiscovered = (discovered: Discovered) => {
     isKnown = true;

@@ -1,19 +1,35 @@
-import type { ChatMessage, GatewayRequest, Sampling } from '@open-autoglm/protocol';
+import type { ChatMessage, GatewayRequest, RequestInput, Sampling } from '@open-autoglm/protocol';
 
-/** The body of the request to another server, in OpenAI's words. Only what the client asked for is in it. */
+/**
+ * The body of the request to another server, in OpenAI's words: the client's own where they still stand, ours for what a stage
+ * has changed. Only what was asked for is in it.
+ */
 export function upstreamBody(request: GatewayRequest, model: string): string {
-  const { input, stream, choiceCount, maxTokens, stop, sampling, topLogprobs } = request;
+  const { body, input, stream, choiceCount, maxTokens, stop, sampling, topLogprobs } = request;
+  const read = body?.read;
   const isChat = input.kind === 'chat';
   return JSON.stringify({
+    ...body?.fields,
     model,
-    ...(isChat ? { messages: input.messages.map(toWireMessage) } : { prompt: toWirePrompt(input.prompts) }),
-    ...(stream && { stream: true, stream_options: { include_usage: true } }),
-    ...(choiceCount > 1 && { n: choiceCount }),
-    max_tokens: maxTokens,
-    ...(stop.length > 0 && { stop }),
-    ...(topLogprobs !== undefined && (isChat ? { logprobs: true, top_logprobs: topLogprobs } : { logprobs: topLogprobs })),
-    ...toWireSampling(sampling),
+    ...(input !== read?.input && toWireInput(input)),
+    ...toWireStream(stream, body?.fields['stream_options']),
+    ...(choiceCount !== (read?.choiceCount ?? 1) && { n: choiceCount }),
+    ...(maxTokens !== read?.maxTokens && { max_completion_tokens: undefined, max_tokens: maxTokens }),
+    ...(stop !== read?.stop && { stop: stop.length > 0 ? stop : undefined }),
+    ...(topLogprobs !== read?.topLogprobs && (isChat ? { logprobs: topLogprobs !== undefined || undefined, top_logprobs: topLogprobs } : { logprobs: topLogprobs })),
+    ...(sampling !== read?.sampling && toWireSampling(sampling)),
   });
+}
+
+/** A stream always tells its usage: it is known here whether the client wants to hear of it. */
+function toWireStream(stream: boolean, options: unknown): object {
+  if (!stream) return { stream: undefined, stream_options: undefined };
+  return { stream: true, stream_options: { ...(options as object | null | undefined), include_usage: true } };
+}
+
+function toWireInput(input: RequestInput): object {
+  if (input.kind === 'chat') return { messages: input.messages.map(toWireMessage) };
+  return { prompt: input.prompts.length === 1 ? input.prompts[0] : input.prompts };
 }
 
 /** `top_k`, `min_p` and the penalty of repetition are no words of OpenAI's: a server that does not know them refuses or says so itself. */
@@ -34,16 +50,12 @@ function toWireSampling({ temperature, topK, topP, minP, repetitionPenalty, pres
   };
 }
 
-function toWireMessage({ role, content, name, toolCalls, toolCallId }: ChatMessage): object {
-  return {
+function toWireMessage({ role, content, name, toolCalls, toolCallId, wire }: ChatMessage): object {
+  return wire ?? {
     role,
     content: content === '' && toolCalls ? null : content,
     name,
     tool_calls: toolCalls,
     tool_call_id: toolCallId,
   };
-}
-
-function toWirePrompt(prompts: readonly (string | readonly number[])[]): unknown {
-  return prompts.length === 1 ? prompts[0] : prompts;
 }

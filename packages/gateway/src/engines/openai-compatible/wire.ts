@@ -33,3 +33,25 @@ export interface WireUsage {
   readonly completion_tokens?: number;
   readonly prompt_tokens_details?: { readonly cached_tokens?: number | null } | null;
 }
+
+/** Fields that parts have words for, or that are the gateway's own to write. */
+const answerFields = new Set(['id', 'object', 'created', 'model', 'choices', 'usage', 'error', 'autoglm']);
+const choiceFields = new Set(['index', 'delta', 'message', 'text', 'logprobs', 'finish_reason']);
+const messageFields = new Set(['role', 'content', 'reasoning_content', 'reasoning']);
+
+/** What else an answer says, a choice of it, its message; undefined for nothing. Null and empty lists say nothing. */
+export const otherAnswerFields = (answer: WireAnswer) => others(answer, answerFields);
+export const otherChoiceFields = (choice: WireChoice) => others(choice, choiceFields);
+export const otherMessageFields = (message: WireMessage | null | undefined) => (message ? others(message, messageFields) : undefined);
+
+function others(fields: object, known: ReadonlySet<string>): Record<string, unknown> | undefined {
+  let found: Record<string, unknown> | undefined;
+  for (const name in fields) {
+    if (known.has(name)) continue;
+    const value = (fields as Record<string, unknown>)[name];
+    if (value === null || (Array.isArray(value) && value.length === 0)) continue;
+    found ??= {};
+    found[name] = value;
+  }
+  return found;
+}

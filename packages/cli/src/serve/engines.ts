@@ -1,0 +1,46 @@
+import { messageOf, UserError } from '../failure.ts';
+
+export interface EngineOptions {
+  /** Base URLs. */
+  readonly engine?: readonly string[];
+  readonly engineModel?: string;
+  readonly engineKeyEnv?: string;
+}
+
+/** More than a server of the field lists in earnest. */
+const modelsMax = 64;
+
+/** The servers of `--engine` as entries of the configuration: one for each model asked for, or that they list. Undefined without any. */
+export async function findEngines({ engine: urls, engineModel, engineKeyEnv }: EngineOptions, env: NodeJS.ProcessEnv): Promise<object[] | undefined> {
+  if (!urls) {
+    if (engineModel !== undefined || engineKeyEnv !== undefined) throw new UserError('--engine-model and --engine-key-env speak of the server of --engine, which is missing.');
+    return undefined;
+  }
+  const key = engineKeyEnv === undefined ? {} : { api_key_env: engineKeyEnv };
+  const found = await Promise.all(urls.map(async (text) => {
+    const url = withPath(text);
+    const models = engineModel === undefined ? await list(url, engineKeyEnv === undefined ? undefined : env[engineKeyEnv]) : [engineModel];
+    return models.map((model) => ({ kind: 'openai', url, model, ...key }));
+  }));
+  return found.flat();
+}
+
+async function list(url: string, apiKey: string | undefined): Promise<string[]> {
+  const { listModels } = await import('@open-autoglm/gateway');
+  const listed = await listModels(url, apiKey).catch((error: unknown) => {
+    throw new UserError(`--engine ${url}: its models are not known (${messageOf(error)}). Start that server first, or name the model: --engine-model NAME.`);
+  });
+  // That name is taken by the embedded model.
+  const models = listed.filter((model) => model !== 'default').slice(0, modelsMax);
+  if (models.length > 0) return models;
+  throw new UserError(listed.length > 0
+    ? `--engine ${url}: its model is called default there, which means the embedded model here. Give it another name in a file: engines: [{kind: openai, url: '${url}', model: NAME, upstream_model: default}].`
+    : `--engine ${url}: it lists no models. Name the one to ask for: --engine-model NAME.`);
+}
+
+/** Where a URL has no path, OpenAI's is meant. */
+function withPath(text: string): string {
+  const url = URL.parse(text);
+  if (!url || !/^https?:$/.test(url.protocol)) throw new UserError(`--engine ${text}: it must be a URL such as http://127.0.0.1:8000/v1.`);
+  return url.pathname === '/' && url.search === '' ? `${url.origin}/v1` : text;
+}

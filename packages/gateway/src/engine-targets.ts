@@ -1,0 +1,79 @@
+import type { Engine, Replica } from '@open-autoglm/protocol';
+import type { CatalogModel, Target } from './common/model-catalog.ts';
+import type { EmbeddedEngineConfig, EngineConfig, OpenAiEngineConfig } from './config/engines.ts';
+import type { Config } from './config/schema.ts';
+import { embeddedEngine } from './engines/embedded/index.ts';
+import { createMockEngine } from './engines/mock/mock-engine.ts';
+import { openAiReplica } from './engines/openai-compatible/index.ts';
+import { promptReplica } from './engines/prompt-replica.ts';
+
+/** An engine's state as it changes; `progress` is 0 … 1 while a model is being prepared. */
+export interface EngineStatusReport {
+  /** Absent for the embedded engine. */
+  readonly engine?: string;
+  readonly state: string;
+  readonly detail: string;
+  readonly progress?: number;
+}
+
+export interface StartEnginesOptions {
+  /** In the place of the embedded engine. */
+  readonly engine: Engine | undefined;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly onStatus: (status: EngineStatusReport) => void;
+}
+
+export interface StartedEngines {
+  /** Who answers for which model. */
+  readonly models: readonly CatalogModel[];
+  readonly embedded: Engine | undefined;
+  /** Requests that all of them together take in, running and waiting. */
+  readonly maxRunning: number;
+  close(): Promise<void>;
+}
+
+/** What one entry of the configuration has become. */
+interface Started {
+  readonly replica: Replica;
+  readonly target: Target;
+  /** The names under which it is asked for. */
+  readonly models: readonly string[];
+  readonly engine: Engine | undefined;
+}
+
+/** Starts every engine of the configuration. Those of the same model name are replicas of each other. */
+export function startEngines(config: Config, options: StartEnginesOptions): StartedEngines {
+  const started = config.engines.map((entry) => start(entry, config, options));
+  const models = new Map<string, Target[]>();
+  for (const { target, models: names } of started) {
+    for (const name of names) models.set(name, [...(models.get(name) ?? []), target]);
+  }
+  return {
+    models: [...models].map(([name, targets]) => ({ name, targets })),
+    embedded: started[config.engines.findIndex(({ kind }) => kind === 'embedded')]?.engine,
+    maxRunning: started.reduce((sum, { target }) => sum + target.maxOutstanding, 0),
+    close: async () => void (await Promise.all(started.map(({ replica }) => replica.close()))),
+  };
+}
+
+function start(entry: EngineConfig, config: Config, options: StartEnginesOptions): Started {
+  if (entry.kind === 'embedded') return startEmbedded(entry, config.model_config, options);
+  const engine = entry.kind === 'mock' ? createMockEngine() : undefined;
+  const replica = entry.kind === 'mock' ? promptReplica(engine as Engine, entry.name) : startRemote(entry, options);
+  return { replica, target: { replica, tier: entry.tier, weight: entry.weight, maxOutstanding: entry.max_outstanding }, models: [entry.model], engine };
+}
+
+function startEmbedded(entry: EmbeddedEngineConfig, model: Config['model_config'], { engine: given, onStatus }: StartEnginesOptions): Started {
+  const engine = given ?? embeddedEngine(model, onStatus);
+  const replica = promptReplica(engine, given?.name ?? entry.name);
+  const maxOutstanding = entry.max_outstanding ?? model.max_batch_size + model.max_queue;
+  return { replica, target: { replica, tier: entry.tier, weight: entry.weight, maxOutstanding }, models: [...new Set(['default', entry.model])], engine };
+}
+
+function startRemote({ name, url, upstream_model: model, api_key_env: apiKeyEnv, timeouts }: OpenAiEngineConfig, { env, onStatus }: StartEnginesOptions): Replica {
+  return openAiReplica({
+    name, url, model, timeouts,
+    apiKey: apiKeyEnv === undefined ? undefined : env[apiKeyEnv],
+    onStatus: ({ state, detail }) => onStatus({ engine: name, state, detail }),
+  });
+}

@@ -1,0 +1,38 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { ChatMessage } from '@open-autoglm/protocol';
+import { remoteChatSchema, remoteCompletionSchema } from './schemas.ts';
+import { chatLimits, checkObject, common, completionInput, format, withBody, type ParsedRequest } from './to-request.ts';
+import { checkWellFormed, createValidator } from './validate.ts';
+
+const validateChat = createValidator(remoteChatSchema);
+const validateCompletion = createValidator(remoteCompletionSchema);
+
+/** A chat that another server answers. Tools, images and fields of that server alone go there as they are; stages see the text. */
+export function parseRemoteChat(body: unknown, headers: IncomingHttpHeaders): ParsedRequest {
+  const checked = validateChat(checkObject(body));
+  checkWellFormed(checked);
+  return withBody(checked, {
+    ...common(checked, headers),
+    input: { kind: 'chat', messages: checked.messages.map(toMessage) },
+    ...chatLimits(checked),
+    format: format('chat', checked),
+  });
+}
+
+export function parseRemoteCompletion(body: unknown, headers: IncomingHttpHeaders): ParsedRequest {
+  const checked = validateCompletion(checkObject(body));
+  checkWellFormed(checked);
+  return withBody(checked, { ...common(checked, headers), ...completionInput(checked), format: format('completion', checked) });
+}
+
+const roles: Readonly<Record<string, ChatMessage['role']>> = { system: 'system', developer: 'system', assistant: 'assistant', tool: 'tool', function: 'tool' };
+
+function toMessage(message: { readonly role: string; readonly content?: unknown }): ChatMessage {
+  return { role: roles[message.role] ?? 'user', content: textOf(message.content), wire: message };
+}
+
+function textOf(content: unknown): string {
+  if (typeof content === 'string') return content;
+  if (!Array.isArray(content)) return '';
+  return content.map((part: { text?: unknown } | null) => (typeof part?.text === 'string' ? part.text : '')).join('');
+}

@@ -1,0 +1,240 @@
+import { describe, expect, it } from 'vitest';
+import { begin, fakeModel, hang, say, sendJson, startFakeBackend, type Behaviour } from './fake-backend.ts';
+import { chat, chatBody, chunksOf, startRemoteGateway, textOf, until } from './support.ts';
+
+const streamed = { ...chatBody, stream: true };
+
+describe('a request to another server', () => {
+  it('arrives in the client\'s own words, fields that nobody here knows included', async () => {
+    await using backend = await startFakeBackend();
+    await using server = await startRemoteGateway([backend.url], { extra: { upstream_model: 'served/there', api_key_env: 'KEY' }, env: { KEY: 'secret' } });
+    const asked = {
+      ...chatBody,
+      messages: [
+        { role: 'developer', content: 'Be kind.' },
+        { role: 'user', content: [{ type: 'text', text: 'What is this?' }, { type: 'image_url', image_url: { url: 'data:image/png;base64,AA==' } }], cache_control: { type: 'ephemeral' } },
+        { role: 'assistant', content: null, tool_calls: [{ id: 'a', type: 'function', function: { name: 'look', arguments: '{}' } }] },
+        { role: 'tool', tool_call_id: 'a', content: 'a cat' },
+      ],
+      tools: [{ type: 'function', function: { name: 'look', parameters: { type: 'object' } } }], tool_choice: 'required', response_format: { type: 'json_object' },
+      guided_regex: 'a+', chat_template_kwargs: { enable_thinking: false }, reasoning_effort: 'low', max_completion_tokens: 50, temperature: 0.5, top_k: 0, seed: 1, stop: 'x', metadata: { a: 1 },
+    };
+    const response = await server.post(chat, { ...asked, autoglm: { deadline_ms: 60_000 } });
+    expect(response.status).toBe(200);
+    expect(backend.requests[0]?.body).toEqual({ ...asked, model: 'served/there' });
+    expect(backend.requests[0]?.headers).toMatchObject({ authorization: 'Bearer secret', 'x-request-id': expect.stringMatching(/^chatcmpl-/) });
+  });
+
+  it('asks for the usage of every stream, and tells it only to who wants it', async () => {
+    await using backend = await startFakeBackend();
+    await using server = await startRemoteGateway([backend.url]);
+    const without = chunksOf(await (await server.post(chat, streamed)).text());
+    const withUsage = chunksOf(await (await server.post(chat, { ...streamed, stream_options: { include_usage: true, continuous_usage_stats: false } })).text());
+    expect(without.every(({ usage }) => usage === undefined)).toBe(true);
+    expect(withUsage.at(-1)?.usage).toEqual({ prompt_tokens: 7, completion_tokens: 4, total_tokens: 11, prompt_tokens_details: { cached_tokens: 3 } });
+    expect(backend.requests.map(({ body }) => body['stream_options'])).toEqual([{ include_usage: true }, { include_usage: true, continuous_usage_stats: false }]);
+  });
+
+  it('goes to the completions API with its prompts', async () => {
+    await using backend = await startFakeBackend();
+    await using server = await startRemoteGateway([backend.url]);
+    const body = { model: fakeModel, prompt: ['a', 'b'], echo: true, suffix: 's', max_tokens: 5 };
+    backend.behave((response) => sendJson(response, 200, { choices: [{ index: 0, text: 'A', finish_reason: 'stop' }, { index: 1, text: 'B', finish_reason: 'length' }], usage: { prompt_tokens: 2, completion_tokens: 2, total_tokens: 4 } }));
+    const answer = await (await server.post('/v1/completions', body)).json();
+    expect(backend.requests[0]).toMatchObject({ path: '/v1/completions', body });
+    expect(answer).toMatchObject({ object: 'text_completion', choices: [{ text: 'A', finish_reason: 'stop' }, { text: 'B', finish_reason: 'length' }], usage: { total_tokens: 4 } });
+  });
+});
+
+describe('the answer of another server', () => {
+  it.each([false, true])('comes whole, n times, with its engine, tier and usage (stream: %s)', async (stream) => {
+    await using backend = await startFakeBackend(say(['Grüße', ' "quoted"\n', '\\ 你好']));
+    await using server = await startRemoteGateway([backend.url]);
+    const response = await server.post(chat, { ...chatBody, stream, n: 2 });
+    expect(Object.fromEntries(response.headers)).toMatchObject({ 'x-autoglm-engine': 'fake-0', 'x-autoglm-tier': 'cloud', 'server-timing': expect.stringMatching(/upstream;dur=/) });
+    const text = await response.text();
+    if (stream) {
+      const chunks = chunksOf(text);
+      expect([textOf(chunks, 0), textOf(chunks, 1)]).toEqual(['Grüße "quoted"\n\\ 你好', 'Grüße "quoted"\n\\ 你好']);
+      expect(chunks.every(({ id, model }) => id?.startsWith('chatcmpl-') && model === fakeModel)).toBe(true);
+    } else {
+      expect(JSON.parse(text)).toMatchObject({ model: fakeModel, choices: [{ message: { content: 'Grüße "quoted"\n\\ 你好' } }, { index: 1 }], usage: { prompt_tokens: 7, prompt_tokens_details: { cached_tokens: 3 } } });
+    }
+  });
+
+  it('streams thoughts, tool calls and unknown fields through unchanged', async () => {
+    const deltas = [
+      { reasoning_content: 'Let me' }, { reasoning_content: ' see' }, { reasoning_content: ' …' }, { content: 'I ', annotations: [{ type: 'x' }] }, { content: 'look.' },
+      { tool_calls: [{ index: 0, id: 'call-1', type: 'function', function: { name: 'look', arguments: '' } }] },
+      { tool_calls: [{ index: 0, function: { arguments: '{"content": "a"' } }] }, { tool_calls: [{ index: 0, function: { arguments: '}' } }] },
+    ];
+    await using backend = await startFakeBackend((response) => {
+      const events = begin(response);
+      events.write({ choices: [{ index: 0, delta: { role: 'assistant', content: '' } }], system_fingerprint: 'fp' });
+      for (const delta of deltas) events.delta(delta, { token_ids: [1] });
+      events.delta({}, { finish_reason: 'tool_calls', stop_reason: 42 });
+      events.done();
+    });
+    await using server = await startRemoteGateway([backend.url]);
+    const chunks = chunksOf(await (await server.post(chat, streamed)).text());
+    const choices = chunks.flatMap((chunk) => chunk.choices);
+    const merged = { reasoning: '', content: '', calls: [] as unknown[], annotations: [] as unknown[] };
+    for (const { delta } of choices) {
+      merged.reasoning += String(delta['reasoning_content'] ?? '');
+      merged.content += String(delta['content'] ?? '');
+      merged.calls.push(...((delta['tool_calls'] as unknown[] | undefined) ?? []));
+      merged.annotations.push(...((delta['annotations'] as unknown[] | undefined) ?? []));
+    }
+    expect(merged).toEqual({ reasoning: 'Let me see …', content: 'I look.', calls: deltas.slice(5).map((delta) => delta.tool_calls?.[0]), annotations: [{ type: 'x' }] });
+    expect(choices.filter((choice) => choice['token_ids'])).toHaveLength(deltas.length);
+    expect(choices.at(-1)).toMatchObject({ finish_reason: 'tool_calls', stop_reason: 42 });
+    expect(chunks.filter((chunk) => chunk['system_fingerprint'] === 'fp')).toHaveLength(1);
+  });
+
+  it('gives a whole answer all fields that it has', async () => {
+    const message = { role: 'assistant', content: null, reasoning: 'Hm.', tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: '{}' } }] };
+    const logprobs = { content: [{ token: 'a', logprob: -0.25, bytes: [97], top_logprobs: [{ token: 'a', logprob: -0.25, bytes: [97] }] }], refusal: null };
+    const usage = { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3, completion_tokens_details: { reasoning_tokens: 1 } };
+    await using backend = await startFakeBackend((response) => sendJson(response, 200, { choices: [{ index: 0, message, logprobs, finish_reason: 'tool_calls', stop_reason: 'x' }], usage, service_tier: 'default' }));
+    await using server = await startRemoteGateway([backend.url]);
+    expect(await (await server.post(chat, { ...chatBody, logprobs: true, top_logprobs: 1 })).json()).toMatchObject({
+      choices: [{ index: 0, message, logprobs, finish_reason: 'tool_calls', stop_reason: 'x' }], usage, service_tier: 'default',
+    });
+  });
+
+  it('is read in whatever pieces the network makes of it', async () => {
+    const whole = ['{"choices":[{"index":0,"delta":{"role":"assistant"}}]}', ...['你', '好', '\\u00e9', '!'].map((token) => `{"choices":[{"index":0,"delta":{"content":"${token}"}}]}`), '{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}', '[DONE]'];
+    const bytes = Buffer.from(`: a comment\r\n\r\n${whole.map((data) => `event: x\r\ndata: ${data}\r\n\r\n`).join('')}`);
+    await using backend = await startFakeBackend(async (response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      for (let at = 0; at < bytes.length; at += 7) {
+        response.write(bytes.subarray(at, at + 7));
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      response.end();
+    });
+    await using server = await startRemoteGateway([backend.url]);
+    expect(textOf(chunksOf(await (await server.post(chat, streamed)).text()))).toBe('你好é!');
+  });
+});
+
+/** [what the server does, the status and code that the client sees, the message] */
+const failures: readonly (readonly [string, Behaviour, number, string, RegExp?])[] = [
+  ['refuses a parameter', (response) => sendJson(response, 400, { error: { message: 'temperature is too hot', type: 'x', code: 'y', param: 'temperature' } }), 400, 'invalid_value', /^temperature is too hot$/],
+  ['finds the prompt too long (vLLM)', (response) => sendJson(response, 400, { object: 'error', message: "This model's maximum context length is 10 tokens.", code: 400 }), 400, 'context_length_exceeded'],
+  ['has no such model', (response) => sendJson(response, 404, { error: { message: 'no model' } }), 502, 'upstream_error'],
+  ['does not trust the gateway', (response) => sendJson(response, 401, { error: { message: 'bad key sk-123' } }), 502, 'upstream_error', /credentials/],
+  ['has an error of FastAPI\'s', (response) => sendJson(response, 422, { detail: 'n is odd' }), 422, 'unsupported_feature', /^n is odd$/],
+  ['fails', (response) => sendJson(response, 500, 'Internal Server Error', { 'content-type': 'text/plain' }), 502, 'upstream_error', /status 500/],
+  ['answers with something else', (response) => sendJson(response, 200, '<html>', { 'content-type': 'text/html' }), 502, 'upstream_error', /text\/html/],
+  ['sends what is not JSON', (response) => sendJson(response, 200, '{"choices": [', {}), 502, 'upstream_error'],
+  ['sends JSON of another kind', (response) => sendJson(response, 200, { choices: [{ index: 3, message: { content: 4 } }] }), 502, 'upstream_error'],
+  ['resets the connection', (response) => void response.socket?.resetAndDestroy(), 502, 'upstream_error'],
+  ['ends in mid-answer', (response) => {
+    response.writeHead(200, { 'content-type': 'application/json', 'content-length': '100' });
+    response.write('{');
+    setImmediate(() => response.destroy());
+  }, 502, 'upstream_error'],
+  ['streams nothing', (response) => void response.writeHead(200, { 'content-type': 'text/event-stream' }).end(), 502, 'upstream_error'],
+  ['streams garbage', (response) => void response.writeHead(200, { 'content-type': 'text/event-stream' }).end('data: <oops>\n\n'), 502, 'upstream_error'],
+  ['streams an error at once', (response) => void response.writeHead(200, { 'content-type': 'text/event-stream' }).end('data: {"error": {"message": "too long", "code": 400}}\n\ndata: [DONE]\n\n'), 400, 'invalid_value', /too long/],
+];
+
+describe('a server that fails', () => {
+  it.each(failures.map(([what, ...rest]) => [what, rest] as const))('%s', async (_, [behaviour, status, code, message = /./]) => {
+    await using backend = await startFakeBackend(behaviour);
+    await using server = await startRemoteGateway([backend.url]);
+    const response = await server.post(chat, streamed);
+    const { error } = (await response.json()) as { error: { code: string; message: string } };
+    expect({ status: response.status, code: error.code }).toEqual({ status, code });
+    expect(error.message).toMatch(message);
+    expect(error.message).not.toContain('sk-123');
+    await until(() => backend.openCount === 0);
+  });
+
+  it('passes its Retry-After on', async () => {
+    await using backend = await startFakeBackend((response) => sendJson(response, 429, { error: { message: 'slow down' } }, { 'retry-after': '7' }));
+    await using server = await startRemoteGateway([backend.url]);
+    const response = await server.post(chat, chatBody);
+    expect([response.status, response.headers.get('retry-after')]).toEqual([429, '7']);
+  });
+
+  it.each([
+    ['a reset', (response: Parameters<Behaviour>[0]) => response.socket?.resetAndDestroy()],
+    ['the end of its connection', (response: Parameters<Behaviour>[0]) => response.socket?.end()],
+    ['an error', (response: Parameters<Behaviour>[0]) => response.end('data: {"error":{"message":"out of memory","code":500}}\n\n')],
+    ['garbage', (response: Parameters<Behaviour>[0]) => response.end('data: {"choices":\n\n')],
+    ['silence', () => {}],
+  ])('in mid-stream by %s ends it with a marked error', async (_, fail) => {
+    await using backend = await startFakeBackend((response) => {
+      const events = begin(response);
+      for (const content of ['a', 'b', 'c']) events.delta({ content });
+      setImmediate(() => fail(response));
+    });
+    await using server = await startRemoteGateway([backend.url], { extra: { timeouts: { idle_ms: 300 } } });
+    const response = await server.post(chat, streamed);
+    expect(response.status).toBe(200);
+    const chunks = chunksOf(await response.text());
+    expect(textOf(chunks)).toBe('abc');
+    expect(chunks.at(-1)?.error?.code).toMatch(/^upstream_(error|timeout)$/);
+    await until(() => backend.openCount === 0);
+  });
+
+  it('does not begin in time', async () => {
+    await using backend = await startFakeBackend(hang);
+    await using server = await startRemoteGateway([backend.url], { extra: { timeouts: { headers_ms: 300 } } });
+    const response = await server.post(chat, chatBody);
+    expect([response.status, ((await response.json()) as { error: { code: string } }).error.code]).toEqual([504, 'upstream_timeout']);
+    await until(() => backend.openCount === 0);
+  });
+
+  it('is not there', async () => {
+    const backend = await startFakeBackend();
+    await backend[Symbol.asyncDispose]();
+    await using server = await startRemoteGateway([backend.url]);
+    const response = await server.post(chat, chatBody);
+    expect([response.status, ((await response.json()) as { error: { code: string } }).error.code]).toEqual([502, 'upstream_unreachable']);
+  });
+});
+
+describe('a client that leaves', () => {
+  it.each([['before the answer', hang, false], ['before the stream', hang, true], ['in mid-stream', ((response) => begin(response).delta({ content: 'a' })) as Behaviour, true]] as const)('%s is followed by the gateway at once', async (_, behaviour, stream) => {
+    await using backend = await startFakeBackend(behaviour);
+    await using server = await startRemoteGateway([backend.url]);
+    const leaving = new AbortController();
+    const asked = server.post(chat, { ...chatBody, stream }, { signal: leaving.signal }).then((response) => response.text()).catch(() => {});
+    await until(() => backend.openCount === 1);
+    leaving.abort();
+    await until(() => backend.openCount === 0);
+    await asked;
+  });
+
+  it('and reads slowly stops the server from writing on', async () => {
+    let written = 0;
+    const chunk = { content: 'x'.repeat(16_384) };
+    await using backend = await startFakeBackend((response) => {
+      const events = begin(response);
+      const pump = () => {
+        for (; !response.destroyed && written < 4096 && !response.writableNeedDrain; written += 1) events.delta(chunk);
+        response.once('drain', pump);
+      };
+      pump();
+    });
+    await using server = await startRemoteGateway([backend.url]);
+    const leaving = new AbortController();
+    const response = await server.post(chat, streamed, { signal: leaving.signal });
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+    await reader.read();
+    let before = -1;
+    // Sockets and queues fill up, and then nothing moves any more.
+    await until(async () => {
+      const hasStopped = written === before;
+      before = written;
+      await fetch(`${server.url}/healthz`);
+      return hasStopped;
+    });
+    expect(written).toBeLessThan(4096);
+    leaving.abort();
+    await until(() => backend.openCount === 0);
+  });
+});
