@@ -49,8 +49,7 @@ export function parseCompletion(body: unknown, headers: IncomingHttpHeaders): Pa
 
 /** Keeps the client's own words beside what was read of them. */
 export function withBody(body: object, read: Omit<ParsedRequest, 'body'>): ParsedRequest {
-  const { autoglm, ...fields } = body as Record<string, unknown>;
-  return { ...read, body: { fields, read } };
+  return { ...read, body: { fields: { ...body, autoglm: undefined }, read } };
 }
 
 type ChatLimits = Pick<ReturnType<typeof validateChat>, 'max_tokens' | 'max_completion_tokens' | 'logprobs' | 'top_logprobs'>;
