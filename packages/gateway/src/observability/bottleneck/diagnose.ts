@@ -55,10 +55,11 @@ export function diagnose(reading: SegmentReading, circumstances: Circumstances):
 function explain(reading: SegmentReading, { gcMs, loopBlockedMs, ...spent }: Circumstances): readonly [BottleneckCause, string] {
   const explains = (ms: number) => ms > 0 && ms >= explainingShare * excess(reading);
   if (!engineSegments.has(reading.segment)) {
-    if (explains(gcMs)) return ['gc', 'gc-pause'];
+    const isPaused = explains(gcMs + loopBlockedMs);
+    if (isPaused && gcMs >= loopBlockedMs) return ['gc', 'gc-pause'];
     if (reading.segment === 'input' && explains(spent.templateMs)) return ['cpu', 'template'];
     if (reading.segment === 'output' && explains(spent.encodeMs)) return ['cpu', 'encoding'];
-    if (explains(loopBlockedMs)) return ['cpu', 'event-loop'];
+    if (isPaused) return ['cpu', 'event-loop'];
   }
   switch (reading.segment) {
     case 'prejudge':

@@ -13,10 +13,8 @@ export function withRest(times: SegmentTimes, totalMs: number): SegmentTimes {
   return { ...times, other: Math.max(0, totalMs - claimed), total: totalMs };
 }
 
-/** The `Server-Timing` header (W3C), with a description where there is one. */
-export function formatServerTiming(times: SegmentTimes, described?: { readonly segment: Segment; readonly text: string }): string {
-  return segmentOrder
-    .filter((segment) => times[segment] !== undefined)
-    .map((segment) => `${segment};dur=${times[segment]?.toFixed(2)}${described?.segment === segment ? `;desc="${described.text}"` : ''}`)
-    .join(', ');
+/** The `Server-Timing` header (W3C). */
+export function formatServerTiming(times: SegmentTimes): string {
+  const known = segmentOrder.filter((segment) => times[segment] !== undefined);
+  return known.map((segment) => `${segment};dur=${times[segment]?.toFixed(2)}`).join(', ');
 }

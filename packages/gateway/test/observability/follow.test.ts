@@ -1,0 +1,112 @@
+import type { GatewayEvent } from '@open-autoglm/protocol';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Diagnoser, type Pauses } from '../../src/observability/bottleneck/diagnoser.ts';
+import { createFollower } from '../../src/observability/follow.ts';
+import type { Observer } from '../../src/observability/observer.ts';
+import { RequestProfile } from '../../src/observability/profile/request-profile.ts';
+import { anyEvent, anyRequest, start } from './events.ts';
+import { observerContract } from './observer-contract.ts';
+
+const end: GatewayEvent = { type: 'request-end', outcome: 'answered', status: 200 };
+const noPauses: Pauses = { gcMs: () => 0, loopBlockedMs: () => 0 };
+
+/** Keeps what it is told. */
+function recorder(): Observer & { readonly told: { readonly event: GatewayEvent; readonly atMs: number }[] } {
+  const told: { event: GatewayEvent; atMs: number }[] = [];
+  return { told, begin: () => ({ on: (event, atMs) => void told.push({ event, atMs }) }) };
+}
+
+function broken(failsAt: number): Observer & { readonly heard: () => number } {
+  let heard = 0;
+  return {
+    heard: () => heard,
+    begin: () => ({
+      on() {
+        heard += 1;
+        if (heard === failsAt) throw new Error('broken');
+      },
+    }),
+  };
+}
+
+observerContract('the profile of a request', () => ({ begin: (of) => new RequestProfile(of, () => of.startedAtMs) }));
+
+describe('createFollower', () => {
+  it('tells every observer every event in order, with one reading of the clock for all', () => {
+    fc.assert(fc.property(anyRequest, (events) => {
+      const [a, b] = [recorder(), recorder()];
+      let nowMs = start.startedAtMs;
+      const { emit } = createFollower({ observers: [a, b], now: () => (nowMs += 1) })(start);
+      for (const event of events) emit(event);
+      expect(a.told.map(({ event }) => event)).toEqual(events);
+      expect(a.told.map(({ atMs }) => atMs - start.startedAtMs)).toEqual(events.map((_, index) => index + 1));
+      expect(b.told).toEqual(a.told);
+    }));
+  });
+
+  it('is deaf after the end, and tells the profile once', () => {
+    fc.assert(fc.property(anyRequest, fc.array(anyEvent), (events, late) => {
+      const observer = recorder();
+      const profiles: RequestProfile[] = [];
+      const { emit } = createFollower({ observers: [observer], onProfile: (profile) => profiles.push(profile), now: () => 2000 })(start);
+      for (const event of [...events, ...late, end]) emit(event);
+      expect(observer.told).toHaveLength(events.length);
+      expect(profiles).toHaveLength(1);
+    }));
+  });
+
+  it('cuts an observer off that throws, counts it once, and keeps it from nobody else', () => {
+    fc.assert(fc.property(anyRequest, fc.integer({ min: 1, max: 40 }), (events, failsAt) => {
+      const [before, bad, after] = [recorder(), broken(failsAt), recorder()];
+      const failures: unknown[] = [];
+      const { emit } = createFollower({ observers: [before, bad, after], onFailure: (error) => failures.push(error), now: () => 2000 })(start);
+      for (const event of events) emit(event);
+      expect(bad.heard()).toBe(Math.min(failsAt, events.length));
+      expect(failures).toHaveLength(failsAt <= events.length ? 1 : 0);
+      expect(before.told.map(({ event }) => event)).toEqual(events);
+      expect(after.told.map(({ event }) => event)).toEqual(events);
+    }));
+  });
+
+  it('goes on when observers cannot begin, do not want to, or the metrics throw', () => {
+    const observer = recorder();
+    const failures: unknown[] = [];
+    const refusing: Observer = { begin: () => { throw new Error('no'); } };
+    const uninterested: Observer = { begin: () => undefined };
+    const follow = createFollower({
+      observers: [refusing, uninterested, observer], now: () => 2000,
+      onProfile: () => { throw new Error('metrics'); }, onFailure: (error) => failures.push((error as Error).message),
+    });
+    follow(start).emit(end);
+    expect(observer.told.map(({ event }) => event)).toEqual([end]);
+    expect(failures).toEqual(['no', 'metrics']);
+  });
+
+  it('states the bottleneck of a slow request just before its end, to all', async () => {
+    const observer = recorder();
+    let nowMs = start.startedAtMs;
+    const { promise: over, resolve } = Promise.withResolvers<RequestProfile>();
+    const { emit } = createFollower({ observers: [observer], diagnoser: new Diagnoser(noPauses), onProfile: resolve, now: () => nowMs })(start);
+    emit({ type: 'request-parsed', model: 'm', stream: false, maxTokens: undefined, choiceCount: 1 });
+    emit({ type: 'engine-chosen', engine: 'e', tier: 'edge', reason: 'only one' });
+    emit({ type: 'segment-end', segment: 'queue', durationMs: 900, choice: 0 });
+    emit({ type: 'segment-end', segment: 'prefill', durationMs: 50, choice: 0 });
+    nowMs += 1000;
+    emit(end);
+    emit({ type: 'first-token' });
+    const profile = await over;
+    expect(observer.told.slice(-2).map(({ event }) => event)).toEqual([{ type: 'bottleneck', segment: 'queue', cause: 'queueing', detail: 'batch-full', durationMs: 900, expectedMs: expect.any(Number) }, end]);
+    expect(profile.bottleneck).toMatchObject({ segment: 'queue', cause: 'queueing' });
+    expect(profile.firstTokenAtMs).toBeUndefined();
+  });
+
+  it('states no bottleneck of a request that no engine was asked about', () => {
+    const observer = recorder();
+    let nowMs = start.startedAtMs;
+    const { emit } = createFollower({ observers: [observer], diagnoser: new Diagnoser(noPauses), now: () => nowMs })(start);
+    nowMs += 5000;
+    emit({ type: 'request-end', outcome: 'failed', status: 400, code: 'invalid_json' });
+    expect(observer.told.map(({ event }) => event.type)).toEqual(['request-end']);
+  });
+});
