@@ -18,7 +18,7 @@ describe('an engine that is full', () => {
       method: 'POST', headers: { 'content-type': 'application/json' }, signal,
       body: JSON.stringify({ ...chatBody, max_tokens: maxTokens, temperature: 0, logit_bias: { 2: -100 }, ...options }),
     });
-    await gateway.engine.ready();
+    await gateway.engine?.ready();
     const responses = await Promise.all([ask(60), ask(60), ask(60), ask(60)]);
     expect(responses.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
     await Promise.all(responses.map((response) => response.text()));
