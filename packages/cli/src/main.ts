@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { chatCommand } from './chat/command.ts';
 import { endOnBrokenPipe, reportFailure } from './failure.ts';
+import { quantizeCommand } from './quantize/command.ts';
 import { serveCommand } from './serve/command.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
@@ -30,6 +31,7 @@ function createProgram(): Command {
     .showHelpAfterError('(autoglm --help shows what can be asked for)')
     .addCommand(serveCommand())
     .addCommand(chatCommand())
+    .addCommand(quantizeCommand())
     .addHelpText('after', help);
 }
 

@@ -1,5 +1,6 @@
 import { availableParallelism, homedir } from 'node:os';
 import path from 'node:path';
+import type { Quantization } from './models/quantization.ts';
 import { EmbeddedEngine, type SupervisionOptions } from './process/embedded-engine.ts';
 
 export { EmbeddedEngine, type EmbeddedEngineStatus } from './process/embedded-engine.ts';
@@ -7,6 +8,8 @@ export { EmbeddedEngine, type EmbeddedEngineStatus } from './process/embedded-en
 export interface EmbeddedEngineOptions extends SupervisionOptions {
   /** The name of a model, such as `default`, or the path of a GGUF file. */
   readonly model: string;
+  /** What the weights become; as the model has them when not given, and int8 for the default model. */
+  readonly quantization?: Quantization | undefined;
   /** ggml threads; as many as cores when not given. */
   readonly threads?: number | undefined;
   /** Tokens that one sequence may hold; 8,192 when not given, and never more than the model was trained for. */
@@ -32,6 +35,7 @@ export function startEmbeddedEngine(options: EmbeddedEngineOptions): EmbeddedEng
     threads: options.threads ?? availableParallelism(),
     contextLength: options.contextLength ?? defaultContextLength,
     home: options.home ?? defaultHome(),
+    quantization: options.quantization,
   };
   return new EmbeddedEngine(processOptions, { ...(onStatus && { onStatus }), ...(stallTimeoutMs && { stallTimeoutMs }) });
 }

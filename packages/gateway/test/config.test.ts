@@ -21,7 +21,6 @@ const refused: readonly (readonly [string, RegExp])[] = [
   ['server:\n  host: a\n  port: 70000', /config\.yaml:3: server\.port /],
   ['model_config:\n  max_batch_size: 0', /config\.yaml:2: model_config\.max_batch_size /],
   ['model_config: {quantization: int3}', /model_config\.quantization must be none, int8 or int4/],
-  ['model_config: {quantization: int4}', /model_config\.quantization: only int8 is available in this version/],
   ['model_config: {kv_cache_strategy: paged}', /kv_cache_strategy: paged is not available in this version/],
   ['cache: {enabled: true}', /cache\.enabled: .*not available in this version/],
   ['engines: [{kind: openai}]', /config\.yaml:1: engines\[0\]\.url is missing\.$/],

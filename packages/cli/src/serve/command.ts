@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { collect, integer } from '../option-values.ts';
 import { serve, type ServeOptions } from './serve.ts';
 
@@ -6,6 +6,7 @@ export function serveCommand(): Command {
   return new Command('serve')
     .description('Serve a model over HTTP, as OpenAI does.')
     .option('-m, --model <path>', '"default", "tinyllama" or a GGUF file (model_config.path)')
+    .addOption(new Option('--quantization <type>', 'what the weights become (model_config.quantization)').choices(['none', 'int8', 'int4']))
     .option('-p, --port <number>', 'port to listen on; 0 takes a free one (server.port)', integer)
     .option('--host <address>', 'address to listen on; 0.0.0.0 is every one (server.host)')
     .option('-c, --config <file>', 'configuration file (YAML)')

@@ -6,6 +6,7 @@ import { createEngineReporter } from './engine-reporter.ts';
 
 export interface ServeOptions extends EngineOptions {
   readonly model?: string;
+  readonly quantization?: 'none' | 'int8' | 'int4';
   readonly port?: number;
   readonly host?: string;
   readonly config?: string;
@@ -51,6 +52,7 @@ function toOverrides(options: ServeOptions): ConfigOverrides {
     server: withoutUndefined({ host: options.host, port: options.port, drain_timeout_ms: options.drainTimeoutMs }),
     model_config: withoutUndefined({
       path: options.model,
+      quantization: options.quantization,
       threads: options.threads,
       context_length: options.contextLength,
       max_batch_size: options.maxBatchSize,

@@ -16,8 +16,10 @@ export interface Hyperparameters {
   readonly ropeScale: number;
 }
 
+type GgufKeys = Pick<Gguf, 'path' | 'number' | 'string'>;
+
 /** Reads `<architecture>.*` keys; throws `engine_failed` naming the key that is missing. */
-export function readHyperparameters(gguf: Gguf, architecture: string): Hyperparameters {
+export function readHyperparameters(gguf: GgufKeys, architecture: string): Hyperparameters {
   const optional = (key: string) => gguf.number(`${architecture}.${key}`);
   const required = (key: string) => optional(key) ?? missingKey(gguf, `${architecture}.${key}`);
   const embeddingLength = required('embedding_length');
@@ -38,13 +40,13 @@ export function readHyperparameters(gguf: Gguf, architecture: string): Hyperpara
   };
 }
 
-function ropeScale(gguf: Gguf, architecture: string): number {
+function ropeScale(gguf: GgufKeys, architecture: string): number {
   const kind = gguf.string(`${architecture}.rope.scaling.type`) ?? 'none';
   if (kind === 'none') return 1;
   if (kind === 'linear') return 1 / (gguf.number(`${architecture}.rope.scaling.factor`) ?? 1);
   throw new AutoglmError('engine_failed', `${gguf.path} uses RoPE scaling "${kind}", which this engine does not implement; it knows "none" and "linear".`);
 }
 
-function missingKey(gguf: Gguf, key: string): never {
+function missingKey(gguf: GgufKeys, key: string): never {
   throw new AutoglmError('engine_failed', `${gguf.path} lacks the GGUF key ${key}: the file is incomplete.`);
 }

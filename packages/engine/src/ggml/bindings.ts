@@ -65,6 +65,8 @@ export function bindGgml({ base, registry, llama }: GgmlLibraries) {
     typeName: bind<(type: number) => string>(base, 'const char *ggml_type_name(int type)'),
     rowSize: bind<(type: number, ne: number) => number>(base, 'size_t ggml_row_size(int type, int64_t ne)'),
     quantizeChunk: bind<(type: number, source: Float32Array, destination: Uint8Array, start: number, rows: number, perRow: number, importance: null) => number>(base, 'size_t ggml_quantize_chunk(int type, const float *src, _Out_ void *dst, int64_t start, int64_t nrows, int64_t n_per_row, const float *imatrix)'),
+    halfToFloat: bind<(source: Uint8Array, destination: Float32Array, count: number) => void>(base, 'void ggml_fp16_to_fp32_row(const void *x, _Out_ void *y, int64_t n)'),
+    brainToFloat: bind<(source: Uint8Array, destination: Float32Array, count: number) => void>(base, 'void ggml_bf16_to_fp32_row(const void *x, _Out_ void *y, int64_t n)'),
 
     // Operations
     add: bind<Binary>(base, 'void *ggml_add(void *ctx, void *a, void *b)'),

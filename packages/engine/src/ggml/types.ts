@@ -1,5 +1,5 @@
 /** Values of C's `enum ggml_type` that the code names; others pass through as numbers. */
-export const GgmlType = { F32: 0, F16: 1, Q4_0: 2, Q8_0: 8, Q4_K: 12, Q6_K: 14, I32: 26, I64: 27, BF16: 30 } as const;
+export const GgmlType = { F32: 0, F16: 1, Q4_0: 2, Q5_0: 6, Q5_1: 7, Q8_0: 8, Q4_K: 12, Q5_K: 13, Q6_K: 14, I32: 26, I64: 27, BF16: 30 } as const;
 
 /** Values of C's `enum gguf_type`. */
 export const GgufType = {

@@ -4,7 +4,8 @@ import { randomUUID } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { AutoglmError } from '@open-autoglm/protocol';
 import { loadGgml } from '../ggml/library.ts';
-import { checkDiskSpace, formatBytes } from './disk-space.ts';
+import { formatBytes } from './bytes.ts';
+import { checkDiskSpace } from './disk-space.ts';
 import { writeGguf, type GgufContent, type GgufWriteOptions, type WrittenFile } from './gguf-writer.ts';
 import { removeStale, writeThenRename } from './write-then-rename.ts';
 

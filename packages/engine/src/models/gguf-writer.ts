@@ -2,13 +2,15 @@ import type { FileHandle } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import type { Ggml } from '../ggml/bindings.ts';
 import { GgufType } from '../ggml/types.ts';
+import type { EncodedValue } from './gguf-header.ts';
 
 export type GgufValue =
   | { readonly type: 'u32' | 'f32'; readonly value: number }
   | { readonly type: 'bool'; readonly value: boolean }
   | { readonly type: 'string'; readonly value: string }
   | { readonly type: 'strings'; readonly value: readonly string[] }
-  | { readonly type: 'i32s'; readonly value: readonly number[] };
+  | { readonly type: 'i32s'; readonly value: readonly number[] }
+  | { readonly type: 'encoded'; readonly value: EncodedValue };
 
 export type GgufMetadata = ReadonlyMap<string, GgufValue>;
 
@@ -18,8 +20,8 @@ export interface GgufTensorSource {
   readonly type: number;
   /** ggml's order: columns first. */
   readonly shape: readonly number[];
-  /** The values, rows one after the other. Called once, just before they are written. */
-  read(): Float32Array;
+  /** The values, rows one after the other; or, piece by piece, the bytes that stand for them. Called once, just before they are written. */
+  read(): Float32Array | AsyncIterable<Uint8Array>;
 }
 
 export interface GgufContent {
@@ -28,7 +30,7 @@ export interface GgufContent {
 }
 
 export interface GgufWriteOptions {
-  /** Called after each tensor with the share of all values written, up to 1. */
+  /** Called as tensors are written, with the share of all their bytes, up to 1. */
   readonly onProgress?: ((fraction: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -44,8 +46,9 @@ const version = 3;
 const alignment = 32;
 
 /**
- * Writes a GGUF file, one tensor at a time: at most one tensor is in memory, and the event loop turns between them, so
- * that progress and abort work. ggml's own writer would want the whole model in memory and does not say why a write failed.
+ * Writes a GGUF file, one tensor at a time: at most one tensor is in memory, or one piece of it where the source gives
+ * pieces, and the event loop turns between them, so that progress and abort work. ggml's own writer would want the whole
+ * model in memory and does not say why a write failed.
  *
  * Rejects with the error of the file system, or with the signal's reason. The caller owns the file.
  */
@@ -53,33 +56,40 @@ export async function writeGguf(ggml: Ggml, file: FileHandle, content: GgufConte
   let size = 0;
   let checksum = 0;
   const append = async (bytes: Uint8Array): Promise<void> => {
-    const padding = (alignment - (bytes.length % alignment)) % alignment;
-    for (const part of padding > 0 ? [bytes, new Uint8Array(padding)] : [bytes]) {
-      await file.writeFile(part);
-      checksum = crc32(part, checksum);
-      size += part.length;
-    }
+    await file.writeFile(bytes);
+    checksum = crc32(bytes, checksum);
+    size += bytes.length;
   };
+  const pad = () => append(new Uint8Array((alignment - (size % alignment)) % alignment));
 
   await append(encodeHeader(ggml, content));
-  const total = content.tensors.reduce((sum, tensor) => sum + valueCount(tensor), 0);
-  let written = 0;
+  await pad();
+  const total = content.tensors.reduce((sum, tensor) => sum + tensorSize(ggml, tensor), 0);
+  let done = 0;
   for (const tensor of content.tensors) {
     options.signal?.throwIfAborted();
-    await append(encodeTensor(ggml, tensor));
-    written += valueCount(tensor);
-    options.onProgress?.(written / total);
+    const start = size;
+    for await (const piece of encodeTensor(ggml, tensor)) {
+      options.signal?.throwIfAborted();
+      await append(piece);
+      options.onProgress?.((done + size - start) / total);
+    }
+    const expected = tensorSize(ggml, tensor);
+    if (size - start !== expected) throw new Error(`${tensor.name}: ${size - start} bytes for shape ${tensor.shape.join('×')}, not ${expected}.`);
+    done += expected;
+    await pad();
   }
   return { size, crc32: checksum };
 }
 
-function encodeTensor(ggml: Ggml, tensor: GgufTensorSource): Uint8Array {
+function encodeTensor(ggml: Ggml, tensor: GgufTensorSource): AsyncIterable<Uint8Array> | readonly [Uint8Array] {
   const values = tensor.read();
+  if (!(values instanceof Float32Array)) return values;
   if (values.length !== valueCount(tensor)) throw new Error(`${tensor.name}: ${values.length} values for shape ${tensor.shape.join('×')}.`);
   const columns = tensor.shape[0] ?? 1;
   const bytes = new Uint8Array(tensorSize(ggml, tensor));
   ggml.quantizeChunk(tensor.type, values, bytes, 0, values.length / columns, columns, null);
-  return bytes;
+  return [bytes];
 }
 
 function encodeHeader(ggml: Ggml, { metadata, tensors }: GgufContent): Uint8Array {
@@ -101,6 +111,7 @@ function encodeValue(item: GgufValue): Buffer {
     case 'string': return Buffer.concat([u32(GgufType.STRING), string(item.value)]);
     case 'strings': return encodeArray(GgufType.STRING, item.value.map(string));
     case 'i32s': return encodeArray(GgufType.INT32, item.value.map(i32));
+    case 'encoded': return Buffer.concat([u32(item.value.type), item.value.bytes]);
   }
 }
 

@@ -1,4 +1,4 @@
-import { GgmlType } from '../ggml/types.ts';
+import { fileTypes, tensorType, type TargetType } from '../quantize/type-policy.ts';
 import type { GgufContent, GgufMetadata, GgufTensorSource, GgufValue } from './gguf-writer.ts';
 import { tokenizerMetadata, type TokenizerConfig, type TokenizerJson } from './hf-tokenizer.ts';
 import type { OnnxGraph, OnnxTensor } from './onnx.ts';
@@ -25,32 +25,36 @@ export interface MiniMindPackage {
   readonly tokenizerConfig: TokenizerConfig;
 }
 
-/** llama.cpp's numbers for "mostly Q8_0" and for the present layout of quantized blocks. */
-const fileTypeQ8 = 7;
+/** A tensor before it is decided what type it gets. */
+type UntypedTensor = Omit<GgufTensorSource, 'type'>;
+
+/** llama.cpp's number for the present layout of quantized blocks. */
 const quantizationVersion = 2;
 
 /**
- * MiniMind2-Small as a GGUF of the llama architecture with Q8_0 matrices.
+ * MiniMind2-Small as a GGUF of the llama architecture.
  *
  * Its ONNX file holds each projection as an int8 matrix [in, out] with one scale and one zero point. They are dequantized,
- * transposed to ggml's [out, in], and quantized again in blocks of 32, which adds next to nothing to the first rounding.
+ * transposed to ggml's [out, in], and quantized again; with q8_0, in blocks of 32, that adds next to nothing to the first rounding.
  * The file has two quantized copies of the tied embedding; the one for look-up is taken for both uses.
  */
-export function minimindGguf({ graph, config, tokenizer, tokenizerConfig }: MiniMindPackage): GgufContent {
+export function minimindGguf({ graph, config, tokenizer, tokenizerConfig }: MiniMindPackage, type: TargetType): GgufContent {
+  const facts = { layerCount: config.num_hidden_layers, hasOutput: false };
+  const tensors = [...headTensors(graph), ...Array.from({ length: config.num_hidden_layers }, (_, layer) => layerTensors(graph, config, layer)).flat()];
   return {
-    metadata: new Map([...generalMetadata(config), ...tokenizerMetadata(tokenizer, tokenizerConfig)]),
-    tensors: [...headTensors(graph), ...Array.from({ length: config.num_hidden_layers }, (_, layer) => layerTensors(graph, config, layer)).flat()],
+    metadata: new Map([...generalMetadata(config, fileTypes[type]), ...tokenizerMetadata(tokenizer, tokenizerConfig)]),
+    tensors: tensors.map((tensor) => ({ ...tensor, type: tensorType(type, tensor, facts) })),
   };
 }
 
-function generalMetadata(config: LlamaConfig): GgufMetadata {
+function generalMetadata(config: LlamaConfig, fileType: number): GgufMetadata {
   return new Map<string, GgufValue>([
     ['general.architecture', { type: 'string', value: 'llama' }],
     ['general.type', { type: 'string', value: 'model' }],
     ['general.name', { type: 'string', value: 'MiniMind2-Small' }],
     ['general.size_label', { type: 'string', value: '26M' }],
     ['general.license', { type: 'string', value: 'apache-2.0' }],
-    ['general.file_type', { type: 'u32', value: fileTypeQ8 }],
+    ['general.file_type', { type: 'u32', value: fileType }],
     ['general.quantization_version', { type: 'u32', value: quantizationVersion }],
     ['llama.block_count', { type: 'u32', value: config.num_hidden_layers }],
     ['llama.context_length', { type: 'u32', value: config.max_position_embeddings }],
@@ -67,16 +71,16 @@ function generalMetadata(config: LlamaConfig): GgufMetadata {
   ]);
 }
 
-function headTensors(graph: OnnxGraph): GgufTensorSource[] {
+function headTensors(graph: OnnxGraph): UntypedTensor[] {
   const embedding = quantizedTensor(graph, 'model.embed_tokens.weight_quantized');
   const [rows, columns] = matrixShape(embedding.tensor);
   return [
-    { name: 'token_embd.weight', type: GgmlType.Q8_0, shape: [columns, rows], read: () => dequantize(embedding) },
+    { name: 'token_embd.weight', shape: [columns, rows], read: () => dequantize(embedding) },
     norm(graph, 'output_norm.weight', 'model.norm.weight'),
   ];
 }
 
-function layerTensors(graph: OnnxGraph, config: LlamaConfig, layer: number): GgufTensorSource[] {
+function layerTensors(graph: OnnxGraph, config: LlamaConfig, layer: number): UntypedTensor[] {
   const from = `/model/layers.${layer}`;
   const to = `blk.${layer}`;
   const headRows = (heads: number): number[] => interleaveHalves(heads, config.head_dim);
@@ -93,19 +97,19 @@ function layerTensors(graph: OnnxGraph, config: LlamaConfig, layer: number): Ggu
   ];
 }
 
-function norm(graph: OnnxGraph, name: string, source: string): GgufTensorSource {
+function norm(graph: OnnxGraph, name: string, source: string): UntypedTensor {
   const { shape, values } = requireTensor(graph, source);
-  return { name, type: GgmlType.F32, shape, read: () => Float32Array.from(values) };
+  return { name, shape, read: () => Float32Array.from(values) };
 }
 
 /** `rowOrder[i]` is the source row that becomes row i; without it the rows stay in order. */
-function projection(graph: OnnxGraph, name: string, module: string, rowOrder?: readonly number[]): GgufTensorSource {
+function projection(graph: OnnxGraph, name: string, module: string, rowOrder?: readonly number[]): UntypedTensor {
   const node = graph.nodes.find((candidate) => candidate.operator === 'MatMulInteger' && candidate.name === `${module}/MatMul_quant`);
   const weight = node?.inputs[1];
   if (!weight) throw new Error(`The ONNX graph has no quantized product ${module}.`);
   const source = quantizedTensor(graph, weight);
   const [columns, rows] = matrixShape(source.tensor);
-  return { name, type: GgmlType.Q8_0, shape: [columns, rows], read: () => transpose(dequantize(source), columns, rows, rowOrder) };
+  return { name, shape: [columns, rows], read: () => transpose(dequantize(source), columns, rows, rowOrder) };
 }
 
 /**

@@ -4,6 +4,7 @@ import { waitForLock } from './lock.ts';
 import { minimindGguf } from './minimind.ts';
 import { fetchPackages, type FetchPackages } from './npm-packages.ts';
 import { tinyllamaBytes, tinyllamaParts, writeTinyllama } from './tinyllama.ts';
+import { quantizedTo, type Quantization } from './quantization.ts';
 import { locateInstalledPackage, readWeightsPackage, weightsPackage, type LocatePackage } from './weights-package.ts';
 
 export interface ModelProgress {
@@ -16,6 +17,8 @@ export interface ModelProgress {
 export interface PrepareOptions {
   /** Folder of converted models. */
   readonly home: string;
+  /** What the weights become; each model has its own idea when not given. */
+  readonly quantization?: Quantization | undefined;
   readonly onProgress?: ((progress: ModelProgress) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly locatePackage?: LocatePackage | undefined;
@@ -28,9 +31,9 @@ export interface NamedModel {
   readonly otherNames: readonly string[];
   /** As clients may call it, and as people know it. */
   readonly source: string;
-  /** Holds the converter's version: raised when a conversion would give other bytes, so that the old file is no longer found. */
-  readonly fileName: string;
-  /** Makes the file in `home` where it is not there or damaged. Returns its path. Throws `engine_failed`. */
+  /** Where its file stands in `home`. The name holds the converter's version: raised when a conversion would give other bytes, so that the old file is no longer found. */
+  fileName(quantization?: Quantization): string;
+  /** Makes the file in `home` where it is not there or damaged. Returns its path; what it was not made for, `quantization` asks of the caller. Throws `engine_failed`. */
   prepare(options: PrepareOptions): Promise<string>;
 }
 
@@ -38,16 +41,16 @@ const minimind: NamedModel = {
   name: 'default',
   otherNames: [weightsPackage.name],
   source: 'minimind2-small',
-  fileName: 'minimind2-small-q8_0-v1.gguf',
-  prepare({ home, onProgress, signal, locatePackage = locateInstalledPackage }) {
+  fileName: (quantization = 'int8') => `minimind2-small-${quantizedTo[quantization]}-v1.gguf`,
+  prepare({ home, quantization = 'int8', onProgress, signal, locatePackage = locateInstalledPackage }) {
     const phase = 'Preparing the default model';
     return ensureConverted({
       folder: home,
-      fileName: minimind.fileName,
-      bytesNeeded: 28_000_000,
+      fileName: minimind.fileName(quantization),
+      bytesNeeded: quantization === 'none' ? 53_000_000 : 28_000_000,
       write: writeContent(async () => {
         onProgress?.({ phase, fraction: 0 });
-        return minimindGguf(await readWeightsPackage(locatePackage));
+        return minimindGguf(await readWeightsPackage(locatePackage), quantizedTo[quantization]);
       }),
       onProgress: (fraction) => onProgress?.({ phase, fraction }),
       signal,
@@ -59,9 +62,9 @@ const tinyllama: NamedModel = {
   name: 'tinyllama',
   otherNames: tinyllamaParts.map(({ name }) => name),
   source: 'tinyllama-1.1b-chat',
-  fileName: 'tinyllama-1.1b-chat-iq2_xxs-v1.gguf',
+  fileName: () => 'tinyllama-1.1b-chat-iq2_xxs-v1.gguf',
   async prepare({ home, onProgress, signal, fetchPackages: fetch = fetchPackages }) {
-    const file = path.join(home, tinyllama.fileName);
+    const file = path.join(home, tinyllama.fileName());
     if (await isWhole(file)) return file;
     const phase = 'Fetching TinyLlama 1.1B from npm';
     const report = (fraction: number) => onProgress?.({ phase, fraction });
@@ -69,7 +72,7 @@ const tinyllama: NamedModel = {
     const release = await waitForLock(`${file}.lock`, { signal, onWait: (owner) => onProgress?.({ phase: `Waiting for process ${owner}, which is fetching TinyLlama`, fraction: 0 }) });
     try {
       const write = writeTinyllama(fetch, { home, onProgress: report, signal });
-      return await ensureConverted({ folder: home, fileName: tinyllama.fileName, bytesNeeded: tinyllamaBytes, write, signal });
+      return await ensureConverted({ folder: home, fileName: tinyllama.fileName(), bytesNeeded: tinyllamaBytes, write, signal });
     } finally {
       await release();
     }

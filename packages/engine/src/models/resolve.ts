@@ -2,6 +2,7 @@ import path from 'node:path';
 import { AutoglmError } from '@open-autoglm/protocol';
 import { problemWithGguf } from './gguf-file.ts';
 import { findNamedModel, namedModels, type PrepareOptions } from './named-models.ts';
+import { ensureQuantized } from './quantization.ts';
 
 export type { ModelProgress } from './named-models.ts';
 
@@ -17,13 +18,14 @@ export interface ResolvedModel {
 }
 
 /**
- * Finds the GGUF file of a model, and makes that of a named one when it is not there.
+ * Finds the GGUF file of a model, makes that of a named one when it is not there, and one of the quantization asked for.
  *
  * Throws `engine_failed` with what to do, or the signal's reason.
  */
 export async function resolveModel(options: ResolveOptions): Promise<ResolvedModel> {
   const named = findNamedModel(options.model);
-  return named ? { path: await named.prepare(options), source: named.source } : findFile(options.model);
+  const found = named ? { path: await named.prepare(options), source: named.source } : await findFile(options.model);
+  return { ...found, path: await ensureQuantized(found.path, options) };
 }
 
 async function findFile(name: string): Promise<ResolvedModel> {

@@ -33,6 +33,7 @@ async function start(options: EngineProcessOptions): Promise<void> {
     const found = await resolveModel({
       model: options.model,
       home: options.home,
+      quantization: options.quantization,
       onProgress: ({ phase, fraction }) => report({ type: 'progress', phase, fraction }),
     });
     const model = openModel({ ...options, modelPath: found.path, id: 'default', source: found.source, poll, maxChunk });

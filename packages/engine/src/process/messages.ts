@@ -1,10 +1,13 @@
 import type { EngineStats, ErrorCode, GenerateRequest, ModelInfo, Prompt } from '@open-autoglm/protocol';
 import type { StepOutput } from '../core.ts';
+import type { Quantization } from '../models/quantization.ts';
 
 /** Everything that the engine process must know to start. */
 export interface EngineProcessOptions {
   /** The name of a model, such as `default`, or the path of a GGUF file. */
   readonly model: string;
+  /** What the weights become; as the model has them when not given. */
+  readonly quantization?: Quantization | undefined;
   readonly threads: number;
   readonly contextLength: number;
   readonly maxBatchSize: number;

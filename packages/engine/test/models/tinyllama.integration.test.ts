@@ -10,7 +10,7 @@ import { openTestModel } from '../support/default-model.ts';
 import { cosine } from '../support/logits.ts';
 
 const model = findNamedModel('tinyllama') as NamedModel;
-const file = path.join(defaultHome(), model.fileName);
+const file = path.join(defaultHome(), model.fileName());
 
 // 320 MB are not fetched for a test: `AUTOGLM_HOME=.cache/autoglm npx autoglm pull tinyllama` brings them.
 describe.skipIf(!existsSync(file))('TinyLlama, where it has been fetched', () => {

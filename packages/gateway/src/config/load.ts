@@ -156,7 +156,6 @@ function refuseWhatIsMissing(config: Config): void {
   const missing: readonly (readonly [boolean, string])[] = [
     [config.cache.enabled, 'cache.enabled: the response cache is not available in this version'],
     [config.model_config.kv_cache_strategy === 'paged', 'model_config.kv_cache_strategy: paged is not available in this version; use static'],
-    [config.model_config.quantization !== 'int8', 'model_config.quantization: only int8 is available in this version; a GGUF file keeps the types that it has'],
   ];
   const found = missing.find(([isAsked]) => isAsked);
   if (found) throw new ConfigError(`${found[1]}.`);

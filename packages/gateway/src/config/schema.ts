@@ -26,7 +26,8 @@ export const configSchema = Type.Object(
       {
         /** `default`, `tinyllama`, or a GGUF file. */
         path: Type.String({ minLength: 1 }),
-        quantization: Type.Union([Type.Literal('none'), Type.Literal('int8'), Type.Literal('int4')]),
+        /** What the weights become when the model is loaded; without it a GGUF stays as it is, and other models become int8. */
+        quantization: Type.Optional(Type.Union([Type.Literal('none'), Type.Literal('int8'), Type.Literal('int4')])),
         enable_continuous_batching: Type.Boolean(),
         max_batch_size: Type.Integer({ minimum: 1, maximum: 256 }),
         kv_cache_strategy: Type.Union([Type.Literal('paged'), Type.Literal('static')]),
@@ -78,7 +79,6 @@ export const defaultConfig: Config = {
   server: { host: '127.0.0.1', port: 8080, body_limit_bytes: 8 * 1024 * 1024, drain_timeout_ms: 30_000, ready_timeout_ms: 120_000 },
   model_config: {
     path: 'default',
-    quantization: 'int8',
     enable_continuous_batching: true,
     max_batch_size: 32,
     kv_cache_strategy: 'static',

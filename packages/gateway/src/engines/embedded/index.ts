@@ -3,6 +3,7 @@ import type { Engine } from '@open-autoglm/protocol';
 
 export interface EmbeddedModelConfig {
   readonly path: string;
+  readonly quantization?: 'none' | 'int8' | 'int4';
   readonly enable_continuous_batching: boolean;
   readonly max_batch_size: number;
   readonly context_length: number;
@@ -16,6 +17,7 @@ export interface EmbeddedModelConfig {
 export function embeddedEngine(config: EmbeddedModelConfig, onStatus?: (status: EmbeddedEngineStatus) => void): Engine {
   return startEmbeddedEngine({
     model: config.path,
+    quantization: config.quantization,
     threads: config.threads,
     contextLength: config.context_length,
     maxBatchSize: config.max_batch_size,

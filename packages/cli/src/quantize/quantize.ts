@@ -1,0 +1,78 @@
+import { readFile, stat } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import path from 'node:path';
+import type { MeasuringText, MemoryNeed, QuantizedModel, TargetType, TextQuality } from '@open-autoglm/engine/quantize';
+import { isFileSystemError, UserError } from '../failure.ts';
+import { createProgressBar } from '../terminal/progress-bar.ts';
+import { formatReport } from './report.ts';
+
+export interface QuantizeCommandOptions {
+  readonly type: TargetType;
+  readonly text?: string;
+  readonly quality: boolean;
+  readonly threads?: number;
+  readonly force?: boolean;
+  readonly json?: boolean;
+}
+
+export interface QuantizeReport {
+  readonly file: string;
+  readonly type: TargetType;
+  readonly sizes: QuantizedModel;
+  readonly memory: MemoryNeed;
+  /** Absent when it was not asked for. */
+  readonly quality?: readonly TextQuality[];
+}
+
+/** Tokens that the report's KV cache is counted for; the configuration's default. */
+const contextLength = 8192;
+
+/** Quantizes, compares, reports. Rejects with what is wrong with either file. */
+export async function quantize(source: string, target: string, options: QuantizeCommandOptions): Promise<void> {
+  await checkTarget(source, target, options.force ?? false);
+  const texts = await readTexts(options.text);
+  const engine = await import('@open-autoglm/engine/quantize');
+  const threads = options.threads ?? availableParallelism();
+  const bar = createProgressBar(process.stderr);
+  const controller = new AbortController();
+  const interrupt = () => controller.abort(new UserError('stopped; nothing was written'));
+  process.once('SIGINT', interrupt);
+  process.once('SIGTERM', interrupt);
+  const { signal } = controller;
+  try {
+    const model = await engine.ggufSource(engine.loadGgml(), source);
+    const sizes = await engine.quantizeModel(model, target, { type: options.type, threads, signal, onProgress: (fraction) => bar.report(fraction, `quantizing to ${options.type}: ${percent(fraction)}`) });
+    const memory = engine.memoryNeed(await engine.readGgufHeader(target), contextLength);
+    const quality = options.quality
+      ? await engine.measureQuality(source, target, texts ?? engine.measuringTexts, { threads, signal, onProgress: (fraction) => bar.report(fraction, `comparing the models: ${percent(fraction)}`) })
+      : undefined;
+    bar.clear();
+    const report: QuantizeReport = { file: target, type: options.type, sizes, memory, ...(quality && { quality }) };
+    process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : formatReport(report, options.text ?? 'the text that comes with autoglm'));
+  } catch (error) {
+    throw isFileSystemError(error) ? new UserError(`${target} cannot be written: ${error.message}`) : error;
+  } finally {
+    bar.clear();
+    process.off('SIGINT', interrupt);
+    process.off('SIGTERM', interrupt);
+  }
+}
+
+async function checkTarget(source: string, target: string, force: boolean): Promise<void> {
+  if (path.resolve(source) === path.resolve(target)) throw new UserError('OUT must be another file than IN.');
+  const found = await stat(target).catch(() => undefined);
+  if (found?.isDirectory()) throw new UserError(`${target} is a folder: name the file to write.`);
+  if (found && !force) throw new UserError(`${target} is there already: choose another name, or --force to write over it.`);
+}
+
+async function readTexts(file: string | undefined): Promise<readonly MeasuringText[] | undefined> {
+  if (file === undefined) return undefined;
+  const text = await readFile(file, 'utf8').catch((error: Error) => {
+    throw new UserError(`--text ${file} cannot be read: ${error.message}`);
+  });
+  return [{ name: path.basename(file), text }];
+}
+
+function percent(fraction: number): string {
+  return `${Math.floor(fraction * 100)} %`;
+}

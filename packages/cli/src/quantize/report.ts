@@ -1,0 +1,19 @@
+import { formatBytes } from '@open-autoglm/engine/bytes';
+import type { QuantizeReport } from './quantize.ts';
+
+/** For people: some lines, with a newline at the end. */
+export function formatReport({ file, sizes, memory, quality }: QuantizeReport, textName: string): string {
+  const types = Object.entries(sizes.types).map(([name, count]) => `${count} × ${name}`).join(', ');
+  const lines = [
+    `wrote ${file}`,
+    `size     ${formatBytes(sizes.sourceBytes)} → ${formatBytes(sizes.bytes)} (${(sizes.bytes / sizes.sourceBytes).toFixed(2)}×): ${types}`,
+    `memory   about ${formatBytes(memory.weights + memory.kv)}: weights ${formatBytes(memory.weights)}, and KV cache ${formatBytes(memory.kv)} for a sequence of ${memory.contextLength.toLocaleString('en')} tokens`,
+  ];
+  if (quality) {
+    lines.push(`quality  beside IN, on ${textName}:`);
+    for (const { name, tokens, perplexity, divergence, sameTop } of quality) {
+      lines.push(`  ${name}, ${tokens} tokens: perplexity ${perplexity.source.toFixed(2)} → ${perplexity.quantized.toFixed(2)}, KL divergence ${divergence.mean.toFixed(4)} nats (99 % below ${divergence.p99.toFixed(3)}), same likeliest token ${(sameTop * 100).toFixed(1)} %`);
+    }
+  }
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,89 @@
+import { cp, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { resolveModel } from '@open-autoglm/engine/models';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { QuantizeReport } from '../src/quantize/quantize.ts';
+import { run, start } from './support.ts';
+
+describe('autoglm quantize', () => {
+  let folder: string;
+  let source: string;
+  beforeAll(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), 'autoglm-cli-quantize-'));
+    source = (await resolveModel({ model: 'default', quantization: 'none', home: process.env['AUTOGLM_HOME'] ?? folder })).path;
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+
+  it('writes a model that answers, and reports sizes, memory and quality', async () => {
+    const target = path.join(folder, 'q8.gguf');
+    const { code, stdout, stderr } = await run(['quantize', source, target, '--type', 'q8_0', '--threads', '1', '--json']);
+    expect(code, stderr).toBe(0);
+    const report = JSON.parse(stdout) as QuantizeReport;
+    expect(report).toMatchObject({ file: target, type: 'q8_0', sizes: { types: { Q8_0: 57, F32: 17 } }, memory: { contextLength: 8192 } });
+    expect(report.sizes.bytes / report.sizes.sourceBytes).toBeCloseTo(0.53, 2);
+    expect(report.quality?.map(({ name }) => name)).toEqual(['zh', 'en']);
+    for (const { divergence, sameTop, perplexity } of report.quality ?? []) {
+      expect(divergence.mean).toBeLessThan(0.02);
+      expect(sameTop).toBeGreaterThan(0.95);
+      expect(perplexity.source).toBeGreaterThan(1);
+    }
+    expect((await run(['chat', '--model', target, '--temperature', '0', '--max-tokens', '20', '中国的首都是哪里？'], { env: { AUTOGLM_THREADS: '1' } })).stdout).toContain('北京');
+  });
+
+  it('says more divergence of fewer bits, on a text of the user', async () => {
+    const text = path.join(folder, 'text.txt');
+    await writeFile(text, '<|im_start|>user\n今天天气很好，我们去公园散步吧。'.repeat(3));
+    const reports: QuantizeReport[] = [];
+    for (const type of ['q8_0', 'q4_k', 'q4_0']) {
+      const { stdout } = await run(['quantize', source, path.join(folder, `${type}.gguf`), '--type', type, '--threads', '1', '--text', text, '--json']);
+      reports.push(JSON.parse(stdout) as QuantizeReport);
+    }
+    const divergences = reports.map(({ quality }) => quality?.[0]?.divergence.mean as number);
+    expect(divergences[0]).toBeLessThan(divergences[1] as number);
+    expect(divergences[0]).toBeLessThan(divergences[2] as number);
+    expect(reports[0]?.quality?.[0]?.name).toBe('text.txt');
+  });
+
+  it('tells people what it did', async () => {
+    const target = path.join(folder, 'told.gguf');
+    const { stdout, stderr } = await run(['quantize', source, target, '--type', 'q4_0', '--threads', '1', '--no-quality']);
+    expect(stdout).toMatch(/^wrote .*told\.gguf\nsize {5}52 MB → 15 MB \(0\.\d\d×\): .*56 × Q4_0.*\nmemory {3}about \d+ MB: .*8,192 tokens\n$/);
+    expect(stderr).toContain('quantizing to q4_0: ');
+    expect(stderr).not.toContain('comparing');
+  });
+
+  it.each([
+    [['IN', 'IN', '--type', 'q8_0'], /OUT must be another file/],
+    [['IN', 'FOLDER', '--type', 'q8_0'], /is a folder/],
+    [['IN', 'TAKEN', '--type', 'q8_0'], /is there already.*--force/],
+    [['TAKEN', 'NEW', '--type', 'q8_0'], /is not a GGUF file/],
+    [['IN', 'IN/x', '--type', 'q8_0'], /cannot be written/],
+    [['ABSENT', 'NEW', '--type', 'q8_0'], /no such file/],
+    [['IN', 'NEW', '--type', 'q9'], /Allowed choices are/],
+    [['IN', 'NEW'], /--type/],
+    [['IN', 'NEW', '--type', 'q8_0', '--text', 'ABSENT'], /--text .* cannot be read/],
+  ])('refuses %j, and leaves nothing', async (args, message) => {
+    const home = await mkdtemp(path.join(folder, 'refused-'));
+    const taken = path.join(home, 'taken.gguf');
+    await writeFile(taken, 'text');
+    const names: Record<string, string> = { IN: source, FOLDER: home, TAKEN: taken, NEW: path.join(home, 'new.gguf'), ABSENT: path.join(home, 'absent') };
+    const { code, stdout, stderr } = await run(['quantize', ...args.map((arg) => names[arg] ?? arg.replace(/^IN\//, `${source}/`))]);
+    expect(code).toBe(1);
+    expect(stdout).toBe('');
+    expect(stderr).toMatch(message);
+    expect(stderr).not.toMatch(/^\s+at /m);
+    expect(await readdir(home)).toEqual(['taken.gguf']);
+  });
+
+  it('leaves nothing when it is interrupted', async () => {
+    const home = await mkdtemp(path.join(folder, 'interrupted-'));
+    await cp(source, path.join(home, 'in.gguf'));
+    const program = start(['quantize', path.join(home, 'in.gguf'), path.join(home, 'out.gguf'), '--type', 'q4_k', '--threads', '1']);
+    await program.saidOn('stderr', /quantizing to q4_k/);
+    program.child.kill('SIGINT');
+    expect(await program.ended).toBe(1);
+    expect(program.stderr).toContain('stopped; nothing was written');
+    expect(await readdir(home)).toEqual(['in.gguf']);
+  });
+});

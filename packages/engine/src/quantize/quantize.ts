@@ -1,0 +1,75 @@
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import type { Ggml } from '../ggml/bindings.ts';
+import { loadGgml } from '../ggml/library.ts';
+import { checkDiskSpace } from '../models/disk-space.ts';
+import { writeGguf, type GgufContent, type GgufTensorSource, type GgufValue, type GgufWriteOptions } from '../models/gguf-writer.ts';
+import { writeThenRename } from '../models/write-then-rename.ts';
+import { convertRows } from './convert-rows.ts';
+import type { ModelSource, SourceTensor } from './model-source.ts';
+import { fileTypes, tensorType, type TargetType } from './type-policy.ts';
+
+export { ggufSource, type ModelSource } from './model-source.ts';
+export { targetTypes, type TargetType } from './type-policy.ts';
+
+export interface QuantizeOptions extends GgufWriteOptions {
+  /** Undefined keeps every tensor as the source has it. */
+  readonly type: TargetType | undefined;
+  /** Pieces converted at once. */
+  readonly threads: number;
+}
+
+export interface QuantizedModel {
+  readonly sourceBytes: number;
+  /** Of the tensors. */
+  readonly bytes: number;
+  readonly parameterCount: number;
+  /** How many tensors have each type, such as `Q4_K`. */
+  readonly types: Readonly<Record<string, number>>;
+}
+
+/** llama.cpp's number for the present layout of quantized blocks. */
+const quantizationVersion = 2;
+
+/**
+ * Writes a model as a GGUF of another type. Memory: some tens of MB for each thread, whatever the model's size.
+ * Rejects with `engine_failed` when the disk has no room, with the file system's error or the signal's reason, and leaves nothing then.
+ */
+export async function quantizeModel(source: ModelSource, target: string, options: QuantizeOptions): Promise<QuantizedModel> {
+  const ggml = loadGgml();
+  const content = quantizedContent(ggml, source, options);
+  const sizes = describe(ggml, source, content);
+  await mkdir(path.dirname(path.resolve(target)), { recursive: true });
+  await checkDiskSpace(path.dirname(path.resolve(target)), sizes.bytes, path.basename(target));
+  await writeThenRename(target, (file) => writeGguf(ggml, file, content, options));
+  return sizes;
+}
+
+/** The quantized model, made as it is read. */
+export function quantizedContent(ggml: Ggml, source: ModelSource, { type, threads }: Pick<QuantizeOptions, 'type' | 'threads'>): GgufContent {
+  const facts = { layerCount: source.layerCount, hasOutput: source.tensors.some(({ name }) => name === 'output.weight') };
+  const metadata = new Map<string, GgufValue>(source.metadata);
+  if (type) metadata.set('general.file_type', { type: 'u32', value: fileTypes[type] });
+  metadata.set('general.quantization_version', { type: 'u32', value: quantizationVersion });
+  return {
+    metadata,
+    tensors: source.tensors.map((tensor) => convertTensor(ggml, tensor, type ? tensorType(type, tensor, facts) : tensor.type, threads)),
+  };
+}
+
+function convertTensor(ggml: Ggml, tensor: SourceTensor, type: number, threads: number): GgufTensorSource {
+  const { name, shape } = tensor;
+  return { name, type, shape, read: () => convertRows(ggml, tensor.pieces(), { from: tensor.type, to: type, columns: shape[0] ?? 1 }, threads) };
+}
+
+function describe(ggml: Ggml, source: ModelSource, content: GgufContent): QuantizedModel {
+  const count = ({ shape }: { readonly shape: readonly number[] }) => shape.reduce((product, size) => product * size, 1);
+  const bytesOf = (tensors: readonly { readonly type: number; readonly shape: readonly number[] }[]) =>
+    tensors.reduce((sum, tensor) => sum + ggml.rowSize(tensor.type, tensor.shape[0] ?? 1) * (count(tensor) / (tensor.shape[0] ?? 1)), 0);
+  const types: Record<string, number> = {};
+  for (const { type } of content.tensors) {
+    const name = ggml.typeName(type).toUpperCase();
+    types[name] = (types[name] ?? 0) + 1;
+  }
+  return { sourceBytes: bytesOf(source.tensors), bytes: bytesOf(content.tensors), parameterCount: source.tensors.reduce((sum, tensor) => sum + count(tensor), 0), types };
+}
