@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { resolveModel } from '@open-autoglm/engine/models';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { QuantizeReport } from '../src/quantize/quantize.ts';
+import type { QuantizeReport } from '../src/quantize/report.ts';
 import { run, start } from './support.ts';
 
 describe('autoglm quantize', () => {

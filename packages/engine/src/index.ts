@@ -1,6 +1,6 @@
 import { availableParallelism, homedir } from 'node:os';
 import path from 'node:path';
-import type { Quantization } from './models/quantization.ts';
+import type { Quantization } from './models/prepare-options.ts';
 import { EmbeddedEngine, type SupervisionOptions } from './process/embedded-engine.ts';
 
 export { EmbeddedEngine, type EmbeddedEngineStatus } from './process/embedded-engine.ts';

@@ -1,10 +1,10 @@
 import { readFile, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
-import type { MeasuringText, MemoryNeed, QuantizedModel, TargetType, TextQuality } from '@open-autoglm/engine/quantize';
+import type { MeasuringText, TargetType } from '@open-autoglm/engine/quantize';
 import { isFileSystemError, UserError } from '../failure.ts';
 import { createProgressBar } from '../terminal/progress-bar.ts';
-import { formatReport } from './report.ts';
+import { formatReport, type QuantizeReport } from './report.ts';
 
 export interface QuantizeCommandOptions {
   readonly type: TargetType;
@@ -13,15 +13,6 @@ export interface QuantizeCommandOptions {
   readonly threads?: number;
   readonly force?: boolean;
   readonly json?: boolean;
-}
-
-export interface QuantizeReport {
-  readonly file: string;
-  readonly type: TargetType;
-  readonly sizes: QuantizedModel;
-  readonly memory: MemoryNeed;
-  /** Absent when it was not asked for. */
-  readonly quality?: readonly TextQuality[];
 }
 
 /** Tokens that the report's KV cache is counted for; the configuration's default. */

@@ -1,5 +1,14 @@
 import { formatBytes } from '@open-autoglm/engine/bytes';
-import type { QuantizeReport } from './quantize.ts';
+import type { MemoryNeed, QuantizedModel, TargetType, TextQuality } from '@open-autoglm/engine/quantize';
+
+export interface QuantizeReport {
+  readonly file: string;
+  readonly type: TargetType;
+  readonly sizes: QuantizedModel;
+  readonly memory: MemoryNeed;
+  /** Absent when it was not asked for. */
+  readonly quality?: readonly TextQuality[];
+}
 
 /** For people: some lines, with a newline at the end. */
 export function formatReport({ file, sizes, memory, quality }: QuantizeReport, textName: string): string {

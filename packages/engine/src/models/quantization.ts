@@ -9,10 +9,7 @@ import { quantizedContent } from '../quantize/quantize.ts';
 import type { TargetType } from '../quantize/type-policy.ts';
 import { ensureConverted, writeContent } from './converted-model.ts';
 import { readGgufHeader, type GgufHeader } from './gguf-header.ts';
-import type { PrepareOptions } from './named-models.ts';
-
-/** `model_config.quantization`. */
-export type Quantization = 'none' | 'int8' | 'int4';
+import type { PrepareOptions, Quantization } from './prepare-options.ts';
 
 /** What each is made as: of the four-bit types, q4_k keeps the answers nearer to the source's. */
 export const quantizedTo: Readonly<Record<Quantization, TargetType>> = { none: 'f16', int8: 'q8_0', int4: 'q4_k' };

@@ -1,10 +1,11 @@
 import path from 'node:path';
 import { AutoglmError } from '@open-autoglm/protocol';
 import { problemWithGguf } from './gguf-file.ts';
-import { findNamedModel, namedModels, type PrepareOptions } from './named-models.ts';
+import { findNamedModel, namedModels } from './named-models.ts';
+import type { PrepareOptions } from './prepare-options.ts';
 import { ensureQuantized } from './quantization.ts';
 
-export type { ModelProgress } from './named-models.ts';
+export type { ModelProgress, Quantization } from './prepare-options.ts';
 
 export interface ResolveOptions extends PrepareOptions {
   /** The name of a model, such as `default`, or of its weights package, or the path of a GGUF file. */

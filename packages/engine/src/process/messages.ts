@@ -1,6 +1,6 @@
 import type { EngineStats, ErrorCode, GenerateRequest, ModelInfo, Prompt } from '@open-autoglm/protocol';
 import type { StepOutput } from '../core.ts';
-import type { Quantization } from '../models/quantization.ts';
+import type { Quantization } from '../models/prepare-options.ts';
 
 /** Everything that the engine process must know to start. */
 export interface EngineProcessOptions {

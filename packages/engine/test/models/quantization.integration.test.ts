@@ -4,7 +4,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readGgufHeader } from '../../src/models/gguf-header.ts';
 import { resolveModel } from '../../src/models/resolve.ts';
-import type { Quantization } from '../../src/models/quantization.ts';
+import type { Quantization } from '../../src/models/prepare-options.ts';
 import { openTestModel } from '../support/default-model.ts';
 import { writeTinyModel } from '../support/tiny-model.ts';
 
