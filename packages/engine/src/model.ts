@@ -10,6 +10,8 @@ import { checkTensorLayout } from './ggml/tensor-layout.ts';
 import { openVocabulary, type Vocabulary } from './ggml/vocabulary.ts';
 import type { KvCache } from './kv-cache/kv-cache.ts';
 import { createStaticKvCache } from './kv-cache/static-kv-cache.ts';
+import { planColumns } from './runner/batch-plan.ts';
+import { measureProductCosts } from './runner/product-costs.ts';
 import { Runner } from './runner/runner.ts';
 import { loadWeights, type Weights } from './runner/weights.ts';
 
@@ -54,7 +56,8 @@ export function openModel(options: ModelOptions): LoadedModel {
   const weights = loadWeights(ggml, device, gguf, sizes, architecture.tensors, vocabulary.size);
   const contextLength = Math.min(options.contextLength, sizes.trainedContext);
   const cache = createStaticKvCache({ ggml, device, sizes, maxSequences: options.maxBatchSize, contextLength });
-  const runner = new Runner({ ggml, device, architecture, sizes, weights, cache, vocabularySize: vocabulary.size });
+  const columnPlans = planColumns(measureProductCosts({ ggml, device, matrices: weights.matrices }), options.maxBatchSize);
+  const runner = new Runner({ ggml, device, architecture, sizes, weights, cache, columnPlans, vocabularySize: vocabulary.size });
   runner.warmUp(Math.min(options.maxChunk, contextLength));
   const info = describe(ggml, gguf, vocabulary, options, sizes, contextLength);
   gguf.close();

@@ -69,6 +69,7 @@ export function bindGgml({ base, registry, llama }: GgmlLibraries) {
     brainToFloat: bind<(source: Uint8Array, destination: Float32Array, count: number) => void>(base, 'void ggml_bf16_to_fp32_row(const void *x, _Out_ void *y, int64_t n)'),
 
     // Operations
+    dup: bind<Unary>(base, 'void *ggml_dup(void *ctx, void *a)'),
     add: bind<Binary>(base, 'void *ggml_add(void *ctx, void *a, void *b)'),
     mul: bind<Binary>(base, 'void *ggml_mul(void *ctx, void *a, void *b)'),
     mulInplace: bind<Binary>(base, 'void *ggml_mul_inplace(void *ctx, void *a, void *b)'),

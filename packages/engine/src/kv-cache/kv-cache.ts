@@ -11,6 +11,8 @@ export interface KvCache {
   readonly elementBytes: number;
   readonly slotRows: number;
   readonly slotBytes: number;
+  /** The first of 64 rows that nobody reads: for keys and values that are computed only because others need their company. */
+  readonly scratchRow: number;
   /** Sequences that can hold a place at once. */
   readonly capacity: number;
   /** Gives a sequence a place; false when there is none. */

@@ -48,6 +48,8 @@ export function createStaticKvCache({ ggml, device, sizes, maxSequences, context
   });
   return {
     layers, rowCount, rowBytes, valueOffset: keyLength * elementBytes, elementBytes, slotRows, slotBytes,
+    // In the slot to step aside to, which is empty while a step runs.
+    scratchRow: slotRows * maxSequences,
     capacity: maxSequences,
     acquire: (sequence) => table.acquire(sequence),
     release: (sequence) => table.release(sequence),

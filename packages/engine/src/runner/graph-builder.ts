@@ -4,7 +4,9 @@ import type { Ggml, Pointer } from '../ggml/bindings.ts';
 import { tensorLayout } from '../ggml/tensor-layout.ts';
 import { GgmlType } from '../ggml/types.ts';
 import type { KvCache } from '../kv-cache/kv-cache.ts';
-import type { FusedMatrix, LayerWeights } from './weights.ts';
+import type { ColumnPlans } from './batch-plan.ts';
+import { multiply } from './product-costs.ts';
+import type { FusedMatrix, LayerWeights, WeightMatrix, Weights } from './weights.ts';
 
 /** A node of a graph under construction. */
 export type Tensor = Pointer;
@@ -35,7 +37,8 @@ interface BuilderParts {
   readonly ropeMode: number;
   readonly sizes: Hyperparameters;
   readonly cache: KvCache;
-  readonly ropeFactors: Pointer | null;
+  readonly weights: Weights;
+  readonly columnPlans: ColumnPlans;
   readonly shape: GraphShape;
 }
 
@@ -53,10 +56,13 @@ export class GraphBuilder {
   /** Views of the KV cache that must be moved to the slot before a prefill runs, with their offset in the slot. */
   readonly slotViews: { readonly view: Tensor; readonly layer: number; readonly offset: number }[] = [];
   readonly #parts: BuilderParts;
+  /** Matrices that may be copied, and multiplied column by column. */
+  readonly #plain: ReadonlyMap<Tensor, WeightMatrix>;
 
   constructor(parts: BuilderParts) {
     const { ggml, context, shape } = parts;
     this.#parts = parts;
+    this.#plain = new Map(parts.weights.matrices.filter(({ isPlain }) => isPlain).map((matrix) => [matrix.tensor, matrix]));
     const needsMaskedStream = shape.kind === 'decode' && shape.count === 1 && shape.window >= splitKvWindow;
     this.streams = shape.kind === 'prefill' ? 1 : shape.count + (needsMaskedStream ? 1 : 0);
     this.inputs = {
@@ -81,8 +87,13 @@ export class GraphBuilder {
     return ggml.mul(context, ggml.rmsNorm(context, x, sizes.normEpsilon), weight);
   }
 
+  /** `x`: [columns of the weight, tokens], contiguous. Returns [rows of the weight, tokens]. */
   matmul(weight: Tensor, x: Tensor): Tensor {
-    return this.#parts.ggml.mulMat(this.#parts.context, weight, x);
+    const { ggml, context, columnPlans } = this.#parts;
+    const matrix = this.#plain.get(weight);
+    const tokens = Number(koffi.decode(x, tensorLayout.ne + 8, 'int64'));
+    if (!matrix) return ggml.mulMat(context, weight, x);
+    return multiply(ggml, context, matrix, x, { way: columnPlans.wayOf(tokens), columns: tokens });
   }
 
   add(a: Tensor, b: Tensor): Tensor {
@@ -180,10 +191,10 @@ export class GraphBuilder {
   }
 
   #rope(heads: Tensor, inPlace: boolean): Tensor {
-    const { ggml, context, sizes, ropeMode, ropeFactors } = this.#parts;
+    const { ggml, context, sizes, ropeMode, weights } = this.#parts;
     const rope = inPlace ? ggml.ropeExtInplace : ggml.ropeExt;
     return rope(
-      context, heads, this.inputs.positions, ropeFactors, sizes.ropeDimensions, ropeMode, sizes.trainedContext,
+      context, heads, this.inputs.positions, weights.ropeFactors, sizes.ropeDimensions, ropeMode, sizes.trainedContext,
       sizes.ropeBase, sizes.ropeScale, 0, 1, 32, 1,
     );
   }

@@ -7,6 +7,7 @@ import type { Device } from '../ggml/device.ts';
 import { tensorLayout } from '../ggml/tensor-layout.ts';
 import type { KvCache } from '../kv-cache/kv-cache.ts';
 import { GraphBuilder, type GraphShape } from './graph-builder.ts';
+import type { ColumnPlans } from './batch-plan.ts';
 import type { Weights } from './weights.ts';
 
 export interface ModelParts {
@@ -16,6 +17,7 @@ export interface ModelParts {
   readonly sizes: Hyperparameters;
   readonly weights: Weights;
   readonly cache: KvCache;
+  readonly columnPlans: ColumnPlans;
   readonly vocabularySize: number;
 }
 
@@ -46,7 +48,7 @@ export function buildGraph(model: ModelParts, shape: GraphShape, allocator: Poin
   const memory = ggml.tensorOverhead() * tensorCount + ggml.graphOverhead(tensorCount, false);
   const context = ggml.init({ mem_size: memory, mem_buffer: null, no_alloc: true });
   const graph = ggml.newGraph(context, tensorCount, false);
-  const builder = new GraphBuilder({ ggml, context, graph, ropeMode: architecture.ropeMode, sizes, cache, ropeFactors: weights.ropeFactors, shape });
+  const builder = new GraphBuilder({ ggml, context, graph, ropeMode: architecture.ropeMode, sizes, cache, weights, columnPlans: model.columnPlans, shape });
   const output = buildTransformer(builder, model, shape);
   ggml.setOutput(output);
   ggml.buildForwardExpand(graph, output);

@@ -45,12 +45,12 @@ export class Runner {
 
   /**
    * One token for each of the sequences in slots 0 … n − 1, at the given places.
-   * Returns a row of logits for each; they are valid until the next step.
+   * Returns at least a row of logits for each; they are valid until the next step.
    */
   decode(tokens: Int32Array, positions: Int32Array): readonly Float32Array[] {
     let longest = 0;
     for (const position of positions) longest = Math.max(longest, position + 1);
-    const graph = this.#graph({ kind: 'decode', count: tokens.length, window: this.#window(longest) });
+    const graph = this.#graph({ kind: 'decode', count: this.#paddedCount(tokens.length), window: this.#window(longest) });
     const { slotRows } = this.#model.cache;
     graph.tokens.set(tokens);
     graph.positions.set(positions);
@@ -62,8 +62,20 @@ export class Runner {
       graph.rows[slot] = BigInt(slot * slotRows + position);
       graph.mask.fill(0, slot * window, slot * window + position + 1);
     }
+    // What pads the batch sees nothing, and is written where nobody looks.
+    for (let slot = tokens.length; slot < graph.shape.count; slot += 1) {
+      graph.tokens[slot] = 0;
+      graph.positions[slot] = 0;
+      graph.rows[slot] = BigInt(this.#model.cache.scratchRow + slot);
+    }
     graph.compute();
     return graph.logits;
+  }
+
+  /** Every column has a slot. */
+  #paddedCount(count: number): number {
+    const columns = this.#model.columnPlans.padded(count);
+    return columns <= this.#model.cache.capacity ? columns : count;
   }
 
   /** Reserves memory for the largest step, so that no later one needs more and makes the graphs so far stale. */

@@ -12,6 +12,16 @@ export type FusedMatrix =
   | { readonly fused: true; readonly weight: Pointer; readonly bias: Pointer | undefined }
   | { readonly fused: false; readonly weights: readonly Pointer[]; readonly biases: readonly (Pointer | undefined)[] };
 
+/** A matrix that multiplies: [columns, rows]. */
+export interface WeightMatrix {
+  readonly tensor: Pointer;
+  readonly columns: number;
+  readonly rows: number;
+  readonly type: number;
+  /** Laid out as in the file, not rearranged for some kernel. */
+  readonly isPlain: boolean;
+}
+
 export interface LayerWeights {
   readonly index: number;
   readonly attentionNorm: Pointer;
@@ -35,6 +45,8 @@ export interface Weights {
   /** Per-dimension divisors of the RoPE frequencies (llama 3.1), where the model has them. */
   readonly ropeFactors: Pointer | null;
   readonly layers: readonly LayerWeights[];
+  /** All that multiply. */
+  readonly matrices: readonly WeightMatrix[];
   /** Bytes that a decode step reads: every matrix once, of the embedding one row. */
   readonly bytesReadPerStep: number;
   close(): void;
@@ -61,7 +73,7 @@ export function loadWeights(ggml: Ggml, device: Device, gguf: Gguf, sizes: Hyper
     ropeFactors: loader.has('rope_freqs.weight') ? loader.vector('rope_freqs.weight', sizes.ropeDimensions / 2) : null,
     layers,
   };
-  return { ...weights, bytesReadPerStep: loader.bytesReadPerStep, close: loader.load() };
+  return { ...weights, matrices: loader.matrices, bytesReadPerStep: loader.bytesReadPerStep, close: loader.load() };
 }
 
 function layerWeights(loader: WeightLoader, sizes: Hyperparameters, kinds: LayerTensors, index: number): LayerWeights {
@@ -103,6 +115,7 @@ class WeightLoader {
   readonly #tables = new Map<string, Pointer>();
   /** Names that the model has asked for. */
   readonly #used = new Set<string>();
+  readonly matrices: WeightMatrix[] = [];
   bytesReadPerStep = 0;
 
   constructor(ggml: Ggml, device: Device, gguf: Gguf) {
@@ -162,9 +175,11 @@ class WeightLoader {
     const [first] = parts as [GgufTensor];
     const rows = parts.reduce((sum, part) => sum + part.shape[1], 0);
     const bufferType = this.#device.bufferTypeFor(first.type, first.shape[0], rows);
+    const isPlain = bufferType === this.#device.bufferType;
     this.bytesReadPerStep += sizeOf(parts);
-    if (bufferType === this.#device.bufferType && parts.length === 1) return this.#table(first);
-    return this.#place(bufferType, parts);
+    const tensor = isPlain && parts.length === 1 ? this.#table(first) : this.#place(bufferType, parts);
+    this.matrices.push({ tensor, columns: first.shape[0], rows, type: first.type, isPlain });
+    return tensor;
   }
 
   #place(bufferType: Pointer, parts: readonly GgufTensor[]): Pointer {

@@ -1,0 +1,55 @@
+/**
+ * A way to multiply the columns of a step, one for each token, with a weight matrix. All give the same sums, bit by bit.
+ * `together`: one product, by kernels made for many columns. `staged`: the same after the matrix was copied to memory that
+ * the caches keep. `apart`: a product for each column, by the kernel made for one.
+ */
+export type ProductWay = 'together' | 'staged' | 'apart';
+
+/** What products cost on this processor, by way and number of columns, in any unit of time; measured at some numbers only. */
+export type ProductCosts = Readonly<Record<ProductWay, ReadonlyMap<number, number>>>;
+
+/** How to multiply each number of columns. */
+export interface ColumnPlans {
+  readonly wayOf: (columns: number) => ProductWay;
+  /** Columns to compute when so many are wanted: more, when a full tile costs less than a part of one. */
+  readonly padded: (columns: number) => number;
+}
+
+/** Of a batch that is padded, attention, norms and sampling grow too; a smaller gain than this is none. */
+const gainToPad = 0.95;
+/** Beyond, a product computes for so long on what it read that the way to memory does not matter. */
+const stagedMax = 256;
+
+/**
+ * Chooses the cheapest way for every number of columns up to the largest measured, and up to `paddedMax` whether to compute
+ * some columns that nobody wants. The tiled kernels read four rows at a time, which hardware prefetchers follow badly once
+ * the weights do not fit into the caches: two columns can cost four times as much as one.
+ */
+export function planColumns(costs: ProductCosts, paddedMax: number): ColumnPlans {
+  const measuredMax = Math.max(...costs.together.keys());
+  const ways = Object.keys(costs) as ProductWay[];
+  const costOf = (columns: number, way: ProductWay) => interpolate(costs[way], columns);
+  const cheapest = Array.from({ length: measuredMax + 1 }, (_, columns) => ways.reduce((a, b) => (costOf(columns, b) < costOf(columns, a) ? b : a)));
+  const wayOf = (columns: number) => cheapest[columns] ?? (columns <= stagedMax ? (cheapest[measuredMax] as ProductWay) : 'together');
+  const pad = (columns: number): number => {
+    let best = { columns, cost: costOf(columns, wayOf(columns)) * gainToPad };
+    for (let padded = columns + 1; padded <= Math.min(paddedMax, measuredMax); padded += 1) {
+      const cost = costOf(padded, wayOf(padded));
+      if (cost < best.cost) best = { columns: padded, cost };
+    }
+    return best.columns;
+  };
+  const padded = Array.from({ length: paddedMax + 1 }, (_, columns) => (columns < 2 ? columns : pad(columns)));
+  return { wayOf, padded: (columns) => padded[columns] ?? columns };
+}
+
+/** Between the measured neighbours; infinite outside of what was measured. */
+function interpolate(points: ReadonlyMap<number, number>, at: number): number {
+  const known = points.get(at);
+  if (known !== undefined) return known;
+  const below = Math.max(...[...points.keys()].filter((key) => key < at));
+  const above = Math.min(...[...points.keys()].filter((key) => key > at));
+  const [low, high] = [points.get(below), points.get(above)];
+  if (low === undefined || high === undefined) return Infinity;
+  return low + ((high - low) * (at - below)) / (above - below);
+}

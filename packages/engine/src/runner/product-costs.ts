@@ -1,0 +1,120 @@
+import koffi from 'koffi';
+import type { Ggml, Pointer } from '../ggml/bindings.ts';
+import type { Device } from '../ggml/device.ts';
+import { GgmlType } from '../ggml/types.ts';
+import { createRandom } from '../sampler/random.ts';
+import type { ProductCosts, ProductWay } from './batch-plan.ts';
+import type { WeightMatrix } from './weights.ts';
+
+/** Numbers of columns that are measured: of rearranged matrices every small one, since their tiles make steps. */
+const rearrangedAt = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 64];
+const plainAt = [1, 2, 4, 8, 12, 16, 64];
+const stagedAt = [2, 4, 8, 16, 64];
+const apartAt = [2, 4, 8];
+/** Weights beyond any last-level cache's share; of larger models the rest is alike. */
+const bytesMax = 64 * 2 ** 20;
+/** The faster of two counts. When time is up, one has to do. */
+const repeats = 2;
+const budgetMs = 150;
+
+interface ProbeParts {
+  readonly ggml: Ggml;
+  readonly device: Device;
+  readonly matrices: readonly WeightMatrix[];
+}
+
+/** The products of matrices with so many columns, all of them the same. */
+interface Products {
+  readonly compute: () => void;
+  /** Whether every column of the first matrix's product is this. */
+  readonly repeats: (column: Float32Array) => boolean;
+  readonly firstColumn: () => Float32Array;
+  readonly free: () => void;
+}
+
+/** Measures products with a model's own weights, as a step reads them. Takes some 150 ms with a small model. */
+export function measureProductCosts({ ggml, device, matrices }: ProbeParts): ProductCosts {
+  const probed = typical(ggml, matrices);
+  const allocator = ggml.gallocrNew(device.bufferType);
+  const startedAt = performance.now();
+  let expected: Float32Array | undefined;
+  /** Undefined where a way has other sums than a column alone: then it must not be taken. */
+  const measure = (way: ProductWay, columns: number): number | undefined => {
+    const products = buildProducts(ggml, device, probed, { way, columns }, allocator);
+    let cost = Infinity;
+    for (let run = 0; run < repeats && (run === 0 || performance.now() - startedAt < budgetMs); run += 1) {
+      const since = performance.now();
+      products.compute();
+      cost = Math.min(cost, performance.now() - since);
+    }
+    expected ??= products.firstColumn();
+    const isAlike = products.repeats(expected);
+    products.free();
+    return isAlike ? cost : undefined;
+  };
+  const measureAll = (way: ProductWay, at: readonly number[]) =>
+    new Map(at.map((columns) => [columns, measure(way, columns)] as const).filter((entry): entry is [number, number] => entry[1] !== undefined));
+  const isPlain = probed.every((matrix) => matrix.isPlain);
+  try {
+    return {
+      together: measureAll('together', isPlain ? plainAt : rearrangedAt),
+      staged: isPlain ? measureAll('staged', stagedAt) : new Map(),
+      apart: isPlain ? measureAll('apart', apartAt) : new Map(),
+    };
+  } finally {
+    ggml.gallocrFree(allocator);
+  }
+}
+
+/** The matrices of the type and layout that have the most bytes together, as many as are worth the time. */
+function typical(ggml: Ggml, matrices: readonly WeightMatrix[]): readonly WeightMatrix[] {
+  const groups = Object.values(Object.groupBy(matrices, ({ type, isPlain }) => `${type} ${isPlain}`)) as WeightMatrix[][];
+  const bytesOf = (group: readonly WeightMatrix[]) => group.reduce((sum, { tensor }) => sum + ggml.nbytes(tensor), 0);
+  const largest = groups.reduce((a, b) => (bytesOf(b) > bytesOf(a) ? b : a));
+  let bytes = 0;
+  return largest.filter(({ tensor }) => {
+    const isWanted = bytes < bytesMax;
+    bytes += ggml.nbytes(tensor);
+    return isWanted;
+  });
+}
+
+function buildProducts(ggml: Ggml, device: Device, matrices: readonly WeightMatrix[], { way, columns }: { readonly way: ProductWay; readonly columns: number }, allocator: Pointer): Products {
+  const size = 5 * matrices.length + 8;
+  const context = ggml.init({ mem_size: ggml.tensorOverhead() * size + ggml.graphOverhead(size, false), mem_buffer: null, no_alloc: true });
+  const graph = ggml.newGraph(context, size, false);
+  const inputs = new Map<number, Pointer>();
+  const inputOf = (length: number) => {
+    const input = inputs.get(length) ?? ggml.newTensor2d(context, GgmlType.F32, length, columns);
+    ggml.setInput(input);
+    inputs.set(length, input);
+    return input;
+  };
+  const products = matrices.map((matrix) => multiply(ggml, context, matrix, inputOf(matrix.columns), { way, columns }));
+  ggml.setOutput(products[0] as Pointer);
+  for (const product of products) ggml.buildForwardExpand(graph, product);
+  ggml.gallocrAlloc(allocator, graph);
+  for (const [length, input] of inputs) fillInput(new Float32Array(koffi.view(ggml.getData(input), length * columns * 4)), length);
+  const { rows } = matrices[0] as WeightMatrix;
+  const result = () => new Float32Array(koffi.view(ggml.getData(products[0] as Pointer), rows * columns * 4));
+  return {
+    compute: () => void ggml.graphCompute(device.backend, graph),
+    repeats: (column) => result().every((value, index) => value === column[index % column.length]),
+    firstColumn: () => result().slice(0, rows),
+    free: () => ggml.free(context),
+  };
+}
+
+/** `x`: [matrix.columns, columns], contiguous. Returns [matrix.rows, columns]. */
+export function multiply(ggml: Ggml, context: Pointer, matrix: WeightMatrix, x: Pointer, { way, columns }: { readonly way: ProductWay; readonly columns: number }): Pointer {
+  if (way === 'together') return ggml.mulMat(context, matrix.tensor, x);
+  if (way === 'staged') return ggml.mulMat(context, ggml.dup(context, matrix.tensor), x);
+  const apart = ggml.mulMat(context, matrix.tensor, ggml.reshape3d(context, x, matrix.columns, 1, columns));
+  return ggml.reshape2d(context, apart, matrix.rows, columns);
+}
+
+/** The same column again and again. */
+function fillInput(values: Float32Array, length: number): void {
+  const random = createRandom(1);
+  for (let index = 0; index < values.length; index += 1) values[index] = index < length ? random() - 0.5 : (values[index - length] as number);
+}

@@ -1,0 +1,45 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { planColumns, type ProductCosts } from '../../src/runner/batch-plan.ts';
+
+const points = (entries: Record<number, number>): ReadonlyMap<number, number> => new Map(Object.entries(entries).map(([key, value]) => [Number(key), value]));
+const none = new Map<number, number>();
+
+describe('planColumns', () => {
+  it('takes the cheapest way, also between what was measured', () => {
+    const { wayOf } = planColumns({ together: points({ 1: 1, 2: 4, 16: 6, 64: 20 }), staged: points({ 2: 3, 16: 5, 64: 21 }), apart: points({ 2: 2, 4: 4 }) }, 16);
+    expect([1, 2, 3, 4, 9, 16, 64].map(wayOf)).toEqual(['together', 'apart', 'apart', 'staged', 'staged', 'staged', 'together']);
+  });
+
+  it('goes on beyond the largest measured, until reading no longer matters', () => {
+    const { wayOf } = planColumns({ together: points({ 1: 1, 64: 20 }), staged: points({ 2: 3, 64: 15 }), apart: none }, 16);
+    expect([65, 256, 257].map(wayOf)).toEqual(['staged', 'staged', 'together']);
+  });
+
+  it('pads to a full tile where that is clearly cheaper, and never beyond the batch', () => {
+    const together = points({ 1: 1, 2: 2, 3: 3, 4: 1.5, 5: 2.5, 6: 3, 7: 4, 8: 2.9 });
+    expect([1, 2, 3, 4, 5, 6, 7, 8].map(planColumns({ together, staged: none, apart: none }, 8).padded)).toEqual([1, 4, 4, 4, 5, 6, 8, 8]);
+    expect(planColumns({ together, staged: none, apart: none }, 7).padded(7)).toBe(7);
+  });
+
+  it('lets every processor compute, even one whose sums are alike in no way but one', () => {
+    const { wayOf, padded } = planColumns({ together: points({ 1: 1 }), staged: none, apart: none }, 16);
+    expect([wayOf(7), padded(7)]).toEqual(['together', 7]);
+  });
+
+  it('is never worse than the plain way by what was measured, and padding what is padded changes nothing', () => {
+    const cost = fc.double({ min: 0.01, max: 100, noNaN: true });
+    const measured = fc.record({ together: fc.array(cost, { minLength: 16, maxLength: 16 }), staged: fc.array(cost, { maxLength: 16 }), apart: fc.array(cost, { maxLength: 16 }) });
+    fc.assert(fc.property(measured, fc.integer({ min: 1, max: 20 }), (lists, paddedMax) => {
+      const costs = Object.fromEntries(Object.entries(lists).map(([way, list]) => [way, new Map(list.map((value, index) => [index + 1, value]))])) as unknown as ProductCosts;
+      const { wayOf, padded } = planColumns(costs, paddedMax);
+      for (let columns = 2; columns <= 16; columns += 1) {
+        const chosen = padded(columns);
+        expect(chosen).toBeGreaterThanOrEqual(columns);
+        if (columns <= paddedMax) expect(chosen).toBeLessThanOrEqual(paddedMax);
+        expect(costs[wayOf(chosen)].get(chosen)).toBeLessThanOrEqual(costs.together.get(columns) as number);
+        expect(padded(chosen)).toBe(chosen);
+      }
+    }));
+  });
+});

@@ -1,0 +1,81 @@
+import koffi from 'koffi';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Pointer } from '../../src/ggml/bindings.ts';
+import { openDevice, type Device } from '../../src/ggml/device.ts';
+import { loadGgml } from '../../src/ggml/library.ts';
+import { GgmlType } from '../../src/ggml/types.ts';
+import type { ProductWay } from '../../src/runner/batch-plan.ts';
+import { measureProductCosts, multiply } from '../../src/runner/product-costs.ts';
+import type { WeightMatrix } from '../../src/runner/weights.ts';
+import { createRandom } from '../../src/sampler/random.ts';
+
+const columns = 96;
+const rows = 128;
+const ggml = loadGgml();
+let device: Device;
+const cleanups: (() => void)[] = [];
+
+beforeAll(() => {
+  device = openDevice(ggml, { threads: 1, poll: 0 });
+});
+afterAll(() => {
+  for (const cleanup of cleanups) cleanup();
+  device.close();
+});
+
+function newContext(): Pointer {
+  const context = ggml.init({ mem_size: ggml.tensorOverhead() * 32 + ggml.graphOverhead(32, false), mem_buffer: null, no_alloc: true });
+  cleanups.push(() => ggml.free(context));
+  return context;
+}
+
+function createMatrix(type: number): WeightMatrix {
+  const random = createRandom(5);
+  const values = Float32Array.from({ length: columns * rows }, () => random() - 0.5);
+  const bytes = new Uint8Array(ggml.rowSize(type, columns) * rows);
+  ggml.quantizeChunk(type, values, bytes, 0, rows, columns, null);
+  const bufferType = device.bufferTypeFor(type, columns, rows);
+  const context = newContext();
+  const tensor = ggml.newTensor2d(context, type, columns, rows);
+  const buffer = ggml.allocTensors(context, bufferType) as Pointer;
+  cleanups.unshift(() => ggml.bufferFree(buffer));
+  ggml.tensorSet(tensor, bytes, 0, bytes.length);
+  return { tensor, columns, rows, type, isPlain: bufferType === device.bufferType };
+}
+
+function product(matrix: WeightMatrix, way: ProductWay, count: number): Float32Array {
+  const context = newContext();
+  const graph = ggml.newGraph(context, 32, false);
+  const x = ggml.newTensor2d(context, GgmlType.F32, columns, count);
+  ggml.setInput(x);
+  const result = multiply(ggml, context, matrix, x, { way, columns: count });
+  ggml.setOutput(result);
+  ggml.buildForwardExpand(graph, result);
+  const allocator = ggml.gallocrNew(device.bufferType);
+  cleanups.unshift(() => ggml.gallocrFree(allocator));
+  ggml.gallocrAlloc(allocator, graph);
+  const random = createRandom(6);
+  const input = new Float32Array(koffi.view(ggml.getData(x), columns * count * 4));
+  for (let index = 0; index < input.length; index += 1) input[index] = random() - 0.5;
+  ggml.graphCompute(device.backend, graph);
+  return new Float32Array(koffi.view(ggml.getData(result), rows * count * 4)).slice();
+}
+
+describe('multiply', () => {
+  it.each([1, 2, 3, 5, 8, 15, 16, 33])('gives the same sums in every way, %i columns', (count) => {
+    const matrix = createMatrix(GgmlType.Q8_0);
+    const expected = product(matrix, 'together', count);
+    for (const way of ['staged', 'apart'] as const) expect(product(matrix, way, count)).toEqual(expected);
+  });
+});
+
+describe('measureProductCosts', () => {
+  it('measures every way of plain matrices, and of rearranged ones only what can be done with them', () => {
+    for (const matrix of [createMatrix(GgmlType.Q8_0), createMatrix(GgmlType.Q4_0)]) {
+      const { together, staged, apart } = measureProductCosts({ ggml, device, matrices: [matrix] });
+      expect(together.get(1)).toBeGreaterThan(0);
+      expect([...together.keys()]).toEqual(expect.arrayContaining([4, 16, 64]));
+      expect([staged.size > 0, apart.size > 0]).toEqual([matrix.isPlain, matrix.isPlain]);
+    }
+  });
+});
