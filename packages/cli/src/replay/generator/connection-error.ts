@@ -1,0 +1,24 @@
+const descriptions: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'connection reset',
+  EPIPE: 'connection reset',
+  ENOTFOUND: 'the host has no address',
+  EAI_AGAIN: 'the host has no address',
+  EHOSTUNREACH: 'the host cannot be reached',
+  ENETUNREACH: 'the host cannot be reached',
+  ETIMEDOUT: 'no connection in time',
+  UND_ERR_CONNECT_TIMEOUT: 'no connection in time',
+  UND_ERR_SOCKET: 'connection closed',
+  UND_ERR_HEADERS_OVERFLOW: 'the headers are too long',
+  EMFILE: 'too many open files: raise ulimit -n, or lower --max-in-flight',
+  EADDRNOTAVAIL: 'this computer has no port left for another connection',
+};
+
+/** One text for one cause, without ports and addresses, so that equal causes are counted together. */
+export function describeConnectionError(error: Error & { readonly code?: string }): string {
+  // Where a name has several addresses, the errors of all are within.
+  const first = error instanceof AggregateError ? (error.errors[0] as typeof error | undefined) : undefined;
+  const code = error.code ?? first?.code ?? '';
+  if (code.startsWith('HPE_')) return `what came is not HTTP (${code})`;
+  return descriptions[code] ?? (code === '' ? error.message : `${error.message} (${code})`);
+}

@@ -1,0 +1,58 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import type { RequestOutcome } from '../outcome.ts';
+import { startAlarm } from './alarm.ts';
+import type { FromGenerator, GeneratorThreadData, ToGenerator } from './messages.ts';
+import { Sender } from './sender.ts';
+
+const reportEveryMs = 100;
+
+const port = parentPort as NonNullable<typeof parentPort>;
+const { options } = workerData as GeneratorThreadData;
+let originMs = 0;
+let originNs = 0n;
+let addedCount = 0;
+let outcomes: RequestOutcome[] = [];
+
+const alarm = startAlarm(() => sender.wake());
+const sender = new Sender({
+  ...options,
+  now: () => performance.now() - originMs,
+  setAlarm: (atMs) => alarm.set(originNs + BigInt(Math.ceil(atMs * 1e6))),
+  onOutcome: (outcome) => outcomes.push(outcome),
+});
+const reporting = setInterval(() => {
+  sender.check();
+  post({ kind: 'progress', ...takeProgress() });
+}, reportEveryMs);
+
+port.on('message', (message: ToGenerator) => {
+  switch (message.kind) {
+    case 'requests':
+      addedCount += message.requests.length;
+      return sender.add(message.requests);
+    case 'begin':
+      originNs = process.hrtime.bigint();
+      originMs = performance.now();
+      return sender.begin();
+    case 'complete':
+      return sender.complete();
+    case 'stop':
+      return sender.stop();
+  }
+});
+
+const end = await sender.ended;
+clearInterval(reporting);
+alarm.close();
+post({ kind: 'ended', ...takeProgress(), end, inFlightPeak: sender.inFlightPeak, connectionPeak: sender.connectionPeak });
+port.close();
+
+function takeProgress() {
+  const taken = outcomes;
+  outcomes = [];
+  return { outcomes: taken, takenCount: addedCount - sender.waiting, inFlight: sender.inFlight };
+}
+
+function post(message: FromGenerator): void {
+  port.postMessage(message);
+}

@@ -1,0 +1,134 @@
+import { Worker } from 'node:worker_threads';
+import type { FromGenerator, GeneratorProgress, GeneratorThreadData, ToGenerator } from './messages.ts';
+import type { PreparedRequest } from './prepared.ts';
+import type { SenderEnd } from './sender.ts';
+
+export interface GeneratorOptions {
+  readonly send: GeneratorThreadData['options'];
+  /** In the order in which they are due. */
+  readonly requests: AsyncIterable<PreparedRequest>;
+  /** Ends the replay as Ctrl-C does. */
+  readonly signal: AbortSignal;
+  /** The clock has started. */
+  readonly onBegin: () => void;
+  /** Ten times a second. */
+  readonly onProgress: (progress: GeneratorProgress) => void;
+}
+
+export interface GeneratorEnd {
+  readonly end: SenderEnd;
+  readonly inFlightPeak: number;
+  readonly connectionPeak: number;
+}
+
+/** Requests that are ready and not yet due: a second of the highest rates, and no more memory than that. */
+const waitingMax = 4096;
+const waitingBytesMax = 64 * 1024 * 1024;
+const batchMax = 64;
+const batchBytesMax = 1024 * 1024;
+
+/**
+ * Runs the sender in a thread of its own, so that reading the trace, making prompts and drawing progress delay no request and no time stamp. The
+ * clock starts when as much is ready as may wait. Rejects when the requests cannot be read, after the thread has ended.
+ */
+export async function runGenerator({ send, requests, signal, onBegin, onProgress }: GeneratorOptions): Promise<GeneratorEnd> {
+  const workerData: GeneratorThreadData = { options: send };
+  const thread = new Worker(new URL(import.meta.url.endsWith('.ts') ? './generator-thread.ts' : './generator-thread.js', import.meta.url), { workerData });
+  const backlog = new Backlog();
+  const ended = Promise.withResolvers<GeneratorEnd>();
+  const post = (message: ToGenerator, transfer: ArrayBuffer[] = []) => thread.postMessage(message, transfer);
+  const stop = () => post({ kind: 'stop' });
+  thread.on('message', (message: FromGenerator) => {
+    backlog.taken(message.takenCount);
+    onProgress(message);
+    if (message.kind === 'ended') ended.resolve(message);
+  });
+  thread.on('error', (error) => ended.reject(error));
+  ended.promise.then(() => backlog.close(), () => backlog.close());
+  signal.addEventListener('abort', stop);
+  if (signal.aborted) stop();
+  try {
+    await Promise.race([ended.promise, feed(requests, backlog, post, onBegin)]);
+    return await ended.promise;
+  } finally {
+    signal.removeEventListener('abort', stop);
+    await thread.terminate();
+  }
+}
+
+async function feed(requests: AsyncIterable<PreparedRequest>, backlog: Backlog, post: (message: ToGenerator, transfer?: ArrayBuffer[]) => void, onBegin: () => void): Promise<void> {
+  let hasBegun = false;
+  let batch: PreparedRequest[] = [];
+  let batchBytes = 0;
+  for await (const request of requests) {
+    batch.push(request);
+    batchBytes += request.body.byteLength;
+    backlog.added(request.body.byteLength);
+    if (batch.length >= batchMax || batchBytes >= batchBytesMax) flush();
+    if (!backlog.isFull) continue;
+    flush();
+    begin();
+    await backlog.room();
+    if (backlog.isClosed) return;
+  }
+  flush();
+  post({ kind: 'complete' });
+  begin();
+
+  function flush(): void {
+    if (batch.length > 0) post({ kind: 'requests', requests: batch }, batch.map(({ body }) => body.buffer));
+    batch = [];
+    batchBytes = 0;
+  }
+  function begin(): void {
+    if (hasBegun) return;
+    hasBegun = true;
+    onBegin();
+    post({ kind: 'begin' });
+  }
+}
+
+/** How much waits in the thread. */
+class Backlog {
+  #sizes: number[] = [];
+  #head = 0;
+  #takenCount = 0;
+  #bytes = 0;
+  #change = Promise.withResolvers<void>();
+  isClosed = false;
+
+  get isFull(): boolean {
+    return this.#sizes.length - this.#head >= waitingMax || this.#bytes >= waitingBytesMax;
+  }
+
+  added(bytes: number): void {
+    this.#sizes.push(bytes);
+    this.#bytes += bytes;
+  }
+
+  taken(count: number): void {
+    for (; this.#takenCount < count; this.#takenCount += 1) {
+      this.#bytes -= this.#sizes[this.#head] ?? 0;
+      this.#head += 1;
+    }
+    if (this.#head >= waitingMax) {
+      this.#sizes = this.#sizes.slice(this.#head);
+      this.#head = 0;
+    }
+    this.#changed();
+  }
+
+  close(): void {
+    this.isClosed = true;
+    this.#changed();
+  }
+
+  async room(): Promise<void> {
+    while (this.isFull && !this.isClosed) await this.#change.promise;
+  }
+
+  #changed(): void {
+    this.#change.resolve();
+    this.#change = Promise.withResolvers();
+  }
+}

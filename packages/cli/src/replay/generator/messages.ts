@@ -1,0 +1,26 @@
+import type { RequestOutcome } from '../outcome.ts';
+import type { PreparedRequest } from './prepared.ts';
+import type { SenderEnd, SenderOptions } from './sender.ts';
+
+/** Given to the generator's thread when it starts. */
+export interface GeneratorThreadData {
+  readonly options: Pick<SenderOptions, 'targets' | 'timeoutMs' | 'inFlightMax' | 'silenceMaxMs'>;
+}
+
+export type ToGenerator =
+  | { readonly kind: 'requests'; readonly requests: readonly PreparedRequest[] }
+  /** The clock starts. */
+  | { readonly kind: 'begin' }
+  /** No more requests come. */
+  | { readonly kind: 'complete' }
+  | { readonly kind: 'stop' };
+
+export interface GeneratorProgress {
+  /** Since the last message. */
+  readonly outcomes: readonly RequestOutcome[];
+  /** Requests that wait no more. */
+  readonly takenCount: number;
+  readonly inFlight: number;
+}
+
+export type FromGenerator = ({ readonly kind: 'progress' } & GeneratorProgress) | ({ readonly kind: 'ended'; readonly end: SenderEnd; readonly inFlightPeak: number; readonly connectionPeak: number } & GeneratorProgress);

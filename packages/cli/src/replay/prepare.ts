@@ -1,0 +1,43 @@
+import type { PreparedRequest } from './generator/prepared.ts';
+import type { PromptMaker } from './prompts/prompt-maker.ts';
+import type { Calibration, ReplayTarget } from './result.ts';
+import type { ScheduledRequest } from './trace/schedule.ts';
+import type { TraceRequest } from './trace/trace-format.ts';
+
+export interface PreparedFor {
+  readonly target: ReplayTarget;
+  readonly prompts: PromptMaker;
+  readonly calibration: Calibration;
+  readonly outputScale: number;
+  readonly outputTokensMax?: number;
+}
+
+const encoder = new TextEncoder();
+
+/** Makes the bodies, each for its own target. */
+export async function* prepare(requests: AsyncIterable<ScheduledRequest>, targets: readonly PreparedFor[]): AsyncGenerator<PreparedRequest> {
+  for await (const { index, target, block, dueInBlockMs, request } of requests) {
+    const { body, promptTokensWanted } = makeBody(request, index, targets[target] as PreparedFor);
+    yield {
+      index, target, block, dueInBlockMs,
+      slice: Math.floor(block / targets.length),
+      path: request.path,
+      body: encoder.encode(JSON.stringify(body)),
+      ...(promptTokensWanted !== undefined && { promptTokensWanted }),
+      ...(request.answer && { answer: request.answer }),
+    };
+  }
+}
+
+function makeBody({ prompt, outputTokens, path }: TraceRequest, index: number, { target, prompts, calibration, outputScale, outputTokensMax = Infinity }: PreparedFor): { readonly body: object; readonly promptTokensWanted?: number } {
+  const ours = { ...target.body, model: target.model, stream: true, stream_options: { include_usage: true } };
+  if (prompt.kind === 'body') return { body: { ...prompt.body, ...ours } };
+  const isChat = path === '/v1/chat/completions';
+  const text = prompts.make(prompt, index, isChat ? calibration.overheadTokens : 0);
+  // An answer of no token cannot be asked for.
+  const length = outputTokens === undefined ? outputTokensMax : Math.min(Math.max(1, Math.round(outputTokens * outputScale)), outputTokensMax);
+  return {
+    promptTokensWanted: prompts.tokensOf(prompt),
+    body: { ...(Number.isFinite(length) && { max_tokens: length }), ...ours, ...(isChat ? { messages: [{ role: 'user', content: text }] } : { prompt: text }) },
+  };
+}

@@ -1,0 +1,81 @@
+import { messageOf, UserError } from '../failure.ts';
+import { isRecord, tryParseRecord } from './formats/fields.ts';
+import { describeConnectionError } from './generator/connection-error.ts';
+import { errorMessage } from './generator/answer-reader.ts';
+import { PromptMaker } from './prompts/prompt-maker.ts';
+import type { Calibration, ReplayTarget } from './result.ts';
+
+export interface ProbeOptions {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** What was found out, and what had to be assumed in its place. */
+export interface Probed<T> {
+  readonly value: T;
+  readonly warning?: string;
+}
+
+/** A model that every server of this project has. */
+const modelDefault = 'default';
+export const assumedCalibration: Calibration = { tokensPerWord: 1, overheadTokens: 8, isMeasured: false };
+
+/** The first model that the server lists. Throws `UserError` when nobody listens there: nothing could be measured. */
+export async function probeModel(url: string, options: ProbeOptions): Promise<Probed<string>> {
+  const answer = await ask(`${url}/v1/models`, options);
+  if ('failure' in answer) return { value: modelDefault, warning: `${url}/v1/models: ${answer.failure}; the model is taken to be ${modelDefault}. Name it with --model.` };
+  const { data } = answer.body;
+  const first: unknown = Array.isArray(data) ? data[0] : undefined;
+  if (isRecord(first) && typeof first['id'] === 'string') return { value: first['id'] };
+  return { value: modelDefault, warning: `${url} lists no models; the model is taken to be ${modelDefault}. Name it with --model.` };
+}
+
+const wordCounts = [32, 288] as const;
+
+/**
+ * No interface to count tokens is common to all servers, but every answer says how many its prompt had. Two prompts of different length, of the words that
+ * the replay's prompts are made of, tell what a word costs and what the chat template adds.
+ */
+export async function probeCalibration({ url, model, body }: ReplayTarget, seed: number, options: ProbeOptions): Promise<Probed<Calibration>> {
+  const maker = new PromptMaker({ calibration: { tokensPerWord: 1, overheadTokens: 0, isMeasured: false }, seed, scale: 1, tokensPerCharacter: 1 });
+  const counts: number[] = [];
+  for (const [index, wordCount] of wordCounts.entries()) {
+    const content = maker.make({ kind: 'length', tokens: wordCount }, -1 - index, 0);
+    const request = { ...body, model, stream: false, max_tokens: 1, messages: [{ role: 'user', content }] };
+    const answer = await ask(`${url}/v1/chat/completions`, options, request);
+    if ('failure' in answer) return { value: assumedCalibration, warning: `${url} counted no tokens (${answer.failure}): a word of a synthesised prompt is taken for a token.` };
+    const { usage } = answer.body;
+    const tokens = isRecord(usage) ? usage['prompt_tokens'] : undefined;
+    if (typeof tokens !== 'number' || !(tokens > 0)) return { value: assumedCalibration, warning: `${url} says no usage.prompt_tokens: a word of a synthesised prompt is taken for a token.` };
+    counts.push(tokens);
+  }
+  const [short = 0, long = 0] = counts;
+  const tokensPerWord = (long - short) / (wordCounts[1] - wordCounts[0]);
+  const overheadTokens = short - wordCounts[0] * tokensPerWord;
+  if (tokensPerWord < 0.05 || tokensPerWord > 20) return { value: assumedCalibration, warning: `${url} counts ${short} tokens for ${wordCounts[0]} words and ${long} for ${wordCounts[1]}: a word is taken for a token.` };
+  return { value: { tokensPerWord, overheadTokens, isMeasured: true } };
+}
+
+type Answer = { readonly body: Readonly<Record<string, unknown>> } | { readonly failure: string };
+
+async function ask(address: string, { headers, timeoutMs, signal }: ProbeOptions, body?: object): Promise<Answer> {
+  try {
+    const response = await fetch(address, {
+      headers,
+      ...(body && { method: 'POST', body: JSON.stringify(body) }),
+      signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
+    });
+    const parsed = tryParseRecord(await response.text());
+    if (!response.ok) return { failure: `HTTP ${response.status}${parsed ? `: ${errorMessage(parsed)}` : ''}` };
+    return parsed ? { body: parsed } : { failure: 'what came is not JSON' };
+  } catch (error) {
+    if (signal.aborted) throw signal.reason;
+    if (error instanceof DOMException && error.name === 'TimeoutError') return { failure: `no answer within ${timeoutMs / 1000} s` };
+    // `fetch` wraps what happened to the connection.
+    const cause = (error as Error).cause;
+    const failure = cause instanceof Error ? describeConnectionError(cause) : messageOf(error);
+    if (failure === 'connection refused' || failure === 'the host has no address') throw new UserError(`No server answers at ${new URL(address).origin}: ${failure}. Start one with: autoglm serve`);
+    return { failure };
+  }
+}
