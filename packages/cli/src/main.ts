@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { chatCommand } from './chat/command.ts';
 import { endOnBrokenPipe, reportFailure } from './failure.ts';
 import { quantizeCommand } from './quantize/command.ts';
+import { replayCommand } from './replay/command.ts';
 import { serveCommand } from './serve/command.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
@@ -32,6 +33,7 @@ function createProgram(): Command {
     .addCommand(serveCommand())
     .addCommand(chatCommand())
     .addCommand(quantizeCommand())
+    .addCommand(replayCommand())
     .addHelpText('after', help);
 }
 
@@ -41,13 +43,14 @@ Examples:
   autoglm serve --model qwen2.gguf      the same with a model of your own
   autoglm chat "中国的首都是哪里？"       one answer, without a server
   autoglm chat                          a conversation
+  autoglm replay trace.jsonl --rate 2x  recorded requests sent to a server again, and measured
 
 Environment:
   PORT, HOST          where to listen
   AUTOGLM_CONFIG      configuration file (YAML)
   AUTOGLM_THREADS     threads that compute; all cores when not set
   AUTOGLM_HOME        folder of converted models; ~/.cache/open-autoglm when not set
-  AUTOGLM_URL         server that autoglm chat talks to; it starts its own when not set
+  AUTOGLM_URL         server that autoglm chat and replay talk to; chat starts its own when not set
 
 An option wins over the environment, the environment over the file.
-autoglm help serve and autoglm help chat tell more.`;
+autoglm help COMMAND tells more.`;

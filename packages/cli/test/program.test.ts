@@ -21,7 +21,7 @@ describe('autoglm', () => {
     for (const name of ['PORT', 'HOST', 'AUTOGLM_CONFIG', 'AUTOGLM_THREADS', 'AUTOGLM_HOME', 'AUTOGLM_URL']) expect(stdout).toContain(name);
   });
 
-  it.each([['serve', 'curl'], ['chat', 'autoglm chat --url']])('teaches %s', async (command, example) => {
+  it.each([['serve', 'curl'], ['chat', 'autoglm chat --url'], ['replay', '--compare http://a:8000 http://b:8000']])('teaches %s', async (command, example) => {
     const { code, stdout } = await run([command, '--help']);
     expect(code).toBe(0);
     expect(stdout).toContain(example);

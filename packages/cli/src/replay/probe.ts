@@ -1,4 +1,5 @@
-import { messageOf, UserError } from '../failure.ts';
+import { request } from 'undici';
+import { UserError } from '../failure.ts';
 import { isRecord, tryParseRecord } from './formats/fields.ts';
 import { describeConnectionError } from './generator/connection-error.ts';
 import { errorMessage } from './generator/answer-reader.ts';
@@ -42,8 +43,8 @@ export async function probeCalibration({ url, model, body }: ReplayTarget, seed:
   const counts: number[] = [];
   for (const [index, wordCount] of wordCounts.entries()) {
     const content = maker.make({ kind: 'length', tokens: wordCount }, -1 - index, 0);
-    const request = { ...body, model, stream: false, max_tokens: 1, messages: [{ role: 'user', content }] };
-    const answer = await ask(`${url}/v1/chat/completions`, options, request);
+    const question = { ...body, model, stream: false, max_tokens: 1, messages: [{ role: 'user', content }] };
+    const answer = await ask(`${url}/v1/chat/completions`, options, question);
     if ('failure' in answer) return { value: assumedCalibration, warning: `${url} counted no tokens (${answer.failure}): a word of a synthesised prompt is taken for a token.` };
     const { usage } = answer.body;
     const tokens = isRecord(usage) ? usage['prompt_tokens'] : undefined;
@@ -60,21 +61,16 @@ export async function probeCalibration({ url, model, body }: ReplayTarget, seed:
 type Answer = { readonly body: Readonly<Record<string, unknown>> } | { readonly failure: string };
 
 async function ask(address: string, { headers, timeoutMs, signal }: ProbeOptions, body?: object): Promise<Answer> {
+  const timeout = AbortSignal.timeout(timeoutMs);
   try {
-    const response = await fetch(address, {
-      headers,
-      ...(body && { method: 'POST', body: JSON.stringify(body) }),
-      signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
-    });
-    const parsed = tryParseRecord(await response.text());
-    if (!response.ok) return { failure: `HTTP ${response.status}${parsed ? `: ${errorMessage(parsed)}` : ''}` };
+    const response = await request(address, { method: 'GET', headers, signal: AbortSignal.any([signal, timeout]), ...(body && { method: 'POST', body: JSON.stringify(body) }) });
+    const parsed = tryParseRecord(await response.body.text());
+    if (response.statusCode !== 200) return { failure: `HTTP ${response.statusCode}${parsed ? `: ${errorMessage(parsed)}` : ''}` };
     return parsed ? { body: parsed } : { failure: 'what came is not JSON' };
   } catch (error) {
     if (signal.aborted) throw signal.reason;
-    if (error instanceof DOMException && error.name === 'TimeoutError') return { failure: `no answer within ${timeoutMs / 1000} s` };
-    // `fetch` wraps what happened to the connection.
-    const cause = (error as Error).cause;
-    const failure = cause instanceof Error ? describeConnectionError(cause) : messageOf(error);
+    if (timeout.aborted) return { failure: `no answer within ${timeoutMs / 1000} s` };
+    const failure = describeConnectionError(error as Error);
     if (failure === 'connection refused' || failure === 'the host has no address') throw new UserError(`No server answers at ${new URL(address).origin}: ${failure}. Start one with: autoglm serve`);
     return { failure };
   }

@@ -20,7 +20,13 @@ export const azureFormat: TraceFormat = {
   },
   createReader(): TraceReader {
     const csv = createCsvReader(columns, fromCells);
-    return { read: (line) => (line.startsWith('{') ? fromRecord(line) : csv.read(line)) };
+    let isCsv = false;
+    return {
+      read(line) {
+        isCsv ||= isHeader(splitCsv(line), columns);
+        return isCsv ? csv.read(line) : fromRecord(line);
+      },
+    };
   },
 };
 

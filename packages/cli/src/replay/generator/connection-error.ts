@@ -15,10 +15,14 @@ const descriptions: Readonly<Record<string, string>> = {
 };
 
 /** One text for one cause, without ports and addresses, so that equal causes are counted together. */
-export function describeConnectionError(error: Error & { readonly code?: string }): string {
+export function describeConnectionError(error: Error): string {
   // Where a name has several addresses, the errors of all are within.
-  const first = error instanceof AggregateError ? (error.errors[0] as typeof error | undefined) : undefined;
-  const code = error.code ?? first?.code ?? '';
-  if (code.startsWith('HPE_')) return `what came is not HTTP (${code})`;
+  const first: unknown = error instanceof AggregateError ? error.errors[0] : undefined;
+  const code = codeOf(error) ?? codeOf(first) ?? '';
+  if (error.name === 'HTTPParserError') return 'what came is not HTTP/1.1';
   return descriptions[code] ?? (code === '' ? error.message : `${error.message} (${code})`);
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }

@@ -3,6 +3,7 @@ import type { RequestOutcome } from '../outcome.ts';
 import { startAlarm } from './alarm.ts';
 import type { FromGenerator, GeneratorThreadData, ToGenerator } from './messages.ts';
 import { Sender } from './sender.ts';
+import { warmUp } from './warm-up.ts';
 
 const reportEveryMs = 100;
 
@@ -13,13 +14,17 @@ let originNs = 0n;
 let addedCount = 0;
 let outcomes: RequestOutcome[] = [];
 
-const alarm = startAlarm(() => sender.wake());
-const sender = new Sender({
-  ...options,
+let awake: Sender | undefined;
+const alarm = startAlarm(() => awake?.wake());
+const clock = {
   now: () => performance.now() - originMs,
-  setAlarm: (atMs) => alarm.set(originNs + BigInt(Math.ceil(atMs * 1e6))),
-  onOutcome: (outcome) => outcomes.push(outcome),
-});
+  setAlarm: (atMs: number) => alarm.set(originNs + BigInt(Math.ceil(atMs * 1e6))),
+};
+startClock();
+// Messages wait meanwhile. Without a loopback interface the first requests are late, and that is reported.
+await warmUp({ ...clock, onSender: (sender) => (awake = sender) }).catch(() => {});
+const sender = new Sender({ ...options, ...clock, onOutcome: (outcome) => outcomes.push(outcome) });
+awake = sender;
 const reporting = setInterval(() => {
   sender.check();
   post({ kind: 'progress', ...takeProgress() });
@@ -31,8 +36,8 @@ port.on('message', (message: ToGenerator) => {
       addedCount += message.requests.length;
       return sender.add(message.requests);
     case 'begin':
-      originNs = process.hrtime.bigint();
-      originMs = performance.now();
+      startClock();
+      post({ kind: 'begun' });
       return sender.begin();
     case 'complete':
       return sender.complete();
@@ -46,6 +51,11 @@ clearInterval(reporting);
 alarm.close();
 post({ kind: 'ended', ...takeProgress(), end, inFlightPeak: sender.inFlightPeak, connectionPeak: sender.connectionPeak });
 port.close();
+
+function startClock(): void {
+  originNs = process.hrtime.bigint();
+  originMs = performance.now();
+}
 
 function takeProgress() {
   const taken = outcomes;

@@ -23,4 +23,8 @@ export interface GeneratorProgress {
   readonly inFlight: number;
 }
 
-export type FromGenerator = ({ readonly kind: 'progress' } & GeneratorProgress) | ({ readonly kind: 'ended'; readonly end: SenderEnd; readonly inFlightPeak: number; readonly connectionPeak: number } & GeneratorProgress);
+export type FromGenerator =
+  /** The clock has started. */
+  | { readonly kind: 'begun' }
+  | ({ readonly kind: 'progress' } & GeneratorProgress)
+  | ({ readonly kind: 'ended'; readonly end: SenderEnd; readonly inFlightPeak: number; readonly connectionPeak: number } & GeneratorProgress);

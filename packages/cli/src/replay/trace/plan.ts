@@ -22,10 +22,16 @@ export interface ReplayPlan {
   readonly meanRatePerSecond: number;
   /** Tokens of a character, where prompts are measured in characters. */
   readonly tokensPerCharacter: number;
+  /** Some prompts are only measured, and have to be made. */
+  readonly makesPrompts: boolean;
   readonly facts: TraceFacts;
 }
 
 const linesNamedMax = 20;
+/** What became of each request is kept for the report: 300 bytes each. */
+const requestCountMax = 1_000_000;
+/** A longer one is a clock that has jumped. */
+const lengthDaysMax = 7;
 /** Of English; taken where nothing was counted. */
 const tokensPerCharacterDefault = 0.25;
 
@@ -39,10 +45,13 @@ export async function planReplay(trace: Trace, options: PlanOptions): Promise<Re
   }
   const speed = toSpeed(options.rate, requestCount, spanMs);
   const lengthMs = spanMs / speed;
+  const days = lengthMs / 86_400_000;
+  if (days > lengthDaysMax) throw new UserError(`Replaying ${trace.path} would take ${Math.round(days).toLocaleString('en')} days: take a part of it (--duration, --limit), or play it faster (--rate).`);
   return {
     speed, requestCount, lengthMs,
     meanRatePerSecond: lengthMs === 0 ? 0 : ((requestCount - 1) * 1000) / lengthMs,
     tokensPerCharacter: survey.tokensPerCharacter ?? tokensPerCharacterDefault,
+    makesPrompts: survey.makesPrompts,
     facts: survey.facts,
   };
 }
@@ -66,6 +75,7 @@ async function surveyTrace(trace: Trace, { rate, durationMs = Infinity, limit = 
   let spanMs = 0;
   let countedTokens = 0;
   let countedCharacters = 0;
+  let makesPrompts = false;
   for await (const entry of trace.entries()) {
     if (entry.kind === 'broken') {
       brokenLineCount += 1;
@@ -74,12 +84,14 @@ async function surveyTrace(trace: Trace, { rate, durationMs = Infinity, limit = 
     }
     if (entry.atMs > traceMsMax) break;
     requestCount += 1;
+    if (requestCount > requestCountMax) throw new UserError(`${trace.path} holds more than ${requestCountMax.toLocaleString('en')} requests, which is more than one report can be made of: take a part of it (--duration, --limit).`);
     spanMs = entry.atMs;
     if (entry.wentBack) {
       clockBackwardsCount += 1;
       if (clockBackwardsLines.length < linesNamedMax) clockBackwardsLines.push(entry.line);
     }
     const { prompt } = entry.request;
+    makesPrompts ||= prompt.kind !== 'body';
     if (prompt.kind === 'character-blocks' && prompt.tokens !== undefined) {
       countedTokens += prompt.tokens;
       countedCharacters += prompt.characters;
@@ -87,5 +99,5 @@ async function surveyTrace(trace: Trace, { rate, durationMs = Infinity, limit = 
     if (requestCount >= countMax) break;
   }
   const facts: TraceFacts = { path: trace.path, format: trace.format.name, requestCount, spanMs, brokenLineCount, brokenLines, clockBackwardsCount, clockBackwardsLines };
-  return { facts, tokensPerCharacter: countedCharacters > 0 ? countedTokens / countedCharacters : undefined };
+  return { facts, makesPrompts, tokensPerCharacter: countedCharacters > 0 ? countedTokens / countedCharacters : undefined };
 }

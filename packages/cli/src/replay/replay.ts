@@ -1,0 +1,128 @@
+import { randomInt } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { messageOf, UserError } from '../failure.ts';
+import { describeMachine, formatSummary, summarise } from './report/index.ts';
+import { formatDuration } from './report/text.ts';
+import { ProgressDisplay } from './progress.ts';
+import type { ReplayResult, ServiceLevelObjective } from './result.ts';
+import { runReplay } from './run-replay.ts';
+import { parseTarget, type TargetWish } from './targets.ts';
+import type { Rate } from './trace/plan.ts';
+import type { TraceFormat } from './trace/trace-format.ts';
+
+export interface ReplayOptions {
+  readonly url?: string;
+  readonly compare?: readonly string[];
+  readonly model?: string;
+  readonly body: Readonly<Record<string, unknown>>;
+  readonly apiKeyEnv: string;
+  readonly format: TraceFormat['name'] | 'auto';
+  readonly rate: Rate;
+  readonly duration?: number;
+  readonly limit?: number;
+  readonly slo?: ServiceLevelObjective;
+  readonly timeout: number;
+  readonly maxInFlight: number;
+  readonly promptScale: number;
+  readonly outputScale: number;
+  readonly maxPromptTokens?: number;
+  readonly maxTokens?: number;
+  readonly seed?: number;
+  readonly block?: number;
+  readonly json?: true;
+  readonly outcomes?: string;
+}
+
+/** As the shell reports a program that Ctrl-C ended. */
+const interruptedCode = 130;
+/** The trace was replayed, and not one request was answered. */
+const unansweredCode = 2;
+
+/** Replays, reports, and sets the exit code: 0 when any request was answered. */
+export async function replay(tracePath: string, options: ReplayOptions): Promise<void> {
+  const targets = chooseTargets(options);
+  const interrupt = new AbortController();
+  const stopListening = onInterrupt(interrupt);
+  const display = new ProgressDisplay(process.stderr);
+  try {
+    const result = await runReplay(toRequest(tracePath, targets, options), {
+      begins(plan, named) {
+        const requestCount = plan.requestCount * named.length;
+        process.stderr.write(`replaying ${requestCount} requests in ${formatDuration(plan.lengthMs * named.length)} to ${named.map(({ name }) => name).join(' and ')}; Ctrl-C reports what there is by then\n`);
+        display.begin({ requestCount, lengthMs: plan.lengthMs * named.length });
+      },
+      progresses: (progress) => display.show(progress),
+    }, interrupt.signal);
+    display.clear();
+    await report(result, options);
+    process.exitCode = exitCodeOf(result);
+  } catch (error) {
+    display.clear();
+    if (!interrupt.signal.aborted || error !== interrupt.signal.reason) throw error;
+    process.stderr.write('autoglm: interrupted before the first request was sent\n');
+    process.exitCode = interruptedCode;
+  } finally {
+    stopListening();
+  }
+}
+
+function chooseTargets({ url, compare, model, body }: ReplayOptions): TargetWish[] {
+  const defaults = { body, ...(url !== undefined && { url }), ...(model !== undefined && { model }) };
+  if (!compare) return [parseTarget(url ?? process.env['AUTOGLM_URL'] ?? 'http://127.0.0.1:8080', defaults)];
+  if (compare.length !== 2) throw new UserError(`--compare takes two servers, not ${compare.length}. The trace comes before it: autoglm replay trace.jsonl --compare URL_A URL_B`);
+  return compare.map((text) => parseTarget(text, defaults));
+}
+
+function toRequest(tracePath: string, targets: readonly TargetWish[], options: ReplayOptions): Parameters<typeof runReplay>[0] {
+  const { format, rate, duration, limit, slo, timeout, maxInFlight, promptScale, outputScale, maxPromptTokens, maxTokens, seed, block, apiKeyEnv } = options;
+  const apiKey = process.env[apiKeyEnv];
+  return {
+    tracePath, targets, format, rate, promptScale, outputScale,
+    timeoutMs: timeout,
+    inFlightMax: maxInFlight,
+    // Another one each time: a server would find the last replay's prompts in its caches.
+    seed: seed ?? randomInt(2 ** 31),
+    ...(apiKey !== undefined && apiKey !== '' && { apiKey }),
+    ...(duration !== undefined && { durationMs: duration }),
+    ...(limit !== undefined && { limit }),
+    ...(slo && { slo }),
+    ...(maxPromptTokens !== undefined && { promptTokensMax: maxPromptTokens }),
+    ...(maxTokens !== undefined && { outputTokensMax: maxTokens }),
+    ...(block !== undefined && { blockMs: block }),
+  };
+}
+
+async function report(result: ReplayResult, { json, outcomes }: ReplayOptions): Promise<void> {
+  const summary = summarise(result, describeMachine());
+  if (outcomes !== undefined) await write(outcomes, result.outcomes.map((outcome) => `${JSON.stringify(outcome)}\n`).join(''));
+  process.stdout.write(`${formatSummary(summary)}\n`);
+  if (json) process.stdout.write(`${JSON.stringify(summary)}\n`);
+}
+
+async function write(path: string, text: string): Promise<void> {
+  try {
+    await writeFile(path, text);
+  } catch (error) {
+    // The figures are still to be seen.
+    process.stderr.write(`autoglm: ${path} cannot be written: ${messageOf(error)}\n`);
+  }
+}
+
+function exitCodeOf({ end, outcomes }: ReplayResult): number {
+  if (end === 'interrupted') return interruptedCode;
+  return outcomes.some(({ outcome }) => outcome === 'answered') ? 0 : unansweredCode;
+}
+
+/** The first signal ends the replay and leaves the report; a second one ends at once. Returns what takes the handlers off. */
+function onInterrupt(interrupt: AbortController): () => void {
+  const handle = () => {
+    if (interrupt.signal.aborted) process.exit(interruptedCode);
+    interrupt.abort(new Error('interrupted'));
+  };
+  process.on('SIGINT', handle);
+  process.on('SIGTERM', handle);
+  return () => {
+    process.off('SIGINT', handle);
+    process.off('SIGTERM', handle);
+  };
+}

@@ -1,0 +1,71 @@
+import { readFile } from 'node:fs/promises';
+import { describe, expect, it } from 'vitest';
+import { run, start } from '../support.ts';
+import { startScriptedServer, streamHead, textChunk } from './scripted-server.ts';
+import { azureTrace, withFile } from './trace-file.ts';
+
+describe('autoglm replay', () => {
+  it('prints a table and, as the last line, one JSON object; writes outcomes', async () => {
+    await using server = await startScriptedServer();
+    await using trace = await withFile(`${azureTrace([0, 0.05, 0.1, 0.15])}\n{broken\n`);
+    const outcomes = `${trace.path}.outcomes`;
+    const { code, stdout, stderr } = await run(['replay', trace.path, '--url', `${server.url}/v1/`, '--rate', '2x', '--duration', '60ms', '--slo', 'ttft=60000,tpot=60000', '--json', '--outcomes', outcomes]);
+    expect({ code, stderr: stderr.split('\n')[0] }).toEqual({ code: 0, stderr: `replaying 3 requests in 50 ms to ${server.url}; Ctrl-C reports what there is by then` });
+    expect(stdout).toMatch(/TTFT +ms/);
+    const summary = JSON.parse(stdout.trimEnd().split('\n').at(-1) as string) as Record<string, unknown>;
+    expect(summary).toMatchObject({ requests: 3, slo_attainment: 1, ttft_ms: { count: 3 }, tpot_ms: { count: 3 }, trace: { requestCount: 3, brokenLineCount: 0 }, settings: { speed: 2, durationMs: 60 } });
+    expect(summary['goodput_rps']).toBeGreaterThan(0);
+    expect((await readFile(outcomes, 'utf8')).trim().split('\n').map((line) => (JSON.parse(line) as { outcome: string }).outcome)).toEqual(['answered', 'answered', 'answered']);
+  });
+
+  it('compares two configurations', async () => {
+    await using server = await startScriptedServer();
+    await using trace = await withFile(azureTrace([0, 0.01]));
+    const { code, stdout } = await run(['replay', trace.path, '--url', server.url, '--json', '--compare', '{"name": "cold", "body": {"temperature": 0}}', '{"name": "warm", "body": {"temperature": 1}}']);
+    expect(code).toBe(0);
+    const summary = JSON.parse(stdout.trimEnd().split('\n').at(-1) as string) as { targets: readonly { target: object }[]; comparison: readonly unknown[] };
+    expect(summary.targets.map(({ target }) => target)).toMatchObject([{ name: 'cold', body: { temperature: 0 } }, { name: 'warm', body: { temperature: 1 } }]);
+    expect(summary.comparison.length).toBeGreaterThan(0);
+    expect(server.received.map(({ body }) => body['temperature'])).toEqual([0, 0, 1, 1]);
+  });
+
+  it('after Ctrl-C reports what there is', async () => {
+    await using server = await startScriptedServer({ behave: (response) => (streamHead(response), response.write(textChunk('a'))) });
+    await using trace = await withFile(azureTrace([0, 600]));
+    const program = start(['replay', trace.path, '--url', server.url]);
+    await server.hasReceived(1);
+    program.child.kill('SIGINT');
+    expect(await program.ended).toBe(130);
+    expect(program.stdout).toContain('interrupted');
+  });
+
+  it('exits with 2 when nothing was answered', async () => {
+    await using server = await startScriptedServer({ behave: (response) => response.writeHead(429).end() });
+    await using trace = await withFile(azureTrace([0]));
+    const { code, stdout } = await run(['replay', trace.path, '--url', server.url]);
+    expect(code).toBe(2);
+    expect(stdout).toContain('HTTP 429');
+  });
+
+  it.each([
+    [['--url', 'nowhere'], 'nowhere is no URL of a server'],
+    [['--url', 'http://user:key@127.0.0.1:1'], 'give the key in an environment variable'],
+    [['--url', 'http://127.0.0.1:1'], 'No server answers at http://127.0.0.1:1'],
+    [['--rate', '0x'], 'It must be a speed such as 2x'],
+    [['--rate', 'fast'], 'It must be a speed such as 2x'],
+    [['--duration', '-1'], 'It must be a time such as 30s'],
+    [['--slo', 'ttfb=1'], '"ttfb=1" is no objective'],
+    [['--limit', '0'], 'It must be a number above 0'],
+    [['--body', '[]'], 'It must be a JSON object'],
+    [['--format', 'har'], 'Allowed choices are auto, azure, mooncake, burstgpt, autoglm'],
+    [['--compare', 'http://127.0.0.1:1'], '--compare takes two servers, not 1'],
+    [['--compare', '{"url": "http://127.0.0.1:1", "speed": 2}', 'http://127.0.0.1:2'], 'has no "speed"'],
+    [['--compare', '{"name": "a"}', '{"name": "b"}'], 'has no url'],
+  ])('refuses %j', async (args, message) => {
+    await using trace = await withFile(azureTrace([0]));
+    const { code, stdout, stderr } = await run(['replay', trace.path, ...args]);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toContain(message);
+    expect(stderr).not.toMatch(/^\s+at /m);
+  });
+});

@@ -1,0 +1,100 @@
+import { createServer, type AddressInfo } from 'node:net';
+import { once } from 'node:events';
+import { describe, expect, it } from 'vitest';
+import { runReplay, type ReplayRequest } from '../../src/replay/run-replay.ts';
+import { answerInFull, startScriptedServer, streamHead, textChunk } from './scripted-server.ts';
+import { azureTrace, withFile } from './trace-file.ts';
+
+const common: Omit<ReplayRequest, 'tracePath' | 'targets'> = {
+  format: 'auto', rate: { kind: 'speed', factor: 1 }, timeoutMs: 60_000, inFlightMax: 100, promptScale: 1, outputScale: 1, seed: 7,
+};
+const quiet = { begins() {}, progresses() {} };
+
+async function replayText(text: string, urls: readonly string[], { observer = quiet, signal = new AbortController().signal, body = {}, ...options }: Partial<ReplayRequest> & { readonly observer?: typeof quiet; readonly signal?: AbortSignal; readonly body?: object } = {}) {
+  await using file = await withFile(text);
+  return await runReplay({ ...common, tracePath: file.path, targets: urls.map((url) => ({ url, body: body as Record<string, unknown> })), ...options }, observer, signal);
+}
+
+describe('a replay', () => {
+  it('sends prompts and lengths as the trace has them, sized by what the server counts', async () => {
+    await using server = await startScriptedServer();
+    const result = await replayText(azureTrace([0, 0.01, 0.02], { prompt: 407, output: 5 }), [server.url], { apiKey: 'secret', outputScale: 2, body: { temperature: 0 } });
+    expect(result).toMatchObject({
+      end: 'completed', warnings: [],
+      targets: [{ name: server.url, url: server.url, model: 'scripted', body: { temperature: 0 } }],
+      trace: { format: 'azure', requestCount: 3, brokenLineCount: 0 },
+      options: { speed: 1, seed: 7, calibration: [{ tokensPerWord: 2, overheadTokens: 7, isMeasured: true }] },
+    });
+    expect(result.outcomes.map(({ outcome, promptTokensWanted }) => [outcome, promptTokensWanted])).toEqual([0, 1, 2].map(() => ['answered', 407]));
+    expect(result.generator.latenessMs).not.toBeNull();
+    expect(server.received.map(({ url, headers, body }) => [url, headers.authorization, body.messages?.[0]?.content.trim().split(' ').length])).toEqual([0, 1, 2].map(() => ['/v1/chat/completions', 'Bearer secret', 200]));
+    expect(server.received[0]?.body).toMatchObject({ model: 'scripted', max_tokens: 10, temperature: 0, stream: true, stream_options: { include_usage: true } });
+    expect(new Set(server.received.map(({ body }) => body.messages?.[0]?.content)).size).toBe(3);
+  });
+
+  it('sends what was recorded as it was, and checks its answer', async () => {
+    await using server = await startScriptedServer();
+    const body = { model: 'theirs', messages: [{ role: 'user', content: '首都？' }], temperature: 0.5 };
+    const line = { autoglm_trace: 1, at_ms: 0, path: '/v1/chat/completions', body, answer: { equals: '北京是首都' } };
+    const result = await replayText(`${JSON.stringify(line)}\nbroken\n`, [server.url]);
+    expect(server.received[0]?.body).toEqual({ ...body, model: 'scripted', stream: true, stream_options: { include_usage: true } });
+    expect(result.outcomes).toMatchObject([{ outcome: 'answered', answerCorrect: true }]);
+    expect(result.options.calibration).toBeUndefined();
+    expect(result.trace).toMatchObject({ brokenLineCount: 1, brokenLines: [{ line: 2, reason: 'not JSON' }] });
+  });
+
+  it('with two servers gives each every request, slice by slice', async () => {
+    await using a = await startScriptedServer();
+    await using b = await startScriptedServer({ behave: (response, request, count) => (count % 2 === 0 ? response.socket?.resetAndDestroy() : answerInFull(response, request, count)) });
+    const result = await replayText(azureTrace([0, 0.001, 0.02, 0.021]), [a.url, b.url], { blockMs: 10 });
+    expect([a.received.length, b.received.length]).toEqual([4, 4]);
+    expect(result.outcomes.toSorted((x, y) => x.index - y.index || x.target - y.target).map(({ index, target, slice, outcome }) => [index, target, slice, outcome])).toEqual([
+      [0, 0, 0, 'answered'], [0, 1, 0, 'answered'], [1, 0, 0, 'answered'], [1, 1, 0, 'failed'],
+      [2, 0, 1, 'answered'], [2, 1, 1, 'answered'], [3, 0, 1, 'answered'], [3, 1, 1, 'failed'],
+    ]);
+    expect(a.received.map(({ body }) => body.messages)).toEqual(b.received.map(({ body }) => body.messages));
+  });
+
+  it('gives two configurations of one server different words', async () => {
+    await using server = await startScriptedServer();
+    const result = await replayText(azureTrace([0]), [server.url, server.url]);
+    expect(result.targets.map(({ name }) => name)).toEqual([`${server.url} (A)`, `${server.url} (B)`]);
+    expect(new Set(server.received.map(({ body }) => body.messages?.[0]?.content)).size).toBe(2);
+  });
+
+  it('reports what there is when it is interrupted', async () => {
+    await using server = await startScriptedServer({ behave: (response) => (streamHead(response), response.write(textChunk('a'))) });
+    const interrupt = new AbortController();
+    const running = replayText(azureTrace([0, 0, 100]), [server.url], { signal: interrupt.signal });
+    await server.hasReceived(2);
+    interrupt.abort(new Error('interrupted'));
+    const result = await running;
+    expect(result.end).toBe('interrupted');
+    expect(result.outcomes).toMatchObject([0, 1].map(() => ({ outcome: 'abandoned', error: 'interrupted' })));
+  });
+
+  it('takes its measure by itself where the server does not count, and says so', async () => {
+    await using server = await startScriptedServer({ probe: (response) => response.writeHead(404).end() });
+    const result = await replayText(azureTrace([0], { prompt: 108 }), [server.url]);
+    expect(result.warnings).toEqual([
+      `${server.url}/v1/models: HTTP 404; the model is taken to be default. Name it with --model.`,
+      `${server.url} counted no tokens (HTTP 404): a word of a synthesised prompt is taken for a token.`,
+    ]);
+    expect(server.received[0]?.body.messages?.[0]?.content.trim().split(' ')).toHaveLength(100);
+  });
+
+  it('ends with a server that never answers', async () => {
+    const silent = createServer((socket) => socket.on('error', () => {})).listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const result = await replayText(azureTrace([0, 3600]), [`http://127.0.0.1:${(silent.address() as AddressInfo).port}`], { timeoutMs: 100 });
+    silent.close();
+    expect(result.end).toBe('silent');
+    expect(result.outcomes).toMatchObject([{ index: 0 }]);
+    expect(result.warnings).toHaveLength(2);
+  });
+
+  it('does not begin where nobody listens, nor without requests', async () => {
+    await expect(replayText(azureTrace([0]), ['http://127.0.0.1:1'])).rejects.toThrow('No server answers at http://127.0.0.1:1: connection refused.');
+    await expect(replayText('', ['http://127.0.0.1:1'])).rejects.toThrow('is empty');
+  });
+});
