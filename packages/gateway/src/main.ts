@@ -38,7 +38,7 @@ export async function startGateway({ config, engine, env = process.env, onEngine
   const engines = startEngines(config, { engine, env, onStatus: onEngineStatus });
   const catalog = createCatalog(engines.models, config.server.ready_timeout_ms);
   const isModel = (name: string) => catalog.has(name);
-  const sinks = await openSinks(config.observability, { isModel }).catch(async (error: unknown) => {
+  const sinks = await openSinks(config.observability, { isModel, config, env }).catch(async (error: unknown) => {
     await engines.close();
     throw error;
   });
@@ -47,6 +47,7 @@ export async function startGateway({ config, engine, env = process.env, onEngine
     isModel,
     engines: () => catalog.readiness().replicas,
   });
+  sinks.logs?.watchEngines(() => catalog.readiness().replicas);
   const ingress = createIngress({
     catalog,
     maxRunning: engines.maxRunning,
@@ -63,6 +64,7 @@ export async function startGateway({ config, engine, env = process.env, onEngine
     await sinks.close();
     throw error;
   });
+  sinks.logs?.info('listening', { url: urlOf(address) });
   let drained: Promise<void> | undefined;
   return {
     url: urlOf(address),
@@ -73,6 +75,7 @@ export async function startGateway({ config, engine, env = process.env, onEngine
 }
 
 async function drain(ingress: Ingress, timeoutMs: number, engines: StartedEngines, observability: Observability, sinks: Sinks): Promise<void> {
+  sinks.logs?.info('draining', { timeout_ms: timeoutMs });
   await ingress.drain(timeoutMs);
   observability.close();
   await engines.close();

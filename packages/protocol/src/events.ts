@@ -50,7 +50,7 @@ export type GatewayEvent =
   | ({ readonly type: 'content' } & Content)
   /** Stated by `observability/` itself, just before `request-end`, and only of requests that were slow. */
   | ({ readonly type: 'bottleneck' } & Bottleneck)
-  /** The last event of every request. `status` is the HTTP status sent, or that would have been sent. */
-  | { readonly type: 'request-end'; readonly outcome: RequestOutcome; readonly status: number; readonly code?: string };
+  /** The last event of every request. `status` is the HTTP status sent, or that would have been sent; `cause`: what an error came from. */
+  | { readonly type: 'request-end'; readonly outcome: RequestOutcome; readonly status: number; readonly code?: string; readonly cause?: unknown };
 
 export type EmitEvent = (event: GatewayEvent) => void;

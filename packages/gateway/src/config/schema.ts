@@ -51,6 +51,21 @@ export const configSchema = Type.Object(
         metrics: Type.Object({ enabled: Type.Boolean() }, closed),
         /** Baselines of every segment, and the name of what made a request slow. */
         diagnosis: Type.Object({ enabled: Type.Boolean() }, closed),
+        /** Lines of JSON: one for each request, engine states, warnings. */
+        logs: Type.Object(
+          {
+            enabled: Type.Boolean(),
+            /** Requests are `info`, those at which the server failed `warn`. */
+            level: Type.Union([Type.Literal('info'), Type.Literal('warn'), Type.Literal('error')]),
+            /** stdout, stderr, or a file to append to. */
+            destination: Type.String({ minLength: 1 }),
+            /** `auto` is for people on a terminal, and JSON elsewhere. */
+            format: Type.Union([Type.Literal('auto'), Type.Literal('json'), Type.Literal('pretty')]),
+            /** Writes prompts and answers, cut to 16 Ki characters each. */
+            capture_content: Type.Boolean(),
+          },
+          closed,
+        ),
         /** Spans to an OpenTelemetry collector, as OTLP over HTTP. */
         traces: Type.Object(
           {
@@ -90,5 +105,10 @@ export const defaultConfig: Config = {
   engines: [defaultEmbedded],
   router: defaultRouter,
   cache: { enabled: false },
-  observability: { metrics: { enabled: true }, diagnosis: { enabled: true }, traces: { enabled: false, endpoint: 'http://127.0.0.1:4318', headers: {}, sample_ratio: 1, service_name: 'open-autoglm', capture_content: false } },
+  observability: {
+    metrics: { enabled: true },
+    diagnosis: { enabled: true },
+    logs: { enabled: false, level: 'info', destination: 'stderr', format: 'auto', capture_content: false },
+    traces: { enabled: false, endpoint: 'http://127.0.0.1:4318', headers: {}, sample_ratio: 1, service_name: 'open-autoglm', capture_content: false },
+  },
 };

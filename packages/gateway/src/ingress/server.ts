@@ -98,8 +98,8 @@ export function createIngress(parts: IngressParts): Ingress {
     const start = startOf(message, response, generation.operation);
     const { emit, timings, traceContext } = parts.follow(start);
     const asked = await read(message, response, generation).catch((thrown: unknown) => {
-      const { code, status } = toAutoglmError(thrown);
-      emit({ type: 'request-end', outcome: code === 'client_closed_request' ? 'abandoned' : 'failed', status, code });
+      const { code, status, cause } = toAutoglmError(thrown);
+      emit({ type: 'request-end', outcome: code === 'client_closed_request' ? 'abandoned' : 'failed', status, code, cause });
       response.setHeader('server-timing', timings.header());
       throw thrown;
     });

@@ -35,6 +35,7 @@ export function createFollower(parts: FollowerParts): (start: RequestStart) => F
     const profile = new RequestProfile(start, now);
     const following = beginAll(observers, start, onFailure);
     const traceContext = following.find((observer) => observer.traceContext)?.traceContext ?? clientTraceContext(start);
+    profile.traceContext = traceContext;
     const finish = (event: GatewayEvent, atMs: number) => {
       tell(following, event, atMs, onFailure);
       try {

@@ -35,8 +35,14 @@ export function createObservability(config: ObservabilityConfig, { sinks, ...par
     observers: sinks.observers,
     diagnoser,
     onStart: () => metrics?.onStart(),
-    onProfile: (profile) => metrics?.onProfile(profile),
-    onFailure: () => metrics?.onObserverFailure(),
+    onProfile: (profile) => {
+      metrics?.onProfile(profile);
+      sinks.logs?.onProfile(profile);
+    },
+    onFailure: (error) => {
+      metrics?.onObserverFailure();
+      sinks.logs?.onObserverFailure(error);
+    },
   });
   return { follow, metrics, close: () => watch?.close() };
 }

@@ -4,7 +4,7 @@ import type { RequestStart } from '../common/request-start.ts';
 /** Follows one request. `atMs` is `performance.now()` at the event, read once for all observers. */
 export interface RequestObserver {
   /** For what is asked of others on this request's behalf; only an observer that traces has one. */
-  readonly traceContext?: TraceContext;
+  readonly traceContext?: TraceContext | undefined;
   on(event: GatewayEvent, atMs: number): void;
 }
 

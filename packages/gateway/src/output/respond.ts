@@ -15,7 +15,7 @@ export async function respond(exchange: Exchange, parts: AsyncIterable<StreamPar
   } catch (thrown) {
     const error = toAutoglmError(thrown);
     const hasLeft = error.code === 'client_closed_request';
-    exchange.request.emit({ type: 'request-end', outcome: hasLeft ? 'abandoned' : 'failed', status: error.status, code: error.code });
+    exchange.request.emit({ type: 'request-end', outcome: hasLeft ? 'abandoned' : 'failed', status: error.status, code: error.code, cause: error.cause });
     if (hasLeft) exchange.response.destroy();
     else respondError(exchange.response, error, exchange.timings);
   }

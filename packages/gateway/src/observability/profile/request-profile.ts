@@ -1,4 +1,4 @@
-import type { Bottleneck, CacheResult, GatewayEvent, RequestOutcome, Segment } from '@open-autoglm/protocol';
+import type { Bottleneck, CacheResult, Content, GatewayEvent, RequestOutcome, Segment, TraceContext } from '@open-autoglm/protocol';
 import type { AnswerTimings } from '../../common/exchange.ts';
 import type { RequestStart } from '../../common/request-start.ts';
 import type { RequestObserver } from '../observer.ts';
@@ -34,7 +34,11 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
   outcome: RequestOutcome | undefined;
   status = 0;
   code: string | undefined;
+  /** What an unexpected error came from. */
+  cause: unknown;
   bottleneck: Bottleneck | undefined;
+  content: Content | undefined;
+  traceContext: TraceContext | undefined;
   readonly #now: () => number;
 
   /** `now` in milliseconds, on the clock of `start.startedAtMs`. */
@@ -72,11 +76,15 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
       case 'bottleneck':
         this.bottleneck = event;
         break;
+      case 'content':
+        this.content = event;
+        break;
       case 'request-end':
         this.endedAtMs = atMs;
         this.outcome = event.outcome;
         this.status = event.status;
         this.code = event.code;
+        this.cause = event.cause;
         break;
     }
   }

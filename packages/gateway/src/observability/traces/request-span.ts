@@ -15,6 +15,8 @@ export interface RequestSpanParts {
   readonly profile: RequestProfile;
   readonly toTime: (atMs: number) => HrTime;
   readonly isModel: (name: string) => boolean;
+  /** Whether prompts and answers are recorded, where they are captured for anybody. */
+  readonly hasContents: boolean;
 }
 
 /** Children of a request's span; a stage may report a hundred waits, and a hundred choices three segments each. */
@@ -55,7 +57,7 @@ export class RequestSpan implements RequestObserver {
         span.addEvent('first-token', undefined, toTime(atMs));
         break;
       case 'content':
-        span.setAttributes(contentAttributes(event));
+        if (this.#parts.hasContents) span.setAttributes(contentAttributes(event));
         break;
       case 'request-end':
         this.#end(event, atMs);

@@ -65,7 +65,7 @@ export function startTracing({ config, drops, isModel, queue }: TracingOptions):
     propagator.inject(context, carrier, defaultTextMapSetter);
     const traceContext = carrier as unknown as TraceContext;
     if (!span.isRecording()) return { traceContext, on: () => {} };
-    return new RequestSpan({ tracer, span, context, traceContext, toTime, isModel, profile: new RequestProfile(start, () => performance.now()) });
+    return new RequestSpan({ tracer, span, context, traceContext, toTime, isModel, hasContents: config.capture_content, profile: new RequestProfile(start, () => performance.now()) });
   };
 
   return {

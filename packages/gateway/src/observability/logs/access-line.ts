@@ -1,0 +1,39 @@
+import type { RequestProfile } from '../profile/request-profile.ts';
+import { segmentOrder } from '../profile/segment-times.ts';
+import { describeError } from './describe-error.ts';
+
+/** What the log says of a finished request. Times in ms; what is unknown is not there. Contents are, where they were captured. */
+export function accessLine(profile: RequestProfile, hasContents: boolean): Record<string, unknown> {
+  const { start, choices, bottleneck, firstTokenAtMs, traceContext, content, cause } = profile;
+  const times = profile.times();
+  const finishReasons = choices.flatMap(({ finishReason }) => finishReason ?? []);
+  const hasTokens = choices.length > 0;
+  return {
+    request_id: start.requestId,
+    trace_id: traceContext?.traceparent.split('-')[1],
+    operation: start.operation,
+    model: profile.model,
+    stream: profile.model === undefined ? undefined : profile.stream,
+    status: profile.status,
+    outcome: profile.outcome,
+    code: profile.code,
+    engine: profile.engine,
+    tier: profile.tier,
+    cache: profile.cache,
+    finish_reasons: finishReasons.length > 0 ? finishReasons : undefined,
+    prompt_tokens: hasTokens ? profile.promptTokens : undefined,
+    cached_tokens: hasTokens ? profile.cachedTokens : undefined,
+    completion_tokens: hasTokens ? profile.completionTokens : undefined,
+    ttft_ms: firstTokenAtMs === undefined ? undefined : rounded(firstTokenAtMs - start.startedAtMs),
+    tpot_ms: profile.secondsPerToken === undefined ? undefined : rounded(profile.secondsPerToken * 1000),
+    total_ms: rounded(times.total ?? 0),
+    segments_ms: Object.fromEntries(segmentOrder.flatMap((segment) => (segment === 'total' || times[segment] === undefined ? [] : [[segment, rounded(times[segment])]]))),
+    bottleneck: bottleneck && { segment: bottleneck.segment, cause: bottleneck.cause, detail: bottleneck.detail, duration_ms: rounded(bottleneck.durationMs), expected_ms: rounded(bottleneck.expectedMs) },
+    error: cause === undefined || profile.status < 500 ? undefined : describeError(cause, hasContents),
+    ...(hasContents && content && { input: content.input, answers: content.answers }),
+  };
+}
+
+function rounded(milliseconds: number): number {
+  return Math.round(milliseconds * 1000) / 1000;
+}

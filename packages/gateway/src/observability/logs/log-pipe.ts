@@ -1,0 +1,107 @@
+import { Worker } from 'node:worker_threads';
+import type { DropCounter } from '../sinks/drop-counter.ts';
+import type { LogWorkerData, LogWorkerMessage } from './log-worker.ts';
+
+export interface LogPipeOptions {
+  readonly worker: LogWorkerData;
+  /** Characters of lines that wait; more are dropped. Those under way to the worker come on top, at most `batchLengthMax`. */
+  readonly lengthMax?: number;
+  readonly batchLengthMax?: number;
+}
+
+/** How long a line may wait for others: a message to the worker costs as much as writing ten lines. */
+const gatherMs = 20;
+
+/**
+ * Lines on their way to the worker that writes them. One message is under way at a time and the next is sent when it was
+ * written, so that what the destination does not take waits here, where it is bounded, and never in between. pino's own
+ * transport keeps any number of lines, and blocks the process for seconds when it ends before they are written.
+ */
+export class LogPipe {
+  readonly #worker: Worker;
+  readonly #drops: DropCounter;
+  readonly #lengthMax: number;
+  readonly #batchLengthMax: number;
+  #lines: string[] = [];
+  #length = 0;
+  #underWay = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #isDead = false;
+  #onIdle = () => {};
+
+  constructor({ worker, lengthMax = 4 * 1024 * 1024, batchLengthMax = 256 * 1024 }: LogPipeOptions, drops: DropCounter) {
+    this.#drops = drops;
+    this.#lengthMax = lengthMax;
+    this.#batchLengthMax = batchLengthMax;
+    const file = import.meta.url.endsWith('.ts') ? './log-worker.ts' : './log-worker.js';
+    this.#worker = new Worker(new URL(file, import.meta.url), { workerData: worker, execArgv: [], name: 'log' });
+    this.#worker.unref();
+    this.#worker.on('message', () => this.#onWritten());
+    this.#worker.on('error', () => this.#onDead());
+    this.#worker.on('exit', () => this.#onDead());
+  }
+
+  /** Characters that wait. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Takes a line with its end; what there is no room for is dropped. */
+  write(line: string): void {
+    if (this.#isDead || this.#length + line.length > this.#lengthMax) return this.#drops.add(1, 'the destination does not take them');
+    this.#lines.push(line);
+    this.#length += line.length;
+    if (this.#underWay === 0) this.#timer ??= setTimeout(() => this.#send(), gatherMs).unref();
+  }
+
+  /** Writes what waits, within this time; what is left then is dropped. Takes nothing more. */
+  async close(timeoutMs: number): Promise<void> {
+    if (this.#isDead) return;
+    const timeout = Promise.withResolvers<void>();
+    const timer = setTimeout(timeout.resolve, timeoutMs);
+    const idle = new Promise<void>((resolve) => (this.#onIdle = resolve));
+    this.#send();
+    await Promise.race([idle, timeout.promise]);
+    this.#isDead = true;
+    this.#forget();
+    // A thread that waits for its disk does not end; this does.
+    await Promise.race([this.#worker.terminate(), timeout.promise]);
+    clearTimeout(timer);
+  }
+
+  #send(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#underWay > 0) return;
+    if (this.#lines.length === 0) return this.#onIdle();
+    let count = 0;
+    let length = 0;
+    while (count < this.#lines.length && length < this.#batchLengthMax) length += (this.#lines[count++] as string).length;
+    const batch = this.#lines.splice(0, count);
+    this.#length -= length;
+    this.#underWay = count;
+    this.#worker.postMessage({ text: batch.join('') } satisfies LogWorkerMessage);
+  }
+
+  #onWritten(): void {
+    this.#underWay = 0;
+    this.#drops.flows();
+    this.#send();
+  }
+
+  #onDead(): void {
+    if (this.#isDead) return;
+    this.#isDead = true;
+    this.#forget();
+    this.#onIdle();
+  }
+
+  #forget(): void {
+    clearTimeout(this.#timer);
+    const lost = this.#lines.length + this.#underWay;
+    if (lost > 0) this.#drops.add(lost, 'the log was closed before they were written');
+    this.#lines = [];
+    this.#length = 0;
+    this.#underWay = 0;
+  }
+}

@@ -1,0 +1,71 @@
+import { contentLengthMax } from '../sinks/bounded-content.ts';
+
+const hidden = '[redacted]';
+/** Texts are cut here. */
+const textLengthMax = contentLengthMax;
+/** Longer than any secret: one that the cut would halve is seen whole first. */
+const slack = 4096;
+const depthMax = 6;
+
+/** Names under which a text is a secret, whatever it looks like. */
+const secretName = /authorization|cookie|(?:api|access|private|secret)[-_]?key|secret|passw(?:or)?d|passphrase|credential|token|signature/i;
+
+/** [what gives a secret away, what stays of it]; each runs in time linear in the text. */
+const patterns: readonly (readonly [RegExp, string])[] = [
+  // A header, to the end of its line: cookies hold spaces and semicolons.
+  [/((?:proxy-)?authorization|(?:set-)?cookie)([\\"'\s]{0,6}[:=]\s{0,4})[^\r\n]+/gi, `$1$2${hidden}`],
+  // http://user:password@host
+  [/([a-z][a-z0-9+.-]{0,20}:\/\/)[^\s/?#"'<>]*@/gi, `$1${hidden}@`],
+  [/\b(bearer|basic|digest|negotiate|apikey)\s+[^\s"',;]{4,}/gi, `$1 ${hidden}`],
+  // api_key=…, "password": "…", ?access_token=…
+  [/((?:key|token|secret|passw(?:or)?d|passphrase|credentials?|signature|sig|auth|session)[\\"'\s]{0,6}[:=][\\"'\s]{0,6})[^\s\\"'&,;}<>]+/gi, `$1${hidden}`],
+  // Keys and tokens known by their beginning: OpenAI's, Hugging Face's, GitHub's, GitLab's, Slack's, AWS's; JSON web tokens.
+  [/\b(?:sk|pk|rk|hf|gh[opsu]|github_pat|glpat|xox[abprs])[-_][\w-]{8,}/g, hidden],
+  [/\bAKIA[A-Z0-9]{12,}/g, hidden],
+  [/\beyJ[\w-]+\.[\w-]+\.[\w-]*/g, hidden],
+];
+
+/** Makes what is written to a log fit for people who may not know secrets. */
+export interface Redactor {
+  text(text: string): string;
+  /** The same fields, their texts redacted and cut; deeper than six levels there is nothing. */
+  fields(fields: Record<string, unknown>): Record<string, unknown>;
+}
+
+/** `secrets`: texts that are known to be secrets, wherever they appear. */
+export function createRedactor(secrets: readonly string[] = []): Redactor {
+  // The longest first, should one hold another. Short ones would be found in every other word.
+  const known = secrets.filter((secret) => secret.length >= 4).toSorted((a, b) => b.length - a.length);
+  const text = (given: string): string => {
+    let redacted = given.length > textLengthMax + slack ? given.slice(0, textLengthMax + slack) : given;
+    for (const secret of known) redacted = redacted.replaceAll(secret, hidden);
+    for (const [pattern, kept] of patterns) redacted = redacted.replace(pattern, kept);
+    return redacted.length > textLengthMax ? `${redacted.slice(0, textLengthMax)}…` : redacted;
+  };
+  const value = (given: unknown, name: string, depth: number): unknown => {
+    if (typeof given === 'string') return secretName.test(name) ? hidden : text(given);
+    if (typeof given !== 'object' || given === null) return given;
+    if (depth >= depthMax) return undefined;
+    if (Array.isArray(given)) return given.map((item) => value(item, name, depth + 1));
+    return object(given as Record<string, unknown>, depth);
+  };
+  const object = (given: Record<string, unknown>, depth: number): Record<string, unknown> =>
+    Object.fromEntries(Object.entries(given).map(([name, item]) => [name, value(item, name, depth + 1)]));
+  return { text, fields: (fields) => object(fields, 0) };
+}
+
+/** The secrets in a configuration: what its keys call so, headers, passwords in addresses, and variables that it names. */
+export function secretsOf(config: unknown, env: Readonly<Record<string, string | undefined>>, name = ''): string[] {
+  if (typeof config === 'string') return secretsOfText(config, env, name);
+  if (typeof config !== 'object' || config === null) return [];
+  if (Array.isArray(config)) return config.flatMap((item) => secretsOf(item, env, name));
+  return Object.entries(config).flatMap(([key, item]) => secretsOf(item, env, name === 'headers' ? 'secret' : key));
+}
+
+function secretsOfText(text: string, env: Readonly<Record<string, string | undefined>>, name: string): string[] {
+  if (name.endsWith('_env')) return [env[text] ?? ''];
+  if (secretName.test(name)) return [text];
+  const url = URL.parse(text);
+  if (!url) return [];
+  return [url.password, decodeURIComponent(url.password), ...[...url.searchParams].flatMap(([key, given]) => (secretName.test(key) ? [given] : []))];
+}
