@@ -9,7 +9,8 @@ import { openSinks, type Sinks } from './observability/sinks/sinks.ts';
 import { respond, respondError } from './output/respond.ts';
 import { createRequestPath } from './request-path.ts';
 
-export { ConfigError, loadConfig, type ConfigOverrides, type LoadConfigOptions } from './config/load.ts';
+export { ConfigError } from './common/config-error.ts';
+export { loadConfig, type ConfigOverrides, type LoadConfigOptions } from './config/load.ts';
 export { defaultConfig, type Config } from './config/schema.ts';
 export type { EngineStatusReport } from './engine-targets.ts';
 export { listModels } from './engines/openai-compatible/discovery.ts';

@@ -2,13 +2,9 @@ import { readFileSync } from 'node:fs';
 import type { TSchema } from 'typebox';
 import { Compile, type Validator } from 'typebox/compile';
 import { isMap, LineCounter, parseDocument, type Document } from 'yaml';
+import { ConfigError } from '../common/config-error.ts';
 import { completeEngines, defaultEmbedded, engineSchemas, type EngineConfig, type EngineKind } from './engines.ts';
 import { configSchema, defaultConfig, type Config } from './schema.ts';
-
-/** A configuration that cannot be used; the message names the key, and the line where it came from a file. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
-}
 
 type Section = 'server' | 'model_config';
 export type ConfigOverrides = { readonly [S in Section]?: Partial<Config[S]> } & {

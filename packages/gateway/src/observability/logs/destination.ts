@@ -13,8 +13,6 @@ const write = promisify(writeCallback);
 /** Between two tries; the first is soon, for a reader that is only slow. */
 const firstWaitMs = 5;
 const lastWaitMs = 200;
-/** How often it is looked whether the file was moved away to make room for a new one. */
-const rotationCheckMs = 1000;
 
 /**
  * Writes to a place that may be slow, full or absent for a while: it tries until all is written. Nothing is opened in a way
@@ -22,12 +20,15 @@ const rotationCheckMs = 1000;
  */
 export class Destination {
   readonly #target: Target;
+  readonly #rotationCheckMs: number;
   #descriptor: number | undefined;
   #handle: FileHandle | undefined;
   #checkedAtMs = 0;
 
-  constructor(target: Target) {
+  /** `rotationCheckMs`: how often it is looked whether the file was moved away to make room for a new one. */
+  constructor(target: Target, { rotationCheckMs = 1000 } = {}) {
     this.#target = target;
+    this.#rotationCheckMs = rotationCheckMs;
   }
 
   /** Resolves when all is written, however long that takes. */
@@ -82,7 +83,7 @@ export class Destination {
 
   async #leaveMovedFile(path: string): Promise<void> {
     const nowMs = performance.now();
-    if (!this.#handle || nowMs - this.#checkedAtMs < rotationCheckMs) return;
+    if (!this.#handle || nowMs - this.#checkedAtMs < this.#rotationCheckMs) return;
     this.#checkedAtMs = nowMs;
     const [held, there] = await Promise.all([this.#handle.stat(), stat(path).catch(() => undefined)]);
     if (!isSameFile(held, there)) await this.close();

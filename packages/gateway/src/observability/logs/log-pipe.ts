@@ -85,7 +85,8 @@ export class LogPipe {
 
   #onWritten(): void {
     this.#underWay = 0;
-    this.#drops.flows();
+    // What is told of the lost lines is a line itself, and must find room.
+    if (this.#length <= this.#lengthMax / 2) this.#drops.flows();
     this.#send();
   }
 

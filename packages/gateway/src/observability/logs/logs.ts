@@ -1,5 +1,6 @@
 import { isatty } from 'node:tty';
 import { pino } from 'pino';
+import { ConfigError } from '../../common/config-error.ts';
 import type { RequestProfile } from '../profile/request-profile.ts';
 import type { DropCounter } from '../sinks/drop-counter.ts';
 import { accessLine } from './access-line.ts';
@@ -41,7 +42,7 @@ export interface Logs {
   close(timeoutMs: number): Promise<void>;
 }
 
-/** Rejects when the file cannot be opened. The one file that loads pino, and it is loaded only for this. */
+/** Throws `ConfigError` when the file cannot be written. The one file that loads pino, and it is loaded only for this. */
 export async function openLogs({ config, drops, secrets, bounds }: LogsOptions): Promise<Logs> {
   const target = await toTarget(config.destination);
   const isTerminal = 'descriptor' in target && isatty(target.descriptor);
@@ -91,7 +92,7 @@ async function toTarget(destination: string): Promise<Target> {
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     // A FIFO that nobody reads yet.
-    if (code !== 'ENXIO') throw new Error(`observability.logs.destination: the file cannot be written: ${message}`, { cause: error });
+    if (code !== 'ENXIO') throw new ConfigError(`observability.logs.destination: the file cannot be written: ${message}.`);
   }
   return { path: destination };
 }

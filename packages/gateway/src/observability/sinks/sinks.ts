@@ -37,7 +37,7 @@ export interface Sinks {
 /** For a collector that does not answer, or a disk that does not write; the process ends all the same. */
 const closeTimeoutMs = 2000;
 
-/** Opens what is switched on, and loads its libraries only then. Rejects when a log file cannot be opened. */
+/** Opens what is switched on, and loads its libraries only then. Rejects with `ConfigError` when the log's file cannot be written. */
 export async function openSinks(config: SinksConfig, parts: SinksParts): Promise<Sinks> {
   const lineDrops = new DropCounter(() => {}, (count) => logs?.warn('log lines were dropped', { count }));
   const logs = config.logs.enabled ? await openLogsLazily(config.logs, lineDrops, parts) : undefined;
