@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { chatCommand } from './chat/command.ts';
 import { endOnBrokenPipe, reportFailure } from './failure.ts';
 import { quantizeCommand } from './quantize/command.ts';
+import { recordCommand } from './record/command.ts';
 import { replayCommand } from './replay/command.ts';
 import { serveCommand } from './serve/command.ts';
 
@@ -33,6 +34,7 @@ function createProgram(): Command {
     .addCommand(serveCommand())
     .addCommand(chatCommand())
     .addCommand(quantizeCommand())
+    .addCommand(recordCommand())
     .addCommand(replayCommand())
     .addHelpText('after', help);
 }
@@ -43,6 +45,8 @@ Examples:
   autoglm serve --model qwen2.gguf      the same with a model of your own
   autoglm chat "中国的首都是哪里？"       one answer, without a server
   autoglm chat                          a conversation
+  autoglm record --to http://127.0.0.1:8000 --out trace.jsonl
+                                        a trace of the requests that go to a server
   autoglm replay trace.jsonl --rate 2x  recorded requests sent to a server again, and measured
 
 Environment:

@@ -17,6 +17,8 @@ export interface RecordedRequest {
   /** Always POST. Only these two can be replayed. */
   readonly path: '/v1/chat/completions' | '/v1/completions';
   readonly model?: string;
+  /** What was asked for besides the prompt: `stream`, `max_tokens`, `temperature` … Nobody acts on it. */
+  readonly asked?: Readonly<Record<string, number | boolean>>;
   /** The whole body, where contents may be recorded. */
   readonly body?: Readonly<Record<string, unknown>>;
   /** The prompt's shape, where they may not. One of `body` and `prompt` is there. */
@@ -28,9 +30,15 @@ export interface RecordedRequest {
   /** What happened when it was recorded; nobody acts on it. */
   readonly recorded?: {
     readonly status?: number;
+    /** The answer broke off: the client left, or the server did. */
+    readonly cut?: true;
+    /** Since the arrival. Only of streams. */
     readonly ttft_ms?: number;
+    readonly tpot_ms?: number;
     readonly e2e_ms?: number;
     readonly cached_tokens?: number;
+    /** Where `output_tokens` is from: what the server said, or chunks with text, which may hold more than a token each. */
+    readonly counted_by?: 'usage' | 'chunks';
   };
 }
 
@@ -38,7 +46,7 @@ export interface RecordedRequest {
 export interface RecordedPrompt {
   /** As the server counted. */
   readonly tokens?: number;
-  /** UTF-16 units of all roles and contents together. */
+  /** UTF-16 units of all roles and contents together, tools before them. */
   readonly characters: number;
   /** Length of a block; only whole blocks have a hash. */
   readonly block_characters: number;

@@ -1,0 +1,82 @@
+/** The place of a request in the trace, kept while it runs. */
+export interface Place {
+  /** Its line, or nothing where it is not recorded. Once. */
+  settle(line: string | undefined): void;
+}
+
+export interface ArrivalOrderOptions {
+  /** Requests that are waited for, or that wait for one before them, at most. */
+  readonly heldMax: number;
+  /** Characters of lines that wait at most. */
+  readonly heldCharactersMax: number;
+  readonly write: (line: string) => void;
+}
+
+interface Entry {
+  /** What is known of a request that has not ended. */
+  readonly draft: () => string | undefined;
+  line: string | undefined;
+  isSettled: boolean;
+  isGone: boolean;
+}
+
+/**
+ * Puts lines into the order in which their requests arrived, though they end in another: a trace is read as it is replayed, line by line.
+ * At its bounds it does not wait for the oldest request any longer, and writes what is known of it.
+ */
+export class ArrivalOrder {
+  readonly #options: ArrivalOrderOptions;
+  #entries: Entry[] = [];
+  /** Entries before it are gone; they are cut off now and then. */
+  #head = 0;
+  #heldCharacters = 0;
+  #unfinishedCount = 0;
+
+  constructor(options: ArrivalOrderOptions) {
+    this.#options = options;
+  }
+
+  /** Requests that were written before they had ended. */
+  get unfinishedCount(): number {
+    return this.#unfinishedCount;
+  }
+
+  arrive(draft: () => string | undefined): Place {
+    const entry: Entry = { draft, line: undefined, isSettled: false, isGone: false };
+    this.#entries.push(entry);
+    this.#flush();
+    return {
+      settle: (line) => {
+        if (entry.isSettled || entry.isGone) return;
+        entry.isSettled = true;
+        entry.line = line;
+        this.#heldCharacters += line?.length ?? 0;
+        this.#flush();
+      },
+    };
+  }
+
+  /** Writes all that is held. */
+  end(): void {
+    while (this.#head < this.#entries.length) this.#release();
+  }
+
+  #flush(): void {
+    const { heldMax, heldCharactersMax } = this.#options;
+    while (this.#entries[this.#head]?.isSettled || this.#entries.length - this.#head > heldMax || this.#heldCharacters > heldCharactersMax) this.#release();
+  }
+
+  #release(): void {
+    const entry = this.#entries[this.#head] as Entry;
+    this.#head += 1;
+    entry.isGone = true;
+    const line = entry.isSettled ? entry.line : entry.draft();
+    if (entry.isSettled) this.#heldCharacters -= line?.length ?? 0;
+    else if (line !== undefined) this.#unfinishedCount += 1;
+    if (line !== undefined) this.#options.write(line);
+    if (this.#head > 1000 && this.#head * 2 > this.#entries.length) {
+      this.#entries = this.#entries.slice(this.#head);
+      this.#head = 0;
+    }
+  }
+}
