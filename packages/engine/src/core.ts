@@ -1,4 +1,5 @@
 import { AutoglmError, type FinishReason, type GeneratePart, type GenerateRequest, type Prompt, type TokenLogprob } from '@open-autoglm/protocol';
+import { ConstraintCompiler } from './constraints/compiler.ts';
 import type { LoadedModel } from './model.ts';
 import { scoreToken } from './sampler/logprobs.ts';
 import { createSamplerScratch, type SamplerScratch } from './sampler/sampler.ts';
@@ -28,6 +29,7 @@ export class EngineCore {
   readonly #now: () => number;
   readonly #scratch: SamplerScratch;
   readonly #counters = new StepCounters();
+  readonly #constraints: ConstraintCompiler;
   #waiting: Sequence[] = [];
   #prefilling: Sequence[] = [];
   readonly #decoding = new Map<string, Sequence>();
@@ -37,6 +39,7 @@ export class EngineCore {
     this.#limits = limits;
     this.#now = now;
     this.#scratch = createSamplerScratch(model.vocabulary.size);
+    this.#constraints = new ConstraintCompiler(model.vocabulary);
   }
 
   get idle(): boolean {
@@ -60,7 +63,8 @@ export class EngineCore {
     checkLogitBias(request, this.#model.vocabulary.size);
     const prompt = this.tokenize(request.prompt);
     this.#checkPrompt(prompt);
-    this.#waiting.push(createSequence(request, prompt, this.#model.info.contextLength, this.#scratch, this.#now()));
+    const constraint = request.grammar && this.#constraints.create(request.grammar);
+    this.#waiting.push(createSequence(request, prompt, this.#model.info.contextLength, this.#scratch, constraint, this.#now()));
   }
 
   /** Forgets a request and frees its place at once. Unknown ids, such as of answers just ended, are ignored. */
@@ -159,6 +163,7 @@ export class EngineCore {
     const logprobs = topLogprobs === undefined ? undefined : [this.#score(logits, token, topLogprobs)];
     outputs.push({ id: sequence.id, part: { type: 'text-delta', text, tokenCount: 1, ...(logprobs && { logprobs }) } });
     if (stopped) this.#end(sequence, 'stop', undefined, outputs);
+    else if (sequence.constraint?.isDone) this.#end(sequence, 'stop', sequence.decoder.flush(), outputs);
     else if (sequence.generated >= sequence.maxTokens) this.#end(sequence, 'length', sequence.decoder.flush(), outputs);
   }
 

@@ -1,4 +1,5 @@
 import type { GenerateRequest } from '@open-autoglm/protocol';
+import { constrainedSampler, type Constraint } from './constraints/constraint.ts';
 import { createSampler, type Sampler, type SamplerScratch } from './sampler/sampler.ts';
 import { createStopMatcher, type StopMatcher } from './text/stop-matcher.ts';
 import { createTokenTextDecoder, type TokenTextDecoder } from './text/text-decoder.ts';
@@ -11,6 +12,8 @@ export interface Sequence {
   /** Most tokens it may still generate, by its request and the context. */
   readonly maxTokens: number;
   readonly sampler: Sampler;
+  /** What the answer is held to; absent: nothing. */
+  readonly constraint: Constraint | undefined;
   readonly decoder: TokenTextDecoder;
   readonly stopMatcher: StopMatcher;
   readonly arrivedAt: number;
@@ -23,14 +26,16 @@ export interface Sequence {
   lastToken: number;
 }
 
-export function createSequence(request: GenerateRequest, prompt: readonly number[], contextLength: number, scratch: SamplerScratch, now: number): Sequence {
+export function createSequence(request: GenerateRequest, prompt: readonly number[], contextLength: number, scratch: SamplerScratch, constraint: Constraint | undefined, now: number): Sequence {
   const room = contextLength - prompt.length;
+  const sampler = createSampler(request.sampling, prompt, scratch);
   return {
     id: request.id,
     request,
     prompt: Int32Array.from(prompt),
     maxTokens: Math.min(request.maxTokens ?? room, room),
-    sampler: createSampler(request.sampling, prompt, scratch),
+    sampler: constraint ? constrainedSampler(sampler, constraint, scratch.masked) : sampler,
+    constraint,
     decoder: createTokenTextDecoder(),
     stopMatcher: createStopMatcher(request.stop),
     arrivedAt: now,

@@ -1,5 +1,6 @@
 import type { EngineStats } from './engine-stats.ts';
 import type { ModelInfo } from './model.ts';
+import type { OutputGrammar } from './output-grammar.ts';
 import type { GeneratePart } from './parts.ts';
 
 /** How the next token is chosen. Every field is required: defaults are decided once, at the ingress. */
@@ -44,6 +45,8 @@ export interface GenerateRequest {
   readonly stop: readonly string[];
   /** How many alternatives to report for each token; `undefined` reports no logprobs at all. */
   readonly topLogprobs: number | undefined;
+  /** What the answer must be; absent: anything. It ends where nothing may follow, and only where it is whole, unless a limit or a stop string cuts it. */
+  readonly grammar?: OutputGrammar | undefined;
 }
 
 export type EngineState = 'starting' | 'ready' | 'restarting' | 'unreachable' | 'failed' | 'closed';
@@ -71,7 +74,7 @@ export interface Engine {
   ready(signal?: AbortSignal): Promise<ModelInfo>;
   /**
    * Generates one sequence. Leaving the iteration, or aborting, releases its place within one step.
-   * Throws `context_length_exceeded`, `queue_full`, `engine_crashed`, `engine_unavailable`.
+   * Throws `context_length_exceeded`, `invalid_value`, `queue_full`, `engine_crashed`, `engine_unavailable`.
    */
   generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GeneratePart>;
   /** The token ids of a prompt, as `generate` would read it. */

@@ -3,6 +3,7 @@ export * from './engine-stats.ts';
 export * from './errors.ts';
 export * from './events.ts';
 export * from './model.ts';
+export * from './output-grammar.ts';
 export * from './parts.ts';
 export * from './replica.ts';
 export * from './request.ts';

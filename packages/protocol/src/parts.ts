@@ -5,7 +5,7 @@ export interface AlternativeToken {
   readonly token: string;
   /** The token's own bytes: a token may be part of a character, and `token` then shows U+FFFD. */
   readonly bytes: readonly number[];
-  /** Natural logarithm of the probability before temperature and truncation. */
+  /** Natural logarithm of the model's own probability: before temperature, truncation and a grammar, which may have ruled out likelier tokens. */
   readonly logprob: number;
 }
 

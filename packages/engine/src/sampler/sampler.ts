@@ -22,11 +22,13 @@ export interface Sampler {
 /** Memory for one choice at a time. No choice reads what another left, and JavaScript makes one at a time: all samplers of a vocabulary share it. */
 export interface SamplerScratch {
   readonly logits: Float32Array;
+  /** Logits of the tokens that a grammar allows. */
+  readonly masked: Float32Array;
   readonly candidates: Candidates;
 }
 
 export function createSamplerScratch(vocabularySize: number): SamplerScratch {
-  return { logits: new Float32Array(vocabularySize), candidates: createCandidates(vocabularySize) };
+  return { logits: new Float32Array(vocabularySize), masked: new Float32Array(vocabularySize), candidates: createCandidates(vocabularySize) };
 }
 
 /**
