@@ -1,9 +1,14 @@
-import { EngineCore, openModel, type LoadedModel } from '@open-autoglm/engine/core';
+import { EngineCore, openModel, type LoadedModel, type ModelTuning } from '@open-autoglm/engine/core';
 import type { GenerateRequest, Sampling } from '@open-autoglm/protocol';
 import type { Contestant, ContestantOptions, DecodeTask } from './contestant.ts';
 
 export interface EngineContestant extends Contestant {
   readonly model: LoadedModel;
+}
+
+export interface EngineVariant {
+  readonly name?: string;
+  readonly tuning?: ModelTuning;
 }
 
 /** What the engine process uses. */
@@ -16,13 +21,13 @@ const greedy: Sampling = {
 };
 
 /** The engine's core in this process: scheduler, runner, sampler and text decoder, everything but the process border. */
-export function openEngine({ modelPath, threads, sequenceLength, maxSequences }: ContestantOptions): EngineContestant {
-  const model = openModel({ modelPath, id: 'default', source: 'bench', threads, poll, contextLength: sequenceLength, maxBatchSize: maxSequences, maxChunk });
+export function openEngine({ modelPath, threads, sequenceLength, maxSequences }: ContestantOptions, { name = 'engine', tuning }: EngineVariant = {}): EngineContestant {
+  const model = openModel({ modelPath, id: 'default', source: 'bench', threads, poll, contextLength: sequenceLength, maxBatchSize: maxSequences, maxChunk, ...(tuning && { tuning }) });
   // An answer that ended would leave a smaller batch to measure: here none does.
   const endless = { ...model, vocabulary: { ...model.vocabulary, endsGeneration: () => false } };
   const core = new EngineCore(endless, { maxBatchSize: maxSequences, stepTokenBudget, maxChunk, continuous: true, maxQueue: maxSequences });
   return {
-    name: 'engine',
+    name,
     model,
     decode: async (task) => decode(core, task),
     prefill: async (prompt) => prefill(core, prompt),

@@ -1,5 +1,6 @@
 import { engineSuite } from './engine.ts';
+import { graphsSuite } from './graphs.ts';
 import { serverSuite } from './server.ts';
 import type { Suite } from './suite.ts';
 
-export const suites: readonly Suite[] = [engineSuite, serverSuite];
+export const suites: readonly Suite[] = [engineSuite, graphsSuite, serverSuite];

@@ -9,7 +9,7 @@ import type { CoreStats } from './stats/stats-reporter.ts';
 import { StepCounters } from './stats/step-counters.ts';
 import type { StopMatcher } from './text/stop-matcher.ts';
 
-export { openModel, type LoadedModel, type ModelOptions } from './model.ts';
+export { openModel, type LoadedModel, type ModelOptions, type ModelTuning } from './model.ts';
 
 export interface CoreLimits extends SchedulerLimits {
   /** Requests that may wait for a place in the batch. */

@@ -10,7 +10,7 @@ import { checkTensorLayout } from './ggml/tensor-layout.ts';
 import { openVocabulary, type Vocabulary } from './ggml/vocabulary.ts';
 import type { KvCache } from './kv-cache/kv-cache.ts';
 import { createStaticKvCache } from './kv-cache/static-kv-cache.ts';
-import { planColumns } from './runner/batch-plan.ts';
+import { planColumns, unplanned } from './runner/batch-plan.ts';
 import { measureProductCosts } from './runner/product-costs.ts';
 import { Runner } from './runner/runner.ts';
 import { loadWeights, type Weights } from './runner/weights.ts';
@@ -29,7 +29,21 @@ export interface ModelOptions {
   readonly maxBatchSize: number;
   /** Prompt tokens that one graph takes. */
   readonly maxChunk: number;
+  /** Full when not given. */
+  readonly tuning?: ModelTuning;
 }
+
+/** What is done for speed alone, so that a measurement can leave it out. */
+export interface ModelTuning {
+  /** q, k and v in one product, gate and up in another. */
+  readonly fusesMatrices: boolean;
+  /** Graphs of shapes seen before are used again. */
+  readonly keepsGraphs: boolean;
+  /** Products go the way that was measured fastest; else all together, as ggml has it. */
+  readonly measuresProducts: boolean;
+}
+
+const fullTuning: ModelTuning = { fusesMatrices: true, keepsGraphs: true, measuresProducts: true };
 
 /** A model in memory, ready to compute. */
 export interface LoadedModel {
@@ -46,6 +60,7 @@ export interface LoadedModel {
 /** Opens a GGUF and makes it ready. Throws `engine_failed` with what to do about it. */
 export function openModel(options: ModelOptions): LoadedModel {
   const ggml = loadGgml();
+  const tuning = options.tuning ?? fullTuning;
   checkTensorLayout(ggml);
   const gguf = openGguf(ggml, options.modelPath);
   const architecture = architectureOf(gguf);
@@ -53,11 +68,11 @@ export function openModel(options: ModelOptions): LoadedModel {
   checkMemory(gguf);
   const vocabulary = openVocabulary(ggml, options.modelPath);
   const device = openDevice(ggml, options);
-  const weights = loadWeights(ggml, device, gguf, sizes, architecture.tensors, vocabulary.size);
+  const weights = loadWeights(ggml, device, gguf, sizes, architecture.tensors, vocabulary.size, tuning.fusesMatrices);
   const contextLength = Math.min(options.contextLength, sizes.trainedContext);
   const cache = createStaticKvCache({ ggml, device, sizes, maxSequences: options.maxBatchSize, contextLength });
-  const columnPlans = planColumns(measureProductCosts({ ggml, device, matrices: weights.matrices }), options.maxBatchSize);
-  const runner = new Runner({ ggml, device, architecture, sizes, weights, cache, columnPlans, vocabularySize: vocabulary.size });
+  const columnPlans = tuning.measuresProducts ? planColumns(measureProductCosts({ ggml, device, matrices: weights.matrices }), options.maxBatchSize) : unplanned;
+  const runner = new Runner({ ggml, device, architecture, sizes, weights, cache, columnPlans, vocabularySize: vocabulary.size, keepsGraphs: tuning.keepsGraphs });
   runner.warmUp(Math.min(options.maxChunk, contextLength));
   const info = describe(ggml, gguf, vocabulary, options, sizes, contextLength);
   gguf.close();

@@ -15,6 +15,9 @@ export interface ColumnPlans {
   readonly padded: (columns: number) => number;
 }
 
+/** All together, and none beside those wanted: as ggml has it. */
+export const unplanned: ColumnPlans = { wayOf: () => 'together', padded: (columns) => columns };
+
 /** Of a batch that is padded, attention, norms and sampling grow too; a smaller gain than this is none. */
 const gainToPad = 0.95;
 /** Beyond, a product computes for so long on what it read that the way to memory does not matter. */

@@ -19,6 +19,8 @@ export interface ModelParts {
   readonly cache: KvCache;
   readonly columnPlans: ColumnPlans;
   readonly vocabularySize: number;
+  /** False: each step builds its graph anew. */
+  readonly keepsGraphs: boolean;
 }
 
 /** A graph that has been built and given memory, with its inputs and its result as typed arrays over that memory. */

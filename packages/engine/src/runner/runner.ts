@@ -95,6 +95,7 @@ export class Runner {
 
   #graph(shape: GraphShape): Graph {
     const key = `${shape.kind} ${shape.count} ${shape.window} ${shape.kind === 'prefill' && shape.wantsLogits}`;
+    if (!this.#model.keepsGraphs) this.#freeGraphs();
     const graph = this.#graphs.get(key) ?? this.#build(shape);
     this.#graphs.delete(key);
     this.#graphs.set(key, graph);

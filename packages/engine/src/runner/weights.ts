@@ -60,8 +60,8 @@ interface Placement {
 }
 
 /** Reads a model's tensors into buffers of the types that the device's kernels like best. Throws `engine_failed`. */
-export function loadWeights(ggml: Ggml, device: Device, gguf: Gguf, sizes: Hyperparameters, kinds: LayerTensors, vocabularySize: number): Weights {
-  const loader = new WeightLoader(ggml, device, gguf);
+export function loadWeights(ggml: Ggml, device: Device, gguf: Gguf, sizes: Hyperparameters, kinds: LayerTensors, vocabularySize: number, fusesMatrices = true): Weights {
+  const loader = new WeightLoader(ggml, device, gguf, fusesMatrices);
   const layers = Array.from({ length: sizes.layerCount }, (_, index) => layerWeights(loader, sizes, kinds, index));
   const { embeddingLength } = sizes;
   const weights = {
@@ -109,6 +109,7 @@ class WeightLoader {
   readonly #ggml: Ggml;
   readonly #device: Device;
   readonly #gguf: Gguf;
+  readonly #fusesMatrices: boolean;
   /** One context of tensors for each buffer type. */
   readonly #contexts = new Map<Pointer, Pointer>();
   readonly #placements: Placement[] = [];
@@ -118,7 +119,8 @@ class WeightLoader {
   readonly matrices: WeightMatrix[] = [];
   bytesReadPerStep = 0;
 
-  constructor(ggml: Ggml, device: Device, gguf: Gguf) {
+  constructor(ggml: Ggml, device: Device, gguf: Gguf, fusesMatrices: boolean) {
+    this.#fusesMatrices = fusesMatrices;
     this.#ggml = ggml;
     this.#device = device;
     this.#gguf = gguf;
@@ -154,7 +156,7 @@ class WeightLoader {
   fused(columns: number, matrices: readonly NamedRows[], biasNames?: readonly NamedRows[]): FusedMatrix {
     const sources = matrices.map(({ name, rows }) => this.#find(name, columns, rows));
     const biases = biasNames?.map(({ name, rows }) => this.#findVector(name, rows));
-    const alike = sources.every((source) => source.type === sources[0]?.type);
+    const alike = (this.#fusesMatrices || sources.length === 1) && sources.every((source) => source.type === sources[0]?.type);
     if (alike) {
       return { fused: true, weight: this.#matrix(sources), bias: biases && this.#place(this.#device.bufferType, biases) };
     }
