@@ -59,7 +59,7 @@ export function startEngines(config: Config, options: StartEnginesOptions): Star
 function start(entry: EngineConfig, config: Config, options: StartEnginesOptions): Started {
   if (entry.kind === 'embedded') return startEmbedded(entry, config.model_config, options);
   const engine = entry.kind === 'mock' ? createMockEngine() : undefined;
-  const replica = entry.kind === 'mock' ? promptReplica(engine as Engine, entry.name) : startRemote(entry, options);
+  const replica = entry.kind === 'mock' ? promptReplica(engine as Engine, entry.name) : startRemote(entry, config.router.health, options);
   return { replica, target: { replica, tier: entry.tier, weight: entry.weight, maxOutstanding: entry.max_outstanding }, models: [entry.model], engine };
 }
 
@@ -70,10 +70,12 @@ function startEmbedded(entry: EmbeddedEngineConfig, model: Config['model_config'
   return { replica, target: { replica, tier: entry.tier, weight: entry.weight, maxOutstanding }, models: [...new Set(['default', entry.model])], engine };
 }
 
-function startRemote({ name, url, upstream_model: model, api_key_env: apiKeyEnv, timeouts }: OpenAiEngineConfig, { env, onStatus }: StartEnginesOptions): Replica {
-  return openAiReplica({
+function startRemote({ name, url, upstream_model: model, api_key_env: apiKeyEnv, timeouts }: OpenAiEngineConfig, health: Config['router']['health'], { env, onStatus }: StartEnginesOptions): Replica {
+  const replica = openAiReplica({
     name, url, model, timeouts,
     apiKey: apiKeyEnv === undefined ? undefined : env[apiKeyEnv],
-    onStatus: ({ state, detail }) => onStatus({ engine: name, state, detail }),
+    probe: { intervalMs: health.probe_interval_ms, timeoutMs: health.probe_timeout_ms, failuresMax: health.probe_failures },
   });
+  replica.watch(({ state, detail }) => onStatus({ engine: name, state, detail }));
+  return replica;
 }

@@ -8,6 +8,7 @@ import { createObservability, type Observability } from './observability/observa
 import { openSinks, type Sinks } from './observability/sinks/sinks.ts';
 import { respond, respondError } from './output/respond.ts';
 import { createRequestPath } from './request-path.ts';
+import type { RouterOptions } from './router/router-stage.ts';
 
 export { ConfigError } from './common/config-error.ts';
 export { loadConfig, type ConfigOverrides, type LoadConfigOptions } from './config/load.ts';
@@ -53,7 +54,7 @@ export async function startGateway({ config, engine, env = process.env, onEngine
     catalog,
     maxRunning: engines.maxRunning,
     bodyLimitBytes: config.server.body_limit_bytes,
-    path: sinks.capture(createRequestPath(catalog, { balance: config.router.balance, triesMax: config.router.tries_max, now: () => performance.now() })),
+    path: sinks.capture(createRequestPath(catalog, routerOptions(config.router))),
     metrics: observability.metrics,
     follow: observability.follow,
     respond,
@@ -72,6 +73,22 @@ export async function startGateway({ config, engine, env = process.env, onEngine
     port: address.port,
     engine: engines.embedded,
     drain: () => (drained ??= drain(ingress, config.server.drain_timeout_ms, engines, observability, sinks)),
+  };
+}
+
+function routerOptions({ balance, tries_max: triesMax, health, retries, hedging }: Config['router']): RouterOptions {
+  return {
+    balance,
+    triesMax,
+    failuresMax: health.failures,
+    openMsFirst: health.eject_ms,
+    openMsMax: health.eject_max_ms,
+    slowFactor: health.slow_factor,
+    slowStartMs: health.slow_start_ms,
+    retries: { ratio: retries.ratio, perSecond: retries.per_second },
+    hedging: { enabled: hedging.enabled, quantile: hedging.quantile, ratio: hedging.ratio, delayMsMin: hedging.delay_min_ms },
+    now: () => performance.now(),
+    random: Math.random,
   };
 }
 

@@ -42,6 +42,8 @@ export interface RequestReplica extends ReplicaBase {
   readonly model: RemoteModel | undefined;
   /** Whether the server was asked what it has, with whatever result. */
   readonly isKnown: boolean;
+  /** Tells every change of the state from now on. */
+  watch(listener: (status: EngineStatus) => void): void;
 }
 
 /**

@@ -58,6 +58,8 @@ export interface GatewayRequest {
   readonly topLogprobs: number | undefined;
   /** Sent along with whatever is asked of other servers on this request's behalf; absent: there is no trace. */
   readonly traceContext?: TraceContext | undefined;
+  /** Who asks, as far as it is known: for those who keep a client at one replica. */
+  readonly client?: { readonly address: string | undefined; readonly session: string | undefined } | undefined;
   /** Absent where another protocol brought the request. */
   readonly body?: ClientBody | undefined;
   /** Aborted when the client leaves, a deadline passes or the server is forced down. */

@@ -103,7 +103,7 @@ export function createIngress(parts: IngressParts): Ingress {
       response.setHeader('server-timing', timings.header());
       throw thrown;
     });
-    const { abort, parsed: { format, deadlineMs, ...rest } } = asked;
+    const { abort, parsed: { format, deadlineMs, session, ...rest } } = asked;
     emit({ type: 'segment-end', segment: 'input', durationMs: performance.now() - start.startedAtMs, reason: 'body' });
     emit({ type: 'request-parsed', model: rest.model, stream: format.stream, maxTokens: rest.maxTokens, choiceCount: rest.choiceCount });
     const request: GatewayRequest = {
@@ -112,6 +112,7 @@ export function createIngress(parts: IngressParts): Ingress {
       prompts: undefined,
       stream: format.stream,
       traceContext,
+      client: { address: message.socket.remoteAddress, session },
       signal: abort.signal,
       emit,
     };

@@ -14,6 +14,8 @@ export interface ParsedRequest {
   readonly maxTokens: number | undefined;
   readonly stop: readonly string[];
   readonly topLogprobs: number | undefined;
+  /** What the client says of who asks: one value for all requests that belong together. */
+  readonly session: string | undefined;
   readonly body: ClientBody;
   readonly format: AnswerFormat;
   readonly deadlineMs: number | undefined;
@@ -79,7 +81,7 @@ export function checkObject(body: unknown): Readonly<Record<string, unknown>> {
   return body as Record<string, unknown>;
 }
 
-type Common = Pick<ReturnType<typeof validateChat>, 'model' | 'n' | 'temperature' | 'top_p' | 'top_k' | 'min_p' | 'repetition_penalty' | 'presence_penalty' | 'frequency_penalty' | 'logit_bias' | 'seed' | 'stop' | 'stream' | 'stream_options' | 'autoglm'>;
+type Common = Pick<ReturnType<typeof validateChat>, 'model' | 'n' | 'temperature' | 'top_p' | 'top_k' | 'min_p' | 'repetition_penalty' | 'presence_penalty' | 'frequency_penalty' | 'logit_bias' | 'seed' | 'stop' | 'stream' | 'stream_options' | 'autoglm' | 'user'> & { readonly prompt_cache_key?: string | null };
 
 /** What chat and text completions, here or elsewhere, have in common. */
 export function common(body: Common, headers: IncomingHttpHeaders) {
@@ -91,6 +93,7 @@ export function common(body: Common, headers: IncomingHttpHeaders) {
     choiceCount: body.n ?? 1,
     sampling: toSampling(body),
     stop: typeof body.stop === 'string' ? [body.stop] : (body.stop ?? []),
+    session: body.prompt_cache_key ?? body.user ?? undefined,
     deadlineMs: body.autoglm?.deadline_ms ?? deadlineFromHeaders(headers),
   };
 }

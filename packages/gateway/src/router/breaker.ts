@@ -9,15 +9,18 @@ export type Breaker =
 
 /**
  * What became known of a try. `begun`: the first part is here; `answered`: the whole answer, or a refusal that is the client's
- * affair; `unreachable`: no connection; `abandoned`: the client left before anything was known.
+ * affair; `unreachable`: no connection; `slow`: its first part came, but far later than its fellows' do; `abandoned`: nobody
+ * waits any more, and nothing was known yet.
  */
-export type Outcome = 'begun' | 'answered' | 'failed' | 'unreachable' | 'abandoned';
+export type Outcome = 'begun' | 'answered' | 'failed' | 'unreachable' | 'slow' | 'abandoned';
 
-/** This many failures in a row open it; a connection that cannot be made does so alone. */
-export const failuresMax = 3;
-/** The first time it stays open for so long, each time after that for twice as long, up to a bound. */
-export const openMsFirst = 1000;
-export const openMsMax = 30_000;
+export interface BreakerSettings {
+  /** This many failures in a row open it; a connection that cannot be made, or slowness, does so alone. */
+  readonly failuresMax: number;
+  /** The first time it stays open for so long, each time after that for twice as long, up to a bound. */
+  readonly openMsFirst: number;
+  readonly openMsMax: number;
+}
 
 export const closedBreaker: Breaker = { state: 'closed', failures: 0 };
 
@@ -30,18 +33,18 @@ export function beginTry(breaker: Breaker): Breaker {
   return breaker.state === 'open' ? { state: 'probing', opened: breaker.opened } : breaker;
 }
 
-export function learn(breaker: Breaker, outcome: Outcome, nowMs: number): Breaker {
+export function learn(breaker: Breaker, outcome: Outcome, nowMs: number, settings: BreakerSettings): Breaker {
   // A request from before it opened says nothing of now.
   if (breaker.state === 'open') return breaker;
   // Answers that begin and are then cut must add up: only a whole one forgets failures.
   if (outcome === 'begun') return breaker.state === 'probing' ? closedBreaker : breaker;
-  if (outcome === 'answered') return closedBreaker;
+  if (outcome === 'answered') return breaker.state === 'closed' && breaker.failures === 0 ? breaker : closedBreaker;
   if (outcome === 'abandoned') return breaker.state === 'probing' ? { state: 'open', untilMs: nowMs, opened: breaker.opened } : breaker;
-  if (breaker.state === 'probing') return open(breaker.opened + 1, nowMs);
+  if (breaker.state === 'probing') return open(breaker.opened + 1, nowMs, settings);
   const failures = breaker.failures + 1;
-  return outcome === 'unreachable' || failures >= failuresMax ? open(1, nowMs) : { state: 'closed', failures };
+  return outcome !== 'failed' || failures >= settings.failuresMax ? open(1, nowMs, settings) : { state: 'closed', failures };
 }
 
-function open(opened: number, nowMs: number): Breaker {
+function open(opened: number, nowMs: number, { openMsFirst, openMsMax }: BreakerSettings): Breaker {
   return { state: 'open', opened, untilMs: nowMs + Math.min(openMsMax, openMsFirst * 2 ** Math.min(opened - 1, 16)) };
 }

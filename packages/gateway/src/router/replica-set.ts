@@ -1,74 +1,158 @@
 import { AutoglmError, type ErrorCode, type GatewayRequest } from '@open-autoglm/protocol';
-import type { CatalogModel, Target } from '../common/model-catalog.ts';
-import type { BalancePolicy, Candidate } from './balance/index.ts';
-import { beginTry, closedBreaker, learn, mayTry, type Breaker, type Outcome } from './breaker.ts';
+import type { CatalogModel } from '../common/model-catalog.ts';
+import type { BalancePolicy, Choice } from './balance/index.ts';
+import type { Outcome } from './breaker.ts';
+import { Budget } from './budget.ts';
+import { hashText } from './hash.ts';
+import { membersOf, type Member, type MemberSettings } from './member.ts';
+import { piecesOf } from './prefix-index.ts';
+import { RecentQuantile } from './recent-quantile.ts';
+import { isSlow, isSlowSample } from './slowness.ts';
+import type { Try } from './try.ts';
 
-/** A replica and what the router remembers of it. */
-export class Member implements Candidate {
-  readonly target: Target;
-  outstanding = 0;
-  pass = 0;
-  breaker: Breaker = closedBreaker;
-
-  constructor(target: Target) {
-    this.target = target;
-  }
-
-  get weight(): number {
-    return this.target.weight;
-  }
+export interface ReplicaSetSettings extends MemberSettings {
+  /** Replicas that one request may be sent to, one after the other. */
+  readonly triesMax: number;
+  /** A replica that takes so many times as long to its first part as its fellows is left alone; 0: none is. */
+  readonly slowFactor: number;
+  readonly retries: { readonly ratio: number; readonly perSecond: number };
+  readonly hedging: { readonly enabled: boolean; readonly quantile: number; readonly ratio: number; readonly delayMsMin: number };
 }
+
+/** At the beginning, and after a quiet time, so many retries may come at once: the requests in flight of a replica that dies. */
+const retriesAtOnceMax = 100;
+const hedgesAtOnceMax = 10;
 
 /** The replicas of one model: who may be chosen, who is, and how it went. */
 export class ReplicaSet {
+  readonly settings: ReplicaSetSettings;
+  readonly retries: Budget;
+  readonly hedges: Budget;
+  readonly now: () => number;
   readonly #model: string;
   readonly #members: readonly Member[];
   readonly #policy: BalancePolicy;
-  readonly #now: () => number;
+  readonly #random: () => number;
+  /** Time to the first part: of streams, and of whole answers, which is all of their time. */
+  readonly #firstParts: { readonly stream: RecentQuantile; readonly whole: RecentQuantile };
+  /** Tries that have no first part yet. */
+  readonly #waiting = new Set<Try>();
   /** The start tag of the last request. Who comes back goes on from here, and not with all the turns that it missed. */
   #virtualTime = 0;
 
-  constructor(model: CatalogModel, policy: BalancePolicy, now: () => number) {
+  constructor(model: CatalogModel, policy: BalancePolicy, settings: ReplicaSetSettings, { now, random }: { readonly now: () => number; readonly random: () => number }) {
+    this.settings = settings;
+    this.now = now;
+    this.#random = random;
     this.#model = model.name;
-    this.#members = model.targets.map((target) => new Member(target));
+    this.#members = membersOf(model, settings);
     this.#policy = policy;
-    this.#now = now;
+    this.retries = new Budget({ ...settings.retries, max: retriesAtOnceMax });
+    this.hedges = new Budget({ ratio: settings.hedging.ratio, perSecond: 0, max: hedgesAtOnceMax });
+    this.#firstParts = { stream: new RecentQuantile(settings.hedging.quantile), whole: new RecentQuantile(settings.hedging.quantile) };
+    for (const member of this.#members) {
+      const { replica } = member.target;
+      if (replica.takes === 'requests') replica.watch(({ state }) => state === 'unreachable' && this.#leave(member));
+    }
   }
 
   /** Takes a place at a replica; each must be given back by `end`. Undefined when all that may be chosen have been tried. */
-  begin({ prompts }: GatewayRequest, tried: ReadonlySet<Member>): Member | undefined {
-    const now = this.#now();
-    const candidates = this.#members.filter((member) => !tried.has(member) && mayTry(member.breaker, now) && member.outstanding < member.target.maxOutstanding
-      // The prompts were not made, because the engine that reads them could not answer.
-      && (prompts !== undefined || member.target.replica.takes === 'requests'));
+  begin(request: GatewayRequest, tried: ReadonlySet<Member>): Member | undefined {
+    const now = this.now();
+    const candidates = this.#candidates(request, tried, now);
     if (candidates.length === 0) return undefined;
-    for (const candidate of candidates) candidate.pass = Math.max(candidate.pass, this.#virtualTime);
-    const chosen = candidates[this.#policy(candidates)] as Member;
+    for (const candidate of candidates) candidate.show(now, this.#virtualTime);
+    const pieces = this.#policy.usesPrefix ? piecesOf(request) : undefined;
+    if (pieces) for (const candidate of candidates) candidate.prefixMatch = candidate.prefixes.match(pieces);
+    const chosen = candidates[candidates.length === 1 ? 0 : this.#policy.choose(candidates, this.#choiceOf(request))] as Member;
+    if (pieces) chosen.prefixes.remember(pieces);
     this.#virtualTime = chosen.pass;
-    chosen.pass += 1 / chosen.weight;
-    chosen.outstanding += 1;
-    chosen.breaker = beginTry(chosen.breaker);
+    chosen.begin();
     return chosen;
   }
 
-  /** Something became known of the try; the place is still held. */
-  learn(member: Member, outcome: Outcome): void {
-    member.breaker = learn(member.breaker, outcome, this.#now());
+  /** Whether `begin` would find one. */
+  hasOther(request: GatewayRequest, tried: ReadonlySet<Member>): boolean {
+    return this.#candidates(request, tried, this.now()).length > 0;
   }
 
-  end(member: Member): void {
-    member.outstanding -= 1;
+  wait(attempt: Try): void {
+    this.#waiting.add(attempt);
+  }
+
+  /** The first part of a try is here. */
+  onFirstPart(attempt: Try, { stream }: GatewayRequest, sinceMs: number): void {
+    this.#waiting.delete(attempt);
+    this.#firstParts[stream ? 'stream' : 'whole'].add(sinceMs);
+    const isSlowHere = this.#learnLatency(attempt.member, sinceMs);
+    attempt.member.learn(isSlowHere ? 'slow' : 'begun', this.now());
+  }
+
+  /** A rival's first part was here before this one's. */
+  onLoss(attempt: Try, sinceMs: number): void {
+    this.onEnd(attempt, this.#learnLatency(attempt.member, sinceMs) ? 'slow' : 'abandoned');
+  }
+
+  onEnd(attempt: Try, outcome: Outcome): void {
+    this.#waiting.delete(attempt);
+    attempt.member.learn(outcome, this.now());
+    attempt.member.end();
+  }
+
+  onFailure(attempt: Try, error: AutoglmError): void {
+    if (error.code === 'rate_limit_exceeded') attempt.member.rest(error.retryAfterSeconds ?? 1, this.now());
+    this.onEnd(attempt, outcomeOf(error));
+  }
+
+  /** How long a try may be silent before another one begins beside it; undefined: none does. */
+  hedgeDelayMs({ stream }: GatewayRequest): number | undefined {
+    const { enabled, delayMsMin } = this.settings.hedging;
+    const quantile = enabled ? this.#firstParts[stream ? 'stream' : 'whole'].value : undefined;
+    return quantile === undefined ? undefined : Math.max(delayMsMin, quantile);
   }
 
   /** Why nobody could be chosen, before any was tried. */
   refusal(): AutoglmError {
-    const now = this.#now();
-    const isFull = this.#members.some(({ breaker }) => mayTry(breaker, now));
+    const now = this.now();
+    const isFull = this.#members.some(({ breaker, outstanding, target }) => breaker.state === 'closed' && outstanding >= target.maxOutstanding);
     if (isFull) return new AutoglmError('queue_full', `Every engine of the model ${JSON.stringify(this.#model)} has all the requests that it takes.`, { retryAfterSeconds: 1 });
     const soonestMs = Math.min(...this.#members.map(({ breaker }) => (breaker.state === 'open' ? breaker.untilMs : now)));
     return new AutoglmError('engine_unavailable', `No engine of the model ${JSON.stringify(this.#model)} can be reached at present.`, {
       retryAfterSeconds: Math.max(1, Math.ceil((soonestMs - now) / 1000)),
     });
+  }
+
+  /** Those that are well; where none is, those that may be tried all the same. */
+  #candidates({ prompts }: GatewayRequest, tried: ReadonlySet<Member>, now: number): Member[] {
+    // A request without prompts: the engine that reads them could not answer when they were to be made.
+    const possible = this.#members.filter((member) => !tried.has(member) && member.mayTake(now) && (prompts !== undefined || member.target.replica.takes === 'requests'));
+    const well = possible.filter((member) => member.isWell(now));
+    return well.length > 0 ? well : possible;
+  }
+
+  /** Learns it, and tells whether the replica is too slow to go on with. */
+  #learnLatency(member: Member, sinceMs: number): boolean {
+    const fellows = this.#members.filter((other) => other !== member && other.breaker.state === 'closed').map(({ latency }) => latency);
+    const isTriedAgain = member.breaker.state === 'probing';
+    member.learnLatency(sinceMs, this.now());
+    // Half of the replicas must stay, however slow they are: with fewer, slowness is a sign of load.
+    if (fellows.length * 2 < this.#members.length) return false;
+    const { slowFactor } = this.settings;
+    return isTriedAgain ? isSlowSample(sinceMs, fellows, slowFactor) : isSlow(member.latency, fellows, slowFactor);
+  }
+
+  #choiceOf({ client }: GatewayRequest): Choice {
+    const key = this.#policy.keyedBy && client?.[this.#policy.keyedBy];
+    return { key: key === undefined ? undefined : hashText(key), random: this.#random };
+  }
+
+  /** Its probes are not answered any more: who waits for it is better served elsewhere, if there is somebody. */
+  #leave(member: Member): void {
+    for (const attempt of this.#waiting) {
+      const now = this.now();
+      const isElsewhere = this.#members.some((other) => other !== member && other.mayTake(now) && other.isWell(now));
+      if (attempt.member === member && isElsewhere) attempt.giveUp();
+    }
   }
 }
 

@@ -1,38 +1,36 @@
-import { toAutoglmError, type GatewayRequest, type StreamPart } from '@open-autoglm/protocol';
-import { outcomeOf, type Member, type ReplicaSet } from './replica-set.ts';
+import type { AutoglmError, GatewayRequest, StreamPart } from '@open-autoglm/protocol';
+import type { Member } from './member.ts';
+import { outcomeOf, type ReplicaSet } from './replica-set.ts';
+import { Try, type Opening } from './try.ts';
 
 /**
  * One request's answer from one of several replicas. A replica that fails before its first part is passed over for another,
- * `triesMax` in all; after the first part its failure is the answer's.
+ * within the bounds; one that is silent for long may get a rival, and who speaks first answers. After the first part a
+ * failure is the answer's.
  */
 export class RoutedAnswer implements AsyncIterableIterator<StreamPart> {
   readonly #replicas: ReplicaSet;
   readonly #request: GatewayRequest;
-  readonly #triesMax: number;
   readonly #tried = new Set<Member>();
-  #member: Member | undefined;
-  #parts: AsyncIterator<StreamPart> | undefined;
-  #hasBegun = false;
-  #lastError: unknown;
+  /** Those whose first part is waited for. */
+  readonly #open = new Set<Try>();
+  #answer: Try | undefined;
+  #stated: Member | undefined;
+  #isLeft = false;
 
-  constructor(replicas: ReplicaSet, request: GatewayRequest, triesMax: number) {
+  constructor(replicas: ReplicaSet, request: GatewayRequest) {
     this.#replicas = replicas;
     this.#request = request;
-    this.#triesMax = triesMax;
   }
 
   next(): Promise<IteratorResult<StreamPart>> {
-    if (!this.#hasBegun) return this.#begin();
-    if (!this.#parts) return Promise.resolve({ value: undefined, done: true });
-    return this.#parts.next().then(this.#onResult, this.#onFailure);
+    if (this.#isLeft) return Promise.resolve({ value: undefined, done: true });
+    return this.#answer ? this.#answer.next() : this.#begin();
   }
 
   async return(): Promise<IteratorReturnResult<undefined>> {
-    const parts = this.#parts;
-    if (this.#member && !this.#hasBegun) this.#replicas.learn(this.#member, 'abandoned');
-    this.#release();
-    this.#hasBegun = true;
-    await parts?.return?.();
+    this.#isLeft = true;
+    await Promise.all([...this.#open, ...(this.#answer ? [this.#answer] : [])].map((attempt) => attempt.leave()));
     return { value: undefined, done: true };
   }
 
@@ -41,56 +39,69 @@ export class RoutedAnswer implements AsyncIterableIterator<StreamPart> {
   }
 
   async #begin(): Promise<IteratorResult<StreamPart>> {
+    this.#replicas.retries.deposit();
+    this.#replicas.hedges.deposit();
     let reason = 'its turn';
+    let failure: AutoglmError | undefined;
     for (;;) {
-      const member = this.#take(reason);
-      try {
-        const result = await (this.#parts as AsyncIterator<StreamPart>).next();
-        this.#hasBegun = true;
-        this.#replicas.learn(member, 'begun');
-        return this.#onResult(result);
-      } catch (thrown) {
-        const error = toAutoglmError(thrown);
-        const hasLeft = this.#request.signal.aborted;
-        this.#replicas.learn(member, hasLeft ? 'abandoned' : outcomeOf(error));
-        this.#release();
-        // `return` may have been called in the meantime.
-        if (hasLeft || this.#hasBegun || !error.retryable || this.#tried.size >= this.#triesMax) throw error;
-        reason = `${error.code} at ${member.target.replica.name}`;
-        this.#lastError = error;
-      }
+      const attempt = this.#open.size === 0 ? this.#try(reason) : undefined;
+      if (!attempt && this.#open.size === 0) throw failure ?? this.#replicas.refusal();
+      const opening = await this.#nextOpening();
+      this.#open.delete(opening.by);
+      if ('result' in opening) return this.#settle(opening);
+      const { error, by } = opening;
+      if (this.#open.size === 0 && !this.#mayRetry(error)) throw error;
+      failure = error;
+      reason = `${error.code} at ${by.member.target.replica.name}`;
     }
   }
 
-  #take(reason: string): Member {
+  /** The next try that begins or fails; a rival may join on the way. */
+  async #nextOpening(): Promise<Opening> {
+    const [first] = this.#open;
+    const delayMs = this.#open.size === 1 && this.#tried.size === 1 ? this.#replicas.hedgeDelayMs(this.#request) : undefined;
+    const openings = () => [...this.#open].map(({ opening }) => opening);
+    if (delayMs === undefined) return openings().length === 1 ? (first as Try).opening : Promise.race(openings());
+    const silence = Promise.withResolvers<undefined>();
+    const timer = setTimeout(() => silence.resolve(undefined), delayMs);
+    const opening = await Promise.race([(first as Try).opening, silence.promise]);
+    clearTimeout(timer);
+    if (opening) return opening;
+    if (!this.#isLeft && !this.#request.signal.aborted && this.#replicas.hedges.withdraw(this.#replicas.now())) this.#try(`silence of ${Math.round(delayMs)} ms`);
+    return Promise.race(openings());
+  }
+
+  /** Undefined when there is nobody left to try. */
+  #try(reason: string): Try | undefined {
     const member = this.#replicas.begin(this.#request, this.#tried);
-    if (!member) throw this.#lastError ?? this.#replicas.refusal();
+    if (!member) return undefined;
     this.#tried.add(member);
-    this.#member = member;
-    const { replica, tier } = member.target;
-    this.#request.emit({ type: 'engine-chosen', engine: replica.name, tier, reason });
-    this.#parts = replica.answer(this.#request)[Symbol.asyncIterator]();
-    return member;
+    const attempt = new Try(this.#replicas, member, this.#request, this.#replicas.settings.hedging.enabled);
+    this.#state(member, reason);
+    this.#open.add(attempt);
+    return attempt;
   }
 
-  readonly #onResult = (result: IteratorResult<StreamPart>) => {
-    if (result.done) {
-      if (this.#member) this.#replicas.learn(this.#member, 'answered');
-      this.#release();
-    }
+  #settle({ by, result }: Opening & { readonly result: IteratorResult<StreamPart> }): IteratorResult<StreamPart> {
+    this.#answer = by;
+    if (this.#stated !== by.member) this.#state(by.member, 'it answered first');
+    by.win();
+    for (const loser of this.#open) loser.lose();
+    this.#open.clear();
     return result;
-  };
+  }
 
-  readonly #onFailure = (thrown: unknown): never => {
-    if (this.#member && !this.#request.signal.aborted) this.#replicas.learn(this.#member, outcomeOf(toAutoglmError(thrown)));
-    this.#release();
-    throw thrown;
-  };
+  /** The last one told is the one that answers. */
+  #state(member: Member, reason: string): void {
+    const { replica, tier } = member.target;
+    this.#stated = member;
+    this.#request.emit({ type: 'engine-chosen', engine: replica.name, tier, reason });
+  }
 
-  /** Gives the place back, once. */
-  #release(): void {
-    if (this.#member) this.#replicas.end(this.#member);
-    this.#member = undefined;
-    this.#parts = undefined;
+  #mayRetry(error: AutoglmError): boolean {
+    if (this.#isLeft || this.#request.signal.aborted || !error.retryable || this.#tried.size >= this.#replicas.settings.triesMax) return false;
+    if (!this.#replicas.hasOther(this.#request, this.#tried)) return false;
+    // Where no connection was made, nobody has done any work.
+    return outcomeOf(error) === 'unreachable' || this.#replicas.retries.withdraw(this.#replicas.now());
   }
 }

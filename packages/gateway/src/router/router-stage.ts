@@ -1,22 +1,22 @@
 import type { GatewayRequest, Next, StreamPart } from '@open-autoglm/protocol';
 import type { CatalogModel, ModelCatalog, Target } from '../common/model-catalog.ts';
 import { balancePolicies, type BalanceName } from './balance/index.ts';
-import { ReplicaSet } from './replica-set.ts';
+import { ReplicaSet, type ReplicaSetSettings } from './replica-set.ts';
 import { RoutedAnswer } from './routed-answer.ts';
 
-export interface RouterOptions {
+export interface RouterOptions extends ReplicaSetSettings {
   readonly balance: BalanceName;
-  /** Replicas that one request may be sent to, one after the other. */
-  readonly triesMax: number;
   /** Milliseconds on any clock that does not go back. */
   readonly now: () => number;
+  /** 0 … 1. */
+  readonly random: () => number;
 }
 
 /** Chooses who answers, and another one when that fails before its first part. The end of the path. */
-export function createRouter(catalog: ModelCatalog, { balance, triesMax, now }: RouterOptions): Next {
+export function createRouter(catalog: ModelCatalog, options: RouterOptions): Next {
   const sets = new WeakMap<CatalogModel, ReplicaSet>();
   const setOf = (model: CatalogModel) => {
-    const set = sets.get(model) ?? new ReplicaSet(model, balancePolicies[balance], now);
+    const set = sets.get(model) ?? new ReplicaSet(model, balancePolicies[options.balance], options, options);
     sets.set(model, set);
     return set;
   };
@@ -24,7 +24,7 @@ export function createRouter(catalog: ModelCatalog, { balance, triesMax, now }: 
     const model = catalog.find(request.model);
     const alone = supervised(model);
     if (alone) return answerOf(alone, request);
-    return { [Symbol.asyncIterator]: () => new RoutedAnswer(setOf(model), request, triesMax) };
+    return { [Symbol.asyncIterator]: () => new RoutedAnswer(setOf(model), request) };
   };
 }
 

@@ -1,9 +1,9 @@
 import type { RemoteModel } from '@open-autoglm/protocol';
 import { Client, type Dispatcher } from 'undici';
 
-/** How often a server is asked what it has, and how long it may take to say so. */
-const intervalMs = 10_000;
-const timeoutMs = 5000;
+/** A server that does not answer is asked again sooner. */
+const retryMsMax = 1000;
+const listTimeoutMs = 5000;
 const listBytesMax = 4 * 1024 * 1024;
 
 /** What a server said of its models: the one that is wanted, or why nothing is known of it. */
@@ -14,21 +14,36 @@ export interface DiscoveryOptions {
   readonly path: string;
   readonly headers: readonly string[];
   readonly model: string;
+  /** How often the server is asked, and how long it may take to answer. */
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
   readonly onDiscovered: (discovered: Discovered) => void;
 }
 
-/** Asks `GET /v1/models` again and again in the background, until it is stopped. Holds no process up. */
-export function startDiscovery(options: DiscoveryOptions): { stop(): void } {
+export interface Discovery {
+  /** Asks now, and not when it would be time. */
+  hurry(): void;
+  stop(): void;
+}
+
+/** Asks `GET /v1/models` again and again in the background, until it is stopped: what the server has, and whether it lives. Holds no process up. */
+export function startDiscovery(options: DiscoveryOptions): Discovery {
   const stopped = new AbortController();
   let timer: NodeJS.Timeout | undefined;
   const ask = async () => {
+    timer = undefined;
     const discovered = await discover(options, stopped.signal).catch((error: Error): Discovered => ({ error }));
     if (stopped.signal.aborted) return;
     options.onDiscovered(discovered);
-    timer = setTimeout(ask, intervalMs).unref();
+    timer = setTimeout(ask, 'error' in discovered ? Math.min(options.intervalMs, retryMsMax) : options.intervalMs).unref();
   };
   void ask();
   return {
+    hurry() {
+      if (timer === undefined) return;
+      clearTimeout(timer);
+      void ask();
+    },
     stop() {
       stopped.abort();
       clearTimeout(timer);
@@ -48,8 +63,8 @@ interface WireModel {
   readonly autoglm?: { readonly context_length?: unknown } | null;
 }
 
-async function discover({ model, ...options }: DiscoveryOptions, signal: AbortSignal): Promise<Discovered> {
-  const listed = await list(options, signal);
+async function discover({ model, timeoutMs, ...options }: DiscoveryOptions, stopped: AbortSignal): Promise<Discovered> {
+  const listed = await list(options, AbortSignal.any([stopped, AbortSignal.timeout(timeoutMs)]));
   // It is there, and answers; whether it lists models is another matter.
   if (typeof listed === 'string') return { missing: listed };
   const found = listed.find(({ id }) => id === model || id === `${model}:latest`);
@@ -58,19 +73,20 @@ async function discover({ model, ...options }: DiscoveryOptions, signal: AbortSi
 
 /** The models that a server lists, or how it answered instead. */
 async function list({ dispatcher, path, headers }: Pick<DiscoveryOptions, 'dispatcher' | 'path' | 'headers'>, signal: AbortSignal): Promise<WireModel[] | string> {
-  const { statusCode, body } = await dispatcher.request({ path, method: 'GET', headers: [...headers], headersTimeout: timeoutMs, bodyTimeout: timeoutMs, signal });
+  const { statusCode, body } = await dispatcher.request({ path, method: 'GET', headers: [...headers], signal });
   if (statusCode === 200) return readList(await readBounded(body));
   await body.dump();
+  if (statusCode >= 500) throw new Error(`GET ${path} is answered with status ${statusCode}`);
   return `GET ${path} is answered with status ${statusCode}`;
 }
 
 /** The names of the models that the server at this base URL lists. Rejects when it cannot be reached, or answers with something else. */
 export async function listModels(url: string, apiKey?: string): Promise<string[]> {
   const { origin, pathname } = new URL(url);
-  const client = new Client(origin, { connectTimeout: timeoutMs });
+  const client = new Client(origin, { connectTimeout: listTimeoutMs });
   try {
     const headers = ['accept', 'application/json', ...(apiKey === undefined ? [] : ['authorization', `Bearer ${apiKey}`])];
-    const listed = await list({ dispatcher: client, path: `${pathname.replace(/\/+$/, '')}/models`, headers }, AbortSignal.timeout(timeoutMs));
+    const listed = await list({ dispatcher: client, path: `${pathname.replace(/\/+$/, '')}/models`, headers }, AbortSignal.timeout(listTimeoutMs));
     if (typeof listed === 'string') throw new Error(listed);
     return listed.flatMap(({ id }) => (typeof id === 'string' && id !== '' ? [id] : []));
   } finally {

@@ -31,6 +31,12 @@ export function errorOfConnection(engine: string, error: Error): AutoglmError {
   return new AutoglmError(ours, `The engine ${engine} ${what} (${code || error.name}).`, { cause: error });
 }
 
+/** Why a server does not answer its probe, in words. */
+export function errorOfProbe(engine: string, error: Error): string {
+  if (error.name === 'TimeoutError') return `The engine ${engine} does not answer its health probe.`;
+  return codeIn(error) === '' ? `The engine ${engine} is not well: ${error.message}.` : errorOfConnection(engine, error).message;
+}
+
 const cannotBeReached = ['upstream_unreachable', 'cannot be reached'] as const;
 const connectionErrors: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   UND_ERR_CONNECT_TIMEOUT: ['upstream_connect_timeout', 'did not accept a connection in time'],

@@ -1,7 +1,7 @@
 import { AutoglmError, type AutoglmError as Failure, type EngineStatus, type GatewayRequest, type RemoteModel, type RequestReplica } from '@open-autoglm/protocol';
 import { Pool } from 'undici';
 import { startDiscovery, type Discovered } from './discovery.ts';
-import { errorOfConnection } from './errors.ts';
+import { errorOfProbe } from './errors.ts';
 import { UpstreamAnswer } from './upstream-answer.ts';
 import { upstreamBody } from './upstream-request.ts';
 
@@ -21,9 +21,11 @@ export interface OpenAiReplicaOptions {
     /** Between two pieces of an answer. */
     readonly idle_ms: number;
   };
-  /** Told when the state changes. */
-  readonly onStatus?: (status: EngineStatus) => void;
+  /** How its life is watched: it counts as gone after so many probes in a row without an answer. */
+  readonly probe?: { readonly intervalMs: number; readonly timeoutMs: number; readonly failuresMax: number };
 }
+
+const defaultProbe = { intervalMs: 5000, timeoutMs: 1500, failuresMax: 2 };
 
 /** Connections that nobody uses are kept for less than the 5 s after which uvicorn and cpp-httplib close them. */
 const keepAliveMs = 4000;
@@ -32,7 +34,7 @@ const keepAliveMs = 4000;
  * Any server that speaks OpenAI's API: vLLM, SGLang, llama.cpp, Ollama, a vendor's, another open-autoglm. Every request has a
  * connection of its own while it runs; how many that may be is the router's to bound.
  */
-export function openAiReplica({ name, url, model, apiKey, timeouts, onStatus = () => {} }: OpenAiReplicaOptions): RequestReplica {
+export function openAiReplica({ name, url, model, apiKey, timeouts, probe = defaultProbe }: OpenAiReplicaOptions): RequestReplica {
   const { origin, pathname } = new URL(url);
   const base = pathname.replace(/\/+$/, '');
   const pool = new Pool(origin, {
@@ -45,23 +47,31 @@ export function openAiReplica({ name, url, model, apiKey, timeouts, onStatus = (
   let status: EngineStatus = { state: 'starting', detail: `${origin} is being asked for its models.` };
   let known: RemoteModel | undefined;
   let isKnown = false;
+  let failures = 0;
+  const listeners = new Set<(status: EngineStatus) => void>();
   const setStatus = (state: EngineStatus['state'], detail: string) => {
     if (status.state === 'closed') return;
     const isNews = status.state !== state;
     status = { state, detail };
-    if (isNews) onStatus(status);
+    if (isNews) for (const listener of listeners) listener(status);
   };
   const onDiscovered = (discovered: Discovered) => {
     isKnown = true;
-    if ('error' in discovered) return setStatus('unreachable', errorOfConnection(name, discovered.error).message);
+    failures = 'error' in discovered ? failures + 1 : 0;
+    if ('error' in discovered) {
+      if (status.state === 'starting' || failures >= probe.failuresMax) setStatus('unreachable', errorOfProbe(name, discovered.error));
+      return;
+    }
     if ('model' in discovered) known = discovered.model;
     setStatus('ready', 'model' in discovered ? `${origin} has the model.` : `${origin} answers, but does not list the model: ${discovered.missing}.`);
   };
-  const discovery = startDiscovery({ dispatcher: pool, path: `${base}/models`, headers: ['accept', 'application/json', ...authorization], model, onDiscovered });
+  const discovery = startDiscovery({ dispatcher: pool, path: `${base}/models`, headers: ['accept', 'application/json', ...authorization], model, ...probe, onDiscovered });
   /** Requests tell sooner than the next discovery. */
   const onOutcome = (error: Failure | undefined) => {
-    if (error?.code === 'upstream_unreachable' || error?.code === 'upstream_connect_timeout') setStatus('unreachable', error.message);
-    else if (!error && status.state === 'unreachable') setStatus('ready', `${origin} answers again.`);
+    if (error?.code === 'upstream_unreachable' || error?.code === 'upstream_connect_timeout') {
+      if (status.state !== 'unreachable') discovery.hurry();
+      setStatus('unreachable', error.message);
+    } else if (!error && status.state === 'unreachable') setStatus('ready', `${origin} answers again.`);
   };
 
   return {
@@ -76,6 +86,7 @@ export function openAiReplica({ name, url, model, apiKey, timeouts, onStatus = (
     get isKnown() {
       return isKnown;
     },
+    watch: (listener) => void listeners.add(listener),
     answer(request: GatewayRequest) {
       if (status.state === 'closed') throw new AutoglmError('engine_unavailable', `The engine ${name} was closed.`);
       const path = `${base}/${request.input.kind === 'chat' ? 'chat/completions' : 'completions'}`;

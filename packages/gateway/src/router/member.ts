@@ -1,0 +1,96 @@
+import type { CatalogModel, Target } from '../common/model-catalog.ts';
+import type { Candidate } from './balance/index.ts';
+import { beginTry, closedBreaker, learn, mayTry, type Breaker, type BreakerSettings, type Outcome } from './breaker.ts';
+import { hashText } from './hash.ts';
+import { learnLatency, peakAt, unknownLatency, type Latency } from './latency.ts';
+import { PrefixIndex } from './prefix-index.ts';
+
+/** A replica that comes back begins with this share of its weight. */
+const slowStartShareMin = 0.1;
+/** One that asked for a pause longer than this is asked again after it. */
+const restMsMax = 60_000;
+
+export interface MemberSettings extends BreakerSettings {
+  /** How long a replica that comes back takes to its whole weight. */
+  readonly slowStartMs: number;
+}
+
+/** A replica and what the router remembers of it. */
+export class Member implements Candidate {
+  readonly target: Target;
+  readonly id: number;
+  readonly prefixes = new PrefixIndex();
+  outstanding = 0;
+  pass = 0;
+  weight: number;
+  latencyMs = 0;
+  prefixMatch = 0;
+  latency: Latency = unknownLatency;
+  readonly #settings: MemberSettings;
+  #breaker: Breaker = closedBreaker;
+  #returnedAtMs = -Infinity;
+  #restsUntilMs = -Infinity;
+
+  constructor(target: Target, settings: MemberSettings) {
+    this.target = target;
+    this.id = hashText(target.replica.name);
+    this.weight = target.weight;
+    this.#settings = settings;
+  }
+
+  get breaker(): Breaker {
+    return this.#breaker;
+  }
+
+  /** Whether it may be given a request at all. */
+  mayTake(nowMs: number): boolean {
+    return this.outstanding < this.target.maxOutstanding && mayTry(this.#breaker, nowMs);
+  }
+
+  /** Whether it is a good choice, as long as there are others. */
+  isWell(nowMs: number): boolean {
+    const { state } = this.target.replica.status;
+    return (state === 'ready' || state === 'starting') && nowMs >= this.#restsUntilMs;
+  }
+
+  /** Brings up to date what a policy sees. */
+  show(nowMs: number, virtualTime: number): void {
+    const { weight } = this.target;
+    const sinceMs = nowMs - this.#returnedAtMs;
+    this.weight = sinceMs >= this.#settings.slowStartMs ? weight : weight * Math.max(slowStartShareMin, sinceMs / this.#settings.slowStartMs);
+    this.latencyMs = peakAt(this.latency, nowMs);
+    this.pass = Math.max(this.pass, virtualTime);
+  }
+
+  begin(): void {
+    this.pass += 1 / this.weight;
+    this.outstanding += 1;
+    this.#breaker = beginTry(this.#breaker);
+  }
+
+  end(): void {
+    this.outstanding -= 1;
+  }
+
+  learn(outcome: Outcome, nowMs: number): void {
+    const before = this.#breaker;
+    this.#breaker = learn(before, outcome, nowMs, this.#settings);
+    if (before === this.#breaker) return;
+    if (before.state === 'probing' && this.#breaker.state === 'closed') this.#returnedAtMs = nowMs;
+    // What it was before it failed says nothing of how it will come back.
+    if (this.#breaker.state === 'open') this.latency = unknownLatency;
+  }
+
+  learnLatency(sampleMs: number, nowMs: number): void {
+    this.latency = learnLatency(this.latency, sampleMs, nowMs);
+  }
+
+  /** It said that it wants no more for now. */
+  rest(seconds: number, nowMs: number): void {
+    this.#restsUntilMs = nowMs + Math.min(restMsMax, seconds * 1000);
+  }
+}
+
+export function membersOf(model: CatalogModel, settings: MemberSettings): Member[] {
+  return model.targets.map((target) => new Member(target, settings));
+}

@@ -1,0 +1,191 @@
+import { describe, expect, it } from 'vitest';
+import { startBackendProcess } from './backend-process.ts';
+import { begin, fakeModel, hang, say, sendJson, startFakeBackend, type Behaviour, type FakeBackend } from './fake-backend.ts';
+import { chat, chatBody, chunksOf, startRemoteGateway, textOf, until, type RemoteGateway } from './support.ts';
+
+const streamed = { ...chatBody, stream: true };
+const quickProbes = { probe_interval_ms: 20, probe_timeout_ms: 100, probe_failures: 2 };
+
+/** Asks so many times at once; everybody must get the whole answer. Says who answered. */
+async function askMany(server: RemoteGateway, count: number, body: object = streamed): Promise<string[]> {
+  return Promise.all(Array.from({ length: count }, async () => {
+    const response = await server.post(chat, body);
+    expect(response.status).toBe(200);
+    expect(textOf(chunksOf(await response.text()))).toBe('Hello, world!');
+    return response.headers.get('x-autoglm-engine') as string;
+  }));
+}
+
+async function startBackends(count: number): Promise<FakeBackend[] & AsyncDisposable> {
+  const backends = await Promise.all(Array.from({ length: count }, () => startFakeBackend()));
+  return Object.assign(backends, { [Symbol.asyncDispose]: async () => void (await Promise.all(backends.map((backend) => backend[Symbol.asyncDispose]()))) });
+}
+
+const urlsOf = (backends: readonly { readonly url: string }[]) => backends.map(({ url }) => url);
+const engineStates = async (server: RemoteGateway) => ((await server.get('/readyz')).body['engines'] as { name: string; status: string }[]).map(({ status }) => status);
+
+/** [what one of three does, how] */
+const failing: readonly (readonly [string, Behaviour])[] = [
+  ['resets connections', (response) => void response.socket?.resetAndDestroy()],
+  ['half closes them', (response) => void response.socket?.end()],
+  ['fails with status 500', (response) => sendJson(response, 500, 'oops')],
+  ['is busy', (response) => sendJson(response, 503, { error: { message: 'loading' } })],
+  ['wants a pause', (response) => sendJson(response, 429, { error: { message: 'slow down' } }, { 'retry-after': '30' })],
+  ['has lost its key', (response) => sendJson(response, 401, {})],
+  ['streams garbage', (response) => void response.writeHead(200, { 'content-type': 'text/event-stream' }).end('data: ]\n\n')],
+  ['streams nothing', (response) => void response.writeHead(200, { 'content-type': 'text/event-stream' }).end()],
+  ['streams an error', (response) => void response.writeHead(200, { 'content-type': 'text/event-stream' }).end('data: {"error":{"message":"out of memory"}}\n\n')],
+];
+
+describe('of three engines, one that', () => {
+  it.each(failing)('%s fails no request, and is soon left alone', async (_, behaviour) => {
+    await using backends = await startBackends(3);
+    backends[1]?.behave(behaviour);
+    await using server = await startRemoteGateway(urlsOf(backends), { router: { balance: 'round_robin' } });
+    for (let round = 0; round < 4; round += 1) expect(await askMany(server, 10)).not.toContain('fake-1');
+    // At most those of the first round, which nobody could know better for.
+    expect(backends[1]?.requests.length).toBeLessThanOrEqual(5);
+  });
+
+  it('hangs fails no request once its time is up', async () => {
+    await using backends = await startBackends(3);
+    backends[0]?.behave(hang);
+    await using server = await startRemoteGateway(urlsOf(backends), { extra: { timeouts: { headers_ms: 100 } } });
+    expect(await askMany(server, 6)).not.toContain('fake-0');
+  });
+
+  it('is killed fails no request', async () => {
+    await using backends = await startBackends(2);
+    await using victim = await startBackendProcess();
+    await using server = await startRemoteGateway([...urlsOf(backends), victim.url], { router: { health: { probe_interval_ms: 20 } } });
+    expect(new Set(await askMany(server, 12))).toEqual(new Set(['fake-0', 'fake-1', 'fake-2']));
+    const asking = askMany(server, 12);
+    victim.kill('SIGKILL');
+    await asking;
+    expect(await askMany(server, 12)).not.toContain('fake-2');
+    await until(async () => (await engineStates(server))[2] === 'unreachable');
+    expect((await server.get('/readyz')).status).toBe(200);
+  });
+
+  it('is frozen loses its waiting requests to the others when its probes fail, and comes back when it thaws', async () => {
+    await using backends = await startBackends(2);
+    await using victim = await startBackendProcess();
+    await using server = await startRemoteGateway([...urlsOf(backends), victim.url], { router: { balance: 'round_robin', health: { ...quickProbes, eject_ms: 1 } } });
+    await until(async () => (await engineStates(server)).every((state) => state === 'ready'));
+    victim.kill('SIGSTOP');
+    expect(await askMany(server, 12)).not.toContain('fake-2');
+    expect(await askMany(server, 3)).not.toContain('fake-2');
+    victim.kill('SIGCONT');
+    await until(async () => (await askMany(server, 3)).includes('fake-2'));
+  });
+
+  it('is slow gets no more requests', async () => {
+    await using backends = await startBackends(3);
+    const gates: (() => void)[] = [];
+    backends[2]?.behave(async (response, request) => {
+      await new Promise<void>((resolve) => gates.push(resolve));
+      await say()(response, request);
+    });
+    let clock: NodeJS.Timeout | undefined;
+    // Its answers come late, some at a time.
+    await using _ = { [Symbol.asyncDispose]: async () => clearInterval(clock) };
+    clock = setInterval(() => gates.splice(0).forEach((open) => open()), 60);
+    await using server = await startRemoteGateway(urlsOf(backends), { router: { balance: 'round_robin', health: { slow_factor: 3, eject_ms: 60_000, eject_max_ms: 60_000 } } });
+    for (let round = 0; round < 12; round += 1) await askMany(server, 3);
+    const before = backends[2]?.requests.length ?? 0;
+    expect(before).toBeGreaterThan(8);
+    expect(await askMany(server, 12)).not.toContain('fake-2');
+  });
+});
+
+describe('a failure after the first part', () => {
+  it('is the answer\'s, and marked', async () => {
+    await using backends = await startBackends(2);
+    for (const backend of backends) {
+      backend.behave((response) => {
+        begin(response).delta({ content: 'Hel' });
+        setImmediate(() => response.socket?.resetAndDestroy());
+      });
+    }
+    await using server = await startRemoteGateway(urlsOf(backends));
+    const chunks = chunksOf(await (await server.post(chat, streamed)).text());
+    expect(textOf(chunks)).toBe('Hel');
+    expect(chunks.at(-1)?.error).toMatchObject({ code: 'upstream_error' });
+    expect(backends[0]!.requests.length + backends[1]!.requests.length).toBe(1);
+  });
+});
+
+describe('when nobody can answer', () => {
+  it('a request is refused with the last failure, after tries_max of them', async () => {
+    await using backends = await startBackends(4);
+    for (const backend of backends) backend.behave((response) => sendJson(response, 500, 'oops'));
+    await using server = await startRemoteGateway(urlsOf(backends), { router: { tries_max: 2 } });
+    const response = await server.post(chat, chatBody);
+    expect(response.status).toBe(502);
+    expect(backends.reduce((sum, { requests }) => sum + requests.length, 0)).toBe(2);
+  });
+
+  it('retries stay within their budget', async () => {
+    await using backends = await startBackends(2);
+    for (const backend of backends) backend.behave((response) => sendJson(response, 500, 'oops'));
+    await using server = await startRemoteGateway(urlsOf(backends), { router: { retries: { ratio: 0, per_second: 0 }, health: { failures: 1000 } } });
+    for (let count = 0; count < 150; count += 1) await (await server.post(chat, chatBody)).text();
+    // 100 are kept for bad moments.
+    expect(backends.reduce((sum, { requests }) => sum + requests.length, 0)).toBe(250);
+  });
+
+  it('a lone engine is left alone for a while, and tried again', async () => {
+    await using backend = await startFakeBackend((response) => sendJson(response, 500, 'oops'));
+    await using server = await startRemoteGateway([backend.url], { router: { health: { eject_ms: 50, eject_max_ms: 50 } } });
+    for (let count = 0; count < 3; count += 1) expect((await server.post(chat, chatBody)).status).toBe(502);
+    const refused = await server.post(chat, chatBody);
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '1']);
+    expect(backend.requests).toHaveLength(3);
+    backend.behave(say());
+    await until(async () => (await server.post(chat, chatBody)).status === 200);
+    await askMany(server, 5);
+  });
+
+  it('one that has all that it takes refuses with 429', async () => {
+    await using backend = await startFakeBackend(hang);
+    await using server = await startRemoteGateway([backend.url], { extra: { max_outstanding: 2 } });
+    const leaving = new AbortController();
+    const waiting = [0, 1].map(() => server.post(chat, chatBody, { signal: leaving.signal }).catch(() => {}));
+    await until(() => backend.openCount === 2);
+    const refused = await server.post(chat, chatBody);
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '1']);
+    leaving.abort();
+    await Promise.all(waiting);
+    backend.behave(say());
+    await until(async () => (await server.post(chat, chatBody)).status === 200);
+  });
+});
+
+describe('what other programs see of several engines', () => {
+  it('is who is ready, what they serve, and who answered', async () => {
+    await using backends = await startBackends(2);
+    await using server = await startRemoteGateway(urlsOf(backends));
+    await until(async () => (await server.get('/readyz')).status === 200);
+    expect((await server.get('/readyz')).body['engines']).toMatchObject([
+      { name: 'fake-0', model: fakeModel, tier: 'cloud', status: 'ready' }, { name: 'fake-1', model: fakeModel, tier: 'cloud', status: 'ready' },
+    ]);
+    expect((await server.get('/v1/models')).body['data']).toMatchObject([
+      { id: fakeModel, owned_by: 'vllm', created: 1_700_000_000, autoglm: { context_length: 4096, engines: [{ name: 'fake-0' }, { name: 'fake-1' }] } },
+    ]);
+    expect(await (await server.post(chat, { ...chatBody, model: 'default' })).json()).toMatchObject({ error: { code: 'model_not_found', message: expect.stringContaining(fakeModel) } });
+  });
+
+  it('is a server that is not ready before its engines are known, and stays so when all are gone', async () => {
+    const backend = await startFakeBackend();
+    const asked = Promise.withResolvers<Parameters<Behaviour>[0]>();
+    backend.list((response) => asked.resolve(response));
+    await using server = await startRemoteGateway([backend.url], { router: { health: { ...quickProbes, probe_timeout_ms: 5000 } } });
+    const held = await asked.promise;
+    expect((await server.get('/readyz')).status).toBe(503);
+    backend.list((response) => sendJson(response, 200, { data: [] }));
+    sendJson(held, 200, { data: [] });
+    await until(async () => (await server.get('/readyz')).status === 200);
+    await backend[Symbol.asyncDispose]();
+    await until(async () => (await server.get('/readyz')).status === 503);
+  });
+});
