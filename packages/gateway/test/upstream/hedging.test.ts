@@ -1,0 +1,99 @@
+import { describe, expect, it } from 'vitest';
+import { begin, hang, say, startFakeBackend, type Behaviour } from './fake-backend.ts';
+import { chat, chatBody, chunksOf, startRemoteGateway, textOf, until } from './support.ts';
+
+const streamed = { ...chatBody, stream: true };
+const hedging = { enabled: true, quantile: 0.5, ratio: 1, delay_min_ms: 1 };
+/** Enough answers for the quantile to be known. */
+const learning = 64;
+
+describe('a request whose engine is silent for longer than usual', () => {
+  it('is sent to another one too; who speaks first answers, and the other is left', async () => {
+    await using one = await startFakeBackend();
+    await using two = await startFakeBackend();
+    await using server = await startRemoteGateway([one.url, two.url], { router: { balance: 'round_robin', hedging } });
+    for (let count = 0; count < learning; count += 1) await (await server.post(chat, streamed)).text();
+    one.behave(hang);
+    const before = one.requests.length;
+    for (let count = 0; count < 4; count += 1) {
+      const response = await server.post(chat, streamed);
+      expect(response.headers.get('x-autoglm-engine')).toBe('fake-1');
+      const chunks = chunksOf(await response.text());
+      expect(textOf(chunks)).toBe('Hello, world!');
+    }
+    expect(one.requests.length).toBeGreaterThan(before);
+    await until(() => one.openCount === 0);
+  });
+
+  it('is not sent twice once it has begun', async () => {
+    const stalls: Behaviour = (response) => {
+      const events = begin(response);
+      events.delta({ content: 'Hello' });
+      setTimeout(() => {
+        events.delta({}, { finish_reason: 'stop' });
+        events.done();
+      }, 100);
+    };
+    await using one = await startFakeBackend();
+    await using two = await startFakeBackend();
+    await using server = await startRemoteGateway([one.url, two.url], { router: { balance: 'round_robin', hedging: { ...hedging, delay_min_ms: 50 } } });
+    for (let count = 0; count < learning; count += 1) await (await server.post(chat, streamed)).text();
+    one.behave(stalls);
+    two.behave(stalls);
+    const before = one.requests.length + two.requests.length;
+    expect(textOf(chunksOf(await (await server.post(chat, streamed)).text()))).toBe('Hello');
+    expect(one.requests.length + two.requests.length).toBe(before + 1);
+  });
+
+  it('waits for the one that is left when the other fails, and fails when both do', async () => {
+    await using one = await startFakeBackend();
+    await using two = await startFakeBackend();
+    await using server = await startRemoteGateway([one.url, two.url], { router: { balance: 'round_robin', tries_max: 2, hedging } });
+    for (let count = 0; count < learning; count += 1) await (await server.post(chat, streamed)).text();
+    const late: Behaviour = async (response, request) => {
+      await until(() => two.openCount === 0 && two.requests.length > learning / 2);
+      await say(['late'])(response, request);
+    };
+    const fails: Behaviour = (response) => void response.socket?.resetAndDestroy();
+    one.behave(late);
+    two.behave(fails);
+    const texts = await Promise.all([0, 1].map(async () => textOf(chunksOf(await (await server.post(chat, streamed)).text()))));
+    expect(texts).toEqual(['late', 'late']);
+    one.behave(fails);
+    expect((await server.post(chat, streamed)).status).toBe(502);
+  });
+
+  it('is sent to no more than the budget allows', async () => {
+    await using one = await startFakeBackend();
+    await using two = await startFakeBackend();
+    await using server = await startRemoteGateway([one.url, two.url], { router: { balance: 'round_robin', health: { slow_factor: 0 }, hedging: { ...hedging, ratio: 0 } } });
+    for (let count = 0; count < learning; count += 1) await (await server.post(chat, streamed)).text();
+    const slow: Behaviour = async (response, request) => {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      await say()(response, request);
+    };
+    one.behave(slow);
+    two.behave(slow);
+    const before = one.requests.length + two.requests.length;
+    await Promise.all(Array.from({ length: 40 }, async () => (await server.post(chat, streamed)).text()));
+    // The bucket begins with ten, and the first requests may have used some.
+    expect(one.requests.length + two.requests.length - before).toBeLessThanOrEqual(50);
+  });
+});
+
+describe('a client that leaves while two engines are asked', () => {
+  it('is followed at both', async () => {
+    await using one = await startFakeBackend();
+    await using two = await startFakeBackend();
+    await using server = await startRemoteGateway([one.url, two.url], { router: { balance: 'round_robin', hedging } });
+    for (let count = 0; count < learning; count += 1) await (await server.post(chat, streamed)).text();
+    one.behave(hang);
+    two.behave(hang);
+    const leaving = new AbortController();
+    const asked = server.post(chat, streamed, { signal: leaving.signal }).catch(() => {});
+    await until(() => one.openCount === 1 && two.openCount === 1);
+    leaving.abort();
+    await until(() => one.openCount === 0 && two.openCount === 0);
+    await asked;
+  });
+});
