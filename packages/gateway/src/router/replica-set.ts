@@ -8,7 +8,13 @@ import { membersOf, type Member, type MemberSettings } from './member.ts';
 import { piecesOf } from './prefix-index.ts';
 import { RecentQuantile } from './recent-quantile.ts';
 import { isSlow, isSlowSample } from './slowness.ts';
-import type { Try } from './try.ts';
+
+/** A request at a replica, as far as it concerns the others. */
+export interface Attempt {
+  readonly member: Member;
+  /** Nothing is to be hoped for from its replica. */
+  giveUp(): void;
+}
 
 export interface ReplicaSetSettings extends MemberSettings {
   /** Replicas that one request may be sent to, one after the other. */
@@ -36,7 +42,7 @@ export class ReplicaSet {
   /** Time to the first part: of streams, and of whole answers, which is all of their time. */
   readonly #firstParts: { readonly stream: RecentQuantile; readonly whole: RecentQuantile };
   /** Tries that have no first part yet. */
-  readonly #waiting = new Set<Try>();
+  readonly #waiting = new Set<Attempt>();
   /** The start tag of the last request. Who comes back goes on from here, and not with all the turns that it missed. */
   #virtualTime = 0;
 
@@ -76,12 +82,12 @@ export class ReplicaSet {
     return this.#candidates(request, tried, this.now()).length > 0;
   }
 
-  wait(attempt: Try): void {
+  wait(attempt: Attempt): void {
     this.#waiting.add(attempt);
   }
 
   /** The first part of a try is here. */
-  onFirstPart(attempt: Try, { stream }: GatewayRequest, sinceMs: number): void {
+  onFirstPart(attempt: Attempt, { stream }: GatewayRequest, sinceMs: number): void {
     this.#waiting.delete(attempt);
     this.#firstParts[stream ? 'stream' : 'whole'].add(sinceMs);
     const isSlowHere = this.#learnLatency(attempt.member, sinceMs);
@@ -89,17 +95,17 @@ export class ReplicaSet {
   }
 
   /** A rival's first part was here before this one's. */
-  onLoss(attempt: Try, sinceMs: number): void {
+  onLoss(attempt: Attempt, sinceMs: number): void {
     this.onEnd(attempt, this.#learnLatency(attempt.member, sinceMs) ? 'slow' : 'abandoned');
   }
 
-  onEnd(attempt: Try, outcome: Outcome): void {
+  onEnd(attempt: Attempt, outcome: Outcome): void {
     this.#waiting.delete(attempt);
     attempt.member.learn(outcome, this.now());
     attempt.member.end();
   }
 
-  onFailure(attempt: Try, error: AutoglmError): void {
+  onFailure(attempt: Attempt, error: AutoglmError): void {
     if (error.code === 'rate_limit_exceeded') attempt.member.rest(error.retryAfterSeconds ?? 1, this.now());
     this.onEnd(attempt, outcomeOf(error));
   }

@@ -1,6 +1,6 @@
 import { AutoglmError, toAutoglmError, type EmitEvent, type GatewayEvent, type GatewayRequest, type StreamPart } from '@open-autoglm/protocol';
 import type { Member } from './member.ts';
-import type { ReplicaSet } from './replica-set.ts';
+import type { Attempt, ReplicaSet } from './replica-set.ts';
 
 /** How a try began: with a first part (or an end without any), or not at all. */
 export type Opening =
@@ -8,7 +8,7 @@ export type Opening =
   | { readonly by: Try; readonly error: AutoglmError };
 
 /** One request at one replica. It holds a place there until it has ended, failed, or was left. */
-export class Try {
+export class Try implements Attempt {
   readonly member: Member;
   /** Never rejects. */
   readonly opening: Promise<Opening>;
@@ -63,7 +63,6 @@ export class Try {
     this.#parts.return?.().catch(() => {});
   }
 
-  /** Nothing is to be hoped for from its replica. */
   giveUp(): void {
     const { name } = this.member.target.replica;
     this.#onNone(new AutoglmError('upstream_timeout', `The engine ${name} had not begun to answer when it stopped answering its health probe.`));
