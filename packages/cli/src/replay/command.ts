@@ -27,6 +27,7 @@ export function replayCommand(): Command {
     .option('--block <time>', 'with --compare: length of the slices that the servers get in turn', duration)
     .option('--seed <number>', 'makes the same prompts again; otherwise each replay makes others', integer)
     .option('--json', 'print the figures as one JSON object, as the last line')
+    .option('--html <file>', 'write the report as one page with plots, which opens without a network')
     .option('--outcomes <file>', 'write what became of each request, as JSON Lines')
     .addHelpText('after', help)
     .action(async (trace: string, options: ReplayOptions) => {
@@ -53,6 +54,7 @@ Examples:
   autoglm replay trace.csv --rate 2x --duration 60s              its first two minutes in one
   autoglm replay trace.csv --rate 20 --slo ttft=200,tpot=50      20 requests a second; goodput at this objective
   autoglm replay trace.jsonl --url http://vllm:8000 --model glm-4-9b --json
+  autoglm replay trace.jsonl --slo ttft=200 --html report.html
   autoglm replay trace.jsonl --max-prompt-tokens 2000 --max-tokens 100
   autoglm replay trace.jsonl --compare http://a:8000 http://b:8000 --rate 4x
   autoglm replay trace.jsonl --url http://a:8000 --compare '{"name": "greedy", "body": {"temperature": 0}}' '{"name": "warm", "body": {"temperature": 1}}'

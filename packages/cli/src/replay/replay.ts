@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { messageOf, UserError } from '../failure.ts';
-import { describeMachine, formatSummary, summarise } from './report/index.ts';
+import { describeMachine, formatSummary, renderPage, summarise } from './report/index.ts';
 import { formatDuration } from './report/text.ts';
 import { ProgressDisplay } from './progress.ts';
 import type { ReplayResult, ServiceLevelObjective } from './result.ts';
@@ -30,6 +30,7 @@ export interface ReplayOptions {
   readonly seed?: number;
   readonly block?: number;
   readonly json?: true;
+  readonly html?: string;
   readonly outcomes?: string;
 }
 
@@ -92,9 +93,10 @@ function toRequest(tracePath: string, targets: readonly TargetWish[], options: R
   };
 }
 
-async function report(result: ReplayResult, { json, outcomes }: ReplayOptions): Promise<void> {
+async function report(result: ReplayResult, { json, html, outcomes }: ReplayOptions): Promise<void> {
   const summary = summarise(result, describeMachine());
   if (outcomes !== undefined) await write(outcomes, result.outcomes.map((outcome) => `${JSON.stringify(outcome)}\n`).join(''));
+  if (html !== undefined) await write(html, renderPage(result, summary));
   process.stdout.write(`${formatSummary(summary)}\n`);
   if (json) process.stdout.write(`${JSON.stringify(summary)}\n`);
 }

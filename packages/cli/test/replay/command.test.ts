@@ -18,6 +18,18 @@ describe('autoglm replay', () => {
     expect((await readFile(outcomes, 'utf8')).trim().split('\n').map((line) => (JSON.parse(line) as { outcome: string }).outcome)).toEqual(['answered', 'answered', 'answered']);
   });
 
+  it('writes a page; where it cannot, the table is still there', async () => {
+    await using server = await startScriptedServer();
+    await using trace = await withFile(azureTrace([0, 0.01]));
+    const page = `${trace.path}.html`;
+    expect((await run(['replay', trace.path, '--url', server.url, '--html', page])).code).toBe(0);
+    expect(await readFile(page, 'utf8')).toMatch(/^<!doctype html>.*TTFT over time/s);
+    const { code, stdout, stderr } = await run(['replay', trace.path, '--url', server.url, '--html', `${trace.path}/absent/page.html`]);
+    expect(code).toBe(0);
+    expect(stderr).toContain('page.html cannot be written');
+    expect(stdout).toMatch(/TTFT +ms/);
+  });
+
   it('compares two configurations', async () => {
     await using server = await startScriptedServer();
     await using trace = await withFile(azureTrace([0, 0.01]));

@@ -64,6 +64,7 @@ export function noticesOf(summary: ReplaySummary): string[] {
       const { answered } = target.outcomes;
       const name = isComparison(summary) ? `${target.target.name}: ` : '';
       if (target.requests === 0 || answered === target.requests) return [];
+      if (answered === 0) return [`${name}None of ${formatNumber(target.requests)} requests was answered.`];
       return [`${name}${formatNumber(target.requests - answered)} of ${formatNumber(target.requests)} requests (${formatShare(1 - answered / target.requests)}) were not answered; latencies are those of the others.`];
     }),
   ];
