@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { messageOf, UserError } from '../failure.ts';
 import { describeMachine, formatSummary, renderPage, summarise } from './report/index.ts';
 import { formatDuration } from './report/text.ts';
-import { ProgressDisplay } from './progress.ts';
+import { startProgressBar, type ReplayProgressBar } from './progress.ts';
 import type { ReplayResult, ServiceLevelObjective } from './result.ts';
 import { runReplay } from './run-replay.ts';
 import { parseTarget, type TargetWish } from './targets.ts';
@@ -44,21 +44,21 @@ export async function replay(tracePath: string, options: ReplayOptions): Promise
   const targets = chooseTargets(options);
   const interrupt = new AbortController();
   const stopListening = onInterrupt(interrupt);
-  const display = new ProgressDisplay(process.stderr);
+  let bar: ReplayProgressBar | undefined;
   try {
     const result = await runReplay(toRequest(tracePath, targets, options), {
       begins(plan, named) {
-        const requestCount = plan.requestCount * named.length;
-        process.stderr.write(`replaying ${requestCount} requests in ${formatDuration(plan.lengthMs * named.length)} to ${named.map(({ name }) => name).join(' and ')}; Ctrl-C reports what there is by then\n`);
-        display.begin({ requestCount, lengthMs: plan.lengthMs * named.length });
+        const whole = { requestCount: plan.requestCount * named.length, lengthMs: plan.lengthMs * named.length };
+        process.stderr.write(`replaying ${whole.requestCount} requests in ${formatDuration(whole.lengthMs)} to ${named.map(({ name }) => name).join(' and ')}; Ctrl-C reports what there is by then\n`);
+        bar = startProgressBar(process.stderr, whole);
       },
-      progresses: (progress) => display.show(progress),
+      progresses: (progress) => bar?.show(progress),
     }, interrupt.signal);
-    display.clear();
+    bar?.clear();
     await report(result, options);
     process.exitCode = exitCodeOf(result);
   } catch (error) {
-    display.clear();
+    bar?.clear();
     if (!interrupt.signal.aborted || error !== interrupt.signal.reason) throw error;
     process.stderr.write('autoglm: interrupted before the first request was sent\n');
     process.exitCode = interruptedCode;
