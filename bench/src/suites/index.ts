@@ -1,6 +1,7 @@
 import { engineSuite } from './engine.ts';
 import { graphsSuite } from './graphs.ts';
+import { replaySuite } from './replay.ts';
 import { serverSuite } from './server.ts';
 import type { Suite } from './suite.ts';
 
-export const suites: readonly Suite[] = [engineSuite, graphsSuite, serverSuite];
+export const suites: readonly Suite[] = [engineSuite, graphsSuite, serverSuite, replaySuite];

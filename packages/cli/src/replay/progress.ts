@@ -16,12 +16,16 @@ export interface ReplayProgressBar {
 
 /** What the bar itself takes of a line. */
 const barColumns = 26;
+const drawEveryMs = 100;
 
 export function startProgressBar(stream: NodeJS.WriteStream, plan: ProgressPlan, now: () => number = () => performance.now()): ReplayProgressBar {
   const bar = createProgressBar(stream);
   const startedAtMs = now();
+  let drawnAtMs = -Infinity;
   return {
     show(progress) {
+      if (now() - drawnAtMs < drawEveryMs) return;
+      drawnAtMs = now();
       const text = formatProgress(progress, plan, now() - startedAtMs);
       // A line that wraps could not be drawn over.
       bar.report(Math.min(1, progress.endedCount / plan.requestCount), stream.isTTY ? text.slice(0, Math.max(0, stream.columns - barColumns)) : text);

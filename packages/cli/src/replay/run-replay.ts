@@ -32,7 +32,7 @@ export interface ReplayRequest extends PlanOptions {
 export interface ReplayObserver {
   /** The first request is due now. */
   begins(plan: ReplayPlan, targets: readonly ReplayTarget[]): void;
-  /** Ten times a second. */
+  /** Ten times a second, and more often where many requests end. */
   progresses(progress: ReplayProgress): void;
 }
 

@@ -6,6 +6,8 @@ import { Sender } from './sender.ts';
 import { warmUp } from './warm-up.ts';
 
 const reportEveryMs = 100;
+/** Copying more at once would stop the sender for a millisecond. */
+const outcomesPerMessageMax = 32;
 
 const port = parentPort as NonNullable<typeof parentPort>;
 const { options } = workerData as GeneratorThreadData;
@@ -23,11 +25,17 @@ const clock = {
 startClock();
 // Messages wait meanwhile. Without a loopback interface the first requests are late, and that is reported.
 await warmUp({ ...clock, onSender: (sender) => (awake = sender) }).catch(() => {});
-const sender = new Sender({ ...options, ...clock, onOutcome: (outcome) => outcomes.push(outcome) });
+const sender = new Sender({
+  ...options, ...clock,
+  onOutcome(outcome) {
+    outcomes.push(outcome);
+    if (outcomes.length >= outcomesPerMessageMax) postProgress();
+  },
+});
 awake = sender;
 const reporting = setInterval(() => {
   sender.check();
-  post({ kind: 'progress', ...takeProgress() });
+  postProgress();
 }, reportEveryMs);
 
 port.on('message', (message: ToGenerator) => {
@@ -51,6 +59,10 @@ clearInterval(reporting);
 alarm.close();
 post({ kind: 'ended', ...takeProgress(), end, inFlightPeak: sender.inFlightPeak, connectionPeak: sender.connectionPeak });
 port.close();
+
+function postProgress(): void {
+  post({ kind: 'progress', ...takeProgress() });
+}
 
 function startClock(): void {
   originNs = process.hrtime.bigint();

@@ -11,7 +11,7 @@ export interface GeneratorOptions {
   readonly signal: AbortSignal;
   /** The clock has started. */
   readonly onBegin: () => void;
-  /** Ten times a second. */
+  /** Ten times a second and more. */
   readonly onProgress: (progress: GeneratorProgress) => void;
 }
 
@@ -26,7 +26,8 @@ const waitingMax = 4096;
 const waitingBytesMax = 64 * 1024 * 1024;
 /** Of young objects: as much as it likes makes pauses of 4 ms at a thousand streams a second, this makes more of them, below 1 ms each. */
 const resourceLimits = { maxYoungGenerationSizeMb: 8 };
-const batchMax = 64;
+/** Taking a larger message apart would stop the sender for as long as an error of the replay may be. */
+const batchMax = 16;
 const batchBytesMax = 1024 * 1024;
 
 /**
