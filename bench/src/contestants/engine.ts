@@ -63,5 +63,5 @@ function countParts(core: EngineCore, type: 'prompt-end' | 'text-delta'): number
 }
 
 function request(id: string, prompt: readonly number[], maxTokens: number | undefined): GenerateRequest {
-  return { id, prompt: { tokens: prompt }, sampling: greedy, maxTokens, stop: [], topLogprobs: undefined };
+  return { id, prompt: { tokens: prompt }, sampling: greedy, maxTokens, stop: [], topLogprobs: undefined, cacheScope: '' };
 }

@@ -3,7 +3,8 @@ import { ConstraintCompiler } from './constraints/compiler.ts';
 import type { LoadedModel } from './model.ts';
 import { scoreToken } from './sampler/logprobs.ts';
 import { createSamplerScratch, type SamplerScratch } from './sampler/sampler.ts';
-import { planStep, type SchedulerLimits } from './scheduler/plan.ts';
+import { chunkGranularity, countAdmissible, PromptBudget, type SchedulerLimits } from './scheduler/plan.ts';
+import { chooseVictim } from './scheduler/victim.ts';
 import { createSequence, type Sequence } from './sequence.ts';
 import type { CoreStats } from './stats/stats-reporter.ts';
 import { StepCounters } from './stats/step-counters.ts';
@@ -14,6 +15,8 @@ export { openModel, type LoadedModel, type ModelOptions, type ModelTuning } from
 export interface CoreLimits extends SchedulerLimits {
   /** Requests that may wait for a place in the batch. */
   readonly maxQueue: number;
+  /** Sequences share keys and values whatever their `cacheScope`. */
+  readonly isSharedBetweenScopes?: boolean | undefined;
 }
 
 /** What one step brought for a sequence. */
@@ -30,9 +33,13 @@ export class EngineCore {
   readonly #scratch: SamplerScratch;
   readonly #counters = new StepCounters();
   readonly #constraints: ConstraintCompiler;
+  /** First come first, those that lost their place too. */
   #waiting: Sequence[] = [];
   #prefilling: Sequence[] = [];
   readonly #decoding = new Map<string, Sequence>();
+  #arrivals = 0;
+  /** The first of those waiting found no memory, and none has been given back since. */
+  #isShort = false;
 
   constructor(model: LoadedModel, limits: CoreLimits, now: () => number = () => performance.now()) {
     this.#model = model;
@@ -47,12 +54,12 @@ export class EngineCore {
   }
 
   stats(): CoreStats {
-    const running = [...this.#prefilling, ...this.#decoding.values()];
+    const { usedTokens, capacityTokens } = this.#model.cache.usage;
     return {
-      running: running.length,
+      running: this.#runningCount,
       waiting: this.#waiting.length,
-      kvUsedTokens: running.reduce((sum, { computed }) => sum + computed, 0),
-      kvCapacityTokens: this.#model.cache.capacity * this.#model.info.contextLength,
+      kvUsedTokens: usedTokens,
+      kvCapacityTokens: capacityTokens,
       ...this.#counters.snapshot(),
     };
   }
@@ -64,7 +71,7 @@ export class EngineCore {
     const prompt = this.tokenize(request.prompt);
     this.#checkPrompt(prompt);
     const constraint = request.grammar && this.#constraints.create(request.grammar);
-    this.#waiting.push(createSequence(request, prompt, this.#model.info.contextLength, this.#scratch, constraint, this.#now()));
+    this.#waiting.push(createSequence(request, prompt, this.#model.info.contextLength, this.#scratch, constraint, this.#now(), (this.#arrivals += 1)));
   }
 
   /** Forgets a request and frees its place at once. Unknown ids, such as of answers just ended, are ignored. */
@@ -72,7 +79,7 @@ export class EngineCore {
     this.#waiting = this.#waiting.filter((sequence) => sequence.id !== id);
     this.#prefilling = this.#prefilling.filter((sequence) => sequence.id !== id);
     this.#decoding.delete(id);
-    this.#model.cache.release(id);
+    this.#release(id);
   }
 
   /** The prompt's token ids, with the token that every text begins with where the model wants one. */
@@ -87,29 +94,95 @@ export class EngineCore {
 
   /** One token for every sequence that decodes, then as many prompt tokens as the budget allows. */
   step(): StepOutput[] {
-    const plan = planStep(
-      {
-        waiting: this.#waiting.map(progressOf),
-        prefilling: this.#prefilling.map(progressOf),
-        decodingCount: this.#decoding.size,
-      },
-      this.#limits,
-    );
     const outputs: StepOutput[] = [];
+    this.#makeRoom();
     const decodingCount = this.#decoding.size;
     this.#decode(outputs);
-    this.#admit(plan.admitted);
-    for (const [index, sequence] of [...this.#prefilling].entries()) this.#prefill(sequence, plan.chunks[index] ?? 0, outputs);
-    this.#counters.add({ decodingCount, promptCount: plan.chunks.filter((chunk) => chunk > 0).length, outputs, endedAtMs: this.#now() });
+    const budget = new PromptBudget(decodingCount, this.#limits);
+    let promptCount = 0;
+    for (const sequence of this.#prefilling) promptCount += this.#prefill(sequence, budget, outputs);
+    promptCount += this.#admit(budget, outputs);
+    this.#counters.add({ decodingCount, promptCount, outputs, endedAtMs: this.#now() });
     return outputs;
   }
 
-  #admit(count: number): void {
-    for (const sequence of this.#waiting.splice(0, count)) {
-      if (!this.#model.cache.acquire(sequence.id)) throw new Error('the scheduler admitted more sequences than the cache holds');
-      sequence.startedAt = this.#now();
-      this.#prefilling.push(sequence);
+  get #runningCount(): number {
+    return this.#prefilling.length + this.#decoding.size;
+  }
+
+  /** Gives each sequence that decodes memory for one token more, the oldest first; where there is none, others lose theirs. */
+  #makeRoom(): void {
+    const byAge = [...this.#decoding.values()].sort((a, b) => a.order - b.order);
+    for (const { id, computed } of byAge) {
+      while (this.#decoding.has(id) && !this.#model.cache.reserve(id, computed + 1)) {
+        const victim = chooseVictim([...this.#prefilling, ...this.#decoding.values()]);
+        if (!victim) throw new AutoglmError('engine_failed', 'The system has no memory left for the KV cache of a single sequence.');
+        this.#suspend(victim);
+      }
     }
+  }
+
+  /** It waits for memory in the order of its arrival, and then computes again what has gone meanwhile. */
+  #suspend(sequence: Sequence): void {
+    this.#model.cache.suspend(sequence.id, sequence.tokens.all, sequence.computed);
+    this.#prefilling = this.#prefilling.filter((other) => other !== sequence);
+    this.#decoding.delete(sequence.id);
+    sequence.computed = 0;
+    const younger = this.#waiting.findIndex(({ order }) => order > sequence.order);
+    this.#waiting.splice(younger === -1 ? this.#waiting.length : younger, 0, sequence);
+    // It left because memory is short: nobody may join before some is given back by one that ends.
+    this.#isShort = true;
+  }
+
+  #release(id: string): void {
+    this.#model.cache.release(id);
+    this.#isShort = false;
+  }
+
+  /** Lets waiting sequences in, and reads their prompts as far as the budget goes. Returns how many prompts were read from. */
+  #admit(budget: PromptBudget, outputs: StepOutput[]): number {
+    let promptCount = 0;
+    while (this.#waiting[0] && countAdmissible(this.#runningCount, this.#limits) > 0 && budget.hasRoom && !this.#isShort) {
+      const sequence = this.#waiting[0];
+      if (!this.#acquire(sequence)) {
+        if (this.#runningCount === 0) throw new AutoglmError('engine_failed', 'The system has no memory left for the KV cache of a single sequence.');
+        this.#isShort = true;
+        break;
+      }
+      this.#waiting.shift();
+      if (sequence.generated > 0 && sequence.computed >= sequence.prompt.length) {
+        this.#decoding.set(sequence.id, sequence);
+        continue;
+      }
+      this.#prefilling.push(sequence);
+      promptCount += this.#prefill(sequence, budget, outputs);
+    }
+    return promptCount;
+  }
+
+  #acquire(sequence: Sequence): boolean {
+    const found = this.#model.cache.acquire({
+      sequence: sequence.id,
+      tokens: sequence.tokens.all,
+      promptLength: sequence.prompt.length,
+      scope: this.#scopeOf(sequence),
+      // Those that run will soon want a block each: without it, whoever joins would be the next to go.
+      spareTokens: this.#runningCount * chunkGranularity,
+    });
+    if (found === undefined) return false;
+    this.#begin(sequence, found);
+    return true;
+  }
+
+  #scopeOf({ request }: Sequence): string {
+    return this.#limits.isSharedBetweenScopes ? '' : (request.cacheScope ?? '');
+  }
+
+  #begin(sequence: Sequence, computed: number): void {
+    sequence.computed = computed;
+    if (sequence.startedAt !== undefined) return;
+    sequence.startedAt = this.#now();
+    sequence.cachedTokens = computed;
   }
 
   #decode(outputs: StepOutput[]): void {
@@ -118,34 +191,64 @@ export class EngineCore {
     const order = this.#model.cache.arrange([...this.#decoding.keys()], lengthOf);
     const sequences = order.map((id) => this.#decoding.get(id) as Sequence);
     const logits = this.#model.runner.decode(
-      Int32Array.from(sequences, (sequence) => sequence.lastToken),
-      Int32Array.from(sequences, (sequence) => sequence.computed),
+      Int32Array.from(sequences, ({ tokens, computed }) => tokens.at(computed)),
+      Int32Array.from(sequences, ({ computed }) => computed),
     );
     for (const [index, sequence] of sequences.entries()) {
       sequence.computed += 1;
-      this.#take(sequence, logits[index] as Float32Array, outputs);
+      // One that lost its place reads again what it had generated: by decoding, as the first time, so that every bit is the same.
+      if (sequence.computed === sequence.tokens.length) this.#take(sequence, logits[index] as Float32Array, outputs);
     }
   }
 
-  #prefill(sequence: Sequence, count: number, outputs: StepOutput[]): void {
-    if (count === 0) return;
-    const end = sequence.computed + count;
-    const isLast = end === sequence.prompt.length;
-    const logits = this.#model.runner.prefill(this.#model.cache.slotOf(sequence.id), sequence.prompt.subarray(sequence.computed, end), sequence.computed, isLast);
+  /** Reads a piece of the prompt, as the budget allows. Returns how many prompts were read from: 0 or 1. */
+  #prefill(sequence: Sequence, budget: PromptBudget, outputs: StepOutput[]): number {
+    const { id, prompt } = sequence;
+    // A prompt that is in the cache as a whole is read from its last token on, for its logits.
+    const from = Math.min(sequence.computed, prompt.length - 1);
+    const count = budget.take({ promptLength: prompt.length, computed: from });
+    if (count === 0) return 0;
+    const end = from + count;
+    const start = Math.max(0, Math.min(from, end - chunkGranularity));
+    const wantsLogits = end === prompt.length && sequence.generated === 0;
+    const known = sequence.computed - start;
+    const logits = this.#model.runner.prefill(this.#model.cache.slotOf(id), prompt.subarray(start, end), start, wantsLogits, known);
     sequence.computed = end;
-    if (!logits) return;
-    this.#prefilling = this.#prefilling.filter((other) => other !== sequence);
-    this.#decoding.set(sequence.id, sequence);
-    sequence.firstTokenAt = this.#now();
-    const part = {
-      type: 'prompt-end',
-      promptTokens: sequence.prompt.length,
-      cachedTokens: 0,
-      queueMs: sequence.startedAt - sequence.arrivedAt,
-      prefillMs: sequence.firstTokenAt - sequence.startedAt,
-    } as const;
-    outputs.push({ id: sequence.id, part });
-    this.#take(sequence, logits, outputs);
+    this.#model.cache.commit(id, prompt, end);
+    if (end === prompt.length) {
+      this.#prefilling = this.#prefilling.filter((other) => other !== sequence);
+      this.#decoding.set(id, sequence);
+    }
+    if (logits) this.#endPrompt(sequence, logits, outputs);
+    return 1;
+  }
+
+  /** The first token, of the sequence and of those that wait next with the same prompt: other choices of one request. */
+  #endPrompt(sequence: Sequence, logits: Float32Array, outputs: StepOutput[]): void {
+    const sequences = [sequence];
+    while (this.#waiting[0] && this.#fork(sequence, this.#waiting[0])) sequences.push(this.#waiting.shift() as Sequence);
+    for (const begun of sequences) {
+      begun.firstTokenAt = this.#now();
+      const startedAt = begun.startedAt ?? begun.firstTokenAt;
+      const part = {
+        type: 'prompt-end',
+        promptTokens: begun.prompt.length,
+        cachedTokens: begun.cachedTokens,
+        queueMs: startedAt - begun.arrivedAt,
+        prefillMs: begun.firstTokenAt - startedAt,
+      } as const;
+      outputs.push({ id: begun.id, part });
+      this.#take(begun, logits, outputs);
+    }
+  }
+
+  #fork(parent: Sequence, child: Sequence): boolean {
+    const isTwin = child.generated === 0 && this.#scopeOf(child) === this.#scopeOf(parent) && isEqual(child.prompt, parent.prompt);
+    if (!isTwin || !this.#limits.continuous || this.#runningCount >= this.#limits.maxBatchSize) return false;
+    if (!this.#model.cache.fork(parent.id, child.id, parent.prompt.length)) return false;
+    this.#begin(child, parent.prompt.length);
+    this.#decoding.set(child.id, child);
+    return true;
   }
 
   /** Samples a token and says what text it brought; ends the sequence when that was its last. */
@@ -156,7 +259,7 @@ export class EngineCore {
       return;
     }
     sequence.sampler.accept(token);
-    sequence.lastToken = token;
+    sequence.tokens.push(token);
     sequence.generated += 1;
     const { text, stopped } = sequence.stopMatcher.push(sequence.decoder.push(this.#model.vocabulary.bytes(token)));
     const { topLogprobs } = sequence.request;
@@ -177,7 +280,7 @@ export class EngineCore {
       part: { type: 'text-end', finishReason, completionTokens: sequence.generated, decodeMs: this.#now() - sequence.firstTokenAt },
     });
     this.#decoding.delete(sequence.id);
-    this.#model.cache.release(sequence.id);
+    this.#release(sequence.id);
   }
 
   #score(logits: Float32Array, token: number, topCount: number): TokenLogprob {
@@ -193,8 +296,7 @@ export class EngineCore {
 
   /** Requests that will be let in at the next step wait for nothing, and are not counted. */
   #checkQueue(): void {
-    const running = this.#prefilling.length + this.#decoding.size;
-    const queued = this.#waiting.length - (this.#limits.maxBatchSize - running);
+    const queued = this.#waiting.length - (this.#limits.maxBatchSize - this.#runningCount);
     if (queued < this.#limits.maxQueue) return;
     throw new AutoglmError('queue_full', `The engine has ${queued} requests waiting already.`, { retryAfterSeconds: 1 });
   }
@@ -229,8 +331,8 @@ function lastText(matcher: StopMatcher, rest: string): { readonly text: string; 
   return { text: pushed.text + held.text, stopped: held.stopped };
 }
 
-function progressOf(sequence: Sequence): { promptLength: number; computed: number } {
-  return { promptLength: sequence.prompt.length, computed: sequence.computed };
+function isEqual(a: Int32Array, b: Int32Array): boolean {
+  return a.length === b.length && a.every((token, index) => token === b[index]);
 }
 
 function checkLogitBias(request: GenerateRequest, vocabularySize: number): void {

@@ -1,5 +1,6 @@
 import { availableParallelism, homedir } from 'node:os';
 import path from 'node:path';
+import type { KvCacheOptions } from './kv-cache/open-kv-cache.ts';
 import type { Quantization } from './models/prepare-options.ts';
 import { EmbeddedEngine, type SupervisionOptions } from './process/embedded-engine.ts';
 
@@ -18,6 +19,8 @@ export interface EmbeddedEngineOptions extends SupervisionOptions {
   readonly stepTokenBudget: number;
   readonly maxQueue: number;
   readonly continuousBatching: boolean;
+  /** Paged, in f16 and with scopes kept apart when not given. */
+  readonly kvCache?: KvCacheOptions | undefined;
   /** Text may wait this long for more, in milliseconds, so that fast generation costs fewer messages; 0, when not given, sends every token at once. */
   readonly streamIntervalMs?: number | undefined;
   /** Folder of converted models; `defaultHome()` when not given. */
@@ -31,6 +34,7 @@ export function startEmbeddedEngine(options: EmbeddedEngineOptions): EmbeddedEng
   const { model, maxBatchSize, stepTokenBudget, maxQueue, continuousBatching, onStatus, stallTimeoutMs } = options;
   const processOptions = {
     model, maxBatchSize, stepTokenBudget, maxQueue, continuousBatching,
+    kvCache: options.kvCache ?? { strategy: 'paged', type: 'f16' },
     streamIntervalMs: options.streamIntervalMs ?? 0,
     threads: options.threads ?? availableParallelism(),
     contextLength: options.contextLength ?? defaultContextLength,

@@ -9,7 +9,7 @@ import { loadGgml } from './ggml/library.ts';
 import { checkTensorLayout } from './ggml/tensor-layout.ts';
 import { openVocabulary, type Vocabulary } from './ggml/vocabulary.ts';
 import type { KvCache } from './kv-cache/kv-cache.ts';
-import { createStaticKvCache } from './kv-cache/static-kv-cache.ts';
+import { openKvCache, type KvCacheOptions } from './kv-cache/open-kv-cache.ts';
 import { planColumns, unplanned } from './runner/batch-plan.ts';
 import { measureProductCosts } from './runner/product-costs.ts';
 import { Runner } from './runner/runner.ts';
@@ -31,6 +31,8 @@ export interface ModelOptions {
   readonly maxChunk: number;
   /** Full when not given. */
   readonly tuning?: ModelTuning;
+  /** Static in f16 when not given. */
+  readonly kvCache?: KvCacheOptions;
 }
 
 /** What is done for speed alone, so that a measurement can leave it out. */
@@ -52,6 +54,8 @@ export interface LoadedModel {
   readonly vocabulary: Vocabulary;
   readonly cache: KvCache;
   readonly runner: Runner;
+  /** For people: what is not as it was asked for, and why. */
+  readonly notice: string | undefined;
   /** Bytes of weights that a decode step reads. */
   readonly bytesReadPerStep: number;
   close(): void;
@@ -69,15 +73,19 @@ export function openModel(options: ModelOptions): LoadedModel {
   const vocabulary = openVocabulary(ggml, options.modelPath);
   const device = openDevice(ggml, options);
   const weights = loadWeights(ggml, device, gguf, sizes, architecture.tensors, vocabulary.size, tuning.fusesMatrices);
-  const contextLength = Math.min(options.contextLength, sizes.trainedContext);
-  const cache = createStaticKvCache({ ggml, device, sizes, maxSequences: options.maxBatchSize, contextLength });
+  const kvCache = options.kvCache ?? { strategy: 'static', type: 'f16' };
+  const wantedLength = Math.min(options.contextLength, sizes.trainedContext);
+  const { cache, notice: cacheNotice } = openKvCache({ ggml, device, sizes, maxSequences: options.maxBatchSize, contextLength: wantedLength }, kvCache);
+  // What one sequence cannot hold even alone is no context.
+  const contextLength = Math.min(wantedLength, cache.maxSequenceTokens);
+  const notice = contextLength < wantedLength ? `The KV cache has room for ${contextLength} tokens: the context is no longer than that (model_config.kv_cache_bytes).` : cacheNotice;
   const columnPlans = tuning.measuresProducts ? planColumns(measureProductCosts({ ggml, device, matrices: weights.matrices }), options.maxBatchSize) : unplanned;
   const runner = new Runner({ ggml, device, architecture, sizes, weights, cache, columnPlans, vocabularySize: vocabulary.size, keepsGraphs: tuning.keepsGraphs });
   runner.warmUp(Math.min(options.maxChunk, contextLength));
   const info = describe(ggml, gguf, vocabulary, options, sizes, contextLength);
   gguf.close();
   return {
-    info, device, vocabulary, cache, runner,
+    info, device, vocabulary, cache, runner, notice,
     bytesReadPerStep: weights.bytesReadPerStep,
     close: () => closeAll(runner, cache, weights, vocabulary, device),
   };

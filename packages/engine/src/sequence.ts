@@ -3,12 +3,17 @@ import { constrainedSampler, type Constraint } from './constraints/constraint.ts
 import { createSampler, type Sampler, type SamplerScratch } from './sampler/sampler.ts';
 import { createStopMatcher, type StopMatcher } from './text/stop-matcher.ts';
 import { createTokenTextDecoder, type TokenTextDecoder } from './text/text-decoder.ts';
+import { TokenList } from './token-list.ts';
 
 /** One request's state in the engine. Times in milliseconds of the engine's clock. */
 export interface Sequence {
   readonly id: string;
+  /** Grows in the order of arrival. */
+  readonly order: number;
   readonly request: GenerateRequest;
   readonly prompt: Int32Array;
+  /** The prompt, and what was generated after it. The last one's keys and values are computed by the step that chooses the next. */
+  readonly tokens: TokenList;
   /** Most tokens it may still generate, by its request and the context. */
   readonly maxTokens: number;
   readonly sampler: Sampler;
@@ -17,32 +22,35 @@ export interface Sequence {
   readonly decoder: TokenTextDecoder;
   readonly stopMatcher: StopMatcher;
   readonly arrivedAt: number;
-  startedAt: number;
+  /** When it first got a place. */
+  startedAt: number | undefined;
   firstTokenAt: number;
-  /** Tokens whose keys and values are in the cache. */
+  /** Prompt tokens whose keys and values were there when it first got a place. */
+  cachedTokens: number;
+  /** Tokens whose keys and values are in the cache. Falls back to 0 when it loses its place. */
   computed: number;
   generated: number;
-  /** The token that the next decode step reads. */
-  lastToken: number;
 }
 
-export function createSequence(request: GenerateRequest, prompt: readonly number[], contextLength: number, scratch: SamplerScratch, constraint: Constraint | undefined, now: number): Sequence {
+export function createSequence(request: GenerateRequest, prompt: readonly number[], contextLength: number, scratch: SamplerScratch, constraint: Constraint | undefined, now: number, order: number): Sequence {
   const room = contextLength - prompt.length;
   const sampler = createSampler(request.sampling, prompt, scratch);
   return {
     id: request.id,
+    order,
     request,
     prompt: Int32Array.from(prompt),
+    tokens: new TokenList(prompt),
     maxTokens: Math.min(request.maxTokens ?? room, room),
     sampler: constraint ? constrainedSampler(sampler, constraint, scratch.masked) : sampler,
     constraint,
     decoder: createTokenTextDecoder(),
     stopMatcher: createStopMatcher(request.stop),
     arrivedAt: now,
-    startedAt: 0,
+    startedAt: undefined,
     firstTokenAt: 0,
+    cachedTokens: 0,
     computed: 0,
     generated: 0,
-    lastToken: -1,
   };
 }

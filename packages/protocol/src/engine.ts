@@ -47,6 +47,8 @@ export interface GenerateRequest {
   readonly topLogprobs: number | undefined;
   /** What the answer must be; absent: anything. It ends where nothing may follow, and only where it is whole, unless a limit or a stop string cuts it. */
   readonly grammar?: OutputGrammar | undefined;
+  /** Whose prompt it is: keys and values computed for one scope are never used for another. Those that name none share one. */
+  readonly cacheScope?: string | undefined;
 }
 
 export type EngineState = 'starting' | 'ready' | 'restarting' | 'unreachable' | 'failed' | 'closed';

@@ -47,6 +47,8 @@ export interface GatewayRequest {
   readonly input: RequestInput;
   /** One prompt per entry of `input`, set by the input stage where a replica of the model takes prompts. */
   readonly prompts: readonly Prompt[] | undefined;
+  /** For whom it is, hashed where it derives from a key; empty where nothing tells. What one tenant leaves in a KV cache is not used for another. */
+  readonly tenant: string;
   /** Whether the client reads the answer as it comes. */
   readonly stream: boolean;
   /** Choices for each prompt. */

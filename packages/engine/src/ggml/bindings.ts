@@ -103,6 +103,8 @@ export function bindGgml({ base, registry, llama }: GgmlLibraries) {
     procAddress: bind<(registry: Pointer, name: string) => OptionalPointer>(base, 'void *ggml_backend_reg_get_proc_address(void *reg, const char *name)'),
     bufferTypeAlloc: bind<(type: Pointer, size: number) => OptionalPointer>(base, 'void *ggml_backend_buft_alloc_buffer(void *buft, size_t size)'),
     allocTensors: bind<(context: Pointer, type: Pointer) => OptionalPointer>(base, 'void *ggml_backend_alloc_ctx_tensors_from_buft(void *ctx, void *buft)'),
+    cpuBufferFromPointer: bind<(address: Pointer, size: number) => Pointer>(base, 'void *ggml_backend_cpu_buffer_from_ptr(void *ptr, size_t size)'),
+    tensorAlloc: bind<(buffer: Pointer, tensor: Pointer, address: Pointer) => number>(base, 'int ggml_backend_tensor_alloc(void *buffer, void *tensor, void *addr)'),
     bufferFree: bind<(buffer: Pointer) => void>(base, 'void ggml_backend_buffer_free(void *buffer)'),
     bufferSetUsage: bind<(buffer: Pointer, usage: number) => void>(base, 'void ggml_backend_buffer_set_usage(void *buffer, int usage)'),
     tensorSet: bind<(tensor: Pointer, data: ArrayBufferView, offset: number, size: number) => void>(base, 'void ggml_backend_tensor_set(void *tensor, const void *data, size_t offset, size_t size)'),

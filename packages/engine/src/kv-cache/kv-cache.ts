@@ -1,32 +1,81 @@
 import type { Pointer } from '../ggml/bindings.ts';
+import type { KvRowLayout } from './row-layout.ts';
 
-/** Where a sequence's keys and values lie, and how the runner's graphs address them. Offsets and strides in bytes. */
-export interface KvCache {
+/** Tokens of a block, and what the rows of a slot are a multiple of. It is the scheduler's `chunkGranularity`: a prompt that is found in part is cut there. */
+export const blockTokens = 64;
+
+/** Tokens, counted: gauges of this moment, and counters since the start. */
+export interface KvUsage {
+  /** That the cache can hold. */
+  readonly capacityTokens: number;
+  /** In memory that sequences hold; what they share counts once. */
+  readonly usedTokens: number;
+  /** In memory that no sequence holds, kept for prompts that begin alike. */
+  readonly cachedTokens: number;
+  /** Of sequences that were given a place, and those of them whose keys and values were there. */
+  readonly queryTokens: number;
+  readonly hitTokens: number;
+}
+
+/** A sequence that wants a place. */
+export interface PlaceRequest {
+  readonly sequence: string;
+  /** All that it has so far: its prompt, and what it generated before it lost its place. */
+  readonly tokens: Int32Array;
+  readonly promptLength: number;
+  /** Only sequences of the same scope share. */
+  readonly scope: string;
+  /** Room for so many tokens must remain for others. */
+  readonly spareTokens: number;
+}
+
+/**
+ * Where sequences' keys and values lie, and how the runner's graphs address them: a slot of the same size for each, in
+ * one tensor a layer. `kv-cache.contract.ts` in the tests says what every implementation does. Offsets and strides in bytes.
+ */
+export interface KvCache extends KvRowLayout {
+  readonly strategy: 'paged' | 'static';
   /** A tensor for each layer: rows of [keys | values], one row a token. */
   readonly layers: readonly Pointer[];
   readonly rowCount: number;
-  readonly rowBytes: number;
-  /** From the start of a row to its values. */
-  readonly valueOffset: number;
-  readonly elementBytes: number;
   readonly slotRows: number;
   readonly slotBytes: number;
-  /** The first of 64 rows that nobody reads: for keys and values that are computed only because others need their company. */
+  /** The first of 64 rows that nobody reads: for tokens that are computed only because others need their company. */
   readonly scratchRow: number;
   /** Sequences that can hold a place at once. */
   readonly capacity: number;
-  /** Gives a sequence a place; false when there is none. */
-  acquire(sequence: string): boolean;
+  /** Tokens that a sequence may hold when it is alone. */
+  readonly maxSequenceTokens: number;
+  readonly usage: KvUsage;
+  /** Bytes of physical memory that tokens were ever written to. */
+  readonly committedBytes: number;
+  /**
+   * Gives a sequence a place for its tokens and the one that follows. Returns how many tokens from the front, a multiple
+   * of 64, have their keys and values there already; `undefined` when there is no place, and then nothing has changed.
+   */
+  acquire(request: PlaceRequest): number | undefined;
+  /**
+   * Gives `child` a place with the first `length` tokens of `parent`, all of them committed, without computing them.
+   * False when it cannot, and then nothing has changed.
+   */
+  fork(parent: string, child: string, length: number): boolean;
+  /** Makes the sequence's place hold `length` tokens; false, and nothing has changed, when there is no memory for them. */
+  reserve(sequence: string, length: number): boolean;
+  /** Says that the keys and values of the first `computed` of the sequence's prompt are written, and will stay as they are. */
+  commit(sequence: string, tokens: Int32Array, computed: number): void;
+  /** Takes a sequence's place away for a while: what it has computed, generated tokens too, is kept for it until the memory is wanted. */
+  suspend(sequence: string, tokens: Int32Array, computed: number): void;
+  /** Takes a sequence's place away. Unknown sequences are ignored. */
   release(sequence: string): void;
   slotOf(sequence: string): number;
   /**
-   * Moves sequences so that those given hold slots 0 … n − 1, and returns them in slot order. A batch then reads
-   * one strided view of the cache. A move costs a copy of the sequence's rows, at most two for one that left.
+   * Moves sequences so that those given hold slots 0 … n − 1, and returns them in slot order: a batch then reads one
+   * strided view of the cache. At most two moves for one that left.
    */
   arrange(sequences: readonly string[], lengthOf: (sequence: string) => number): readonly string[];
   /**
-   * Makes the first `rows` rows of a slot hold numbers. Attention reads whole windows and masks what is not written yet,
-   * but NaN survives a mask. Costs a comparison once the rows have been used.
+   * Makes the first `rows` rows of a slot hold numbers. Attention masks what is not written yet, but a NaN would
+   * survive the mask. Called before each run; cheap when nothing is to be done.
    */
   makeReadable(slot: number, rows: number): void;
   close(): void;

@@ -1,5 +1,5 @@
-/** Copies the first `length` rows of slot `from` to slot `to`. */
-export type MoveRows = (from: number, to: number, length: number) => void;
+/** Makes the first `length` rows of the sequence, which are in slot `from`, the first rows of slot `to`. */
+export type MoveRows = (from: number, to: number, length: number, sequence: string) => void;
 
 /**
  * Which sequence holds which slot. There is always one free slot more than sequences can be, so that two sequences can
@@ -17,12 +17,21 @@ export class SlotTable {
     this.#moveRows = moveRows;
   }
 
+  get isFull(): boolean {
+    return this.#slots.size === this.#maxSequences;
+  }
+
+  has(sequence: string): boolean {
+    return this.#slots.has(sequence);
+  }
+
   acquire(sequence: string): boolean {
-    if (this.#slots.size === this.#maxSequences) return false;
+    if (this.isFull) return false;
     this.#own(this.#freeSlot(), sequence);
     return true;
   }
 
+  /** Unknown sequences are ignored. */
   release(sequence: string): void {
     const slot = this.#slots.get(sequence);
     if (slot === undefined) return;
@@ -40,9 +49,10 @@ export class SlotTable {
   arrange(sequences: readonly string[], lengthOf: (sequence: string) => number): readonly string[] {
     const wanted = new Set(sequences);
     const outside = sequences.filter((sequence) => this.slotOf(sequence) >= sequences.length);
-    for (let slot = 0; slot < sequences.length; slot += 1) {
-      const owner = this.#owners[slot];
-      if (owner !== undefined && wanted.has(owner)) continue;
+    const places = sequences.map((_, slot) => ({ slot, owner: this.#owners[slot] }));
+    const taken = places.filter(({ owner }) => owner !== undefined && !wanted.has(owner));
+    // Free places first: filling them leaves room behind for those that must step aside.
+    for (const { slot, owner } of [...places.filter(({ owner: none }) => none === undefined), ...taken]) {
       if (owner !== undefined) this.#move(owner, this.#freeSlot(sequences.length), lengthOf(owner));
       const mover = outside.pop() as string;
       this.#move(mover, slot, lengthOf(mover));
@@ -52,7 +62,7 @@ export class SlotTable {
 
   #move(sequence: string, to: number, length: number): void {
     const from = this.slotOf(sequence);
-    this.#moveRows(from, to, length);
+    this.#moveRows(from, to, length, sequence);
     this.#owners[from] = undefined;
     this.#own(to, sequence);
   }

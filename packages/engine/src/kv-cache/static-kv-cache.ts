@@ -1,73 +1,95 @@
 import koffi from 'koffi';
 import { AutoglmError } from '@open-autoglm/protocol';
-import type { Hyperparameters } from '../architectures/hyperparameters.ts';
-import type { Ggml, Pointer } from '../ggml/bindings.ts';
-import type { Device } from '../ggml/device.ts';
-import { GgmlType } from '../ggml/types.ts';
-import type { KvCache } from './kv-cache.ts';
+import { blockTokens, type KvCache } from './kv-cache.ts';
+import type { KvCacheParts } from './kv-cache-parts.ts';
+import { newLayerTensors } from './layer-tensors.ts';
+import { layOutRow } from './row-layout.ts';
 import { SlotTable } from './slot-table.ts';
 
-interface StaticKvCacheOptions {
-  readonly ggml: Ggml;
-  readonly device: Device;
-  readonly sizes: Hyperparameters;
-  readonly maxSequences: number;
-  /** Tokens that one sequence may hold. */
-  readonly contextLength: number;
-}
-
-/** Rows of a slot are a multiple of this, so that every attention window fits into its slot. */
-export const windowGranularity = 64;
-
 /**
- * One contiguous slot for each sequence, in f16. The memory is reserved at once, but the system commits a page only when
- * a token is first written to it. Throws `engine_failed` when it cannot be reserved.
+ * One contiguous slot for each sequence, which shares nothing. The memory is reserved at once, but the system commits a
+ * page only when a token is first written to it. Throws `engine_failed` when it cannot be reserved.
  */
-export function createStaticKvCache({ ggml, device, sizes, maxSequences, contextLength }: StaticKvCacheOptions): KvCache {
-  const elementBytes = 2;
-  const keyLength = sizes.kvHeadCount * sizes.headLength;
-  const rowBytes = 2 * keyLength * elementBytes;
-  const slotRows = Math.ceil(contextLength / windowGranularity) * windowGranularity;
-  // One slot more than sequences: a place to step aside to while sequences are rearranged.
-  const rowCount = slotRows * (maxSequences + 1);
+export function createStaticKvCache({ ggml, device, sizes, maxSequences, contextLength, type }: KvCacheParts): KvCache {
+  const row = layOutRow(ggml, type, sizes);
+  const { rowBytes } = row;
+  const slotRows = Math.ceil(contextLength / blockTokens) * blockTokens;
   const slotBytes = slotRows * rowBytes;
+  // One slot more than sequences: a place to step aside to while sequences are rearranged.
+  const scratchRow = slotRows * (maxSequences + 1);
+  const rowCount = scratchRow + blockTokens;
 
   const context = ggml.init({ mem_size: ggml.tensorOverhead() * (sizes.layerCount + 1), mem_buffer: null, no_alloc: true });
-  const layers = Array.from({ length: sizes.layerCount }, () => ggml.newTensor2d(context, GgmlType.F16, 2 * keyLength, rowCount));
+  const layers = newLayerTensors(ggml, context, row, rowCount, sizes.layerCount);
   const buffer = ggml.allocTensors(context, device.bufferType);
   if (!buffer) {
+    ggml.free(context);
     const gigabytes = ((rowCount * rowBytes * sizes.layerCount) / 1e9).toFixed(1);
     throw new AutoglmError('engine_failed', `The KV cache needs ${gigabytes} GB: lower model_config.context_length or model_config.max_batch_size.`);
   }
-  const memory = layers.map((layer) => layerBytes(ggml, layer));
+  const memory = layers.map((layer) => new Uint8Array(koffi.view(ggml.getData(layer), ggml.nbytes(layer))));
   // Zeroing all at once would commit every page.
   const readableRows = new Uint32Array(maxSequences + 1);
-  const table = new SlotTable(maxSequences, (from, to, length) => {
+  const makeReadable = (slot: number, rows: number) => {
+    const from = readableRows[slot] as number;
+    if (rows <= from) return;
+    for (const bytes of memory) bytes.fill(0, slot * slotBytes + from * rowBytes, slot * slotBytes + rows * rowBytes);
+    readableRows[slot] = rows;
+  };
+  const copyRows = (from: number, to: number, length: number) => {
     for (const bytes of memory) bytes.copyWithin(to * slotBytes, from * slotBytes, from * slotBytes + length * rowBytes);
     readableRows[to] = Math.max(readableRows[to] as number, length);
-  });
+  };
+  const table = new SlotTable(maxSequences, copyRows);
+  const lengths = new Map<string, number>();
+  let queryTokens = 0;
+  let hitTokens = 0;
+  const place = (sequence: string, length: number): boolean => {
+    if (!table.acquire(sequence)) return false;
+    lengths.set(sequence, length);
+    queryTokens += length;
+    return true;
+  };
+  const lengthOf = (sequence: string): number => {
+    const length = lengths.get(sequence);
+    if (length === undefined) throw new Error(`sequence ${sequence} holds no slot`);
+    return length;
+  };
+  const release = (sequence: string) => {
+    table.release(sequence);
+    lengths.delete(sequence);
+  };
   return {
-    layers, rowCount, rowBytes, valueOffset: keyLength * elementBytes, elementBytes, slotRows, slotBytes,
-    // In the slot to step aside to, which is empty while a step runs.
-    scratchRow: slotRows * maxSequences,
+    strategy: 'static', layers, rowCount, ...row, slotRows, slotBytes, scratchRow,
     capacity: maxSequences,
-    acquire: (sequence) => table.acquire(sequence),
-    release: (sequence) => table.release(sequence),
+    maxSequenceTokens: slotRows,
+    get usage() {
+      const usedTokens = [...lengths.values()].reduce((sum, length) => sum + length, 0);
+      return { capacityTokens: maxSequences * slotRows, usedTokens, cachedTokens: 0, queryTokens, hitTokens };
+    },
+    get committedBytes() {
+      return readableRows.reduce((sum, rows) => sum + rows, 0) * rowBytes * sizes.layerCount;
+    },
+    acquire: ({ sequence, tokens }) => (place(sequence, tokens.length) ? 0 : undefined),
+    fork(parent, child, length) {
+      if (!place(child, length)) return false;
+      copyRows(table.slotOf(parent), table.slotOf(child), length);
+      hitTokens += length;
+      return true;
+    },
+    reserve(sequence, length) {
+      lengths.set(sequence, Math.max(length, lengthOf(sequence)));
+      return true;
+    },
+    commit() {},
+    suspend: release,
+    release,
     slotOf: (sequence) => table.slotOf(sequence),
     arrange: (sequences, lengthOf) => table.arrange(sequences, lengthOf),
-    makeReadable(slot, rows) {
-      const from = readableRows[slot] as number;
-      if (rows <= from) return;
-      for (const bytes of memory) bytes.fill(0, slot * slotBytes + from * rowBytes, slot * slotBytes + rows * rowBytes);
-      readableRows[slot] = rows;
-    },
+    makeReadable,
     close() {
       ggml.bufferFree(buffer);
       ggml.free(context);
     },
   };
-}
-
-function layerBytes(ggml: Ggml, layer: Pointer): Uint8Array {
-  return new Uint8Array(koffi.view(ggml.getData(layer), ggml.nbytes(layer)));
 }

@@ -159,7 +159,7 @@ export class EmbeddedEngine implements Engine {
         break;
       case 'ready':
         this.#crashesInARow = 0;
-        this.#setStatus('ready', `${report.model.source} is ready.`);
+        this.#setStatus('ready', [`${report.model.source} is ready.`, report.notice].filter(Boolean).join(' '));
         this.#readiness.resolve(report.model);
         break;
       case 'failed':

@@ -43,6 +43,7 @@ async function start(options: EngineProcessOptions): Promise<void> {
       maxChunk,
       continuous: options.continuousBatching,
       maxQueue: options.maxQueue,
+      isSharedBetweenScopes: options.kvCache.isSharedBetweenScopes,
     };
     // By another core, which counts for itself.
     warmUp(model, new EngineCore(model, limits));
@@ -50,7 +51,7 @@ async function start(options: EngineProcessOptions): Promise<void> {
     buffer = new OutputBuffer(options.streamIntervalMs);
     reporter = new StatsReporter({ core, process: new ProcessWatch(), send: (stats) => report({ type: 'stats', stats }) });
     reporter.touch();
-    report({ type: 'ready', model: model.info });
+    report({ type: 'ready', model: model.info, notice: model.notice });
   } catch (error) {
     report({ type: 'failed', error: toWire(error) });
   }
@@ -59,7 +60,7 @@ async function start(options: EngineProcessOptions): Promise<void> {
 /** The first request must not pay for the compiler's warming up. */
 function warmUp(model: LoadedModel, warming: EngineCore): void {
   const greedy = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0, logitBias: {}, seed: 0 };
-  warming.add({ id: 'warm-up', prompt: { tokens: [model.vocabulary.bos ?? 0] }, sampling: greedy, maxTokens: 4, stop: [], topLogprobs: undefined });
+  warming.add({ id: 'warm-up', prompt: { tokens: [model.vocabulary.bos ?? 0] }, sampling: greedy, maxTokens: 4, stop: [], topLogprobs: undefined, cacheScope: '' });
   while (!warming.idle) warming.step();
 }
 

@@ -1,4 +1,5 @@
 import type { EngineStats, ErrorCode, GenerateRequest, ModelInfo, Prompt } from '@open-autoglm/protocol';
+import type { KvCacheOptions } from '../kv-cache/open-kv-cache.ts';
 import type { StepOutput } from '../core.ts';
 import type { Quantization } from '../models/prepare-options.ts';
 
@@ -15,6 +16,7 @@ export interface EngineProcessOptions {
   /** Text of a sequence may wait this long for more, in milliseconds; see `OutputBuffer`. */
   readonly streamIntervalMs: number;
   readonly maxQueue: number;
+  readonly kvCache: KvCacheOptions;
   readonly continuousBatching: boolean;
   /** Folder of converted models. */
   readonly home: string;
@@ -38,7 +40,7 @@ export type EngineCommand =
 /** From the engine process to the gateway. What one step brought crosses in one message. */
 export type EngineReport =
   | { readonly type: 'progress'; readonly phase: string; readonly fraction: number }
-  | { readonly type: 'ready'; readonly model: ModelInfo }
+  | { readonly type: 'ready'; readonly model: ModelInfo; readonly notice: string | undefined }
   | { readonly type: 'failed'; readonly error: WireError }
   | { readonly type: 'parts'; readonly outputs: readonly StepOutput[] }
   /** At most once a second, while there is work and once after it. */

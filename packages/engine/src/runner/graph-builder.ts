@@ -169,7 +169,7 @@ export class GraphBuilder {
     const slotStride = shape.kind === 'decode' && this.streams > shape.count ? 0 : cache.slotBytes;
     const view = ggml.view4d(
       context, cache.layers[layer] as Tensor, sizes.headLength, shape.window, sizes.kvHeadCount, this.streams,
-      cache.rowBytes, sizes.headLength * cache.elementBytes, slotStride, offset,
+      cache.rowBytes, cache.headBytes, slotStride, offset,
     );
     if (shape.kind === 'prefill') this.slotViews.push({ view, layer, offset });
     return view;

@@ -1,4 +1,4 @@
-import { windowGranularity } from '../kv-cache/static-kv-cache.ts';
+import { blockTokens } from '../kv-cache/kv-cache.ts';
 import { buildGraph, type Graph, type ModelParts } from './graph.ts';
 import type { GraphShape } from './graph-builder.ts';
 import type { Pointer } from '../ggml/bindings.ts';
@@ -25,16 +25,18 @@ export class Runner {
   }
 
   /**
-   * Reads prompt tokens of the sequence in `slot` at places start, start + 1, …
+   * Reads prompt tokens of the sequence in `slot` at places start, start + 1, … The first `known` of them, at most 64, have
+   * their keys and values in the cache: they are read so that the others go through the same kernel as in a longer piece.
    * Returns the last token's logits when they are wanted; they are valid until the next step.
    */
-  prefill(slot: number, tokens: Int32Array, start: number, wantsLogits: boolean): Float32Array | undefined {
+  prefill(slot: number, tokens: Int32Array, start: number, wantsLogits: boolean, known = 0): Float32Array | undefined {
     const graph = this.#graph({ kind: 'prefill', count: tokens.length, window: this.#window(start + tokens.length), wantsLogits });
-    const firstRow = slot * this.#model.cache.slotRows + start;
+    const { slotRows, scratchRow } = this.#model.cache;
+    const firstRow = slot * slotRows + start;
     graph.tokens.set(tokens);
     for (let index = 0; index < tokens.length; index += 1) {
       graph.positions[index] = start + index;
-      graph.rows[index] = BigInt(firstRow + index);
+      graph.rows[index] = BigInt((index < known ? scratchRow : firstRow) + index);
     }
     maskCausally(graph, start, tokens.length);
     this.#model.cache.makeReadable(slot, graph.shape.window);
@@ -66,7 +68,7 @@ export class Runner {
     for (let slot = tokens.length; slot < graph.shape.count; slot += 1) {
       graph.tokens[slot] = 0;
       graph.positions[slot] = 0;
-      graph.rows[slot] = BigInt(this.#model.cache.scratchRow + slot);
+      graph.rows[slot] = BigInt(this.#model.cache.scratchRow + slot - tokens.length);
     }
     graph.compute();
     return graph.logits;
@@ -89,7 +91,7 @@ export class Runner {
   }
 
   #window(length: number): number {
-    const granularity = length <= 512 ? windowGranularity : 256;
+    const granularity = length <= 512 ? blockTokens : 256;
     return Math.min(Math.ceil(length / granularity) * granularity, this.#model.cache.slotRows);
   }
 

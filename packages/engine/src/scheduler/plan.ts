@@ -1,14 +1,7 @@
-/** What the plan needs to know of a sequence that is still reading its prompt. */
+/** How far a sequence is in its prompt. */
 export interface PromptProgress {
   readonly promptLength: number;
   readonly computed: number;
-}
-
-export interface SchedulerState {
-  /** First come first. */
-  readonly waiting: readonly PromptProgress[];
-  readonly prefilling: readonly PromptProgress[];
-  readonly decodingCount: number;
 }
 
 export interface SchedulerLimits {
@@ -21,39 +14,48 @@ export interface SchedulerLimits {
   readonly continuous: boolean;
 }
 
-export interface StepPlan {
-  /** How many of `waiting` join, from the front. They follow `prefilling`. */
-  readonly admitted: number;
-  /** Prompt tokens to read for `prefilling` followed by those admitted; 0 where the budget is spent. */
-  readonly chunks: readonly number[];
-}
-
 /**
  * Prompts are cut at multiples of this, and no piece is shorter unless the prompt is. ggml's attention kernel for many
  * queries works in tiles of 64 and another kernel serves fewer: cut so, a prompt gives the same logits in one piece or many.
  */
 export const chunkGranularity = 64;
 
-/** Iteration-level scheduling (Orca, Yu et al. 2022) with chunked prefill (Sarathi-Serve, Agrawal et al. 2024). */
-export function planStep(state: SchedulerState, limits: SchedulerLimits): StepPlan {
-  const admitted = countAdmitted(state, limits);
-  const prompts = [...state.prefilling, ...state.waiting.slice(0, admitted)];
-  // Nothing decodes, nobody waits for the end of the step: chunks then only cost.
-  let budget = state.decodingCount === 0 ? Math.max(limits.maxChunk, limits.stepTokenBudget) : Math.max(0, limits.stepTokenBudget - state.decodingCount);
-  const chunks = prompts.map(({ promptLength, computed }, index) => {
-    // The first prompt always moves, or running sequences could starve it for ever.
-    const limit = Math.min(index === 0 ? Math.max(budget, chunkGranularity) : budget, limits.maxChunk);
-    const chunk = chunkLength(promptLength - computed, limit);
-    budget = Math.max(0, budget - chunk);
-    return chunk;
-  });
-  return { admitted, chunks };
+/**
+ * How many waiting sequences may join `runningCount` that have a place: iteration-level scheduling (Orca, Yu et al. 2022).
+ */
+export function countAdmissible(runningCount: number, limits: SchedulerLimits): number {
+  return limits.continuous || runningCount === 0 ? limits.maxBatchSize - runningCount : 0;
 }
 
-function countAdmitted(state: SchedulerState, limits: SchedulerLimits): number {
-  const running = state.prefilling.length + state.decodingCount;
-  if (!limits.continuous && running > 0) return 0;
-  return Math.min(state.waiting.length, limits.maxBatchSize - running);
+/**
+ * The prompt tokens that one step reads beside its decodes: chunked prefill (Sarathi-Serve, Agrawal et al. 2024). When
+ * nothing decodes, nobody waits for the end of the step, and chunks would only cost.
+ */
+export class PromptBudget {
+  readonly #maxChunk: number;
+  #left: number;
+  #isUntouched = true;
+
+  constructor(decodingCount: number, { stepTokenBudget, maxChunk }: SchedulerLimits) {
+    this.#maxChunk = maxChunk;
+    this.#left = decodingCount === 0 ? Math.max(maxChunk, stepTokenBudget) : Math.max(0, stepTokenBudget - decodingCount);
+  }
+
+  get hasRoom(): boolean {
+    return this.#isUntouched || this.#left > 0;
+  }
+
+  /** Tokens of the prompt to read in this step; 0 where the budget is spent. */
+  take({ promptLength, computed }: PromptProgress): number {
+    // The first prompt always moves, or running sequences could starve it for ever.
+    const limit = Math.min(this.#isUntouched ? Math.max(this.#left, chunkGranularity) : this.#left, this.#maxChunk);
+    const chunk = chunkLength(promptLength - computed, limit);
+    if (chunk === 0) return 0;
+    // A piece that is shorter because the rest was in the cache is computed in company.
+    this.#left = Math.max(0, this.#left - Math.max(chunk, Math.min(chunkGranularity, computed + chunk)));
+    this.#isUntouched = false;
+    return chunk;
+  }
 }
 
 /** The next piece of a prompt of which `left` tokens are to be read, at most about `limit`; 0 when too little is left of the limit. */

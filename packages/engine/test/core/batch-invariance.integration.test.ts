@@ -15,7 +15,7 @@ function chat(text: string): string {
 }
 
 function request(id: string, text: string, maxTokens: number): GenerateRequest {
-  return { id, prompt: { segments: [{ kind: 'control', text: chat(text) }] }, sampling: greedy, maxTokens, stop: [], topLogprobs: undefined };
+  return { id, prompt: { segments: [{ kind: 'control', text: chat(text) }] }, sampling: greedy, maxTokens, stop: [], topLogprobs: undefined, cacheScope: '' };
 }
 
 describe('greedy answers', () => {

@@ -27,7 +27,7 @@ describe('SlotTable', () => {
       fc.record({ kind: fc.constant('arrange' as const), chosen: fc.array(fc.boolean(), { minLength: maxSequences, maxLength: maxSequences }) }),
     );
     fc.assert(
-      fc.property(fc.array(action, { maxLength: 60 }), (actions) => {
+      fc.property(fc.array(action, { maxLength: 60, size: 'max' }), (actions) => {
         const { table, contents } = createTable();
         const held: string[] = [];
         let count = 0;
@@ -50,6 +50,17 @@ describe('SlotTable', () => {
         }
       }),
     );
+  });
+
+  it('moves one aside that is in front of a free place', () => {
+    const { table } = createTable();
+    for (const name of ['reads its prompt', 'left', 'b', 'c', 'd']) table.acquire(name);
+    table.release('left');
+    table.acquire('e');
+    table.arrange(['e', 'b', 'c', 'd'], () => 1);
+    table.release('e');
+    expect(table.arrange(['b', 'c'], () => 1).toSorted()).toEqual(['b', 'c']);
+    expect(new Set(['reads its prompt', 'b', 'c', 'd'].map((name) => table.slotOf(name))).size).toBe(4);
   });
 
   it('moves nothing when those asked for are in front already', () => {

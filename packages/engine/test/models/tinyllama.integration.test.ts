@@ -40,7 +40,7 @@ describe.skipIf(!existsSync(file))('TinyLlama, where it has been fetched', () =>
   it('knows the capital of France', () => {
     const core = new EngineCore(loaded, { maxBatchSize: 1, stepTokenBudget: 512, maxChunk: 512, continuous: true, maxQueue: 1 });
     const sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0, logitBias: {}, seed: 0 };
-    core.add({ id: 'a', prompt: { segments: segments(prompt) }, sampling, maxTokens: 24, stop: [], topLogprobs: undefined });
+    core.add({ id: 'a', prompt: { segments: segments(prompt) }, sampling, maxTokens: 24, stop: [], topLogprobs: undefined, cacheScope: '' });
     let text = '';
     while (!core.idle) for (const { part } of core.step()) if (part.type === 'text-delta') text += part.text;
     expect(text).toContain('Paris');

@@ -11,7 +11,7 @@ const greedy = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1
 const longPrompt = '<|im_start|>user\n请写一篇关于人工智能的长文章，详细介绍它的历史和应用。<|im_end|>\n<|im_start|>assistant\n';
 
 function request(id: string, changes: Partial<GenerateRequest> = {}): GenerateRequest {
-  return { id, prompt: { segments: [{ kind: 'control', text: longPrompt }] }, sampling: greedy, maxTokens: 100, stop: [], topLogprobs: undefined, ...changes };
+  return { id, prompt: { segments: [{ kind: 'control', text: longPrompt }] }, sampling: greedy, maxTokens: 100, stop: [], topLogprobs: undefined, cacheScope: '', ...changes };
 }
 
 async function collect(parts: AsyncIterable<GeneratePart>): Promise<GeneratePart[]> {

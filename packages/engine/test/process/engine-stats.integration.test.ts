@@ -7,7 +7,7 @@ const prompt = '<|im_start|>user\n请写一篇关于人工智能的长文章，�
 const never = new AbortController().signal;
 
 function request(id: string, maxTokens: number): GenerateRequest {
-  return { id, prompt: { segments: [{ kind: 'control', text: prompt }] }, sampling: greedy, maxTokens, stop: [], topLogprobs: undefined };
+  return { id, prompt: { segments: [{ kind: 'control', text: prompt }] }, sampling: greedy, maxTokens, stop: [], topLogprobs: undefined, cacheScope: '' };
 }
 
 const countOf = ({ counts }: EngineStats['batchSize']) => counts.reduce((sum, count) => sum + count, 0);

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { chunkGranularity, chunkLength, planStep, type SchedulerLimits } from '../../src/scheduler/plan.ts';
+import { chunkGranularity, chunkLength, countAdmissible, PromptBudget, type SchedulerLimits } from '../../src/scheduler/plan.ts';
 
 const limits: SchedulerLimits = { maxBatchSize: 8, stepTokenBudget: 256, maxChunk: 512, continuous: true };
 
@@ -27,46 +27,67 @@ describe('chunkLength', () => {
   });
 });
 
-describe('planStep', () => {
-  const prompt = (promptLength: number, computed = 0) => ({ promptLength, computed });
-
-  it('does not cut a prompt into small pieces when nothing decodes', () => {
-    const plan = planStep({ waiting: [prompt(500)], prefilling: [], decodingCount: 0 }, limits);
-    expect(plan).toEqual({ admitted: 1, chunks: [500] });
-  });
-
-  it('keeps prompts within the budget that decodes leave', () => {
-    const plan = planStep({ waiting: [prompt(1000), prompt(1000)], prefilling: [], decodingCount: 6 }, limits);
-    expect(plan).toEqual({ admitted: 2, chunks: [192, 0] });
-  });
-
-  it('moves the first prompt even when decodes alone spend the budget', () => {
-    const plan = planStep({ waiting: [], prefilling: [prompt(1000), prompt(50)], decodingCount: 6 }, { ...limits, stepTokenBudget: 64 });
-    expect(plan.chunks).toEqual([64, 0]);
-  });
-
-  it('admits first come first, up to the batch size', () => {
-    const plan = planStep({ waiting: Array.from({ length: 9 }, () => prompt(10)), prefilling: [prompt(10)], decodingCount: 4 }, limits);
-    expect(plan.admitted).toBe(3);
+describe('countAdmissible', () => {
+  it('fills the batch', () => {
+    expect(countAdmissible(5, limits)).toBe(3);
+    expect(countAdmissible(8, limits)).toBe(0);
   });
 
   it('lets a static batch run to its end before the next one', () => {
     const fixed = { ...limits, continuous: false };
-    expect(planStep({ waiting: [prompt(5)], prefilling: [], decodingCount: 1 }, fixed).admitted).toBe(0);
-    expect(planStep({ waiting: [prompt(5)], prefilling: [prompt(9, 3)], decodingCount: 0 }, fixed).admitted).toBe(0);
-    expect(planStep({ waiting: [prompt(5), prompt(5)], prefilling: [], decodingCount: 0 }, fixed).admitted).toBe(2);
+    expect(countAdmissible(1, fixed)).toBe(0);
+    expect(countAdmissible(0, fixed)).toBe(8);
+  });
+});
+
+describe('PromptBudget', () => {
+  const prompt = (promptLength: number, computed = 0) => ({ promptLength, computed });
+
+  it('does not cut a prompt into small pieces when nothing decodes', () => {
+    expect(new PromptBudget(0, limits).take(prompt(500))).toBe(500);
+  });
+
+  it('keeps prompts within what decodes leave', () => {
+    const budget = new PromptBudget(6, limits);
+    expect(budget.take(prompt(1000))).toBe(192);
+    expect(budget.take(prompt(1000))).toBe(0);
+  });
+
+  it('moves the first prompt even when decodes alone spend the budget', () => {
+    const budget = new PromptBudget(6, { ...limits, stepTokenBudget: 64 });
+    expect(budget.take(prompt(1000))).toBe(64);
+    expect(budget.hasRoom).toBe(false);
+    expect(budget.take(prompt(50))).toBe(0);
+  });
+
+  it('counts the company of a piece that is short because the rest was in the cache', () => {
+    const budget = new PromptBudget(8, limits);
+    const pieces = Array.from({ length: 9 }, () => budget.take(prompt(641, 640)));
+    expect(pieces).toEqual([1, 1, 1, 1, 0, 0, 0, 0, 0]);
   });
 
   it('never spends more than the budget and one granule, and always moves something', () => {
-    const progress = fc.record({ promptLength: fc.integer({ min: 1, max: 3000 }) }).map(({ promptLength }) => prompt(promptLength));
+    const progress = fc.tuple(fc.integer({ min: 1, max: 3000 }), fc.nat(40)).map(([length, blocks]) => prompt(length, Math.min(length - 1, blocks * chunkGranularity)));
     fc.assert(
-      fc.property(fc.array(progress, { maxLength: 10 }), fc.nat({ max: 8 }), fc.integer({ min: 64, max: 512 }), (waiting, decodingCount, stepTokenBudget) => {
-        const plan = planStep({ waiting, prefilling: [], decodingCount }, { ...limits, stepTokenBudget });
-        const spent = plan.chunks.reduce((sum, chunk) => sum + chunk, 0);
+      fc.property(fc.array(progress, { minLength: 1, maxLength: 10 }), fc.nat({ max: 8 }), fc.integer({ min: 64, max: 512 }), (prompts, decodingCount, stepTokenBudget) => {
+        const budget = new PromptBudget(decodingCount, { ...limits, stepTokenBudget });
+        const spent = prompts.reduce((sum, next) => sum + budget.take(next), 0);
         const bound = decodingCount === 0 ? Math.max(limits.maxChunk, stepTokenBudget) : stepTokenBudget;
         expect(spent).toBeLessThan(Math.max(bound, chunkGranularity) + chunkGranularity);
-        if (plan.admitted > 0) expect(spent).toBeGreaterThan(0);
+        expect(spent).toBeGreaterThan(0);
       }),
     );
+  });
+
+  it('keeps every other sequence waiting for one chunk at most while a long prompt is read', () => {
+    const long = { promptLength: 4000, computed: 0 };
+    let steps = 0;
+    for (; long.computed < long.promptLength; steps += 1) {
+      const piece = new PromptBudget(1, limits).take(long);
+      expect(piece).toBeGreaterThan(0);
+      expect(piece).toBeLessThanOrEqual(limits.stepTokenBudget);
+      long.computed += piece;
+    }
+    expect(steps).toBe(Math.ceil(4000 / 192));
   });
 });

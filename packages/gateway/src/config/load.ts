@@ -151,10 +151,14 @@ function oneOf(choices: readonly string[]): string {
 function refuseWhatIsMissing(config: Config): void {
   const missing: readonly (readonly [boolean, string])[] = [
     [config.cache.enabled, 'cache.enabled: the response cache is not available in this version'],
-    [config.model_config.kv_cache_strategy === 'paged', 'model_config.kv_cache_strategy: paged is not available in this version; use static'],
+    [hasNoBound(config.model_config), 'model_config.kv_cache_bytes bounds the paged KV cache only: a static one is as large as context_length and max_batch_size make it'],
   ];
   const found = missing.find(([isAsked]) => isAsked);
   if (found) throw new ConfigError(`${found[1]}.`);
+}
+
+function hasNoBound({ kv_cache_bytes: bytes, kv_cache_strategy: strategy }: Config['model_config']): boolean {
+  return bytes !== undefined && strategy === 'static';
 }
 
 function suggestion(wanted: string, candidates: readonly string[]): string {

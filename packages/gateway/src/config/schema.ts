@@ -30,7 +30,14 @@ export const configSchema = Type.Object(
         quantization: Type.Optional(Type.Union([Type.Literal('none'), Type.Literal('int8'), Type.Literal('int4')])),
         enable_continuous_batching: Type.Boolean(),
         max_batch_size: Type.Integer({ minimum: 1, maximum: 256 }),
+        /** `paged` shares what prompts of a tenant have in common; `static` gives each sequence a slot of its own. */
         kv_cache_strategy: Type.Union([Type.Literal('paged'), Type.Literal('static')]),
+        /** Keys and values as they are, or in 8 bits with a scale for each 32: half the memory, slightly other answers. */
+        kv_cache_type: Type.Union([Type.Literal('f16'), Type.Literal('q8_0')]),
+        /** Most memory for keys and values of `paged`; a quarter of what is available when not given. */
+        kv_cache_bytes: Type.Optional(Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })),
+        /** Tenants can then find out by the time of an answer what others have asked. */
+        kv_cache_shared_between_tenants: Type.Boolean(),
         context_length: Type.Integer({ minimum: 64, maximum: 1_048_576 }),
         /** Of ggml; all cores when not given. */
         threads: Type.Optional(Type.Integer({ minimum: 1, maximum: 512 })),
@@ -96,7 +103,9 @@ export const defaultConfig: Config = {
     path: 'default',
     enable_continuous_batching: true,
     max_batch_size: 32,
-    kv_cache_strategy: 'static',
+    kv_cache_strategy: 'paged',
+    kv_cache_type: 'f16',
+    kv_cache_shared_between_tenants: false,
     context_length: 8192,
     step_token_budget: 256,
     max_queue: 256,

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { AutoglmError, type ChatMessage, type ClientBody, type RequestInput, type Sampling } from '@open-autoglm/protocol';
 import type { AnswerFormat } from '../common/answer-format.ts';
 import { chatSchema, completionSchema, messageSchemas } from './schemas.ts';
+import { tenantOf } from './tenant.ts';
 import { checkExtensions, refuseOtherParts, withoutUnsupported } from './unsupported.ts';
 import { checkWellFormed, createValidator } from './validate.ts';
 
@@ -17,6 +18,7 @@ export interface ParsedRequest {
   /** What the client says of who asks: one value for all requests that belong together. */
   readonly session: string | undefined;
   readonly body: ClientBody;
+  readonly tenant: string;
   readonly format: AnswerFormat;
   readonly deadlineMs: number | undefined;
 }
@@ -95,6 +97,7 @@ export function common(body: Common, headers: IncomingHttpHeaders) {
     stop: typeof body.stop === 'string' ? [body.stop] : (body.stop ?? []),
     session: body.prompt_cache_key ?? body.user ?? undefined,
     deadlineMs: body.autoglm?.deadline_ms ?? deadlineFromHeaders(headers),
+    tenant: tenantOf(headers, body.autoglm?.tenant ?? undefined),
   };
 }
 

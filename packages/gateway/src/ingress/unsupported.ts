@@ -56,8 +56,8 @@ export function refuseOtherParts(content: unknown, param: string): void {
   }
 }
 
-const laterExtensions = new Set(['lane', 'tenant']);
-const knownExtensions = new Set(['deadline_ms']);
+const laterExtensions = new Set(['lane']);
+const knownExtensions = new Set(['deadline_ms', 'tenant']);
 
 /** Checks the keys of the body's `autoglm` and of `x-autoglm-*` headers, which must agree in name. */
 export function checkExtensions(names: readonly string[], written: (name: string) => string): void {

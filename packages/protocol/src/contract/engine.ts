@@ -24,7 +24,7 @@ export function engineContract({ describe, it }: TestFramework, name: string, ma
     try {
       await under.engine.ready();
       await body(under, (id, changes = {}) => ({
-        id, prompt: under.longAnswer.prompt, sampling: greedy, maxTokens: undefined, stop: [], topLogprobs: undefined, ...changes,
+        id, prompt: under.longAnswer.prompt, sampling: greedy, maxTokens: undefined, stop: [], topLogprobs: undefined, cacheScope: '', ...changes,
       }));
     } finally {
       await under.engine.close();

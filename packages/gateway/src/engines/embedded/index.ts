@@ -10,6 +10,10 @@ export interface EmbeddedModelConfig {
   readonly threads?: number;
   readonly step_token_budget: number;
   readonly max_queue: number;
+  readonly kv_cache_strategy: 'paged' | 'static';
+  readonly kv_cache_type: 'f16' | 'q8_0';
+  readonly kv_cache_bytes?: number;
+  readonly kv_cache_shared_between_tenants: boolean;
   readonly stream_interval_ms: number;
 }
 
@@ -23,6 +27,7 @@ export function embeddedEngine(config: EmbeddedModelConfig, onStatus?: (status: 
     maxBatchSize: config.max_batch_size,
     stepTokenBudget: config.step_token_budget,
     maxQueue: config.max_queue,
+    kvCache: { strategy: config.kv_cache_strategy, type: config.kv_cache_type, maxBytes: config.kv_cache_bytes, isSharedBetweenScopes: config.kv_cache_shared_between_tenants },
     streamIntervalMs: config.stream_interval_ms,
     continuousBatching: config.enable_continuous_batching,
     ...(onStatus && { onStatus }),

@@ -12,7 +12,7 @@ const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
 const start: RequestStart = { requestId: 'one', operation: 'chat', startedAtMs: performance.now(), traceparent: undefined, tracestate: undefined };
 
 const request: GatewayRequest = {
-  id: 'chatcmpl-1', model: 'm', input: { kind: 'chat', messages: [{ role: 'user', content: 'hi' }] }, prompts: undefined, stream: false, choiceCount: 1, sampling: {},
+  id: 'chatcmpl-1', model: 'm', input: { kind: 'chat', messages: [{ role: 'user', content: 'hi' }] }, prompts: undefined, tenant: '', stream: false, choiceCount: 1, sampling: {},
   maxTokens: 1, stop: [], topLogprobs: undefined, signal: new AbortController().signal, emit: () => {},
 };
 

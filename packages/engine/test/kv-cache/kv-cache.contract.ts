@@ -1,0 +1,191 @@
+import koffi from 'koffi';
+import fc from 'fast-check';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { KvCache } from '../../src/kv-cache/kv-cache.ts';
+
+/** A cache for `sequences` sequences of 256 tokens; it has memory for all of them. */
+export type OpenCache = (sequences: number) => KvCache;
+
+const sequences = 4;
+const contextLength = 256;
+
+/** What every implementation of `KvCache` does. */
+export function describeKvCache(name: string, open: OpenCache): void {
+  describe(`${name} as a KvCache`, () => {
+    let cache: KvCache | undefined;
+    afterEach(() => {
+      cache?.close();
+      cache = undefined;
+    });
+    const opened = (): KvCache => (cache = open(sequences));
+    const acquire = (from: KvCache, sequence: string, tokens: Int32Array, scope = '') => from.acquire({ sequence, tokens, promptLength: tokens.length, scope, spareTokens: 0 });
+
+    it('holds as many sequences as it says, and no more', () => {
+      const holder = opened();
+      expect(holder.capacity).toBe(sequences);
+      expect(holder.maxSequenceTokens).toBe(contextLength);
+      for (let index = 0; index < sequences; index += 1) expect(acquire(holder, `s${index}`, tokensOf(100, index))).toBe(0);
+      expect(acquire(holder, 'one more', tokensOf(1, 9))).toBeUndefined();
+      holder.release('s2');
+      holder.release('unknown');
+      expect(acquire(holder, 'one more', tokensOf(1, 9))).toBe(0);
+    });
+
+    it('addresses slots of its layers’ tensors, and rows beyond them that nobody reads', () => {
+      const { slotRows, slotBytes, rowBytes, scratchRow, rowCount, valueOffset, headBytes } = opened();
+      expect(slotRows).toBe(contextLength);
+      expect(slotBytes).toBe(slotRows * rowBytes);
+      expect(scratchRow).toBeGreaterThanOrEqual(slotRows * (sequences + 1));
+      expect(rowCount).toBe(scratchRow + 64);
+      expect(valueOffset).toBeLessThan(rowBytes);
+      expect(valueOffset % headBytes).toBe(0);
+    });
+
+    it('counts what is used', () => {
+      const holder = opened();
+      expect(holder.usage).toMatchObject({ usedTokens: 0, cachedTokens: 0, queryTokens: 0, hitTokens: 0 });
+      acquire(holder, 'a', tokensOf(100, 1));
+      const { usedTokens, queryTokens, capacityTokens } = holder.usage;
+      expect(usedTokens).toBeGreaterThanOrEqual(100);
+      expect(usedTokens).toBeLessThanOrEqual(128);
+      expect(queryTokens).toBe(100);
+      expect(capacityTokens).toBe(sequences * contextLength);
+      holder.release('a');
+      expect(holder.usage.usedTokens).toBe(0);
+    });
+
+    it('grows to the end of its slot', () => {
+      const holder = opened();
+      acquire(holder, 'a', tokensOf(10, 1));
+      expect(holder.reserve('a', contextLength)).toBe(true);
+      expect(() => holder.reserve('unknown', 1)).toThrow();
+    });
+
+    it('keeps every sequence its rows, whatever others do', () => {
+      fc.assert(
+        fc.property(fc.array(action, { maxLength: 40, size: 'max' }), (actions) => {
+          const holder = open(sequences);
+          const history = new History(holder);
+          for (const step of actions) history.apply(step);
+          history.releaseAll();
+          expect(holder.usage.usedTokens).toBe(0);
+          holder.close();
+        }),
+        { numRuns: 30 },
+      );
+    });
+  });
+}
+
+function tokensOf(length: number, seed: number): Int32Array {
+  return Int32Array.from({ length }, (_, index) => index % 7 + seed);
+}
+
+const action = fc.oneof(
+  fc.record({ kind: fc.constant('acquire' as const), length: fc.integer({ min: 1, max: 200 }), seed: fc.nat(1) }),
+  fc.record({ kind: fc.constant('grow' as const), pick: fc.nat(), count: fc.integer({ min: 1, max: 90 }) }),
+  fc.record({ kind: fc.constant('fork' as const), pick: fc.nat() }),
+  fc.record({ kind: fc.constant('leave' as const), pick: fc.nat(), isForAWhile: fc.boolean() }),
+  fc.record({ kind: fc.constant('arrange' as const), chosen: fc.array(fc.boolean(), { minLength: sequences, maxLength: sequences }) }),
+);
+type Action = typeof action extends fc.Arbitrary<infer A> ? A : never;
+
+interface Held {
+  readonly id: string;
+  readonly promptLength: number;
+  readonly tokens: number[];
+}
+
+/** Writes into the rows of the first and the last layer what names their token and those before it, and reads it again. */
+class History {
+  readonly #cache: KvCache;
+  readonly #layers: readonly Int32Array[];
+  #held: Held[] = [];
+  #count = 0;
+
+  constructor(cache: KvCache) {
+    this.#cache = cache;
+    const bytes = cache.rowCount * cache.rowBytes;
+    this.#layers = [cache.layers[0], cache.layers.at(-1)].map((layer) => new Int32Array(koffi.view(dataOf(layer as bigint), bytes)));
+  }
+
+  apply(step: Action): void {
+    if (step.kind === 'acquire') this.#acquire([...tokensOf(step.length, step.seed)]);
+    else if (step.kind === 'arrange') this.#arrange(step.chosen);
+    else {
+      const sequence = this.#held[step.pick % this.#held.length];
+      if (sequence) this.#change(sequence, step);
+    }
+    for (const held of this.#held) this.#check(held);
+  }
+
+  releaseAll(): void {
+    for (const { id } of this.#held) this.#cache.release(id);
+  }
+
+  #acquire(tokens: number[]): void {
+    const id = `s${(this.#count += 1)}`;
+    const found = this.#cache.acquire({ sequence: id, tokens: Int32Array.from(tokens), promptLength: tokens.length, scope: '', spareTokens: 0 });
+    if (found === undefined) {
+      expect(this.#held.length).toBe(this.#cache.capacity);
+      return;
+    }
+    expect(found % 64).toBe(0);
+    const held = { id, promptLength: tokens.length, tokens };
+    this.#write(held, found);
+    this.#cache.commit(id, Int32Array.from(tokens), tokens.length);
+    this.#held.push(held);
+  }
+
+  #change(sequence: Held, step: Exclude<Action, { kind: 'acquire' | 'arrange' }>): void {
+    const { id, tokens, promptLength } = sequence;
+    if (step.kind === 'grow') {
+      const before = tokens.length;
+      const length = Math.min(contextLength, before + step.count);
+      expect(this.#cache.reserve(id, length)).toBe(true);
+      for (let index = before; index < length; index += 1) tokens.push(index + this.#count * 1000);
+      this.#write(sequence, before);
+    } else if (step.kind === 'fork') {
+      const child = { id: `s${(this.#count += 1)}`, promptLength, tokens: tokens.slice(0, promptLength) };
+      const isForked = this.#cache.fork(id, child.id, promptLength);
+      expect(isForked).toBe(this.#held.length < this.#cache.capacity);
+      if (isForked) this.#held.push(child);
+    } else {
+      if (step.isForAWhile) this.#cache.suspend(id, Int32Array.from(tokens), tokens.length - 1);
+      else this.#cache.release(id);
+      this.#held = this.#held.filter((held) => held !== sequence);
+    }
+  }
+
+  #arrange(wanted: readonly boolean[]): void {
+    const chosen = this.#held.filter((_, index) => wanted[index]).map(({ id }) => id);
+    const order = this.#cache.arrange(chosen, (id) => (this.#held.find((held) => held.id === id) as Held).tokens.length);
+    expect(order.toSorted()).toEqual(chosen.toSorted());
+    expect(order.map((id) => this.#cache.slotOf(id))).toEqual(order.map((_, slot) => slot));
+  }
+
+  #write(held: Held, from: number): void {
+    this.#cache.makeReadable(this.#cache.slotOf(held.id), this.#cache.slotRows);
+    this.#forEachRow(held, from, (layer, at, value) => (layer[at] = value));
+  }
+
+  #check(held: Held): void {
+    this.#forEachRow(held, 0, (layer, at, value) => {
+      if (layer[at] !== value) throw new Error(`a row of ${held.id} holds ${layer[at]}, not ${value}`);
+    });
+  }
+
+  #forEachRow({ id, tokens }: Held, from: number, visit: (layer: Int32Array, at: number, value: number) => void): void {
+    const firstRow = this.#cache.slotOf(id) * this.#cache.slotRows;
+    let chain = 0;
+    for (const [place, token] of tokens.entries()) {
+      chain = (Math.imul(chain, 31) + token + 1) | 0;
+      if (place < from) continue;
+      for (const [index, layer] of this.#layers.entries()) visit(layer, ((firstRow + place) * this.#cache.rowBytes) / 4, chain + index);
+    }
+  }
+}
+
+function dataOf(tensor: bigint): bigint {
+  return koffi.decode(tensor, 248, 'uint64') as bigint;
+}

@@ -1,0 +1,104 @@
+import { describe, expect, it } from 'vitest';
+import { openDevice } from '../../src/ggml/device.ts';
+import { loadGgml } from '../../src/ggml/library.ts';
+import type { KvCacheParts } from '../../src/kv-cache/kv-cache-parts.ts';
+import { openKvCache } from '../../src/kv-cache/open-kv-cache.ts';
+import { createPagedKvCache } from '../../src/kv-cache/paged-kv-cache.ts';
+import { createStaticKvCache } from '../../src/kv-cache/static-kv-cache.ts';
+import { openVirtualMemory, OutOfMemoryError, type VirtualMemory } from '../../src/kv-cache/virtual-memory.ts';
+import { describeKvCache } from './kv-cache.contract.ts';
+
+const ggml = loadGgml();
+const device = openDevice(ggml, { threads: 1, poll: 0 });
+const sizes = { layerCount: 3, kvHeadCount: 2, headLength: 32 } as KvCacheParts['sizes'];
+const partsFor = (maxSequences: number, type: KvCacheParts['type'] = 'f16'): KvCacheParts => ({ ggml, device, sizes, maxSequences, contextLength: 256, type });
+const plenty = { memory: openVirtualMemory(), maxBytes: 2 ** 24, mappingsMax: 65_530 };
+
+describeKvCache('static', (sequences) => createStaticKvCache(partsFor(sequences)));
+describeKvCache('static, q8_0', (sequences) => createStaticKvCache(partsFor(sequences, 'q8_0')));
+describeKvCache('paged', (sequences) => createPagedKvCache({ ...partsFor(sequences), ...plenty }));
+describeKvCache('paged, q8_0', (sequences) => createPagedKvCache({ ...partsFor(sequences, 'q8_0'), ...plenty }));
+// Half of what the slots would need: places that nobody holds must give their mappings back.
+describeKvCache('paged, with few mappings', (sequences) => createPagedKvCache({ ...partsFor(sequences), ...plenty, mappingsMax: 4 * sequences * sizes.layerCount * 4 / 3 }));
+
+/** A row of keys and values of one layer. */
+const rowBytes = 2 * 2 * 32 * 2;
+const blockBytes = 64 * rowBytes * sizes.layerCount;
+const tokens = (length: number, seed = 0) => Int32Array.from({ length }, (_, index) => index + seed);
+const place = (sequence: string, prompt: Int32Array) => ({ sequence, tokens: prompt, promptLength: prompt.length, scope: '', spareTokens: 0 });
+
+describe('the paged KV cache', () => {
+  it('has memory for as many tokens as its bytes hold, and says so', () => {
+    const cache = createPagedKvCache({ ...partsFor(4), ...plenty, maxBytes: 3.5 * blockBytes });
+    expect(cache.usage.capacityTokens).toBe(192);
+    expect(cache.maxSequenceTokens).toBe(192);
+    expect(cache.acquire(place('a', tokens(130)))).toBe(0);
+    expect(cache.acquire(place('b', tokens(10, 5)))).toBeUndefined();
+    expect(cache.reserve('a', 192)).toBe(true);
+    expect(cache.reserve('a', 193)).toBe(false);
+    cache.close();
+  });
+
+  it('refuses bytes that hold no block', () => {
+    expect(() => createPagedKvCache({ ...partsFor(4), ...plenty, maxBytes: blockBytes - 1 })).toThrow(/kv_cache_bytes/);
+  });
+
+  it('commits memory when it is first used, and uses again what has become free', () => {
+    const cache = createPagedKvCache({ ...partsFor(4), ...plenty });
+    expect(cache.committedBytes).toBe(0);
+    for (let round = 0; round < 20; round += 1) {
+      cache.acquire(place('a', tokens(100, round)));
+      cache.release('a');
+    }
+    expect(cache.committedBytes).toBe(2 * blockBytes);
+    cache.close();
+  });
+
+  it.each(['allocate', 'map'] as const)('has no place, and changes nothing, when the system refuses to %s memory', (call) => {
+    const real = openVirtualMemory();
+    let isShort = false;
+    const refusing = <A extends unknown[]>(method: (...args: A) => void) => (...args: A) => {
+      if (isShort) throw new OutOfMemoryError('mmap: ENOMEM');
+      method(...args);
+    };
+    const memory: VirtualMemory = { ...real, [call]: refusing(real[call] as (...args: unknown[]) => void) };
+    const cache = createPagedKvCache({ ...partsFor(4), ...plenty, memory });
+    expect(cache.acquire(place('a', tokens(60)))).toBe(0);
+    isShort = true;
+    const before = cache.usage;
+    expect(cache.reserve('a', 200)).toBe(false);
+    expect(cache.acquire(place('b', tokens(100, 7)))).toBeUndefined();
+    expect(cache.fork('a', 'c', 60)).toBe(false);
+    const { queryTokens: _, hitTokens: __, ...after } = cache.usage;
+    expect(before).toMatchObject(after);
+    isShort = false;
+    expect(cache.acquire(place('b', tokens(100, 7)))).toBe(0);
+    expect(cache.reserve('a', 200)).toBe(true);
+    cache.close();
+  });
+});
+
+describe('openKvCache', () => {
+  it('opens what is asked for', () => {
+    for (const strategy of ['paged', 'static'] as const) {
+      const { cache, notice } = openKvCache(partsFor(2), { strategy, type: 'q8_0' });
+      expect([cache.strategy, notice]).toEqual([strategy, undefined]);
+      cache.close();
+    }
+  });
+
+  it('says why it is static where the system cannot map memory', () => {
+    const openMemory = () => {
+      throw new Error('memfd_create: EPERM');
+    };
+    const { cache, notice } = openKvCache(partsFor(2), { strategy: 'paged', type: 'f16' }, openMemory);
+    expect(cache.strategy).toBe('static');
+    expect(notice).toMatch(/memfd_create: EPERM/);
+    cache.close();
+  });
+
+  it('refuses q8_0 for heads that are no multiple of its blocks', () => {
+    const parts = { ...partsFor(2), sizes: { ...sizes, headLength: 48 } as KvCacheParts['sizes'] };
+    expect(() => openKvCache(parts, { strategy: 'static', type: 'q8_0' })).toThrow('kv_cache_type: f16');
+  });
+});

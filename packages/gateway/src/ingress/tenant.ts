@@ -1,0 +1,22 @@
+import { createHash } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
+import { AutoglmError } from '@open-autoglm/protocol';
+
+const header = 'x-autoglm-tenant';
+
+/**
+ * For whom a request is: its credentials and the name that it gives, in the body or in a header. A name alone tells the users of one
+ * key apart; it never leads into another key's tenant. The key itself goes no further than here.
+ */
+export function tenantOf(headers: IncomingHttpHeaders, named: string | undefined): string {
+  const { authorization = '' } = headers;
+  const name = named ?? nameFrom(headers);
+  if (authorization === '' && name === undefined) return '';
+  return createHash('sha256').update(JSON.stringify([authorization, name])).digest('base64url');
+}
+
+function nameFrom(headers: IncomingHttpHeaders): string | undefined {
+  const name = headers[header];
+  if (name === undefined || (typeof name === 'string' && name.length >= 1 && name.length <= 256)) return name as string | undefined;
+  throw new AutoglmError('invalid_value', `Invalid value for '${header}': must be a string of 1 to 256 characters.`, { param: header });
+}
