@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { chatCommand } from './chat/command.ts';
 import { endOnBrokenPipe, reportFailure } from './failure.ts';
+import { modelsCommand } from './models/command.ts';
+import { pullCommand } from './pull/command.ts';
 import { quantizeCommand } from './quantize/command.ts';
 import { recordCommand } from './record/command.ts';
 import { replayCommand } from './replay/command.ts';
@@ -33,6 +35,8 @@ function createProgram(): Command {
     .showHelpAfterError('(autoglm --help shows what can be asked for)')
     .addCommand(serveCommand())
     .addCommand(chatCommand())
+    .addCommand(modelsCommand())
+    .addCommand(pullCommand())
     .addCommand(quantizeCommand())
     .addCommand(recordCommand())
     .addCommand(replayCommand())
@@ -48,12 +52,14 @@ Examples:
   autoglm record --to http://127.0.0.1:8000 --out trace.jsonl
                                         a trace of the requests that go to a server
   autoglm replay trace.jsonl --rate 2x  recorded requests sent to a server again, and measured
+  autoglm pull hf:OWNER/NAME            a model from Hugging Face, for serve --model NAME
+  autoglm models                        what is here, and whether it fits into the memory
 
 Environment:
   PORT, HOST          where to listen
   AUTOGLM_CONFIG      configuration file (YAML)
   AUTOGLM_THREADS     threads that compute; all cores when not set
-  AUTOGLM_HOME        folder of converted models; ~/.cache/open-autoglm when not set
+  AUTOGLM_HOME        folder of models; ~/.cache/open-autoglm when not set
   AUTOGLM_URL         server that autoglm chat and replay talk to; chat starts its own when not set
 
 An option wins over the environment, the environment over the file.

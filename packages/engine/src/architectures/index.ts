@@ -8,11 +8,12 @@ import { qwen3 } from './qwen3.ts';
 
 const architectures: readonly Architecture[] = [llama, qwen2, qwen3, glm4];
 
+export const architectureNames: readonly string[] = architectures.map(({ name }) => name);
+
 /** The architecture that a file names. Throws `engine_failed` for one that is not known. */
 export function architectureOf(gguf: Gguf): Architecture {
   const name = gguf.string('general.architecture');
   const found = architectures.find((candidate) => candidate.name === name);
   if (found) return found;
-  const known = architectures.map((candidate) => candidate.name).join(', ');
-  throw new AutoglmError('engine_failed', `${gguf.path} is a model of the architecture "${name ?? 'unnamed'}", which this engine does not know. It knows ${known}: give a model of one of these with --model FILE.gguf.`);
+  throw new AutoglmError('engine_failed', `${gguf.path} is a model of the architecture "${name ?? 'unnamed'}", which this engine does not know. It knows ${architectureNames.join(', ')}: give a model of one of these with --model FILE.gguf.`);
 }

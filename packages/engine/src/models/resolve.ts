@@ -1,14 +1,16 @@
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { AutoglmError } from '@open-autoglm/protocol';
 import { problemWithGguf } from './gguf-file.ts';
 import { findNamedModel, namedModels } from './named-models.ts';
 import type { PrepareOptions } from './prepare-options.ts';
+import { findPulled, parseReference } from './pulled-models.ts';
 import { ensureQuantized } from './quantization.ts';
 
 export type { ModelProgress, Quantization } from './prepare-options.ts';
 
 export interface ResolveOptions extends PrepareOptions {
-  /** The name of a model, such as `default`, or of its weights package, or the path of a GGUF file. */
+  /** The name of a model, such as `default`, or of its weights package, or of one that was pulled, or the path of a GGUF file. */
   readonly model: string;
 }
 
@@ -25,16 +27,19 @@ export interface ResolvedModel {
  */
 export async function resolveModel(options: ResolveOptions): Promise<ResolvedModel> {
   const named = findNamedModel(options.model);
-  const found = named ? { path: await named.prepare(options), source: named.source } : await findFile(options.model);
+  const found = named ? { path: await named.prepare(options), source: named.source } : await findFile(options.model, options.home);
   return { ...found, path: await ensureQuantized(found.path, options) };
 }
 
-async function findFile(name: string): Promise<ResolvedModel> {
-  const file = path.resolve(name);
+/** A file wins over a pulled model of the same name; a reference such as `hf:OWNER/NAME` is never a file. */
+async function findFile(name: string, home: string): Promise<ResolvedModel> {
+  const isFile = !parseReference(name) && existsSync(name);
+  const pulled = isFile ? undefined : await findPulled(home, name);
+  const file = pulled?.path ?? path.resolve(name);
   const problem = await problemWithGguf(file);
   if (problem) {
     const known = namedModels.map((model) => `"${model.name}"`).join(' or ');
-    throw new AutoglmError('engine_failed', `The model ${name} cannot be used: ${problem}. Name a GGUF file (--model FILE.gguf), or ${known}.`);
+    throw new AutoglmError('engine_failed', `The model ${name} cannot be used: ${problem}. Name a GGUF file (--model FILE.gguf), or ${known}, or one that autoglm models lists.`);
   }
   return { path: file, source: path.basename(file, '.gguf') };
 }
