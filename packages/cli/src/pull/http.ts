@@ -28,7 +28,7 @@ export interface HttpClient {
 }
 
 const redirectsMax = 5;
-const redirects: readonly number[] = [301, 302, 303, 307, 308];
+const redirects: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
 export function createHttpClient(options: HttpOptions): HttpClient {
   return {
@@ -37,7 +37,7 @@ export function createHttpClient(options: HttpOptions): HttpClient {
       let at = url;
       for (let followed = 0; followed <= redirectsMax; followed += 1) {
         const response = await send(at, headers, options, signal);
-        if (!redirects.includes(response.status)) return checked(response, at, options);
+        if (!redirects.has(response.status)) return checked(response, at, options);
         await response.body?.cancel();
         at = redirected(response, at);
       }
