@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { availableParallelism, cpus, loadavg, totalmem } from 'node:os';
+import { createRequire } from 'node:module';
+import { availableParallelism, cpus, loadavg, release, totalmem, type } from 'node:os';
 
 /** What a figure depends on besides the program. */
 export interface Machine {
@@ -13,11 +14,17 @@ export interface Machine {
   readonly memoryBytes: number;
   /** Runnable processes, averaged over the minute before the run. */
   readonly loadBefore: number;
+  /** The same at the end, when the run itself has made most of it. */
+  readonly loadAfter?: number;
 }
 
 export interface Versions {
   readonly node: string;
   readonly package: string;
+  /** The npm package with ggml's kernels, and its version; `null` where there is none for this platform. */
+  readonly ggml: string | null;
+  /** Name and release of the operating system's kernel. */
+  readonly system: string;
   /** `null` outside a git checkout; a trailing `+` tells of changes that are not committed. */
   readonly commit: string | null;
 }
@@ -40,7 +47,7 @@ export function describeMachine(): Machine {
 
 export function describeVersions(): Versions {
   const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };
-  return { node: process.versions.node, package: manifest.version, commit: gitCommit() };
+  return { node: process.versions.node, package: manifest.version, ggml: ggmlPackage(), system: `${type()} ${release()}`, commit: gitCommit() };
 }
 
 /** A warning when other programs were busy, or nothing. */
@@ -60,6 +67,14 @@ function lastLevelCacheBytes(): number | null {
   const sizes = [0, 1, 2, 3, 4].flatMap((index) => read(`/sys/devices/system/cpu/cpu0/cache/index${index}/size`) ?? []);
   const kilobytes = sizes.map((size) => Number.parseInt(size, 10));
   return kilobytes.length === 0 ? null : Math.max(...kilobytes) * 1024;
+}
+
+/** Where the engine finds it. */
+function ggmlPackage(): string | null {
+  const name = `@node-llama-cpp/${process.platform === 'win32' ? 'win' : process.platform === 'darwin' ? 'mac' : process.platform}-${process.arch}`;
+  const folders = createRequire(import.meta.url).resolve.paths(name) ?? [];
+  const manifest = folders.map((folder) => read(`${folder}/${name}/package.json`)).find((text) => text !== undefined);
+  return manifest === undefined ? null : `${name}@${(JSON.parse(manifest) as { version: string }).version}`;
 }
 
 function gitCommit(): string | null {

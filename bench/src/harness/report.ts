@@ -32,7 +32,10 @@ export interface Goal {
 
 export interface SuiteReport {
   readonly suite: string;
+  /** ISO 8601. */
   readonly startedAt: string;
+  /** Of the whole run; absent where a suite was run by itself. */
+  readonly seconds?: number;
   readonly machine: Machine;
   readonly versions: Versions;
   /** Everything that was chosen for the run and could have been otherwise. */

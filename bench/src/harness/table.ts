@@ -6,8 +6,8 @@ export function formatReport(report: SuiteReport): string {
   const size = (bytes: number) => `${(bytes / 2 ** 20).toFixed(0)} MiB`;
   const cache = machine.lastLevelCacheBytes === null ? '' : `, last-level cache ${size(machine.lastLevelCacheBytes)}`;
   return [
-    `suite ${report.suite} · open-autoglm ${versions.package} · commit ${versions.commit ?? 'unknown'} · node ${versions.node}`,
-    `${machine.cpu}, ${machine.cores} cores (${machine.instructionSets.join(' ')}), memory ${size(machine.memoryBytes)}${cache}`,
+    `suite ${report.suite} · open-autoglm ${versions.package} · commit ${versions.commit ?? 'unknown'} · node ${versions.node} · ${versions.ggml ?? 'no ggml package'} · ${versions.system}`,
+    `${machine.cpu}, ${machine.cores} cores (${machine.instructionSets.join(' ')}), memory ${size(machine.memoryBytes)}${cache}, load ${machine.loadBefore.toFixed(2)} before the run`,
     Object.entries(settings).map(([name, value]) => `${name} ${value}`).join(' · '),
     '',
     formatTable(report.figures),

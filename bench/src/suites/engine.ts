@@ -6,7 +6,6 @@ import type { Contestant, DecodeTask } from '../contestants/contestant.ts';
 import { makePrompt } from '../contestants/prompts.ts';
 import { readBandwidth } from '../harness/bandwidth.ts';
 import { interleave } from '../harness/interleave.ts';
-import { describeMachine, describeVersions, loadWarning } from '../harness/machine.ts';
 import { figure, type Figure } from '../harness/report.ts';
 import { CoreWaker } from '../harness/wake-cores.ts';
 import type { Suite, SuiteOptions } from './suite.ts';
@@ -31,8 +30,6 @@ export const engineSuite: Suite = {
   name: 'engine',
   description: 'decode with 1, 4, 8 and 16 sequences and prefill of 512 tokens, in process, against libllama',
   async run(options) {
-    const startedAt = new Date().toISOString();
-    const machine = describeMachine();
     const { path: modelPath, source } = await resolveModel({ model: options.model, home: defaultHome() });
     const common = { modelPath, threads: options.threads, sequenceLength, maxSequences: 16, maxPrompt: prefillLength };
     const engine = openEngine(common);
@@ -44,13 +41,10 @@ export const engineSuite: Suite = {
     try {
       const limits = await measureLimits(engine.model.bytesReadPerStep, options);
       const figures = [...(await measureDecodes(contest, limits, options)), ...(await measurePrefill(contest, options))];
-      const warning = loadWarning(machine);
       return {
-        suite: 'engine', startedAt, machine, versions: describeVersions(),
         settings: { model: source, 'weight type': engine.model.info.weightType, kernels: engine.model.device.description, threads: options.threads, runs: options.runs },
         figures,
         notes: [...limits.notes, ...notes],
-        warnings: warning === undefined ? [] : [warning],
       };
     } finally {
       await contest.waker.close();

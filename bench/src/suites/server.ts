@@ -7,7 +7,6 @@ import { openEngine, type EngineContestant } from '../contestants/engine.ts';
 import { openNodeLlamaCpp, publishedFigures, type NodeLlamaCpp } from '../contestants/node-llama-cpp.ts';
 import { makePrompt } from '../contestants/prompts.ts';
 import { interleave, type Measure } from '../harness/interleave.ts';
-import { describeMachine, describeVersions, loadWarning } from '../harness/machine.ts';
 import { figure, type Figure, type FigureInput } from '../harness/report.ts';
 import { quantile } from '../harness/statistics.ts';
 import { CoreWaker } from '../harness/wake-cores.ts';
@@ -31,21 +30,16 @@ export const serverSuite: Suite = {
   name: 'server',
   description: '1 and 16 HTTP streams of a real server against the engine alone; event loop delay, start, memory',
   async run(options) {
-    const startedAt = new Date().toISOString();
-    const machine = describeMachine();
     const { path: modelPath, source } = await resolveModel({ model: options.model, home: defaultHome() });
     const common = { modelPath, threads: options.threads, sequenceLength, maxSequences: 16, maxPrompt: promptLength };
     const starts = await measureStarts(options);
     const bench = await openBench(options, common);
     try {
       const figures = [...(await measureStreams(bench, options)), ...starts, await measureLoopDelay(bench, options), ...measureMemory(bench)];
-      const warning = loadWarning(machine);
       return {
-        suite: 'server', startedAt, machine, versions: describeVersions(),
         settings: { model: source, threads: options.threads, runs: options.runs, 'answer tokens': answerLength },
         figures,
         notes: [...notes, bench.peer ? peerNotes.measured : peerNotes.published],
-        warnings: warning === undefined ? [] : [warning],
       };
     } finally {
       await bench.close();

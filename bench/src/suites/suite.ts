@@ -13,5 +13,8 @@ export interface SuiteOptions {
 export interface Suite {
   readonly name: string;
   readonly description: string;
-  run(options: SuiteOptions): Promise<SuiteReport>;
+  run(options: SuiteOptions): Promise<SuiteMeasurements>;
 }
+
+/** What a suite alone can know; the harness adds when, where and with what versions. */
+export type SuiteMeasurements = Pick<SuiteReport, 'settings' | 'figures' | 'notes'> & Partial<SuiteReport>;

@@ -26,7 +26,7 @@ describe('formatReport', () => {
     suite: 'engine',
     startedAt: '2026-01-01T00:00:00.000Z',
     machine: { cpu: 'A CPU', cores: 2, instructionSets: ['avx2'], lastLevelCacheBytes: null, memoryBytes: 2 ** 30, loadBefore: 0 },
-    versions: { node: '24.0.0', package: '0.1.0', commit: null },
+    versions: { node: '24.0.0', package: '0.1.0', ggml: '@node-llama-cpp/linux-x64@1.0.0', system: 'Linux 6', commit: null },
     settings: { threads: 2 },
     figures: [
       figure({ name: 'decode', unit: 'tokens/s', samples: [200], reference: { name: 'libllama', samples: [100] }, goal: { atLeast: 1.05 }, limit: 400 }),

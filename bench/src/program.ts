@@ -1,0 +1,81 @@
+import { availableParallelism } from 'node:os';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { missedGoals, runSuite } from './harness/run-suite.ts';
+import { formatReport } from './harness/table.ts';
+import type { Suite } from './suites/suite.ts';
+
+interface BenchOptions {
+  readonly json?: true;
+  readonly strict?: true;
+  readonly threads: number;
+  readonly runs: number;
+  readonly model: string;
+}
+
+/** Where the program writes. */
+export interface BenchOutput {
+  out(text: string): void;
+  error(text: string): void;
+}
+
+/** With `--strict`, a goal was missed. 1 is a suite that failed, or a command that made no sense. */
+export const missedCode = 2;
+
+/** Runs the program and returns its exit code. */
+export async function runBench(args: readonly string[], suites: readonly Suite[], output: BenchOutput): Promise<number> {
+  let code = 0;
+  const program = createProgram(suites, output, (value) => (code = value));
+  if (args.length === 0) {
+    program.outputHelp();
+    return 0;
+  }
+  try {
+    await program.parseAsync(args, { from: 'user' });
+  } catch (error) {
+    // commander has told its own errors already.
+    if (isTold(error)) return error.exitCode;
+    output.error(`bench: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    return 1;
+  }
+  return code;
+}
+
+function createProgram(suites: readonly Suite[], output: BenchOutput, exitWith: (code: number) => void): Command {
+  const program = new Command('npm run bench --')
+    .description('Measures open-autoglm side by side with a reference in the same run.')
+    .usage('SUITE [options]')
+    .helpCommand(false)
+    .addHelpText('after', "\nnpm run bench -- SUITE --help tells a suite's options.\nMeasure on a machine that does nothing else: a second program makes every figure of ggml's threads worthless.")
+    .showHelpAfterError('(npm run bench lists the suites)')
+    .configureHelp({ styleTitle: (title) => (title === 'Commands:' ? 'Suites:' : title), subcommandTerm: (command) => command.name() })
+    .configureOutput({ writeOut: output.out, writeErr: output.error })
+    .exitOverride();
+  for (const suite of suites) program.addCommand(suiteCommand(suite, output, exitWith).copyInheritedSettings(program));
+  return program;
+}
+
+function suiteCommand(suite: Suite, output: BenchOutput, exitWith: (code: number) => void): Command {
+  return new Command(suite.name)
+    .description(suite.description)
+    .option('--json', 'print one JSON object as the last line')
+    .option('--strict', `exit with ${missedCode} when a goal was missed`)
+    .addOption(new Option('-t, --threads <number>', 'threads of every contestant').argParser(atLeastOne).default(availableParallelism(), 'all cores'))
+    .addOption(new Option('-r, --runs <number>', 'rounds that count').argParser(atLeastOne).default(11))
+    .option('-m, --model <path>', 'a GGUF file, or "default"', 'default')
+    .action(async ({ json, strict, ...options }: BenchOptions) => {
+      const report = await runSuite(suite, { ...options, onProgress: (text) => output.error(`${suite.name}: ${text}\n`) });
+      output.out(`${formatReport(report)}\n`);
+      if (json) output.out(`${JSON.stringify(report)}\n`);
+      if (strict && missedGoals(report).length > 0) exitWith(missedCode);
+    });
+}
+
+function isTold(error: unknown): error is { readonly exitCode: number } {
+  return error instanceof Error && error.name === 'CommanderError' && 'exitCode' in error;
+}
+
+function atLeastOne(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('It must be a whole number of at least 1.');
+  return value;
+}
