@@ -47,7 +47,7 @@ Traces (each line that is broken is counted, named and skipped):
   burstgpt   BurstGPT, CSV                                     Timestamp,Session ID,Elapsed time,Model,Request tokens,…
   autoglm    written by autoglm record                         {"autoglm_trace": 1, "at_ms": 0, …}
 Where a trace holds no texts, prompts are made of common words. Two questions before the replay (usage.prompt_tokens of a short and a
-long prompt) tell how many words give the tokens that the trace asks for; the report shows both numbers.
+long prompt) tell how many words give the tokens that the trace asks for; a warning says so where what the server counted then differs by more than 5 %.
 
 Examples:
   autoglm replay trace.csv                                       to the server on this computer, as recorded

@@ -46,6 +46,7 @@ export interface ReplayProgress {
 const probeTimeoutMs = 10_000;
 /** A server that says nothing at all for so long will not begin to. */
 const silenceMaxMs = 30_000;
+const promptSizeToleranceShare = 0.05;
 
 /** Replays a trace. Throws `UserError` when nothing can be sent: no trace, no server. Everything after that is in the result. */
 export async function runReplay(request: ReplayRequest, observer: ReplayObserver, signal: AbortSignal): Promise<ReplayResult> {
@@ -80,7 +81,8 @@ export async function runReplay(request: ReplayRequest, observer: ReplayObserver
   const { slo, timeoutMs, inFlightMax, promptScale, outputScale, seed } = request;
   return {
     startedAt: startedAt.toISOString(),
-    targets, outcomes, warnings,
+    targets, outcomes,
+    warnings: [...warnings, ...targets.flatMap((target, index) => warningOfPromptSizes(target, outcomes.filter((outcome) => outcome.target === index)))],
     trace: plan.facts,
     end: end.end,
     wallMs: outcomes.reduce((latest, { endedAtMs }) => Math.max(latest, endedAtMs), 0),
@@ -128,6 +130,19 @@ function promptMakerFor(index: number, targets: readonly ReplayTarget[], calibra
     tokensPerCharacter,
     ...(promptTokensMax !== undefined && { tokensMax: promptTokensMax }),
   });
+}
+
+/** Words are counted on two prompts before the replay; a server may see those of another model, or of a longer text, otherwise. */
+function warningOfPromptSizes({ name }: ReplayTarget, outcomes: readonly RequestOutcome[]): string[] {
+  let wanted = 0;
+  let counted = 0;
+  for (const { promptTokensWanted, promptTokens } of outcomes) {
+    if (promptTokensWanted === undefined || promptTokens === undefined) continue;
+    wanted += promptTokensWanted;
+    counted += promptTokens;
+  }
+  if (wanted === 0 || Math.abs(counted / wanted - 1) <= promptSizeToleranceShare) return [];
+  return [`${name} counted ${counted} tokens of prompts, where the trace asks for ${wanted}.`];
 }
 
 function describeGenerator(outcomes: readonly RequestOutcome[], { inFlightPeak, connectionPeak }: GeneratorEnd, cpu: NodeJS.CpuUsage): GeneratorFacts {

@@ -22,6 +22,7 @@ function openSender(url: string | readonly string[], options: Partial<SenderOpti
     targets: [url].flat().map((address) => ({ url: address, headers: { 'content-type': 'application/json' } })),
     timeoutMs: 1000, inFlightMax: 100, silenceMaxMs: 100_000,
     now: () => clock.nowMs,
+    arrivedAt: () => clock.nowMs,
     setAlarm: (atMs) => (clock.alarmAtMs = atMs),
     onOutcome(outcome) {
       outcomes.push(outcome);

@@ -11,6 +11,7 @@ export interface ExchangeOptions {
   readonly dueAtMs: number;
   readonly sentAtMs: number;
   readonly now: () => number;
+  readonly arrivedAt: () => number;
   /** The server has said something. */
   readonly onBytes: () => void;
   readonly onEnd: (end: ExchangeEnd) => void;
@@ -56,9 +57,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(_: Dispatcher.DispatchController, piece: Buffer): void {
-    const atMs = this.#options.now();
     if (this.#hasEnded) return;
-    if (this.#isStream) this.#reader.push(piece, atMs);
+    if (this.#isStream) this.#reader.push(piece, this.#options.arrivedAt());
     else if (this.#refusal.length < refusalLengthMax) this.#refusal += piece.toString('utf8');
     // It may go on for ever with what nobody reads.
     if (this.#reader.error !== undefined) this.#end(this.#brokenKind, this.#reader.error, false);
@@ -72,7 +72,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
       this.#end(isRefused ? 'refused' : 'failed', this.#describeRefusal(status), true);
     } else if (!this.#isStream) this.#end('failed', `no event stream, but ${this.#contentType || 'no content type'}`, true);
     else if (!this.#reader.isDone) this.#end(this.#brokenKind, 'the stream ended without [DONE]', true);
-    else this.#end('answered', undefined, true);
+    else this.#end('answered', undefined, true, this.#options.arrivedAt());
   }
 
   onResponseError(_: Dispatcher.DispatchController, error: Error): void {
@@ -92,10 +92,10 @@ export class Exchange implements Dispatcher.DispatchHandler {
     return body ? `HTTP ${status}: ${errorMessage(body)}` : `HTTP ${status}`;
   }
 
-  #end(outcome: OutcomeKind, error: string | undefined, isConnectionWhole: boolean): void {
+  #end(outcome: OutcomeKind, error: string | undefined, isConnectionWhole: boolean, endedAtMs = this.#options.now()): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
-    const { request, dueAtMs, sentAtMs, now } = this.#options;
+    const { request, dueAtMs, sentAtMs } = this.#options;
     const reader = this.#reader;
     const known = {
       firstTokenAtMs: reader.firstTokenAtMs,
@@ -112,7 +112,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
       isConnectionWhole,
       outcome: {
         index: request.index, target: request.target, slice: request.slice,
-        dueAtMs, sentAtMs, endedAtMs: now(),
+        dueAtMs, sentAtMs, endedAtMs,
         chunkCount: reader.chunkCount,
         outputTokens: reader.completionTokens ?? reader.chunkCount,
         outcome,

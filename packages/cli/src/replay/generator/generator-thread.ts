@@ -2,6 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { RequestOutcome } from '../outcome.ts';
 import { startAlarm } from './alarm.ts';
 import type { FromGenerator, GeneratorThreadData, ToGenerator } from './messages.ts';
+import { PollClock } from './poll-clock.ts';
 import { Sender } from './sender.ts';
 import { warmUp } from './warm-up.ts';
 
@@ -17,9 +18,14 @@ let addedCount = 0;
 let outcomes: RequestOutcome[] = [];
 
 let awake: Sender | undefined;
-const alarm = startAlarm(() => awake?.wake());
+const polls = new PollClock();
+const alarm = startAlarm(() => {
+  polls.stamp();
+  awake?.wake();
+});
 const clock = {
   now: () => performance.now() - originMs,
+  arrivedAt: () => polls.stamp() - originMs,
   setAlarm: (atMs: number) => alarm.set(originNs + BigInt(Math.ceil(atMs * 1e6))),
 };
 startClock();
@@ -39,6 +45,7 @@ const reporting = setInterval(() => {
 }, reportEveryMs);
 
 port.on('message', (message: ToGenerator) => {
+  polls.stamp();
   switch (message.kind) {
     case 'requests':
       addedCount += message.requests.length;

@@ -13,6 +13,8 @@ export interface SenderOptions {
   readonly silenceMaxMs: number;
   /** Milliseconds on a monotonic clock, from any origin that stays. */
   readonly now: () => number;
+  /** On the same clock: when the bytes that are being read had come, at the latest. */
+  readonly arrivedAt: () => number;
   /** Calls `wake` at the moment or a little after; a later call replaces an earlier one. */
   readonly setAlarm: (atMs: number) => void;
   readonly onOutcome: (outcome: RequestOutcome) => void;
@@ -156,7 +158,7 @@ export class Sender {
     const { url, headers } = targets[target] as SenderTarget;
     const connection = connections.take();
     const exchange = new Exchange({
-      request, dueAtMs, sentAtMs: nowMs, now: this.#options.now,
+      request, dueAtMs, sentAtMs: nowMs, now: this.#options.now, arrivedAt: this.#options.arrivedAt,
       onBytes: () => {
         this.#hasAnswered[target] = true;
       },

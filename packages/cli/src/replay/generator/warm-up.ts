@@ -15,11 +15,11 @@ const tail = `${done.length.toString(16)}\r\n${done}\r\n0\r\n\r\n`;
  * Sends requests to a server within this thread, so that the first requests of a replay find code that is compiled: without it they were up to 50 ms late. Takes
  * `requestCount` milliseconds. `setAlarm` is the replay's own, whose rings go to the sender that is given to `onSender`.
  */
-export async function warmUp({ setAlarm, now, onSender }: Pick<SenderOptions, 'setAlarm' | 'now'> & { readonly onSender: (sender: Sender) => void }): Promise<void> {
+export async function warmUp({ onSender, ...clock }: Pick<SenderOptions, 'setAlarm' | 'now' | 'arrivedAt'> & { readonly onSender: (sender: Sender) => void }): Promise<void> {
   const server = createServer({ noDelay: true }, answer).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const sender = new Sender({ targets: [{ url, headers: { 'content-type': 'application/json' } }], timeoutMs: 2000, inFlightMax: requestCount, silenceMaxMs: 2000, now, setAlarm, onOutcome() {} });
+  const sender = new Sender({ targets: [{ url, headers: { 'content-type': 'application/json' } }], timeoutMs: 2000, inFlightMax: requestCount, silenceMaxMs: 2000, ...clock, onOutcome() {} });
   onSender(sender);
   const body = new TextEncoder().encode('{}');
   sender.add(Array.from({ length: requestCount }, (_, index) => ({ index, target: 0, slice: 0, block: 0, dueInBlockMs: index * everyMs, path: '/v1/chat/completions', body })));
