@@ -1,14 +1,17 @@
-import { EngineCore, openModel, type LoadedModel, type ModelTuning } from '@open-autoglm/engine/core';
+import { EngineCore, openModel, type LoadedModel, type ModelOptions, type ModelTuning } from '@open-autoglm/engine/core';
 import type { GenerateRequest, Sampling } from '@open-autoglm/protocol';
 import type { Contestant, ContestantOptions, DecodeTask } from './contestant.ts';
 
 export interface EngineContestant extends Contestant {
   readonly model: LoadedModel;
+  readonly core: EngineCore;
 }
 
 export interface EngineVariant {
   readonly name?: string;
   readonly tuning?: ModelTuning;
+  /** Paged in f16, as the engine process has it, when not given. */
+  readonly kvCache?: ModelOptions['kvCache'];
 }
 
 /** What the engine process uses. */
@@ -21,14 +24,15 @@ const greedy: Sampling = {
 };
 
 /** The engine's core in this process: scheduler, runner, sampler and text decoder, everything but the process border. */
-export function openEngine({ modelPath, threads, sequenceLength, maxSequences }: ContestantOptions, { name = 'engine', tuning }: EngineVariant = {}): EngineContestant {
-  const model = openModel({ modelPath, id: 'default', source: 'bench', threads, poll, contextLength: sequenceLength, maxBatchSize: maxSequences, maxChunk, ...(tuning && { tuning }) });
+export function openEngine({ modelPath, threads, sequenceLength, maxSequences }: ContestantOptions, { name = 'engine', tuning, kvCache = { strategy: 'paged', type: 'f16' } }: EngineVariant = {}): EngineContestant {
+  const model = openModel({ modelPath, id: 'default', source: 'bench', threads, poll, contextLength: sequenceLength, maxBatchSize: maxSequences, maxChunk, kvCache, ...(tuning && { tuning }) });
   // An answer that ended would leave a smaller batch to measure: here none does.
   const endless = { ...model, vocabulary: { ...model.vocabulary, endsGeneration: () => false } };
   const core = new EngineCore(endless, { maxBatchSize: maxSequences, stepTokenBudget, maxChunk, continuous: true, maxQueue: maxSequences });
   return {
     name,
     model,
+    core,
     decode: async (task) => decode(core, task),
     prefill: async (prompt) => prefill(core, prompt),
     close: async () => model.close(),
@@ -62,6 +66,9 @@ function countParts(core: EngineCore, type: 'prompt-end' | 'text-delta'): number
   return core.step().filter(({ part }) => part.type === type).length;
 }
 
-function request(id: string, prompt: readonly number[], maxTokens: number | undefined): GenerateRequest {
-  return { id, prompt: { tokens: prompt }, sampling: greedy, maxTokens, stop: [], topLogprobs: undefined, cacheScope: '' };
+let scopes = 0;
+
+/** In a scope of its own where none is given: what was measured before must not shorten what is measured now. */
+export function request(id: string, prompt: readonly number[], maxTokens: number | undefined, cacheScope = `scope ${(scopes += 1)}`): GenerateRequest {
+  return { id, prompt: { tokens: prompt }, sampling: greedy, maxTokens, stop: [], topLogprobs: undefined, cacheScope };
 }

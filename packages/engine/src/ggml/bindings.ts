@@ -46,7 +46,7 @@ export function bindGgml({ base, registry, llama }: GgmlLibraries) {
     logSet: bind<(callback: OptionalPointer, userData: OptionalPointer) => void>(llama, 'void llama_log_set(void *callback, void *user_data)'),
 
     // Contexts, tensors
-    init: bind<(params: { mem_size: number; mem_buffer: null; no_alloc: boolean }) => Pointer>(base, 'ggml_init', 'void *', [initParams]),
+    init: bind<(params: { mem_size: number; mem_buffer: OptionalPointer; no_alloc: boolean }) => Pointer>(base, 'ggml_init', 'void *', [initParams]),
     free: bind<(context: Pointer) => void>(base, 'void ggml_free(void *ctx)'),
     tensorOverhead: bind<() => number>(base, 'size_t ggml_tensor_overhead()'),
     newTensor1d: bind<(context: Pointer, type: number, ne0: number) => Pointer>(base, 'void *ggml_new_tensor_1d(void *ctx, int type, int64_t ne0)'),

@@ -6,6 +6,7 @@ import type { Ggml, Pointer } from '../ggml/bindings.ts';
 import type { Device } from '../ggml/device.ts';
 import { tensorLayout } from '../ggml/tensor-layout.ts';
 import type { KvCache } from '../kv-cache/kv-cache.ts';
+import { ContextPool } from './context-pool.ts';
 import { GraphBuilder, type GraphShape } from './graph-builder.ts';
 import type { ColumnPlans } from './batch-plan.ts';
 import type { Weights } from './weights.ts';
@@ -43,19 +44,28 @@ export interface Graph {
 /** Objects a layer needs in the graph's context, with room to spare; one object costs about 370 bytes. */
 const tensorsPerLayer = 40;
 
+function tensorsFor(sizes: Hyperparameters): number {
+  return tensorsPerLayer * (sizes.layerCount + 1);
+}
+
+/** Memory for the objects of one graph after another. */
+export function createContextPool({ ggml, sizes }: ModelParts): ContextPool {
+  const tensorCount = tensorsFor(sizes);
+  return new ContextPool(ggml, ggml.tensorOverhead() * tensorCount + ggml.graphOverhead(tensorCount, false));
+}
+
 /** Builds the graph of a shape and places it into the allocator's buffer, growing it when needed. */
-export function buildGraph(model: ModelParts, shape: GraphShape, allocator: Pointer): Graph {
+export function buildGraph(model: ModelParts, shape: GraphShape, allocator: Pointer, contexts: ContextPool): Graph {
   const { ggml, architecture, sizes, weights, cache } = model;
-  const tensorCount = tensorsPerLayer * (sizes.layerCount + 1);
-  const memory = ggml.tensorOverhead() * tensorCount + ggml.graphOverhead(tensorCount, false);
-  const context = ggml.init({ mem_size: memory, mem_buffer: null, no_alloc: true });
+  const tensorCount = tensorsFor(sizes);
+  const { context, close } = contexts.open();
   const graph = ggml.newGraph(context, tensorCount, false);
   const builder = new GraphBuilder({ ggml, context, graph, ropeMode: architecture.ropeMode, sizes, cache, weights, columnPlans: model.columnPlans, shape });
   const output = buildTransformer(builder, model, shape);
   ggml.setOutput(output);
   ggml.buildForwardExpand(graph, output);
   if (!ggml.gallocrAlloc(allocator, graph)) {
-    ggml.free(context);
+    close();
     throw new AutoglmError('engine_failed', 'There is not enough memory for a step: lower model_config.step_token_budget.');
   }
 
@@ -83,7 +93,7 @@ export function buildGraph(model: ModelParts, shape: GraphShape, allocator: Poin
       const status = ggml.graphCompute(model.device.backend, graph);
       if (status !== 0) throw new AutoglmError('engine_crashed', `ggml could not compute a step (status ${status}).`);
     },
-    free: () => ggml.free(context),
+    free: close,
   };
 }
 

@@ -1,5 +1,6 @@
 import { blockTokens } from '../kv-cache/kv-cache.ts';
-import { buildGraph, type Graph, type ModelParts } from './graph.ts';
+import type { ContextPool } from './context-pool.ts';
+import { buildGraph, createContextPool, type Graph, type ModelParts } from './graph.ts';
 import type { GraphShape } from './graph-builder.ts';
 import type { Pointer } from '../ggml/bindings.ts';
 
@@ -13,6 +14,7 @@ const maskedOut = 0xfc00;
 export class Runner {
   readonly #model: ModelParts;
   readonly #allocator: Pointer;
+  readonly #contexts: ContextPool;
   #bufferSize = 0;
   /** In order of use. */
   readonly #graphs = new Map<string, Graph>();
@@ -22,6 +24,7 @@ export class Runner {
   constructor(model: ModelParts) {
     this.#model = model;
     this.#allocator = model.ggml.gallocrNew(model.device.bufferType);
+    this.#contexts = createContextPool(model);
   }
 
   /**
@@ -87,6 +90,7 @@ export class Runner {
 
   close(): void {
     this.#freeGraphs();
+    this.#contexts.close();
     this.#model.ggml.gallocrFree(this.#allocator);
   }
 
@@ -106,7 +110,7 @@ export class Runner {
 
   #build(shape: GraphShape): Graph {
     this.#evict();
-    const graph = buildGraph(this.#model, shape, this.#allocator);
+    const graph = buildGraph(this.#model, shape, this.#allocator, this.#contexts);
     this.graphsBuilt += 1;
     const size = this.#model.ggml.gallocrSize(this.#allocator, 0);
     // A grown buffer has moved: what was placed into the old one is gone.

@@ -21,10 +21,10 @@ export interface Answer {
   readonly endStep: number;
 }
 
-/** Steps until all is answered, at most `stepsMax` times; `beforeStep` may add and abort. */
-export function runAll(core: EngineCore, beforeStep: (step: number) => void, stepsMax = 5000): ReadonlyMap<string, Answer> {
+/** Steps until all is answered, at least `stepsMin` and at most `stepsMax` times; `beforeStep` may add and abort. */
+export function runAll(core: EngineCore, beforeStep: (step: number) => void, stepsMax = 5000, stepsMin = 0): ReadonlyMap<string, Answer> {
   const answers = new Map<string, Answer>();
-  for (let step = 0; step === 0 || !core.idle; step += 1) {
+  for (let step = 0; step <= stepsMin || !core.idle; step += 1) {
     if (step > stepsMax) throw new Error(`not all was answered in ${stepsMax} steps`);
     beforeStep(step);
     for (const { id, part } of core.step()) {

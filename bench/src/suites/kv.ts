@@ -1,0 +1,160 @@
+import { defaultHome } from '@open-autoglm/engine';
+import { resolveModel } from '@open-autoglm/engine/models';
+import { openEngine, request, type EngineContestant } from '../contestants/engine.ts';
+import { openLibllama } from '../contestants/libllama.ts';
+import type { Contestant } from '../contestants/contestant.ts';
+import { makePrompt } from '../contestants/prompts.ts';
+import { interleave } from '../harness/interleave.ts';
+import { describeMachine, describeVersions, loadWarning } from '../harness/machine.ts';
+import { figure, type Figure } from '../harness/report.ts';
+import { CoreWaker } from '../harness/wake-cores.ts';
+import { measureBlocks } from './kv-blocks.ts';
+import type { Suite, SuiteOptions } from './suite.ts';
+
+const promptLength = 16;
+const prefillLength = 512;
+const prefixLength = 1000;
+const tailLength = 20;
+const longPromptLength = 4000;
+const sequenceLength = 4224;
+const decodes = [
+  { sequences: 1, steps: 192 },
+  { sequences: 4, steps: 128 },
+  { sequences: 8, steps: 96 },
+  { sequences: 16, steps: 96 },
+] as const;
+const warmups = 1;
+/** What paging may cost beside the static cache: the noise of such a measurement. */
+const againstStaticGoal = 0.97;
+const againstLibllamaGoal = 1;
+
+/** Paged keys and values against static ones and libllama, and what sharing brings. */
+export const kvSuite: Suite = {
+  name: 'kv',
+  description: 'paged keys and values: speed against static ones and libllama, shared prefixes, hit rate, memory, a long prompt beside a stream',
+  async run(options) {
+    const startedAt = new Date().toISOString();
+    const machine = describeMachine();
+    const { path: modelPath, source } = await resolveModel({ model: options.model, home: defaultHome() });
+    const common = { modelPath, threads: options.threads, sequenceLength, maxSequences: 16, maxPrompt: prefillLength };
+    const paged = openEngine(common, { name: 'paged' });
+    const others = [openEngine(common, { name: 'static', kvCache: { strategy: 'static', type: 'f16' } }), openLibllama(common, { keepsThreads: false })];
+    const contest = { paged, others, waker: new CoreWaker() };
+    try {
+      const blocks = measureBlocks(options);
+      const figures = [
+        ...(await measurePrefix(contest, options)),
+        ...(await measureStall(contest, options)),
+        ...(await measureSpeed(contest, options)),
+        ...blocks.figures,
+      ];
+      const warning = loadWarning(machine);
+      return {
+        suite: 'kv', startedAt, machine, versions: describeVersions(),
+        settings: { model: source, 'weight type': paged.model.info.weightType, kernels: paged.model.device.description, threads: options.threads, runs: options.runs },
+        figures,
+        notes: [...notes, ...blocks.notes],
+        warnings: warning === undefined ? [] : [warning],
+      };
+    } finally {
+      await contest.waker.close();
+      for (const contestant of [...others, paged]) await contestant.close();
+    }
+  },
+};
+
+const notes = [
+  `Shared prefix: a prompt of ${prefixLength + tailLength} tokens that is new, then one with the same first ${prefixLength} and other ${tailLength}; milliseconds from the request to its first token, in process.`,
+  `Long prompt: a sequence decodes while a prompt of ${longPromptLength} tokens is read; between two of its tokens lie its own step and one chunk. The chunks grow dearer, because each looks at all before it.`,
+  'Decode and prefill: no prompt has been seen before. Rounds are interleaved; a ratio is the median over pairs of one round, with a bootstrap interval. libllama as its API comes.',
+];
+
+interface Contest {
+  readonly paged: EngineContestant;
+  /** The static cache, then libllama. */
+  readonly others: readonly Contestant[];
+  readonly waker: CoreWaker;
+}
+
+async function measurePrefix({ paged, waker }: Contest, { runs, onProgress }: SuiteOptions): Promise<Figure[]> {
+  onProgress('shared prefix');
+  const firsts: number[] = [];
+  const seconds: number[] = [];
+  for (let round = -warmups; round < runs; round += 1) {
+    const prefix = promptOf(paged, prefixLength, round + warmups);
+    const cacheScope = `prefix ${round}`;
+    for (const [index, times] of [firsts, seconds].entries()) {
+      await waker.wake();
+      const time = timeFirstToken(paged, [...prefix, ...promptOf(paged, tailLength, 40 + index)], cacheScope);
+      if (round >= 0) times.push(time);
+    }
+  }
+  return [figure({ name: `first token, ${prefixLength} of ${prefixLength + tailLength} prompt tokens known`, unit: 'ms', samples: seconds, reference: { name: 'none known', samples: firsts }, goal: { below: 0.1 } })];
+}
+
+/** The gaps of a stream while a long prompt is read, in milliseconds. */
+async function measureStall({ paged, waker }: Contest, { runs, onProgress }: SuiteOptions): Promise<Figure[]> {
+  onProgress('long prompt beside a stream');
+  const worst: number[] = [];
+  const medians: number[] = [];
+  for (let round = -warmups; round < Math.max(3, runs / 2); round += 1) {
+    await waker.wake();
+    const gaps = gapsBeside(paged, promptOf(paged, promptLength, round + 9), promptOf(paged, longPromptLength, round + 5)).toSorted((a, b) => a - b);
+    if (round < 0) continue;
+    worst.push(gaps.at(-1) as number);
+    medians.push(gaps[Math.floor(gaps.length / 2)] as number);
+  }
+  return [figure({ name: `worst gap of a stream, ${longPromptLength}-token prompt`, unit: 'ms', samples: worst, reference: { name: 'its median step', samples: medians }, goal: { below: 2 } })];
+}
+
+async function measureSpeed(contest: Contest, options: SuiteOptions): Promise<Figure[]> {
+  const figures: Figure[] = [];
+  for (const { sequences, steps } of decodes) {
+    const prompts = Array.from({ length: sequences }, (_, index) => promptOf(contest.paged, promptLength, index * 7));
+    figures.push(...(await compare(contest, (contestant) => contestant.decode({ prompts, steps }), `decode, ${sequences} sequence${sequences === 1 ? '' : 's'}`, options)));
+  }
+  const prompt = promptOf(contest.paged, prefillLength, 0);
+  figures.push(...(await compare(contest, (contestant) => contestant.prefill(prompt), `prefill, ${prefillLength} tokens`, options)));
+  return figures;
+}
+
+async function compare({ paged, others, waker }: Contest, measure: (contestant: Contestant) => Promise<number>, name: string, { runs, onProgress }: SuiteOptions): Promise<Figure[]> {
+  onProgress(name);
+  const contestants = [paged, ...others].map((contestant) => () => measure(contestant));
+  const [ours = [], ...theirs] = await interleave(contestants, { runs, warmups, settle: () => waker.wake() });
+  return others.map((reference, index) =>
+    figure({
+      name, unit: 'tokens/s', samples: ours,
+      reference: { name: reference.name, samples: theirs[index] ?? [] },
+      goal: { atLeast: index === 0 ? againstStaticGoal : againstLibllamaGoal },
+    }),
+  );
+}
+
+function timeFirstToken({ core }: EngineContestant, prompt: readonly number[], cacheScope: string): number {
+  const start = performance.now();
+  core.add(request('prompt', prompt, 1, cacheScope));
+  while (!core.idle) core.step();
+  return performance.now() - start;
+}
+
+/** Milliseconds between the tokens of a stream, from the arrival of a long prompt to its first token. */
+function gapsBeside({ core }: EngineContestant, stream: readonly number[], long: readonly number[]): number[] {
+  core.add(request('stream', stream, undefined));
+  core.step();
+  core.add(request('long', long, 1));
+  const gaps: number[] = [];
+  for (let last = performance.now(), hasEnded = false; !hasEnded; ) {
+    const outputs = core.step();
+    const now = performance.now();
+    gaps.push(now - last);
+    last = now;
+    hasEnded = outputs.some(({ id, part }) => id === 'long' && part.type === 'prompt-end');
+  }
+  core.abort('stream');
+  return gaps;
+}
+
+function promptOf({ model }: EngineContestant, length: number, variant: number): number[] {
+  return makePrompt((text) => model.vocabulary.tokenize(text, false), length, variant);
+}

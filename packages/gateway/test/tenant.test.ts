@@ -1,0 +1,43 @@
+import { describe, expect, it } from 'vitest';
+import { chatBody, startTestServer, type TestServer } from './support.ts';
+
+async function scopesOf(server: TestServer, requests: readonly { readonly headers?: Record<string, string>; readonly tenant?: string }[]): Promise<readonly (string | undefined)[]> {
+  for (const { headers = {}, tenant } of requests) {
+    const response = await server.post('/v1/chat/completions', { ...chatBody, ...(tenant !== undefined && { autoglm: { tenant } }) }, { headers });
+    expect(response.status).toBe(200);
+    await response.json();
+  }
+  return server.engine.requests.map(({ cacheScope }) => cacheScope);
+}
+
+describe('tenants', () => {
+  const key = (name: string) => ({ authorization: `Bearer ${name}` });
+
+  it('are told apart by their keys and by the names they give, and a name does not lead into another key’s', async () => {
+    await using server = await startTestServer();
+    const [none, keyA, keyB, nameX, nameY, keyAnameX, ...again] = await scopesOf(server, [
+      {}, { headers: key('a') }, { headers: key('b') }, { tenant: 'x' }, { tenant: 'y' }, { headers: key('a'), tenant: 'x' },
+      {}, { headers: key('a') }, { headers: { 'x-autoglm-tenant': 'x' } }, { headers: { ...key('a'), 'x-autoglm-tenant': 'x' } },
+    ]);
+    expect(none).toBe('');
+    expect(new Set([none, keyA, keyB, nameX, nameY, keyAnameX]).size).toBe(6);
+    expect(again).toEqual([none, keyA, nameX, keyAnameX]);
+  });
+
+  it('do not leave their keys in a scope', async () => {
+    await using server = await startTestServer();
+    const [scope] = await scopesOf(server, [{ headers: key('sk-very-secret') }]);
+    expect(scope).not.toContain('secret');
+  });
+
+  it.each([
+    [{ autoglm: { tenant: '' } }, {}, 'autoglm.tenant'],
+    [{ autoglm: { tenant: 7 } }, {}, 'autoglm.tenant'],
+    [{}, { 'x-autoglm-tenant': 't'.repeat(257) }, 'x-autoglm-tenant'],
+  ])('must have names of a sensible length: %j %j', async (body, headers, param) => {
+    await using server = await startTestServer();
+    const response = await server.post('/v1/chat/completions', { ...chatBody, ...body }, { headers: headers as Record<string, string> });
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({ error: { param } });
+  });
+});
