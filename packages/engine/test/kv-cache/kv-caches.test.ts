@@ -18,6 +18,7 @@ describeKvCache('static', (sequences) => createStaticKvCache(partsFor(sequences)
 describeKvCache('static, q8_0', (sequences) => createStaticKvCache(partsFor(sequences, 'q8_0')));
 describeKvCache('paged', (sequences) => createPagedKvCache({ ...partsFor(sequences), ...plenty }));
 describeKvCache('paged, q8_0', (sequences) => createPagedKvCache({ ...partsFor(sequences, 'q8_0'), ...plenty }));
+describeKvCache('paged, with hashes that are all equal', (sequences) => createPagedKvCache({ ...partsFor(sequences), ...plenty, hash: () => 1 }));
 // Half of what the slots would need: places that nobody holds must give their mappings back.
 describeKvCache('paged, with few mappings', (sequences) => createPagedKvCache({ ...partsFor(sequences), ...plenty, mappingsMax: 4 * sequences * sizes.layerCount * 4 / 3 }));
 
