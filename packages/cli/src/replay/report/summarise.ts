@@ -91,8 +91,9 @@ function countErrors(outcomes: readonly RequestOutcome[]): Pick<TargetSummary, '
 function segmentsOf(answered: readonly RequestOutcome[]): Pick<TargetSummary, 'segments_ms'> {
   const values = new Map<string, number[]>();
   for (const { timings = {} } of answered) {
-    for (const [name, value] of Object.entries(timings)) {
+    for (const [key, value] of Object.entries(timings)) {
       if (!Number.isFinite(value)) continue;
+      const name = key.replace(/_ms$/, '');
       const list = values.get(name);
       if (list) list.push(value);
       else if (values.size < segmentsMax) values.set(name, [value]);

@@ -51,7 +51,7 @@ describe('the summary of a replay', () => {
   });
 
   it('tells tokens, what was cached, right answers and the segments of the server', () => {
-    const timings = { queue: 5, prefill: 20 };
+    const timings = { queue_ms: 5, prefill: 20 };
     expect(single([outcome({ answerCorrect: true, timings }), outcome({ answerCorrect: false, timings })])).toMatchObject({
       output_tokens_per_second: 2.2, prompt_tokens_per_second: 10, cached_share: 0.2, answers: { checked: 2, correct: 1 },
       segments_ms: { queue: { p50: 5, count: 2 }, prefill: { p99: 20 } },
