@@ -13,10 +13,12 @@ export interface ColumnPlans {
   readonly wayOf: (columns: number) => ProductWay;
   /** Columns to compute when so many are wanted: more, when a full tile costs less than a part of one. */
   readonly padded: (columns: number) => number;
+  /** What a step's products cost with so many columns, against other numbers of them. */
+  readonly costOf: (columns: number) => number;
 }
 
 /** All together, and none beside those wanted: as ggml has it. */
-export const unplanned: ColumnPlans = { wayOf: () => 'together', padded: (columns) => columns };
+export const unplanned: ColumnPlans = { wayOf: () => 'together', padded: (columns) => columns, costOf: (columns) => columns };
 
 /** Of a batch that is padded, attention, norms and sampling grow too; a smaller gain than this is none. */
 const gainToPad = 0.95;
@@ -43,7 +45,15 @@ export function planColumns(costs: ProductCosts, paddedMax: number): ColumnPlans
     return best.columns;
   };
   const padded = Array.from({ length: paddedMax + 1 }, (_, columns) => (columns < 2 ? columns : pad(columns)));
-  return { wayOf, padded: (columns) => padded[columns] ?? columns };
+  return {
+    wayOf,
+    padded: (columns) => padded[columns] ?? columns,
+    costOf(columns) {
+      const computed = padded[columns] ?? columns;
+      if (computed > measuredMax) return (costOf(measuredMax, wayOf(measuredMax)) * computed) / measuredMax;
+      return costOf(computed, wayOf(computed));
+    },
+  };
 }
 
 /** Between the measured neighbours; infinite outside of what was measured. */

@@ -13,19 +13,24 @@ export type Tensor = Pointer;
 
 /** What a graph computes, and so the key under which it is kept. */
 export type GraphShape =
-  /** One token for each of `count` sequences, in slots 0 … count − 1. */
-  | { readonly kind: 'decode'; readonly count: number; readonly window: number }
+  /** `queries` tokens for each of `count` sequences, in slots 0 … count − 1; one after another of each sequence. */
+  | { readonly kind: 'decode'; readonly count: number; readonly queries: number; readonly window: number }
   /** `count` tokens of one sequence; the slot is set before each run. */
   | { readonly kind: 'prefill'; readonly count: number; readonly window: number; readonly wantsLogits: boolean };
 
+/** Tokens that a graph takes. */
+export function tokenCount(shape: GraphShape): number {
+  return shape.kind === 'prefill' ? shape.count : shape.count * shape.queries;
+}
+
 export interface GraphInputs {
-  /** i32 [count]. */
+  /** i32 [tokens]. */
   readonly tokens: Tensor;
-  /** i32 [count]: places in the sequences. */
+  /** i32 [tokens]: places in the sequences. */
   readonly positions: Tensor;
-  /** i64 [count]: rows of the KV cache that the tokens' keys and values go to. */
+  /** i64 [tokens]: rows of the KV cache that the tokens' keys and values go to. */
   readonly rows: Tensor;
-  /** f16, decode [window, 1, 1, streams], prefill [window, count]: 0 where a token may look, −∞ where not. */
+  /** f16, decode [window, queries, 1, streams], prefill [window, count]: 0 where a token may look, −∞ where not. */
   readonly mask: Tensor;
 }
 
@@ -63,16 +68,17 @@ export class GraphBuilder {
     const { ggml, context, shape } = parts;
     this.#parts = parts;
     this.#plain = new Map(parts.weights.matrices.filter(({ isPlain }) => isPlain).map((matrix) => [matrix.tensor, matrix]));
-    const needsMaskedStream = shape.kind === 'decode' && shape.count === 1 && shape.window >= splitKvWindow;
+    const needsMaskedStream = shape.kind === 'decode' && shape.count === 1 && shape.queries === 1 && shape.window >= splitKvWindow;
+    const count = tokenCount(shape);
     this.streams = shape.kind === 'prefill' ? 1 : shape.count + (needsMaskedStream ? 1 : 0);
     this.inputs = {
-      tokens: this.#input(ggml.newTensor1d(context, GgmlType.I32, shape.count)),
-      positions: this.#input(ggml.newTensor1d(context, GgmlType.I32, shape.count)),
-      rows: this.#input(ggml.newTensor1d(context, GgmlType.I64, shape.count)),
+      tokens: this.#input(ggml.newTensor1d(context, GgmlType.I32, count)),
+      positions: this.#input(ggml.newTensor1d(context, GgmlType.I32, count)),
+      rows: this.#input(ggml.newTensor1d(context, GgmlType.I64, count)),
       mask: this.#input(
         shape.kind === 'prefill'
           ? ggml.newTensor2d(context, GgmlType.F16, shape.window, shape.count)
-          : ggml.newTensor4d(context, GgmlType.F16, shape.window, 1, 1, this.streams),
+          : ggml.newTensor4d(context, GgmlType.F16, shape.window, shape.queries, 1, this.streams),
       ),
     };
   }
@@ -127,9 +133,10 @@ export class GraphBuilder {
     const { headCount, kvHeadCount, headLength } = sizes;
     const [all] = this.#products(weights.attentionInput, x);
     const tokenBytes = (headCount + 2 * kvHeadCount) * headLength * 4;
-    const heads = ggml.view3d(context, all, headLength, headCount + kvHeadCount, shape.count, headLength * 4, tokenBytes, 0);
+    const count = tokenCount(shape);
+    const heads = ggml.view3d(context, all, headLength, headCount + kvHeadCount, count, headLength * 4, tokenBytes, 0);
     const rotated = this.#rope(this.#normHeads(heads, weights, 0, headCount + kvHeadCount), true);
-    const keysAndValues = ggml.view2d(context, rotated, 2 * kvHeadCount * headLength, shape.count, tokenBytes, headCount * headLength * 4);
+    const keysAndValues = ggml.view2d(context, rotated, 2 * kvHeadCount * headLength, count, tokenBytes, headCount * headLength * 4);
     ggml.buildForwardExpand(graph, ggml.setRows(context, cache.layers[weights.index] as Tensor, keysAndValues, this.inputs.rows));
     return { tensor: rotated, tokenBytes };
   }
@@ -138,14 +145,14 @@ export class GraphBuilder {
     const { ggml, context, graph, sizes, cache, shape } = this.#parts;
     const { headCount, kvHeadCount, headLength } = sizes;
     const [q, k, v] = this.#products(weights.attentionInput, x) as [Tensor, Tensor, Tensor];
-    const heads = (tensor: Tensor, count: number) => ggml.reshape3d(context, tensor, headLength, count, shape.count);
+    const heads = (tensor: Tensor, count: number) => ggml.reshape3d(context, tensor, headLength, count, tokenCount(shape));
     const keyLength = kvHeadCount * headLength;
     const store = (rows: Tensor, offset: number) => {
       const part = ggml.view2d(context, cache.layers[weights.index] as Tensor, keyLength, cache.rowCount, cache.rowBytes, offset);
       ggml.buildForwardExpand(graph, ggml.setRows(context, part, rows, this.inputs.rows));
     };
     const rotatedKeys = this.#rope(this.#normHeads(heads(k, kvHeadCount), weights, headCount, kvHeadCount), false);
-    store(ggml.reshape2d(context, rotatedKeys, keyLength, shape.count), 0);
+    store(ggml.reshape2d(context, rotatedKeys, keyLength, tokenCount(shape)), 0);
     store(v, cache.valueOffset);
     return { tensor: this.#rope(this.#normHeads(heads(q, headCount), weights, 0, headCount), false), tokenBytes: headCount * headLength * 4 };
   }
@@ -153,14 +160,14 @@ export class GraphBuilder {
   #attend(query: { readonly tensor: Tensor; readonly tokenBytes: number }, layer: number): Tensor {
     const { ggml, context, sizes, shape } = this.#parts;
     const { headCount, headLength } = sizes;
-    const queries = shape.kind === 'prefill' ? shape.count : 1;
+    const queries = shape.kind === 'prefill' ? shape.count : shape.queries;
     const realStreams = shape.kind === 'prefill' ? 1 : shape.count;
-    const q = ggml.view4d(context, query.tensor, headLength, queries, headCount, realStreams, query.tokenBytes, headLength * 4, query.tokenBytes, 0);
+    const q = ggml.view4d(context, query.tensor, headLength, queries, headCount, realStreams, query.tokenBytes, headLength * 4, queries * query.tokenBytes, 0);
     if (this.streams > realStreams) repeatStream(q, this.streams);
     const keys = this.#cacheView(layer, 0);
     const values = this.#cacheView(layer, this.#parts.cache.valueOffset);
     const attended = ggml.flashAttnExt(context, q, keys, values, this.inputs.mask, 1 / Math.sqrt(headLength), 0, 0);
-    return ggml.view2d(context, attended, headLength * headCount, shape.count, headLength * headCount * 4, 0);
+    return ggml.view2d(context, attended, headLength * headCount, tokenCount(shape), headLength * headCount * 4, 0);
   }
 
   /** Keys or values of the window: [headLength, window, kvHeadCount, streams]. */

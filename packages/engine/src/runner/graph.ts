@@ -7,7 +7,7 @@ import type { Device } from '../ggml/device.ts';
 import { tensorLayout } from '../ggml/tensor-layout.ts';
 import type { KvCache } from '../kv-cache/kv-cache.ts';
 import { ContextPool } from './context-pool.ts';
-import { GraphBuilder, type GraphShape } from './graph-builder.ts';
+import { GraphBuilder, tokenCount, type GraphShape } from './graph-builder.ts';
 import type { ColumnPlans } from './batch-plan.ts';
 import type { Weights } from './weights.ts';
 
@@ -71,7 +71,7 @@ export function buildGraph(model: ModelParts, shape: GraphShape, allocator: Poin
 
   const { inputs, streams, slotViews } = builder;
   const bytes = (tensor: Pointer) => koffi.view(ggml.getData(tensor), ggml.nbytes(tensor));
-  const rowsOfLogits = shape.kind === 'decode' ? shape.count : Number(shape.wantsLogits);
+  const rowsOfLogits = shape.kind === 'decode' ? tokenCount(shape) : Number(shape.wantsLogits);
   const logits = rowsOfLogits > 0 ? bytes(output) : new ArrayBuffer(0);
   const bases = cache.layers.map((layer) => ggml.getData(layer));
   const dataFields = slotViews.map(({ view }) => new BigUint64Array(koffi.view(view + BigInt(tensorLayout.data), 8)));

@@ -7,6 +7,9 @@ import type { Pointer } from '../ggml/bindings.ts';
 /** Graphs kept at most; the one unused longest goes first. */
 const graphLimit = 96;
 
+/** Stands in `verify` for a token that there is not. */
+export const noToken = -1;
+
 /** binary16: −∞, in the attention mask. */
 const maskedOut = 0xfc00;
 
@@ -53,25 +56,34 @@ export class Runner {
    * Returns at least a row of logits for each; they are valid until the next step.
    */
   decode(tokens: Int32Array, positions: Int32Array): readonly Float32Array[] {
-    let longest = 0;
-    for (const position of positions) longest = Math.max(longest, position + 1);
-    const graph = this.#graph({ kind: 'decode', count: this.#paddedCount(tokens.length), window: this.#window(longest) });
-    const { slotRows } = this.#model.cache;
-    graph.tokens.set(tokens);
-    graph.positions.set(positions);
+    return this.#computeStep(tokens, positions, { count: this.#paddedCount(tokens.length), queries: 1 });
+  }
+
+  /**
+   * `queries` tokens for each of the sequences in slots 0 … n − 1, `tokens` [n][queries], the first of each at the given
+   * place and the others after it; `noToken` where a sequence has fewer. At most 64 in all. The logits, row by row as the
+   * tokens, have the same bits as those of as many calls of `decode`.
+   */
+  verify(tokens: Int32Array, positions: Int32Array, queries: number): readonly Float32Array[] {
+    return this.#computeStep(tokens, positions, { count: positions.length, queries });
+  }
+
+  #computeStep(tokens: Int32Array, positions: Int32Array, { count, queries }: { readonly count: number; readonly queries: number }): readonly Float32Array[] {
+    const { cache } = this.#model;
+    const longest = positions.reduce((most, position) => Math.max(most, position + queries), 0);
+    const graph = this.#graph({ kind: 'decode', count, queries, window: this.#window(longest) });
     const { window } = graph.shape;
     graph.mask.fill(maskedOut);
-    for (let slot = 0; slot < tokens.length; slot += 1) {
-      const position = positions[slot] as number;
-      this.#model.cache.makeReadable(slot, window);
-      graph.rows[slot] = BigInt(slot * slotRows + position);
-      graph.mask.fill(0, slot * window, slot * window + position + 1);
-    }
-    // What pads the batch sees nothing, and is written where nobody looks.
-    for (let slot = tokens.length; slot < graph.shape.count; slot += 1) {
-      graph.tokens[slot] = 0;
-      graph.positions[slot] = 0;
-      graph.rows[slot] = BigInt(this.#model.cache.scratchRow + slot - tokens.length);
+    for (let slot = 0; slot < positions.length; slot += 1) cache.makeReadable(slot, window);
+    for (let index = 0; index < count * queries; index += 1) {
+      const slot = Math.floor(index / queries);
+      const isWanted = index < tokens.length && tokens[index] !== noToken;
+      const position = isWanted ? (positions[slot] as number) + (index % queries) : 0;
+      graph.tokens[index] = isWanted ? (tokens[index] as number) : 0;
+      graph.positions[index] = position;
+      // What only fills the graph sees nothing, and is written where nobody looks.
+      graph.rows[index] = BigInt(isWanted ? slot * cache.slotRows + position : cache.scratchRow + index);
+      if (isWanted) graph.mask.fill(0, index * window, index * window + position + 1);
     }
     graph.compute();
     return graph.logits;
@@ -100,7 +112,7 @@ export class Runner {
   }
 
   #graph(shape: GraphShape): Graph {
-    const key = `${shape.kind} ${shape.count} ${shape.window} ${shape.kind === 'prefill' && shape.wantsLogits}`;
+    const key = `${shape.kind} ${shape.count} ${shape.window} ${shape.kind === 'prefill' ? shape.wantsLogits : shape.queries}`;
     if (!this.#model.keepsGraphs) this.#freeGraphs();
     const graph = this.#graphs.get(key) ?? this.#build(shape);
     this.#graphs.delete(key);
