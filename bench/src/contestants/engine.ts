@@ -5,6 +5,8 @@ import type { Contestant, ContestantOptions, DecodeTask } from './contestant.ts'
 export interface EngineContestant extends Contestant {
   readonly model: LoadedModel;
   readonly core: EngineCore;
+  /** Tokens per second of one answer to a text, from its first token on, for so many tokens; and how many steps it took. */
+  answer(text: string, tokens: number): { readonly rate: number; readonly steps: number };
 }
 
 export interface EngineVariant {
@@ -12,6 +14,7 @@ export interface EngineVariant {
   readonly tuning?: ModelTuning;
   /** Paged in f16, as the engine process has it, when not given. */
   readonly kvCache?: ModelOptions['kvCache'];
+  readonly speculates?: boolean;
 }
 
 /** What the engine process uses. */
@@ -24,17 +27,18 @@ const greedy: Sampling = {
 };
 
 /** The engine's core in this process: scheduler, runner, sampler and text decoder, everything but the process border. */
-export function openEngine({ modelPath, threads, sequenceLength, maxSequences }: ContestantOptions, { name = 'engine', tuning, kvCache = { strategy: 'paged', type: 'f16' } }: EngineVariant = {}): EngineContestant {
+export function openEngine({ modelPath, threads, sequenceLength, maxSequences }: ContestantOptions, { name = 'engine', tuning, speculates = false, kvCache = { strategy: 'paged', type: 'f16' } }: EngineVariant = {}): EngineContestant {
   const model = openModel({ modelPath, id: 'default', source: 'bench', threads, poll, contextLength: sequenceLength, maxBatchSize: maxSequences, maxChunk, kvCache, ...(tuning && { tuning }) });
   // An answer that ended would leave a smaller batch to measure: here none does.
   const endless = { ...model, vocabulary: { ...model.vocabulary, endsGeneration: () => false } };
-  const core = new EngineCore(endless, { maxBatchSize: maxSequences, stepTokenBudget, maxChunk, continuous: true, maxQueue: maxSequences });
+  const core = new EngineCore(endless, { maxBatchSize: maxSequences, stepTokenBudget, maxChunk, continuous: true, maxQueue: maxSequences, stepCost: speculates ? (tokens) => model.runner.costOf(tokens) : undefined });
   return {
     name,
     model,
     core,
     decode: async (task) => decode(core, task),
     prefill: async (prompt) => prefill(core, prompt),
+    answer: (text, tokens) => answer(core, model.vocabulary.tokenize(text, true), tokens),
     close: async () => model.close(),
   };
 }
@@ -59,6 +63,15 @@ function prefill(core: EngineCore, prompt: readonly number[]): number {
   core.add(request('prompt', prompt, 1));
   while (!core.idle) core.step();
   return (prompt.length * 1000) / (performance.now() - start);
+}
+
+function answer(core: EngineCore, prompt: readonly number[], tokens: number): { readonly rate: number; readonly steps: number } {
+  core.add(request('answer', prompt, tokens));
+  while (countParts(core, 'prompt-end') === 0);
+  const start = performance.now();
+  let steps = 0;
+  for (; !core.idle; steps += 1) core.step();
+  return { rate: ((tokens - 1) * 1000) / (performance.now() - start), steps };
 }
 
 /** One step; how many parts of a kind it brought. */

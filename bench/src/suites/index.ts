@@ -3,6 +3,15 @@ import { graphsSuite } from './graphs.ts';
 import { kvSuite } from './kv.ts';
 import { replaySuite } from './replay.ts';
 import { serverSuite } from './server.ts';
+import { speculationSuite } from './speculation.ts';
 import type { Suite } from './suite.ts';
 
-export const suites: readonly Suite[] = [engineSuite, graphsSuite, kvSuite, serverSuite, replaySuite];
+/** One a line, in the order of the list that `npm run bench` prints. */
+export const suites: readonly Suite[] = [
+  engineSuite,
+  graphsSuite,
+  kvSuite,
+  speculationSuite,
+  serverSuite,
+  replaySuite,
+];

@@ -6,6 +6,8 @@ import { createSamplerScratch, type SamplerScratch } from './sampler/sampler.ts'
 import { chunkGranularity, countAdmissible, PromptBudget, type SchedulerLimits } from './scheduler/plan.ts';
 import { chooseVictim } from './scheduler/victim.ts';
 import { createSequence, type Sequence } from './sequence.ts';
+import { noToken } from './runner/runner.ts';
+import { Speculator, type StepDraft } from './speculation/speculator.ts';
 import type { CoreStats } from './stats/stats-reporter.ts';
 import { StepCounters } from './stats/step-counters.ts';
 import type { StopMatcher } from './text/stop-matcher.ts';
@@ -15,6 +17,8 @@ export { openModel, type LoadedModel, type ModelOptions, type ModelTuning } from
 export interface CoreLimits extends SchedulerLimits {
   /** Requests that may wait for a place in the batch. */
   readonly maxQueue: number;
+  /** What a step costs that computes so many tokens, in any unit. With it, tokens are drafted by prompt lookup where verifying them pays; no answer changes. */
+  readonly stepCost?: ((tokens: number) => number) | undefined;
   /** Sequences share keys and values whatever their `cacheScope`. */
   readonly isSharedBetweenScopes?: boolean | undefined;
 }
@@ -32,6 +36,7 @@ export class EngineCore {
   readonly #now: () => number;
   readonly #scratch: SamplerScratch;
   readonly #counters = new StepCounters();
+  readonly #speculator: Speculator | undefined;
   readonly #constraints: ConstraintCompiler;
   /** First come first, those that lost their place too. */
   #waiting: Sequence[] = [];
@@ -45,6 +50,7 @@ export class EngineCore {
     this.#model = model;
     this.#limits = limits;
     this.#now = now;
+    this.#speculator = limits.stepCost && new Speculator(limits.stepCost);
     this.#scratch = createSamplerScratch(model.vocabulary.size);
     this.#constraints = new ConstraintCompiler(model.vocabulary);
   }
@@ -97,8 +103,8 @@ export class EngineCore {
     const outputs: StepOutput[] = [];
     this.#makeRoom();
     const decodingCount = this.#decoding.size;
-    this.#decode(outputs);
-    const budget = new PromptBudget(decodingCount, this.#limits);
+    const decodedCount = this.#decode(outputs);
+    const budget = new PromptBudget(decodedCount, this.#limits);
     let promptCount = 0;
     for (const sequence of this.#prefilling) promptCount += this.#prefill(sequence, budget, outputs);
     promptCount += this.#admit(budget, outputs);
@@ -185,20 +191,43 @@ export class EngineCore {
     sequence.cachedTokens = computed;
   }
 
-  #decode(outputs: StepOutput[]): void {
-    if (this.#decoding.size === 0) return;
+  /** Returns how many tokens were computed. */
+  #decode(outputs: StepOutput[]): number {
+    if (this.#decoding.size === 0) return 0;
     const lengthOf = (id: string) => this.#decoding.get(id)?.computed ?? this.#prefilling.find((sequence) => sequence.id === id)?.computed ?? 0;
     const order = this.#model.cache.arrange([...this.#decoding.keys()], lengthOf);
     const sequences = order.map((id) => this.#decoding.get(id) as Sequence);
-    const logits = this.#model.runner.decode(
-      Int32Array.from(sequences, ({ tokens, computed }) => tokens.at(computed)),
-      Int32Array.from(sequences, ({ computed }) => computed),
-    );
+    const drafts = this.#speculator?.draft(sequences, ({ id }, length) => this.#model.cache.reserve(id, length)) ?? [];
+    const queries = 1 + drafts.reduce((most, { tokens }) => Math.max(most, tokens.length), 0);
+    const logits = this.#computeStep(sequences, drafts, queries);
+    for (const [index, sequence] of sequences.entries()) this.#advance(sequence, drafts[index], logits.slice(index * queries, (index + 1) * queries), outputs);
+    return sequences.length * queries;
+  }
+
+  #computeStep(sequences: readonly Sequence[], drafts: readonly StepDraft[], queries: number): readonly Float32Array[] {
+    const positions = Int32Array.from(sequences, ({ computed }) => computed);
+    const tokens = new Int32Array(sequences.length * queries).fill(noToken);
     for (const [index, sequence] of sequences.entries()) {
+      tokens[index * queries] = sequence.tokens.at(sequence.computed);
+      const draft = drafts[index]?.tokens;
+      if (draft) tokens.set(draft, index * queries + 1);
+    }
+    return queries === 1 ? this.#model.runner.decode(tokens, positions) : this.#model.runner.verify(tokens, positions, queries);
+  }
+
+  /** The token that a step brought a sequence, and those of its draft that turned out to be the ones. */
+  #advance(sequence: Sequence, draft: StepDraft | undefined, logits: readonly Float32Array[], outputs: StepOutput[]): void {
+    const drafted = draft?.tokens ?? [];
+    let accepted = 0;
+    for (;;) {
       sequence.computed += 1;
       // One that lost its place reads again what it had generated: by decoding, as the first time, so that every bit is the same.
-      if (sequence.computed === sequence.tokens.length) this.#take(sequence, logits[index] as Float32Array, outputs);
+      if (sequence.computed === sequence.tokens.length) this.#take(sequence, logits[accepted] as Float32Array, outputs);
+      const isRight = accepted < drafted.length && this.#decoding.has(sequence.id) && sequence.tokens.at(sequence.computed) === drafted[accepted];
+      if (!isRight) break;
+      accepted += 1;
     }
+    if (draft && drafted.length > 0 && !draft.isKnown) sequence.drafter.acceptance.onDraft(draft.matchLength, drafted.length, accepted);
   }
 
   /** Reads a piece of the prompt, as the budget allows. Returns how many prompts were read from: 0 or 1. */

@@ -19,6 +19,8 @@ export interface EmbeddedEngineOptions extends SupervisionOptions {
   readonly stepTokenBudget: number;
   readonly maxQueue: number;
   readonly continuousBatching: boolean;
+  /** Drafts by prompt lookup, verified where that pays: no answer changes. None when not given. */
+  readonly speculation?: 'prompt_lookup' | 'none' | undefined;
   /** Paged, in f16 and with scopes kept apart when not given. */
   readonly kvCache?: KvCacheOptions | undefined;
   /** Text may wait this long for more, in milliseconds, so that fast generation costs fewer messages; 0, when not given, sends every token at once. */
@@ -34,6 +36,7 @@ export function startEmbeddedEngine(options: EmbeddedEngineOptions): EmbeddedEng
   const { model, maxBatchSize, stepTokenBudget, maxQueue, continuousBatching, onStatus, stallTimeoutMs } = options;
   const processOptions = {
     model, maxBatchSize, stepTokenBudget, maxQueue, continuousBatching,
+    speculation: options.speculation ?? 'none',
     kvCache: options.kvCache ?? { strategy: 'paged', type: 'f16' },
     streamIntervalMs: options.streamIntervalMs ?? 0,
     threads: options.threads ?? availableParallelism(),

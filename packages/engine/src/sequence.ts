@@ -1,6 +1,7 @@
 import type { GenerateRequest } from '@open-autoglm/protocol';
 import { constrainedSampler, type Constraint } from './constraints/constraint.ts';
 import { createSampler, type Sampler, type SamplerScratch } from './sampler/sampler.ts';
+import { Drafter } from './speculation/speculator.ts';
 import { createStopMatcher, type StopMatcher } from './text/stop-matcher.ts';
 import { createTokenTextDecoder, type TokenTextDecoder } from './text/text-decoder.ts';
 import { TokenList } from './token-list.ts';
@@ -17,6 +18,7 @@ export interface Sequence {
   /** Most tokens it may still generate, by its request and the context. */
   readonly maxTokens: number;
   readonly sampler: Sampler;
+  readonly drafter: Drafter;
   /** What the answer is held to; absent: nothing. */
   readonly constraint: Constraint | undefined;
   readonly decoder: TokenTextDecoder;
@@ -44,6 +46,7 @@ export function createSequence(request: GenerateRequest, prompt: readonly number
     maxTokens: Math.min(request.maxTokens ?? room, room),
     sampler: constraint ? constrainedSampler(sampler, constraint, scratch.masked) : sampler,
     constraint,
+    drafter: new Drafter(),
     decoder: createTokenTextDecoder(),
     stopMatcher: createStopMatcher(request.stop),
     arrivedAt: now,

@@ -42,6 +42,7 @@ async function start(options: EngineProcessOptions): Promise<void> {
       stepTokenBudget: options.stepTokenBudget,
       maxChunk,
       continuous: options.continuousBatching,
+      stepCost: options.speculation === 'prompt_lookup' ? (tokens: number) => model.runner.costOf(tokens) : undefined,
       maxQueue: options.maxQueue,
       isSharedBetweenScopes: options.kvCache.isSharedBetweenScopes,
     };

@@ -18,6 +18,7 @@ export interface EngineProcessOptions {
   readonly maxQueue: number;
   readonly kvCache: KvCacheOptions;
   readonly continuousBatching: boolean;
+  readonly speculation: 'prompt_lookup' | 'none';
   /** Folder of converted models. */
   readonly home: string;
 }

@@ -89,6 +89,11 @@ export class Runner {
     return graph.logits;
   }
 
+  /** What a step costs that computes so many tokens, against other numbers of them. */
+  costOf(tokens: number): number {
+    return this.#model.columnPlans.costOf(tokens);
+  }
+
   /** Every column has a slot. */
   #paddedCount(count: number): number {
     const columns = this.#model.columnPlans.padded(count);

@@ -1,3 +1,11 @@
+export interface Draft {
+  readonly tokens: Int32Array;
+  /** How many of the last tokens stood before the place that was copied from, too; 0 for an empty draft. */
+  readonly matchLength: number;
+}
+
+export const noDraft: Draft = { tokens: new Int32Array(0), matchLength: 0 };
+
 /** Tokens that must repeat before anything is drafted: shorter ones repeat by chance. */
 const keyLength = 3;
 /** Earlier places that are compared for the longest match; older ones are not looked at. */
@@ -19,6 +27,10 @@ export class PromptLookup {
     for (let index = 0; index < prompt.length; index += 1) this.push(prompt[index] as number);
   }
 
+  get length(): number {
+    return this.#tokens.length;
+  }
+
   push(token: number): void {
     const end = this.#tokens.push(token);
     if (end < keyLength) {
@@ -31,26 +43,25 @@ export class PromptLookup {
   }
 
   /** At most `max` tokens that may come next; none when the last ones are new. */
-  draft(max: number): Int32Array {
+  draft(max: number): Draft {
     const length = this.#tokens.length;
-    const source = max > 0 && length > keyLength ? this.#bestMatch(length) : -1;
-    if (source < 0) return new Int32Array(0);
+    const match = max > 0 && length > keyLength ? this.#bestMatch(length) : undefined;
+    if (!match) return noDraft;
     // A match that reaches the end repeats itself with a period: what was drafted is looked at again.
     const drafted = new Int32Array(max);
-    const period = length - source;
-    for (let index = 0; index < max; index += 1) drafted[index] = index < period ? (this.#tokens[source + index] as number) : (drafted[index - period] as number);
-    return drafted;
+    const period = length - match.end;
+    for (let index = 0; index < max; index += 1) drafted[index] = index < period ? (this.#tokens[match.end + index] as number) : (drafted[index - period] as number);
+    return { tokens: drafted, matchLength: match.length };
   }
 
-  /** The end of the earlier place with the longest match, the latest of these; −1 when there is none. */
-  #bestMatch(length: number): number {
-    let best = -1;
-    let bestLength = 0;
+  /** The earlier place with the longest match, the latest of these. */
+  #bestMatch(length: number): { readonly end: number; readonly length: number } | undefined {
+    let best: { readonly end: number; readonly length: number } | undefined;
     let end = this.#before[length - 1] as number;
     for (let seen = 0; end > 0 && seen < candidatesMax; seen += 1) {
       const matched = this.#matchLength(end, length);
       // Keys are hashes: two may be the same by chance.
-      if (matched >= keyLength && matched > bestLength) [best, bestLength] = [end, matched];
+      if (matched >= keyLength && matched > (best?.length ?? 0)) best = { end, length: matched };
       end = this.#before[end - 1] as number;
     }
     return best;

@@ -37,17 +37,18 @@ describe('chooseDraftLength', () => {
 describe('Acceptance', () => {
   it('follows what is accepted', () => {
     const acceptance = new Acceptance();
-    for (let step = 0; step < 50; step += 1) acceptance.onDraft(8, 8);
-    expect(acceptance.rate).toBeGreaterThan(0.95);
-    for (let step = 0; step < 50; step += 1) acceptance.onDraft(8, 0);
-    expect(acceptance.rate).toBeLessThan(0.1);
+    for (let step = 0; step < 50; step += 1) acceptance.onDraft(20, 8, 8);
+    expect(acceptance.rate(20)).toBeGreaterThan(0.95);
+    for (let step = 0; step < 50; step += 1) acceptance.onDraft(20, 8, 0);
+    expect(acceptance.rate(20)).toBeLessThan(0.1);
   });
 
   it('counts only tokens that were looked at: those after a wrong one tell nothing', () => {
     const [long, short] = [new Acceptance(), new Acceptance()];
-    long.onDraft(8, 0);
-    short.onDraft(1, 0);
-    expect(long.rate).toBe(short.rate);
+    long.onDraft(3, 8, 0);
+    short.onDraft(3, 1, 0);
+    expect(long.rate(3)).toBe(short.rate(3));
+    expect(long.rate(20)).toBe(new Acceptance().rate(20));
   });
 
   it('asks for a probe after a while, ever more seldom while probes fail', () => {
@@ -55,7 +56,7 @@ describe('Acceptance', () => {
     const waits = Array.from({ length: 8 }, () => {
       let steps = 0;
       for (; !acceptance.isProbeDue; steps += 1) acceptance.onPlainStep();
-      acceptance.onDraft(1, 0);
+      acceptance.onDraft(3, 1, 0);
       return steps;
     });
     expect(waits).toEqual([16, 32, 64, 128, 256, 256, 256, 256]);

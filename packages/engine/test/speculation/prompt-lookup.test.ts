@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { PromptLookup } from '../../src/speculation/prompt-lookup.ts';
 
-const draftAfter = (tokens: readonly number[], max: number) => [...new PromptLookup(tokens).draft(max)];
+const draftAfter = (tokens: readonly number[], max: number) => [...new PromptLookup(tokens).draft(max).tokens];
 
 describe('PromptLookup', () => {
   it('drafts what followed the last tokens before', () => {
@@ -29,7 +29,7 @@ describe('PromptLookup', () => {
     fc.assert(fc.property(fc.array(fc.integer({ min: 0, max: 3 }), { maxLength: 60 }), (tokens) => {
       const lookup = new PromptLookup(tokens.slice(0, 10));
       for (const token of tokens.slice(10)) lookup.push(token);
-      const [next] = lookup.draft(1);
+      const [next] = lookup.draft(1).tokens;
       const last = tokens.slice(-3).join();
       const ends = tokens.map((_, index) => index).filter((index) => index >= 3 && index < tokens.length && tokens.length > 3 && tokens.slice(index - 3, index).join() === last);
       if (next === undefined) expect(ends).toEqual([]);

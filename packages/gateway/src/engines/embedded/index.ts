@@ -10,6 +10,7 @@ export interface EmbeddedModelConfig {
   readonly threads?: number;
   readonly step_token_budget: number;
   readonly max_queue: number;
+  readonly speculation: 'prompt_lookup' | 'none';
   readonly kv_cache_strategy: 'paged' | 'static';
   readonly kv_cache_type: 'f16' | 'q8_0';
   readonly kv_cache_bytes?: number;
@@ -28,6 +29,7 @@ export function embeddedEngine(config: EmbeddedModelConfig, onStatus?: (status: 
     stepTokenBudget: config.step_token_budget,
     maxQueue: config.max_queue,
     kvCache: { strategy: config.kv_cache_strategy, type: config.kv_cache_type, maxBytes: config.kv_cache_bytes, isSharedBetweenScopes: config.kv_cache_shared_between_tenants },
+    speculation: config.speculation,
     streamIntervalMs: config.stream_interval_ms,
     continuousBatching: config.enable_continuous_batching,
     ...(onStatus && { onStatus }),

@@ -1,0 +1,90 @@
+import type { GenerateRequest } from '@open-autoglm/protocol';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { EngineCore, type CoreLimits, type LoadedModel } from '../../src/core.ts';
+import { defaultModelPath, openTestModel } from '../support/default-model.ts';
+import { greedy, runAll, somePrompt, tokenRequest } from '../support/requests.ts';
+import { writeTinyModel } from '../support/tiny-model.ts';
+
+const plain: CoreLimits = { maxBatchSize: 4, stepTokenBudget: 128, maxChunk: 512, continuous: true, maxQueue: 64 };
+/** Columns cost nothing: whatever can be drafted is verified. */
+const eager: CoreLimits = { ...plain, stepCost: () => 1 };
+
+function stepsAndTexts(model: LoadedModel, limits: CoreLimits, requests: readonly (readonly [number, GenerateRequest])[]) {
+  const core = new EngineCore(model, limits);
+  let steps = 0;
+  const got = runAll(core, (step) => {
+    steps = step + 1;
+    for (const [at, request] of requests) if (at === step) core.add(request);
+  });
+  return { steps, texts: Object.fromEntries([...got].map(([id, { text }]) => [id, text])) };
+}
+
+describe('speculation', () => {
+  let folder: string;
+  let tiny: LoadedModel;
+  let real: LoadedModel;
+  beforeAll(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), 'autoglm-speculation-'));
+    const file = path.join(folder, 'tiny.gguf');
+    await writeTinyModel(file, { architecture: 'llama', seed: 5, type: 'f16', vocabulary: 320, headLength: 32, tiedEmbeddings: true });
+    // Blocks of 64 tokens, few enough that sequences lose their places.
+    tiny = openTestModel(file, { contextLength: 1024, maxBatchSize: 4, kvCache: { strategy: 'paged', type: 'f16', maxBytes: 17 * 64 * 256 * 2 } });
+    real = openTestModel(await defaultModelPath(), { maxBatchSize: 4 });
+  });
+  afterAll(async () => {
+    tiny.close();
+    real.close();
+    await rm(folder, { recursive: true });
+  });
+
+  const endless = (model: LoadedModel): LoadedModel => ({ ...model, vocabulary: { ...model.vocabulary, endsGeneration: () => false } });
+  const sampled = { ...greedy, temperature: 0.8, topP: 0.9, repetitionPenalty: 1.1, seed: 7 };
+
+  it('gives greedy and sampled answers of the very same tokens, in fewer steps, with places lost and prompts joining', () => {
+    const requests = [
+      [0, tokenRequest('greedy', somePrompt(200, 1), 300)],
+      [3, tokenRequest('sampled', somePrompt(150, 2), 200, { sampling: { ...sampled, temperature: 0.05 } })],
+      [9, tokenRequest('warm', somePrompt(70, 3), 120, { sampling: sampled })],
+      [11, tokenRequest('late', somePrompt(260, 1), 250)],
+      [30, tokenRequest('short', somePrompt(20, 4), 5)],
+    ] as const;
+    const expected = stepsAndTexts(endless(tiny), plain, requests);
+    const got = stepsAndTexts(endless(tiny), eager, requests);
+    expect(got.texts).toEqual(expected.texts);
+    expect(got.steps).toBeLessThan(expected.steps);
+  });
+
+  it('ends at stop strings and limits in the middle of a draft, with the logprobs of every token', () => {
+    const text = '北京是中国的首都，上海是中国最大的城市，广州是中国的南大门。';
+    const prompt = { segments: [{ kind: 'control' as const, text: `<|im_start|>user\n请一字不差地重复三遍：${text}<|im_end|>\n<|im_start|>assistant\n${text}${text.slice(0, 6)}` }] };
+    const requests = [
+      [0, { ...tokenRequest('limit', [], 7), prompt }],
+      [0, { ...tokenRequest('stop', [], 60, { stop: ['最大', '大门'] }), prompt }],
+    ] as const;
+    const partsOf = (limits: CoreLimits) => {
+      const core = new EngineCore(real, limits);
+      for (const [, request] of requests) core.add({ ...request, topLogprobs: 2 });
+      const parts: unknown[] = [];
+      while (!core.idle) {
+        for (const { id, part } of core.step()) {
+          if (part.type === 'text-delta') parts.push([id, part.text, part.logprobs]);
+          else if (part.type === 'text-end') parts.push([id, part.finishReason, part.completionTokens]);
+        }
+      }
+      return { limit: parts.filter((part) => (part as string[])[0] === 'limit'), stop: parts.filter((part) => (part as string[])[0] === 'stop') };
+    };
+    expect(partsOf(eager)).toEqual(partsOf(plain));
+  });
+
+  it('takes several tokens a step where the answer repeats, and one where a batch makes them dear', () => {
+    const repeating = tokenRequest('again', real.vocabulary.tokenize('春天来了，花开了。'.repeat(12), false), 60);
+    const model = endless(real);
+    const cheap = stepsAndTexts(model, eager, [[0, repeating]]);
+    const dear = stepsAndTexts(model, { ...plain, stepCost: (tokens) => tokens }, [[0, repeating]]);
+    expect(cheap.texts).toEqual(dear.texts);
+    expect(cheap.steps).toBeLessThan(dear.steps / 3);
+  });
+});
