@@ -1,7 +1,7 @@
 import type { GenerateRequest } from '@open-autoglm/protocol';
 import { constrainedSampler, type Constraint } from './constraints/constraint.ts';
 import { createSampler, type Sampler, type SamplerScratch } from './sampler/sampler.ts';
-import { Drafter } from './speculation/speculator.ts';
+import { Drafter } from './speculation/drafter.ts';
 import { createStopMatcher, type StopMatcher } from './text/stop-matcher.ts';
 import { createTokenTextDecoder, type TokenTextDecoder } from './text/text-decoder.ts';
 import { TokenList } from './token-list.ts';

@@ -1,24 +1,11 @@
 import type { Sequence } from '../sequence.ts';
-import type { TokenList } from '../token-list.ts';
-import { Acceptance } from './acceptance.ts';
 import { chooseDraftLength, type DraftChance } from './draft-length.ts';
-import { noDraft, PromptLookup, type Draft } from './prompt-lookup.ts';
+import { noDraft, type Draft } from './prompt-lookup.ts';
 
 /** Drafted tokens of a sequence in one step at most. */
 const draftMax = 15;
 /** Tokens that one step verifies at most, of all sequences. */
 const columnsMax = 64;
-
-/** One sequence's drafts and what they were worth. The index is made when a draft is first asked for. */
-export class Drafter {
-  readonly acceptance = new Acceptance();
-  readonly #lookup = new PromptLookup();
-
-  draft(tokens: TokenList, max: number): Draft {
-    for (let index = this.#lookup.length; index < tokens.length; index += 1) this.#lookup.push(tokens.at(index));
-    return this.#lookup.draft(max);
-  }
-}
 
 /** What a step verifies of one sequence, after the token that it computes anyway. */
 export interface StepDraft extends Draft {
