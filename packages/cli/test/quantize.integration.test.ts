@@ -4,6 +4,8 @@ import path from 'node:path';
 import { resolveModel } from '@open-autoglm/engine/models';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { QuantizeReport } from '../src/quantize/report.ts';
+import { writeHuggingFaceFolder } from '../../engine/test/support/hugging-face-folder.ts';
+import { writeTinyModel } from '../../engine/test/support/tiny-model.ts';
 import { run, start } from './support.ts';
 
 describe('autoglm quantize', () => {
@@ -43,6 +45,19 @@ describe('autoglm quantize', () => {
     expect(divergences[0]).toBeLessThan(divergences[1] as number);
     expect(divergences[0]).toBeLessThan(divergences[2] as number);
     expect(reports[0]?.quality?.[0]?.name).toBe('text.txt');
+  });
+
+  it('takes a folder as Hugging Face has it, and compares with its weights', async () => {
+    const home = await mkdtemp(path.join(folder, 'hf-'));
+    const [gguf, source, target] = ['hf.gguf', 'hf', 'from-hf.gguf'].map((name) => path.join(home, name)) as [string, string, string];
+    await writeTinyModel(gguf, { architecture: 'qwen3', seed: 2, type: 'f32' });
+    await writeHuggingFaceFolder(source, gguf);
+    const { code, stdout, stderr } = await run(['quantize', source, target, '--type', 'q8_0', '--threads', '1', '--json']);
+    expect(code, stderr).toBe(0);
+    const { quality, sizes } = JSON.parse(stdout) as QuantizeReport;
+    expect(sizes.sourceBytes / sizes.bytes).toBeGreaterThan(3.5);
+    expect(quality?.every(({ divergence }) => divergence.mean < 0.05)).toBe(true);
+    expect((await readdir(home)).filter((name) => name.includes('tmp'))).toEqual([]);
   });
 
   it('tells people what it did', async () => {

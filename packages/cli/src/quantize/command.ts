@@ -5,7 +5,7 @@ import { quantize, type QuantizeCommandOptions } from './quantize.ts';
 export function quantizeCommand(): Command {
   return new Command('quantize')
     .description('Make a model smaller and faster, and say what that costs.')
-    .argument('<in>', 'a GGUF file of f32, f16 or bf16 weights')
+    .argument('<in>', 'a GGUF file of f32, f16 or bf16 weights, or a folder as Hugging Face has it (config.json, tokenizer.json, *.safetensors)')
     .argument('<out>', 'the GGUF file to write')
     .addOption(new Option('--type <type>', 'what the weights become').choices(['q8_0', 'q6_k', 'q4_k', 'q4_0', 'f16']).makeOptionMandatory())
     .option('--text <file>', 'compare the models on this text, instead of the one that comes with autoglm')
@@ -27,4 +27,5 @@ The report goes to standard output, progress to standard error. OUT gets its nam
 
 Examples:
   autoglm quantize qwen2.5-1.5b-f16.gguf qwen2.5-1.5b-q4_k.gguf --type q4_k
+  autoglm quantize ./Qwen3-0.6B qwen3-0.6b-q4_k.gguf --type q4_k
   autoglm quantize model-bf16.gguf model-q8_0.gguf --type q8_0 --text article.txt`;

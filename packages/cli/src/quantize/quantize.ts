@@ -1,4 +1,4 @@
-import { readFile, stat } from 'node:fs/promises';
+import { readFile, rm, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import type { MeasuringText, TargetType } from '@open-autoglm/engine/quantize';
@@ -30,13 +30,22 @@ export async function quantize(source: string, target: string, options: Quantize
   process.once('SIGINT', interrupt);
   process.once('SIGTERM', interrupt);
   const { signal } = controller;
+  const whole = `${target}.source.tmp`;
   try {
-    const model = await engine.ggufSource(engine.loadGgml(), source);
+    const model = await engine.openSource(source);
     const sizes = await engine.quantizeModel(model, target, { type: options.type, threads, signal, onProgress: (fraction) => bar.report(fraction, `quantizing to ${options.type}: ${percent(fraction)}`) });
+    const compare = async () => {
+      const isFolder = (await stat(source)).isDirectory();
+      try {
+        // Whoever compares reads a GGUF: for as long as that takes, one of the folder's weights as they are.
+        if (isFolder) await engine.quantizeModel(model, whole, { type: undefined, threads, signal, onProgress: (fraction) => bar.report(fraction, `preparing to compare: ${percent(fraction)}`) });
+        return await engine.measureQuality(isFolder ? whole : source, target, texts ?? engine.measuringTexts, { threads, signal, onProgress: (fraction) => bar.report(fraction, `comparing the models: ${percent(fraction)}`) });
+      } finally {
+        if (isFolder) await rm(whole, { force: true });
+      }
+    };
     const memory = engine.memoryNeed(await engine.readGgufHeader(target), contextLength);
-    const quality = options.quality
-      ? await engine.measureQuality(source, target, texts ?? engine.measuringTexts, { threads, signal, onProgress: (fraction) => bar.report(fraction, `comparing the models: ${percent(fraction)}`) })
-      : undefined;
+    const quality = options.quality ? await compare() : undefined;
     bar.clear();
     const report: QuantizeReport = { file: target, type: options.type, sizes, memory, ...(quality && { quality }) };
     process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : formatReport(report, options.text ?? 'the text that comes with autoglm'));

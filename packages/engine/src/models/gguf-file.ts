@@ -9,7 +9,7 @@ const plausibleVersion = 0xff;
 /** What is often given in place of a GGUF file, by how it begins. */
 const strangers: readonly (readonly [RegExp, string])[] = [
   [/^version https:\/\/git-lfs/, 'it is a Git LFS pointer: fetch the file itself with git lfs pull'],
-  [/^.{8}\{/s, 'it looks like a safetensors file: convert the model with convert_hf_to_gguf.py of llama.cpp'],
+  [/^.{8}\{/s, 'it looks like a safetensors file: name the folder that it lies in, with its config.json and tokenizer.json'],
   [/^PK/, 'it looks like a PyTorch checkpoint: convert the model with convert_hf_to_gguf.py of llama.cpp'],
   [/^\s*</, 'it is a web page: download the file itself'],
   [/^(ggml|lmgg|ggjt|tjgg|ggla|algg)/, 'it has a format older than GGUF: download the model as GGUF'],

@@ -9,7 +9,7 @@ export type GgufValue =
   | { readonly type: 'bool'; readonly value: boolean }
   | { readonly type: 'string'; readonly value: string }
   | { readonly type: 'strings'; readonly value: readonly string[] }
-  | { readonly type: 'i32s'; readonly value: readonly number[] }
+  | { readonly type: 'i32s' | 'f32s'; readonly value: readonly number[] }
   | { readonly type: 'encoded'; readonly value: EncodedValue };
 
 export type GgufMetadata = ReadonlyMap<string, GgufValue>;
@@ -111,6 +111,7 @@ function encodeValue(item: GgufValue): Buffer {
     case 'string': return Buffer.concat([u32(GgufType.STRING), string(item.value)]);
     case 'strings': return encodeArray(GgufType.STRING, item.value.map(string));
     case 'i32s': return encodeArray(GgufType.INT32, item.value.map(i32));
+    case 'f32s': return encodeArray(GgufType.FLOAT32, item.value.map(f32));
     case 'encoded': return Buffer.concat([u32(item.value.type), item.value.bytes]);
   }
 }

@@ -1,64 +1,125 @@
 import type { GgufMetadata, GgufValue } from './gguf-writer.ts';
 
-/** The parts of Hugging Face's `tokenizer.json` that a byte-level BPE is made of. */
+interface PreTokenizer {
+  readonly type: string;
+  readonly use_regex?: boolean;
+  readonly add_prefix_space?: boolean;
+  readonly pretokenizers?: readonly PreTokenizer[];
+  readonly pattern?: { readonly Regex?: string };
+  readonly prepend_scheme?: string;
+}
+
+/** The parts of Hugging Face's `tokenizer.json` that a BPE is made of. */
 export interface TokenizerJson {
-  readonly pre_tokenizer: { readonly type: string; readonly use_regex?: boolean; readonly add_prefix_space?: boolean };
+  readonly normalizer?: { readonly type: string; readonly normalizers?: readonly { readonly type: string }[] } | null;
+  readonly pre_tokenizer: PreTokenizer | null;
   readonly added_tokens: readonly { readonly id: number; readonly content: string; readonly special: boolean }[];
   readonly model: {
     readonly type: string;
+    readonly byte_fallback?: boolean;
+    readonly unk_token?: string | null;
     readonly vocab: Readonly<Record<string, number>>;
-    readonly merges: readonly (readonly [string, string])[];
+    /** Pairs, or in older files two tokens with a space between. */
+    readonly merges: readonly (readonly [string, string] | string)[];
   };
 }
 
+type NamedToken = string | { readonly content: string } | null;
+
 /** The parts of `tokenizer_config.json` that GGUF has keys for. */
 export interface TokenizerConfig {
-  readonly add_bos_token: boolean;
-  readonly add_eos_token: boolean;
-  readonly bos_token: string;
-  readonly eos_token: string;
-  readonly pad_token: string;
-  readonly chat_template: string;
+  readonly add_bos_token?: boolean;
+  readonly add_eos_token?: boolean;
+  readonly bos_token?: NamedToken;
+  readonly eos_token?: NamedToken;
+  readonly pad_token?: NamedToken;
+  readonly chat_template?: string | undefined;
 }
 
 /** llama.cpp's `enum llama_token_type`. */
-const tokenType = { NORMAL: 1, CONTROL: 3, USER_DEFINED: 4 } as const;
+const tokenType = { NORMAL: 1, UNKNOWN: 2, CONTROL: 3, USER_DEFINED: 4, BYTE: 6 } as const;
+
+const words = String.raw`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+`;
+const rest = String.raw`| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`;
+const digitByDigit = `${words}|\\p{N}${rest}`;
+const threeDigits = `${words}|\\p{N}{1,3}${rest}`;
 
 /**
- * GGUF's `tokenizer.*` keys for a byte-level BPE that splits text as GPT-2 does. Throws for any other tokenizer, which
- * under these keys would quietly give other tokens.
+ * GGUF's `tokenizer.*` keys for a byte-level BPE that splits text as GPT-2, Qwen2, Llama 3 or GLM-4 do, or for a SentencePiece
+ * BPE as of Llama 2. Throws for any other tokenizer, which under these keys would quietly give other tokens.
  */
-export function tokenizerMetadata(tokenizer: TokenizerJson, config: TokenizerConfig): GgufMetadata {
-  const { pre_tokenizer: split, model } = tokenizer;
-  if (model.type !== 'BPE' || split.type !== 'ByteLevel' || split.use_regex === false || split.add_prefix_space === true) {
-    throw new Error(`A byte-level BPE with GPT-2's pre-tokenizer was expected, not ${model.type} with ${JSON.stringify(split)}.`);
-  }
+export function tokenizerMetadata(tokenizer: TokenizerJson, config: TokenizerConfig, architecture = 'llama'): GgufMetadata {
   const { tokens, types } = listTokens(tokenizer);
-  const id = (token: string): GgufValue => ({ type: 'u32', value: tokens.indexOf(token) });
-  return new Map<string, GgufValue>([
-    ['tokenizer.ggml.model', { type: 'string', value: 'gpt2' }],
-    ['tokenizer.ggml.pre', { type: 'string', value: 'gpt-2' }],
-    ['tokenizer.ggml.tokens', { type: 'strings', value: tokens }],
-    ['tokenizer.ggml.token_type', { type: 'i32s', value: types }],
-    ['tokenizer.ggml.merges', { type: 'strings', value: model.merges.map((pair) => pair.join(' ')) }],
-    ['tokenizer.ggml.bos_token_id', id(config.bos_token)],
-    ['tokenizer.ggml.eos_token_id', id(config.eos_token)],
+  const eos = idOf(tokens, config.eos_token);
+  const keys: [string, GgufValue | undefined][] = [
+    ...kindKeys(tokenizer, tokens, architecture),
+    ['tokens', { type: 'strings', value: tokens }],
+    ['token_type', { type: 'i32s', value: types }],
+    ['bos_token_id', idOf(tokens, config.bos_token)],
+    ['eos_token_id', eos],
     // The token that ends a turn is also the one that ends the text.
-    ['tokenizer.ggml.eot_token_id', id(config.eos_token)],
-    ['tokenizer.ggml.padding_token_id', id(config.pad_token)],
-    ['tokenizer.ggml.add_bos_token', { type: 'bool', value: config.add_bos_token }],
-    ['tokenizer.ggml.add_eos_token', { type: 'bool', value: config.add_eos_token }],
-    ['tokenizer.chat_template', { type: 'string', value: config.chat_template }],
-  ]);
+    ['eot_token_id', eos],
+    ['padding_token_id', idOf(tokens, config.pad_token)],
+    ['add_bos_token', flag(config.add_bos_token)],
+    ['add_eos_token', flag(config.add_eos_token)],
+  ];
+  const template: [string, GgufValue][] = config.chat_template === undefined ? [] : [['tokenizer.chat_template', { type: 'string', value: config.chat_template }]];
+  return new Map([...keys.flatMap(([key, value]): [string, GgufValue][] => (value ? [[`tokenizer.ggml.${key}`, value]] : [])), ...template]);
+}
+
+function kindKeys(tokenizer: TokenizerJson, tokens: readonly string[], architecture: string): [string, GgufValue][] {
+  const { model } = tokenizer;
+  if (model.type === 'BPE' && model.byte_fallback === true) return sentencePieceKeys(tokenizer, tokens);
+  return [
+    ['model', { type: 'string', value: 'gpt2' }],
+    ['pre', { type: 'string', value: preTokenizerName(tokenizer, architecture) }],
+    ['merges', { type: 'strings', value: model.merges.map((pair) => (typeof pair === 'string' ? pair : pair.join(' '))) }],
+  ];
+}
+
+/** llama.cpp's name for the way in which text is split before pairs are merged. */
+function preTokenizerName({ model, pre_tokenizer: split }: TokenizerJson, architecture: string): string {
+  const steps = split?.type === 'Sequence' ? (split.pretokenizers ?? []) : [split];
+  const [first, second] = steps;
+  if (model.type === 'BPE' && steps.length === 1 && first?.type === 'ByteLevel' && first.use_regex !== false && first.add_prefix_space !== true) return 'gpt-2';
+  const isSplitByPattern = model.type === 'BPE' && steps.length === 2 && first?.type === 'Split' && second?.type === 'ByteLevel' && second.use_regex === false && second.add_prefix_space !== true;
+  if (isSplitByPattern && first.pattern?.Regex === digitByDigit) return 'qwen2';
+  if (isSplitByPattern && first.pattern?.Regex === threeDigits) return architecture === 'glm4' ? 'chatglm-bpe' : 'llama-bpe';
+  throw new Error(`A byte-level BPE with the pre-tokenizer of GPT-2, Qwen2, Llama 3 or GLM-4 was expected, not ${model.type} with ${JSON.stringify(split)}.`);
+}
+
+/** SentencePiece merges the pair whose result has the highest score; Hugging Face lists the pairs in that order. */
+function sentencePieceKeys({ model, normalizer, pre_tokenizer: split }: TokenizerJson, tokens: readonly string[]): [string, GgufValue][] {
+  const order = new Map<string, number>();
+  for (const [index, pair] of model.merges.entries()) {
+    const merged = typeof pair === 'string' ? pair.replace(' ', '') : pair.join('');
+    if (!order.has(merged)) order.set(merged, index);
+  }
+  const prepends = normalizer?.normalizers?.some(({ type }) => type === 'Prepend') === true || (split?.type === 'Metaspace' && split.prepend_scheme !== 'never');
+  return [
+    ['model', { type: 'string', value: 'llama' }],
+    ['scores', { type: 'f32s', value: tokens.map((token) => -(order.get(token) ?? model.merges.length)) }],
+    ['add_space_prefix', { type: 'bool', value: prepends }],
+  ];
 }
 
 function listTokens({ model, added_tokens: added }: TokenizerJson): { tokens: string[]; types: number[] } {
   const tokens: string[] = [];
   for (const [token, id] of Object.entries(model.vocab)) tokens[id] = token;
-  const types = tokens.map((): number => tokenType.NORMAL);
+  const isByte = (token: string) => model.byte_fallback === true && /^<0x[0-9A-F]{2}>$/.test(token);
+  const types = tokens.map((token): number => (isByte(token) ? tokenType.BYTE : tokenType.NORMAL));
   for (const { id, content, special } of added) {
     tokens[id] = content;
-    types[id] = special ? tokenType.CONTROL : tokenType.USER_DEFINED;
+    types[id] = content === model.unk_token ? tokenType.UNKNOWN : special ? tokenType.CONTROL : tokenType.USER_DEFINED;
   }
   return { tokens, types };
+}
+
+function idOf(tokens: readonly string[], token: NamedToken | undefined): GgufValue | undefined {
+  const id = tokens.indexOf((typeof token === 'string' ? token : token?.content) ?? '\0');
+  return id < 0 ? undefined : { type: 'u32', value: id };
+}
+
+function flag(value: boolean | undefined): GgufValue | undefined {
+  return value === undefined ? undefined : { type: 'bool', value };
 }

@@ -5,12 +5,12 @@ import { problemWithGguf } from './gguf-file.ts';
 import { findNamedModel, namedModels } from './named-models.ts';
 import type { PrepareOptions } from './prepare-options.ts';
 import { findPulled, parseReference } from './pulled-models.ts';
-import { ensureQuantized } from './quantization.ts';
+import { ensureFromFolder, ensureQuantized } from './quantization.ts';
 
 export type { ModelProgress, Quantization } from './prepare-options.ts';
 
 export interface ResolveOptions extends PrepareOptions {
-  /** The name of a model, such as `default`, or of its weights package, or of one that was pulled, or the path of a GGUF file. */
+  /** The name of a model, such as `default`, or of its weights package, or of one that was pulled, or the path of a GGUF file, or of a folder as `transformers` saves a model. */
   readonly model: string;
 }
 
@@ -27,6 +27,9 @@ export interface ResolvedModel {
  */
 export async function resolveModel(options: ResolveOptions): Promise<ResolvedModel> {
   const named = findNamedModel(options.model);
+  if (!named && existsSync(path.join(options.model, 'config.json'))) {
+    return { path: await ensureFromFolder(options.model, options), source: path.basename(path.resolve(options.model)) };
+  }
   const found = named ? { path: await named.prepare(options), source: named.source } : await findFile(options.model, options.home);
   return { ...found, path: await ensureQuantized(found.path, options) };
 }

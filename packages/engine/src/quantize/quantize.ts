@@ -1,19 +1,21 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Ggml } from '../ggml/bindings.ts';
 import { loadGgml } from '../ggml/library.ts';
+import { GgmlType } from '../ggml/types.ts';
 import { checkDiskSpace } from '../models/disk-space.ts';
 import { writeGguf, type GgufContent, type GgufTensorSource, type GgufValue, type GgufWriteOptions } from '../models/gguf-writer.ts';
 import { writeThenRename } from '../models/write-then-rename.ts';
 import { convertRows } from './convert-rows.ts';
-import type { ModelSource, SourceTensor } from './model-source.ts';
-import { fileTypes, tensorType, type TargetType } from './type-policy.ts';
+import { huggingFaceSource } from './hugging-face/source.ts';
+import { ggufSource, type ModelSource, type SourceTensor } from './model-source.ts';
+import { fileTypes, tensorType, type ModelFacts, type TargetType } from './type-policy.ts';
 
 export { ggufSource, type ModelSource } from './model-source.ts';
 export { targetTypes, type TargetType } from './type-policy.ts';
 
 export interface QuantizeOptions extends GgufWriteOptions {
-  /** Undefined keeps every tensor as the source has it. */
+  /** Undefined keeps every matrix as the source has it. */
   readonly type: TargetType | undefined;
   /** Pieces converted at once. */
   readonly threads: number;
@@ -30,6 +32,12 @@ export interface QuantizedModel {
 
 /** llama.cpp's number for the present layout of quantized blocks. */
 const quantizationVersion = 2;
+
+/** A folder as `transformers` saves a model, or a GGUF file. Throws `engine_failed` for what is neither, or is quantized already. */
+export async function openSource(file: string): Promise<ModelSource> {
+  const isFolder = await stat(file).then((status) => status.isDirectory(), () => false);
+  return isFolder ? huggingFaceSource(file) : ggufSource(loadGgml(), file);
+}
 
 /**
  * Writes a model as a GGUF of another type. Memory: some tens of MB for each thread, whatever the model's size.
@@ -53,8 +61,14 @@ export function quantizedContent(ggml: Ggml, source: ModelSource, { type, thread
   metadata.set('general.quantization_version', { type: 'u32', value: quantizationVersion });
   return {
     metadata,
-    tensors: source.tensors.map((tensor) => convertTensor(ggml, tensor, type ? tensorType(type, tensor, facts) : tensor.type, threads)),
+    tensors: source.tensors.map((tensor) => convertTensor(ggml, tensor, typeOf(type, tensor, facts), threads)),
   };
+}
+
+function typeOf(type: TargetType | undefined, tensor: SourceTensor, facts: ModelFacts): number {
+  if (type) return tensorType(type, tensor, facts);
+  // Vectors are f32 in every GGUF.
+  return tensorType('f16', tensor, facts) === GgmlType.F32 ? GgmlType.F32 : tensor.type;
 }
 
 function convertTensor(ggml: Ggml, tensor: SourceTensor, type: number, threads: number): GgufTensorSource {

@@ -24,6 +24,22 @@ describe('tokenizerMetadata', () => {
     expect(metadata.get('tokenizer.ggml.padding_token_id')?.value).toBe(0);
   });
 
+  it('ranks the tokens of a SentencePiece vocabulary by the pairs that make them', () => {
+    const sentencePiece: TokenizerJson = {
+      normalizer: { type: 'Sequence', normalizers: [{ type: 'Prepend' }, { type: 'Replace' }] },
+      pre_tokenizer: null,
+      added_tokens: [{ id: 0, content: '<unk>', special: true }, { id: 1, content: '<s>', special: true }],
+      model: { type: 'BPE', byte_fallback: true, unk_token: '<unk>', vocab: { '<unk>': 0, '<s>': 1, '<0x0A>': 2, '▁': 3, a: 4, b: 5, ab: 6, '▁ab': 7 }, merges: ['a b', '▁ ab'] },
+    };
+    const metadata = tokenizerMetadata(sentencePiece, { bos_token: { content: '<s>' }, add_bos_token: true });
+    expect(metadata.get('tokenizer.ggml.model')?.value).toBe('llama');
+    expect(metadata.get('tokenizer.ggml.scores')?.value).toEqual([-2, -2, -2, -2, -2, -2, -0, -1]);
+    expect(metadata.get('tokenizer.ggml.token_type')?.value).toEqual([2, 3, 6, 1, 1, 1, 1, 1]);
+    expect(metadata.get('tokenizer.ggml.add_space_prefix')?.value).toBe(true);
+    expect(metadata.get('tokenizer.ggml.bos_token_id')?.value).toBe(1);
+    expect(metadata.has('tokenizer.ggml.eos_token_id')).toBe(false);
+  });
+
   it('refuses tokenizers that would give other tokens under these keys', () => {
     const others: TokenizerJson[] = [
       { ...tokenizer, model: { ...tokenizer.model, type: 'Unigram' } },

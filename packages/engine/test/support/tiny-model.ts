@@ -59,7 +59,7 @@ async function readTokenizer(): Promise<{ tokenizer: TokenizerJson; config: Toke
 function truncate(tokenizer: TokenizerJson, vocabulary: number): TokenizerJson {
   const { model } = tokenizer;
   const vocab = Object.fromEntries(Object.entries(model.vocab).filter(([, id]) => id < vocabulary));
-  return { ...tokenizer, model: { ...model, vocab, merges: model.merges.filter((pair) => Object.hasOwn(vocab, pair.join(''))) } };
+  return { ...tokenizer, model: { ...model, vocab, merges: model.merges.filter((pair) => Object.hasOwn(vocab, (pair as readonly string[]).join(''))) } };
 }
 
 function hyperparameters(sizes: Sizes): GgufMetadata {

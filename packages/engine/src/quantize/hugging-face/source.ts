@@ -1,0 +1,103 @@
+import { open, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { AutoglmError } from '@open-autoglm/protocol';
+import { GgmlType } from '../../ggml/types.ts';
+import type { GgufValue } from '../../models/gguf-writer.ts';
+import { tokenizerMetadata, type TokenizerConfig, type TokenizerJson } from '../../models/hf-tokenizer.ts';
+import { rowsPerPiece } from '../convert-rows.ts';
+import { readBytes, type ModelSource, type SourceTensor } from '../model-source.ts';
+import { readConfig, type HuggingFaceConfig, type ModelShape } from './config.ts';
+import { readSafetensors, type SafeTensor } from './safetensors.ts';
+import { isDerived, placeOf, type TensorPlace } from './tensor-names.ts';
+
+/** A folder as `transformers` saves a model: config.json, tokenizer.json, tokenizer_config.json, model*.safetensors. Throws `engine_failed`. */
+export async function huggingFaceSource(folder: string): Promise<ModelSource> {
+  const config = await readJson<HuggingFaceConfig & { tie_word_embeddings?: boolean }>(folder, 'config.json');
+  const shape = readConfig(config, folder);
+  const tensors = await readSafetensors(folder);
+  return {
+    name: folder,
+    architecture: shape.architecture,
+    layerCount: shape.layerCount,
+    metadata: new Map<string, GgufValue>([
+      ...shape.metadata,
+      ['general.name', { type: 'string', value: path.basename(path.resolve(folder)) }],
+      ...(await readTokenizer(folder, shape.architecture)),
+    ]),
+    tensors: [...place([...tensors.values()], shape, config.tie_word_embeddings ?? false, folder), ...ropeTensor(shape)],
+  };
+}
+
+function place(tensors: readonly SafeTensor[], shape: ModelShape, isTied: boolean, folder: string): SourceTensor[] {
+  return tensors.flatMap((tensor) => {
+    // Some files store the tied matrix twice.
+    if (isDerived(tensor.name) || (isTied && tensor.name === 'lm_head.weight')) return [];
+    const target = placeOf(tensor.name, shape.architecture);
+    if (!target) throw unusable(folder, `this engine does not know what its tensor ${tensor.name} is for`);
+    return [{ name: target.name, type: tensor.type, shape: tensor.shape.toReversed(), pieces: () => readPieces(tensor, target, shape) }];
+  });
+}
+
+async function* readPieces(tensor: SafeTensor, { heads }: TensorPlace, { headLength }: ModelShape): AsyncGenerator<Uint8Array> {
+  const isMatrix = tensor.shape.length > 1;
+  const [rows = 1, columns = 1] = isMatrix ? tensor.shape : [tensor.shape[0], 1];
+  const rowBytes = columns * tensor.elementBytes;
+  // A vector is one piece. Heads must not be cut.
+  const unit = heads ? headLength : 1;
+  const atOnce = isMatrix ? Math.max(unit, Math.floor(rowsPerPiece(columns) / unit) * unit) : rows;
+  const file = await open(tensor.file);
+  try {
+    for (let row = 0; row < rows; row += atOnce) {
+      const bytes = await readBytes(file, tensor.offset + row * rowBytes, Math.min(atOnce, rows - row) * rowBytes, () => unusable(tensor.file, `it ends inside the tensor ${tensor.name}`));
+      yield heads ? interleaveHalves(bytes, rowBytes, headLength) : bytes;
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * `transformers` pairs the two halves of a head; ggml's mode 0, which the llama architecture means, pairs neighbours. Row
+ * 2j + t of a head therefore comes from its row t · length/2 + j.
+ */
+function interleaveHalves(bytes: Uint8Array, rowBytes: number, headLength: number): Uint8Array {
+  const result = new Uint8Array(bytes.length);
+  const half = headLength / 2;
+  for (let row = 0; row * rowBytes < bytes.length; row += 1) {
+    const inHead = row % headLength;
+    const source = row - inHead + (inHead % 2) * half + Math.floor(inHead / 2);
+    result.set(bytes.subarray(source * rowBytes, (source + 1) * rowBytes), row * rowBytes);
+  }
+  return result;
+}
+
+function ropeTensor({ ropeFactors }: ModelShape): SourceTensor[] {
+  if (!ropeFactors) return [];
+  const bytes = new Uint8Array(ropeFactors.buffer);
+  return [{ name: 'rope_freqs.weight', type: GgmlType.F32, shape: [ropeFactors.length], pieces: async function* () { yield bytes; } }];
+}
+
+async function readTokenizer(folder: string, architecture: string): Promise<ReadonlyMap<string, GgufValue>> {
+  const tokenizer = await readJson<TokenizerJson>(folder, 'tokenizer.json');
+  const config = await readJson<TokenizerConfig>(folder, 'tokenizer_config.json');
+  // Newer versions keep the template in a file of its own.
+  const template = await readFile(path.join(folder, 'chat_template.jinja'), 'utf8').catch(() => config.chat_template);
+  try {
+    return tokenizerMetadata(tokenizer, { ...config, chat_template: template }, architecture);
+  } catch (error) {
+    throw unusable(folder, (error as Error).message);
+  }
+}
+
+async function readJson<T>(folder: string, name: string): Promise<T> {
+  try {
+    return JSON.parse(await readFile(path.join(folder, name), 'utf8')) as T;
+  } catch (error) {
+    const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    throw unusable(folder, isMissing ? `${name} is missing` : `${name}: ${(error as Error).message}`);
+  }
+}
+
+function unusable(folder: string, reason: string): AutoglmError {
+  return new AutoglmError('engine_failed', `${folder} cannot be used: ${reason}.`);
+}
