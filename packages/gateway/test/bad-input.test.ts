@@ -10,6 +10,8 @@ interface ErrorBody {
 const chat = '/v1/chat/completions';
 const completions = '/v1/completions';
 const user = (content: unknown) => ({ model: 'default', messages: [{ role: 'user', content }] });
+const callable = (name: string) => ({ type: 'function', function: { name } });
+const nested = (depth: number): object => (depth === 0 ? {} : { items: nested(depth - 1) });
 
 /** [path, body, status, code, param] */
 const cases: readonly (readonly [string, unknown, number, string, string | null])[] = [
@@ -46,10 +48,15 @@ const cases: readonly (readonly [string, unknown, number, string, string | null]
   [chat, { ...chatBody, top_logprobs: 3 }, 400, 'invalid_value', 'top_logprobs'],
   [chat, { ...chatBody, stream_options: { include_usage: true } }, 400, 'invalid_value', 'stream_options'],
   [chat, { ...chatBody, temprature: 1 }, 400, 'unknown_parameter', 'temprature'],
-  [chat, { ...chatBody, response_format: { type: 'json_object' } }, 422, 'unsupported_feature', 'response_format'],
-  [chat, { ...chatBody, response_format: { type: 'json_schema', json_schema: {} } }, 422, 'unsupported_feature', 'response_format'],
-  [chat, { ...chatBody, tools: [{ type: 'function', function: { name: 'f' } }] }, 422, 'unsupported_feature', 'tools'],
-  [chat, { ...chatBody, tool_choice: 'required' }, 422, 'unsupported_feature', 'tool_choice'],
+  [chat, { ...chatBody, response_format: { type: 'xml' } }, 400, 'invalid_value', 'response_format.type'],
+  [chat, { ...chatBody, response_format: { type: 'json_object', schema: {} } }, 400, 'unknown_parameter', 'response_format.schema'],
+  [chat, { ...chatBody, response_format: { type: 'json_schema', json_schema: {} } }, 400, 'missing_parameter', 'response_format.json_schema.name'],
+  [chat, { ...chatBody, response_format: { type: 'json_schema', json_schema: { name: 'a', schema: nested(300) } } }, 400, 'invalid_value', 'response_format.json_schema.schema'],
+  [chat, { ...chatBody, tools: [{ type: 'function', function: { name: 'a b' } }] }, 400, 'invalid_value', 'tools[0].function.name'],
+  [chat, { ...chatBody, tools: [callable('f'), callable('f')] }, 400, 'invalid_value', 'tools[1].function.name'],
+  [chat, { ...chatBody, tools: [{ type: 'function', function: { name: 'f', parameters: { type: 'string' } } }] }, 400, 'invalid_value', 'tools[0].function.parameters.type'],
+  [chat, { ...chatBody, tool_choice: 'required' }, 400, 'invalid_value', 'tool_choice'],
+  [chat, { ...chatBody, tools: [callable('f')], tool_choice: { type: 'function', function: { name: 'g' } } }, 400, 'invalid_value', 'tool_choice.function.name'],
   [chat, { ...chatBody, autoglm: { surprise: 1 } }, 400, 'unknown_parameter', 'autoglm.surprise'],
   [chat, { ...chatBody, autoglm: { lane: 'batch' } }, 422, 'unsupported_feature', 'autoglm.lane'],
   [chat, { ...chatBody, autoglm: { deadline_ms: 0 } }, 400, 'invalid_value', 'autoglm.deadline_ms'],

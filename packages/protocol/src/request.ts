@@ -1,11 +1,27 @@
 import type { Prompt, Sampling } from './engine.ts';
 import type { EmitEvent } from './events.ts';
+import type { OutputGrammar } from './output-grammar.ts';
 
 export interface ToolCall {
   readonly id: string;
   readonly type: 'function';
   readonly function: { readonly name: string; readonly arguments: string };
 }
+
+/** A function that the model may ask the client to call. */
+export interface Tool {
+  readonly name: string;
+  readonly description?: string;
+  /** JSON Schema of its arguments; absent: it takes none. */
+  readonly parameters?: Readonly<Record<string, unknown>>;
+  readonly strict?: boolean;
+}
+
+/** `auto`: the model may call or answer. An object: this function must be called. */
+export type ToolChoice = 'none' | 'auto' | 'required' | { readonly name: string };
+
+/** The answer must be a JSON object, or satisfy a JSON Schema. */
+export type ResponseFormat = { readonly type: 'json_object' } | { readonly type: 'json_schema'; readonly schema: unknown };
 
 /** A message with its text parts already joined. */
 export interface ChatMessage {
@@ -58,6 +74,14 @@ export interface GatewayRequest {
   readonly maxTokens: number | undefined;
   readonly stop: readonly string[];
   readonly topLogprobs: number | undefined;
+  /** Absent: any text. */
+  readonly responseFormat?: ResponseFormat | undefined;
+  /** At least one where there are any; the two fields below are then there, too. */
+  readonly tools?: readonly Tool[] | undefined;
+  readonly toolChoice?: ToolChoice | undefined;
+  readonly parallelToolCalls?: boolean | undefined;
+  /** What an engine of ours must answer, made of the fields above by the input stage; absent: anything. */
+  readonly grammar?: OutputGrammar | undefined;
   /** Sent along with whatever is asked of other servers on this request's behalf; absent: there is no trace. */
   readonly traceContext?: TraceContext | undefined;
   /** Who asks, as far as it is known: for those who keep a client at one replica. */

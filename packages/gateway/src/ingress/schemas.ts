@@ -1,4 +1,5 @@
 import Type, { type TSchema } from 'typebox';
+import { outputFormatFields } from './output-format.ts';
 
 const closed = { additionalProperties: false } as const;
 
@@ -61,6 +62,8 @@ export const messageSchemas = {
       refusal: nothing,
       audio: nothing,
       function_call: nothing,
+      // OpenAI's client adds it to what it has read; the content says the same.
+      parsed: Type.Optional(Type.Unknown()),
       annotations: optional(Type.Array(Type.Unknown(), { maxItems: 0 }), 'an empty array'),
     },
     closed,
@@ -76,7 +79,7 @@ export const chatSchema = Type.Object(
     logprobs: boolean(),
     top_logprobs: integer(0, 20),
     metadata: optional(Type.Record(Type.String(), Type.String()), 'an object of strings'),
-    parallel_tool_calls: boolean(),
+    ...outputFormatFields,
     prompt_cache_key: text(1024),
     safety_identifier: text(1024),
   },
@@ -103,6 +106,10 @@ export const remoteChatSchema = Type.Object({
   ...chatSchema.properties,
   stream_options: openStreamOptions,
   metadata: Type.Optional(Type.Unknown()),
+  response_format: Type.Optional(Type.Unknown()),
+  tools: Type.Optional(Type.Unknown()),
+  tool_choice: Type.Optional(Type.Unknown()),
+  parallel_tool_calls: Type.Optional(Type.Unknown()),
 });
 
 export const remoteCompletionSchema = Type.Object({ ...completionSchema.properties, stream_options: openStreamOptions });

@@ -1,13 +1,14 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { AutoglmError, type ChatMessage, type ClientBody, type RequestInput, type Sampling } from '@open-autoglm/protocol';
+import { AutoglmError, type ChatMessage, type ClientBody, type GatewayRequest, type RequestInput, type Sampling } from '@open-autoglm/protocol';
 import type { AnswerFormat } from '../common/answer-format.ts';
+import { readOutputFormat } from './output-format.ts';
 import { chatSchema, completionSchema, messageSchemas } from './schemas.ts';
 import { tenantOf } from './tenant.ts';
 import { checkExtensions, refuseOtherParts, withoutUnsupported } from './unsupported.ts';
 import { checkWellFormed, createValidator } from './validate.ts';
 
 /** What a body asks for, checked and in our words. */
-export interface ParsedRequest {
+export interface ParsedRequest extends Pick<GatewayRequest, 'responseFormat' | 'tools' | 'toolChoice' | 'parallelToolCalls'> {
   readonly model: string;
   readonly input: RequestInput;
   readonly choiceCount: number;
@@ -40,6 +41,7 @@ export function parseChat(body: unknown, headers: IncomingHttpHeaders): ParsedRe
     ...common(checked, headers),
     input: { kind: 'chat', messages: checked.messages.map(toMessage) },
     ...chatLimits(checked),
+    ...readOutputFormat(checked),
     format: format('chat', checked),
   });
 }

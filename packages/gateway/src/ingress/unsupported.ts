@@ -10,9 +10,6 @@ interface UnsupportedField {
 
 /** Fields of OpenAI's API that this version cannot honour. */
 const unsupportedFields: Readonly<Record<string, UnsupportedField>> = {
-  response_format: { what: 'Structured output', harmless: (value) => (value as { type?: unknown }).type === 'text' },
-  tools: { what: 'Tool calling', harmless: (value) => Array.isArray(value) && value.length === 0 },
-  tool_choice: { what: 'Tool calling', harmless: (value) => value === 'none' || value === 'auto' },
   functions: { what: 'Function calling', harmless: (value) => Array.isArray(value) && value.length === 0 },
   function_call: { what: 'Function calling', harmless: (value) => value === 'none' || value === 'auto' },
   audio: { what: 'Audio output' },

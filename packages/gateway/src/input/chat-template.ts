@@ -1,7 +1,8 @@
 import { Template } from '@huggingface/jinja';
-import { AutoglmError, type ChatMessage, type ModelInfo, type PromptSegment } from '@open-autoglm/protocol';
+import { AutoglmError, type ChatMessage, type ModelInfo, type PromptSegment, type Tool } from '@open-autoglm/protocol';
+import { knowsTools, toWireTool, withToolsInText } from './tool-format.ts';
 
-export type RenderChat = (messages: readonly ChatMessage[]) => PromptSegment[];
+export type RenderChat = (messages: readonly ChatMessage[], tools?: readonly Tool[]) => PromptSegment[];
 
 /**
  * Makes a model's chat template a function from messages to prompt segments.
@@ -26,7 +27,12 @@ export function createChatRenderer(model: ModelInfo): RenderChat {
     const escaped = text.replaceAll(escapeMark, escapedMark);
     return controlStart ? escaped.replace(controlStart, `$1${breakMark}`) : escaped;
   };
-  return (messages) => segment(render(template, model, messages.map((message) => toTemplateMessage(message, breakControls))), control);
+  const hasTools = knowsTools(model.chatTemplate);
+  return (messages, tools = []) => {
+    const shown = hasTools ? messages : withToolsInText(messages, tools);
+    const templateTools = hasTools && tools.length > 0 ? tools.map((tool) => breakAll(toWireTool(tool), breakControls)) : undefined;
+    return segment(render(template, model, shown.map((message) => toTemplateMessage(message, breakControls)), templateTools), control);
+  };
 }
 
 /** U+FDD0 … U+FDD2 are noncharacters, never exchanged as text; where a client sends them all the same, they are kept. */
@@ -52,10 +58,11 @@ function controlAlternatives({ controlTokens }: ModelInfo): string | undefined {
   return tokens.length > 0 ? tokens.map(escape).join('|') : undefined;
 }
 
-function render(template: Template, model: ModelInfo, messages: readonly object[]): string {
+function render(template: Template, model: ModelInfo, messages: readonly object[], tools: readonly unknown[] | undefined): string {
   try {
     return template.render({
       messages,
+      ...(tools && { tools }),
       add_generation_prompt: true,
       bos_token: model.bosToken ?? '',
       eos_token: model.eosToken ?? '',
@@ -90,10 +97,27 @@ function toTemplateMessage({ role, content, name, toolCalls, toolCallId }: ChatM
       tool_calls: toolCalls.map((call) => ({
         id: call.id,
         type: call.type,
-        function: { name: breakControls(call.function.name), arguments: breakControls(call.function.arguments) },
+        function: { name: breakControls(call.function.name), arguments: toTemplateArguments(breakControls(call.function.arguments)) },
       })),
     }),
   };
+}
+
+/** Templates write arguments as JSON themselves; what is none stays the text that it is. */
+function toTemplateArguments(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** Breaks the control tokens in every text of a value of JSON. */
+function breakAll(value: unknown, breakControls: (text: string) => string): unknown {
+  if (typeof value === 'string') return breakControls(value);
+  if (Array.isArray(value)) return value.map((item) => breakAll(item, breakControls));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, child]) => [breakControls(key), breakAll(child, breakControls)]));
 }
 
 function longestFirst(a: string, b: string): number {

@@ -1,9 +1,14 @@
-import type { ModelInfo, Prompt, RequestInput, Stage } from '@open-autoglm/protocol';
+import type { ModelInfo, Prompt, RequestInput, Stage, Tool } from '@open-autoglm/protocol';
 import { deferred } from '../common/deferred.ts';
 import type { ModelCatalog } from '../common/model-catalog.ts';
 import { createChatRenderer, type RenderChat } from './chat-template.ts';
+import { readToolCalls } from './read-tool-calls.ts';
+import { grammarOf } from './tool-format.ts';
 
-/** Turns what the client wrote into prompts, where somebody who may answer wants prompts. Changes nothing on the way up. */
+/**
+ * Turns what the client wrote into prompts, and the form that it wants into a grammar, where somebody who may answer wants prompts. On the
+ * way up it reads calls of tools out of the text, where there are tools, and changes nothing else.
+ */
 export function createInputStage(catalog: ModelCatalog): Stage {
   const renderers = new WeakMap<ModelInfo, RenderChat>();
   const rendererOf = (model: ModelInfo) => {
@@ -17,13 +22,16 @@ export function createInputStage(catalog: ModelCatalog): Stage {
     const askedAt = performance.now();
     const model = await rendering.finally(() => request.emit({ type: 'segment-end', segment: 'input', durationMs: performance.now() - askedAt, reason: 'model' }));
     const startedAt = performance.now();
-    const prompts = toPrompts(request.input, () => rendererOf(model));
+    const tools = request.toolChoice === 'none' ? [] : (request.tools ?? []);
+    const prompts = toPrompts(request.input, () => rendererOf(model), tools);
+    const grammar = grammarOf(request);
     request.emit({ type: 'segment-end', segment: 'input', durationMs: performance.now() - startedAt, reason: 'template' });
-    return next({ ...request, prompts });
+    const parts = next({ ...request, prompts, grammar });
+    return tools.length > 0 ? readToolCalls(parts, request.stream) : parts;
   });
 }
 
-function toPrompts(input: RequestInput, renderer: () => RenderChat): Prompt[] {
-  if (input.kind === 'chat') return [{ segments: renderer()(input.messages) }];
+function toPrompts(input: RequestInput, renderer: () => RenderChat, tools: readonly Tool[]): Prompt[] {
+  if (input.kind === 'chat') return [{ segments: renderer()(input.messages, tools) }];
   return input.prompts.map((prompt) => (typeof prompt === 'string' ? { segments: [{ kind: 'text', text: prompt }] } : { tokens: prompt }));
 }
