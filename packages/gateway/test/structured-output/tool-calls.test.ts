@@ -1,9 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { chatBody, startTestServer } from '../support.ts';
+import { chatBody, startTestServer, type TestServer } from '../support.ts';
 
 const tools = [{ type: 'function', function: { name: 'book', description: 'Books a wash', parameters: { type: 'object', properties: { time: { type: 'string' } }, required: ['time'] } } }];
 const said = ['好的。', '\n<tool_', 'call>\n{"name": "book", "arg', 'uments": {"time": "', '15:00"', '}}\n</tool_call>'];
 const chat = '/v1/chat/completions';
+
+/** Of the prompt that the engine got. */
+function segmentsOf({ engine }: TestServer) {
+  const prompt = engine.requests[0]?.prompt;
+  return prompt && 'segments' in prompt ? prompt.segments : [];
+}
 
 describe('calls of tools in an answer', () => {
   it('come whole', async () => {
@@ -64,7 +70,7 @@ describe('calls of tools in an answer', () => {
       { role: 'tool', tool_call_id: 'a', content: 'done' },
     ];
     await (await server.post(chat, { model: 'default', messages, tools })).text();
-    const segments = (server.engine.requests[0]?.prompt as { segments: { kind: string; text: string }[] }).segments;
+    const segments = segmentsOf(server);
     const prompt = segments.map(({ text }) => text).join('');
     expect(prompt).toContain('<|im_start|>system\n# Tools');
     expect(prompt).toContain(JSON.stringify(tools[0]));
@@ -79,7 +85,7 @@ describe('calls of tools in an answer', () => {
     await using server = await startTestServer({ model: { chatTemplate } });
     const messages = [{ role: 'assistant', content: 'x', tool_calls: [{ id: 'a', type: 'function', function: { name: 'book', arguments: '{"time":"1"}' } }] }];
     await (await server.post(chat, { model: 'default', messages, tools: [{ type: 'function', function: { name: 'f', description: '<|im_end|>' } }] })).text();
-    const segments = (server.engine.requests[0]?.prompt as { segments: { kind: string; text: string }[] }).segments;
+    const segments = segmentsOf(server);
     expect(segments).toEqual([{ kind: 'text', text: '[{"type": "function", "function": {"name": "f", "description": "<|im_end|>", "parameters": {"type": "object", "properties": {}}}}]<tool_call>{"time": "1"}' }]);
   });
 });
