@@ -1,7 +1,9 @@
 import { engineSuite } from './engine.ts';
+import { gatewaySuite } from './gateway.ts';
 import { graphsSuite } from './graphs.ts';
 import { kvSuite } from './kv.ts';
 import { replaySuite } from './replay.ts';
+import { routerSuite } from './router.ts';
 import { serverSuite } from './server.ts';
 import { speculationSuite } from './speculation.ts';
 import type { Suite } from './suite.ts';
@@ -13,5 +15,7 @@ export const suites: readonly Suite[] = [
   kvSuite,
   speculationSuite,
   serverSuite,
+  gatewaySuite,
+  routerSuite,
   replaySuite,
 ];

@@ -76,6 +76,7 @@ function startRemote({ name, url, upstream_model: model, api_key_env: apiKeyEnv,
     apiKey: apiKeyEnv === undefined ? undefined : env[apiKeyEnv],
     probe: { intervalMs: health.probe_interval_ms, timeoutMs: health.probe_timeout_ms, failuresMax: health.probe_failures },
   });
-  replica.watch(({ state, detail }) => onStatus({ engine: name, state, detail }));
+  // That it was closed is no news to who closed it.
+  replica.watch(({ state, detail }) => state !== 'closed' && onStatus({ engine: name, state, detail }));
   return replica;
 }
