@@ -2,6 +2,7 @@ import { engineSuite } from './engine.ts';
 import { gatewaySuite } from './gateway.ts';
 import { graphsSuite } from './graphs.ts';
 import { kvSuite } from './kv.ts';
+import { observabilitySuite } from './observability.ts';
 import { replaySuite } from './replay.ts';
 import { routerSuite } from './router.ts';
 import { serverSuite } from './server.ts';
@@ -13,6 +14,7 @@ export const suites: readonly Suite[] = [
   engineSuite,
   graphsSuite,
   kvSuite,
+  observabilitySuite,
   speculationSuite,
   serverSuite,
   gatewaySuite,

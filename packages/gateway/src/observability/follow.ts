@@ -3,7 +3,7 @@ import type { AnswerTimings } from '../common/exchange.ts';
 import type { RequestStart } from '../common/request-start.ts';
 import type { SegmentReading } from './bottleneck/baselines.ts';
 import type { Diagnoser } from './bottleneck/diagnoser.ts';
-import { beginAll, tell, type Observer, type OnObserverFailure } from './observer.ts';
+import { beginAll, tell, type Observer, type OnObserverFailure, type RequestObserver } from './observer.ts';
 import { RequestProfile } from './profile/request-profile.ts';
 import { clientTraceContext } from './trace-context.ts';
 
@@ -28,39 +28,61 @@ export interface FollowerParts {
 }
 
 /** Follows requests: their own timings, and everybody who subscribes. */
-export function createFollower(parts: FollowerParts): (start: RequestStart) => Followed {
-  const { observers, onStart = () => {}, onProfile = () => {}, diagnoser, onFailure = () => {}, now = () => performance.now() } = parts;
+export function createFollower({ observers, onStart = () => {}, onProfile = () => {}, diagnoser, onFailure = () => {}, now = () => performance.now() }: FollowerParts): (start: RequestStart) => Followed {
+  const parts = { observers, onProfile, diagnoser, onFailure, now };
   return (start) => {
     onStart();
-    const profile = new RequestProfile(start, now);
-    const following = beginAll(observers, start, onFailure);
-    const traceContext = following.find((observer) => observer.traceContext)?.traceContext ?? clientTraceContext(start);
-    profile.traceContext = traceContext;
-    const finish = (event: GatewayEvent, atMs: number) => {
-      tell(following, event, atMs, onFailure);
-      try {
-        onProfile(profile);
-      } catch (error) {
-        onFailure(error);
-      }
-    };
-    const explain = (slow: SegmentReading, event: GatewayEvent, atMs: number) => {
-      const bottleneck = { type: 'bottleneck', ...(diagnoser as Diagnoser).explain(profile, slow) } as const;
-      profile.on(bottleneck, atMs);
-      tell(following, bottleneck, atMs, onFailure);
-      finish(event, atMs);
-    };
-    const emit: EmitEvent = (event) => {
-      // Nothing comes after the end; a stage that says more of a request that is over is not heard.
-      if (profile.endedAtMs !== undefined) return;
-      const atMs = now();
-      profile.on(event, atMs);
-      if (event.type !== 'request-end') return tell(following, event, atMs, onFailure);
-      // V8 tells of its pauses one turn of the loop later; only a request that was slow has to wait for that.
-      const slow = diagnoser?.judge(profile);
-      if (slow) setImmediate(explain, slow, event, atMs);
-      else finish(event, atMs);
-    };
-    return { emit, timings: profile, traceContext };
+    return new Following(parts, start);
   };
+}
+
+type FollowingParts = Required<Pick<FollowerParts, 'observers' | 'onProfile' | 'onFailure' | 'now'>> & Pick<FollowerParts, 'diagnoser'>;
+
+/** One request and those who follow it. */
+class Following implements Followed {
+  readonly timings: RequestProfile;
+  readonly traceContext: TraceContext | undefined;
+  readonly #parts: FollowingParts;
+  readonly #observers: RequestObserver[];
+
+  constructor(parts: FollowingParts, start: RequestStart) {
+    this.#parts = parts;
+    this.timings = new RequestProfile(start, parts.now);
+    this.#observers = beginAll(parts.observers, start, parts.onFailure);
+    this.traceContext = this.#observers.find((observer) => observer.traceContext)?.traceContext ?? clientTraceContext(start);
+    this.timings.traceContext = this.traceContext;
+  }
+
+  readonly emit: EmitEvent = (event) => {
+    const { timings } = this;
+    // Nothing comes after the end; a stage that says more of a request that is over is not heard.
+    if (timings.endedAtMs !== undefined) return;
+    const atMs = this.#parts.now();
+    timings.on(event, atMs);
+    if (event.type === 'request-end') this.#end(event, atMs);
+    else tell(this.#observers, event, atMs, this.#parts.onFailure);
+  };
+
+  #end(event: GatewayEvent, atMs: number): void {
+    const slow = this.#parts.diagnoser?.judge(this.timings);
+    // V8 tells of its pauses one turn of the loop later; only a request that was slow has to wait for that.
+    if (slow) setImmediate(() => this.#explain(slow, event, atMs));
+    else this.#finish(event, atMs);
+  }
+
+  #explain(slow: SegmentReading, event: GatewayEvent, atMs: number): void {
+    const bottleneck = { type: 'bottleneck', ...(this.#parts.diagnoser as Diagnoser).explain(this.timings, slow) } as const;
+    this.timings.on(bottleneck, atMs);
+    tell(this.#observers, bottleneck, atMs, this.#parts.onFailure);
+    this.#finish(event, atMs);
+  }
+
+  #finish(event: GatewayEvent, atMs: number): void {
+    tell(this.#observers, event, atMs, this.#parts.onFailure);
+    try {
+      this.#parts.onProfile(this.timings);
+    } catch (error) {
+      this.#parts.onFailure(error);
+    }
+  }
 }

@@ -2,7 +2,7 @@ import type { GatewayEvent } from '@open-autoglm/protocol';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { RequestProfile } from '../../src/observability/profile/request-profile.ts';
-import { formatServerTiming, segmentOrder, withRest } from '../../src/observability/profile/segment-times.ts';
+import { addRest, formatServerTiming, segmentOrder, toFields } from '../../src/observability/profile/segment-times.ts';
 import { anyRequest, start } from './events.ts';
 
 function profileOf(events: readonly GatewayEvent[], nowMs = start.startedAtMs + 1000): RequestProfile {
@@ -75,7 +75,16 @@ describe('the split of a request’s time', () => {
 
 describe('Server-Timing', () => {
   it('is a valid header, in the order in which a request passes its segments', () => {
-    const times = withRest({ output: 1, input: 2.345, upstream: 12 }, 20);
+    const times = addRest({ output: 1, input: 2.346, upstream: 12 }, 20);
     expect(formatServerTiming(times)).toBe('input;dur=2.35, upstream;dur=12.00, output;dur=1.00, other;dur=4.65, total;dur=20.00');
+  });
+
+  it('writes figures as toFixed does, and JSON to the microsecond', () => {
+    fc.assert(fc.property(fc.double({ min: 0, max: 1e9, noNaN: true }), (ms) => {
+      expect(Math.abs(Number(/dur=(\d+\.\d\d)$/.exec(formatServerTiming({ total: ms }))?.[1]) - ms)).toBeLessThanOrEqual(0.005001);
+      expect(Math.abs((toFields({ total: ms })['total_ms'] as number) - ms)).toBeLessThanOrEqual(0.000501);
+    }));
+    expect(formatServerTiming({ total: 0.999 })).toBe('total;dur=1.00');
+    expect(formatServerTiming({ total: 12.034 })).toBe('total;dur=12.03');
   });
 });

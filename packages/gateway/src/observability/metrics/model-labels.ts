@@ -1,7 +1,6 @@
 /** Most models that have series of their own. */
 const modelsMax = 100;
-/** The label of all the others. */
-export const otherModel = 'other';
+const otherModel = 'other';
 
 /** Which model names may be label values: those that the catalog knows, and so many of them. Clients write the rest. */
 export class ModelLabels {

@@ -1,16 +1,14 @@
 import type { Registry } from 'prom-client';
+import type { RequestStart } from '../../common/request-start.ts';
 import { segmentOrder, type SegmentTimes } from '../profile/segment-times.ts';
 import type { RequestProfile } from '../profile/request-profile.ts';
 import * as buckets from './buckets.ts';
 import type { CounterSeries, HistogramSeries } from './families.ts';
 import { CounterFamily, HistogramFamily } from './families.ts';
-import { otherModel, type ModelLabels } from './model-labels.ts';
+import type { ModelLabels } from './model-labels.ts';
 
 /** Levels at which the response cache may answer, and not. */
 const cacheResults = ['exact', 'semantic', 'inflight', 'miss', 'off'] as const;
-/** Series of one family whose labels are joined; what comes after shares one, of the model `other`. */
-const seriesMax = 1000;
-
 /**
  * Counts finished requests, under the names of vLLM's metrics and of OpenTelemetry's GenAI conventions, and under our own
  * where the field has none. Once for each request: nothing happens for a token.
@@ -19,9 +17,8 @@ export class RequestMetrics {
   readonly #models: ModelLabels;
   readonly #families: Families;
   readonly #byModel = new Map<string, ModelSeries>();
-  readonly #outcomes = new Map<string, CounterSeries>();
-  readonly #finishes = new Map<string, CounterSeries>();
-  readonly #genAi = new Map<string, GenAiSeries>();
+  /** By model and operation. There are as many in all as models have labels, times the errors of the one table. */
+  readonly #ends = new Map<string, Record<RequestStart['operation'], Map<string | undefined, EndSeries>>>();
 
   constructor(registry: Registry, models: ModelLabels) {
     this.#models = models;
@@ -32,15 +29,24 @@ export class RequestMetrics {
   take(profile: RequestProfile): void {
     const model = this.#models.of(profile.model);
     const times = profile.times();
-    this.#countOutcome(profile, model);
+    this.#observeEnd(profile, this.#endOf(profile, model), times);
     if (profile.cache) this.#families.cache.series({ result: profile.cache }).add();
-    this.#observeGenAi(profile, model, times);
     if (profile.outcome !== 'answered') return;
-    this.#observe(profile, this.#seriesOf(model), times);
-    for (const { finishReason } of profile.choices) if (finishReason !== undefined) this.#countFinish(model, finishReason);
+    const series = this.#seriesOf(model);
+    this.#observe(profile, series, times);
+    for (const { finishReason } of profile.choices) if (finishReason !== undefined) this.#countFinish(series, model, finishReason);
   }
 
-  #observe(profile: RequestProfile, series: ModelSeries, times: SegmentTimes): void {
+  #observeEnd({ outcome, firstTokenAtMs, secondsPerToken, start }: RequestProfile, series: EndSeries, times: Readonly<SegmentTimes>): void {
+    series.requests.add();
+    series.duration.observe(seconds(times.total));
+    // Both are of successful responses only.
+    if (outcome !== 'answered') return;
+    if (firstTokenAtMs !== undefined) series.firstToken?.observe(seconds(firstTokenAtMs - start.startedAtMs));
+    if (secondsPerToken !== undefined) series.perToken?.observe(secondsPerToken);
+  }
+
+  #observe(profile: RequestProfile, series: ModelSeries, times: Readonly<SegmentTimes>): void {
     const { prefill, decode, upstream } = times;
     const { promptTokens, completionTokens, firstTokenAtMs, start, maxTokens } = profile;
     series.duration.observe(seconds(times.total));
@@ -64,47 +70,20 @@ export class RequestMetrics {
     if (maxTokens !== undefined) series.maxTokens.observe(maxTokens);
   }
 
-  #observeGenAi(profile: RequestProfile, model: string, times: SegmentTimes): void {
-    const { operation, startedAtMs } = profile.start;
-    const key = `${operation} ${model} ${profile.code ?? ''}`;
-    const series = this.#genAi.get(key) ?? this.#openGenAi(key, operation, model, profile.code);
-    series.duration.observe(seconds(times.total));
-    // Both are of successful responses only.
-    if (profile.outcome !== 'answered') return;
-    if (profile.firstTokenAtMs !== undefined) series.firstToken?.observe(seconds(profile.firstTokenAtMs - startedAtMs));
-    const perToken = profile.secondsPerToken;
-    if (perToken !== undefined) series.perToken?.observe(perToken);
-  }
-
-  #openGenAi(key: string, operation: string, model: string, code: string | undefined): GenAiSeries {
-    const { genAiDuration, genAiFirstToken, genAiPerToken } = this.#families;
-    const labels = { gen_ai_operation_name: operation, gen_ai_provider_name: 'open-autoglm', gen_ai_request_model: model };
-    const series = code === undefined
-      ? { duration: genAiDuration.series(labels), firstToken: genAiFirstToken.series(labels), perToken: genAiPerToken.series(labels) }
-      : { duration: genAiDuration.series({ ...labels, error_type: code }) };
-    this.#genAi.set(key, series);
+  /** What a code says of outcome and status is settled in the table of errors. */
+  #endOf(profile: RequestProfile, model: string): EndSeries {
+    const ends = this.#ends.get(model) ?? { chat: new Map(), text_completion: new Map() };
+    this.#ends.set(model, ends);
+    const byCode = ends[profile.start.operation];
+    const series = byCode.get(profile.code) ?? openEnd(this.#families, profile, model);
+    byCode.set(profile.code, series);
     return series;
   }
 
-  #countOutcome({ start, outcome, status, code }: RequestProfile, model: string): void {
-    const key = `${model} ${start.operation} ${outcome} ${status} ${code ?? ''}`;
-    const series = this.#outcomes.get(key) ?? this.#open(this.#outcomes, key, (isFull) => this.#families.requests.series({
-      model_name: isFull ? otherModel : model, operation: start.operation, outcome: outcome ?? '', status: String(status), code: code ?? '',
-    }));
+  #countFinish({ finished }: ModelSeries, model: string, reason: string): void {
+    const series = finished.get(reason) ?? this.#families.finished.series({ model_name: model, finished_reason: reason });
+    finished.set(reason, series);
     series.add();
-  }
-
-  #countFinish(model: string, reason: string): void {
-    const key = `${model} ${reason}`;
-    const series = this.#finishes.get(key) ?? this.#open(this.#finishes, key, (isFull) => this.#families.finished.series({ model_name: isFull ? otherModel : model, finished_reason: reason }));
-    series.add();
-  }
-
-  #open(all: Map<string, CounterSeries>, key: string, make: (isFull: boolean) => CounterSeries): CounterSeries {
-    if (all.size >= seriesMax) return make(true);
-    const series = make(false);
-    all.set(key, series);
-    return series;
   }
 
   #seriesOf(model: string): ModelSeries {
@@ -114,10 +93,20 @@ export class RequestMetrics {
   }
 }
 
-interface GenAiSeries {
+/** Requests that ended alike, in OpenTelemetry's words and in ours. */
+interface EndSeries {
+  readonly requests: CounterSeries;
   readonly duration: HistogramSeries;
   readonly firstToken?: HistogramSeries;
   readonly perToken?: HistogramSeries;
+}
+
+function openEnd({ requests, genAiDuration, genAiFirstToken, genAiPerToken }: Families, { start, outcome = 'failed', status, code }: RequestProfile, model: string): EndSeries {
+  const { operation } = start;
+  const counted = requests.series({ model_name: model, operation, outcome, status: String(status), code: code ?? '' });
+  const labels = { gen_ai_operation_name: operation, gen_ai_provider_name: 'open-autoglm', gen_ai_request_model: model };
+  if (code !== undefined) return { requests: counted, duration: genAiDuration.series({ ...labels, error_type: code }) };
+  return { requests: counted, duration: genAiDuration.series(labels), firstToken: genAiFirstToken.series(labels), perToken: genAiPerToken.series(labels) };
 }
 
 type Families = ReturnType<typeof createFamilies>;
@@ -169,6 +158,8 @@ function openSeries(families: Families, model: string) {
     promptTokensTotal: families.promptTokensTotal.series(labels),
     cachedTokensTotal: families.cachedTokensTotal.series(labels),
     completionTokensTotal: families.completionTokensTotal.series(labels),
+    /** By reason. */
+    finished: new Map<string, CounterSeries>(),
     segments: {
       prejudge: segment('prejudge'), input: segment('input'), cache: segment('cache'), queue: segment('queue'), prefill: segment('prefill'),
       decode: segment('decode'), upstream: segment('upstream'), output: segment('output'), other: segment('other'),

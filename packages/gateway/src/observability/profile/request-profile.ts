@@ -3,7 +3,7 @@ import type { AnswerTimings } from '../../common/exchange.ts';
 import type { RequestStart } from '../../common/request-start.ts';
 import type { RequestObserver } from '../observer.ts';
 import { ChoiceProfile } from './choice-profile.ts';
-import { formatServerTiming, segmentOrder, withRest, type SegmentTimes } from './segment-times.ts';
+import { addRest, formatServerTiming, toFields, type SegmentTimes } from './segment-times.ts';
 
 /** Time of the request as a whole, by segment and what it was spent on; a stage may report a hundred waits. */
 interface SpentTime {
@@ -40,6 +40,8 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
   content: Content | undefined;
   traceContext: TraceContext | undefined;
   readonly #now: () => number;
+  /** Of a request that is over: several ask. */
+  #finalTimes: SegmentTimes | undefined;
 
   /** `now` in milliseconds, on the clock of `start.startedAtMs`. */
   constructor(start: RequestStart, now: () => number) {
@@ -97,10 +99,13 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
   }
 
   /** Up to the end, or as far as it is known at this moment. */
-  times(): SegmentTimes {
+  times(): Readonly<SegmentTimes> {
+    if (this.#finalTimes) return this.#finalTimes;
     const times: SegmentTimes = { ...this.slowestChoice?.times };
     for (const { segment, durationMs } of this.#spent) times[segment] = (times[segment] ?? 0) + durationMs;
-    return withRest(times, (this.endedAtMs ?? this.#now()) - this.start.startedAtMs);
+    addRest(times, (this.endedAtMs ?? this.#now()) - this.start.startedAtMs);
+    if (this.endedAtMs !== undefined) this.#finalTimes = times;
+    return times;
   }
 
   /** Of a segment of the request as a whole, what was spent on this. */
@@ -133,9 +138,7 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
   }
 
   fields(): Record<string, number> {
-    const times = this.times();
-    const known = segmentOrder.filter((segment) => times[segment] !== undefined);
-    return Object.fromEntries(known.map((segment) => [`${segment}_ms`, Number(times[segment]?.toFixed(3))]));
+    return toFields(this.times());
   }
 
   #spend(segment: Segment, reason: string | undefined, durationMs: number): void {

@@ -7,14 +7,39 @@ export type SegmentTimes = Partial<Record<Segment, number>>;
 export const segmentOrder: readonly Segment[] = ['prejudge', 'input', 'cache', 'queue', 'prefill', 'decode', 'upstream', 'output', 'other', 'total'];
 
 /** Makes the rest known: what `times` leaves unexplained of the total. */
-export function withRest(times: SegmentTimes, totalMs: number): SegmentTimes {
+export function addRest(times: SegmentTimes, totalMs: number): SegmentTimes {
   let claimed = 0;
   for (const segment of segmentOrder) claimed += times[segment] ?? 0;
-  return { ...times, other: Math.max(0, totalMs - claimed), total: totalMs };
+  times.other = (times.other ?? 0) + Math.max(0, totalMs - claimed);
+  times.total = totalMs;
+  return times;
 }
 
-/** The `Server-Timing` header (W3C). */
+/** The `Server-Timing` header (W3C). It is made for every request, so it is put together by hand. */
 export function formatServerTiming(times: SegmentTimes): string {
-  const known = segmentOrder.filter((segment) => times[segment] !== undefined);
-  return known.map((segment) => `${segment};dur=${times[segment]?.toFixed(2)}`).join(', ');
+  let text = '';
+  for (const segment of segmentOrder) {
+    const ms = times[segment];
+    if (ms !== undefined) text += `${text === '' ? '' : ', '}${segment};dur=${toHundredths(ms)}`;
+  }
+  return text;
+}
+
+/** Milliseconds as JSON wants them, to the microsecond. */
+export function toFields(times: SegmentTimes): Record<string, number> {
+  const fields: Record<string, number> = {};
+  for (const segment of segmentOrder) {
+    const ms = times[segment];
+    if (ms !== undefined) fields[fieldNames[segment]] = Math.round(ms * 1000) / 1000;
+  }
+  return fields;
+}
+
+const fieldNames = Object.fromEntries(segmentOrder.map((segment) => [segment, `${segment}_ms`])) as Record<Segment, string>;
+const hundredths = Array.from({ length: 100 }, (_, value) => `.${String(value).padStart(2, '0')}`);
+
+/** As `toFixed(2)`, which takes five times as long. */
+function toHundredths(value: number): string {
+  const scaled = Math.round(value * 100);
+  return Math.floor(scaled / 100) + (hundredths[scaled % 100] as string);
 }

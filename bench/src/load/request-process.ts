@@ -1,0 +1,60 @@
+/** A child process that asks over and over on plain sockets. An HTTP client would cost as much as the server that it measures. */
+import { connect, type Socket } from 'node:net';
+import { ResponseEnd } from './response-end.ts';
+import type { RequestAnswer, RequestCount, RequestTask } from './request-client.ts';
+
+const pools = new Map<string, Socket[]>();
+
+process.on('disconnect', () => process.exit(0));
+process.on('message', async (task: RequestTask) => {
+  process.send?.(await run(task).catch((error: Error): RequestAnswer => ({ error: error.message })));
+});
+
+/** Connections are kept from one task to the next. */
+async function run({ url, body, connections, durationMs }: RequestTask): Promise<RequestCount> {
+  const request = encode(body);
+  const pool = pools.get(url) ?? (await Promise.all(Array.from({ length: connections }, () => open(url))));
+  pools.set(url, pool);
+  const begin = performance.now();
+  const counts = await Promise.all(pool.map((socket) => ask(socket, request, begin + durationMs)));
+  return { requests: counts.reduce((sum, count) => sum + count, 0), elapsedMs: performance.now() - begin };
+}
+
+function open(url: string): Promise<Socket> {
+  const { hostname, port } = new URL(url);
+  const { promise, resolve, reject } = Promise.withResolvers<Socket>();
+  const socket = connect({ host: hostname, port: Number(port), noDelay: true }, () => resolve(socket)).once('error', reject);
+  return promise;
+}
+
+/** Asks again after each answer until the time is over; resolves with the number of answers. */
+function ask(socket: Socket, request: Buffer, untilMs: number): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  const response = new ResponseEnd();
+  let count = 0;
+  const settle = (end: () => void) => {
+    socket.off('data', onData);
+    socket.off('close', onClose);
+    end();
+  };
+  const onData = (chunk: Buffer) => {
+    try {
+      if (!response.push(chunk)) return;
+    } catch (error) {
+      return settle(() => reject(error as Error));
+    }
+    count += 1;
+    if (performance.now() < untilMs) socket.write(request);
+    else settle(() => resolve(count));
+  };
+  const onClose = () => settle(() => reject(new Error('the server closed a connection')));
+  socket.on('data', onData);
+  socket.on('close', onClose);
+  socket.write(request);
+  return promise;
+}
+
+function encode(body: object): Buffer {
+  const text = JSON.stringify(body);
+  return Buffer.from(`POST /v1/chat/completions HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`);
+}

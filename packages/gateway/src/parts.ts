@@ -1,0 +1,6 @@
+/** The gateway's parts, for a program that joins them in another way than `startGateway`. */
+export { createCatalog } from './common/model-catalog.ts';
+export { promptReplica } from './engines/prompt-replica.ts';
+export { createIngress, type Ingress, type IngressParts } from './ingress/server.ts';
+export { respond, respondError } from './output/respond.ts';
+export { createRequestPath } from './request-path.ts';
