@@ -1,7 +1,7 @@
 import { defaultTextMapGetter, defaultTextMapSetter, ROOT_CONTEXT, SpanKind, trace, type HrTime } from '@opentelemetry/api';
 import { W3CTraceContextPropagator } from '@opentelemetry/core';
 import { resourceFromAttributes } from '@opentelemetry/resources';
-import { ParentBasedSampler, TraceIdRatioBasedSampler, TracerProvider } from '@opentelemetry/sdk-trace';
+import { AlwaysOnSampler, ParentBasedSampler, TracerProvider } from '@opentelemetry/sdk-trace';
 import type { TraceContext } from '@open-autoglm/protocol';
 import type { RequestStart } from '../../common/request-start.ts';
 import type { Observer, RequestObserver } from '../observer.ts';
@@ -26,6 +26,8 @@ export interface TracingOptions {
   readonly drops: DropCounter;
   readonly isModel: (name: string) => boolean;
   readonly queue?: Partial<SpanQueueOptions>;
+  /** Uniform on [0, 1). */
+  readonly random?: () => number;
 }
 
 export interface Tracing extends Observer {
@@ -41,7 +43,7 @@ const queueDefaults: SpanQueueOptions = { spansMax: 4096, batchMax: 512, delayMs
 const valueLengthMax = 8 * contentLengthMax;
 
 /** Spans of requests, sent to a collector. The one file that loads OpenTelemetry, and it is loaded only for this. */
-export function startTracing({ config, drops, isModel, queue }: TracingOptions): Tracing {
+export function startTracing({ config, drops, isModel, queue, random = Math.random }: TracingOptions): Tracing {
   const options = { ...queueDefaults, ...queue };
   const exporter = new OtlpExporter({ ...config, timeoutMs: options.timeoutMs / 2 }, (spanCount) => {
     if (spanCount > 0) drops.add(spanCount, 'the collector refused them');
@@ -49,7 +51,8 @@ export function startTracing({ config, drops, isModel, queue }: TracingOptions):
   const spans = new SpanQueue(exporter, options, drops);
   const provider = new TracerProvider({
     resource: resourceFromAttributes({ 'service.name': config.service_name, 'service.instance.id': crypto.randomUUID() }),
-    sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(config.sample_ratio) }),
+    // Of requests that come without a trace, only those get here that are to be recorded.
+    sampler: new ParentBasedSampler({ root: new AlwaysOnSampler() }),
     spanLimits: { attributeCountLimit: 128, eventCountLimit: 64, attributeValueLengthLimit: valueLengthMax },
     spanProcessors: [spans],
   });
@@ -57,7 +60,8 @@ export function startTracing({ config, drops, isModel, queue }: TracingOptions):
   const propagator = new W3CTraceContextPropagator();
 
   const begin = (start: RequestStart): RequestObserver => {
-    const parent = propagator.extract(ROOT_CONTEXT, start, startGetter);
+    const parent = start.traceparent === undefined ? ROOT_CONTEXT : propagator.extract(ROOT_CONTEXT, start, startGetter);
+    if (!trace.getSpanContext(parent) && random() >= config.sample_ratio) return new UnsampledRequest();
     const toTime = clockOf(Date.now() - performance.now());
     const span = tracer.startSpan(start.operation, { kind: SpanKind.SERVER, startTime: toTime(start.startedAtMs) }, parent);
     const context = trace.setSpan(parent, span);
@@ -80,6 +84,24 @@ export function startTracing({ config, drops, isModel, queue }: TracingOptions):
       clearTimeout(timer);
     },
   };
+}
+
+/** Most requests, where few are sampled: an SDK's span of nothing would cost each of them several microseconds. Others are told not to sample it either. */
+class UnsampledRequest implements RequestObserver {
+  readonly traceContext: TraceContext = { traceparent: unsampledParent() };
+
+  on(): void {}
+}
+
+const idBytes = Buffer.alloc(24);
+
+/** Random ids of a trace and a span, none of them all zeros, with the flags of one that is not sampled. */
+function unsampledParent(): string {
+  for (let offset = 0; offset < idBytes.length; offset += 4) idBytes.writeUInt32BE(Math.floor(Math.random() * 2 ** 32), offset);
+  idBytes[0] = (idBytes[0] as number) | 1;
+  idBytes[16] = (idBytes[16] as number) | 1;
+  const ids = idBytes.toString('hex');
+  return `00-${ids.slice(0, 32)}-${ids.slice(32)}-00`;
 }
 
 const startGetter = {
