@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { createMockEngine, defaultConfig, startGateway, type Config } from '@open-autoglm/gateway';
-import { createCatalog, createIngress, createRequestPath, promptReplica, respond, respondError } from '@open-autoglm/gateway/parts';
+import { createCatalog, createIngress, createRequestPath, promptReplica, respond, respondError, routerOptions } from '@open-autoglm/gateway/parts';
 import type { GatewayAnswer, GatewayQuestion, Watching } from './gateway.ts';
 
 /** Fixed answers: nothing but the gateway costs time. */
@@ -43,7 +43,7 @@ async function startBare(engine: ReturnType<typeof createMockEngine>): Promise<s
     catalog, respond, respondError,
     maxRunning: connectionsMax,
     bodyLimitBytes: defaultConfig.server.body_limit_bytes,
-    path: createRequestPath(catalog, { balance: 'round_robin', triesMax: 1, now: () => performance.now() }),
+    path: createRequestPath(catalog, routerOptions(defaultConfig.router)),
     metrics: undefined,
     follow: () => unobserved,
   });

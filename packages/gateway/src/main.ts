@@ -76,7 +76,8 @@ export async function startGateway({ config, engine, env = process.env, onEngine
   };
 }
 
-function routerOptions({ balance, tries_max: triesMax, health, retries, hedging }: Config['router']): RouterOptions {
+/** The router's options, as the configuration file has them. */
+export function routerOptions({ balance, tries_max: triesMax, health, retries, hedging }: Config['router']): RouterOptions {
   return {
     balance,
     triesMax,

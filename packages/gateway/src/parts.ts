@@ -2,5 +2,6 @@
 export { createCatalog } from './common/model-catalog.ts';
 export { promptReplica } from './engines/prompt-replica.ts';
 export { createIngress, type Ingress, type IngressParts } from './ingress/server.ts';
+export { routerOptions } from './main.ts';
 export { respond, respondError } from './output/respond.ts';
 export { createRequestPath } from './request-path.ts';
