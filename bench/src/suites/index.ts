@@ -6,6 +6,7 @@ import { observabilitySuite } from './observability.ts';
 import { replaySuite } from './replay.ts';
 import { routerSuite } from './router.ts';
 import { serverSuite } from './server.ts';
+import { sinksSuite } from './sinks.ts';
 import { speculationSuite } from './speculation.ts';
 import type { Suite } from './suite.ts';
 
@@ -20,4 +21,5 @@ export const suites: readonly Suite[] = [
   gatewaySuite,
   routerSuite,
   replaySuite,
+  sinksSuite,
 ];

@@ -13,12 +13,14 @@ export interface MockScript {
 
 /** An engine without a model, for tests of everything above the port and for trying clients. */
 export interface MockEngine extends Engine {
-  /** Requests as they came. */
+  /** Requests as they came, the last 1000. */
   readonly requests: readonly GenerateRequest[];
   /** Sequences that hold a place at this moment. */
   readonly runningCount: number;
 }
 
+/** It may run for as long as any other engine. */
+const requestsKept = 1000;
 const defaultTokens = ['你', '好', '，', '世', '界', '！'];
 
 export function createMockEngine(script: MockScript = {}): MockEngine {
@@ -47,6 +49,7 @@ export function createMockEngine(script: MockScript = {}): MockEngine {
     async *generate(request, signal) {
       if (status.state !== 'ready') throw new AutoglmError('engine_unavailable', status.detail);
       requests.push(request);
+      if (requests.length > requestsKept) requests.shift();
       running += 1;
       try {
         yield* answer(request, script, (work) => whileOpen(work, signal), signal);

@@ -32,8 +32,8 @@ export class Destination {
   }
 
   /** Resolves when all is written, however long that takes. */
-  async write(text: string): Promise<void> {
-    let rest = Buffer.from(text);
+  async write(bytes: Buffer): Promise<void> {
+    let rest = bytes;
     let waitMs = firstWaitMs;
     while (rest.length > 0) {
       try {

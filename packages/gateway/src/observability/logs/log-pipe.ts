@@ -1,12 +1,12 @@
 import { Worker } from 'node:worker_threads';
 import type { DropCounter } from '../sinks/drop-counter.ts';
-import type { LogWorkerData, LogWorkerMessage } from './log-worker.ts';
+import { LineBuffer } from './line-buffer.ts';
+import type { LogWorkerAnswer, LogWorkerData, LogWorkerMessage } from './log-worker.ts';
 
 export interface LogPipeOptions {
   readonly worker: LogWorkerData;
-  /** Characters of lines that wait; more are dropped. Those under way to the worker come on top, at most `batchLengthMax`. */
+  /** Bytes of lines that wait; more are dropped. One chunk is under way to the worker besides. */
   readonly lengthMax?: number;
-  readonly batchLengthMax?: number;
 }
 
 /** How long a line may wait for others: a message to the worker costs as much as writing ten lines. */
@@ -15,43 +15,39 @@ const gatherMs = 20;
 /**
  * Lines on their way to the worker that writes them. One message is under way at a time and the next is sent when it was
  * written, so that what the destination does not take waits here, where it is bounded, and never in between. pino's own
- * transport keeps any number of lines, and blocks the process for seconds when it ends before they are written.
+ * transport keeps any number of lines, and blocks the process when it ends before they are written.
  */
 export class LogPipe {
   readonly #worker: Worker;
   readonly #drops: DropCounter;
   readonly #lengthMax: number;
-  readonly #batchLengthMax: number;
-  #lines: string[] = [];
-  #length = 0;
-  #underWay = 0;
+  readonly #lines: LineBuffer;
+  #linesUnderWay = 0;
   #timer: NodeJS.Timeout | undefined;
   #isDead = false;
   #onIdle = () => {};
 
-  constructor({ worker, lengthMax = 4 * 1024 * 1024, batchLengthMax = 256 * 1024 }: LogPipeOptions, drops: DropCounter) {
+  constructor({ worker, lengthMax = 4 * 1024 * 1024 }: LogPipeOptions, drops: DropCounter) {
     this.#drops = drops;
     this.#lengthMax = lengthMax;
-    this.#batchLengthMax = batchLengthMax;
+    this.#lines = new LineBuffer(lengthMax);
     const file = import.meta.url.endsWith('.ts') ? './log-worker.ts' : './log-worker.js';
     this.#worker = new Worker(new URL(file, import.meta.url), { workerData: worker, execArgv: [], name: 'log' });
     this.#worker.unref();
-    this.#worker.on('message', () => this.#onWritten());
+    this.#worker.on('message', (answer: LogWorkerAnswer) => this.#onWritten(answer));
     this.#worker.on('error', () => this.#onDead());
     this.#worker.on('exit', () => this.#onDead());
   }
 
-  /** Characters that wait. */
+  /** Bytes that wait. */
   get length(): number {
-    return this.#length;
+    return this.#lines.length;
   }
 
   /** Takes a line with its end; what there is no room for is dropped. */
   write(line: string): void {
-    if (this.#isDead || this.#length + line.length > this.#lengthMax) return this.#drops.add(1, 'the destination does not take them');
-    this.#lines.push(line);
-    this.#length += line.length;
-    if (this.#underWay === 0) this.#timer ??= setTimeout(() => this.#send(), gatherMs).unref();
+    if (this.#isDead || !this.#lines.push(line)) return this.#drops.add(1, 'the destination does not take them');
+    if (this.#linesUnderWay === 0) this.#timer ??= setTimeout(() => this.#send(), gatherMs).unref();
   }
 
   /** Writes what waits, within this time; what is left then is dropped. Takes nothing more. */
@@ -72,21 +68,19 @@ export class LogPipe {
   #send(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    if (this.#underWay > 0) return;
-    if (this.#lines.length === 0) return this.#onIdle();
-    let count = 0;
-    let length = 0;
-    while (count < this.#lines.length && length < this.#batchLengthMax) length += (this.#lines[count++] as string).length;
-    const batch = this.#lines.splice(0, count);
-    this.#length -= length;
-    this.#underWay = count;
-    this.#worker.postMessage({ text: batch.join('') } satisfies LogWorkerMessage);
+    if (this.#linesUnderWay > 0) return;
+    const chunk = this.#lines.shift();
+    if (!chunk) return this.#onIdle();
+    this.#linesUnderWay = chunk.lineCount;
+    const { buffer } = chunk.bytes;
+    this.#worker.postMessage({ buffer, length: chunk.length } satisfies LogWorkerMessage, [buffer]);
   }
 
-  #onWritten(): void {
-    this.#underWay = 0;
+  #onWritten({ buffer }: LogWorkerAnswer): void {
+    this.#linesUnderWay = 0;
+    this.#lines.recycle(buffer);
     // What is told of the lost lines is a line itself, and must find room.
-    if (this.#length <= this.#lengthMax / 2) this.#drops.flows();
+    if (this.#lines.length <= this.#lengthMax / 2) this.#drops.flows();
     this.#send();
   }
 
@@ -99,10 +93,8 @@ export class LogPipe {
 
   #forget(): void {
     clearTimeout(this.#timer);
-    const lost = this.#lines.length + this.#underWay;
+    const lost = this.#lines.clear() + this.#linesUnderWay;
     if (lost > 0) this.#drops.add(lost, 'the log was closed before they were written');
-    this.#lines = [];
-    this.#length = 0;
-    this.#underWay = 0;
+    this.#linesUnderWay = 0;
   }
 }

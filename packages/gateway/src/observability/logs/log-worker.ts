@@ -9,15 +9,22 @@ export interface LogWorkerData {
   readonly hasColors: boolean;
 }
 
-/** Whole lines of JSON. Answered, with anything, when they are written. */
+/** Whole lines of JSON: the first `length` bytes. */
 export interface LogWorkerMessage {
-  readonly text: string;
+  readonly buffer: ArrayBuffer;
+  readonly length: number;
+}
+
+/** They are written, and the buffer is given back. */
+export interface LogWorkerAnswer {
+  readonly buffer: ArrayBuffer;
 }
 
 const { target, isPretty, hasColors } = workerData as LogWorkerData;
 const destination = new Destination(target);
 
-parentPort?.on('message', async ({ text }: LogWorkerMessage) => {
-  await destination.write(isPretty ? prettyLines(text, hasColors) : text);
-  parentPort?.postMessage('written');
+parentPort?.on('message', async ({ buffer, length }: LogWorkerMessage) => {
+  const lines = Buffer.from(buffer, 0, length);
+  await destination.write(isPretty ? Buffer.from(prettyLines(lines.toString('utf8'), hasColors)) : lines);
+  parentPort?.postMessage({ buffer } satisfies LogWorkerAnswer, [buffer]);
 });

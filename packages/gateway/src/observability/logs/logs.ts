@@ -23,13 +23,13 @@ export interface LogsOptions {
   readonly drops: DropCounter;
   /** Texts that must not be in the log, wherever they came from. */
   readonly secrets: readonly string[];
-  readonly bounds?: Pick<LogPipeOptions, 'lengthMax' | 'batchLengthMax'>;
+  readonly bounds?: Pick<LogPipeOptions, 'lengthMax'>;
 }
 
 export type Fields = Readonly<Record<string, unknown>>;
 
 export interface Logs {
-  /** Characters that wait to be written. */
+  /** Bytes that wait to be written. */
   readonly waiting: number;
   info(message: string, fields?: Fields): void;
   warn(message: string, fields?: Fields): void;
