@@ -27,7 +27,7 @@ const stagedMax = 256;
 
 /**
  * Chooses the cheapest way for every number of columns up to the largest measured, and up to `paddedMax` whether to compute
- * some columns that nobody wants. The tiled kernels read four rows at a time, which hardware prefetchers follow badly once
+ * some columns that nobody wants. A number of columns that was left out of the costs, because its sums differ, is padded. The tiled kernels read four rows at a time, which hardware prefetchers follow badly once
  * the weights do not fit into the caches: two columns can cost four times as much as one.
  */
 export function planColumns(costs: ProductCosts, paddedMax: number): ColumnPlans {
@@ -44,7 +44,7 @@ export function planColumns(costs: ProductCosts, paddedMax: number): ColumnPlans
     }
     return best.columns;
   };
-  const padded = Array.from({ length: paddedMax + 1 }, (_, columns) => (columns < 2 ? columns : pad(columns)));
+  const padded = Array.from({ length: paddedMax + 1 }, (_, columns) => (columns < 1 ? columns : pad(columns)));
   return {
     wayOf,
     padded: (columns) => padded[columns] ?? columns,

@@ -9,6 +9,8 @@ import type { WeightMatrix } from './weights.ts';
 /** Numbers of columns that are measured: of rearranged matrices every small one, since their tiles make steps. */
 const rearrangedAt = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 64];
 const plainAt = [1, 2, 4, 8, 12, 16, 64];
+/** The sums that count are those of a full batch: a kernel for fewer columns may add in another order. */
+const expectedAt = 16;
 const stagedAt = [2, 4, 8, 16, 64];
 const apartAt = [2, 4, 8];
 /** Weights beyond any last-level cache's share; of larger models the rest is alike. */
@@ -37,8 +39,8 @@ export function measureProductCosts({ ggml, device, matrices }: ProbeParts): Pro
   const probed = typical(ggml, matrices);
   const allocator = ggml.gallocrNew(device.bufferType);
   const startedAt = performance.now();
-  let expected: Float32Array | undefined;
-  /** Undefined where a way has other sums than a column alone: then it must not be taken. */
+  const expected = sumsOf(buildProducts(ggml, device, probed, { way: 'together', columns: expectedAt }, allocator));
+  /** Undefined where a way has other sums: then it must not be taken. */
   const measure = (way: ProductWay, columns: number): number | undefined => {
     const products = buildProducts(ggml, device, probed, { way, columns }, allocator);
     let cost = Infinity;
@@ -47,7 +49,6 @@ export function measureProductCosts({ ggml, device, matrices }: ProbeParts): Pro
       products.compute();
       cost = Math.min(cost, performance.now() - since);
     }
-    expected ??= products.firstColumn();
     const isAlike = products.repeats(expected);
     products.free();
     return isAlike ? cost : undefined;
@@ -64,6 +65,13 @@ export function measureProductCosts({ ggml, device, matrices }: ProbeParts): Pro
   } finally {
     ggml.gallocrFree(allocator);
   }
+}
+
+function sumsOf(products: Products): Float32Array {
+  products.compute();
+  const sums = products.firstColumn();
+  products.free();
+  return sums;
 }
 
 /** The matrices of the type and layout that have the most bytes together, as many as are worth the time. */

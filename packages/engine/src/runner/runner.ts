@@ -56,7 +56,7 @@ export class Runner {
    * Returns at least a row of logits for each; they are valid until the next step.
    */
   decode(tokens: Int32Array, positions: Int32Array): readonly Float32Array[] {
-    return this.#computeStep(tokens, positions, { count: this.#paddedCount(tokens.length), queries: 1 });
+    return this.#computeStep(tokens, positions, this.#padded(tokens.length));
   }
 
   /**
@@ -94,10 +94,11 @@ export class Runner {
     return this.#model.columnPlans.costOf(tokens);
   }
 
-  /** Every column has a slot. */
-  #paddedCount(count: number): number {
+  /** Every sequence has a slot; a lone one may as well be padded with tokens of its own. */
+  #padded(count: number): { readonly count: number; readonly queries: number } {
     const columns = this.#model.columnPlans.padded(count);
-    return columns <= this.#model.cache.capacity ? columns : count;
+    if (columns <= this.#model.cache.capacity) return { count: columns, queries: 1 };
+    return count === 1 ? { count, queries: columns } : { count, queries: 1 };
   }
 
   /** Reserves memory for the largest step, so that no later one needs more and makes the graphs so far stale. */

@@ -27,6 +27,12 @@ describe('planColumns', () => {
     expect([wayOf(7), padded(7)]).toEqual(['together', 7]);
   });
 
+  it('pads a lone column where its sums differ from those of several, within the batch', () => {
+    const costs = { together: points({ 2: 2, 4: 3 }), staged: none, apart: none };
+    expect([1, 2, 3].map(planColumns(costs, 4).padded)).toEqual([2, 2, 3]);
+    expect(planColumns(costs, 4).wayOf(1)).toBe('together');
+  });
+
   it('is never worse than the plain way by what was measured, and padding what is padded changes nothing', () => {
     const cost = fc.double({ min: 0.01, max: 100, noNaN: true });
     const measured = fc.record({ together: fc.array(cost, { minLength: 16, maxLength: 16 }), staged: fc.array(cost, { maxLength: 16 }), apart: fc.array(cost, { maxLength: 16 }) });
