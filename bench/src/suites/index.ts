@@ -1,3 +1,4 @@
+import { constraintsSuite } from './constraints.ts';
 import { engineSuite } from './engine.ts';
 import { gatewaySuite } from './gateway.ts';
 import { graphsSuite } from './graphs.ts';
@@ -13,6 +14,7 @@ import type { Suite } from './suite.ts';
 /** One a line, in the order of the list that `npm run bench` prints. */
 export const suites: readonly Suite[] = [
   engineSuite,
+  constraintsSuite,
   graphsSuite,
   kvSuite,
   observabilitySuite,

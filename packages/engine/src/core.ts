@@ -12,6 +12,7 @@ import type { CoreStats } from './stats/stats-reporter.ts';
 import { StepCounters } from './stats/step-counters.ts';
 import type { StopMatcher } from './text/stop-matcher.ts';
 
+export { ConstraintCompiler } from './constraints/compiler.ts';
 export { openModel, type LoadedModel, type ModelOptions, type ModelTuning } from './model.ts';
 
 export interface CoreLimits extends SchedulerLimits {
