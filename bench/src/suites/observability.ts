@@ -112,8 +112,8 @@ function figuresOf(name: string, { rates, costs }: Samples): Figure[] {
   const [on = [], off = [], bare = []] = rates;
   const [onCost = [], , bareCost = []] = costs;
   return [
-    figure({ name: `${name}, everything`, unit: 'requests/s', samples: on, reference: { name: 'nothing', samples: bare }, goal }),
-    figure({ name: `${name}, everything`, unit: 'requests/s', samples: on, reference: { name: 'switched off', samples: off } }),
+    figure({ name: `${name}, everything`, unit: 'req/s', samples: on, reference: { name: 'nothing', samples: bare }, goal }),
+    figure({ name: `${name}, everything`, unit: 'req/s', samples: on, reference: { name: 'switched off', samples: off } }),
     figure({ name: `${name}, processor time of one`, unit: 'µs', samples: onCost, reference: { name: 'nothing', samples: bareCost } }),
   ];
 }
