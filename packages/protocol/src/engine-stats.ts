@@ -30,7 +30,7 @@ export interface EngineStats {
   readonly generatedTokens: number;
   /** Sequences in a step, those that read their prompts included. */
   readonly batchSize: BucketCounts;
-  /** Between two tokens of a sequence, in milliseconds, step by step: also what another's prompt or a slow reader took of it. */
+  /** Between two tokens of a sequence; those that a step brought together share its time. */
   readonly interTokenMs: BucketCounts;
   /** Absent where the engine has no process of its own. */
   readonly process?: ProcessStats;

@@ -3,7 +3,7 @@ import { BucketCounter } from './bucket-counter.ts';
 
 /** What one step did. */
 export interface StepFacts {
-  /** Sequences that got a token after their first. */
+  /** Sequences that decoded. */
   readonly decodingCount: number;
   /** Pieces of prompts that were read. */
   readonly promptCount: number;
@@ -31,16 +31,20 @@ export class StepCounters implements StepCounts {
 
   add({ decodingCount, promptCount, outputs, endedAtMs }: StepFacts): void {
     if (decodingCount + promptCount > 0) this.batchSize.add(decodingCount + promptCount);
-    if (decodingCount > 0) this.interTokenMs.add(endedAtMs - this.#endedAtMs, decodingCount);
-    this.#endedAtMs = endedAtMs;
+    let laterTokens = 0;
     for (const { part } of outputs) {
       if (part.type === 'text-delta') {
         this.generatedTokens += part.tokenCount;
+        laterTokens += part.tokenCount;
       } else if (part.type === 'prompt-end') {
         this.promptTokens += part.promptTokens;
         this.cachedTokens += part.cachedTokens;
+        laterTokens -= 1;
       }
     }
+    // Where drafts were right, a sequence got several tokens in the time of one step: they share it.
+    if (decodingCount > 0 && laterTokens > 0) this.interTokenMs.add(((endedAtMs - this.#endedAtMs) * decodingCount) / laterTokens, laterTokens);
+    this.#endedAtMs = endedAtMs;
   }
 
   /** As they stand, not to change any more. */

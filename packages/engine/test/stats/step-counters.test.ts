@@ -36,6 +36,17 @@ describe('StepCounters', () => {
     expect(interTokenMs.counts.reduce((sum, count) => sum + count, 0)).toBe(3);
   });
 
+  it('lets tokens that a step brought together share its time', () => {
+    const counters = new StepCounters();
+    counters.add({ decodingCount: 2, promptCount: 0, outputs: [text(1), text(1)], endedAtMs: 100 });
+    counters.add({ decodingCount: 2, promptCount: 0, outputs: [text(1), text(1), text(1), text(1)], endedAtMs: 108 });
+    // Sequences that compute again what they had say nothing.
+    counters.add({ decodingCount: 1, promptCount: 0, outputs: [], endedAtMs: 120 });
+    const { interTokenMs } = counters.snapshot();
+    expect(interTokenMs.sum).toBe(2 * 100 + 2 * 8);
+    expect(interTokenMs.counts.reduce((sum, count) => sum + count, 0)).toBe(6);
+  });
+
   it('does not change what it said', () => {
     const counters = new StepCounters();
     const before = counters.snapshot();

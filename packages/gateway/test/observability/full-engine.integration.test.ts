@@ -29,7 +29,8 @@ describe('an engine that is full', () => {
     const done = await scrape(gateway.url);
     expect(done.value('autoglm_engine_generated_tokens_total', labels)).toBe(240);
     expect(done.count('vllm:inter_token_latency_seconds', labels)).toBe(240 - 4);
-    expect(done.count('autoglm_engine_batch_size', labels)).toBeGreaterThanOrEqual(240 - 4);
+    // Fewer steps than tokens, where drafts were right.
+    expect(done.count('autoglm_engine_batch_size', labels)).toBeGreaterThan(0);
     expect(done.value('vllm:prefix_cache_queries_total', labels)).toBe(done.value('vllm:prompt_tokens_total'));
     expect(done.value('autoglm_engine_cpu_seconds_total', labels)).toBeGreaterThan(0);
     expect(done.value('autoglm_engine_resident_memory_bytes', labels)).toBeGreaterThan(1e6);
