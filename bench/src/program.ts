@@ -7,9 +7,10 @@ import type { Suite } from './suites/suite.ts';
 interface BenchOptions {
   readonly json?: true;
   readonly strict?: true;
-  readonly threads: number;
   readonly runs: number;
-  readonly model: string;
+  /** Absent where the suite needs no model. */
+  readonly threads?: number;
+  readonly model?: string;
 }
 
 /** Where the program writes. */
@@ -17,6 +18,9 @@ export interface BenchOutput {
   out(text: string): void;
   error(text: string): void;
 }
+
+/** Rounds that count when nothing else is asked for. */
+const usualRuns = 11;
 
 /** With `--strict`, a goal was missed. 1 is a suite that failed, or a command that made no sense. */
 export const missedCode = 2;
@@ -55,15 +59,18 @@ function createProgram(suites: readonly Suite[], output: BenchOutput, exitWith: 
 }
 
 function suiteCommand(suite: Suite, output: BenchOutput, exitWith: (code: number) => void): Command {
-  return new Command(suite.name)
+  const { runsMax, needsNoModel } = suite;
+  const command = new Command(suite.name)
     .description(suite.description)
     .option('--json', 'print one JSON object as the last line')
     .option('--strict', `exit with ${missedCode} when a goal was missed`)
-    .addOption(new Option('-t, --threads <number>', 'threads of every contestant').argParser(atLeastOne).default(availableParallelism(), 'all cores'))
-    .addOption(new Option('-r, --runs <number>', 'rounds that count').argParser(atLeastOne).default(11))
-    .option('-m, --model <path>', 'a GGUF file, or "default"', 'default')
-    .action(async ({ json, strict, ...options }: BenchOptions) => {
-      const report = await runSuite(suite, { ...options, onProgress: (text) => output.error(`${suite.name}: ${text}\n`) });
+    .addOption(new Option('-r, --runs <number>', `rounds that count${runsMax ? `, at most ${runsMax}` : ''}`).argParser(atLeastOne).default(Math.min(usualRuns, runsMax ?? usualRuns)));
+  if (!needsNoModel) {
+    command.addOption(new Option('-t, --threads <number>', 'threads of every contestant').argParser(atLeastOne).default(availableParallelism(), 'all cores')).option('-m, --model <path>', 'a GGUF file, or "default"', 'default');
+  }
+  return command
+    .action(async ({ json, strict, model = 'default', threads = availableParallelism(), runs }: BenchOptions) => {
+      const report = await runSuite(suite, { model, threads, runs, onProgress: (text) => output.error(`${suite.name}: ${text}\n`) });
       output.out(`${formatReport(report)}\n`);
       if (json) output.out(`${JSON.stringify(report)}\n`);
       if (strict && missedGoals(report).length > 0) exitWith(missedCode);

@@ -26,7 +26,7 @@ const broken: Suite = { name: 'broken', description: 'fails', run: () => Promise
 async function bench(...args: string[]) {
   const said = { out: '', error: '' };
   const asked: SuiteOptions[] = [];
-  const suites = [fakeSuite('engine', 1.1, asked), fakeSuite('slow', 0.5), broken];
+  const suites = [fakeSuite('engine', 1.1, asked), fakeSuite('slow', 0.5), { ...fakeSuite('long', 1, asked), runsMax: 2, needsNoModel: true as const }, broken];
   const code = await runBench(args, suites, { out: (text) => (said.out += text), error: (text) => (said.error += text) });
   return { code, asked, ...said };
 }
@@ -65,6 +65,17 @@ describe('the bench program', () => {
   it('warns of too few rounds', async () => {
     expect((await bench('engine', '--runs', '3')).out).toContain('! Only 3 rounds counted');
     expect((await bench('engine', '--runs', '6')).out).not.toContain('rounds counted');
+  });
+
+  it('counts no more rounds than a suite has, and says so', async () => {
+    const { asked, out } = await bench('long', '--runs', '9');
+    expect(asked[0]).toMatchObject({ runs: 2 });
+    expect(out).toContain('! Only 2 rounds counted');
+  });
+
+  it('takes no model where a suite needs none', async () => {
+    expect((await bench('long')).code).toBe(0);
+    for (const option of ['--model', '--threads']) expect((await bench('long', option, '1')).error).toContain(`unknown option '${option}'`);
   });
 
   it('with --strict exits with 2 when a goal was missed', async () => {

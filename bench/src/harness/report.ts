@@ -1,5 +1,5 @@
 import type { Machine, Versions } from './machine.ts';
-import { median, estimateRatio, createRandom, type Estimate } from './statistics.ts';
+import { median, estimateRatio, createRandom, type Estimate } from '@open-autoglm/statistics';
 
 /** One line of a suite: what was measured, beside what it is measured against. */
 export interface Figure {
@@ -34,8 +34,8 @@ export interface SuiteReport {
   readonly suite: string;
   /** ISO 8601. */
   readonly startedAt: string;
-  /** Of the whole run; absent where a suite was run by itself. */
-  readonly seconds?: number;
+  /** Of the whole run. */
+  readonly seconds: number;
   readonly machine: Machine;
   readonly versions: Versions;
   /** Everything that was chosen for the run and could have been otherwise. */

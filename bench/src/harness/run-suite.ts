@@ -11,8 +11,9 @@ export async function runSuite(suite: Suite, options: SuiteOptions): Promise<Sui
   const startedAt = new Date().toISOString();
   const machine = describeMachine();
   const started = performance.now();
-  const measured = await suite.run(options);
-  const warnings = [...(measured.warnings ?? []), loadWarning(machine), options.runs < runsMin ? fewRuns(options.runs) : undefined];
+  const runs = Math.min(options.runs, suite.runsMax ?? Infinity);
+  const measured = await suite.run({ ...options, runs });
+  const warnings = [...(measured.warnings ?? []), loadWarning(machine), runs < runsMin ? fewRuns(runs) : undefined];
   return {
     suite: suite.name,
     startedAt,

@@ -1,9 +1,8 @@
 import { cpuMicroseconds, startBeside, startGateway, startLoad, startPortkey, type Served } from '../gateway/processes.ts';
 import { answerChunks, type LoopResult, type LoopTask } from '../gateway/protocol.ts';
 import { interleave } from '../harness/interleave.ts';
-import { describeMachine, describeVersions, loadWarning } from '../harness/machine.ts';
 import { figure, type Figure, type FigureInput } from '../harness/report.ts';
-import { median } from '../harness/statistics.ts';
+import { median } from '@open-autoglm/statistics';
 import { CoreWaker } from '../harness/wake-cores.ts';
 import type { Suite, SuiteOptions } from './suite.ts';
 
@@ -20,22 +19,18 @@ const sequentialRequests = 25;
 export const gatewaySuite: Suite = {
   name: 'gateway',
   description: 'our gateway before a fake backend against a bare proxy and against Portkey’s: requests a second, CPU, latency',
+  needsNoModel: true,
   async run(options) {
-    const startedAt = new Date().toISOString();
-    const machine = describeMachine();
     const bench = await openBench(options);
     try {
       await warmUp(bench, options);
       const figures: Figure[] = [];
       for (const stream of [false, true]) for (const concurrency of concurrencies) figures.push(...(await measureLoop(bench, options, stream, concurrency)));
       figures.push(...(await measureSequential(bench, options)));
-      const warning = loadWarning(machine);
       return {
-        suite: 'gateway', startedAt, machine, versions: describeVersions(),
         settings: { runs: options.runs, 'ms of each measurement': durationMs, 'chunks of a stream': answerChunks },
         figures,
         notes: [...notes, bench.peer ? peerNotes.measured : peerNotes.missing],
-        warnings: warning === undefined ? [] : [warning],
       };
     } finally {
       await bench.close();

@@ -4,7 +4,6 @@ import { resolveModel } from '@open-autoglm/engine/models';
 import { openEngine, type EngineContestant } from '../contestants/engine.ts';
 import { makePrompt } from '../contestants/prompts.ts';
 import { interleave } from '../harness/interleave.ts';
-import { describeMachine, describeVersions, loadWarning } from '../harness/machine.ts';
 import { figure, type Figure } from '../harness/report.ts';
 import { CoreWaker } from '../harness/wake-cores.ts';
 import type { Suite, SuiteOptions } from './suite.ts';
@@ -27,8 +26,6 @@ export const graphsSuite: Suite = {
   name: 'graphs',
   description: 'fused products, kept graphs and measured products: the engine against itself without each',
   async run(options) {
-    const startedAt = new Date().toISOString();
-    const machine = describeMachine();
     const { path: modelPath, source } = await resolveModel({ model: options.model, home: defaultHome() });
     const common = { modelPath, threads: options.threads, sequenceLength: 1024, maxSequences: 16, maxPrompt: prefillLength };
     const engines = [{ name: 'engine', tuning: full }, ...variants].map((variant) => openEngine(common, variant));
@@ -43,13 +40,10 @@ export const graphsSuite: Suite = {
       }
       const prompt = promptOf(prefillLength, 0);
       figures.push(...(await compare(engines, waker, `prefill, ${prefillLength} tokens`, (engine) => engine.prefill(prompt), options)));
-      const warning = loadWarning(machine);
       return {
-        suite: 'graphs', startedAt, machine, versions: describeVersions(),
         settings: { model: source, 'weight type': whole.model.info.weightType, threads: options.threads, runs: options.runs },
         figures,
         notes: ['Every row is the whole engine against the engine without one thing; the last against it without any. Rounds are interleaved.'],
-        warnings: warning === undefined ? [] : [warning],
       };
     } finally {
       await waker.close();

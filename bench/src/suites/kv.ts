@@ -5,7 +5,6 @@ import { openLibllama } from '../contestants/libllama.ts';
 import type { Contestant } from '../contestants/contestant.ts';
 import { makePrompt } from '../contestants/prompts.ts';
 import { interleave } from '../harness/interleave.ts';
-import { describeMachine, describeVersions, loadWarning } from '../harness/machine.ts';
 import { figure, type Figure } from '../harness/report.ts';
 import { CoreWaker } from '../harness/wake-cores.ts';
 import { measureBlocks } from './kv-blocks.ts';
@@ -33,8 +32,6 @@ export const kvSuite: Suite = {
   name: 'kv',
   description: 'paged keys and values: speed against static ones and libllama, shared prefixes, hit rate, memory, a long prompt beside a stream',
   async run(options) {
-    const startedAt = new Date().toISOString();
-    const machine = describeMachine();
     const { path: modelPath, source } = await resolveModel({ model: options.model, home: defaultHome() });
     const common = { modelPath, threads: options.threads, sequenceLength, maxSequences: 16, maxPrompt: prefillLength };
     const paged = openEngine(common, { name: 'paged' });
@@ -48,13 +45,10 @@ export const kvSuite: Suite = {
         ...(await measureSpeed(contest, options)),
         ...blocks.figures,
       ];
-      const warning = loadWarning(machine);
       return {
-        suite: 'kv', startedAt, machine, versions: describeVersions(),
         settings: { model: source, 'weight type': paged.model.info.weightType, kernels: paged.model.device.description, threads: options.threads, runs: options.runs },
         figures,
         notes: [...notes, ...blocks.notes],
-        warnings: warning === undefined ? [] : [warning],
       };
     } finally {
       await contest.waker.close();

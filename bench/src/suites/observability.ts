@@ -1,7 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { interleave } from '../harness/interleave.ts';
-import { describeMachine, describeVersions, loadWarning } from '../harness/machine.ts';
 import { figure, type Figure } from '../harness/report.ts';
 import { startRequestClient, type RequestClient } from '../load/request-client.ts';
 import { startFakedGateway, type FakedGateway, type Watching } from '../observability/gateway.ts';
@@ -25,9 +24,8 @@ const workloads = [
 export const observabilitySuite: Suite = {
   name: 'observability',
   description: 'requests a second through a fake engine: segments, metrics, diagnosis and traces (1 % sampled) on against nothing observed',
+  needsNoModel: true,
   async run(options) {
-    const startedAt = new Date().toISOString();
-    const machine = describeMachine();
     const samples = workloads.map((): Samples => ({ rates: contestants.map(() => []), costs: contestants.map(() => []) }));
     for (let begun = 0; begun < starts; begun += 1) {
       options.onProgress(`start ${begun + 1} of ${starts}`);
@@ -38,13 +36,10 @@ export const observabilitySuite: Suite = {
         await bench.close();
       }
     }
-    const warning = loadWarning(machine);
     return {
-      suite: 'observability', startedAt, machine, versions: describeVersions(),
       settings: { connections, 'slice ms': sliceMs, starts, runs: options.runs },
       figures: workloads.flatMap(({ name }, index) => figuresOf(name, samples[index] as Samples)),
       notes,
-      warnings: warning === undefined ? [] : [warning],
     };
   },
 };

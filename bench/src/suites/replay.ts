@@ -1,7 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { describeMachine, describeVersions, loadWarning } from '../harness/machine.ts';
 import { figure, type Figure } from '../harness/report.ts';
 import { CoreWaker } from '../harness/wake-cores.ts';
 import { replayKnownLoad, startFakeServer, type FakeServer, type KnownLoad, type KnownLoadFigures } from '../replay/known-load.ts';
@@ -23,18 +22,15 @@ const runsMax = 5;
 export const replaySuite: Suite = {
   name: 'replay',
   description: "the replay's own error and CPU, against a fake server with known latency",
+  needsNoModel: true,
+  runsMax,
   async run(options) {
-    const startedAt = new Date().toISOString();
-    const machine = describeMachine();
-    const runs = Math.min(options.runs, runsMax);
+    const { runs } = options;
     const rounds = await measure(runs, options);
-    const warning = loadWarning(machine);
     return {
-      suite: 'replay', startedAt, machine, versions: describeVersions(),
       settings: { runs, seconds, 'known time to first token, ms': latencies.ttftMs, 'known gap, ms': latencies.gapMs },
       figures: loads.flatMap((load, index) => figuresOf(load, rounds.map((round) => round[index] as KnownLoadFigures))),
       notes,
-      warnings: warning === undefined ? [] : [warning],
     };
   },
 };

@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startBeside, startGateway, startLoad, type Served } from '../gateway/processes.ts';
 import type { LoopResult } from '../gateway/protocol.ts';
-import { describeMachine, describeVersions, loadWarning } from '../harness/machine.ts';
 import { figure, type Figure } from '../harness/report.ts';
-import { quantile } from '../harness/statistics.ts';
+import { quantile } from '@open-autoglm/statistics';
 import type { Suite, SuiteOptions } from './suite.ts';
 
 /** What an answer of a healthy replica takes, and one of the slow replica. */
@@ -27,17 +26,15 @@ const faults: readonly (readonly [string, (replica: Served) => void])[] = [
 export const routerSuite: Suite = {
   name: 'router',
   description: 'one of three replicas killed, frozen or slow by 10×: failed requests, and p99 after its ejection against healthy',
+  needsNoModel: true,
+  runsMax,
   async run(options) {
-    const startedAt = new Date().toISOString();
-    const machine = describeMachine();
-    const runs = Math.min(options.runs, runsMax);
+    const { runs } = options;
     const figures: Figure[] = [];
     for (const fault of faults) figures.push(...(await measureFault(fault, runs, options)));
-    const warning = loadWarning(machine);
     return {
-      suite: 'router', startedAt, machine, versions: describeVersions(),
       settings: { runs, concurrency, 'ms of an answer': delayMs, balance: 'round_robin', 'probe interval ms': probes.probe_interval_ms },
-      figures, notes, warnings: warning === undefined ? [] : [warning],
+      figures, notes,
     };
   },
 };

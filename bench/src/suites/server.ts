@@ -8,7 +8,7 @@ import { openNodeLlamaCpp, publishedFigures, type NodeLlamaCpp } from '../contes
 import { makePrompt } from '../contestants/prompts.ts';
 import { interleave, type Measure } from '../harness/interleave.ts';
 import { figure, type Figure, type FigureInput } from '../harness/report.ts';
-import { quantile } from '../harness/statistics.ts';
+import { quantile } from '@open-autoglm/statistics';
 import { CoreWaker } from '../harness/wake-cores.ts';
 import { decodeRate, overallRate, startLoadClient, type LoadClient, type StreamResult } from '../load/load-client.ts';
 import { watchLoopDelay } from '../server/loop-delay.ts';

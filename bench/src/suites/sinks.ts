@@ -6,9 +6,8 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { interleave } from '../harness/interleave.ts';
-import { describeMachine, describeVersions, loadWarning } from '../harness/machine.ts';
 import { figure, type Figure } from '../harness/report.ts';
-import { quantile } from '../harness/statistics.ts';
+import { quantile } from '@open-autoglm/statistics';
 import { CoreWaker } from '../harness/wake-cores.ts';
 import { startSinkGateway, type SinkGateway } from '../sinks/gateway.ts';
 import { startPacedClient, type PacedClient } from '../sinks/paced-client.ts';
@@ -26,19 +25,15 @@ const body = { model: 'default', messages: [{ role: 'user', content: '你好' }]
 export const sinksSuite: Suite = {
   name: 'sinks',
   description: 'p99 of requests and memory with a log that blocks and a dead collector, against sinks that work',
+  needsNoModel: true,
   async run(options) {
-    const startedAt = new Date().toISOString();
-    const machine = describeMachine();
     const bench = await openBench(options);
     try {
       const grown = await fill(bench, options);
       const latencies = await measureLatencies(bench, options);
-      const warning = loadWarning(machine);
       return {
-        suite: 'sinks', startedAt, machine, versions: describeVersions(),
         settings: { 'requests/s': perSecond, 'requests a round': perRound, 'requests before and while memory is measured': fillCount, runs: options.runs },
         figures: [...latencies, ...grown], notes,
-        warnings: warning === undefined ? [] : [warning],
       };
     } finally {
       await bench.close();

@@ -2,7 +2,6 @@ import { defaultHome } from '@open-autoglm/engine';
 import { resolveModel } from '@open-autoglm/engine/models';
 import { openEngine } from '../contestants/engine.ts';
 import { interleave } from '../harness/interleave.ts';
-import { describeMachine, describeVersions, loadWarning } from '../harness/machine.ts';
 import { figure, type Figure } from '../harness/report.ts';
 import { CoreWaker } from '../harness/wake-cores.ts';
 import type { Suite } from './suite.ts';
@@ -42,8 +41,6 @@ export const speculationSuite: Suite = {
   name: 'speculation',
   description: 'prompt lookup on answers that copy and on others, one sequence, against the engine without it',
   async run(options) {
-    const startedAt = new Date().toISOString();
-    const machine = describeMachine();
     const { path: modelPath, source } = await resolveModel({ model: options.model, home: defaultHome() });
     const common = { modelPath, threads: options.threads, sequenceLength: 1024, maxSequences: 4, maxPrompt: 512 };
     const [drafting, plain] = [openEngine(common, { speculates: true }), openEngine(common, { name: 'without drafts' })];
@@ -58,13 +55,10 @@ export const speculationSuite: Suite = {
         figures.push(figure({ name, unit: 'tokens/s', samples: with_, reference: { name: 'without drafts', samples: without }, goal: { atLeast: isCopying ? 1.8 : 0.97 } }));
         notes.push(`${name}: ${drafting.answer(prompt, answerTokens).steps} steps for ${answerTokens - 1} tokens.`);
       }
-      const warning = loadWarning(machine);
       return {
-        suite: 'speculation', startedAt, machine, versions: describeVersions(),
         settings: { model: source, threads: options.threads, runs: options.runs, 'answer tokens': answerTokens },
         figures,
         notes: [...notes, 'Both give the same tokens. An answer that copies has its first words given, since the small default model would not begin to copy by itself. No answer ends early.'],
-        warnings: warning === undefined ? [] : [warning],
       };
     } finally {
       await waker.close();

@@ -24,7 +24,7 @@ describe('figure', () => {
 describe('formatReport', () => {
   const report: SuiteReport = {
     suite: 'engine',
-    startedAt: '2026-01-01T00:00:00.000Z',
+    startedAt: '2026-01-01T00:00:00.000Z', seconds: 1,
     machine: { cpu: 'A CPU', cores: 2, instructionSets: ['avx2'], lastLevelCacheBytes: null, memoryBytes: 2 ** 30, loadBefore: 0 },
     versions: { node: '24.0.0', package: '0.1.0', ggml: '@node-llama-cpp/linux-x64@1.0.0', system: 'Linux 6', commit: null },
     settings: { threads: 2 },
