@@ -15,11 +15,15 @@ export class IntervalRing {
     this.#next = (this.#next + 1) % this.#starts.length;
   }
 
-  /** How much of `from` … `to` they cover. */
+  /** How much of `from` … `to` they cover. Goes back no further than `from`: under load every request may ask. */
   overlap(from: number, to: number): number {
+    const capacity = this.#starts.length;
     let sum = 0;
-    for (let index = 0; index < this.#starts.length; index += 1) {
-      sum += Math.max(0, Math.min(to, this.#ends[index] as number) - Math.max(from, this.#starts[index] as number));
+    for (let back = 1; back <= capacity; back += 1) {
+      const index = (this.#next - back + capacity) % capacity;
+      const end = this.#ends[index] as number;
+      if (end <= from) break;
+      sum += Math.max(0, Math.min(to, end) - Math.max(from, this.#starts[index] as number));
     }
     return sum;
   }
