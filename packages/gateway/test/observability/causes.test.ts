@@ -94,7 +94,7 @@ describe('the cause of a slow request', () => {
   });
 
   it.each([true, false])('is I/O when the client reads its answer slowly, a stream or not: %s', async (stream) => {
-    const token = 'x'.repeat(256 * 1024);
+    const token = 'x'.repeat(128 * 1024);
     let generated = 0;
     server = await startTestServer({ tokens: Array.from({ length: 64 }, () => token), beforeToken: (index) => void (generated = index) });
     const body = JSON.stringify({ ...chatBody, stream });
@@ -109,7 +109,8 @@ describe('the cause of a slow request', () => {
       before = generated;
       return stands;
     });
-    await pass(delayMs);
+    // Far longer than this process, which is the client as well, needs to read the rest: that would be a busy processor.
+    await pass(10 * delayMs);
     socket.resume();
     socket.setEncoding('latin1');
     let tail = '';
