@@ -31,6 +31,7 @@ const stagedMax = 256;
  * the weights do not fit into the caches: two columns can cost four times as much as one.
  */
 export function planColumns(costs: ProductCosts, paddedMax: number): ColumnPlans {
+  if (costs.together.size === 0) return unplanned;
   const measuredMax = Math.max(...costs.together.keys());
   const ways = Object.keys(costs) as ProductWay[];
   const costOf = (columns: number, way: ProductWay) => interpolate(costs[way], columns);

@@ -95,6 +95,8 @@ function buildProducts(ggml: Ggml, device: Device, matrices: readonly WeightMatr
   const inputOf = (length: number) => {
     const input = inputs.get(length) ?? ggml.newTensor2d(context, GgmlType.F32, length, columns);
     ggml.setInput(input);
+    // Else its memory would be used again by a later product, and a second run would multiply that.
+    ggml.setOutput(input);
     inputs.set(length, input);
     return input;
   };

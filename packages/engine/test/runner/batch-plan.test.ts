@@ -25,6 +25,8 @@ describe('planColumns', () => {
   it('lets every processor compute, even one whose sums are alike in no way but one', () => {
     const { wayOf, padded } = planColumns({ together: points({ 1: 1 }), staged: none, apart: none }, 16);
     expect([wayOf(7), padded(7)]).toEqual(['together', 7]);
+    const { padded: asWanted } = planColumns({ together: none, staged: none, apart: none }, 16);
+    expect(asWanted(3)).toBe(3);
   });
 
   it('pads a lone column where its sums differ from those of several, within the batch', () => {
