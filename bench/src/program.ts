@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { missedGoals, runSuite } from './harness/run-suite.ts';
 import { formatReport } from './harness/table.ts';
-import type { Suite } from './suites/suite.ts';
+import type { Suite, SuiteOwnOptions } from './suites/suite.ts';
 
 interface BenchOptions {
   readonly json?: true;
@@ -11,6 +11,9 @@ interface BenchOptions {
   /** Absent where the suite needs no model. */
   readonly threads?: number;
   readonly model?: string;
+  readonly only?: readonly string[];
+  /** A suite's own numbers, by their names in camel case. */
+  readonly [own: string]: unknown;
 }
 
 /** Where the program writes. */
@@ -68,13 +71,28 @@ function suiteCommand(suite: Suite, output: BenchOutput, exitWith: (code: number
   if (!needsNoModel) {
     command.addOption(new Option('-t, --threads <number>', 'threads of every contestant').argParser(atLeastOne).default(availableParallelism(), 'all cores')).option('-m, --model <path>', 'a GGUF file, or "default"', 'default');
   }
+  if (suite.parts) command.addOption(new Option('--only <parts...>', 'measure these parts alone').choices(suite.parts));
+  for (const { name, description, default: value } of suite.numbers ?? []) command.addOption(new Option(`--${name} <number>`, description).argParser(atLeastOne).default(value));
   return command
-    .action(async ({ json, strict, model = 'default', threads = availableParallelism(), runs }: BenchOptions) => {
-      const report = await runSuite(suite, { model, threads, runs, onProgress: (text) => output.error(`${suite.name}: ${text}\n`) });
+    .action(async (options: BenchOptions) => {
+      const { json, strict, model = 'default', threads = availableParallelism(), runs } = options;
+      const report = await runSuite(suite, { model, threads, runs, ...ownOptions(suite, options), onProgress: (text) => output.error(`${suite.name}: ${text}\n`) });
       output.out(`${formatReport(report)}\n`);
       if (json) output.out(`${JSON.stringify(report)}\n`);
       if (strict && missedGoals(report).length > 0) exitWith(missedCode);
     });
+}
+
+function ownOptions({ parts = [], numbers = [] }: Suite, options: BenchOptions): SuiteOwnOptions {
+  return {
+    parts: new Set(options.only ?? parts),
+    numbers: Object.fromEntries(numbers.map(({ name }) => [name, options[camelcase(name)] as number])),
+  };
+}
+
+/** As commander names an option. */
+function camelcase(name: string): string {
+  return name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
 }
 
 function isTold(error: unknown): error is { readonly exitCode: number } {

@@ -84,6 +84,20 @@ describe('the bench program', () => {
     expect((await bench('engine', '--strict')).code).toBe(0);
   });
 
+  it("asks for a suite's parts and numbers, all of them and their defaults when none are named", async () => {
+    const asked: SuiteOptions[] = [];
+    const suite: Suite = { ...fakeSuite('parted', 1, asked), parts: ['one', 'two'], numbers: [{ name: 'answer-tokens', description: 'of each', default: 7 }] };
+    const run = (...args: string[]) => runBench(['parted', ...args], [suite], { out: () => {}, error: () => {} });
+    expect(await run()).toBe(0);
+    expect(await run('--only', 'two', '--answer-tokens', '9')).toBe(0);
+    expect(asked.map(({ parts, numbers }) => ({ parts: [...parts], numbers }))).toEqual([
+      { parts: ['one', 'two'], numbers: { 'answer-tokens': 7 } },
+      { parts: ['two'], numbers: { 'answer-tokens': 9 } },
+    ]);
+    expect(await run('--only', 'three')).toBe(1);
+    expect(await run('--answer-tokens', '0')).toBe(1);
+  });
+
   it('tells what a suite threw', async () => {
     const { code, out, error } = await bench('broken');
     expect({ code, out }).toEqual({ code: 1, out: '' });

@@ -1,11 +1,13 @@
 import { defaultHome } from '@open-autoglm/engine';
 import { resolveModel } from '@open-autoglm/engine/models';
+import { median } from '@open-autoglm/statistics';
 import { openEngine, request, type EngineContestant } from '../contestants/engine.ts';
 import { openLibllama } from '../contestants/libllama.ts';
 import type { Contestant } from '../contestants/contestant.ts';
 import { makePrompt } from '../contestants/prompts.ts';
 import { interleave } from '../harness/interleave.ts';
-import { figure, type Figure } from '../harness/report.ts';
+import { figure, type Figure, type FigureInput } from '../harness/report.ts';
+
 import { CoreWaker } from '../harness/wake-cores.ts';
 import { measureBlocks } from './kv-blocks.ts';
 import type { Suite, SuiteOptions } from './suite.ts';
@@ -16,6 +18,7 @@ const prefixLength = 1000;
 const tailLength = 20;
 const longPromptLength = 4000;
 const sequenceLength = 4224;
+const quietSteps = 32;
 const decodes = [
   { sequences: 1, steps: 192 },
   { sequences: 4, steps: 128 },
@@ -31,6 +34,7 @@ const againstLibllamaGoal = 1;
 export const kvSuite: Suite = {
   name: 'kv',
   description: 'paged keys and values: speed against static ones and libllama, shared prefixes, hit rate, memory, a long prompt beside a stream',
+  parts: ['prefix', 'stall', 'speed', 'blocks'],
   async run(options) {
     const { path: modelPath, source } = await resolveModel({ model: options.model, home: defaultHome() });
     const common = { modelPath, threads: options.threads, sequenceLength, maxSequences: 16, maxPrompt: prefillLength };
@@ -38,11 +42,12 @@ export const kvSuite: Suite = {
     const others = [openEngine(common, { name: 'static', kvCache: { strategy: 'static', type: 'f16' } }), openLibllama(common, { keepsThreads: false })];
     const contest = { paged, others, waker: new CoreWaker() };
     try {
-      const blocks = measureBlocks(options);
+      const { parts } = options;
+      const blocks = parts.has('blocks') ? measureBlocks(options) : { figures: [], notes: [] };
       const figures = [
-        ...(await measurePrefix(contest, options)),
-        ...(await measureStall(contest, options)),
-        ...(await measureSpeed(contest, options)),
+        ...(parts.has('prefix') ? await measurePrefix(contest, options) : []),
+        ...(parts.has('stall') ? await measureStall(contest, options) : []),
+        ...(parts.has('speed') ? await measureSpeed(contest, options) : []),
         ...blocks.figures,
       ];
       return {
@@ -59,7 +64,7 @@ export const kvSuite: Suite = {
 
 const notes = [
   `Shared prefix: a prompt of ${prefixLength + tailLength} tokens that is new, then one with the same first ${prefixLength} and other ${tailLength}; milliseconds from the request to its first token, in process.`,
-  `Long prompt: a sequence decodes while a prompt of ${longPromptLength} tokens is read; between two of its tokens lie its own step and one chunk. The chunks grow dearer, because each looks at all before it.`,
+  `Long prompt: a sequence decodes while a prompt of ${longPromptLength} tokens is read; between two of its tokens lie its own step and one chunk, of which the smallest has 64 tokens. With no arrival: ${quietSteps} steps before it, of the sequence alone.`,
   'Decode and prefill: no prompt has been seen before. Rounds are interleaved; a ratio is the median over pairs of one round, with a bootstrap interval. libllama as its API comes.',
 ];
 
@@ -86,19 +91,20 @@ async function measurePrefix({ paged, waker }: Contest, { runs, onProgress }: Su
   return [figure({ name: `first token, ${prefixLength} of ${prefixLength + tailLength} prompt tokens known`, unit: 'ms', samples: seconds, reference: { name: 'none known', samples: firsts }, goal: { below: 0.1 } })];
 }
 
-/** The gaps of a stream while a long prompt is read, in milliseconds. */
+/** A stream's gaps while a long prompt is read, against its steps at that time, and against those of a stream beside which nothing arrives. */
 async function measureStall({ paged, waker }: Contest, { runs, onProgress }: SuiteOptions): Promise<Figure[]> {
   onProgress('long prompt beside a stream');
-  const worst: number[] = [];
-  const medians: number[] = [];
+  const rounds: { readonly worst: number; readonly median: number; readonly quiet: number }[] = [];
   for (let round = -warmups; round < Math.max(3, runs / 2); round += 1) {
     await waker.wake();
-    const gaps = gapsBeside(paged, promptOf(paged, promptLength, round + 9), promptOf(paged, longPromptLength, round + 5)).toSorted((a, b) => a - b);
-    if (round < 0) continue;
-    worst.push(gaps.at(-1) as number);
-    medians.push(gaps[Math.floor(gaps.length / 2)] as number);
+    const { beside, quiet } = gapsBeside(paged, promptOf(paged, promptLength, round + 9), promptOf(paged, longPromptLength, round + 5));
+    if (round >= 0) rounds.push({ worst: Math.max(...beside), median: median(beside), quiet: median(quiet) });
   }
-  return [figure({ name: `worst gap of a stream, ${longPromptLength}-token prompt`, unit: 'ms', samples: worst, reference: { name: 'its median step', samples: medians }, goal: { below: 2 } })];
+  const line = (input: Pick<FigureInput, 'reference' | 'goal'>) => figure({ name: `worst gap of a stream, ${longPromptLength}-token prompt`, unit: 'ms', samples: rounds.map(({ worst }) => worst), ...input });
+  return [
+    line({ reference: { name: 'its median step meanwhile', samples: rounds.map((round) => round.median) }, goal: { below: 2 } }),
+    line({ reference: { name: 'its median step with no arrival', samples: rounds.map(({ quiet }) => quiet) } }),
+  ];
 }
 
 async function measureSpeed(contest: Contest, options: SuiteOptions): Promise<Figure[]> {
@@ -132,21 +138,23 @@ function timeFirstToken({ core }: EngineContestant, prompt: readonly number[], c
   return performance.now() - start;
 }
 
-/** Milliseconds between the tokens of a stream, from the arrival of a long prompt to its first token. */
-function gapsBeside({ core }: EngineContestant, stream: readonly number[], long: readonly number[]): number[] {
+/** Milliseconds between the tokens of a stream: with nothing else, then from the arrival of a long prompt to its first token. */
+function gapsBeside({ core }: EngineContestant, stream: readonly number[], long: readonly number[]): { readonly quiet: readonly number[]; readonly beside: readonly number[] } {
   core.add(request('stream', stream, undefined));
   core.step();
+  const quiet = Array.from({ length: quietSteps }, () => timeOf(() => core.step()));
   core.add(request('long', long, 1));
-  const gaps: number[] = [];
-  for (let last = performance.now(), hasEnded = false; !hasEnded; ) {
-    const outputs = core.step();
-    const now = performance.now();
-    gaps.push(now - last);
-    last = now;
-    hasEnded = outputs.some(({ id, part }) => id === 'long' && part.type === 'prompt-end');
-  }
+  const beside: number[] = [];
+  let outputs: ReturnType<typeof core.step> = [];
+  while (!outputs.some(({ id, part }) => id === 'long' && part.type === 'prompt-end')) beside.push(timeOf(() => (outputs = core.step())));
   core.abort('stream');
-  return gaps;
+  return { quiet, beside };
+}
+
+function timeOf(work: () => unknown): number {
+  const start = performance.now();
+  work();
+  return performance.now() - start;
 }
 
 function promptOf({ model }: EngineContestant, length: number, variant: number): number[] {

@@ -1,12 +1,11 @@
 import { defaultHome } from '@open-autoglm/engine';
 import { resolveModel } from '@open-autoglm/engine/models';
-import { openEngine } from '../contestants/engine.ts';
+import { openEngine, type EngineContestant } from '../contestants/engine.ts';
 import { interleave } from '../harness/interleave.ts';
 import { figure, type Figure } from '../harness/report.ts';
 import { CoreWaker } from '../harness/wake-cores.ts';
 import type { Suite } from './suite.ts';
 
-const answerTokens = 192;
 const warmups = 1;
 
 const article =
@@ -26,8 +25,15 @@ function average(prices) {
   return total(prices, 0) / prices.length;
 }`;
 
+interface Task {
+  readonly name: string;
+  readonly question: string;
+  readonly begun: string;
+  readonly isCopying: boolean;
+}
+
 /** The begun answer is the one that such a request gets of a capable model; the small default model follows it. */
-const tasks: readonly { readonly name: string; readonly question: string; readonly begun: string; readonly isCopying: boolean }[] = [
+const tasks: readonly Task[] = [
   { name: 'copying: a text quoted', question: `请逐字引用下面的文章：\n${article}`, begun: article.slice(0, 24), isCopying: true },
   { name: 'copying: a summary in the text\'s words', question: `${article}\n请用原文的句子概括要点。`, begun: `要点如下：${article.slice(14, 40)}`, isCopying: true },
   { name: 'copying: code edited', question: `Add a comment to this code:\n${code}`, begun: `// Prices and their average.\n${code.slice(0, 64)}`, isCopying: true },
@@ -40,20 +46,29 @@ const tasks: readonly { readonly name: string; readonly question: string; readon
 export const speculationSuite: Suite = {
   name: 'speculation',
   description: 'prompt lookup on answers that copy and on others, one sequence, against the engine without it',
+  parts: ['copying', 'other'],
+  numbers: [{ name: 'answer-tokens', description: 'tokens of every answer', default: 192 }],
   async run(options) {
     const { path: modelPath, source } = await resolveModel({ model: options.model, home: defaultHome() });
+    const answerTokens = options.numbers['answer-tokens'] as number;
     const common = { modelPath, threads: options.threads, sequenceLength: 1024, maxSequences: 4, maxPrompt: 512 };
     const [drafting, plain] = [openEngine(common, { speculates: true }), openEngine(common, { name: 'without drafts' })];
     const waker = new CoreWaker();
     try {
       const figures: Figure[] = [];
       const notes: string[] = [];
-      for (const { name, question, begun, isCopying } of tasks) {
+      for (const { name, question, begun, isCopying } of tasks.filter((task) => options.parts.has(task.isCopying ? 'copying' : 'other'))) {
         options.onProgress(name);
         const prompt = `<|im_start|>user\n${question}<|im_end|>\n<|im_start|>assistant\n${begun}`;
-        const [with_ = [], without = []] = await interleave([drafting, plain].map((engine) => async () => engine.answer(prompt, answerTokens).rate), { runs: options.runs, warmups, settle: () => waker.wake() });
+        let steps = 0;
+        const measure = (engine: EngineContestant) => async () => {
+          const answer = engine.answer(prompt, answerTokens);
+          if (engine === drafting) steps = answer.steps;
+          return answer.rate;
+        };
+        const [with_ = [], without = []] = await interleave([drafting, plain].map(measure), { runs: options.runs, warmups, settle: () => waker.wake() });
         figures.push(figure({ name, unit: 'tokens/s', samples: with_, reference: { name: 'without drafts', samples: without }, goal: { atLeast: isCopying ? 1.8 : 0.97 } }));
-        notes.push(`${name}: ${drafting.answer(prompt, answerTokens).steps} steps for ${answerTokens - 1} tokens.`);
+        notes.push(`${name}: ${steps} steps for ${answerTokens - 1} tokens.`);
       }
       return {
         settings: { model: source, threads: options.threads, runs: options.runs, 'answer tokens': answerTokens },

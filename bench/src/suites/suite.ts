@@ -1,6 +1,21 @@
 import type { SuiteReport } from '../harness/report.ts';
 
-export interface SuiteOptions {
+/** What a suite can be asked for besides what all can. */
+export interface SuiteOwnOptions {
+  /** Of `parts`; all of them when none were named. */
+  readonly parts: ReadonlySet<string>;
+  /** By the names of `numbers`. */
+  readonly numbers: Readonly<Record<string, number>>;
+}
+
+/** `--NAME <number>`, a whole number of at least 1. */
+export interface NumberOption {
+  readonly name: string;
+  readonly description: string;
+  readonly default: number;
+}
+
+export interface SuiteOptions extends SuiteOwnOptions {
   /** `default`, or a GGUF file. */
   readonly model: string;
   readonly threads: number;
@@ -17,6 +32,9 @@ export interface Suite {
   readonly runsMax?: number;
   /** It loads no model in the bench's own process: --model and --threads are not among its options. */
   readonly needsNoModel?: true;
+  /** Names for `--only`, which measures some of it. */
+  readonly parts?: readonly string[];
+  readonly numbers?: readonly NumberOption[];
   run(options: SuiteOptions): Promise<SuiteMeasurements>;
 }
 

@@ -4,6 +4,7 @@ import type { LoadedModel } from './model.ts';
 import { scoreToken } from './sampler/logprobs.ts';
 import { createSamplerScratch, type SamplerScratch } from './sampler/sampler.ts';
 import { chunkGranularity, countAdmissible, PromptBudget, type SchedulerLimits } from './scheduler/plan.ts';
+import { PromptCosts } from './scheduler/prompt-costs.ts';
 import { chooseVictim } from './scheduler/victim.ts';
 import { createSequence, type Sequence } from './sequence.ts';
 import { noToken } from './runner/runner.ts';
@@ -38,6 +39,7 @@ export class EngineCore {
   readonly #scratch: SamplerScratch;
   readonly #counters = new StepCounters();
   readonly #speculator: Speculator | undefined;
+  readonly #promptCosts = new PromptCosts();
   readonly #constraints: ConstraintCompiler;
   /** First come first, those that lost their place too. */
   #waiting: Sequence[] = [];
@@ -105,7 +107,7 @@ export class EngineCore {
     this.#makeRoom();
     const decodingCount = this.#decoding.size;
     const decodedCount = this.#decode(outputs);
-    const budget = new PromptBudget(decodedCount, this.#limits);
+    const budget = new PromptBudget(decodedCount, this.#limits, this.#promptCosts.slope);
     let promptCount = 0;
     for (const sequence of this.#prefilling) promptCount += this.#prefill(sequence, budget, outputs);
     promptCount += this.#admit(budget, outputs);
@@ -242,7 +244,9 @@ export class EngineCore {
     const start = Math.max(0, Math.min(from, end - chunkGranularity));
     const wantsLogits = end === prompt.length && sequence.generated === 0;
     const known = sequence.computed - start;
+    const since = this.#now();
     const logits = this.#model.runner.prefill(this.#model.cache.slotOf(id), prompt.subarray(start, end), start, wantsLogits, known);
+    this.#promptCosts.add({ computed: start, count: end - start, milliseconds: this.#now() - since });
     sequence.computed = end;
     this.#model.cache.commit(id, prompt, end);
     if (end === prompt.length) {

@@ -1,3 +1,5 @@
+import { affordable, weighPiece, type DepthSlope } from './prompt-costs.ts';
+
 /** How far a sequence is in its prompt. */
 export interface PromptProgress {
   readonly promptLength: number;
@@ -6,7 +8,7 @@ export interface PromptProgress {
 
 export interface SchedulerLimits {
   readonly maxBatchSize: number;
-  /** Tokens of one step while something decodes: decodes first, then prompt chunks. */
+  /** Tokens of one step while something decodes: decodes first, then prompt chunks, whose tokens count more the more lie before them. */
   readonly stepTokenBudget: number;
   /** Most prompt tokens that one graph takes. */
   readonly maxChunk: number;
@@ -15,7 +17,8 @@ export interface SchedulerLimits {
 }
 
 /**
- * Prompts are cut at multiples of this, and no piece is shorter unless the prompt is. ggml's attention kernel for many
+ * Prompts are cut at multiples of this, and no piece is computed with fewer tokens unless the prompt has fewer: one that is shorter
+ * takes those before it along. ggml's attention kernel for many
  * queries works in tiles of 64 and another kernel serves fewer: cut so, a prompt gives the same logits in one piece or many.
  */
 export const chunkGranularity = 64;
@@ -29,15 +32,18 @@ export function countAdmissible(runningCount: number, limits: SchedulerLimits): 
 
 /**
  * The prompt tokens that one step reads beside its decodes: chunked prefill (Sarathi-Serve, Agrawal et al. 2024). When
- * nothing decodes, nobody waits for the end of the step, and chunks would only cost.
+ * nothing decodes, nobody waits for the end of the step, and chunks would only cost. Otherwise tokens deep in a prompt count for
+ * as many at its beginning as cost the same: steps then take about as long from its beginning to its end.
  */
 export class PromptBudget {
   readonly #maxChunk: number;
+  readonly #slope: DepthSlope;
   #left: number;
   #isUntouched = true;
 
-  constructor(decodingCount: number, { stepTokenBudget, maxChunk }: SchedulerLimits) {
+  constructor(decodingCount: number, { stepTokenBudget, maxChunk }: SchedulerLimits, slope: DepthSlope = 0) {
     this.#maxChunk = maxChunk;
+    this.#slope = decodingCount === 0 ? 0 : slope;
     this.#left = decodingCount === 0 ? Math.max(maxChunk, stepTokenBudget) : Math.max(0, stepTokenBudget - decodingCount);
   }
 
@@ -48,11 +54,15 @@ export class PromptBudget {
   /** Tokens of the prompt to read in this step; 0 where the budget is spent. */
   take({ promptLength, computed }: PromptProgress): number {
     // The first prompt always moves, or running sequences could starve it for ever.
-    const limit = Math.min(this.#isUntouched ? Math.max(this.#left, chunkGranularity) : this.#left, this.#maxChunk);
-    const chunk = chunkLength(promptLength - computed, limit);
-    if (chunk === 0) return 0;
+    const left = affordable(computed, this.#left, this.#slope);
+    const limit = Math.min(this.#isUntouched ? Math.max(left, chunkGranularity) : left, this.#maxChunk);
+    const piece = chunkLength(promptLength - computed, limit);
+    if (piece === 0) return 0;
+    // Beyond the limit nothing is taken along: a rest that is too short to stand alone is read next time, in company.
+    const chunk = piece > limit ? chunkGranularity : piece;
     // A piece that is shorter because the rest was in the cache is computed in company.
-    this.#left = Math.max(0, this.#left - Math.max(chunk, Math.min(chunkGranularity, computed + chunk)));
+    const computes = Math.max(chunk, Math.min(chunkGranularity, computed + chunk));
+    this.#left = Math.max(0, this.#left - weighPiece(computed + chunk - computes, computes, this.#slope));
     this.#isUntouched = false;
     return chunk;
   }
