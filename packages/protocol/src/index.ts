@@ -1,3 +1,4 @@
+export * from './embedding-engine.ts';
 export * from './engine.ts';
 export * from './engine-stats.ts';
 export * from './errors.ts';

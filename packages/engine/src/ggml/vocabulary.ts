@@ -14,6 +14,8 @@ export interface Vocabulary {
   readonly controlTokens: readonly string[];
   /** With `parseControl` false, text that looks like a control token stays text. No token is added. */
   tokenize(text: string, parseControl: boolean): number[];
+  /** As `tokenize` with control tokens as text, and with what the model wants around every text. */
+  tokenizeWhole(text: string): number[];
   /** The bytes that a token stands for; empty for control tokens. The caller must not change them. */
   bytes(token: number): Uint8Array;
   /** The token's text as it stands in the vocabulary. */
@@ -47,7 +49,8 @@ export function openVocabulary(ggml: Ggml, path: string): Vocabulary {
     eos: token(llama.eos(handle)),
     addsBos: llama.addsBos(handle),
     controlTokens: Array.from({ length: size }, (_, id) => id).filter((id) => llama.attributes(handle, id) & controlAttribute).map((id) => llama.text(handle, id)),
-    tokenize: (text, parseControl) => tokenize(llama, handle, text, parseControl),
+    tokenize: (text, parseControl) => (text === '' ? [] : tokenize(llama, handle, text, { addSpecial: false, parseControl })),
+    tokenizeWhole: (text) => tokenize(llama, handle, text, { addSpecial: true, parseControl: false }),
     bytes: (id) => (pieces[id] ??= pieceBytes(llama, handle, id)),
     name: (id) => llama.text(handle, id),
     endsGeneration: (id) => llama.endsGeneration(handle, id),
@@ -83,12 +86,16 @@ function bindLlama(ggml: Ggml) {
 
 const utf8 = new TextEncoder();
 
-function tokenize(llama: Llama, vocabulary: Pointer, text: string, parseControl: boolean): number[] {
-  if (text === '') return [];
+interface TokenizeOptions {
+  readonly addSpecial: boolean;
+  readonly parseControl: boolean;
+}
+
+function tokenize(llama: Llama, vocabulary: Pointer, text: string, { addSpecial, parseControl }: TokenizeOptions): number[] {
   const bytes = utf8.encode(text);
   // A token is at least a byte, but some vocabularies put a space before the text.
   const tokens = new Int32Array(bytes.length + 8);
-  const count = llama.tokenize(vocabulary, bytes, bytes.length, tokens, tokens.length, false, parseControl);
+  const count = llama.tokenize(vocabulary, bytes, bytes.length, tokens, tokens.length, addSpecial, parseControl);
   if (count < 0) throw new Error(`libllama wants room for ${-count} tokens of ${bytes.length} bytes`);
   return Array.from(tokens.subarray(0, count));
 }

@@ -1,4 +1,5 @@
 import { readHyperparameters, type Hyperparameters } from '../architectures/hyperparameters.ts';
+import { bert } from '../encoder/bert.ts';
 import type { GgufHeader } from './gguf-header.ts';
 
 /** What a model takes of the memory, in bytes; without the step's activations, some tens of MB. */
@@ -12,10 +13,14 @@ export interface MemoryNeed {
 
 /** Throws `engine_failed` when the file lacks a hyperparameter. */
 export function memoryNeed(header: GgufHeader, contextLength: number): MemoryNeed {
-  const sizes = readHyperparameters(header, header.string('general.architecture') ?? 'unnamed');
-  const length = Math.min(contextLength, sizes.trainedContext);
+  const architecture = header.string('general.architecture') ?? 'unnamed';
   const start = Math.min(header.size, ...header.tensors.map(({ offset }) => offset));
-  return { weights: header.size - start, kv: length * kvBytesPerToken(sizes), contextLength: length };
+  const weights = header.size - start;
+  // An encoder keeps nothing of a text that it has read.
+  if (architecture === bert.name) return { weights, kv: 0, contextLength: Math.min(contextLength, header.number('bert.context_length') ?? contextLength) };
+  const sizes = readHyperparameters(header, architecture);
+  const length = Math.min(contextLength, sizes.trainedContext);
+  return { weights, kv: length * kvBytesPerToken(sizes), contextLength: length };
 }
 
 /** Keys and values of a token in all layers, in f16. */

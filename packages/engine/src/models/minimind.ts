@@ -1,7 +1,8 @@
 import { fileTypes, tensorType, type TargetType } from '../quantize/type-policy.ts';
 import type { GgufContent, GgufMetadata, GgufTensorSource, GgufValue } from './gguf-writer.ts';
 import { tokenizerMetadata, type TokenizerConfig, type TokenizerJson } from './hf-tokenizer.ts';
-import type { OnnxGraph, OnnxTensor } from './onnx.ts';
+import type { OnnxGraph } from './onnx.ts';
+import { dequantize, matrixShape, quantizedTensor, requireTensor, transpose } from './onnx-weights.ts';
 
 /** The fields of `config.json` that the conversion reads. */
 export interface LlamaConfig {
@@ -122,56 +123,4 @@ function interleaveHalves(heads: number, headDim: number): number[] {
     const inHead = row % headDim;
     return row - inHead + (inHead % 2) * half + Math.floor(inHead / 2);
   });
-}
-
-interface QuantizedTensor {
-  readonly tensor: OnnxTensor;
-  readonly scale: number;
-  readonly zeroPoint: number;
-}
-
-/** ONNX Runtime's quantizer names a tensor's scale and zero point after it. */
-function quantizedTensor(graph: OnnxGraph, name: string): QuantizedTensor {
-  const stem = name.replace(/_quantized$/, '');
-  return {
-    tensor: requireTensor(graph, name),
-    scale: scalar(graph, `${stem}_scale`),
-    zeroPoint: scalar(graph, `${stem}_zero_point`),
-  };
-}
-
-function scalar(graph: OnnxGraph, name: string): number {
-  const { values } = requireTensor(graph, name);
-  const [value] = values;
-  if (value === undefined || values.length !== 1) throw new Error(`ONNX tensor ${name} is not one number.`);
-  return value;
-}
-
-function requireTensor(graph: OnnxGraph, name: string): OnnxTensor {
-  const tensor = graph.tensors.get(name);
-  if (!tensor) throw new Error(`The ONNX graph has no tensor ${name}.`);
-  return tensor;
-}
-
-function matrixShape({ shape }: OnnxTensor): [number, number] {
-  const [outer, inner] = shape;
-  if (outer === undefined || inner === undefined || shape.length !== 2) throw new Error(`A matrix was expected, not shape ${shape.join('×')}.`);
-  return [outer, inner];
-}
-
-/** A loop, because `Float32Array.from` with a function goes through a list of all values: ten times the time, five times the memory. */
-function dequantize({ tensor: { values }, scale, zeroPoint }: QuantizedTensor): Float32Array {
-  const result = new Float32Array(values.length);
-  for (let index = 0; index < values.length; index += 1) result[index] = ((values[index] as number) - zeroPoint) * scale;
-  return result;
-}
-
-/** [columns, rows], row-major, to [rows, columns] with the rows in the order wanted. */
-function transpose(values: Float32Array, columns: number, rows: number, rowOrder?: readonly number[]): Float32Array {
-  const result = new Float32Array(values.length);
-  for (let row = 0; row < rows; row += 1) {
-    const source = rowOrder?.[row] ?? row;
-    for (let column = 0; column < columns; column += 1) result[row * columns + column] = values[column * rows + source] as number;
-  }
-  return result;
 }

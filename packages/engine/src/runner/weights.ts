@@ -105,7 +105,8 @@ interface NamedRows {
   readonly rows: number;
 }
 
-class WeightLoader {
+/** Collects the tensors that a model asks for, and reads them all at once in the end. */
+export class WeightLoader {
   readonly #ggml: Ggml;
   readonly #device: Device;
   readonly #gguf: Gguf;
