@@ -78,11 +78,14 @@ describe('autoglm quantize', () => {
     [['IN', 'NEW', '--type', 'q9'], /Allowed choices are/],
     [['IN', 'NEW'], /--type/],
     [['IN', 'NEW', '--type', 'q8_0', '--text', 'ABSENT'], /--text .* cannot be read/],
+    [['IN', 'NEW', '--type', 'q8_0', '--text', 'BLANK'], /--text .* has nothing to compare/],
   ])('refuses %j, and leaves nothing', async (args, message) => {
     const home = await mkdtemp(path.join(folder, 'refused-'));
     const taken = path.join(home, 'taken.gguf');
     await writeFile(taken, 'text');
-    const names: Record<string, string> = { IN: source, FOLDER: home, TAKEN: taken, NEW: path.join(home, 'new.gguf'), ABSENT: path.join(home, 'absent') };
+    const blank = path.join(folder, 'blank.txt');
+    await writeFile(blank, ' \n');
+    const names: Record<string, string> = { IN: source, BLANK: blank, FOLDER: home, TAKEN: taken, NEW: path.join(home, 'new.gguf'), ABSENT: path.join(home, 'absent') };
     const { code, stdout, stderr } = await run(['quantize', ...args.map((arg) => names[arg] ?? arg.replace(/^IN\//, `${source}/`))]);
     expect(code).toBe(1);
     expect(stdout).toBe('');
@@ -100,5 +103,17 @@ describe('autoglm quantize', () => {
     expect(await program.ended).toBe(1);
     expect(program.stderr).toContain('stopped; nothing was written');
     expect(await readdir(home)).toEqual(['in.gguf']);
+  });
+
+  it('keeps what is whole when it is interrupted while it compares, and says so', async () => {
+    const home = await mkdtemp(path.join(folder, 'compared-'));
+    const target = path.join(home, 'out.gguf');
+    const program = start(['quantize', source, target, '--type', 'q8_0', '--threads', '1']);
+    await program.saidOn('stderr', /comparing the models/);
+    program.child.kill('SIGINT');
+    expect(await program.ended).toBe(1);
+    expect(program.stderr).toContain(`stopped; ${target} is written`);
+    expect(program.stderr).not.toContain('nothing was written');
+    expect(await readdir(home)).toEqual(['out.gguf']);
   });
 });

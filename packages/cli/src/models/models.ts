@@ -4,7 +4,7 @@ import { totalmem } from 'node:os';
 import path from 'node:path';
 import { defaultHome } from '@open-autoglm/engine';
 import { formatBytes } from '@open-autoglm/engine/bytes';
-import { listPulled, modelFacts, namedModels, type ModelFacts } from '@open-autoglm/engine/cache';
+import { listPulled, modelFacts, namedModels, type KvWish, type ModelFacts, type Quantization } from '@open-autoglm/engine/cache';
 import { loadConfig } from '@open-autoglm/gateway';
 import { alignColumns } from '../replay/report/text.ts';
 
@@ -16,6 +16,8 @@ export interface ModelsOptions {
 interface CachedFile {
   /** What `--model` takes. */
   readonly name: string;
+  /** With what `model_config.quantization` the name means this file; null where it has no say. */
+  readonly quantization: Quantization | null;
   readonly path: string;
 }
 
@@ -33,6 +35,7 @@ export interface ListedModel extends CachedFile {
 export interface ModelList {
   readonly home: string;
   readonly contextLength: number;
+  readonly kvType: KvWish['kvType'];
   /** Of the machine, or of the container; bytes. */
   readonly memory: number;
   readonly models: readonly ListedModel[];
@@ -45,38 +48,46 @@ const overhead = 150_000_000;
 
 /** Prints what is in the cache folder. */
 export async function models({ config: file, json }: ModelsOptions): Promise<void> {
-  const contextLength = loadConfig({ file, env: process.env }).model_config.context_length;
-  const list = await listModels(defaultHome(), contextLength, machineMemory());
+  const { context_length: contextLength, kv_cache_type: kvType } = loadConfig({ file, env: process.env }).model_config;
+  const list = await listModels(defaultHome(), { contextLength, kvType }, machineMemory());
   process.stdout.write(json ? `${JSON.stringify(list)}\n` : format(list));
 }
 
-export async function listModels(home: string, contextLength: number, memory: number): Promise<ModelList> {
-  const files = [...(await namedFiles(home)), ...(await listPulled(home)), ...(await quantizedFiles(home))];
-  const listed = await Promise.all(files.map((file) => describe(file, contextLength, memory)));
+export async function listModels(home: string, kv: KvWish, memory: number): Promise<ModelList> {
+  const files = [...(await namedFiles(home)), ...(await pulledFiles(home)), ...(await quantizedFiles(home))];
+  const listed = await Promise.all(files.map((file) => describe(file, kv, memory)));
   const present = new Set(files.map(({ name }) => name));
-  return { home, contextLength, memory, models: listed, available: namedModels.map(({ name }) => name).filter((name) => !present.has(name)) };
+  return { home, ...kv, memory, models: listed, available: namedModels.map(({ name }) => name).filter((name) => !present.has(name)) };
 }
 
+/** A model of several types has a file of each that was asked for. */
 async function namedFiles(home: string): Promise<CachedFile[]> {
-  const found = namedModels.flatMap((model) => [...new Set((['int8', 'int4', 'none'] as const).map((quantization) => model.fileName(quantization)))].map((file) => ({ name: model.name, path: path.join(home, file) })));
+  const found = namedModels.flatMap(({ name, fileName }) => {
+    const isOne = fileName('int8') === fileName('int4');
+    const types = isOne ? [null] : (['int8', 'int4', 'none'] as const);
+    return types.map((quantization): CachedFile => ({ name, quantization, path: path.join(home, fileName(quantization ?? undefined)) }));
+  });
   const isThere = await Promise.all(found.map(({ path: file }) => stat(file).then(() => true, () => false)));
   return found.filter((_, index) => isThere[index]);
+}
+
+async function pulledFiles(home: string): Promise<CachedFile[]> {
+  return (await listPulled(home)).map(({ name, path: file }) => ({ name, quantization: null, path: file }));
 }
 
 /** Those that `model_config.quantization` made; they go by their paths. */
 async function quantizedFiles(home: string): Promise<CachedFile[]> {
   const folder = path.join(home, 'quantized');
   const entries = await readdir(folder, { withFileTypes: true }).catch((): Dirent[] => []);
-  return entries.filter((entry) => entry.name.endsWith('.gguf')).map((entry) => ({ name: path.join(folder, entry.name), path: path.join(folder, entry.name) }));
+  return entries.filter((entry) => entry.name.endsWith('.gguf')).map((entry) => path.join(folder, entry.name)).map((file) => ({ name: file, quantization: null, path: file }));
 }
 
-async function describe(file: CachedFile, contextLength: number, memory: number): Promise<ListedModel> {
-  const { name, path: at } = file;
+async function describe(file: CachedFile, kv: KvWish, memory: number): Promise<ListedModel> {
   try {
-    return { name, path: at, ...summarise(await modelFacts(at, contextLength), memory) };
+    return { ...file, ...summarise(await modelFacts(file.path, kv), memory) };
   } catch (error) {
-    const { size } = await stat(at);
-    return { name, path: at, bytes: size, problem: (error as Error).message, architecture: null, weightType: null, memory: null, fits: null };
+    const { size } = await stat(file.path);
+    return { ...file, bytes: size, problem: (error as Error).message, architecture: null, weightType: null, memory: null, fits: null };
   }
 }
 
@@ -91,11 +102,11 @@ function machineMemory(): number {
   return limit > 0 ? Math.min(limit, totalmem()) : totalmem();
 }
 
-function format({ home, contextLength, memory, models: listed, available }: ModelList): string {
-  const rows = listed.map((model) => [model.name, model.weightType ?? '', formatBytes(model.bytes), model.memory ? formatBytes(model.memory.total) : '', verdict(model)]);
+function format({ home, contextLength, kvType, memory, models: listed, available }: ModelList): string {
+  const rows = listed.map((model) => [model.quantization === null ? model.name : `${model.name} (${model.quantization})`, model.weightType ?? '', formatBytes(model.bytes), model.memory ? formatBytes(model.memory.total) : '', verdict(model)]);
   const table = alignColumns([['model', 'weights', 'file', 'memory', 'fits'], ...rows], ['left', 'left', 'right', 'right', 'left']);
   const rest = available.length > 0 ? [`not fetched yet: ${available.join(', ')} (autoglm pull NAME)`] : [];
-  const note = `in ${home}; memory for a context of ${contextLength.toLocaleString('en')} tokens, of ${formatBytes(memory)}`;
+  const note = `in ${home}; memory for a context of ${contextLength.toLocaleString('en')} tokens in ${kvType}, of ${formatBytes(memory)}`;
   return `${[...(rows.length > 0 ? table : []), ...rest, note].join('\n')}\n`;
 }
 

@@ -15,8 +15,8 @@ export interface QuantizeCommandOptions {
   readonly json?: boolean;
 }
 
-/** Tokens that the report's KV cache is counted for; the configuration's default. */
-const contextLength = 8192;
+/** What the report's KV cache is counted for: the configuration's defaults. */
+const kv = { contextLength: 8192, kvType: 'f16' } as const;
 
 /** Quantizes, compares, reports. Rejects with what is wrong with either file. */
 export async function quantize(source: string, target: string, options: QuantizeCommandOptions): Promise<void> {
@@ -26,14 +26,18 @@ export async function quantize(source: string, target: string, options: Quantize
   const threads = options.threads ?? availableParallelism();
   const bar = createProgressBar(process.stderr);
   const controller = new AbortController();
-  const interrupt = () => controller.abort(new UserError('stopped; nothing was written'));
+  let isWritten = false;
+  const interrupt = () => controller.abort(new UserError(isWritten ? `stopped; ${target} is written, but was not compared` : 'stopped; nothing was written'));
   process.once('SIGINT', interrupt);
   process.once('SIGTERM', interrupt);
   const { signal } = controller;
   const whole = `${target}.source.tmp`;
   try {
-    const model = await engine.openSource(source);
+    const model = await engine.openSource(source).catch((error: unknown) => {
+      throw isFileSystemError(error) ? new UserError(`${source} cannot be read: ${error.message}`) : error;
+    });
     const sizes = await engine.quantizeModel(model, target, { type: options.type, threads, signal, onProgress: (fraction) => bar.report(fraction, `quantizing to ${options.type}: ${percent(fraction)}`) });
+    isWritten = true;
     const compare = async () => {
       const isFolder = (await stat(source)).isDirectory();
       try {
@@ -44,7 +48,7 @@ export async function quantize(source: string, target: string, options: Quantize
         if (isFolder) await rm(whole, { force: true });
       }
     };
-    const memory = engine.memoryNeed(await engine.readGgufHeader(target), contextLength);
+    const memory = engine.memoryNeed(await engine.readGgufHeader(target), kv);
     const quality = options.quality ? await compare() : undefined;
     bar.clear();
     const report: QuantizeReport = { file: target, type: options.type, sizes, memory, ...(quality && { quality }) };
@@ -70,6 +74,7 @@ async function readTexts(file: string | undefined): Promise<readonly MeasuringTe
   const text = await readFile(file, 'utf8').catch((error: Error) => {
     throw new UserError(`--text ${file} cannot be read: ${error.message}`);
   });
+  if (text.trim() === '') throw new UserError(`--text ${file} has nothing to compare predictions on.`);
   return [{ name: path.basename(file), text }];
 }
 

@@ -16,7 +16,7 @@ export function formatReport({ file, sizes, memory, quality }: QuantizeReport, t
   const lines = [
     `wrote ${file}`,
     `size     ${formatBytes(sizes.sourceBytes)} → ${formatBytes(sizes.bytes)} (${(sizes.bytes / sizes.sourceBytes).toFixed(2)}×): ${types}`,
-    `memory   about ${formatBytes(memory.weights + memory.kv)}: weights ${formatBytes(memory.weights)}, and KV cache ${formatBytes(memory.kv)} for a sequence of ${memory.contextLength.toLocaleString('en')} tokens`,
+    `memory   about ${formatBytes(memory.weights + memory.kv)}: weights ${formatBytes(memory.weights)}, and KV cache ${formatBytes(memory.kv)} in f16 for a sequence of ${memory.contextLength.toLocaleString('en')} tokens`,
   ];
   if (quality) {
     lines.push(`quality  beside IN, on ${textName}:`);

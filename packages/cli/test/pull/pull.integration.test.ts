@@ -138,7 +138,7 @@ describe('autoglm models', () => {
     await writeFile(path.join(folder, 'x.gguf.json'), JSON.stringify({ name: 'hf:o/n:x.gguf', bytes: 4, sha256: '', pulledAt: '' }));
     const { code, stdout } = await run(['models'], { env: { AUTOGLM_HOME: home } });
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^model +weights +file +memory +fits\nhf:o\/n:x\.gguf .*ends inside its header.*\nnot fetched yet: default, tinyllama, bge-small-zh \(autoglm pull NAME\)\nin .*8,192 tokens, of \d+ GB\n$/);
+    expect(stdout).toMatch(/^model +weights +file +memory +fits\nhf:o\/n:x\.gguf .*ends inside its header.*\nnot fetched yet: default, tinyllama, bge-small-zh \(autoglm pull NAME\)\nin .*8,192 tokens in f16, of \d+ GB\n$/);
     await rm(home, { recursive: true });
   });
 });

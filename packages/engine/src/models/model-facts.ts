@@ -1,7 +1,7 @@
 import { architectureNames } from '../architectures/index.ts';
 import { bert } from '../encoder/bert.ts';
 import { readGgufHeader, type GgufHeader } from './gguf-header.ts';
-import { memoryNeed, type MemoryNeed } from './memory-need.ts';
+import { memoryNeed, type KvWish, type MemoryNeed } from './memory-need.ts';
 
 /** What can be said of a model's file without loading it. */
 export interface ModelFacts {
@@ -23,7 +23,7 @@ const fileTypes: Readonly<Record<number, string>> = {
 };
 
 /** Throws `engine_failed` when the file has no whole header. */
-export async function modelFacts(file: string, contextLength: number): Promise<ModelFacts> {
+export async function modelFacts(file: string, kv: KvWish): Promise<ModelFacts> {
   const header = await readGgufHeader(file);
   const architecture = header.string('general.architecture') ?? 'unnamed';
   return {
@@ -31,13 +31,13 @@ export async function modelFacts(file: string, contextLength: number): Promise<M
     architecture,
     isKnown: architectureNames.includes(architecture) || architecture === bert.name,
     weightType: fileTypes[header.number('general.file_type') ?? -1] ?? 'unknown',
-    memory: needOf(header, contextLength),
+    memory: needOf(header, kv),
   };
 }
 
-function needOf(header: GgufHeader, contextLength: number): MemoryNeed | undefined {
+function needOf(header: GgufHeader, kv: KvWish): MemoryNeed | undefined {
   try {
-    return memoryNeed(header, contextLength);
+    return memoryNeed(header, kv);
   } catch {
     // Families that the engine does not run may lack its keys.
     return undefined;

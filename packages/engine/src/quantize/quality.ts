@@ -1,4 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises';
+import { AutoglmError } from '@open-autoglm/protocol';
 import { openReference, type Reference } from '../reference/libllama.ts';
 import type { MeasuringText } from './measuring-text.ts';
 
@@ -53,7 +54,7 @@ async function readTexts<T>(modelPath: string, texts: readonly MeasuringText[], 
     for (const [index, text] of texts.entries()) {
       reference.clear();
       const tokens = reference.tokenize(text.text, { parseControl: false, addSpecial: true }).slice(0, limit);
-      if (tokens.length < 2) throw new Error(`The text "${text.name}" has no two tokens to compare predictions on.`);
+      if (tokens.length < 2) throw new AutoglmError('invalid_value', `The text "${text.name}" has no two tokens to compare predictions on.`);
       const logits = await readText(reference, tokens, (fraction) => onProgress?.((index + fraction) / texts.length), signal);
       results.push(use(text, logits, tokens, index));
     }

@@ -1,0 +1,29 @@
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeTinyModel } from '../../engine/test/support/tiny-model.ts';
+import { listModels } from '../src/models/models.ts';
+
+describe('autoglm models', () => {
+  let home: string;
+  beforeAll(async () => {
+    home = await mkdtemp(path.join(tmpdir(), 'autoglm-cli-models-'));
+    for (const type of ['q8_0', 'q4_k']) await writeTinyModel(path.join(home, `minimind2-small-${type}-v1.gguf`), { architecture: 'llama', seed: 1, type: 'f32' });
+    await mkdir(path.join(home, 'quantized'));
+  });
+  afterAll(() => rm(home, { recursive: true }));
+
+  const list = (kvType: 'f16' | 'q8_0') => listModels(home, { contextLength: 1024, kvType }, 2 ** 40);
+
+  it('tells the files of one name apart by the quantization that means them', async () => {
+    const { models, available } = await list('f16');
+    expect(models.map(({ name, quantization }) => [name, quantization])).toEqual([['default', 'int8'], ['default', 'int4']]);
+    expect(available).toEqual(['tinyllama', 'bge-small-zh']);
+  });
+
+  it('counts keys and values in the type that the configuration gives them', async () => {
+    const kv = async (kvType: 'f16' | 'q8_0') => (await list(kvType)).models[0]?.memory?.kv as number;
+    expect((await kv('q8_0')) / (await kv('f16'))).toBeCloseTo(34 / 64);
+  });
+});
