@@ -128,7 +128,7 @@ class EncoderRunner {
       ggml.buildForwardExpand(graph, output);
       if (!ggml.gallocrAlloc(this.#allocator, graph)) throw new AutoglmError('engine_failed', 'There is not enough memory for a pass of embeddings.');
       fill(ggml, builder, texts, onlyFirst);
-      const status = ggml.graphCompute(device.backend, graph);
+      const status = device.compute(graph);
       if (status !== 0) throw new AutoglmError('engine_crashed', `ggml could not compute a pass (status ${status}).`);
       const states = new Float32Array(koffi.view(ggml.getData(output), ggml.nbytes(output)));
       return pool(states, onlyFirst ? lengths.map(() => 1) : lengths, sizes);

@@ -1,7 +1,9 @@
 import koffi from 'koffi';
 import { AutoglmError } from '@open-autoglm/protocol';
 import type { Ggml, Pointer } from './bindings.ts';
+import { createIdleCores } from './idle-cores.ts';
 import { tensorLayout } from './tensor-layout.ts';
+import { ThreadGovernor } from './thread-governor.ts';
 import { GgmlType } from './types.ts';
 
 /** The CPU as ggml's backend: its threads, and the buffer types that its matrix kernels want weights in. */
@@ -11,11 +13,13 @@ export interface Device {
   readonly bufferType: Pointer;
   /** The fastest buffer type whose kernels take a weight matrix of this shape; the plain one when none does. */
   bufferTypeFor(type: number, columns: number, rows: number): Pointer;
+  /** Computes a graph, with fewer threads while other programs want the cores. Returns ggml's status: 0 is success. */
+  compute(graph: Pointer): number;
   close(): void;
 }
 
 export interface DeviceOptions {
-  /** ggml threads. They spin between operations, so more than the free cores is slower than one. */
+  /** ggml threads at most. They spin between operations: while cores are missing, fewer compute. */
   readonly threads: number;
   /** 0 sleeps at once between operations, 100 spins; ggml's default is 50. */
   readonly poll: number;
@@ -28,7 +32,6 @@ export function openDevice(ggml: Ggml, options: DeviceOptions): Device {
   const registry = ggml.devRegistry(device);
   const procedures = bindProcedures(ggml, registry);
   const threadpool = newThreadpool(ggml, procedures, options);
-  procedures.setThreadCount(backend, options.threads);
   procedures.setThreadpool(backend, threadpool);
 
   const plain = ggml.devBufferType(device);
@@ -38,10 +41,29 @@ export function openDevice(ggml: Ggml, options: DeviceOptions): Device {
     description: ggml.devDescription(device),
     bufferType: plain,
     bufferTypeFor: (type, columns, rows) => special.find((candidate) => takesWeight(ggml, device, candidate, type, columns, rows)) ?? plain,
+    compute: governedCompute(ggml, backend, procedures, options.threads),
     close() {
       ggml.backendFree(backend);
       procedures.freeThreadpool(threadpool);
     },
+  };
+}
+
+function governedCompute(ggml: Ggml, backend: Pointer, procedures: Procedures, threadsMax: number): Device['compute'] {
+  const governor = new ThreadGovernor({ threadsMax, idleCores: createIdleCores(), now: () => performance.now() });
+  let threads = 0;
+  return (graph) => {
+    if (threads !== governor.threads) {
+      threads = governor.threads;
+      procedures.setThreadCount(backend, threads);
+    }
+    if (threadsMax === 1) return ggml.graphCompute(backend, graph);
+    const startedAt = performance.now();
+    const before = process.cpuUsage();
+    const status = ggml.graphCompute(backend, graph);
+    const { user, system } = process.cpuUsage(before);
+    governor.onComputed(performance.now() - startedAt, (user + system) / 1000);
+    return status;
   };
 }
 

@@ -90,7 +90,7 @@ export function buildGraph(model: ModelParts, shape: GraphShape, allocator: Poin
       }
     },
     compute() {
-      const status = ggml.graphCompute(model.device.backend, graph);
+      const status = model.device.compute(graph);
       if (status !== 0) throw new AutoglmError('engine_crashed', `ggml could not compute a step (status ${status}).`);
     },
     free: close,

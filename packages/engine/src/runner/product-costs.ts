@@ -108,7 +108,7 @@ function buildProducts(ggml: Ggml, device: Device, matrices: readonly WeightMatr
   const { rows } = matrices[0] as WeightMatrix;
   const result = () => new Float32Array(koffi.view(ggml.getData(products[0] as Pointer), rows * columns * 4));
   return {
-    compute: () => void ggml.graphCompute(device.backend, graph),
+    compute: () => void device.compute(graph),
     repeats: (column) => result().every((value, index) => value === column[index % column.length]),
     firstColumn: () => result().slice(0, rows),
     free: () => ggml.free(context),

@@ -57,7 +57,7 @@ function product(matrix: WeightMatrix, way: ProductWay, count: number): Float32A
   const random = createRandom(6);
   const input = new Float32Array(koffi.view(ggml.getData(x), columns * count * 4));
   for (let index = 0; index < input.length; index += 1) input[index] = random() - 0.5;
-  ggml.graphCompute(device.backend, graph);
+  device.compute(graph);
   return new Float32Array(koffi.view(ggml.getData(result), rows * count * 4)).slice();
 }
 
