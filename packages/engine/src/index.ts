@@ -2,9 +2,11 @@ import { availableParallelism, homedir } from 'node:os';
 import path from 'node:path';
 import type { KvCacheOptions } from './kv-cache/open-kv-cache.ts';
 import type { Quantization } from './models/prepare-options.ts';
+import { EmbeddedEmbeddings, type EmbeddingSupervision } from './process/embedded-embeddings.ts';
 import { EmbeddedEngine, type SupervisionOptions } from './process/embedded-engine.ts';
 
 export { EmbeddedEngine, type EmbeddedEngineStatus } from './process/embedded-engine.ts';
+export { EmbeddedEmbeddings } from './process/embedded-embeddings.ts';
 
 export interface EmbeddedEngineOptions extends SupervisionOptions {
   /** The name of a model, such as `default`, or the path of a GGUF file. */
@@ -52,4 +54,22 @@ export function defaultHome(env: NodeJS.ProcessEnv = process.env): string {
   const cache = env['XDG_CACHE_HOME'] ?? '';
   // The specification wants relative paths ignored.
   return env['AUTOGLM_HOME'] || path.join(path.isAbsolute(cache) ? cache : path.join(homedir(), '.cache'), 'open-autoglm');
+}
+
+export interface EmbeddingEngineOptions extends EmbeddingSupervision {
+  /** The name of a model, such as `bge-small-zh`, or the path of a GGUF file. */
+  readonly model: string;
+  /** The name that clients use. */
+  readonly id: string;
+  /** ggml threads; one when not given. */
+  readonly threads?: number | undefined;
+  /** Texts that may wait. */
+  readonly maxQueue: number;
+  /** Folder of converted models; `defaultHome()` when not given. */
+  readonly home?: string | undefined;
+}
+
+/** Starts the embedding process and returns at once; `ready()` tells when it can answer. */
+export function startEmbeddingEngine({ model, id, threads = 1, maxQueue, home = defaultHome(), ...supervision }: EmbeddingEngineOptions): EmbeddedEmbeddings {
+  return new EmbeddedEmbeddings({ model, id, threads, maxQueue, home }, supervision);
 }

@@ -1,0 +1,190 @@
+import { fork, type ChildProcess, type SerializationType } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { AutoglmError, type EngineState, type EngineStatus } from '@open-autoglm/protocol';
+import type { WireError } from './messages.ts';
+import { fromWire } from './wire-error.ts';
+
+/** A process's status, with how far a conversion has come. */
+export interface SupervisedStatus extends EngineStatus {
+  /** 0 … 1 while the model is being prepared. */
+  readonly progress?: number;
+}
+
+/** What every such process reports beside its own. */
+type CommonReport<Model> =
+  | { readonly type: 'progress'; readonly phase: string; readonly fraction: number }
+  | { readonly type: 'ready'; readonly model: Model; readonly notice: string | undefined }
+  | { readonly type: 'failed'; readonly error: WireError };
+
+export interface SupervisedProcessOptions<Command, Report> {
+  /** For people, as the subject of a sentence: `The engine process`. */
+  readonly title: string;
+  /** The module that it runs, beside this one and without its suffix. */
+  readonly entry: string;
+  readonly serialization?: SerializationType;
+  /** Sent first to each process. */
+  readonly start: Command;
+  readonly onReport: (report: Report) => void;
+  /** Everything that runs ends with this. */
+  readonly onFailure: (error: AutoglmError) => void;
+  readonly onStatus?: ((status: SupervisedStatus) => void) | undefined;
+  /** Silence while it is busy after which it counts as hung and is ended. */
+  readonly stallTimeoutMs?: number | undefined;
+}
+
+/** Crashes in a row, without being ready in between, after which it stays down. */
+const restartLimit = 5;
+const firstRestartDelayMs = 100;
+const defaultStallTimeoutMs = 120_000;
+/** Of what the process wrote before it died, kept for the message. */
+const stderrLimit = 2000;
+
+/** A child process that is started again when it dies, and ended when it hangs; one that cannot load its model stays down and says why. */
+export class SupervisedProcess<Model extends { readonly source: string }, Command extends object, Report extends { readonly type: string }> {
+  readonly #options: SupervisedProcessOptions<Command, Report>;
+  #status: SupervisedStatus;
+  #child: ChildProcess | undefined;
+  #stderr = '';
+  #readiness = deferred<Model>();
+  #crashesInARow = 0;
+  #restart: NodeJS.Timeout | undefined;
+  #watchdog: NodeJS.Timeout | undefined;
+  #lastReportAt = 0;
+
+  constructor(options: SupervisedProcessOptions<Command, Report>) {
+    this.#options = options;
+    this.#status = { state: 'starting', detail: `${options.title} is starting.` };
+    this.#spawn();
+  }
+
+  get status(): SupervisedStatus {
+    return this.#status;
+  }
+
+  /** Absent while there is none. */
+  get processId(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  async ready(signal?: AbortSignal): Promise<Model> {
+    if (!signal) return this.#readiness.promise;
+    signal.throwIfAborted();
+    const aborted = deferred<never>();
+    const abort = () => aborted.reject(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      return await Promise.race([this.#readiness.promise, aborted.promise]);
+    } finally {
+      signal.removeEventListener('abort', abort);
+    }
+  }
+
+  send(command: Command): void {
+    // A process that is gone needs no command, and its exit is handled where it is seen.
+    if (this.#child?.connected) this.#child.send(command, () => {});
+  }
+
+  /** Told whether it has something to do: only then its silence means that it hangs. */
+  setBusy(isBusy: boolean): void {
+    if (!isBusy) {
+      clearInterval(this.#watchdog);
+      this.#watchdog = undefined;
+    } else if (!this.#watchdog) {
+      const timeout = this.#options.stallTimeoutMs ?? defaultStallTimeoutMs;
+      this.#lastReportAt = performance.now();
+      this.#watchdog = setInterval(() => {
+        if (performance.now() - this.#lastReportAt > timeout) this.#child?.kill('SIGKILL');
+      }, timeout / 4);
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#status.state === 'closed') return;
+    clearTimeout(this.#restart);
+    this.#setStatus('closed', 'The engine is closed.');
+    const closed = new AutoglmError('engine_unavailable', 'The engine was closed.');
+    this.#readiness.reject(closed);
+    this.#options.onFailure(closed);
+    const child = this.#child;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = new Promise((resolve) => child.once('exit', resolve));
+    // It holds nothing that is worth a slower end.
+    child.kill('SIGKILL');
+    await exited;
+  }
+
+  #spawn(): void {
+    const { entry, serialization = 'json', start } = this.#options;
+    this.#stderr = '';
+    const child = fork(entryPoint(entry), [], { execArgv: [], stdio: ['ignore', 'ignore', 'pipe', 'ipc'], serialization });
+    this.#child = child;
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.#stderr = (this.#stderr + text).slice(-stderrLimit);
+    });
+    child.on('message', (report) => this.#take(report as CommonReport<Model>));
+    child.on('error', (error) => (this.#stderr += error.message));
+    child.once('exit', (code, signal) => this.#onExit(signal ?? `exit code ${code}`));
+    this.send(start);
+  }
+
+  #take(report: CommonReport<Model>): void {
+    this.#lastReportAt = performance.now();
+    switch (report.type) {
+      case 'progress':
+        this.#setStatus(this.#status.state, `${report.phase} (${Math.round(report.fraction * 100)} %)`, report.fraction);
+        break;
+      case 'ready':
+        this.#crashesInARow = 0;
+        this.#setStatus('ready', [`${report.model.source} is ready.`, report.notice].filter(Boolean).join(' '));
+        this.#readiness.resolve(report.model);
+        break;
+      case 'failed':
+        this.#giveUp(fromWire(report.error));
+        break;
+      default:
+        this.#options.onReport(report satisfies never as Report);
+    }
+  }
+
+  #onExit(reason: string): void {
+    const { title, onFailure } = this.#options;
+    this.#child = undefined;
+    if (this.#status.state === 'closed' || this.#status.state === 'failed') return;
+    const said = this.#stderr.trim().split('\n').at(-1);
+    onFailure(new AutoglmError('engine_crashed', `${title} ended unexpectedly (${reason}); the answer is incomplete. It is being restarted.`));
+    if (this.#status.state === 'ready') this.#readiness = deferred<Model>();
+    this.#crashesInARow += 1;
+    if (this.#crashesInARow > restartLimit) {
+      this.#giveUp(new AutoglmError('engine_failed', `${title} ended ${this.#crashesInARow} times in a row (${reason}${said ? `: ${said}` : ''}).`));
+      return;
+    }
+    this.#setStatus('restarting', `${title} ended (${reason}) and is being restarted.`);
+    this.#restart = setTimeout(() => this.#spawn(), firstRestartDelayMs * 2 ** (this.#crashesInARow - 1));
+  }
+
+  #giveUp(error: AutoglmError): void {
+    this.#setStatus('failed', error.message);
+    this.#readiness.reject(error);
+    this.#options.onFailure(error);
+    this.#child?.kill('SIGKILL');
+  }
+
+  #setStatus(state: EngineState, detail: string, progress?: number): void {
+    this.#status = { state, detail, ...(progress !== undefined && { progress }) };
+    this.#options.onStatus?.(this.#status);
+  }
+}
+
+/** A promise whose rejection nobody needs to have waited for. */
+function deferred<T>(): PromiseWithResolvers<T> {
+  const made = Promise.withResolvers<T>();
+  made.promise.catch(() => {});
+  return made;
+}
+
+/** TypeScript in the workspace, JavaScript in a published package. */
+function entryPoint(name: string): string {
+  const [source, built] = [`./${name}.ts`, `./${name}.js`].map((file) => fileURLToPath(new URL(file, import.meta.url))) as [string, string];
+  return existsSync(source) ? source : built;
+}
