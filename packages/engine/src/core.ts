@@ -1,5 +1,8 @@
-import { AutoglmError, type FinishReason, type GeneratePart, type GenerateRequest, type Prompt, type TokenLogprob } from '@open-autoglm/protocol';
+import { isDeepStrictEqual } from 'node:util';
+import { AutoglmError, type ContextStrategy, type FinishReason, type GeneratePart, type GenerateRequest, type Prompt, type TokenLogprob } from '@open-autoglm/protocol';
 import { ConstraintCompiler } from './constraints/compiler.ts';
+import { boundContext, type ContextBounds } from './context/bounds.ts';
+import { dropBlocks } from './context/drop-blocks.ts';
 import type { LoadedModel } from './model.ts';
 import { scoreToken } from './sampler/logprobs.ts';
 import { createSamplerScratch, type SamplerScratch } from './sampler/sampler.ts';
@@ -23,6 +26,8 @@ export interface CoreLimits extends SchedulerLimits {
   readonly stepCost?: ((tokens: number) => number) | undefined;
   /** Sequences share keys and values whatever their `cacheScope`. */
   readonly isSharedBetweenScopes?: boolean | undefined;
+  /** For requests that name none; `full` when absent. */
+  readonly contextStrategy?: ContextStrategy | undefined;
 }
 
 /** What one step brought for a sequence. */
@@ -41,6 +46,8 @@ export class EngineCore {
   readonly #speculator: Speculator | undefined;
   readonly #promptCosts = new PromptCosts();
   readonly #constraints: ConstraintCompiler;
+  /** Of requests that do not say what gives way. */
+  readonly #bounds: ContextBounds | undefined;
   /** First come first, those that lost their place too. */
   #waiting: Sequence[] = [];
   #prefilling: Sequence[] = [];
@@ -49,6 +56,7 @@ export class EngineCore {
   /** The first of those waiting found no memory, and none has been given back since. */
   #isShort = false;
 
+  /** Throws `invalid_value` when the context strategy does not fit the model. */
   constructor(model: LoadedModel, limits: CoreLimits, now: () => number = () => performance.now()) {
     this.#model = model;
     this.#limits = limits;
@@ -56,6 +64,7 @@ export class EngineCore {
     this.#speculator = limits.stepCost && new Speculator(limits.stepCost);
     this.#scratch = createSamplerScratch(model.vocabulary.size);
     this.#constraints = new ConstraintCompiler(model.vocabulary);
+    this.#bounds = limits.contextStrategy && boundContext(limits.contextStrategy, model.info.contextLength, 'model_config.context_strategy');
   }
 
   get idle(): boolean {
@@ -78,9 +87,12 @@ export class EngineCore {
     this.#checkQueue();
     checkLogitBias(request, this.#model.vocabulary.size);
     const prompt = this.tokenize(request.prompt);
-    this.#checkPrompt(prompt);
+    const bounds = this.#boundsOf(request);
+    this.#checkPrompt(prompt, bounds);
     const constraint = request.grammar && this.#constraints.create(request.grammar);
-    this.#waiting.push(createSequence(request, prompt, this.#model.info.contextLength, this.#scratch, constraint, this.#now(), (this.#arrivals += 1)));
+    this.#arrivals += 1;
+    const { contextLength } = this.#model.info;
+    this.#waiting.push(createSequence({ request, prompt, contextLength, bounds, constraint, scratch: this.#scratch, now: this.#now(), order: this.#arrivals }));
   }
 
   /** Forgets a request and frees its place at once. Unknown ids, such as of answers just ended, are ignored. */
@@ -119,16 +131,32 @@ export class EngineCore {
     return this.#prefilling.length + this.#decoding.size;
   }
 
-  /** Gives each sequence that decodes memory for one token more, the oldest first; where there is none, others lose theirs. */
+  /** Gives each sequence memory for its next tokens, the oldest first; where there is none, others lose theirs. */
   #makeRoom(): void {
-    const byAge = [...this.#decoding.values()].sort((a, b) => a.order - b.order);
-    for (const { id, computed } of byAge) {
-      while (this.#decoding.has(id) && !this.#model.cache.reserve(id, computed + 1)) {
+    const byAge = [...this.#prefilling, ...this.#decoding.values()].sort((a, b) => a.order - b.order);
+    for (const sequence of byAge) {
+      while (this.#isRunning(sequence) && !this.#makeRoomFor(sequence)) {
         const victim = chooseVictim([...this.#prefilling, ...this.#decoding.values()]);
         if (!victim) throw new AutoglmError('engine_failed', 'The system has no memory left for the KV cache of a single sequence.');
         this.#suspend(victim);
       }
     }
+  }
+
+  #isRunning(sequence: Sequence): boolean {
+    return this.#decoding.has(sequence.id) || this.#prefilling.includes(sequence);
+  }
+
+  #makeRoomFor(sequence: Sequence): boolean {
+    const { id, computed, context, tokens } = sequence;
+    if (context.isFull(computed)) {
+      const outcome = dropBlocks(this.#model, sequence);
+      if (outcome === 'lost') this.#suspend(sequence);
+      if (outcome !== 'dropped') return outcome === 'lost';
+    }
+    if (this.#decoding.has(id)) return this.#model.cache.reserve(id, context.rows(computed + 1));
+    // A prompt was given memory for all of it, unless it wants again what it gave away.
+    return context.droppedTokens === 0 || this.#model.cache.reserve(id, context.rowsWanted(tokens.length + 1));
   }
 
   /** It waits for memory in the order of its arrival, and then computes again what has gone meanwhile. */
@@ -137,6 +165,7 @@ export class EngineCore {
     this.#prefilling = this.#prefilling.filter((other) => other !== sequence);
     this.#decoding.delete(sequence.id);
     sequence.computed = 0;
+    sequence.context.restart();
     const younger = this.#waiting.findIndex(({ order }) => order > sequence.order);
     this.#waiting.splice(younger === -1 ? this.#waiting.length : younger, 0, sequence);
     // It left because memory is short: nobody may join before some is given back by one that ends.
@@ -177,6 +206,7 @@ export class EngineCore {
       scope: this.#scopeOf(sequence),
       // Those that run will soon want a block each: without it, whoever joins would be the next to go.
       spareTokens: this.#runningCount * chunkGranularity,
+      ...(sequence.context.bounds && { tokensMax: sequence.context.bounds.tokensMax, findableTokens: sequence.context.wholeTokens }),
     });
     if (found === undefined) return false;
     this.#begin(sequence, found);
@@ -197,10 +227,13 @@ export class EngineCore {
   /** Returns how many tokens were computed. */
   #decode(outputs: StepOutput[]): number {
     if (this.#decoding.size === 0) return 0;
-    const lengthOf = (id: string) => this.#decoding.get(id)?.computed ?? this.#prefilling.find((sequence) => sequence.id === id)?.computed ?? 0;
+    const lengthOf = (id: string) => {
+      const sequence = this.#decoding.get(id) ?? this.#prefilling.find((other) => other.id === id);
+      return sequence ? sequence.context.rows(sequence.computed) : 0;
+    };
     const order = this.#model.cache.arrange([...this.#decoding.keys()], lengthOf);
     const sequences = order.map((id) => this.#decoding.get(id) as Sequence);
-    const drafts = this.#speculator?.draft(sequences, ({ id }, length) => this.#model.cache.reserve(id, length)) ?? [];
+    const drafts = this.#speculator?.draft(sequences, ({ id, context }, length) => context.hasRoomFor(length) && this.#model.cache.reserve(id, context.rows(length))) ?? [];
     const queries = 1 + drafts.reduce((most, { tokens }) => Math.max(most, tokens.length), 0);
     const logits = this.#computeStep(sequences, drafts, queries);
     for (const [index, sequence] of sequences.entries()) this.#advance(sequence, drafts[index], logits.slice(index * queries, (index + 1) * queries), outputs);
@@ -208,7 +241,7 @@ export class EngineCore {
   }
 
   #computeStep(sequences: readonly Sequence[], drafts: readonly StepDraft[], queries: number): readonly Float32Array[] {
-    const positions = Int32Array.from(sequences, ({ computed }) => computed);
+    const positions = Int32Array.from(sequences, ({ computed, context }) => context.rows(computed));
     const tokens = new Int32Array(sequences.length * queries).fill(noToken);
     for (const [index, sequence] of sequences.entries()) {
       tokens[index * queries] = sequence.tokens.at(sequence.computed);
@@ -235,18 +268,18 @@ export class EngineCore {
 
   /** Reads a piece of the prompt, as the budget allows. Returns how many prompts were read from: 0 or 1. */
   #prefill(sequence: Sequence, budget: PromptBudget, outputs: StepOutput[]): number {
-    const { id, prompt } = sequence;
+    const { id, prompt, context } = sequence;
     // A prompt that is in the cache as a whole is read from its last token on, for its logits.
     const from = Math.min(sequence.computed, prompt.length - 1);
-    const count = budget.take({ promptLength: prompt.length, computed: from });
+    const count = budget.take({ promptLength: context.rows(prompt.length), computed: context.rows(from), room: context.promptRoom(from) });
     if (count === 0) return 0;
     const end = from + count;
     const start = Math.max(0, Math.min(from, end - chunkGranularity));
     const wantsLogits = end === prompt.length && sequence.generated === 0;
     const known = sequence.computed - start;
     const since = this.#now();
-    const logits = this.#model.runner.prefill(this.#model.cache.slotOf(id), prompt.subarray(start, end), start, wantsLogits, known);
-    this.#promptCosts.add({ computed: start, count: end - start, milliseconds: this.#now() - since });
+    const logits = this.#model.runner.prefill(this.#model.cache.slotOf(id), prompt.subarray(start, end), context.rows(start), wantsLogits, known);
+    this.#promptCosts.add({ computed: context.rows(start), count: end - start, milliseconds: this.#now() - since });
     sequence.computed = end;
     this.#model.cache.commit(id, prompt, end);
     if (end === prompt.length) {
@@ -277,9 +310,10 @@ export class EngineCore {
   }
 
   #fork(parent: Sequence, child: Sequence): boolean {
-    const isTwin = child.generated === 0 && this.#scopeOf(child) === this.#scopeOf(parent) && isEqual(child.prompt, parent.prompt);
+    const isTwin = child.generated === 0 && this.#scopeOf(child) === this.#scopeOf(parent) && isEqual(child.prompt, parent.prompt) && isDeepStrictEqual(child.context.bounds, parent.context.bounds);
     if (!isTwin || !this.#limits.continuous || this.#runningCount >= this.#limits.maxBatchSize) return false;
-    if (!this.#model.cache.fork(parent.id, child.id, parent.prompt.length)) return false;
+    if (!this.#model.cache.fork(parent.id, child.id, parent.context.rows(parent.prompt.length))) return false;
+    child.context.continueFrom(parent.context);
     this.#begin(child, parent.prompt.length);
     this.#decoding.set(child.id, child);
     return true;
@@ -349,10 +383,14 @@ export class EngineCore {
     throw new AutoglmError('context_length_exceeded', `The prompt has ${characters} characters, far more than the model's context of ${contextLength} tokens.`, { param: 'messages' });
   }
 
-  #checkPrompt(prompt: readonly number[]): void {
+  #boundsOf({ contextStrategy }: GenerateRequest): ContextBounds | undefined {
+    return contextStrategy ? boundContext(contextStrategy, this.#model.info.contextLength, 'autoglm.context_strategy') : this.#bounds;
+  }
+
+  #checkPrompt(prompt: readonly number[], bounds: ContextBounds | undefined): void {
     const { contextLength } = this.#model.info;
     if (prompt.length === 0) throw new AutoglmError('invalid_value', 'The prompt has no tokens.', { param: 'prompt' });
-    if (prompt.length < contextLength) return;
+    if (prompt.length < contextLength || bounds) return;
     throw new AutoglmError('context_length_exceeded', `The prompt has ${prompt.length} tokens; the model's context of ${contextLength} must hold the prompt and at least one token more.`, { param: 'messages' });
   }
 }

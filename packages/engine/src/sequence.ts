@@ -1,4 +1,6 @@
 import type { GenerateRequest } from '@open-autoglm/protocol';
+import type { ContextBounds } from './context/bounds.ts';
+import { KeptContext } from './context/kept-context.ts';
 import { constrainedSampler, type Constraint } from './constraints/constraint.ts';
 import { createSampler, type Sampler, type SamplerScratch } from './sampler/sampler.ts';
 import { Drafter } from './speculation/drafter.ts';
@@ -19,6 +21,8 @@ export interface Sequence {
   readonly maxTokens: number;
   readonly sampler: Sampler;
   readonly drafter: Drafter;
+  /** Which of its tokens have a row in the cache. */
+  readonly context: KeptContext;
   /** What the answer is held to; absent: nothing. */
   readonly constraint: Constraint | undefined;
   readonly decoder: TokenTextDecoder;
@@ -34,8 +38,21 @@ export interface Sequence {
   generated: number;
 }
 
-export function createSequence(request: GenerateRequest, prompt: readonly number[], contextLength: number, scratch: SamplerScratch, constraint: Constraint | undefined, now: number, order: number): Sequence {
-  const room = contextLength - prompt.length;
+export interface SequenceParts {
+  readonly request: GenerateRequest;
+  readonly prompt: readonly number[];
+  /** Of the model. */
+  readonly contextLength: number;
+  /** Absent: nothing gives way. */
+  readonly bounds: ContextBounds | undefined;
+  readonly constraint: Constraint | undefined;
+  readonly scratch: SamplerScratch;
+  readonly now: number;
+  readonly order: number;
+}
+
+export function createSequence({ request, prompt, contextLength, bounds, constraint, scratch, now, order }: SequenceParts): Sequence {
+  const room = bounds ? Infinity : contextLength - prompt.length;
   const sampler = createSampler(request.sampling, prompt, scratch);
   return {
     id: request.id,
@@ -43,7 +60,8 @@ export function createSequence(request: GenerateRequest, prompt: readonly number
     request,
     prompt: Int32Array.from(prompt),
     tokens: new TokenList(prompt),
-    maxTokens: Math.min(request.maxTokens ?? room, room),
+    maxTokens: Math.min(request.maxTokens ?? contextLength, room),
+    context: new KeptContext(bounds, prompt.length),
     sampler: constraint ? constrainedSampler(sampler, constraint, scratch.masked) : sampler,
     constraint,
     drafter: new Drafter(),

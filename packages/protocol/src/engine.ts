@@ -1,3 +1,4 @@
+import type { ContextStrategy } from './context-strategy.ts';
 import type { EngineStats } from './engine-stats.ts';
 import type { ModelInfo } from './model.ts';
 import type { OutputGrammar } from './output-grammar.ts';
@@ -39,7 +40,7 @@ export interface GenerateRequest {
   readonly id: string;
   readonly prompt: Prompt;
   readonly sampling: Sampling;
-  /** `undefined`: until the context is full. */
+  /** `undefined`: until the context is full, or as many as it holds where it never is. */
   readonly maxTokens: number | undefined;
   /** The answer ends before the first of these that it would contain. */
   readonly stop: readonly string[];
@@ -49,6 +50,8 @@ export interface GenerateRequest {
   readonly grammar?: OutputGrammar | undefined;
   /** Whose prompt it is: keys and values computed for one scope are never used for another. Those that name none share one. */
   readonly cacheScope?: string | undefined;
+  /** What gives way to new tokens when the context is full; the engine's own when absent. */
+  readonly contextStrategy?: ContextStrategy | undefined;
 }
 
 export type EngineState = 'starting' | 'ready' | 'restarting' | 'unreachable' | 'failed' | 'closed';

@@ -1,3 +1,4 @@
+export * from './context-strategy.ts';
 export * from './embedding-engine.ts';
 export * from './engine.ts';
 export * from './engine-stats.ts';

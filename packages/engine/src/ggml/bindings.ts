@@ -87,6 +87,7 @@ export function bindGgml({ base, registry, llama }: GgmlLibraries) {
     setRows: bind<(context: Pointer, destination: Pointer, rows: Pointer, indices: Pointer) => Pointer>(base, 'void *ggml_set_rows(void *ctx, void *a, void *b, void *c)'),
     ropeExt: bind<RopeExt>(base, `void *ggml_rope_ext(${ropeParameters})`),
     ropeExtInplace: bind<RopeExt>(base, `void *ggml_rope_ext_inplace(${ropeParameters})`),
+    softMaxExt: bind<(context: Pointer, a: Pointer, mask: OptionalPointer, scale: number, maxBias: number) => Pointer>(base, 'void *ggml_soft_max_ext(void *ctx, void *a, void *mask, float scale, float max_bias)'),
     flashAttnExt: bind<(context: Pointer, q: Pointer, k: Pointer, v: Pointer, mask: OptionalPointer, scale: number, maxBias: number, softcap: number) => Pointer>(base, 'void *ggml_flash_attn_ext(void *ctx, void *q, void *k, void *v, void *mask, float scale, float max_bias, float logit_softcap)'),
 
     // Graphs

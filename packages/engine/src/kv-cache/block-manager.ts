@@ -36,6 +36,12 @@ interface Holding {
   isShareable: boolean;
 }
 
+/** A block to be copied within its sequence, by its place there: behind the ones that were dropped, and before. */
+export interface PlaceCopy {
+  readonly from: number;
+  readonly to: number;
+}
+
 /** A block to be copied, as far as it is filled, before the sequence that got the copy writes to it. */
 export interface BlockCopy {
   readonly from: number;
@@ -98,11 +104,12 @@ export class BlockManager {
    * Gives a sequence blocks for its tokens and the one that follows. Returns how many tokens, whole blocks from the front,
    * need not be computed; `undefined` when there is no room, and then nothing has changed.
    */
-  open({ sequence, tokens, promptLength, scope, spareTokens }: PlaceRequest): number | undefined {
+  open({ sequence, tokens, promptLength, scope, spareTokens, tokensMax = Infinity, findableTokens = Infinity }: PlaceRequest): number | undefined {
     if (this.#holdings.has(sequence)) throw new Error(`sequence ${sequence} holds blocks already`);
     // What follows a prompt's last token, and every token after it, is computed by the step that chooses the next.
-    const found = this.#find(promptLength < tokens.length ? tokens.subarray(0, -1) : tokens, promptLength, scope);
-    const wanted = this.#blocksFor(tokens.length + 1) - found.length;
+    const findable = Math.min(promptLength < tokens.length ? tokens.length - 1 : tokens.length, findableTokens);
+    const found = this.#find(tokens.subarray(0, findable), promptLength, scope);
+    const wanted = this.#blocksFor(Math.min(tokens.length + 1, tokensMax)) - found.length;
     const idleFound = found.reduce((count, { block }) => count + (this.#references[block] === 0 ? 1 : 0), 0);
     if (wanted + this.#blocksFor(spareTokens) > this.#free.size + this.#idle.size - idleFound) return undefined;
     const blocks = found.map(({ block }) => block);
@@ -161,6 +168,38 @@ export class BlockManager {
     this.#hitTokens += length;
     if (length % this.#blockTokens === 0) return { copy: undefined };
     return { copy: { from: holding.blocks[full] as number, to: blocks[full] as number } };
+  }
+
+  /**
+   * Takes blocks at these places, ascending, out of the sequence. Those behind the first of them are about to be changed, and stand
+   * for other tokens than their chain says: what others hold is copied, and what others may find, too, where memory is
+   * free; else it is not found any more. Returns the copies to make, in this order; `undefined` when there is no room, and
+   * then nothing has changed.
+   */
+  drop(sequence: string, places: readonly number[]): readonly PlaceCopy[] | undefined {
+    const holding = this.#holding(sequence);
+    const first = places[0] as number;
+    const gone = new Set(places);
+    const old = holding.blocks.slice(first);
+    const staying = old.map((block, index) => ({ block, from: first + index })).filter(({ from }) => !gone.has(from));
+    let room = this.#free.size + this.#idle.size - staying.filter(({ block }) => (this.#references[block] as number) > 1).length;
+    if (room < 0) return undefined;
+    holding.blocks.length = first;
+    const copies: PlaceCopy[] = [];
+    const kept = new Set<number>();
+    for (const { block, from } of staying) {
+      const isShared = (this.#references[block] as number) > 1;
+      const isCopied = isShared || (this.#contents[block] !== undefined && room > 0);
+      if (isCopied && !isShared) room -= 1;
+      if (isCopied) copies.push({ from, to: holding.blocks.length });
+      else this.#forget(block);
+      if (!isCopied) kept.add(block);
+      holding.blocks.push(isCopied ? this.#allocate(holding.blocks.at(-1)) : block);
+    }
+    for (const block of old.toReversed()) if (!kept.has(block)) this.#letGo(block);
+    holding.sealed = Math.min(holding.sealed, first);
+    holding.isShareable = false;
+    return copies;
   }
 
   /** Lets go of the sequence's blocks. Unknown sequences are ignored. */
@@ -228,9 +267,16 @@ export class BlockManager {
     const [block] = this.#idle;
     if (block === undefined) throw new Error('a block was allocated without room for it');
     this.#idle.delete(block);
-    this.#index.delete((this.#contents[block] as Content).hash);
-    this.#contents[block] = undefined;
+    this.#forget(block);
     return block;
+  }
+
+  /** Nobody finds it any more. */
+  #forget(block: number): void {
+    const content = this.#contents[block];
+    if (!content) return;
+    this.#index.delete(content.hash);
+    this.#contents[block] = undefined;
   }
 
   #hold(block: number): void {

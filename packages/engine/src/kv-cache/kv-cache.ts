@@ -27,7 +27,17 @@ export interface PlaceRequest {
   readonly scope: string;
   /** Room for so many tokens must remain for others. */
   readonly spareTokens: number;
+  /** Of a sequence that drops tokens: the most that it holds at once. */
+  readonly tokensMax?: number | undefined;
+  /** Of such a one: how many from the front may be found; those after them it computes without what it has dropped. */
+  readonly findableTokens?: number | undefined;
 }
+
+/**
+ * `dropped`: it is done. `short`: there is no memory to copy what others share, and nothing has changed. `lost`: the system
+ * refused memory on the way, and the sequence holds no place any more.
+ */
+export type DropOutcome = 'dropped' | 'short' | 'lost';
 
 /**
  * Where sequences' keys and values lie, and how the runner's graphs address them: a slot of the same size for each, in
@@ -61,6 +71,12 @@ export interface KvCache extends KvRowLayout {
   fork(parent: string, child: string, length: number): boolean;
   /** Makes the sequence's place hold `length` tokens; false, and nothing has changed, when there is no memory for them. */
   reserve(sequence: string, length: number): boolean;
+  /**
+   * Takes blocks out of the middle of a sequence, whose `rows` rows, a multiple of 64, are written; `places`, ascending, are not the last. The
+   * rows behind them move up unchanged: their keys still stand for their old places. Nobody else's rows change, and what
+   * the sequence holds behind the first of these places is not found by others any more, nor are tokens it computes later.
+   */
+  drop(sequence: string, places: readonly number[], rows: number): DropOutcome;
   /** Says that the keys and values of the first `computed` of the sequence's prompt are written, and will stay as they are. */
   commit(sequence: string, tokens: Int32Array, computed: number): void;
   /** Takes a sequence's place away for a while: what it has computed, generated tokens too, is kept for it until the memory is wanted. */

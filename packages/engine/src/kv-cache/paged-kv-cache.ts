@@ -88,7 +88,7 @@ export function createPagedKvCache(parts: PagedKvCacheParts): KvCache {
       return mapper.allocatedBytes;
     },
     acquire(request) {
-      if (table.isFull || !mapper.hasRoomFor(blocksFor(request.tokens.length + 1))) return undefined;
+      if (table.isFull || !mapper.hasRoomFor(blocksFor(Math.min(request.tokens.length + 1, request.tokensMax ?? Infinity)))) return undefined;
       const found = blocks.open(request);
       return found === undefined || !place(request.sequence) ? undefined : found;
     },
@@ -110,10 +110,31 @@ export function createPagedKvCache(parts: PagedKvCacheParts): KvCache {
       show(sequence);
       return false;
     },
+    drop(sequence, places) {
+      const before = [...blocks.blocksOf(sequence)];
+      const copies = blocks.drop(sequence, places);
+      if (!copies) return 'short';
+      const after = blocks.blocksOf(sequence);
+      const slot = table.slotOf(sequence);
+      try {
+        // From the front: what a place showed has then moved already, or goes.
+        for (const { from, to } of copies) {
+          mapper.show(slot, [...after.slice(0, to + 1), ...before.slice(to + 1)]);
+          mapper.copy({ slot, place: from }, { slot, place: to }, blockBytes);
+        }
+        mapper.show(slot, after);
+        return 'dropped';
+      } catch (error) {
+        if (!(error instanceof OutOfMemoryError)) throw error;
+        release(sequence);
+        return 'lost';
+      }
+    },
     commit(sequence, tokens, computed) {
       if (blocks.commit(sequence, tokens, computed)) mapper.show(table.slotOf(sequence), blocks.blocksOf(sequence));
     },
     suspend(sequence, tokens, computed) {
+      if (!table.has(sequence)) return;
       // Where it stood, another may be mapped from now on: nothing needs to be shown there.
       blocks.commit(sequence, tokens, computed);
       release(sequence);

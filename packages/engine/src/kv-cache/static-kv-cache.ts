@@ -70,7 +70,7 @@ export function createStaticKvCache({ ggml, device, sizes, maxSequences, context
     get committedBytes() {
       return readableRows.reduce((sum, rows) => sum + rows, 0) * rowBytes * sizes.layerCount;
     },
-    acquire: ({ sequence, tokens }) => (place(sequence, tokens.length) ? 0 : undefined),
+    acquire: ({ sequence, tokens, tokensMax = Infinity }) => (place(sequence, Math.min(tokens.length, tokensMax)) ? 0 : undefined),
     fork(parent, child, length) {
       if (!place(child, length)) return false;
       copyRows(table.slotOf(parent), table.slotOf(child), length);
@@ -80,6 +80,15 @@ export function createStaticKvCache({ ggml, device, sizes, maxSequences, context
     reserve(sequence, length) {
       lengths.set(sequence, Math.max(length, lengthOf(sequence)));
       return true;
+    },
+    drop(sequence, places, rows) {
+      const slot = table.slotOf(sequence);
+      for (const { from, to, count } of movesAfter(places, rows / blockTokens)) {
+        const [start, end, target] = [from, from + count, to].map((block) => slot * slotBytes + block * blockTokens * rowBytes) as [number, number, number];
+        for (const bytes of memory) bytes.copyWithin(target, start, end);
+      }
+      lengths.set(sequence, rows - places.length * blockTokens);
+      return 'dropped';
     },
     commit() {},
     suspend: release,
@@ -92,4 +101,13 @@ export function createStaticKvCache({ ggml, device, sizes, maxSequences, context
       ggml.free(context);
     },
   };
+}
+
+/** The runs of blocks that stay behind the first dropped one, and where they go. */
+function movesAfter(places: readonly number[], blockCount: number): { readonly from: number; readonly to: number; readonly count: number }[] {
+  return places.flatMap((place, index) => {
+    const from = place + 1;
+    const count = (places[index + 1] ?? blockCount) - from;
+    return count > 0 ? [{ from, to: from - index - 1, count }] : [];
+  });
 }

@@ -27,6 +27,8 @@ export interface Reference {
   evaluate(batch: readonly ReferenceToken[]): Float32Array[];
   /** As `evaluate`, but returns the likeliest token of each row. */
   evaluateGreedily(batch: readonly ReferenceToken[]): number[];
+  /** Forgets a sequence's tokens at positions [from, to), and moves those behind them up: their keys are turned by the next call. */
+  drop(sequence: number, from: number, to: number): void;
   /** Forgets a sequence, or all of them. */
   clear(sequence?: number): void;
   close(): void;
@@ -71,6 +73,10 @@ export function openReference(options: ReferenceOptions): Reference {
     tokenBytes: (token) => tokenBytes(llama, vocabulary, token),
     evaluate,
     evaluateGreedily: (tokens) => evaluate(tokens).map(argmax),
+    drop(sequence, from, to) {
+      llama.removeSequence(memory, sequence, from, to);
+      llama.shiftSequence(memory, sequence, to, -1, from - to);
+    },
     clear(sequence) {
       if (sequence === undefined) llama.clearMemory(memory, false);
       else llama.removeSequence(memory, sequence, -1, -1);

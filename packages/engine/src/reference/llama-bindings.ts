@@ -87,5 +87,6 @@ export function bindLlama() {
     memory: bind<(context: Pointer) => Pointer>('llama_get_memory', 'void *', ['void *']),
     clearMemory: bind<(memory: Pointer, data: boolean) => void>('llama_memory_clear', 'void', ['void *', 'bool']),
     removeSequence: bind<(memory: Pointer, sequence: number, from: number, to: number) => boolean>('llama_memory_seq_rm', 'bool', ['void *', 'int32', 'int32', 'int32']),
+    shiftSequence: bind<(memory: Pointer, sequence: number, from: number, to: number, by: number) => void>('llama_memory_seq_add', 'void', ['void *', 'int32', 'int32', 'int32', 'int32']),
   };
 }

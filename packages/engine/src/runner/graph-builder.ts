@@ -3,9 +3,10 @@ import type { Hyperparameters } from '../architectures/hyperparameters.ts';
 import type { Ggml, Pointer } from '../ggml/bindings.ts';
 import { tensorLayout } from '../ggml/tensor-layout.ts';
 import { GgmlType } from '../ggml/types.ts';
-import type { KvCache } from '../kv-cache/kv-cache.ts';
+import { blockTokens, type KvCache } from '../kv-cache/kv-cache.ts';
 import type { ColumnPlans } from './batch-plan.ts';
 import { multiply } from './product-costs.ts';
+import { rotate, type RopeParts } from './rope.ts';
 import type { FusedMatrix, LayerWeights, WeightMatrix, Weights } from './weights.ts';
 
 /** A node of a graph under construction. */
@@ -15,8 +16,8 @@ export type Tensor = Pointer;
 export type GraphShape =
   /** `queries` tokens for each of `count` sequences, in slots 0 … count − 1; one after another of each sequence. */
   | { readonly kind: 'decode'; readonly count: number; readonly queries: number; readonly window: number }
-  /** `count` tokens of one sequence; the slot is set before each run. */
-  | { readonly kind: 'prefill'; readonly count: number; readonly window: number; readonly wantsLogits: boolean };
+  /** `count` tokens of one sequence; the slot is set before each run. `weighsBlocks`: what they attend to is computed, too. */
+  | { readonly kind: 'prefill'; readonly count: number; readonly window: number; readonly wantsLogits: boolean; readonly weighsBlocks?: boolean };
 
 /** Tokens that a graph takes. */
 export function tokenCount(shape: GraphShape): number {
@@ -32,14 +33,22 @@ export interface GraphInputs {
   readonly rows: Tensor;
   /** f16, decode [window, queries, 1, streams], prefill [window, count]: 0 where a token may look, −∞ where not. */
   readonly mask: Tensor;
+  /** Where blocks are weighed. */
+  readonly weighing: WeighingInputs | undefined;
+}
+
+export interface WeighingInputs {
+  /** i32 [window]: the rows of the KV cache whose keys are looked at. */
+  readonly places: Tensor;
+  /** f32 [window, window / 64]: 1 where a place is of a block, 0 elsewhere. */
+  readonly blocks: Tensor;
 }
 
 interface BuilderParts {
   readonly ggml: Ggml;
   readonly context: Pointer;
   readonly graph: Pointer;
-  /** How RoPE pairs dimensions; see `RopeMode`. */
-  readonly ropeMode: number;
+  readonly architecture: RopeParts['architecture'];
   readonly sizes: Hyperparameters;
   readonly cache: KvCache;
   readonly weights: Weights;
@@ -60,6 +69,8 @@ export class GraphBuilder {
   readonly streams: number;
   /** Views of the KV cache that must be moved to the slot before a prefill runs, with their offset in the slot. */
   readonly slotViews: { readonly view: Tensor; readonly layer: number; readonly offset: number }[] = [];
+  /** f32 [window / 64, count, headCount], where blocks are weighed: the attention that each block got, summed over the layers so far. */
+  blockWeights: Tensor | undefined;
   readonly #parts: BuilderParts;
   /** Matrices that may be copied, and multiplied column by column. */
   readonly #plain: ReadonlyMap<Tensor, WeightMatrix>;
@@ -80,6 +91,7 @@ export class GraphBuilder {
           ? ggml.newTensor2d(context, GgmlType.F16, shape.window, shape.count)
           : ggml.newTensor4d(context, GgmlType.F16, shape.window, shape.queries, 1, this.streams),
       ),
+      weighing: shape.kind === 'prefill' && shape.weighsBlocks ? this.#weighingInputs(shape.window) : undefined,
     };
   }
 
@@ -165,9 +177,24 @@ export class GraphBuilder {
     const q = ggml.view4d(context, query.tensor, headLength, queries, headCount, realStreams, query.tokenBytes, headLength * 4, queries * query.tokenBytes, 0);
     if (this.streams > realStreams) repeatStream(q, this.streams);
     const keys = this.#cacheView(layer, 0);
+    if (this.inputs.weighing) this.#weighBlocks(layer, q, this.inputs.weighing);
     const values = this.#cacheView(layer, this.#parts.cache.valueOffset);
     const attended = ggml.flashAttnExt(context, q, keys, values, this.inputs.mask, 1 / Math.sqrt(headLength), 0, 0);
     return ggml.view2d(context, attended, headLength * headCount, tokenCount(shape), headLength * headCount * 4, 0);
+  }
+
+  /** The attention weights, which the fused kernel does not tell, and their sums by block. */
+  #weighBlocks(layer: number, q: Tensor, { places, blocks }: WeighingInputs): void {
+    const { ggml, context, graph, sizes, cache, shape } = this.#parts;
+    const { headLength, kvHeadCount } = sizes;
+    const keyLength = headLength * kvHeadCount;
+    // In f32: ggml's products take quantized rows to be whole blocks apart, and those of the cache may be further.
+    const all = ggml.getRows(context, ggml.view2d(context, cache.layers[layer] as Tensor, keyLength, cache.rowCount, cache.rowBytes, 0), places);
+    const keys = ggml.view3d(context, all, headLength, shape.window, kvHeadCount, keyLength * 4, headLength * 4, 0);
+    const weights = ggml.softMaxExt(context, ggml.mulMat(context, keys, q), this.inputs.mask, 1 / Math.sqrt(headLength), 0);
+    const sums = ggml.mulMat(context, blocks, weights);
+    this.blockWeights = this.blockWeights ? this.add(this.blockWeights, sums) : sums;
+    ggml.buildForwardExpand(graph, this.blockWeights);
   }
 
   /** Keys or values of the window: [headLength, window, kvHeadCount, streams]. */
@@ -198,12 +225,15 @@ export class GraphBuilder {
   }
 
   #rope(heads: Tensor, inPlace: boolean): Tensor {
-    const { ggml, context, sizes, ropeMode, weights } = this.#parts;
-    const rope = inPlace ? ggml.ropeExtInplace : ggml.ropeExt;
-    return rope(
-      context, heads, this.inputs.positions, weights.ropeFactors, sizes.ropeDimensions, ropeMode, sizes.trainedContext,
-      sizes.ropeBase, sizes.ropeScale, 0, 1, 32, 1,
-    );
+    return rotate(this.#parts, { context: this.#parts.context, heads, positions: this.inputs.positions, inPlace });
+  }
+
+  #weighingInputs(window: number): WeighingInputs {
+    const { ggml, context } = this.#parts;
+    return {
+      places: this.#input(ggml.newTensor1d(context, GgmlType.I32, window)),
+      blocks: this.#input(ggml.newTensor2d(context, GgmlType.F32, window, window / blockTokens)),
+    };
   }
 
   #input(tensor: Tensor): Tensor {

@@ -35,6 +35,8 @@ export interface Graph {
   readonly mask: Uint16Array;
   /** [vocabularySize] for each token whose logits are computed; valid until the next graph runs. */
   readonly logits: readonly Float32Array[];
+  /** Of a graph that weighs blocks: its further inputs, and the result, [headCount][count][window / 64], summed over the layers. */
+  readonly weighing: { readonly places: Int32Array; readonly blocks: Float32Array; readonly sums: Float32Array } | undefined;
   /** Makes a prefill graph read and write this slot. */
   useSlot(slot: number): void;
   compute(): void;
@@ -60,16 +62,17 @@ export function buildGraph(model: ModelParts, shape: GraphShape, allocator: Poin
   const tensorCount = tensorsFor(sizes);
   const { context, close } = contexts.open();
   const graph = ggml.newGraph(context, tensorCount, false);
-  const builder = new GraphBuilder({ ggml, context, graph, ropeMode: architecture.ropeMode, sizes, cache, weights, columnPlans: model.columnPlans, shape });
+  const builder = new GraphBuilder({ ggml, context, graph, architecture, sizes, cache, weights, columnPlans: model.columnPlans, shape });
   const output = buildTransformer(builder, model, shape);
   ggml.setOutput(output);
+  if (builder.blockWeights) ggml.setOutput(builder.blockWeights);
   ggml.buildForwardExpand(graph, output);
   if (!ggml.gallocrAlloc(allocator, graph)) {
     close();
     throw new AutoglmError('engine_failed', 'There is not enough memory for a step: lower model_config.step_token_budget.');
   }
 
-  const { inputs, streams, slotViews } = builder;
+  const { inputs, streams, slotViews, blockWeights } = builder;
   const bytes = (tensor: Pointer) => koffi.view(ggml.getData(tensor), ggml.nbytes(tensor));
   const rowsOfLogits = shape.kind === 'decode' ? tokenCount(shape) : Number(shape.wantsLogits);
   const logits = rowsOfLogits > 0 ? bytes(output) : new ArrayBuffer(0);
@@ -83,6 +86,7 @@ export function buildGraph(model: ModelParts, shape: GraphShape, allocator: Poin
     rows: new BigInt64Array(bytes(inputs.rows)),
     mask: new Uint16Array(bytes(inputs.mask)),
     logits: Array.from({ length: rowsOfLogits }, (_, row) => new Float32Array(logits, row * model.vocabularySize * 4, model.vocabularySize)),
+    weighing: inputs.weighing && blockWeights !== undefined ? { places: new Int32Array(bytes(inputs.weighing.places)), blocks: new Float32Array(bytes(inputs.weighing.blocks)), sums: new Float32Array(bytes(blockWeights)) } : undefined,
     useSlot(slot) {
       const slotOffset = BigInt(slot * cache.slotBytes);
       for (const [index, { layer, offset }] of slotViews.entries()) {

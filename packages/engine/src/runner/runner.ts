@@ -2,6 +2,9 @@ import { blockTokens } from '../kv-cache/kv-cache.ts';
 import type { ContextPool } from './context-pool.ts';
 import { buildGraph, createContextPool, type Graph, type ModelParts } from './graph.ts';
 import type { GraphShape } from './graph-builder.ts';
+import { maskCausally, maskedOut } from './mask.ts';
+import { turnKeys } from './turn-keys.ts';
+import { weighBlocks } from './weigh-blocks.ts';
 import type { Pointer } from '../ggml/bindings.ts';
 
 /** Graphs kept at most; the one unused longest goes first. */
@@ -9,9 +12,6 @@ const graphLimit = 96;
 
 /** Stands in `verify` for a token that there is not. */
 export const noToken = -1;
-
-/** binary16: −∞, in the attention mask. */
-const maskedOut = 0xfc00;
 
 /** Computes steps. It knows slots and tokens, not requests. */
 export class Runner {
@@ -89,6 +89,20 @@ export class Runner {
     return graph.logits;
   }
 
+  /**
+   * How much the tokens at places start, start + 1, … of the sequence in `slot`, at most 64 and all of them in the cache, attend
+   * to each block of 64 places up to their own: shares that add up to 1, averaged over tokens, heads and layers. Reads the
+   * tokens again as a prompt, with the attention weights told; its graph and memory are made for this call.
+   */
+  weighBlocks(slot: number, tokens: Int32Array, start: number): Float64Array {
+    return weighBlocks(this.#model, { slot, tokens, start, window: this.#window(start + tokens.length) });
+  }
+
+  /** Turns the keys of a slot's rows from `firstRow` on by so many positions; see `turnKeys`. */
+  turnKeys(slot: number, firstRow: number, turns: Int32Array): void {
+    turnKeys(this.#model, slot * this.#model.cache.slotRows + firstRow, turns);
+  }
+
   /** What a step costs that computes so many tokens, against other numbers of them. */
   costOf(tokens: number): number {
     return this.#model.columnPlans.costOf(tokens);
@@ -148,15 +162,5 @@ export class Runner {
   #freeGraphs(): void {
     for (const graph of this.#graphs.values()) graph.free();
     this.#graphs.clear();
-  }
-}
-
-/** Token i at place start + i looks at places 0 … start + i. */
-function maskCausally(graph: Graph, start: number, count: number): void {
-  const { window } = graph.shape;
-  for (let index = 0; index < count; index += 1) {
-    const row = index * window;
-    graph.mask.fill(0, row, row + start + index + 1);
-    graph.mask.fill(maskedOut, row + start + index + 1, row + window);
   }
 }

@@ -4,6 +4,8 @@ import { affordable, weighPiece, type DepthSlope } from './prompt-costs.ts';
 export interface PromptProgress {
   readonly promptLength: number;
   readonly computed: number;
+  /** Tokens that its place has room for before some must go. */
+  readonly room?: number;
 }
 
 export interface SchedulerLimits {
@@ -52,10 +54,10 @@ export class PromptBudget {
   }
 
   /** Tokens of the prompt to read in this step; 0 where the budget is spent. */
-  take({ promptLength, computed }: PromptProgress): number {
+  take({ promptLength, computed, room = Infinity }: PromptProgress): number {
     // The first prompt always moves, or running sequences could starve it for ever.
     const left = affordable(computed, this.#left, this.#slope);
-    const limit = Math.min(this.#isUntouched ? Math.max(left, chunkGranularity) : left, this.#maxChunk);
+    const limit = Math.min(this.#isUntouched ? Math.max(left, chunkGranularity) : left, this.#maxChunk, room);
     const piece = chunkLength(promptLength - computed, limit);
     if (piece === 0) return 0;
     // Beyond the limit nothing is taken along: a rest that is too short to stand alone is read next time, in company.

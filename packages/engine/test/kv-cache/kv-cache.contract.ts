@@ -85,6 +85,7 @@ const action = fc.oneof(
   fc.record({ kind: fc.constant('acquire' as const), length: fc.integer({ min: 1, max: 200 }), seed: fc.nat(1) }),
   fc.record({ kind: fc.constant('grow' as const), pick: fc.nat(), count: fc.integer({ min: 1, max: 90 }) }),
   fc.record({ kind: fc.constant('fork' as const), pick: fc.nat() }),
+  fc.record({ kind: fc.constant('drop' as const), pick: fc.nat(), chosen: fc.array(fc.boolean(), { minLength: 4, maxLength: 4 }) }),
   fc.record({ kind: fc.constant('leave' as const), pick: fc.nat(), isForAWhile: fc.boolean() }),
   fc.record({ kind: fc.constant('arrange' as const), chosen: fc.array(fc.boolean(), { minLength: sequences, maxLength: sequences }) }),
 );
@@ -92,8 +93,12 @@ type Action = typeof action extends fc.Arbitrary<infer A> ? A : never;
 
 interface Held {
   readonly id: string;
-  readonly promptLength: number;
+  /** Rows that a fork may begin with. */
+  promptLength: number;
+  /** Of its rows, in their order. */
   readonly tokens: number[];
+  /** What each row holds; in the last layer one more. */
+  readonly values: number[];
 }
 
 /** Writes into the rows of the first and the last layer what names their token and those before it, and reads it again. */
@@ -131,7 +136,7 @@ class History {
       return;
     }
     expect(found % 64).toBe(0);
-    const held = { id, promptLength: tokens.length, tokens };
+    const held = { id, promptLength: tokens.length, tokens, values: [] };
     this.#write(held, found);
     this.#cache.commit(id, Int32Array.from(tokens), tokens.length);
     this.#held.push(held);
@@ -141,20 +146,41 @@ class History {
     const { id, tokens, promptLength } = sequence;
     if (step.kind === 'grow') {
       const before = tokens.length;
-      const length = Math.min(contextLength, before + step.count);
+      // Often to the end of a block, where blocks may be dropped.
+      const length = Math.min(contextLength, step.count % 2 === 0 ? Math.ceil((before + step.count) / 64) * 64 : before + step.count);
       expect(this.#cache.reserve(id, length)).toBe(true);
       for (let index = before; index < length; index += 1) tokens.push(index + this.#count * 1000);
       this.#write(sequence, before);
     } else if (step.kind === 'fork') {
-      const child = { id: `s${(this.#count += 1)}`, promptLength, tokens: tokens.slice(0, promptLength) };
+      const child = { id: `s${(this.#count += 1)}`, promptLength, tokens: tokens.slice(0, promptLength), values: sequence.values.slice(0, promptLength) };
       const isForked = this.#cache.fork(id, child.id, promptLength);
       expect(isForked).toBe(this.#held.length < this.#cache.capacity);
       if (isForked) this.#held.push(child);
+    } else if (step.kind === 'drop') {
+      this.#drop(sequence, step.chosen);
     } else {
       if (step.isForAWhile) this.#cache.suspend(id, Int32Array.from(tokens), tokens.length - 1);
       else this.#cache.release(id);
       this.#held = this.#held.filter((held) => held !== sequence);
     }
+  }
+
+  /** As the engine does it, which then changes the rows behind the first dropped block. */
+  #drop(sequence: Held, chosen: readonly boolean[]): void {
+    const { id, tokens, values } = sequence;
+    const blocks = Math.floor(tokens.length / 64);
+    const places = chosen.flatMap((isChosen, place) => (isChosen && place < blocks - 1 ? [place] : []));
+    if (tokens.length % 64 !== 0 || places.length === 0) return;
+    const outcome = this.#cache.drop(id, places, tokens.length);
+    expect(outcome).toBe('dropped');
+    for (const place of places.toReversed()) {
+      tokens.splice(place * 64, 64);
+      values.splice(place * 64, 64);
+    }
+    this.#check(sequence);
+    for (let row = (places[0] as number) * 64; row < values.length; row += 1) values[row] = (values[row] as number) + 7;
+    this.#forEachRow(sequence, 0, (layer, at, value) => (layer[at] = value));
+    sequence.promptLength = tokens.length;
   }
 
   #arrange(wanted: readonly boolean[]): void {
@@ -165,6 +191,9 @@ class History {
   }
 
   #write(held: Held, from: number): void {
+    for (const [place, token] of held.tokens.entries()) {
+      if (place === held.values.length) held.values.push((Math.imul(held.values[place - 1] ?? 0, 31) + token + 1) | 0);
+    }
     this.#cache.makeReadable(this.#cache.slotOf(held.id), this.#cache.slotRows);
     this.#forEachRow(held, from, (layer, at, value) => (layer[at] = value));
   }
@@ -175,13 +204,11 @@ class History {
     });
   }
 
-  #forEachRow({ id, tokens }: Held, from: number, visit: (layer: Int32Array, at: number, value: number) => void): void {
+  #forEachRow({ id, values }: Held, from: number, visit: (layer: Int32Array, at: number, value: number) => void): void {
     const firstRow = this.#cache.slotOf(id) * this.#cache.slotRows;
-    let chain = 0;
-    for (const [place, token] of tokens.entries()) {
-      chain = (Math.imul(chain, 31) + token + 1) | 0;
+    for (const [place, value] of values.entries()) {
       if (place < from) continue;
-      for (const [index, layer] of this.#layers.entries()) visit(layer, ((firstRow + place) * this.#cache.rowBytes) / 4, chain + index);
+      for (const [index, layer] of this.#layers.entries()) visit(layer, ((firstRow + place) * this.#cache.rowBytes) / 4, (value + index) | 0);
     }
   }
 }
