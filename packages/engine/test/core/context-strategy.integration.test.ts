@@ -122,7 +122,7 @@ describe('with a context strategy', () => {
   }
 
   it.each([window, attention])('keeps the same blocks again after it lost its place: %j', (contextStrategy) => {
-    const requests = [tokenRequest('oldest', somePrompt(10, 1), 950), tokenRequest('young', somePrompt(600, 2), 400, { contextStrategy })];
+    const requests = [tokenRequest('oldest', somePrompt(10, 1), 950), tokenRequest('young', somePrompt(600, 2), 900, { contextStrategy })];
     const expected = alone(requests);
     for (const coreLimits of [limits, eager]) {
       const kvCache: KvCacheOptions = { strategy: 'paged', type: 'f16', maxBytes: 17 * blockBytes };

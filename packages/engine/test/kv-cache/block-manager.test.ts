@@ -18,6 +18,7 @@ const action = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('read' as const), pick: fc.nat(), count: fc.integer({ min: 1, max: 12 }) }) },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('generate' as const), pick: fc.nat(), tokens: fc.array(token, { minLength: 1, maxLength: 9, size: 'max' }) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('fork' as const), pick: fc.nat() }) },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant('drop' as const), pick: fc.nat(), chosen: fc.array(fc.boolean(), { minLength: 4, maxLength: 4 }) }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('release' as const), pick: fc.nat() }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('suspend' as const), pick: fc.nat() }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('resume' as const), pick: fc.nat(), spare: fc.constantFrom(0, 5) }) },
@@ -30,6 +31,8 @@ interface Running {
   readonly promptLength: number;
   readonly tokens: number[];
   computed: number;
+  /** What lies in memory, once blocks were dropped; it computes nothing then. */
+  left?: number[];
 }
 
 /** Runs a history, with the tokens that would lie in memory, and a naive model beside it where hashes do not collide. */
@@ -80,7 +83,12 @@ class History {
 
   #change(sequence: Running, step: Exclude<Action, { kind: 'open' | 'resume' }>): void {
     const { id, tokens, promptLength } = sequence;
-    if (step.kind === 'read') {
+    if (step.kind === 'drop') {
+      this.#drop(sequence, step.chosen);
+    } else if (sequence.left) {
+      if (step.kind === 'fork') this.#forkLeft(sequence, sequence.left);
+      else if (step.kind !== 'read' && step.kind !== 'generate') this.#leave(sequence);
+    } else if (step.kind === 'read') {
       const end = Math.min(promptLength, sequence.computed + step.count);
       if (end > sequence.computed) this.#compute(sequence, end);
       this.#commit(sequence, end);
@@ -98,10 +106,45 @@ class History {
         this.#commit(sequence, sequence.computed);
         this.#suspended.push(sequence);
       }
-      this.manager.release(id);
-      this.#naive?.release(id);
-      this.#running.splice(this.#running.indexOf(sequence), 1);
+      this.#leave(sequence);
     }
+  }
+
+  #leave(sequence: Running): void {
+    this.manager.release(sequence.id);
+    this.#naive?.release(sequence.id);
+    this.#running.splice(this.#running.indexOf(sequence), 1);
+  }
+
+  #drop(sequence: Running, chosen: readonly boolean[]): void {
+    const rows = sequence.left ?? Array.from({ length: sequence.computed }, (_, place) => this.#written(sequence, place));
+    const places = chosen.flatMap((isChosen, place) => (isChosen && (place + 1) * blockTokens < rows.length ? [place] : []));
+    if (places.length === 0 || rows.length % blockTokens !== 0) return;
+    const before = this.manager.usage;
+    const blocks = [...this.manager.blocksOf(sequence.id)];
+    const copies = this.manager.drop(sequence.id, places);
+    if (this.#naive) expect(copies !== undefined).toBe(this.#naive.drop(sequence.id, places));
+    if (!copies) {
+      expect(this.manager.usage).toEqual(before);
+      return;
+    }
+    const after = this.manager.blocksOf(sequence.id);
+    for (const { from, to } of copies) this.#memory[after[to] as number] = [...(this.#memory[blocks[from] as number] as number[])];
+    const left = rows.filter((_, place) => !places.includes(Math.floor(place / blockTokens)));
+    sequence.left = left;
+    this.#check();
+    // Keys behind the first are turned: nobody else may see that.
+    for (let place = (places[0] as number) * blockTokens; place < left.length; place += 1) {
+      left[place] = (left[place] as number) + 100;
+      (this.#memory[after[Math.floor(place / blockTokens)] as number] as number[])[place % blockTokens] = left[place] as number;
+    }
+  }
+
+  #forkLeft(sequence: Running, left: readonly number[]): void {
+    const child = { ...sequence, id: `s${(this.#count += 1)}`, left: [...left] };
+    const forked = this.manager.fork(sequence.id, child.id, left.length);
+    if (this.#naive) expect(forked !== undefined).toBe(this.#naive.fork(sequence.id, child.id, left.length));
+    if (forked) this.#running.push(child);
   }
 
   #fork({ id, scope, promptLength, tokens }: Running): void {
@@ -136,8 +179,9 @@ class History {
     for (const sequence of this.#running) {
       const blocks = this.manager.blocksOf(sequence.id);
       expect(new Set(blocks).size).toBe(blocks.length);
-      for (let place = 0; place < sequence.computed; place += 1) {
-        expect(this.#memory[blocks[Math.floor(place / blockTokens)] as number]?.[place % blockTokens]).toBe(this.#written(sequence, place));
+      const rows = sequence.left?.length ?? sequence.computed;
+      for (let place = 0; place < rows; place += 1) {
+        expect(this.#memory[blocks[Math.floor(place / blockTokens)] as number]?.[place % blockTokens]).toBe(sequence.left?.[place] ?? this.#written(sequence, place));
       }
     }
     if (!this.#naive) return;

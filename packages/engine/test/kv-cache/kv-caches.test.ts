@@ -79,6 +79,42 @@ describe('the paged KV cache', () => {
   });
 });
 
+describe('the paged KV cache, dropping blocks', () => {
+  it('takes the place away when the system refuses memory for a copy', () => {
+    const real = openVirtualMemory();
+    let isShort = false;
+    const memory: VirtualMemory = { ...real, allocate: (...args) => {
+      if (isShort) throw new OutOfMemoryError('fallocate: ENOSPC');
+      real.allocate(...args);
+    } };
+    const cache = createPagedKvCache({ ...partsFor(4), ...plenty, memory });
+    const prompt = tokens(256);
+    cache.acquire({ ...place('a', prompt), tokensMax: 256 });
+    cache.commit('a', prompt, 256);
+    cache.acquire({ ...place('b', prompt), tokensMax: 256 });
+    isShort = true;
+    expect(cache.drop('b', [1], 256)).toBe('lost');
+    cache.suspend('b', prompt, 256);
+    expect(cache.usage.usedTokens).toBe(256);
+    isShort = false;
+    expect(cache.acquire({ ...place('b', prompt), tokensMax: 256, findableTokens: 192 })).toBe(192);
+    cache.close();
+  });
+
+  it('copies nothing where nobody shares and memory is short', () => {
+    const cache = createPagedKvCache({ ...partsFor(4), ...plenty, maxBytes: 4 * blockBytes });
+    const prompt = tokens(256);
+    cache.acquire({ ...place('a', prompt), tokensMax: 256 });
+    cache.commit('a', prompt, 256);
+    expect(cache.drop('a', [1], 256)).toBe('dropped');
+    expect(cache.usage).toMatchObject({ usedTokens: 192, cachedTokens: 64 });
+    cache.release('a');
+    // What stood behind the dropped block says something else now.
+    expect(cache.acquire({ ...place('b', prompt), tokensMax: 256 })).toBe(128);
+    cache.close();
+  });
+});
+
 describe('openKvCache', () => {
   it('opens what is asked for', () => {
     for (const strategy of ['paged', 'static'] as const) {

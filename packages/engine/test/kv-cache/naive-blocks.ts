@@ -9,6 +9,7 @@ interface NaiveSequence {
   readonly scope: string;
   readonly promptLength: number;
   readonly blocks: NaiveBlock[];
+  hasDropped?: boolean;
 }
 
 /** What `BlockManager` means, by searching and counting: no numbers, no hashes, no order that is kept. */
@@ -17,7 +18,7 @@ export class NaiveBlocks {
   readonly #size: number;
   readonly #sequences = new Map<string, NaiveSequence>();
   #known: NaiveBlock[] = [];
-  /** Held by one sequence, and not to be found. */
+  /** Held, and not to be found. */
   readonly #private = new Set<NaiveBlock>();
   #clock = 0;
 
@@ -63,8 +64,8 @@ export class NaiveBlocks {
   }
 
   commit(sequence: string, tokens: readonly number[], computed: number): void {
-    const { blocks, scope, promptLength } = this.#sequences.get(sequence) as NaiveSequence;
-    for (let index = 0; (index + 1) * this.#size <= computed; index += 1) {
+    const { blocks, scope, promptLength, hasDropped } = this.#sequences.get(sequence) as NaiveSequence;
+    for (let index = 0; !hasDropped && (index + 1) * this.#size <= computed; index += 1) {
       const key = keyOf(scope, tokens.slice(0, (index + 1) * this.#size), promptLength);
       const own = blocks[index] as NaiveBlock;
       const known = this.#find(key);
@@ -91,14 +92,44 @@ export class NaiveBlocks {
     return true;
   }
 
+  /** What stays behind the first dropped block is the sequence's own afterwards. */
+  drop(sequence: string, places: readonly number[]): boolean {
+    const held = this.#sequences.get(sequence) as NaiveSequence;
+    const old = held.blocks.slice(places[0]);
+    const staying = old.filter((_, index) => !places.includes(index + (places[0] as number)));
+    let room = this.#room([]) - staying.filter(({ holders }) => holders.size > 1).length;
+    if (room < 0) return false;
+    held.blocks.length = places[0] as number;
+    const kept: NaiveBlock[] = [];
+    for (const block of staying) {
+      const isShared = block.holders.size > 1;
+      const isFound = block.key !== undefined && this.#known.includes(block);
+      if (isShared || (isFound && room > 0)) {
+        room -= isShared ? 0 : 1;
+        held.blocks.push(...this.#take(sequence, 1));
+        continue;
+      }
+      block.key = undefined;
+      this.#known = this.#known.filter((other) => other !== block);
+      this.#private.add(block);
+      kept.push(block);
+      held.blocks.push(block);
+    }
+    for (const block of old.toReversed()) if (!kept.includes(block)) this.#letGo(block, sequence);
+    held.hasDropped = true;
+    return true;
+  }
+
   release(sequence: string): void {
     const { blocks } = this.#sequences.get(sequence) as NaiveSequence;
     this.#sequences.delete(sequence);
-    for (const block of blocks.toReversed()) {
-      this.#private.delete(block);
-      block.holders.delete(sequence);
-      block.lastUse = this.#clock += 1;
-    }
+    for (const block of blocks.toReversed()) this.#letGo(block, sequence);
+  }
+
+  #letGo(block: NaiveBlock, sequence: string): void {
+    block.holders.delete(sequence);
+    if (block.holders.size === 0) this.#private.delete(block);
+    block.lastUse = this.#clock += 1;
   }
 
   #find(key: string): NaiveBlock | undefined {
