@@ -65,7 +65,8 @@ export class NaiveBlocks {
 
   commit(sequence: string, tokens: readonly number[], computed: number): void {
     const { blocks, scope, promptLength, hasDropped } = this.#sequences.get(sequence) as NaiveSequence;
-    for (let index = 0; !hasDropped && (index + 1) * this.#size <= computed; index += 1) {
+    if (hasDropped) return;
+    for (let index = 0; (index + 1) * this.#size <= computed; index += 1) {
       const key = keyOf(scope, tokens.slice(0, (index + 1) * this.#size), promptLength);
       const own = blocks[index] as NaiveBlock;
       const known = this.#find(key);
