@@ -5,13 +5,16 @@ export interface ProcessMemory {
   /** Resident set sizes added up: pages that processes share count for each. */
   readonly residentBytes: number;
   readonly processCount: number;
+  /** Of the process itself; the rest is its descendants'. */
+  readonly ownResidentBytes: number;
 }
 
 /** `undefined` where there is no /proc. */
 export function memoryOfTree(pid: number): ProcessMemory | undefined {
   if (process.platform !== 'linux') return undefined;
   const pids = descendants(pid);
-  return { residentBytes: pids.reduce((sum, each) => sum + residentBytes(each), 0), processCount: pids.length };
+  const ownResidentBytes = residentBytes(pid);
+  return { residentBytes: pids.slice(1).reduce((sum, each) => sum + residentBytes(each), ownResidentBytes), processCount: pids.length, ownResidentBytes };
 }
 
 function descendants(pid: number): number[] {

@@ -27,6 +27,8 @@ export interface RunningServer extends StartTimes {
 export interface ServerOptions {
   readonly model: string;
   readonly threads: number;
+  /** A configuration file; what is given above wins over it. */
+  readonly config?: string;
 }
 
 /** The server's own process, on this Node, with the event-loop probe in it. */
@@ -40,10 +42,10 @@ export function npmStart(options: ServerOptions): Promise<RunningServer> {
   return start('npm', ['start', '--silent', '--'], options, {});
 }
 
-async function start(command: string, args: readonly string[], { model, threads }: ServerOptions, extraEnvironment: NodeJS.ProcessEnv): Promise<RunningServer> {
+async function start(command: string, args: readonly string[], { model, threads, config }: ServerOptions, extraEnvironment: NodeJS.ProcessEnv): Promise<RunningServer> {
   const begin = performance.now();
   // A process group of its own: npm and its shell do not pass every signal on.
-  const child = spawn(command, [...args, '--port', '0', '--model', model, '--threads', String(threads)], {
+  const child = spawn(command, [...args, '--port', '0', '--model', model, '--threads', String(threads), ...(config === undefined ? [] : ['--config', config])], {
     cwd: root, detached: true, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...extraEnvironment },
   });
   // A group of its own does not end with the bench by itself.

@@ -1,3 +1,4 @@
+import { ablationSuite } from './ablation.ts';
 import { constraintsSuite } from './constraints.ts';
 import { engineSuite } from './engine.ts';
 import { gatewaySuite } from './gateway.ts';
@@ -19,6 +20,7 @@ export const suites: readonly Suite[] = [
   kvSuite,
   observabilitySuite,
   speculationSuite,
+  ablationSuite,
   serverSuite,
   gatewaySuite,
   routerSuite,

@@ -7,7 +7,6 @@ import type { Contestant } from '../contestants/contestant.ts';
 import { makePrompt } from '../contestants/prompts.ts';
 import { interleave } from '../harness/interleave.ts';
 import { figure, type Figure, type FigureInput } from '../harness/report.ts';
-
 import { CoreWaker } from '../harness/wake-cores.ts';
 import { measureBlocks } from './kv-blocks.ts';
 import type { Suite, SuiteOptions } from './suite.ts';
