@@ -31,8 +31,7 @@ export function openDevice(ggml: Ggml, options: DeviceOptions): Device {
   if (!backend) throw new AutoglmError('engine_failed', 'ggml could not start its CPU backend.');
   const registry = ggml.devRegistry(device);
   const procedures = bindProcedures(ggml, registry);
-  const threadpool = newThreadpool(ggml, procedures, options);
-  procedures.setThreadpool(backend, threadpool);
+  const pools = new Threadpools(ggml, procedures, backend, options);
 
   const plain = ggml.devBufferType(device);
   const special = listPointers(procedures.extraBufferTypes(device));
@@ -41,22 +40,58 @@ export function openDevice(ggml: Ggml, options: DeviceOptions): Device {
     description: ggml.devDescription(device),
     bufferType: plain,
     bufferTypeFor: (type, columns, rows) => special.find((candidate) => takesWeight(ggml, device, candidate, type, columns, rows)) ?? plain,
-    compute: governedCompute(ggml, backend, procedures, options.threads),
+    compute: governedCompute(ggml, backend, pools, options.threads),
     close() {
       ggml.backendFree(backend);
-      procedures.freeThreadpool(threadpool);
+      pools.close();
     },
   };
 }
 
-function governedCompute(ggml: Ggml, backend: Pointer, procedures: Procedures, threadsMax: number): Device['compute'] {
+/** A pool for all threads, and one for fewer while fewer are used: a thread of a larger pool would spin beside those that compute. */
+class Threadpools {
+  readonly #ggml: Ggml;
+  readonly #procedures: Procedures;
+  readonly #backend: Pointer;
+  readonly #options: DeviceOptions;
+  readonly #full: Pointer;
+  #smaller: Pointer | undefined;
+  #threads: number;
+
+  constructor(ggml: Ggml, procedures: Procedures, backend: Pointer, options: DeviceOptions) {
+    this.#ggml = ggml;
+    this.#procedures = procedures;
+    this.#backend = backend;
+    this.#options = options;
+    this.#full = newThreadpool(ggml, procedures, options);
+    this.#threads = options.threads;
+    this.#attach(this.#full);
+  }
+
+  use(threads: number): void {
+    if (threads === this.#threads) return;
+    this.#threads = threads;
+    const before = this.#smaller;
+    this.#smaller = threads === this.#options.threads ? undefined : newThreadpool(this.#ggml, this.#procedures, { ...this.#options, threads });
+    this.#attach(this.#smaller ?? this.#full);
+    if (before) this.#procedures.freeThreadpool(before);
+  }
+
+  close(): void {
+    for (const pool of [this.#smaller, this.#full]) if (pool) this.#procedures.freeThreadpool(pool);
+  }
+
+  /** ggml pauses the pool that was attached before. */
+  #attach(pool: Pointer): void {
+    this.#procedures.setThreadCount(this.#backend, this.#threads);
+    this.#procedures.setThreadpool(this.#backend, pool);
+  }
+}
+
+function governedCompute(ggml: Ggml, backend: Pointer, pools: Threadpools, threadsMax: number): Device['compute'] {
   const governor = new ThreadGovernor({ threadsMax, idleCores: createIdleCores(), now: () => performance.now() });
-  let threads = 0;
   return (graph) => {
-    if (threads !== governor.threads) {
-      threads = governor.threads;
-      procedures.setThreadCount(backend, threads);
-    }
+    pools.use(governor.threads);
     if (threadsMax === 1) return ggml.graphCompute(backend, graph);
     const startedAt = performance.now();
     const before = process.cpuUsage();
