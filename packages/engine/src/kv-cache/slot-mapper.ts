@@ -14,6 +14,8 @@ export interface SlotMapperOptions {
 
 /** A place that shows zeros. */
 const nothing = -1;
+/** A place whose layers may show one block here and another there, since the system refused in between: whoever wants it maps it anew. */
+const unclear = -2;
 
 /**
  * Slots whose rows lie side by side in the address space of a layer, while the blocks behind them lie anywhere in a file
@@ -109,6 +111,7 @@ export class SlotMapper {
     let added = 0;
     for (let offset = 0; offset < count; offset += 1) added += this.#shown[index + offset] === nothing ? 1 : 0;
     if (this.#shownCount + added > placesMax) this.#forgetOthers();
+    for (let offset = 0; offset < count; offset += 1) this.#setShown(index + offset, unclear);
     for (const [layer, address] of this.addresses.entries()) {
       memory.map(address + BigInt(index * blockBytes), count * blockBytes, this.#file, (layer * blockCount + block) * blockBytes);
     }
@@ -134,6 +137,7 @@ export class SlotMapper {
     for (const [slot, held] of this.#held.entries()) {
       const [begin, end] = [slot * slotBlocks + held, (slot + 1) * slotBlocks];
       if (this.#shown.subarray(begin, end).every((block) => block === nothing)) continue;
+      for (let index = begin; index < end; index += 1) if (this.#shown[index] !== nothing) this.#setShown(index, unclear);
       for (const address of this.addresses) memory.unmap(address + BigInt(begin * blockBytes), (end - begin) * blockBytes);
       for (let index = begin; index < end; index += 1) this.#setShown(index, nothing);
     }

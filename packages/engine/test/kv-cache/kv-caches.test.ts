@@ -1,3 +1,4 @@
+import koffi from 'koffi';
 import { describe, expect, it } from 'vitest';
 import { openDevice } from '../../src/ggml/device.ts';
 import { loadGgml } from '../../src/ggml/library.ts';
@@ -111,6 +112,34 @@ describe('the paged KV cache, dropping blocks', () => {
     cache.release('a');
     // What stood behind the dropped block says something else now.
     expect(cache.acquire({ ...place('b', prompt), tokensMax: 256 })).toBe(128);
+    cache.close();
+  });
+});
+
+describe('a mapping that is refused in the middle of the layers', () => {
+  it('leaves nothing behind that is taken for another block', () => {
+    const real = openVirtualMemory();
+    let mapsLeft = Infinity;
+    const memory: VirtualMemory = {
+      ...real,
+      map(...where) {
+        if (mapsLeft === 0) throw new OutOfMemoryError('mmap: ENOMEM');
+        mapsLeft -= 1;
+        real.map(...where);
+      },
+    };
+    const cache = createPagedKvCache({ ...partsFor(1), ...plenty, memory });
+    const firstRows = cache.layers.map((layer) => new Uint8Array(koffi.view(ggml.getData(layer), 8)));
+    cache.acquire(place('a', tokens(70)));
+    for (const row of firstRows) row.fill(7);
+    cache.commit('a', tokens(70), 70);
+    cache.release('a');
+    // The first layer gets the block of another prompt, and the second does not.
+    mapsLeft = 1;
+    expect(cache.acquire(place('b', tokens(10, 500)))).toBeUndefined();
+    mapsLeft = Infinity;
+    expect(cache.acquire(place('a again', tokens(70)))).toBe(64);
+    for (const row of firstRows) expect([...row]).toEqual(new Array(8).fill(7));
     cache.close();
   });
 });
