@@ -40,6 +40,17 @@ describe('a client that leaves', () => {
   });
 });
 
+it('names the field that the client wrote when a prompt is too long', async () => {
+  await using server = await startTestServer({
+    beforeToken() {
+      throw new AutoglmError('context_length_exceeded', 'The prompt is too long.', { param: 'messages' });
+    },
+  });
+  const paramOf = async (path: string, body: object) => ((await (await server.post(path, body)).json()) as { error: { code: string; param: string } }).error;
+  expect(await paramOf(chat, chatBody)).toMatchObject({ code: 'context_length_exceeded', param: 'messages' });
+  expect(await paramOf('/v1/completions', { model: 'default', prompt: 'a' })).toMatchObject({ code: 'context_length_exceeded', param: 'prompt' });
+});
+
 describe('an engine that fails', () => {
   const crash = new AutoglmError('engine_crashed', 'The engine process ended.');
   const failingAt = (place: number) => ({

@@ -13,6 +13,8 @@ export interface AnswerTimings {
 /** One request and the response that it is owed. */
 export interface Exchange {
   readonly request: GatewayRequest;
+  /** `x-request-id`. */
+  readonly requestId: string;
   readonly format: AnswerFormat;
   readonly response: ServerResponse;
   readonly timings: AnswerTimings;

@@ -1,4 +1,4 @@
-import type { Engine, GatewayRequest, GeneratePart, GenerateRequest, StreamPart } from '@open-autoglm/protocol';
+import { AutoglmError, type Engine, type GatewayRequest, type GeneratePart, type GenerateRequest, type StreamPart } from '@open-autoglm/protocol';
 import { completeSampling } from './sampling.ts';
 
 /**
@@ -36,6 +36,13 @@ function emitFacts({ emit }: GatewayRequest, part: GeneratePart, choice: number)
     emit({ type: 'segment-end', segment: 'decode', durationMs: part.decodeMs, choice });
     emit({ type: 'choice-end', choice, finishReason: part.finishReason, completionTokens: part.completionTokens });
   }
+}
+
+/** An engine of ours reads prompts; the client must be told of the field that it wrote. */
+function inClientsWords(error: unknown, { input }: GatewayRequest): unknown {
+  if (!(error instanceof AutoglmError) || error.code !== 'context_length_exceeded') return error;
+  const { code, message, cause, retryAfterSeconds } = error;
+  return new AutoglmError(code, message, { param: input.kind === 'chat' ? 'messages' : 'prompt', retryAfterSeconds, cause });
 }
 
 /** How far a choice has come. */
@@ -113,7 +120,7 @@ class MergedChoices implements AsyncIterableIterator<StreamPart> {
         this.#wake?.();
       },
       (error: unknown) => {
-        this.#failure ??= { error };
+        this.#failure ??= { error: inClientsWords(error, this.#request) };
         this.#wake?.();
       },
     );

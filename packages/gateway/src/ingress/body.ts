@@ -9,8 +9,15 @@ const discardLimitBytes = 64 * 1024 * 1024;
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
+/** A request's JSON. */
+export interface JsonBody {
+  readonly value: unknown;
+  /** Whether a string in it may hold half of a surrogate pair: bytes of UTF-8 cannot say one, only an escape can. */
+  readonly hasEscapes: boolean;
+}
+
 /** Reads a request's JSON. Throws `payload_too_large`, `unsupported_media_type`, `invalid_json`, or the signal's reason. */
-export async function readJson(message: IncomingMessage, limitBytes: number, signal: AbortSignal): Promise<unknown> {
+export async function readJson(message: IncomingMessage, limitBytes: number, signal: AbortSignal): Promise<JsonBody> {
   checkHeaders(message);
   const bytes = await readBytes(message, limitBytes, signal);
   let text: string;
@@ -20,7 +27,7 @@ export async function readJson(message: IncomingMessage, limitBytes: number, sig
     throw new AutoglmError('invalid_json', 'The body is not valid UTF-8.');
   }
   try {
-    return JSON.parse(text);
+    return { value: JSON.parse(text), hasEscapes: text.includes('\\u') };
   } catch (error) {
     throw new AutoglmError('invalid_json', `The body is not valid JSON: ${(error as Error).message}`);
   }
@@ -48,11 +55,14 @@ function readBytes(message: IncomingMessage, limitBytes: number, signal: AbortSi
       message.off('data', onData).pause();
       reject(tooLarge(limitBytes));
     };
-    const onCut = (cause?: Error) => reject(signal.aborted ? (signal.reason as Error) : new AutoglmError('client_closed_request', 'The client left before its request was complete.', { cause }));
+    const onCut = (cause?: Error) => {
+      // Every message is closed in the end, and an error with its stack for each of them would cost more than reading it did.
+      if (message.readableEnded) return;
+      reject(signal.aborted ? (signal.reason as Error) : new AutoglmError('client_closed_request', 'The client left before its request was complete.', { cause }));
+    };
     message.on('data', onData);
     message.once('end', () => (size > limitBytes ? reject(tooLarge(limitBytes)) : resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks))));
     message.once('error', onCut);
-    // After the end, or an error, nobody listens any more.
     message.once('close', onCut);
   });
 }

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { ChatMessage } from '@open-autoglm/protocol';
 import { remoteChatSchema, remoteCompletionSchema } from './schemas.ts';
 import { chatLimits, checkObject, common, completionInput, format, withBody, type ParsedRequest } from './to-request.ts';
-import { checkWellFormed, createValidator } from './validate.ts';
+import { createValidator } from './validate.ts';
 
 const validateChat = createValidator(remoteChatSchema);
 const validateCompletion = createValidator(remoteCompletionSchema);
@@ -10,7 +10,6 @@ const validateCompletion = createValidator(remoteCompletionSchema);
 /** A chat that another server answers. Tools, images and fields of that server alone go there as they are; stages see the text. */
 export function parseRemoteChat(body: unknown, headers: IncomingHttpHeaders): ParsedRequest {
   const checked = validateChat(checkObject(body));
-  checkWellFormed(checked);
   return withBody(checked, {
     ...common(checked, headers),
     input: { kind: 'chat', messages: checked.messages.map(toMessage) },
@@ -21,7 +20,6 @@ export function parseRemoteChat(body: unknown, headers: IncomingHttpHeaders): Pa
 
 export function parseRemoteCompletion(body: unknown, headers: IncomingHttpHeaders): ParsedRequest {
   const checked = validateCompletion(checkObject(body));
-  checkWellFormed(checked);
   return withBody(checked, { ...common(checked, headers), ...completionInput(checked), format: format('completion', checked) });
 }
 

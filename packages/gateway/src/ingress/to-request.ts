@@ -5,7 +5,7 @@ import { readOutputFormat } from './output-format.ts';
 import { chatSchema, completionSchema, messageSchemas } from './schemas.ts';
 import { tenantOf } from './tenant.ts';
 import { checkExtensions, refuseOtherParts, withoutUnsupported } from './unsupported.ts';
-import { checkWellFormed, createValidator } from './validate.ts';
+import { createValidator } from './validate.ts';
 
 /** What a body asks for, checked and in our words. */
 export interface ParsedRequest extends Pick<GatewayRequest, 'responseFormat' | 'tools' | 'toolChoice' | 'parallelToolCalls'> {
@@ -32,7 +32,6 @@ const validateMessage = Object.fromEntries(Object.entries(messageSchemas).map(([
 
 export function parseChat(body: unknown, headers: IncomingHttpHeaders): ParsedRequest {
   const checked = validateChat(prepare(body));
-  checkWellFormed(checked);
   if (typeof checked.top_logprobs === 'number' && checked.logprobs !== true) {
     throw new AutoglmError('invalid_value', "Invalid value for 'top_logprobs': it needs 'logprobs' to be true.", { param: 'top_logprobs' });
   }
@@ -48,7 +47,6 @@ export function parseChat(body: unknown, headers: IncomingHttpHeaders): ParsedRe
 
 export function parseCompletion(body: unknown, headers: IncomingHttpHeaders): ParsedRequest {
   const checked = validateCompletion(prepare(body));
-  checkWellFormed(checked);
   refuseObfuscation(checked);
   return withBody(checked, { ...common(checked, headers), ...completionInput(checked), format: format('completion', checked) });
 }
@@ -110,7 +108,7 @@ function refuseObfuscation({ stream_options: options }: Pick<Common, 'stream_opt
 
 /** What is absent or null is the engine's to choose: another server knows better what suits its model. */
 function toSampling(body: Common): Partial<Sampling> {
-  const asked = {
+  const asked: Record<string, unknown> = {
     temperature: body.temperature,
     // vLLM's word for 0.
     topK: body.top_k === -1 ? 0 : body.top_k,
@@ -122,12 +120,15 @@ function toSampling(body: Common): Partial<Sampling> {
     logitBias: body.logit_bias,
     seed: body.seed,
   };
-  return Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined && value !== null)) as Partial<Sampling>;
+  const sampling: Record<string, unknown> = {};
+  for (const name in asked) if (asked[name] !== undefined && asked[name] !== null) sampling[name] = asked[name];
+  return sampling;
 }
 
 function deadlineFromHeaders(headers: IncomingHttpHeaders): number | undefined {
-  const names = Object.keys(headers).filter((name) => name.startsWith(headerPrefix));
-  checkExtensions(names.map((name) => name.slice(headerPrefix.length).replaceAll('-', '_')), (name) => headerPrefix + name.replaceAll('_', '-'));
+  for (const name in headers) {
+    if (name.startsWith(headerPrefix)) checkExtensions([name.slice(headerPrefix.length).replaceAll('-', '_')], () => name);
+  }
   const value = headers[`${headerPrefix}deadline-ms`];
   if (value === undefined) return undefined;
   const deadline = Number(value);

@@ -16,7 +16,7 @@ export function createInputStage(catalog: ModelCatalog): Stage {
     renderers.set(model, renderer);
     return renderer;
   };
-  return (request, next) => deferred(async () => {
+  return (request, next) => catalog.isRemote(request.model) ? next(request) : deferred(async () => {
     const rendering = catalog.rendering(request.model, request.signal);
     if (!rendering) return next(request);
     const askedAt = performance.now();

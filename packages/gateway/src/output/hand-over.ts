@@ -5,11 +5,10 @@ import { AutoglmError, type GatewayRequest } from '@open-autoglm/protocol';
 const stallTimeoutMs = 60_000;
 
 /**
- * Waits until the system has taken the end of an ended response from us, which it mostly has already. Rejects with the
+ * Waits until the system has taken the end of an ended response from us. Rejects with the
  * request's abort reason, or when the client left or stalled.
  */
 export async function handOver(response: ServerResponse, { signal, emit }: GatewayRequest): Promise<void> {
-  if (response.writableLength === 0) return;
   const since = performance.now();
   const destroy = () => void response.destroy();
   response.setTimeout(stallTimeoutMs, destroy);

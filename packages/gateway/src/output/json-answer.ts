@@ -28,7 +28,7 @@ export async function collectAnswer({ request, format, timings, created }: Excha
     const choice = (choices[part.index] ??= { text: '', reasoning: '', reasoningField: 'reasoning_content', message: {}, other: {}, finishReason: null, logprobs: [] });
     if (part.type === 'text-delta') {
       choice.text += part.text;
-      choice.logprobs.push(...(part.logprobs ?? []));
+      if (part.logprobs) choice.logprobs.push(...part.logprobs);
     } else if (part.type === 'reasoning-delta') {
       choice.reasoning += part.text;
       choice.reasoningField = part.field ?? choice.reasoningField;
@@ -48,20 +48,18 @@ export async function collectAnswer({ request, format, timings, created }: Excha
     object: isChat ? 'chat.completion' : 'text_completion',
     created,
     model: request.model,
-    choices: choices.map(({ finishReason, logprobs, other, ...said }, index) => ({
-      index,
-      ...(isChat ? { message: messageOf(said) } : { text: said.text }),
-      logprobs: hasLogprobs ? (isChat ? chatLogprobs(logprobs) : completionLogprobs(logprobs, 0)) : null,
-      finish_reason: finishReason,
-      ...other,
-    })),
+    choices: choices.map((choice, index) => {
+      const logprobs = hasLogprobs ? (isChat ? chatLogprobs(choice.logprobs) : completionLogprobs(choice.logprobs, 0)) : null;
+      const finish = { logprobs, finish_reason: choice.finishReason, ...choice.other };
+      return isChat ? { index, message: messageOf(choice), ...finish } : { index, text: choice.text, ...finish };
+    }),
     usage,
     ...answer,
     autoglm: { timings: timings.fields() },
   };
 }
 
-function messageOf({ text, reasoning, reasoningField, message }: Pick<Choice, 'text' | 'reasoning' | 'reasoningField' | 'message'>): object {
+function messageOf({ text, reasoning, reasoningField, message }: Choice): object {
   return {
     role: 'assistant',
     // Who calls a tool may have nothing to say.

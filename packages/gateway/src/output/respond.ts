@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { AutoglmError, toAutoglmError, type StreamPart } from '@open-autoglm/protocol';
-import type { AnswerTimings, Exchange } from '../common/exchange.ts';
+import type { Exchange } from '../common/exchange.ts';
 import { errorBody } from './error-body.ts';
 import { handOver } from './hand-over.ts';
 import { collectAnswer } from './json-answer.ts';
@@ -10,23 +10,23 @@ import { SseAnswer } from './sse-answer.ts';
 export async function respond(exchange: Exchange, parts: AsyncIterable<StreamPart>): Promise<void> {
   try {
     await (exchange.format.stream ? sendStream(exchange, parts) : sendJson(exchange, parts));
-    await handOver(exchange.response, exchange.request);
+    if (exchange.response.writableLength > 0) await handOver(exchange.response, exchange.request);
     exchange.request.emit({ type: 'request-end', outcome: 'answered', status: 200 });
   } catch (thrown) {
     const error = toAutoglmError(thrown);
     const hasLeft = error.code === 'client_closed_request';
     exchange.request.emit({ type: 'request-end', outcome: hasLeft ? 'abandoned' : 'failed', status: error.status, code: error.code, cause: error.cause });
     if (hasLeft) exchange.response.destroy();
-    else respondError(exchange.response, error, exchange.timings);
+    else respondError(exchange.response, error, exchange);
   }
 }
 
 /** Writes an error: as the whole response, or as a marked event where a stream has begun. Where its time went is told where it is known. */
-export function respondError(response: ServerResponse, thrown: unknown, timings?: AnswerTimings): void {
+export function respondError(response: ServerResponse, thrown: unknown, exchange?: Pick<Exchange, 'requestId' | 'timings'>): void {
   const error = toAutoglmError(thrown);
   if (response.destroyed || response.writableEnded) return;
   if (response.headersSent) {
-    response.end(`data: ${errorBody(error, timings && { autoglm: { timings: timings.fields() } })}\n\ndata: [DONE]\n\n`);
+    response.end(`data: ${errorBody(error, exchange && { autoglm: { timings: exchange.timings.fields() } })}\n\ndata: [DONE]\n\n`);
     return;
   }
   const body = errorBody(error);
@@ -34,7 +34,7 @@ export function respondError(response: ServerResponse, thrown: unknown, timings?
     'content-type': 'application/json; charset=utf-8',
     'content-length': Buffer.byteLength(body),
     ...(error.retryAfterSeconds !== undefined && { 'retry-after': String(error.retryAfterSeconds) }),
-    ...(timings && { 'server-timing': timings.header() }),
+    ...(exchange && { 'x-request-id': exchange.requestId, 'server-timing': exchange.timings.header() }),
     ...(error.code === 'draining' && { connection: 'close' }),
   });
   response.end(body);
@@ -44,7 +44,10 @@ export function respondError(response: ServerResponse, thrown: unknown, timings?
 async function sendStream(exchange: Exchange, parts: AsyncIterable<StreamPart>): Promise<void> {
   const { response, request } = exchange;
   await new SseAnswer(exchange).send(parts, () => {
-    response.writeHead(200, { ...answerHeaders(exchange), 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache', 'x-accel-buffering': 'no' });
+    const headers = answerHeaders(exchange, 'text/event-stream; charset=utf-8');
+    headers['cache-control'] = 'no-cache';
+    headers['x-accel-buffering'] = 'no';
+    response.writeHead(200, headers);
   });
   if (!response.headersSent) throw new AutoglmError('internal_error', 'The engine gave no answer.');
   const endingAt = performance.now();
@@ -57,19 +60,21 @@ async function sendJson(exchange: Exchange, parts: AsyncIterable<StreamPart>): P
   const completeAt = performance.now();
   const body = JSON.stringify(answer);
   exchange.request.emit({ type: 'segment-end', segment: 'output', durationMs: performance.now() - completeAt, reason: 'encode' });
-  exchange.response.writeHead(200, {
-    ...answerHeaders(exchange),
-    'content-type': 'application/json; charset=utf-8',
-    'content-length': Buffer.byteLength(body),
-  });
+  const headers = answerHeaders(exchange, 'application/json; charset=utf-8');
+  headers['content-length'] = String(Buffer.byteLength(body));
+  exchange.response.writeHead(200, headers);
   exchange.response.end(body);
 }
 
-function answerHeaders({ timings }: Exchange): Record<string, string> {
-  return {
+/** All of a response's headers: those that are set before its head is written take Node a slower way. */
+function answerHeaders({ requestId, timings }: Exchange, contentType: string): Record<string, string> {
+  const headers: Record<string, string> = {
+    'x-request-id': requestId,
     'server-timing': timings.header(),
     'x-autoglm-cache': 'off',
-    ...(timings.tier && { 'x-autoglm-tier': timings.tier }),
-    ...(timings.engine && { 'x-autoglm-engine': timings.engine }),
+    'content-type': contentType,
   };
+  if (timings.tier) headers['x-autoglm-tier'] = timings.tier;
+  if (timings.engine) headers['x-autoglm-engine'] = timings.engine;
+  return headers;
 }

@@ -1,5 +1,6 @@
 import { AutoglmError, type ErrorCode, type GatewayRequest } from '@open-autoglm/protocol';
 import type { CatalogModel } from '../common/model-catalog.ts';
+import { Roster, type Listed } from '../common/roster.ts';
 import type { BalancePolicy, Choice } from './balance/index.ts';
 import type { Outcome } from './breaker.ts';
 import { Budget } from './budget.ts';
@@ -10,7 +11,7 @@ import { RecentQuantile } from './recent-quantile.ts';
 import { isSlow, isSlowSample } from './slowness.ts';
 
 /** A request at a replica, as far as it concerns the others. */
-export interface Attempt {
+export interface Attempt extends Listed {
   readonly member: Member;
   /** Nothing is to be hoped for from its replica. */
   giveUp(): void;
@@ -42,7 +43,7 @@ export class ReplicaSet {
   /** Time to the first part: of streams, and of whole answers, which is all of their time. */
   readonly #firstParts: { readonly stream: RecentQuantile; readonly whole: RecentQuantile };
   /** Tries that have no first part yet. */
-  readonly #waiting = new Set<Attempt>();
+  readonly #waiting = new Roster<Attempt>();
   /** The start tag of the last request. Who comes back goes on from here, and not with all the turns that it missed. */
   #virtualTime = 0;
 
@@ -89,7 +90,7 @@ export class ReplicaSet {
   /** The first part of a try is here. */
   onFirstPart(attempt: Attempt, { stream }: GatewayRequest, sinceMs: number): void {
     this.#waiting.delete(attempt);
-    this.#firstParts[stream ? 'stream' : 'whole'].add(sinceMs);
+    if (this.settings.hedging.enabled) this.#firstParts[stream ? 'stream' : 'whole'].add(sinceMs);
     const isSlowHere = this.#learnLatency(attempt.member, sinceMs);
     attempt.member.learn(isSlowHere ? 'slow' : 'begun', this.now());
   }

@@ -57,18 +57,24 @@ export class RoutedAnswer implements AsyncIterableIterator<StreamPart> {
   }
 
   /** The next try that begins or fails; a rival may join on the way. */
-  async #nextOpening(): Promise<Opening> {
-    const [first] = this.#open;
+  #nextOpening(): Promise<Opening> {
     const delayMs = this.#open.size === 1 && this.#tried.size === 1 ? this.#replicas.hedgeDelayMs(this.#request) : undefined;
-    const openings = () => [...this.#open].map(({ opening }) => opening);
-    if (delayMs === undefined) return openings().length === 1 ? (first as Try).opening : Promise.race(openings());
+    return delayMs === undefined ? this.#firstOpening() : this.#openingOrRival(delayMs);
+  }
+
+  #firstOpening(): Promise<Opening> {
+    const openings = Array.from(this.#open, ({ opening }) => opening);
+    return openings.length === 1 ? (openings[0] as Promise<Opening>) : Promise.race(openings);
+  }
+
+  async #openingOrRival(delayMs: number): Promise<Opening> {
     const silence = Promise.withResolvers<undefined>();
     const timer = setTimeout(() => silence.resolve(undefined), delayMs);
-    const opening = await Promise.race([(first as Try).opening, silence.promise]);
+    const opening = await Promise.race([this.#firstOpening(), silence.promise]);
     clearTimeout(timer);
     if (opening) return opening;
     if (!this.#isLeft && !this.#request.signal.aborted && this.#replicas.hedges.withdraw(this.#replicas.now())) this.#try(`silence of ${Math.round(delayMs)} ms`);
-    return Promise.race(openings());
+    return this.#firstOpening();
   }
 
   /** Undefined when there is nobody left to try. */

@@ -90,7 +90,8 @@ export function openAiReplica({ name, url, model, apiKey, timeouts, probe = defa
     answer(request: GatewayRequest) {
       if (status.state === 'closed') throw new AutoglmError('engine_unavailable', `The engine ${name} was closed.`);
       const path = `${base}/${request.input.kind === 'chat' ? 'chat/completions' : 'completions'}`;
-      const headers = [...fixedHeaders, 'x-request-id', request.id, ...Object.entries(request.traceContext ?? {}).flat()];
+      const headers = [...fixedHeaders, 'x-request-id', request.id];
+      if (request.traceContext) headers.push(...Object.entries(request.traceContext).flat());
       return new UpstreamAnswer({ engine: name, request, dispatcher: pool, options: { path, method: 'POST', headers, body: upstreamBody(request, model) }, onOutcome });
     },
     async close() {
