@@ -38,7 +38,7 @@ export function openEngine({ modelPath, threads, sequenceLength, maxSequences }:
     core,
     decode: async (task) => decode(core, task),
     prefill: async (prompt) => prefill(core, prompt),
-    answer: (text, tokens) => answer(core, model.vocabulary.tokenize(text, true), tokens),
+    answer: (text, tokens) => answer(core, core.tokenize({ segments: [{ kind: 'control', text }] }), tokens),
     close: async () => model.close(),
   };
 }

@@ -8,9 +8,48 @@ import type { Suite } from './suite.ts';
 
 const warmups = 1;
 
-const article =
-  '洗车是汽车保养中最常见的一项工作。许多车主习惯在家门口用清水冲洗，但这样做容易在漆面上留下细小的划痕。专业的洗车店会先用高压水枪冲去泥沙，' +
-  '再喷上中性的泡沫，等待三到五分钟，让污垢慢慢软化，然后用柔软的羊毛手套从车顶开始向下擦洗，最后用干净的毛巾把水擦干。冬天洗车以后，还要把车门打开晾一会儿，以免门缝结冰。';
+interface Task {
+  readonly name: string;
+  readonly question: string;
+  /** The beginning of the answer that a capable model would give; a small one follows it. */
+  readonly begun: string;
+  readonly isCopying: boolean;
+}
+
+interface Texts {
+  readonly article: string;
+  readonly quote: string;
+  readonly summarise: string;
+  /** How a summary begins that is made of the article's sentences. */
+  readonly summary: string;
+  readonly poem: string;
+  readonly explanation: string;
+  readonly recommendation: string;
+}
+
+const chinese: Texts = {
+  article:
+    '洗车是汽车保养中最常见的一项工作。许多车主习惯在家门口用清水冲洗，但这样做容易在漆面上留下细小的划痕。专业的洗车店会先用高压水枪冲去泥沙，' +
+    '再喷上中性的泡沫，等待三到五分钟，让污垢慢慢软化，然后用柔软的羊毛手套从车顶开始向下擦洗，最后用干净的毛巾把水擦干。冬天洗车以后，还要把车门打开晾一会儿，以免门缝结冰。',
+  quote: '请逐字引用下面的文章：',
+  summarise: '请用原文的句子概括要点。',
+  summary: '要点如下：许多车主习惯在家门口用清水冲洗，但这样做容易在',
+  poem: '写一首关于春天的诗。',
+  explanation: '什么是光合作用？请解释。',
+  recommendation: '推荐三本书，并说明理由。',
+};
+const english: Texts = {
+  article:
+    'Washing is the most common work in the care of a car. Many owners rinse it with clear water in front of their house, but that easily leaves fine scratches in the paint. ' +
+    'A professional car wash first rinses off sand and mud with high pressure, then sprays a neutral foam and waits for three to five minutes, so that the dirt slowly softens. ' +
+    'After that the car is wiped from the roof down with a soft glove of lambswool, and dried with a clean towel. In winter the doors should stay open for a while, or their seals will freeze.',
+  quote: 'Quote this article word for word:',
+  summarise: 'Summarise it in its own sentences.',
+  summary: 'Many owners rinse it with clear water in front of their',
+  poem: 'Write a poem about spring.',
+  explanation: 'What is photosynthesis? Explain it.',
+  recommendation: 'Recommend three books, and say why.',
+};
 const code = `function total(prices, tax) {
   let sum = 0;
   for (const price of prices) {
@@ -25,22 +64,27 @@ function average(prices) {
   return total(prices, 0) / prices.length;
 }`;
 
-interface Task {
-  readonly name: string;
-  readonly question: string;
-  readonly begun: string;
-  readonly isCopying: boolean;
+function tasksIn({ article, quote, summarise, summary, poem, explanation, recommendation }: Texts): readonly Task[] {
+  return [
+    { name: 'copying: a text quoted', question: `${quote}\n${article}`, begun: article.slice(0, 24), isCopying: true },
+    { name: 'copying: a summary in the text\'s words', question: `${article}\n${summarise}`, begun: summary, isCopying: true },
+    { name: 'copying: code edited', question: `Add a comment to this code:\n${code}`, begun: `// Prices and their average.\n${code.slice(0, 64)}`, isCopying: true },
+    { name: 'other: a poem', question: poem, begun: '', isCopying: false },
+    { name: 'other: an explanation', question: explanation, begun: '', isCopying: false },
+    { name: 'other: a recommendation', question: recommendation, begun: '', isCopying: false },
+  ];
 }
 
-/** The begun answer is the one that such a request gets of a capable model; the small default model follows it. */
-const tasks: readonly Task[] = [
-  { name: 'copying: a text quoted', question: `请逐字引用下面的文章：\n${article}`, begun: article.slice(0, 24), isCopying: true },
-  { name: 'copying: a summary in the text\'s words', question: `${article}\n请用原文的句子概括要点。`, begun: `要点如下：${article.slice(14, 40)}`, isCopying: true },
-  { name: 'copying: code edited', question: `Add a comment to this code:\n${code}`, begun: `// Prices and their average.\n${code.slice(0, 64)}`, isCopying: true },
-  { name: 'other: a poem', question: '写一首关于春天的诗。', begun: '', isCopying: false },
-  { name: 'other: an explanation', question: '什么是光合作用？请解释。', begun: '', isCopying: false },
-  { name: 'other: a recommendation', question: '推荐三本书，并说明理由。', begun: '', isCopying: false },
-];
+/** In ChatML where the model knows its marks, else as TinyLlama was taught (Zephyr's). */
+function promptOf({ model: { vocabulary } }: EngineContestant, { question, begun }: Task): string {
+  const isChatMl = vocabulary.tokenize('<|im_start|>', true).length === 1;
+  return isChatMl ? `<|im_start|>user\n${question}<|im_end|>\n<|im_start|>assistant\n${begun}` : `<|user|>\n${question}</s>\n<|assistant|>\n${begun}`;
+}
+
+/** A model that spells Chinese out byte by byte has not learnt it. */
+function textsFor({ model: { vocabulary } }: EngineContestant): Texts {
+  return vocabulary.tokenize(chinese.article, false).length > chinese.article.length ? english : chinese;
+}
 
 /** Drafts by prompt lookup at batch 1: the same answers, with and without. */
 export const speculationSuite: Suite = {
@@ -57,9 +101,10 @@ export const speculationSuite: Suite = {
     try {
       const figures: Figure[] = [];
       const notes: string[] = [];
-      for (const { name, question, begun, isCopying } of tasks.filter((task) => options.parts.has(task.isCopying ? 'copying' : 'other'))) {
+      for (const task of tasksIn(textsFor(plain)).filter(({ isCopying }) => options.parts.has(isCopying ? 'copying' : 'other'))) {
+        const { name, isCopying } = task;
         options.onProgress(name);
-        const prompt = `<|im_start|>user\n${question}<|im_end|>\n<|im_start|>assistant\n${begun}`;
+        const prompt = promptOf(plain, task);
         let steps = 0;
         const measure = (engine: EngineContestant) => async () => {
           const answer = engine.answer(prompt, answerTokens);
@@ -73,7 +118,7 @@ export const speculationSuite: Suite = {
       return {
         settings: { model: source, threads: options.threads, runs: options.runs, 'answer tokens': answerTokens },
         figures,
-        notes: [...notes, 'Both give the same tokens. An answer that copies has its first words given, since the small default model would not begin to copy by itself. No answer ends early.'],
+        notes: [...notes, 'Both give the same tokens. An answer that copies has its first words given, since a small model would not begin to copy by itself. No answer ends early.'],
       };
     } finally {
       await waker.close();
