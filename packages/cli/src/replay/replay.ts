@@ -95,13 +95,21 @@ function toRequest(tracePath: string, targets: readonly TargetWish[], options: R
 
 async function report(result: ReplayResult, { json, html, outcomes }: ReplayOptions): Promise<void> {
   const summary = summarise(result, describeMachine());
-  if (outcomes !== undefined) await write(outcomes, result.outcomes.map((outcome) => `${JSON.stringify(outcome)}\n`).join(''));
+  if (outcomes !== undefined) await write(outcomes, linesOf(result));
   if (html !== undefined) await write(html, renderPage(result, summary));
   process.stdout.write(`${formatSummary(summary)}\n`);
   if (json) process.stdout.write(`${JSON.stringify(summary)}\n`);
 }
 
-async function write(path: string, text: string): Promise<void> {
+/** In pieces: all of a long replay is more than a string may hold. */
+function* linesOf({ outcomes }: ReplayResult): Generator<string> {
+  const atOnce = 1000;
+  for (let from = 0; from < outcomes.length; from += atOnce) {
+    yield outcomes.slice(from, from + atOnce).map((outcome) => `${JSON.stringify(outcome)}\n`).join('');
+  }
+}
+
+async function write(path: string, text: string | Iterable<string>): Promise<void> {
   try {
     await writeFile(path, text);
   } catch (error) {

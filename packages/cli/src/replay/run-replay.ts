@@ -44,8 +44,6 @@ export interface ReplayProgress {
 
 /** Of time for each question before the replay. */
 const probeTimeoutMs = 10_000;
-/** A server that says nothing at all for so long will not begin to. */
-const silenceMaxMs = 30_000;
 const promptSizeToleranceShare = 0.05;
 
 /** Replays a trace. Throws `UserError` when nothing can be sent: no trace, no server. Everything after that is in the result. */
@@ -64,7 +62,8 @@ export async function runReplay(request: ReplayRequest, observer: ReplayObserver
   let cpuBefore = process.cpuUsage();
   const end = await runGenerator({
     requests, signal,
-    send: { targets: targets.map(({ url }) => ({ url, headers })), timeoutMs: request.timeoutMs, inFlightMax: request.inFlightMax, silenceMaxMs: Math.min(silenceMaxMs, request.timeoutMs) },
+    // Not before the first request's time is up: a long prompt on a slow machine is read in silence.
+    send: { targets: targets.map(({ url }) => ({ url, headers })), timeoutMs: request.timeoutMs, inFlightMax: request.inFlightMax, silenceMaxMs: request.timeoutMs },
     onBegin() {
       startedAt = new Date();
       cpuBefore = process.cpuUsage();

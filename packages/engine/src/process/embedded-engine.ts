@@ -136,6 +136,8 @@ export class EmbeddedEngine implements Engine {
   }
 
   #take(report: EngineReport): void {
+    // What it had said before it was killed: a late "ready" would make its end look like a crash, and start it again.
+    if (this.#status.state === 'closed') return;
     // Statistics come from a timer: they do not show that the work goes on.
     if (report.type !== 'stats') this.#lastReportAt = performance.now();
     switch (report.type) {
@@ -172,15 +174,17 @@ export class EmbeddedEngine implements Engine {
     this.#child = undefined;
     this.#stats = undefined;
     if (this.#status.state === 'closed' || this.#status.state === 'failed') return;
-    const said = this.#stderr.trim().split('\n').at(-1);
+    const lastWords = this.#stderr.trim().split('\n').at(-1);
+    // Who was killed could say nothing of it.
+    const cause = lastWords && reason !== 'SIGKILL' ? `${reason}: ${lastWords}` : reason;
     this.#failRunning(new AutoglmError('engine_crashed', `The engine process ended unexpectedly (${reason}); the answer is incomplete. It is being restarted.`));
     if (this.#status.state === 'ready') this.#readiness = deferred<ModelInfo>();
     this.#crashesInARow += 1;
     if (this.#crashesInARow > restartLimit) {
-      this.#giveUp(new AutoglmError('engine_failed', `The engine process ended ${this.#crashesInARow} times in a row (${reason}${said ? `: ${said}` : ''}).`));
+      this.#giveUp(new AutoglmError('engine_failed', `The engine process ended ${this.#crashesInARow} times in a row (${cause}).`));
       return;
     }
-    this.#setStatus('restarting', `The engine process ended (${reason}) and is being restarted.`);
+    this.#setStatus('restarting', `The engine process ended (${cause}) and is being restarted.`);
     this.#restart = setTimeout(() => this.#spawn(), firstRestartDelayMs * 2 ** (this.#crashesInARow - 1));
   }
 

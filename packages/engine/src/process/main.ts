@@ -27,6 +27,11 @@ process.on('message', (command: EngineCommand) => {
 process.on('SIGINT', () => {});
 process.on('SIGTERM', () => {});
 process.on('disconnect', () => process.exit(0));
+// What the gateway tells of the end is the last line; Node's own would be its version.
+process.on('uncaughtException', (error) => {
+  process.stderr.write(`${error.stack}\n${error.message}\n`);
+  process.exit(1);
+});
 
 async function start(options: EngineProcessOptions): Promise<void> {
   try {

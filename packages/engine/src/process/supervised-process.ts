@@ -129,6 +129,8 @@ export class SupervisedProcess<Model extends { readonly source: string }, Comman
   }
 
   #take(report: CommonReport<Model>): void {
+    // What it had said before it was killed: a late "ready" would make its end look like a crash, and start it again.
+    if (this.#status.state === 'closed') return;
     this.#lastReportAt = performance.now();
     switch (report.type) {
       case 'progress':
@@ -151,15 +153,17 @@ export class SupervisedProcess<Model extends { readonly source: string }, Comman
     const { title, onFailure } = this.#options;
     this.#child = undefined;
     if (this.#status.state === 'closed' || this.#status.state === 'failed') return;
-    const said = this.#stderr.trim().split('\n').at(-1);
+    const lastWords = this.#stderr.trim().split('\n').at(-1);
+    // Who was killed could say nothing of it.
+    const cause = lastWords && reason !== 'SIGKILL' ? `${reason}: ${lastWords}` : reason;
     onFailure(new AutoglmError('engine_crashed', `${title} ended unexpectedly (${reason}); the answer is incomplete. It is being restarted.`));
     if (this.#status.state === 'ready') this.#readiness = deferred<Model>();
     this.#crashesInARow += 1;
     if (this.#crashesInARow > restartLimit) {
-      this.#giveUp(new AutoglmError('engine_failed', `${title} ended ${this.#crashesInARow} times in a row (${reason}${said ? `: ${said}` : ''}).`));
+      this.#giveUp(new AutoglmError('engine_failed', `${title} ended ${this.#crashesInARow} times in a row (${cause}).`));
       return;
     }
-    this.#setStatus('restarting', `${title} ended (${reason}) and is being restarted.`);
+    this.#setStatus('restarting', `${title} ended (${cause}) and is being restarted.`);
     this.#restart = setTimeout(() => this.#spawn(), firstRestartDelayMs * 2 ** (this.#crashesInARow - 1));
   }
 
