@@ -46,7 +46,13 @@ const refused: readonly (readonly [string, RegExp])[] = [
   ['observability:\n  traces:\n    sample_ratio: 2', /config\.yaml:3: observability\.traces\.sample_ratio /],
   ['observability: {traces: {endpoint: "collector:4318"}}', /observability\.traces\.endpoint must be an address such as http/],
   ['observability: {traces: {endpoint: "http://user:secret@collector:4318"}}', /observability\.traces\.endpoint must be .* goes into headers/],
+  ['observability: {traces: {endpoint: "http://collector:99999"}}', /config\.yaml:1: observability\.traces\.endpoint must be an address such as http/],
+  ['observability:\n  traces:\n    headers: {"a b": c}', /config\.yaml:3: observability\.traces\.headers\.a b is not an HTTP header/],
+  ['observability: {traces: {headers: {authorization: "two\\nlines"}}}', /observability\.traces\.headers\.authorization is not an HTTP header/],
+  ['router: {health: {eject_ms: 60000}}', /router\.health\.eject_max_ms is 30000, and must not be less than eject_ms: 60000\.$/],
   ['server: [1, 2', /config\.yaml: /],
+  ['server: *none', /config\.yaml: Unresolved alias .*none\.$/],
+  ['a: &a [x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c]', /config\.yaml: Excessive alias count/],
   ['just text', /must hold keys and values/],
 ];
 
@@ -82,6 +88,12 @@ describe('loadConfig', () => {
     expect(kinds(load('', { overrides: { engines: [{ kind: 'mock', model: 'm' }] } }))).toEqual(['mock']);
     expect(kinds(load('engines:'))).toEqual(['embedded']);
     expect(load('router: {tries_max: 2}').router).toEqual({ ...defaultConfig.router, tries_max: 2 });
+  });
+
+  it('refuses a key that no header can carry, without showing it', () => {
+    const yaml = 'engines: [{kind: openai, model: m, url: "http://a/v1", api_key_env: KEY}]';
+    expect(() => load(yaml, { env: { KEY: 'sk-123\n' } })).toThrow(/^(?!.*sk-123).*engines\[0\]\.api_key_env: the environment variable KEY holds a space, a line break/s);
+    expect(load(yaml, { env: { KEY: 'sk-123' } }).engines[0]).toMatchObject({ api_key_env: 'KEY' });
   });
 
   it('lets the file win over defaults, the environment over the file, the command line over all', () => {

@@ -100,7 +100,10 @@ function completeOpenAi(entry: OpenAiEntry, before: readonly EngineConfig[], env
   const url = parseUrl(entry.url);
   if (typeof url === 'string') return refuse('url', url);
   const { api_key_env: apiKeyEnv } = entry;
-  if (apiKeyEnv !== undefined && !env[apiKeyEnv]) refuse('api_key_env', `the environment variable ${apiKeyEnv} is not set`);
+  const apiKey = apiKeyEnv === undefined ? undefined : env[apiKeyEnv];
+  if (apiKeyEnv !== undefined && !apiKey) refuse('api_key_env', `the environment variable ${apiKeyEnv} is not set`);
+  // A key that was read from a file often ends in a line break, and every request would fail of it.
+  if (apiKey !== undefined && !/^[\x21-\x7e]+$/.test(apiKey)) refuse('api_key_env', `the environment variable ${apiKeyEnv} holds a space, a line break or another character that no key has`);
   return {
     kind: 'openai',
     name: entry.name ?? freeName(url.host, before),

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { validateHeaderName, validateHeaderValue } from 'node:http';
 import type { TSchema } from 'typebox';
 import { Compile, type Validator } from 'typebox/compile';
 import { isMap, LineCounter, parseDocument, type Document } from 'yaml';
@@ -38,6 +39,7 @@ export function loadConfig({ file, env, overrides = {} }: LoadConfigOptions): Co
   const hasModel = Object.hasOwn(source?.value ?? {}, 'model_config') || overrides.model_config?.path !== undefined;
   const config = { ...merged, engines: readEngines(overrides.engines ?? source?.value['engines'], hasModel, env, source) };
   refuseWhatIsMissing(config);
+  refuseWhatCannotWork(config, source);
   return config;
 }
 
@@ -80,7 +82,16 @@ function readYaml(path: string): YamlSource {
   const [error] = document.errors;
   if (error) throw new ConfigError(`${path}: ${error.message}`);
   if (document.contents !== null && !isMap(document.contents)) throw new ConfigError(`${path} must hold keys and values, such as "model_config:".`);
-  return { path, value: (document.toJS() ?? {}) as Record<string, unknown>, document, lines };
+  return { path, value: valueOf(path, document), document, lines };
+}
+
+/** Aliases are only followed here: one may have no anchor, and some multiply each other. */
+function valueOf(path: string, document: Document): Record<string, unknown> {
+  try {
+    return (document.toJS() ?? {}) as Record<string, unknown>;
+  } catch (error) {
+    throw new ConfigError(`${path}: ${(error as Error).message}.`);
+  }
 }
 
 function fromEnvironment(env: LoadConfigOptions['env']): Record<string, unknown> {
@@ -159,6 +170,29 @@ function refuseWhatIsMissing(config: Config): void {
 
 function hasNoBound({ kv_cache_bytes: bytes, kv_cache_strategy: strategy }: Config['model_config']): boolean {
   return bytes !== undefined && strategy === 'static';
+}
+
+/** Values that each are of the right type, and would be passed over or fail with every use. */
+function refuseWhatCannotWork({ router: { health }, observability: { traces } }: Config, source: YamlSource | undefined): void {
+  const refuse = (path: readonly string[], reason: string) => {
+    throw new ConfigError(`${place(source, path)}${written(path)} ${reason}.`);
+  };
+  if (health.eject_max_ms < health.eject_ms) refuse(['router', 'health', 'eject_max_ms'], `is ${health.eject_max_ms}, and must not be less than eject_ms: ${health.eject_ms}`);
+  const endpoint = ['observability', 'traces', 'endpoint'];
+  if (!URL.canParse(traces.endpoint)) refuse(endpoint, explain(endpoint, undefined));
+  for (const [name, value] of Object.entries(traces.headers)) {
+    if (!isHeader(name, value)) refuse(['observability', 'traces', 'headers', name], 'is not an HTTP header: its name or its value has a character that none may have');
+  }
+}
+
+function isHeader(name: string, value: string): boolean {
+  try {
+    validateHeaderName(name);
+    validateHeaderValue(name, value);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function suggestion(wanted: string, candidates: readonly string[]): string {
