@@ -124,11 +124,16 @@ const failures: readonly (readonly [string, Behaviour, number, string, RegExp?])
   ['finds the prompt too long (vLLM)', (response) => sendJson(response, 400, { object: 'error', message: "This model's maximum context length is 10 tokens.", code: 400 }), 400, 'context_length_exceeded'],
   ['has no such model', (response) => sendJson(response, 404, { error: { message: 'no model' } }), 502, 'upstream_error'],
   ['does not trust the gateway', (response) => sendJson(response, 401, { error: { message: 'bad key sk-123' } }), 502, 'upstream_error', /credentials/],
+  ['wants to be paid', (response) => sendJson(response, 402, { error: { message: 'sk-123 has no balance' } }), 502, 'upstream_error', /account/],
+  ['does not take the method', (response) => sendJson(response, 405, { detail: 'Method Not Allowed' }), 502, 'upstream_error', /status 405/],
+  ['takes us for gone', (response) => sendJson(response, 499, { error: { message: 'gone', code: 'client_closed_request' } }), 502, 'upstream_error', /status 499/],
   ['has an error of FastAPI\'s', (response) => sendJson(response, 422, { detail: 'n is odd' }), 422, 'unsupported_feature', /^n is odd$/],
   ['fails', (response) => sendJson(response, 500, 'Internal Server Error', { 'content-type': 'text/plain' }), 502, 'upstream_error', /status 500/],
   ['answers with something else', (response) => sendJson(response, 200, '<html>', { 'content-type': 'text/html' }), 502, 'upstream_error', /text\/html/],
   ['sends what is not JSON', (response) => sendJson(response, 200, '{"choices": [', {}), 502, 'upstream_error'],
   ['sends JSON of another kind', (response) => sendJson(response, 200, { choices: [{ index: 3, message: { content: 4 } }] }), 502, 'upstream_error'],
+  ['sends choices that are no list', (response) => sendJson(response, 200, { choices: 'abc' }), 502, 'upstream_error'],
+  ['numbers its choices by words', (response) => sendJson(response, 200, { choices: [{ index: '__proto__', message: { content: 'x' }, finish_reason: 'stop' }] }), 502, 'upstream_error', /not an answer in OpenAI's format/],
   ['resets the connection', (response) => void response.socket?.resetAndDestroy(), 502, 'upstream_error'],
   ['ends in mid-answer', (response) => {
     response.writeHead(200, { 'content-type': 'application/json', 'content-length': '100' });

@@ -93,8 +93,10 @@ export class AnswerReader {
   }
 
   #readChoice(wire: WireChoice): void {
+    if (typeof wire !== 'object') throw new TypeError('a choice is no object');
     const index = wire.index ?? 0;
-    const choice = this.#choices[index];
+    // Of another type it may name anything that an array has.
+    const choice = typeof index === 'number' ? this.#choices[index] : undefined;
     if (!choice) throw new TypeError(`there is no choice ${index}`);
     const message = wire.delta ?? wire.message;
     this.#begin(index, choice);

@@ -3,6 +3,8 @@ import { AutoglmError, errorTable, type ErrorCode } from '@open-autoglm/protocol
 /** More of another server's message is not passed on. */
 const messageLengthMax = 1000;
 const retryAfterSecondsMax = 86_400;
+/** nginx's word for a client that left. Ours has not: it is the engine, or what stands before it, that gave up. */
+const clientLeftStatus = 499;
 
 /** An HTTP status other than 200, and the body that came with it, as an error of ours. */
 export function errorOfStatus(engine: string, status: number, body: string, retryAfter?: string | undefined): AutoglmError {
@@ -10,10 +12,12 @@ export function errorOfStatus(engine: string, status: number, body: string, retr
   const retryAfterSeconds = readRetryAfter(retryAfter);
   const upstream = (code: ErrorCode, message: string) => new AutoglmError(code, `The engine ${engine} ${message}`, { retryAfterSeconds, cause: told.message });
   if (status === 429) return new AutoglmError('rate_limit_exceeded', told.message ?? `The engine ${engine} has too many requests.`, { retryAfterSeconds: retryAfterSeconds ?? 1 });
-  if (status === 401 || status === 403) return upstream('upstream_error', `refused the gateway's credentials (status ${status}).`);
-  if (status === 404) return upstream('upstream_error', 'does not know the model or the path that it was asked for (status 404).');
+  // The gateway's own key, account and address: no client can do anything about them, and another engine may answer.
+  if (status === 401 || status === 403 || status === 407) return upstream('upstream_error', `refused the gateway's credentials (status ${status}).`);
+  if (status === 402) return upstream('upstream_error', "wants the gateway's account to be paid for (status 402).");
+  if (status === 404 || status === 405) return upstream('upstream_error', `does not know the model or the path that it was asked for (status ${status}).`);
   if (status === 408 || status === 504) return upstream('upstream_timeout', `ran out of time (status ${status}).`);
-  if (status < 400 || status >= 500) return upstream('upstream_error', `answered with status ${status}.`);
+  if (status < 400 || status >= 500 || status === clientLeftStatus) return upstream('upstream_error', `answered with status ${status}.`);
   return new AutoglmError(codeOf(status, told), told.message ?? `The engine ${engine} refused the request (status ${status}).`, { param: told.param });
 }
 
