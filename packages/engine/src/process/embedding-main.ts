@@ -3,6 +3,7 @@ import { AutoglmError } from '@open-autoglm/protocol';
 import { EmbeddingCore } from '../encoder/embedding-core.ts';
 import { openEncoder } from '../encoder/encoder.ts';
 import { resolveModel } from '../models/resolve.ts';
+import { behaveAsChild } from './child-process.ts';
 import type { EmbeddingCommand, EmbeddingProcessOptions, EmbeddingReport } from './embedding-messages.ts';
 import { toWire } from './wire-error.ts';
 
@@ -19,10 +20,7 @@ process.on('message', (command: EmbeddingCommand) => {
   else if (command.type === 'embed') embed(command);
   else core?.abort(command.id);
 });
-// The gateway decides when the process ends: a Ctrl-C in the terminal must let it drain first. Without a gateway there is no use.
-process.on('SIGINT', () => {});
-process.on('SIGTERM', () => {});
-process.on('disconnect', () => process.exit(0));
+behaveAsChild();
 
 async function start({ model, id, threads, maxQueue, home }: EmbeddingProcessOptions): Promise<void> {
   try {

@@ -1,11 +1,13 @@
 /** The engine process: it alone loads ggml, whose failed assertions abort the process they happen in. */
-import { AutoglmError, toAutoglmError } from '@open-autoglm/protocol';
+import { AutoglmError } from '@open-autoglm/protocol';
 import { EngineCore, openModel, type LoadedModel } from '../core.ts';
 import { resolveModel } from '../models/resolve.ts';
 import { ProcessWatch } from '../stats/process-watch.ts';
 import { StatsReporter } from '../stats/stats-reporter.ts';
+import { behaveAsChild } from './child-process.ts';
 import { OutputBuffer } from './output-buffer.ts';
-import type { EngineCommand, EngineProcessOptions, EngineReport, WireError } from './messages.ts';
+import type { EngineCommand, EngineProcessOptions, EngineReport } from './messages.ts';
+import { toWire } from './wire-error.ts';
 
 /** Prompt tokens of one graph at most; its activations stay in the second-level cache's reach and its memory is small. */
 const maxChunk = 512;
@@ -23,15 +25,7 @@ process.on('message', (command: EngineCommand) => {
   else if (command.type === 'abort') abort(command.id);
   else tokenize(command);
 });
-// The gateway decides when the engine ends: a Ctrl-C in the terminal must let it drain first. Without a gateway there is no use.
-process.on('SIGINT', () => {});
-process.on('SIGTERM', () => {});
-process.on('disconnect', () => process.exit(0));
-// What the gateway tells of the end is the last line; Node's own would be its version.
-process.on('uncaughtException', (error) => {
-  process.stderr.write(`${error.stack}\n${error.message}\n`);
-  process.exit(1);
-});
+behaveAsChild();
 
 async function start(options: EngineProcessOptions): Promise<void> {
   try {
@@ -117,10 +111,4 @@ function step(): void {
 
 function report(message: EngineReport, onSent?: () => void): boolean {
   return process.send?.(message, undefined, undefined, onSent) ?? false;
-}
-
-function toWire(error: unknown): WireError {
-  const { code, message, param, retryAfterSeconds } = toAutoglmError(error);
-  if (!(error instanceof AutoglmError)) console.error(error);
-  return { code, message, param, retryAfterSeconds };
 }

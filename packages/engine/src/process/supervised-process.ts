@@ -26,6 +26,8 @@ export interface SupervisedProcessOptions<Command, Report> {
   /** Sent first to each process. */
   readonly start: Command;
   readonly onReport: (report: Report) => void;
+  /** Whether a report shows that the work goes on; each does when not given. */
+  readonly isSignOfLife?: (report: Report) => boolean;
   /** Everything that runs ends with this. */
   readonly onFailure: (error: AutoglmError) => void;
   readonly onStatus?: ((status: SupervisedStatus) => void) | undefined;
@@ -131,7 +133,7 @@ export class SupervisedProcess<Model extends { readonly source: string }, Comman
   #take(report: CommonReport<Model>): void {
     // What it had said before it was killed: a late "ready" would make its end look like a crash, and start it again.
     if (this.#status.state === 'closed') return;
-    this.#lastReportAt = performance.now();
+    if (this.#options.isSignOfLife?.(report as unknown as Report) ?? true) this.#lastReportAt = performance.now();
     switch (report.type) {
       case 'progress':
         this.#setStatus(this.#status.state, `${report.phase} (${Math.round(report.fraction * 100)} %)`, report.fraction);

@@ -1,0 +1,12 @@
+/** What a process of the engine does with signals, with the end of its gateway, and before its own. */
+export function behaveAsChild(): void {
+  // The gateway decides when it ends: a Ctrl-C in the terminal must let it drain first. Without a gateway there is no use.
+  process.on('SIGINT', () => {});
+  process.on('SIGTERM', () => {});
+  process.on('disconnect', () => process.exit(0));
+  // What the gateway tells of the end is the last line; Node's own would be its version.
+  process.on('uncaughtException', (error) => {
+    process.stderr.write(`${error.stack}\n${error.message}\n`);
+    process.exit(1);
+  });
+}
