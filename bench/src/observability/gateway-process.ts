@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { createMockEngine, defaultConfig, startGateway, type Config } from '@open-autoglm/gateway';
-import { createCatalog, createIngress, createRequestPath, promptReplica, respond, respondError, routerOptions } from '@open-autoglm/gateway/parts';
+import { createCatalog, createEmbeddingCatalog, createEmbeddingPath, createIngress, createRequestPath, promptReplica, respond, respondEmbeddings, respondError, routerOptions } from '@open-autoglm/gateway/parts';
 import type { GatewayAnswer, GatewayQuestion, Watching } from './gateway.ts';
 
 /** Fixed answers: nothing but the gateway costs time. */
@@ -38,9 +38,11 @@ async function start(watching: Watching, collector: string): Promise<string> {
 async function startBare(engine: ReturnType<typeof createMockEngine>): Promise<string> {
   const target = { replica: promptReplica(engine), tier: 'edge', weight: 1, maxOutstanding: connectionsMax };
   const catalog = createCatalog([{ name: 'default', targets: [target] }], 1000);
+  const embeddings = createEmbeddingCatalog(undefined, []);
   const unobserved = { emit: () => {}, timings: { engine: 'mock', tier: 'edge', header: () => '', fields: () => ({}) }, traceContext: undefined };
   const { server } = createIngress({
-    catalog, respond, respondError,
+    catalog, respond, respondError, embeddings, respondEmbeddings,
+    embeddingPath: createEmbeddingPath(embeddings, 1000),
     maxRunning: connectionsMax,
     bodyLimitBytes: defaultConfig.server.body_limit_bytes,
     path: createRequestPath(catalog, routerOptions(defaultConfig.router)),

@@ -1,8 +1,10 @@
-import type { Engine, Replica } from '@open-autoglm/protocol';
+import path from 'node:path';
+import type { EmbeddingEngine, Engine, Replica } from '@open-autoglm/protocol';
+import type { LocalEmbeddings } from './common/embedding-catalog.ts';
 import type { CatalogModel, Target } from './common/model-catalog.ts';
 import type { EmbeddedEngineConfig, EngineConfig, OpenAiEngineConfig } from './config/engines.ts';
 import type { Config } from './config/schema.ts';
-import { embeddedEngine } from './engines/embedded/index.ts';
+import { embeddedEngine, embeddingEngine } from './engines/embedded/index.ts';
 import { createMockEngine } from './engines/mock/mock-engine.ts';
 import { openAiReplica } from './engines/openai-compatible/index.ts';
 import { promptReplica } from './engines/prompt-replica.ts';
@@ -19,6 +21,8 @@ export interface EngineStatusReport {
 export interface StartEnginesOptions {
   /** In the place of the embedded engine. */
   readonly engine: Engine | undefined;
+  /** In the place of the one that makes embeddings here. */
+  readonly embeddings: EmbeddingEngine | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly onStatus: (status: EngineStatusReport) => void;
 }
@@ -27,6 +31,7 @@ export interface StartedEngines {
   /** Who answers for which model. */
   readonly models: readonly CatalogModel[];
   readonly embedded: Engine | undefined;
+  readonly embeddings: LocalEmbeddings | undefined;
   /** Requests that all of them together take in, running and waiting. */
   readonly maxRunning: number;
   close(): Promise<void>;
@@ -43,6 +48,7 @@ interface Started {
 
 /** Starts every engine of the configuration. Those of the same model name are replicas of each other. */
 export function startEngines(config: Config, options: StartEnginesOptions): StartedEngines {
+  const embeddings = startEmbeddings(config.embeddings, options);
   const started = config.engines.map((entry) => start(entry, config, options));
   const models = new Map<string, Target[]>();
   for (const { target, models: names } of started) {
@@ -51,8 +57,9 @@ export function startEngines(config: Config, options: StartEnginesOptions): Star
   return {
     models: [...models].map(([name, targets]) => ({ name, targets })),
     embedded: started[config.engines.findIndex(({ kind }) => kind === 'embedded')]?.engine,
-    maxRunning: started.reduce((sum, { target }) => sum + target.maxOutstanding, 0),
-    close: async () => void (await Promise.all(started.map(({ replica }) => replica.close()))),
+    embeddings,
+    maxRunning: started.reduce((sum, { target }) => sum + target.maxOutstanding, embeddings ? config.embeddings.max_queue : 0),
+    close: async () => void (await Promise.all([embeddings?.engine.close(), ...started.map(({ replica }) => replica.close())])),
   };
 }
 
@@ -68,6 +75,16 @@ function startEmbedded(entry: EmbeddedEngineConfig, model: Config['model_config'
   const replica = promptReplica(engine, given?.name ?? entry.name);
   const maxOutstanding = entry.max_outstanding ?? model.max_batch_size + model.max_queue;
   return { replica, target: { replica, tier: entry.tier, weight: entry.weight, maxOutstanding }, models: [...new Set(['default', entry.model])], engine };
+}
+
+function startEmbeddings(config: Config['embeddings'], { embeddings: given, onStatus }: StartEnginesOptions): LocalEmbeddings | undefined {
+  const { model, name } = config;
+  if (given) return { name: name ?? given.name, engine: given, tier: 'edge' };
+  if (model === undefined) return undefined;
+  const id = name ?? path.basename(model, '.gguf');
+  // That it was closed is no news to who closed it. What is being prepared has a bar, which says itself what it is.
+  const onOwnStatus = (status: EngineStatusReport) => status.state !== 'closed' && onStatus(status.progress === undefined ? { engine: 'embeddings', ...status } : status);
+  return { name: id, engine: embeddingEngine({ ...config, model, id }, onOwnStatus), tier: 'edge' };
 }
 
 function startRemote({ name, url, upstream_model: model, api_key_env: apiKeyEnv, timeouts }: OpenAiEngineConfig, health: Config['router']['health'], { env, onStatus }: StartEnginesOptions): Replica {

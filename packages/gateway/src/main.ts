@@ -1,12 +1,15 @@
 import type { AddressInfo } from 'node:net';
-import type { Engine } from '@open-autoglm/protocol';
+import type { EmbeddingEngine, Engine } from '@open-autoglm/protocol';
+import { createEmbeddingCatalog } from './common/embedding-catalog.ts';
 import { createCatalog } from './common/model-catalog.ts';
 import type { Config } from './config/schema.ts';
+import { createEmbeddingPath } from './embedding-path.ts';
 import { startEngines, type EngineStatusReport, type StartedEngines } from './engine-targets.ts';
 import { createIngress, type Ingress } from './ingress/server.ts';
 import { createObservability, type Observability } from './observability/observability.ts';
 import { openSinks, type Sinks } from './observability/sinks/sinks.ts';
 import { respond, respondError } from './output/respond.ts';
+import { respondEmbeddings } from './output/respond-embeddings.ts';
 import { createRequestPath } from './request-path.ts';
 import type { RouterOptions } from './router/router-stage.ts';
 
@@ -15,12 +18,15 @@ export { loadConfig, type ConfigOverrides, type LoadConfigOptions } from './conf
 export { defaultConfig, type Config } from './config/schema.ts';
 export type { EngineStatusReport } from './engine-targets.ts';
 export { listModels } from './engines/openai-compatible/discovery.ts';
+export { createMockEmbeddings, type MockEmbeddings, type MockEmbeddingsScript } from './engines/mock/mock-embeddings.ts';
 export { createMockEngine, type MockEngine, type MockScript } from './engines/mock/mock-engine.ts';
 
 export interface GatewayOptions {
   readonly config: Config;
   /** Another engine in the place of the embedded one; the gateway closes it in the end. */
   readonly engine?: Engine;
+  /** In the place of the engine of `embeddings`, whether there would be one; the gateway closes it in the end. */
+  readonly embeddings?: EmbeddingEngine;
   /** Where the keys of other servers are; this process's when not given. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly onEngineStatus?: (status: EngineStatusReport) => void;
@@ -36,10 +42,11 @@ export interface Gateway {
 }
 
 /** Config → parts → listen. Accepts requests at once; they wait for the model. Rejects when it cannot listen. */
-export async function startGateway({ config, engine, env = process.env, onEngineStatus = () => {} }: GatewayOptions): Promise<Gateway> {
-  const engines = startEngines(config, { engine, env, onStatus: onEngineStatus });
+export async function startGateway({ config, engine, embeddings: givenEmbeddings, env = process.env, onEngineStatus = () => {} }: GatewayOptions): Promise<Gateway> {
+  const engines = startEngines(config, { engine, embeddings: givenEmbeddings, env, onStatus: onEngineStatus });
   const catalog = createCatalog(engines.models, config.server.ready_timeout_ms);
-  const isModel = (name: string) => catalog.has(name);
+  const embeddings = createEmbeddingCatalog(engines.embeddings, engines.models);
+  const isModel = (name: string) => catalog.has(name) || embeddings.has(name);
   const sinks = await openSinks(config.observability, { isModel, config, env }).catch(async (error: unknown) => {
     await engines.close();
     throw error;
@@ -55,9 +62,12 @@ export async function startGateway({ config, engine, env = process.env, onEngine
     maxRunning: engines.maxRunning,
     bodyLimitBytes: config.server.body_limit_bytes,
     path: sinks.capture(createRequestPath(catalog, routerOptions(config.router))),
+    embeddings,
+    embeddingPath: createEmbeddingPath(embeddings, config.server.ready_timeout_ms),
     metrics: observability.metrics,
     follow: observability.follow,
     respond,
+    respondEmbeddings,
     respondError,
   });
   const address = await listen(ingress.server, config.server).catch(async (error: unknown) => {

@@ -5,3 +5,6 @@ export { createIngress, type Ingress, type IngressParts } from './ingress/server
 export { routerOptions } from './main.ts';
 export { respond, respondError } from './output/respond.ts';
 export { createRequestPath } from './request-path.ts';
+export { createEmbeddingCatalog } from './common/embedding-catalog.ts';
+export { createEmbeddingPath } from './embedding-path.ts';
+export { respondEmbeddings } from './output/respond-embeddings.ts';

@@ -1,3 +1,4 @@
+import type { EmbeddingEngine } from './embedding-engine.ts';
 import type { EngineStats } from './engine-stats.ts';
 import type { EngineStatus } from './engine.ts';
 import type { ModelInfo } from './model.ts';
@@ -40,6 +41,8 @@ export interface RequestReplica extends ReplicaBase {
   readonly takes: 'requests';
   /** Undefined until the server has told. */
   readonly model: RemoteModel | undefined;
+  /** Of the same model; absent where the server cannot be asked for any. It is closed with the replica. */
+  readonly embeddings?: EmbeddingEngine | undefined;
   /** Whether the server was asked what it has, with whatever result. */
   readonly isKnown: boolean;
   /** Tells every change of the state from now on. */

@@ -3,7 +3,7 @@ export interface RequestStart {
   /** `x-request-id`. */
   readonly requestId: string;
   /** In OpenTelemetry's words (`gen_ai.operation.name`). */
-  readonly operation: 'chat' | 'text_completion';
+  readonly operation: 'chat' | 'text_completion' | 'embeddings';
   /** `performance.now()` when the headers were there. */
   readonly startedAtMs: number;
   /** W3C trace context as the client sent it, unchecked. */

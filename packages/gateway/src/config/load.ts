@@ -162,10 +162,16 @@ function oneOf(choices: readonly string[]): string {
 function refuseWhatIsMissing(config: Config): void {
   const missing: readonly (readonly [boolean, string])[] = [
     [config.cache.enabled, 'cache.enabled: the response cache is not available in this version'],
+    [config.embeddings.model === undefined && hasChanged(config.embeddings), 'embeddings.model is missing: without it there is no model for embeddings, and nothing that its other keys could be of'],
     [hasNoBound(config.model_config), 'model_config.kv_cache_bytes bounds the paged KV cache only: a static one is as large as context_length and max_batch_size make it'],
   ];
   const found = missing.find(([isAsked]) => isAsked);
   if (found) throw new ConfigError(`${found[1]}.`);
+}
+
+function hasChanged(embeddings: Config['embeddings']): boolean {
+  const { name, threads, max_queue: maxQueue } = embeddings;
+  return name !== undefined || threads !== defaultConfig.embeddings.threads || maxQueue !== defaultConfig.embeddings.max_queue;
 }
 
 function hasNoBound({ kv_cache_bytes: bytes, kv_cache_strategy: strategy }: Config['model_config']): boolean {

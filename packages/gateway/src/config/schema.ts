@@ -50,6 +50,20 @@ export const configSchema = Type.Object(
       },
       closed,
     ),
+    /** A model for `/v1/embeddings` that runs here; without `model` there is none. */
+    embeddings: Type.Object(
+      {
+        /** `bge-small-zh`, or a GGUF file of llama.cpp's architecture `bert`: bge, MiniLM, e5. */
+        model: Type.Optional(Type.String({ minLength: 1 })),
+        /** The name under which clients ask for it; the model's, or the file's without its ending, when not given. */
+        name: Type.Optional(Type.String({ minLength: 1, maxLength: 512 })),
+        /** Of ggml, beside those that generate. */
+        threads: Type.Integer({ minimum: 1, maximum: 512 }),
+        /** Texts that may wait; more are refused with 429. */
+        max_queue: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
+      },
+      closed,
+    ),
     /** Who answers; each by the schema of its `kind`. Without any, and wherever the file has `model_config`, the embedded one is there. */
     engines: Type.Array(Type.Unknown(), { maxItems: 1024 }),
     router: routerSchema,
@@ -114,6 +128,7 @@ export const defaultConfig: Config = {
     max_queue: 256,
     stream_interval_ms: 10,
   },
+  embeddings: { threads: 1, max_queue: 4096 },
   engines: [defaultEmbedded],
   router: defaultRouter,
   cache: { enabled: false },

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { AutoglmError, toAutoglmError, type EmitEvent, type GatewayRequest, type StreamPart, type TraceContext } from '@open-autoglm/protocol';
+import { AutoglmError, toAutoglmError, type EmbeddingAnswer, type EmbeddingRequest, type EmitEvent, type GatewayRequest, type StreamPart, type TraceContext } from '@open-autoglm/protocol';
+import type { EmbeddingCatalog } from '../common/embedding-catalog.ts';
 import type { AnswerTimings, Exchange } from '../common/exchange.ts';
 import type { ModelCatalog } from '../common/model-catalog.ts';
 import type { RequestStart } from '../common/request-start.ts';
@@ -9,6 +10,7 @@ import { Roster, type Listed } from '../common/roster.ts';
 import { readJson } from './body.ts';
 import { createConsole } from './console.ts';
 import { healthAnswer, modelAnswer, modelsAnswer, readinessAnswer, type JsonAnswer } from './information.ts';
+import { parseEmbeddings } from './to-embedding-request.ts';
 import { parseRemoteChat, parseRemoteCompletion } from './to-remote-request.ts';
 import { parseChat, parseCompletion, type ParsedRequest } from './to-request.ts';
 import { checkWellFormed } from './validate.ts';
@@ -19,11 +21,27 @@ export interface IngressParts {
   /** More generations at once than this, waiting ones included, are refused with 429. */
   readonly maxRunning: number;
   readonly path: (request: GatewayRequest) => AsyncIterable<StreamPart>;
+  readonly embeddings: EmbeddingCatalog;
+  readonly embeddingPath: (call: EmbeddingCall) => Promise<EmbeddingAnswer>;
   /** Read at `/metrics`; absent: there is no such route. */
   readonly metrics: MetricsSource | undefined;
   readonly follow: (start: RequestStart) => { readonly emit: EmitEvent; readonly timings: AnswerTimings; readonly traceContext: TraceContext | undefined };
   readonly respond: (exchange: Exchange, parts: AsyncIterable<StreamPart>) => Promise<void>;
+  readonly respondEmbeddings: (exchange: EmbeddingExchange, answer: Promise<EmbeddingAnswer>) => Promise<void>;
   readonly respondError: (response: ServerResponse, error: unknown) => void;
+}
+
+/** A request for embeddings, as its path takes it. */
+interface EmbeddingCall {
+  readonly model: string;
+  readonly request: EmbeddingRequest;
+  readonly signal: AbortSignal;
+  readonly emit: EmitEvent;
+}
+
+/** What its answer needs to know. */
+interface EmbeddingExchange extends Pick<EmbeddingCall, 'model' | 'signal' | 'emit'>, Pick<Exchange, 'requestId' | 'response' | 'timings'> {
+  readonly encodingFormat: 'float' | 'base64';
 }
 
 /** Metrics in a text format. */
@@ -76,9 +94,9 @@ export function createIngress(parts: IngressParts): Ingress {
   };
   const information = (path: string): JsonAnswer | undefined => {
     if (path === '/healthz') return healthAnswer();
-    if (path === '/readyz') return readinessAnswer(parts.catalog.readiness(), draining);
-    if (path === '/v1/models') return modelsAnswer(parts.catalog);
-    if (path.startsWith('/v1/models/')) return modelAnswer(parts.catalog, path.slice('/v1/models/'.length));
+    if (path === '/readyz') return readinessAnswer(parts.catalog.readiness(), parts.embeddings, draining);
+    if (path === '/v1/models') return modelsAnswer(parts.catalog, parts.embeddings);
+    if (path.startsWith('/v1/models/')) return modelAnswer(parts.catalog, parts.embeddings, path.slice('/v1/models/'.length));
     return undefined;
   };
 
@@ -87,8 +105,9 @@ export function createIngress(parts: IngressParts): Ingress {
     const path = (message.url ?? '/').split('?', 1)[0] as string;
     const generation = generations[path];
     if (generation && message.method === 'POST') return generate(message, response, generation, startOf(message, id, generation.operation));
+    if (path === '/v1/embeddings' && message.method === 'POST') return embed(message, response, startOf(message, id, 'embeddings'));
     response.setHeader('x-request-id', id);
-    if (generation) allow(message, response, 'POST');
+    if (generation || path === '/v1/embeddings') allow(message, response, 'POST');
     if (path === '/metrics' && parts.metrics) {
       allow(message, response, 'GET', 'HEAD');
       return sendMetrics(response, parts.metrics);
@@ -102,26 +121,18 @@ export function createIngress(parts: IngressParts): Ingress {
   };
 
   const generate = async (message: IncomingMessage, response: ServerResponse, generation: Generation, start: RequestStart): Promise<void> => {
-    const { emit, timings, traceContext } = parts.follow(start);
-    const { requestId, startedAtMs } = start;
+    const followed = parts.follow(start);
+    const { emit, timings, traceContext } = followed;
     const hand = new Running();
-    let parsed: ParsedRequest;
-    try {
-      parsed = await read(message, response, generation, hand);
-    } catch (thrown) {
-      const { code, status, cause } = toAutoglmError(thrown);
-      emit({ type: 'request-end', outcome: code === 'client_closed_request' ? 'abandoned' : 'failed', status, code, cause });
-      response.setHeader('x-request-id', requestId);
-      response.setHeader('server-timing', timings.header());
-      throw thrown;
-    }
+    const parsed = await take(message, response, start, followed, hand, (value) => {
+      const isRemote = parts.catalog.isRemote((value as { model?: unknown } | null)?.model);
+      return (isRemote ? generation.parseRemote : generation.parse)(value, message.headers);
+    });
+    const { requestId } = start;
     const { format, deadlineMs } = parsed;
-    emit({ type: 'segment-end', segment: 'input', durationMs: performance.now() - startedAtMs, reason: 'body' });
     emit({ type: 'request-parsed', model: parsed.model, stream: format.stream, maxTokens: parsed.maxTokens, choiceCount: parsed.choiceCount });
     const request = toGatewayRequest(parsed, message, { traceContext, signal: hand.abort.signal, emit });
-    const deadline = deadlineMs === undefined ? undefined : setTimeout(() => {
-      hand.abort.abort(new AutoglmError('deadline_exceeded', `The answer was not complete within deadline_ms: ${deadlineMs}.`));
-    }, deadlineMs);
+    const deadline = abortAfter(hand, deadlineMs);
     try {
       await parts.respond({ request, requestId, format, response, timings, created: Math.floor(Date.now() / 1000) }, parts.path(request));
     } finally {
@@ -129,8 +140,40 @@ export function createIngress(parts: IngressParts): Ingress {
     }
   };
 
+  const embed = async (message: IncomingMessage, response: ServerResponse, start: RequestStart): Promise<void> => {
+    const followed = parts.follow(start);
+    const { emit, timings, traceContext } = followed;
+    const hand = new Running();
+    const asked = await take(message, response, start, followed, hand, (value) => parseEmbeddings(value, message.headers, parts.embeddings.isRemote((value as { model?: unknown } | null)?.model)));
+    const { model, inputs, dimensions, truncate, fields, encodingFormat, deadlineMs } = asked;
+    const { signal } = hand.abort;
+    emit({ type: 'request-parsed', model, stream: false, maxTokens: undefined, choiceCount: 1 });
+    const request = { id: `embd-${randomUUID()}`, inputs, dimensions, truncate, fields, traceContext };
+    const deadline = abortAfter(hand, deadlineMs);
+    try {
+      await parts.respondEmbeddings({ model, encodingFormat, requestId: start.requestId, response, timings, signal, emit }, parts.embeddingPath({ model, request, signal, emit }));
+    } finally {
+      clearTimeout(deadline);
+    }
+  };
+
+  /** Reads a request that is followed; one that cannot be read ends here, and the error says where its time went. */
+  const take = async <T>(message: IncomingMessage, response: ServerResponse, start: RequestStart, { emit, timings }: ReturnType<IngressParts['follow']>, hand: Running, parse: (value: unknown) => T): Promise<T> => {
+    try {
+      const parsed = await read(message, response, hand, parse);
+      emit({ type: 'segment-end', segment: 'input', durationMs: performance.now() - start.startedAtMs, reason: 'body' });
+      return parsed;
+    } catch (thrown) {
+      const { code, status, cause } = toAutoglmError(thrown);
+      emit({ type: 'request-end', outcome: code === 'client_closed_request' ? 'abandoned' : 'failed', status, code, cause });
+      response.setHeader('x-request-id', start.requestId);
+      response.setHeader('server-timing', timings.header());
+      throw thrown;
+    }
+  };
+
   /** Takes a request in hand, within the bound, and reads its body. */
-  const read = async (message: IncomingMessage, response: ServerResponse, { parse, parseRemote }: Generation, hand: Running): Promise<ParsedRequest> => {
+  const read = async <T>(message: IncomingMessage, response: ServerResponse, hand: Running, parse: (value: unknown) => T): Promise<T> => {
     if (draining) throw new AutoglmError('draining', 'The server is shutting down: send the request to another one.', { retryAfterSeconds: 5 });
     if (running.size >= parts.maxRunning) throw new AutoglmError('queue_full', `The server has ${running.size} requests in hand already.`, { retryAfterSeconds: 1 });
     running.add(hand);
@@ -140,8 +183,7 @@ export function createIngress(parts: IngressParts): Ingress {
       if (!response.writableFinished) hand.abort.abort(new AutoglmError('client_closed_request', 'The client left.'));
     });
     const { value, hasEscapes } = await readJson(message, parts.bodyLimitBytes, hand.abort.signal);
-    const isRemote = parts.catalog.isRemote((value as { model?: unknown } | null)?.model);
-    const parsed = (isRemote ? parseRemote : parse)(value, message.headers);
+    const parsed = parse(value);
     if (hasEscapes) checkWellFormed(value);
     return parsed;
   };
@@ -198,6 +240,12 @@ async function sendMetrics(response: ServerResponse, metrics: MetricsSource): Pr
   const text = await metrics.render();
   response.writeHead(200, { 'content-type': metrics.contentType, 'content-length': Buffer.byteLength(text), 'cache-control': 'no-store' });
   response.end(text);
+}
+
+/** The client's bound on its request, where it gave one. */
+function abortAfter(hand: Running, deadlineMs: number | undefined): NodeJS.Timeout | undefined {
+  if (deadlineMs === undefined) return undefined;
+  return setTimeout(() => hand.abort.abort(new AutoglmError('deadline_exceeded', `The answer was not complete within deadline_ms: ${deadlineMs}.`)), deadlineMs);
 }
 
 /** The client's own id where it is a sensible one. */

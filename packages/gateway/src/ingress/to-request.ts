@@ -125,7 +125,7 @@ function toSampling(body: Common): Partial<Sampling> {
   return sampling;
 }
 
-function deadlineFromHeaders(headers: IncomingHttpHeaders): number | undefined {
+export function deadlineFromHeaders(headers: IncomingHttpHeaders): number | undefined {
   for (const name in headers) {
     if (name.startsWith(headerPrefix)) checkExtensions([name.slice(headerPrefix.length).replaceAll('-', '_')], () => name);
   }

@@ -8,7 +8,7 @@ const stallTimeoutMs = 60_000;
  * Waits until the system has taken the end of an ended response from us. Rejects with the
  * request's abort reason, or when the client left or stalled.
  */
-export async function handOver(response: ServerResponse, { signal, emit }: GatewayRequest): Promise<void> {
+export async function handOver(response: ServerResponse, { signal, emit }: Pick<GatewayRequest, 'signal' | 'emit'>): Promise<void> {
   const since = performance.now();
   const destroy = () => void response.destroy();
   response.setTimeout(stallTimeoutMs, destroy);

@@ -1,5 +1,5 @@
-import { startEmbeddedEngine, type EmbeddedEngineStatus } from '@open-autoglm/engine';
-import type { Engine } from '@open-autoglm/protocol';
+import { startEmbeddedEngine, startEmbeddingEngine, type EmbeddedEngineStatus } from '@open-autoglm/engine';
+import type { EmbeddingEngine, Engine } from '@open-autoglm/protocol';
 
 export interface EmbeddedModelConfig {
   readonly path: string;
@@ -34,4 +34,17 @@ export function embeddedEngine(config: EmbeddedModelConfig, onStatus?: (status: 
     continuousBatching: config.enable_continuous_batching,
     ...(onStatus && { onStatus }),
   });
+}
+
+export interface EmbeddingModelConfig {
+  readonly model: string;
+  /** The name that clients use. */
+  readonly id: string;
+  readonly threads: number;
+  readonly max_queue: number;
+}
+
+/** Starts the embedding engine as the configuration file describes it. */
+export function embeddingEngine({ model, id, threads, max_queue: maxQueue }: EmbeddingModelConfig, onStatus: (status: EmbeddedEngineStatus) => void): EmbeddingEngine {
+  return startEmbeddingEngine({ model, id, threads, maxQueue, onStatus });
 }

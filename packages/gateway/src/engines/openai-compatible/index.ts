@@ -1,6 +1,7 @@
 import { AutoglmError, type AutoglmError as Failure, type EngineStatus, type GatewayRequest, type RemoteModel, type RequestReplica } from '@open-autoglm/protocol';
 import { Pool } from 'undici';
 import { startDiscovery, type Discovered } from './discovery.ts';
+import { upstreamEmbeddings } from './embeddings.ts';
 import { errorOfProbe } from './errors.ts';
 import { UpstreamAnswer } from './upstream-answer.ts';
 import { upstreamBody } from './upstream-request.ts';
@@ -74,9 +75,12 @@ export function openAiReplica({ name, url, model, apiKey, timeouts, probe = defa
     } else if (!error && status.state === 'unreachable') setStatus('ready', `${origin} answers again.`);
   };
 
+  const embeddings = upstreamEmbeddings({ name, dispatcher: pool, path: `${base}/embeddings`, headers: fixedHeaders, model, status: () => status, onOutcome });
+
   return {
     takes: 'requests',
     name,
+    embeddings,
     get status() {
       return status;
     },

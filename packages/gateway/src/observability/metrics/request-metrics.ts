@@ -72,7 +72,7 @@ export class RequestMetrics {
 
   /** What a code says of outcome and status is settled in the table of errors. */
   #endOf(profile: RequestProfile, model: string): EndSeries {
-    const ends = this.#ends.get(model) ?? { chat: new Map(), text_completion: new Map() };
+    const ends = this.#ends.get(model) ?? { chat: new Map(), text_completion: new Map(), embeddings: new Map() };
     this.#ends.set(model, ends);
     const byCode = ends[profile.start.operation];
     const series = byCode.get(profile.code) ?? openEnd(this.#families, profile, model);

@@ -1,0 +1,89 @@
+/**
+ * The path of `POST /v1/embeddings`. No text is generated, so none of the request path's stages has a part in it.
+ *
+ *   ingress    reads and checks the HTTP request                                          → 400, 404, 405, 413, 415, 503 draining
+ *     ↓
+ *   output     writes the vectors as JSON; alone encodes errors                           → every error below, in OpenAI's shape
+ *     ↓
+ *   this file  finds the model and who answers, waits for it, asks the next one where one cannot be reached → 404, 503 not ready
+ *     ↓
+ *   engine     texts of all requests encoded together, or another server                  → 400 too long, 429 queue full, 502 crashed
+ */
+import { AutoglmError, type EmbeddingAnswer, type EmbeddingEngine, type EmbeddingRequest, type EmitEvent } from '@open-autoglm/protocol';
+import type { EmbeddingCatalog, EmbeddingModel, EmbeddingTarget } from './common/embedding-catalog.ts';
+
+/** A request on its way to an engine. */
+export interface EmbeddingCall {
+  /** The model's name as the client wrote it. */
+  readonly model: string;
+  readonly request: EmbeddingRequest;
+  readonly signal: AbortSignal;
+  readonly emit: EmitEvent;
+}
+
+export type EmbeddingPath = (call: EmbeddingCall) => Promise<EmbeddingAnswer>;
+
+export function createEmbeddingPath(catalog: EmbeddingCatalog, readyTimeoutMs: number): EmbeddingPath {
+  let turn = 0;
+  return async (call) => {
+    const model = catalog.find(call.model);
+    const targets = inTurn(model, (turn += 1));
+    for (const [index, target] of targets.entries()) {
+      try {
+        return await ask(target, call, model.isRemote, readyTimeoutMs);
+      } catch (error) {
+        if (index === targets.length - 1 || !isElsewhere(error)) throw error;
+      }
+    }
+    throw new AutoglmError('internal_error', 'The model has no engine.');
+  };
+}
+
+/** Those that are ready first, and of these each at its turn. */
+function inTurn({ targets }: EmbeddingModel, turn: number): EmbeddingTarget[] {
+  const rotated = targets.map((_, index) => targets[(index + turn) % targets.length] as EmbeddingTarget);
+  return rotated.toSorted((a, b) => Number(b.engine.status.state === 'ready') - Number(a.engine.status.state === 'ready'));
+}
+
+/** Whether nothing was begun, so that another engine may do it. */
+function isElsewhere(error: unknown): boolean {
+  return error instanceof AutoglmError && (error.code === 'upstream_unreachable' || error.code === 'upstream_connect_timeout' || error.code === 'engine_unavailable');
+}
+
+async function ask({ engine, tier }: EmbeddingTarget, { request, signal, emit }: EmbeddingCall, isRemote: boolean, readyTimeoutMs: number): Promise<EmbeddingAnswer> {
+  emit({ type: 'engine-chosen', engine: engine.name, tier, reason: isRemote ? 'turn' : 'only' });
+  const waitsFrom = performance.now();
+  if (engine.status.state !== 'ready' && !isRemote) {
+    await readyWithin(engine, readyTimeoutMs, signal).finally(() => emit({ type: 'segment-end', segment: 'input', durationMs: performance.now() - waitsFrom, reason: 'model' }));
+  }
+  const askedAt = performance.now();
+  const endSegments = (answer?: EmbeddingAnswer) => {
+    const passedMs = performance.now() - askedAt;
+    if (isRemote) return emit({ type: 'segment-end', segment: 'upstream', durationMs: passedMs });
+    if (!answer?.times) return emit({ type: 'segment-end', segment: 'queue', durationMs: passedMs, reason: 'cut', choice: 0 });
+    emit({ type: 'segment-end', segment: 'queue', durationMs: answer.times.queueMs, choice: 0 });
+    emit({ type: 'segment-end', segment: 'prefill', durationMs: answer.times.computeMs, choice: 0 });
+  };
+  try {
+    const answer = await engine.embed(request, signal);
+    endSegments(answer);
+    emit({ type: 'prompt-end', choice: 0, promptTokens: answer.promptTokens, cachedTokens: 0 });
+    return answer;
+  } catch (error) {
+    endSegments();
+    throw error;
+  }
+}
+
+/** Rejects with `engine_unavailable` after the bound, with what keeps it from ever being ready, or with the signal's reason. */
+async function readyWithin(engine: EmbeddingEngine, timeoutMs: number, signal: AbortSignal): Promise<void> {
+  const late = new AbortController();
+  const timer = setTimeout(() => {
+    late.abort(new AutoglmError('engine_unavailable', `The embedding model is not ready yet: ${engine.status.detail}`, { retryAfterSeconds: 5 }));
+  }, timeoutMs);
+  try {
+    await engine.ready(AbortSignal.any([signal, late.signal]));
+  } finally {
+    clearTimeout(timer);
+  }
+}
