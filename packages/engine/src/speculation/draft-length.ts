@@ -11,13 +11,16 @@ const margin = 1.1;
 
 /**
  * How many drafted tokens a step should verify for each sequence, 0 for a plain step: the number with the most expected
- * tokens for its cost. `costOf(columns)`: what a step costs that computes so many tokens, in any unit. Every sequence gets
- * as many columns as the one with the longest draft, at most `columnsMax` in all.
+ * tokens for its cost. `costOf(columns)`: what a step costs that computes so many tokens, in any unit; not finite where that is
+ * not known. Every sequence gets as many columns as the one with the longest draft, at most `columnsMax` in all.
  */
 export function chooseDraftLength(chances: readonly DraftChance[], costOf: (columns: number) => number, columnsMax: number): number {
   const longest = Math.max(0, ...chances.map(({ available }) => available));
+  const plainCost = costOf(chances.length);
+  // A step of no known cost is one whose sums are not those of larger steps: verifying could change the answer.
+  if (!Number.isFinite(plainCost)) return 0;
   let best = 0;
-  let bestSpeed = (chances.length / costOf(chances.length)) * margin;
+  let bestSpeed = (chances.length / plainCost) * margin;
   for (let length = 1; length <= longest; length += 1) {
     const columns = chances.length * (length + 1);
     if (columns > columnsMax) break;

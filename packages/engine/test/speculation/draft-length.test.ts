@@ -20,6 +20,10 @@ describe('chooseDraftLength', () => {
     expect(chooseDraftLength(Array.from({ length: 16 }, () => ({ available: 8, rate: 0.99 })), proportional, 256)).toBe(0);
   });
 
+  it('drafts nothing where the cost of a plain step is not known: its sums are not those of larger steps', () => {
+    for (const unknown of [Infinity, NaN]) expect(chooseDraftLength([{ available: 15, rate: 1 }], (columns) => (columns < 8 ? unknown : 1), 64)).toBe(0);
+  });
+
   it('promises never less than a plain step, and stays within drafts and columns', () => {
     const chance = fc.record({ available: fc.nat({ max: 16 }), rate: fc.double({ min: 0, max: 1, noNaN: true }) });
     fc.assert(fc.property(fc.array(chance, { minLength: 1, maxLength: 16 }), fc.double({ min: 0, max: 2, noNaN: true }), (chances, slope) => {
