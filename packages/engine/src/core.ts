@@ -3,6 +3,7 @@ import { AutoglmError, type ContextStrategy, type FinishReason, type GeneratePar
 import { ConstraintCompiler } from './constraints/compiler.ts';
 import { boundContext, type ContextBounds } from './context/bounds.ts';
 import { dropBlocks } from './context/drop-blocks.ts';
+import { mapAttention } from './context/map-attention.ts';
 import type { LoadedModel } from './model.ts';
 import { scoreToken } from './sampler/logprobs.ts';
 import { createSamplerScratch, type SamplerScratch } from './sampler/sampler.ts';
@@ -343,9 +344,10 @@ export class EngineCore {
     const last = rest === undefined ? { text: '', stopped: false } : lastText(sequence.stopMatcher, rest);
     if (last.text !== '') outputs.push({ id: sequence.id, part: { type: 'text-delta', text: last.text, tokenCount: 0 } });
     const finishReason = last.stopped ? 'stop' : reason;
+    const attention = sequence.request.attention ? mapAttention(this.#model, sequence) : undefined;
     outputs.push({
       id: sequence.id,
-      part: { type: 'text-end', finishReason, completionTokens: sequence.generated, decodeMs: this.#now() - sequence.firstTokenAt },
+      part: { type: 'text-end', finishReason, completionTokens: sequence.generated, decodeMs: this.#now() - sequence.firstTokenAt, ...(attention && { attention }) },
     });
     this.#decoding.delete(sequence.id);
     this.#release(sequence.id);

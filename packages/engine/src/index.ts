@@ -1,5 +1,6 @@
 import { availableParallelism, homedir } from 'node:os';
 import path from 'node:path';
+import type { ContextStrategy } from '@open-autoglm/protocol';
 import type { KvCacheOptions } from './kv-cache/open-kv-cache.ts';
 import type { Quantization } from './models/prepare-options.ts';
 import { EmbeddedEmbeddings, type EmbeddingSupervision } from './process/embedded-embeddings.ts';
@@ -23,6 +24,8 @@ export interface EmbeddedEngineOptions extends SupervisionOptions {
   readonly continuousBatching: boolean;
   /** Drafts by prompt lookup, verified where that pays: no answer changes. None when not given. */
   readonly speculation?: 'prompt_lookup' | 'none' | undefined;
+  /** What gives way to new tokens when a context is full, for requests that name nothing; nothing when not given. */
+  readonly contextStrategy?: ContextStrategy | undefined;
   /** Paged, in f16 and with scopes kept apart when not given. */
   readonly kvCache?: KvCacheOptions | undefined;
   /** Text may wait this long for more, in milliseconds, so that fast generation costs fewer messages; 0, when not given, sends every token at once. */
@@ -39,6 +42,7 @@ export function startEmbeddedEngine(options: EmbeddedEngineOptions): EmbeddedEng
   const processOptions = {
     model, maxBatchSize, stepTokenBudget, maxQueue, continuousBatching,
     speculation: options.speculation ?? 'none',
+    contextStrategy: options.contextStrategy,
     kvCache: options.kvCache ?? { strategy: 'paged', type: 'f16' },
     streamIntervalMs: options.streamIntervalMs ?? 0,
     threads: options.threads ?? availableParallelism(),

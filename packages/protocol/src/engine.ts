@@ -52,6 +52,8 @@ export interface GenerateRequest {
   readonly cacheScope?: string | undefined;
   /** What gives way to new tokens when the context is full; the engine's own when absent. */
   readonly contextStrategy?: ContextStrategy | undefined;
+  /** Whether the last part says what the answer attended to. */
+  readonly attention?: boolean | undefined;
 }
 
 export type EngineState = 'starting' | 'ready' | 'restarting' | 'unreachable' | 'failed' | 'closed';

@@ -63,11 +63,25 @@ export interface WireDeltaPart {
   readonly answer: Readonly<Record<string, unknown>>;
 }
 
+/** What an answer attended to: shares that add up to 1 with `answerWeight`, averaged over its tokens, all heads and layers. */
+export interface AttentionMap {
+  /** Tokens of the answer whose attention was looked at. */
+  readonly observedTokens: number;
+  /** Tokens, of prompt and answer, that a context strategy had dropped by then: nothing attended to them any more. */
+  readonly droppedTokens: number;
+  /** What went to the answer itself. */
+  readonly answerWeight: number;
+  /** The prompt's tokens [start, end), as far as they were there. */
+  readonly blocks: readonly { readonly start: number; readonly end: number; readonly weight: number }[];
+}
+
 export interface TextEndPart {
   readonly type: 'text-end';
   readonly finishReason: FinishReason;
   readonly completionTokens: number;
   readonly decodeMs: number;
+  /** Where the request asked for it. */
+  readonly attention?: AttentionMap;
   /** What another server says beside the reason, as it wrote it: `stop_reason`, … */
   readonly wire?: Readonly<Record<string, unknown>>;
 }

@@ -1,3 +1,4 @@
+import type { ContextStrategy } from './context-strategy.ts';
 import type { Prompt, Sampling } from './engine.ts';
 import type { EmitEvent } from './events.ts';
 import type { OutputGrammar } from './output-grammar.ts';
@@ -82,6 +83,10 @@ export interface GatewayRequest {
   readonly parallelToolCalls?: boolean | undefined;
   /** What an engine of ours must answer, made of the fields above by the input stage; absent: anything. */
   readonly grammar?: OutputGrammar | undefined;
+  /** What gives way when the context is full; the engine's own when absent. Engines of ours only. */
+  readonly contextStrategy?: ContextStrategy | undefined;
+  /** Whether the answer says what it attended to. Engines of ours only. */
+  readonly attention?: boolean | undefined;
   /** Sent along with whatever is asked of other servers on this request's behalf; absent: there is no trace. */
   readonly traceContext?: TraceContext | undefined;
   /** Who asks, as far as it is known: for those who keep a client at one replica. */

@@ -44,6 +44,7 @@ async function start(options: EngineProcessOptions): Promise<void> {
       stepCost: options.speculation === 'prompt_lookup' ? (tokens: number) => model.runner.costOf(tokens) : undefined,
       maxQueue: options.maxQueue,
       isSharedBetweenScopes: options.kvCache.isSharedBetweenScopes,
+      contextStrategy: options.contextStrategy,
     };
     // By another core, which counts for itself.
     warmUp(model, new EngineCore(model, limits));

@@ -1,4 +1,4 @@
-import type { EngineStats, ErrorCode, GenerateRequest, ModelInfo, Prompt } from '@open-autoglm/protocol';
+import type { ContextStrategy, EngineStats, ErrorCode, GenerateRequest, ModelInfo, Prompt } from '@open-autoglm/protocol';
 import type { KvCacheOptions } from '../kv-cache/open-kv-cache.ts';
 import type { StepOutput } from '../core.ts';
 import type { Quantization } from '../models/prepare-options.ts';
@@ -19,6 +19,7 @@ export interface EngineProcessOptions {
   readonly kvCache: KvCacheOptions;
   readonly continuousBatching: boolean;
   readonly speculation: 'prompt_lookup' | 'none';
+  readonly contextStrategy?: ContextStrategy | undefined;
   /** Folder of converted models. */
   readonly home: string;
 }

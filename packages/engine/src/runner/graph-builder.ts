@@ -40,7 +40,7 @@ export interface GraphInputs {
 export interface WeighingInputs {
   /** i32 [window]: the rows of the KV cache whose keys are looked at. */
   readonly places: Tensor;
-  /** f32 [window, window / 64]: 1 where a place is of a block, 0 elsewhere. */
+  /** f32 [window, window / 64 + 1]: 1 where a place is of a block, or of the rest, 0 elsewhere. */
   readonly blocks: Tensor;
 }
 
@@ -69,7 +69,7 @@ export class GraphBuilder {
   readonly streams: number;
   /** Views of the KV cache that must be moved to the slot before a prefill runs, with their offset in the slot. */
   readonly slotViews: { readonly view: Tensor; readonly layer: number; readonly offset: number }[] = [];
-  /** f32 [window / 64, count, headCount], where blocks are weighed: the attention that each block got, summed over the layers so far. */
+  /** f32 [window / 64 + 1, count, headCount], where blocks are weighed: the attention that each block got, summed over the layers so far. */
   blockWeights: Tensor | undefined;
   readonly #parts: BuilderParts;
   /** Matrices that may be copied, and multiplied column by column. */
@@ -232,7 +232,7 @@ export class GraphBuilder {
     const { ggml, context } = this.#parts;
     return {
       places: this.#input(ggml.newTensor1d(context, GgmlType.I32, window)),
-      blocks: this.#input(ggml.newTensor2d(context, GgmlType.F32, window, window / blockTokens)),
+      blocks: this.#input(ggml.newTensor2d(context, GgmlType.F32, window, window / blockTokens + 1)),
     };
   }
 

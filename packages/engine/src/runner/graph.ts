@@ -35,7 +35,7 @@ export interface Graph {
   readonly mask: Uint16Array;
   /** [vocabularySize] for each token whose logits are computed; valid until the next graph runs. */
   readonly logits: readonly Float32Array[];
-  /** Of a graph that weighs blocks: its further inputs, and the result, [headCount][count][window / 64], summed over the layers. */
+  /** Of a graph that weighs blocks: its further inputs, and the result, [headCount][count][window / 64 + 1], summed over the layers. */
   readonly weighing: { readonly places: Int32Array; readonly blocks: Float32Array; readonly sums: Float32Array } | undefined;
   /** Makes a prefill graph read and write this slot. */
   useSlot(slot: number): void;

@@ -4,7 +4,7 @@ import { buildGraph, createContextPool, type Graph, type ModelParts } from './gr
 import type { GraphShape } from './graph-builder.ts';
 import { maskCausally, maskedOut } from './mask.ts';
 import { turnKeys } from './turn-keys.ts';
-import { weighBlocks } from './weigh-blocks.ts';
+import { weighBlocks, type BlockWeights } from './weigh-blocks.ts';
 import type { Pointer } from '../ggml/bindings.ts';
 
 /** Graphs kept at most; the one unused longest goes first. */
@@ -91,11 +91,12 @@ export class Runner {
 
   /**
    * How much the tokens at places start, start + 1, … of the sequence in `slot`, at most 64 and all of them in the cache, attend
-   * to each block of 64 places up to their own: shares that add up to 1, averaged over tokens, heads and layers. Reads the
-   * tokens again as a prompt, with the attention weights told; its graph and memory are made for this call.
+   * to each block of 64 places up to their own, and to all places from `restFrom` on together: shares that add up to 1, averaged
+   * over tokens, heads and layers. Reads the tokens again as a prompt, with the attention weights told; its graph and memory
+   * are made for this call.
    */
-  weighBlocks(slot: number, tokens: Int32Array, start: number): Float64Array {
-    return weighBlocks(this.#model, { slot, tokens, start, window: this.#window(start + tokens.length) });
+  weighBlocks(slot: number, tokens: Int32Array, start: number, restFrom = Infinity): BlockWeights {
+    return weighBlocks(this.#model, { slot, tokens, start, restFrom, window: this.#window(start + tokens.length) });
   }
 
   /** Turns the keys of a slot's rows from `firstRow` on by so many positions; see `turnKeys`. */

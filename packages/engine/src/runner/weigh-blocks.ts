@@ -8,10 +8,17 @@ interface Observation {
   readonly start: number;
   /** Places that the graph sees; a multiple of a block. */
   readonly window: number;
+  /** Places from here on count together. */
+  readonly restFrom: number;
+}
+
+export interface BlockWeights {
+  readonly blocks: Float64Array;
+  readonly rest: number;
 }
 
 /** See `Runner.weighBlocks`. */
-export function weighBlocks(model: ModelParts, { slot, tokens, start, window }: Observation): Float64Array {
+export function weighBlocks(model: ModelParts, { slot, tokens, start, window, restFrom }: Observation): BlockWeights {
   const { ggml, device, cache } = model;
   const allocator = ggml.gallocrNew(device.bufferType);
   const contexts = createContextPool(model);
@@ -27,11 +34,12 @@ export function weighBlocks(model: ModelParts, { slot, tokens, start, window }: 
       maskCausally(graph, start, tokens.length);
       const weighing = graph.weighing as NonNullable<Graph['weighing']>;
       for (let place = 0; place < window; place += 1) weighing.places[place] = slot * cache.slotRows + place;
-      tellBlocks(weighing.blocks, window);
+      tellBlocks(weighing.blocks, window, restFrom);
       cache.makeReadable(slot, window);
       graph.useSlot(slot);
       graph.compute();
-      return average(weighing.sums, { perRow: window / blockTokens, blockCount: Math.ceil((start + tokens.length) / blockTokens), layerCount: model.sizes.layerCount });
+      const shares = average(weighing.sums, window / blockTokens + 1, model.sizes.layerCount);
+      return { blocks: shares.subarray(0, Math.ceil((start + tokens.length) / blockTokens)), rest: shares.at(-1) as number };
     } finally {
       graph.free();
     }
@@ -41,20 +49,18 @@ export function weighBlocks(model: ModelParts, { slot, tokens, start, window }: 
   }
 }
 
-/** Row b of [window / 64][window] is 1 at the places of block b. */
-function tellBlocks(blocks: Float32Array, window: number): void {
+/** Row b of [window / 64 + 1][window] is 1 at the places of block b, the last one at those of the rest. */
+function tellBlocks(blocks: Float32Array, window: number, restFrom: number): void {
   blocks.fill(0);
-  for (let block = 0; block * blockTokens < window; block += 1) {
-    const first = block * window + block * blockTokens;
-    blocks.fill(1, first, first + blockTokens);
+  for (let place = 0; place < window; place += 1) {
+    const row = place < restFrom ? Math.floor(place / blockTokens) : window / blockTokens;
+    blocks[row * window + place] = 1;
   }
 }
 
-function average(weights: Float32Array, { perRow, blockCount, layerCount }: { readonly perRow: number; readonly blockCount: number; readonly layerCount: number }): Float64Array {
-  const rows = weights.length / perRow;
-  const sums = new Float64Array(blockCount);
-  for (let row = 0; row < rows; row += 1) {
-    for (let block = 0; block < blockCount; block += 1) sums[block] = (sums[block] as number) + (weights[row * perRow + block] as number);
-  }
-  return sums.map((sum) => sum / (rows * layerCount));
+/** The mean of rows of `length`, of layers that were summed. */
+function average(sums: Float32Array, length: number, layerCount: number): Float64Array {
+  const means = new Float64Array(length);
+  for (let index = 0; index < sums.length; index += 1) means[index % length] = (means[index % length] as number) + (sums[index] as number);
+  return means.map((sum) => (sum * length) / (sums.length * layerCount));
 }

@@ -41,6 +41,13 @@ export const configSchema = Type.Object(
         /** `prompt_lookup`: what repeats the prompt or the answer so far is drafted and verified, several tokens a step. Changes no answer. */
         speculation: Type.Union([Type.Literal('prompt_lookup'), Type.Literal('none')]),
         context_length: Type.Integer({ minimum: 64, maximum: 1_048_576 }),
+        /** What gives way to new tokens when a context is full; nothing when not given: prompts that do not fit are refused, answers end. */
+        context_strategy: Type.Optional(
+          Type.Object(
+            { kind: Type.Union([Type.Literal('window'), Type.Literal('attention')]), sinks: Type.Optional(Type.Integer({ minimum: 0 })), window: Type.Optional(Type.Integer({ minimum: 256 })) },
+            closed,
+          ),
+        ),
         /** Of ggml; all cores when not given. */
         threads: Type.Optional(Type.Integer({ minimum: 1, maximum: 512 })),
         step_token_budget: Type.Integer({ minimum: 64, maximum: 65_536 }),

@@ -11,7 +11,7 @@ export function generateChoices(engine: Engine, request: GatewayRequest): AsyncI
 
 /** Choice i of a prompt is sampled with seed + i, so that it differs from its siblings and can be had again. */
 function toChoices(request: GatewayRequest): GenerateRequest[] {
-  const { id, maxTokens, stop, topLogprobs, grammar, choiceCount, tenant } = request;
+  const { id, maxTokens, stop, topLogprobs, grammar, contextStrategy, attention, choiceCount, tenant } = request;
   const sampling = completeSampling(request.sampling);
   return (request.prompts ?? []).flatMap((prompt, promptIndex) =>
     Array.from({ length: choiceCount }, (_, choice) => ({
@@ -23,6 +23,8 @@ function toChoices(request: GatewayRequest): GenerateRequest[] {
       topLogprobs,
       cacheScope: tenant,
       ...(grammar && { grammar }),
+      ...(contextStrategy && { contextStrategy }),
+      ...(attention && { attention }),
     })),
   );
 }

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { ChatMessage } from '@open-autoglm/protocol';
+import { refuseContextOptions } from './context-options.ts';
 import { remoteChatSchema, remoteCompletionSchema } from './schemas.ts';
 import { chatLimits, checkObject, common, completionInput, format, withBody, type ParsedRequest } from './to-request.ts';
 import { createValidator } from './validate.ts';
@@ -10,6 +11,7 @@ const validateCompletion = createValidator(remoteCompletionSchema);
 /** A chat that another server answers. Tools, images and fields of that server alone go there as they are; stages see the text. */
 export function parseRemoteChat(body: unknown, headers: IncomingHttpHeaders): ParsedRequest {
   const checked = validateChat(checkObject(body));
+  refuseContextOptions(checked.autoglm);
   return withBody(checked, {
     ...common(checked, headers),
     input: { kind: 'chat', messages: checked.messages.map(toMessage) },
@@ -20,6 +22,7 @@ export function parseRemoteChat(body: unknown, headers: IncomingHttpHeaders): Pa
 
 export function parseRemoteCompletion(body: unknown, headers: IncomingHttpHeaders): ParsedRequest {
   const checked = validateCompletion(checkObject(body));
+  refuseContextOptions(checked.autoglm);
   return withBody(checked, { ...common(checked, headers), ...completionInput(checked), format: format('completion', checked) });
 }
 

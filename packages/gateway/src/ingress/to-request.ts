@@ -1,7 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { AutoglmError, type ChatMessage, type ClientBody, type GatewayRequest, type RequestInput, type Sampling } from '@open-autoglm/protocol';
+import { AutoglmError, type ChatMessage, type ClientBody, type ContextStrategy, type GatewayRequest, type RequestInput, type Sampling } from '@open-autoglm/protocol';
 import type { AnswerFormat } from '../common/answer-format.ts';
 import { readOutputFormat } from './output-format.ts';
+import { contextExtensions, contextOptions } from './context-options.ts';
 import { chatSchema, completionSchema, messageSchemas } from './schemas.ts';
 import { tenantOf } from './tenant.ts';
 import { checkExtensions, refuseOtherParts, withoutUnsupported } from './unsupported.ts';
@@ -20,6 +21,8 @@ export interface ParsedRequest extends Pick<GatewayRequest, 'responseFormat' | '
   readonly session: string | undefined;
   readonly body: ClientBody;
   readonly tenant: string;
+  readonly contextStrategy?: ContextStrategy | undefined;
+  readonly attention?: boolean | undefined;
   readonly format: AnswerFormat;
   readonly deadlineMs: number | undefined;
 }
@@ -79,7 +82,7 @@ function prepare(body: unknown): unknown {
 export function checkObject(body: unknown): Readonly<Record<string, unknown>> {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) throw new AutoglmError('invalid_json', 'The body must be a JSON object.');
   const { autoglm } = body as { autoglm?: unknown };
-  if (typeof autoglm === 'object' && autoglm !== null) checkExtensions(Object.keys(autoglm), (name) => `autoglm.${name}`);
+  if (typeof autoglm === 'object' && autoglm !== null) checkExtensions(Object.keys(autoglm), (name) => `autoglm.${name}`, contextExtensions);
   return body as Record<string, unknown>;
 }
 
@@ -98,6 +101,7 @@ export function common(body: Common, headers: IncomingHttpHeaders) {
     session: body.prompt_cache_key ?? body.user ?? undefined,
     deadlineMs: body.autoglm?.deadline_ms ?? deadlineFromHeaders(headers),
     tenant: tenantOf(headers, body.autoglm?.tenant ?? undefined),
+    ...contextOptions(body.autoglm),
   };
 }
 

@@ -1,5 +1,6 @@
 import type { FinishReason, StreamPart, TokenLogprob } from '@open-autoglm/protocol';
 import type { Exchange } from '../common/exchange.ts';
+import { AttentionMaps } from './attention-maps.ts';
 import { FirstText } from './first-text.ts';
 import { chatLogprobs, completionLogprobs } from './logprobs.ts';
 import { Usage } from './usage.ts';
@@ -19,10 +20,12 @@ interface Choice {
 export async function collectAnswer({ request, format, timings, created }: Exchange, parts: AsyncIterable<StreamPart>): Promise<object> {
   const choices: Choice[] = [];
   const answer: Record<string, unknown> = {};
+  const attention = new AttentionMaps();
   const usage = new Usage(request.choiceCount);
   const firstText = new FirstText(request.emit);
   for await (const part of parts) {
     usage.add(part);
+    attention.add(part);
     firstText.see(part);
     if (part.type === 'usage') continue;
     const choice = (choices[part.index] ??= { text: '', reasoning: '', reasoningField: 'reasoning_content', message: {}, other: {}, finishReason: null, logprobs: [] });
@@ -55,7 +58,7 @@ export async function collectAnswer({ request, format, timings, created }: Excha
     }),
     usage,
     ...answer,
-    autoglm: { timings: timings.fields() },
+    autoglm: { timings: timings.fields(), ...attention.fields() },
   };
 }
 

@@ -1,5 +1,6 @@
 import type { StreamPart, TextDeltaPart, TextEndPart, WireDeltaPart } from '@open-autoglm/protocol';
 import type { Exchange } from '../common/exchange.ts';
+import { AttentionMaps } from './attention-maps.ts';
 import { EventWriter } from './event-writer.ts';
 import { FirstText } from './first-text.ts';
 import { chatLogprobs, completionLogprobs } from './logprobs.ts';
@@ -9,6 +10,7 @@ import { Usage } from './usage.ts';
 export class SseAnswer {
   readonly #exchange: Exchange;
   readonly #usage: Usage;
+  readonly #attention = new AttentionMaps();
   readonly #head: string;
   readonly #tail: string;
   /** What stands before and after the text of a delta without logprobs, by choice. */
@@ -41,6 +43,7 @@ export class SseAnswer {
       for await (const part of parts) {
         if (!response.headersSent) beforeFirst();
         this.#usage.add(part);
+        this.#attention.add(part);
         firstText.see(part);
         const text = this.#encode(part);
         if (text !== '') writer.write(text);
@@ -111,7 +114,7 @@ export class SseAnswer {
   }
 
   #last(choices: readonly string[], extra: string): string {
-    const autoglm = JSON.stringify({ timings: this.#exchange.timings.fields() });
+    const autoglm = JSON.stringify({ timings: this.#exchange.timings.fields(), ...this.#attention.fields() });
     return `${this.#head}${choices.join()}]${extra},"autoglm":${autoglm}}\n\n`;
   }
 }

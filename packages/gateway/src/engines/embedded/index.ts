@@ -1,5 +1,5 @@
 import { startEmbeddedEngine, startEmbeddingEngine, type EmbeddedEngineStatus } from '@open-autoglm/engine';
-import type { EmbeddingEngine, Engine } from '@open-autoglm/protocol';
+import type { BoundedContext, EmbeddingEngine, Engine } from '@open-autoglm/protocol';
 
 export interface EmbeddedModelConfig {
   readonly path: string;
@@ -7,6 +7,7 @@ export interface EmbeddedModelConfig {
   readonly enable_continuous_batching: boolean;
   readonly max_batch_size: number;
   readonly context_length: number;
+  readonly context_strategy?: BoundedContext;
   readonly threads?: number;
   readonly step_token_budget: number;
   readonly max_queue: number;
@@ -25,6 +26,7 @@ export function embeddedEngine(config: EmbeddedModelConfig, onStatus?: (status: 
     quantization: config.quantization,
     threads: config.threads,
     contextLength: config.context_length,
+    contextStrategy: config.context_strategy,
     maxBatchSize: config.max_batch_size,
     stepTokenBudget: config.step_token_budget,
     maxQueue: config.max_queue,

@@ -48,6 +48,7 @@ export function createMockEngine(script: MockScript = {}): MockEngine {
     ready: (signal) => whileOpen(loaded, signal),
     async *generate(request, signal) {
       if (status.state !== 'ready') throw new AutoglmError('engine_unavailable', status.detail);
+      if (request.attention) throw new AutoglmError('unsupported_feature', 'The mock attends to nothing.', { param: 'autoglm.attention' });
       requests.push(request);
       if (requests.length > requestsKept) requests.shift();
       running += 1;
