@@ -25,6 +25,8 @@ export interface TinyModelOptions {
   /** How many of the tokenizer's tokens to keep; all when not given. At least 259: control tokens and single bytes. */
   readonly vocabulary?: number;
   readonly tiedEmbeddings?: boolean;
+  /** Queries of zeros: every token attends to all before it and itself alike. */
+  readonly attendsEvenly?: boolean;
 }
 
 type Sizes = Required<TinyModelOptions>;
@@ -35,7 +37,7 @@ const types = { f32: GgmlType.F32, f16: GgmlType.F16, bf16: GgmlType.BF16, q4_k:
 export async function writeTinyModel(file: string, options: TinyModelOptions): Promise<void> {
   const { tokenizer, config } = await readTokenizer();
   const vocabulary = options.vocabulary ?? Object.keys(tokenizer.model.vocab).length;
-  const sizes: Sizes = { type: 'f32', layers: 2, hidden: 64, heads: 4, kvHeads: 2, feedForward: 128, tiedEmbeddings: false, attentionBias: options.architecture === 'qwen2', ...lengths(options), ...options, vocabulary };
+  const sizes: Sizes = { type: 'f32', layers: 2, hidden: 64, heads: 4, kvHeads: 2, feedForward: 128, tiedEmbeddings: false, attendsEvenly: false, attentionBias: options.architecture === 'qwen2', ...lengths(options), ...options, vocabulary };
   const metadata = new Map([...hyperparameters(sizes), ...tokenizerMetadata(truncate(tokenizer, vocabulary), config)]);
   const handle = await open(file, 'w');
   try {
@@ -123,10 +125,10 @@ function preNormLayer(random: Random, sizes: Sizes, at: string): GgufTensorSourc
   ];
 }
 
-function attention(random: Random, { hidden, heads, kvHeads, headLength, type }: Sizes, at: string): GgufTensorSource[] {
+function attention(random: Random, { hidden, heads, kvHeads, headLength, type, attendsEvenly }: Sizes, at: string): GgufTensorSource[] {
   return [
     norm(random, `${at}.attn_norm.weight`, hidden),
-    matrix(random, type, `${at}.attn_q.weight`, hidden, heads * headLength),
+    attendsEvenly ? zeros(`${at}.attn_q.weight`, hidden, heads * headLength) : matrix(random, type, `${at}.attn_q.weight`, hidden, heads * headLength),
     matrix(random, type, `${at}.attn_k.weight`, hidden, kvHeads * headLength),
     matrix(random, type, `${at}.attn_v.weight`, hidden, kvHeads * headLength),
     matrix(random, type, `${at}.attn_output.weight`, heads * headLength, hidden),
@@ -145,6 +147,10 @@ function biases(random: Random, { attentionBias, heads, kvHeads, headLength }: S
 /** Such a scale keeps the size of the activations, so that no logit drowns the others. */
 function matrix(random: Random, type: keyof typeof types, name: string, columns: number, rows: number): GgufTensorSource {
   return { name, type: types[type], shape: [columns, rows], read: () => uniform(random, columns * rows, 0, Math.sqrt(3 / columns)) };
+}
+
+function zeros(name: string, columns: number, rows: number): GgufTensorSource {
+  return { name, type: GgmlType.F32, shape: [columns, rows], read: () => new Float32Array(columns * rows) };
 }
 
 function norm(random: Random, name: string, length: number): GgufTensorSource {

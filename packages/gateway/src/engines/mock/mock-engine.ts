@@ -1,4 +1,4 @@
-import { AutoglmError, type Engine, type EngineStatus, type GeneratePart, type GenerateRequest, type ModelInfo } from '@open-autoglm/protocol';
+import { AutoglmError, type AttentionMap, type Engine, type EngineStatus, type GeneratePart, type GenerateRequest, type ModelInfo } from '@open-autoglm/protocol';
 
 /** What the mock answers. */
 export interface MockScript {
@@ -7,6 +7,8 @@ export interface MockScript {
   readonly tokens?: readonly string[];
   /** Waited for before each token: `0` is the one that ends the prompt. Throw to fail there. */
   readonly beforeToken?: (index: number, request: GenerateRequest, signal: AbortSignal) => Promise<void> | void;
+  /** What every answer attended to; requests that ask for it are refused when not given. */
+  readonly attention?: AttentionMap;
   /** Resolves when the model is ready; at once when not given. */
   readonly loaded?: Promise<void>;
 }
@@ -48,7 +50,7 @@ export function createMockEngine(script: MockScript = {}): MockEngine {
     ready: (signal) => whileOpen(loaded, signal),
     async *generate(request, signal) {
       if (status.state !== 'ready') throw new AutoglmError('engine_unavailable', status.detail);
-      if (request.attention) throw new AutoglmError('unsupported_feature', 'The mock attends to nothing.', { param: 'autoglm.attention' });
+      if (request.attention && !script.attention) throw new AutoglmError('unsupported_feature', 'The mock attends to nothing.', { param: 'autoglm.attention' });
       requests.push(request);
       if (requests.length > requestsKept) requests.shift();
       running += 1;
@@ -68,6 +70,7 @@ export function createMockEngine(script: MockScript = {}): MockEngine {
 
 async function* answer(request: GenerateRequest, script: MockScript, guard: (work: Promise<void>) => Promise<void>, signal: AbortSignal): AsyncGenerator<GeneratePart> {
   const tokens = script.tokens ?? defaultTokens;
+  const attention = request.attention && script.attention ? { attention: script.attention } : {};
   const limit = Math.min(request.maxTokens ?? tokens.length, tokens.length);
   const step = (index: number) => guard(Promise.resolve(script.beforeToken?.(index, request, signal)));
   await step(0);
@@ -83,11 +86,11 @@ async function* answer(request: GenerateRequest, script: MockScript, guard: (wor
     const logprobs = request.topLogprobs === undefined ? undefined : [mockLogprob(text, request.topLogprobs)];
     yield { type: 'text-delta', text: kept, tokenCount: 1, ...(logprobs && { logprobs }) };
     if (cut !== Infinity) {
-      yield { type: 'text-end', finishReason: 'stop', completionTokens: index + 1, decodeMs: 0 };
+      yield { type: 'text-end', finishReason: 'stop', completionTokens: index + 1, decodeMs: 0, ...attention };
       return;
     }
   }
-  yield { type: 'text-end', finishReason: limit < tokens.length ? 'length' : 'stop', completionTokens: limit, decodeMs: 0 };
+  yield { type: 'text-end', finishReason: limit < tokens.length ? 'length' : 'stop', completionTokens: limit, decodeMs: 0, ...attention };
 }
 
 function mockLogprob(token: string, topCount: number) {
