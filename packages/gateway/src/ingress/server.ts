@@ -273,6 +273,8 @@ function toGatewayRequest(parsed: ParsedRequest, { socket }: IncomingMessage, ow
     input: parsed.input,
     prompts: undefined,
     tenant: parsed.tenant,
+    contextStrategy: parsed.contextStrategy,
+    attention: parsed.attention,
     stream: parsed.format.stream,
     choiceCount: parsed.choiceCount,
     sampling: parsed.sampling,
