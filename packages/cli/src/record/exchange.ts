@@ -56,7 +56,7 @@ export class Exchange {
 
   /** Bytes that are held for it. */
   get heldBytes(): number {
-    return this.#heldBytes + this.#answerHeldBytes;
+    return this.#heldBytes + this.#answerHeldBytes + this.#reader.text.length;
   }
 
   requestPiece(piece: Buffer): void {
@@ -91,6 +91,7 @@ export class Exchange {
 
   answerPiece(piece: Buffer): void {
     this.#answerBytes += piece.length;
+    if (this.#unrecorded === 'too large') return;
     if (this.#isStream) {
       if (this.#answerBytes <= answerBytesMax) this.#reader.push(piece, this.#options.now());
     } else if (this.#answerBytes > wholeAnswerBytesMax || this.#unrecorded) this.#forgetAnswer();
@@ -138,6 +139,7 @@ export class Exchange {
   #forgetAnswer(): void {
     this.#answerPieces = [];
     this.#answerHeldBytes = 0;
+    this.#reader.text = '';
   }
 
   #request(promptTokens: number | undefined): RecordedRequest | undefined {

@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { ArrivalOrder, type Place } from '../../src/record/arrival-order.ts';
 import { withoutSecrets } from '../../src/record/asked.ts';
+import { Exchange } from '../../src/record/exchange.ts';
 import { LineFile } from '../../src/record/line-file.ts';
 import { promptText, shapePrompt } from '../../src/record/prompt-shape.ts';
 import { post, startRecording, startUpstream } from './support.ts';
@@ -16,6 +17,22 @@ const streaming = (text: string) => startUpstream((message, response) => {
   message.resume().on('end', () => response.writeHead(200, { 'content-type': 'text/event-stream' }).end(text));
 });
 const ask = (content: string) => ({ model: 'm', stream: true, temperature: 0, max_tokens: 50, user: 'somebody@example.org', messages: [{ role: 'user', content }] });
+
+describe('what is held for a request', () => {
+  it('counts the text of a stream, and lets go of all when it is given up', async () => {
+    const exchange = new Exchange({ path: '/v1/chat/completions', atMs: 0, now: () => 0, keepsContents: true, key: Buffer.alloc(32) });
+    const body = Buffer.from(JSON.stringify(ask('hello')));
+    exchange.requestPiece(body);
+    exchange.requestEnds();
+    exchange.answerBegins(200, 'text/event-stream');
+    exchange.answerPiece(Buffer.from(answer('x'.repeat(1000))));
+    expect(exchange.heldBytes).toBe(body.length + 1000);
+    exchange.giveUp();
+    exchange.answerPiece(Buffer.from(answer('more')));
+    expect(exchange.heldBytes).toBe(0);
+    expect(await exchange.end(true)).toEqual({ unrecorded: 'too large' });
+  });
+});
 
 describe('what is recorded', () => {
   it('counts what the server says, and says so; otherwise chunks', async () => {

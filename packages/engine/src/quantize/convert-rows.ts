@@ -34,7 +34,10 @@ export async function* convertRows(ggml: Ggml, pieces: AsyncIterable<Uint8Array>
   const running: Promise<Uint8Array>[] = [];
   try {
     for await (const piece of pieces) {
-      running.push(convert(ggml, piece, conversion));
+      const converted = convert(ggml, piece, conversion);
+      // Awaited in its turn; one that fails before must not count as an error that nobody looks at, which ends the process.
+      converted.catch(() => {});
+      running.push(converted);
       if (running.length >= threads) yield await (running.shift() as Promise<Uint8Array>);
     }
     while (running.length > 0) yield await (running.shift() as Promise<Uint8Array>);
