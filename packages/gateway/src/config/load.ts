@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 import type { TSchema } from 'typebox';
-import { Compile, type Validator } from 'typebox/compile';
+import { Check, Errors } from 'typebox/value';
 import { isMap, LineCounter, parseDocument, type Document } from 'yaml';
 import { ConfigError } from '../common/config-error.ts';
 import { completeEngines, defaultEmbedded, engineSchemas, type EngineConfig, type EngineKind } from './engines.ts';
@@ -21,21 +21,12 @@ export interface LoadConfigOptions {
   readonly overrides?: ConfigOverrides;
 }
 
-interface Checked {
-  readonly schema: TSchema;
-  readonly validator: Validator;
-}
-
-const checked = (schema: TSchema): Checked => ({ schema, validator: Compile(schema) as Validator });
-const whole = checked(configSchema);
-const engineChecks = Object.fromEntries(Object.entries(engineSchemas).map(([kind, schema]) => [kind, checked(schema)])) as Record<EngineKind, Checked>;
-
 /** Defaults, then the file, then the environment, then the command line. Throws `ConfigError`. */
 export function loadConfig({ file, env, overrides = {} }: LoadConfigOptions): Config {
   const path = file ?? env['AUTOGLM_CONFIG'];
   const source = path ? readYaml(path) : undefined;
   const merged = [source?.value ?? {}, fromEnvironment(env), overrides].reduce(merge, defaultConfig as Record<string, unknown>) as Config;
-  check(merged, whole, [], source);
+  check(merged, configSchema, [], source);
   const hasModel = Object.hasOwn(source?.value ?? {}, 'model_config') || overrides.model_config?.path !== undefined;
   const config = { ...merged, engines: readEngines(overrides.engines ?? source?.value['engines'], hasModel, env, source) };
   refuseWhatIsMissing(config);
@@ -60,7 +51,7 @@ function checkEngine(entry: unknown, path: readonly string[], source: YamlSource
   if (typeof kind !== 'string' || !kinds.includes(kind)) {
     throw new ConfigError(`${place(source, [...path, 'kind']) || place(source, path)}${written([...path, 'kind'])} must be ${oneOf(kinds)}.`);
   }
-  check(entry, engineChecks[kind as EngineKind], path, source);
+  check(entry, engineSchemas[kind as EngineKind], path, source);
 }
 
 interface YamlSource {
@@ -123,9 +114,10 @@ function merge(base: Record<string, unknown>, layer: object): Record<string, unk
   return merged;
 }
 
-function check(value: unknown, { validator, schema }: Checked, base: readonly string[], source: YamlSource | undefined): void {
-  if (validator.Check(value)) return;
-  const errors = [...validator.Errors(value)];
+/** As the schema stands: compiling it takes longer than checking one value with it. */
+function check(value: unknown, schema: TSchema, base: readonly string[], source: YamlSource | undefined): void {
+  if (Check(schema, value)) return;
+  const errors = [...Errors(schema, value)];
   const unknown = errors.find((error) => error.keyword === 'additionalProperties');
   if (unknown) {
     const [key = ''] = unknown.params['additionalProperties'] as unknown as string[];

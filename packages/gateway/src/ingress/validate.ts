@@ -6,16 +6,20 @@ export type Validate<T> = (value: unknown, prefix?: string) => T;
 
 /**
  * A check that throws `missing_parameter`, `unknown_parameter` or `invalid_value`, naming the field as a client writes it:
- * `messages[0].content`.
+ * `messages[0].content`. The check is compiled when it is first asked for: most servers never need most of them, and all of
+ * them together would keep every server from listening for a moment.
  */
 export function createValidator<S extends TSchema>(schema: S): Validate<Static<S>> {
-  const compiled = Compile(schema);
+  let compiled: Validator<S> | undefined;
   return (value, prefix = '') => {
+    compiled ??= compile(schema);
     if (!compiled.Check(value)) throw explain(schema, [...compiled.Errors(value)], prefix);
     return value as Static<S>;
   };
 }
 
+const compile = <S extends TSchema>(schema: S) => Compile(schema);
+type Validator<S extends TSchema> = ReturnType<typeof compile<S>>;
 type ValidationError = ReturnType<ReturnType<typeof Compile>['Errors']>[number];
 
 function explain(schema: TSchema, errors: readonly ValidationError[], prefix: string): AutoglmError {
