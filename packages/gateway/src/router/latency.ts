@@ -10,12 +10,20 @@ export interface Latency {
   readonly atMs: number;
 }
 
+/** The first part of a stream is its first token, that of a whole answer its end: only like may be compared with like. */
+export type AnswerForm = 'stream' | 'whole';
+
+export function formOf({ stream }: { readonly stream: boolean }): AnswerForm {
+  return stream ? 'stream' : 'whole';
+}
+
 /** After so long, two thirds of what was known are forgotten. */
 const memoryMs = 10_000;
 /** Share of a new sample in the mean, at least: a replica with few answers must not be judged by those of long ago. */
 const shareMin = 0.1;
 
 export const unknownLatency: Latency = { peakMs: 0, meanMs: 0, count: 0, atMs: 0 };
+export const unknownLatencies: Readonly<Record<AnswerForm, Latency>> = { stream: unknownLatency, whole: unknownLatency };
 
 export function learnLatency(latency: Latency, sampleMs: number, nowMs: number): Latency {
   if (latency.count === 0) return { peakMs: sampleMs, meanMs: sampleMs, count: 1, atMs: nowMs };

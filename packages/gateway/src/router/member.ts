@@ -2,7 +2,7 @@ import type { CatalogModel, Target } from '../common/model-catalog.ts';
 import type { Candidate } from './balance/index.ts';
 import { beginTry, closedBreaker, learn, mayTry, type Breaker, type BreakerSettings, type Outcome } from './breaker.ts';
 import { hashText } from './hash.ts';
-import { learnLatency, peakAt, unknownLatency, type Latency } from './latency.ts';
+import { learnLatency, peakAt, unknownLatencies, type AnswerForm, type Latency } from './latency.ts';
 import { PrefixIndex } from './prefix-index.ts';
 
 /** A replica that comes back begins with this share of its weight. */
@@ -25,7 +25,7 @@ export class Member implements Candidate {
   weight: number;
   latencyMs = 0;
   prefixMatch = 0;
-  latency: Latency = unknownLatency;
+  latencies: Readonly<Record<AnswerForm, Latency>> = unknownLatencies;
   readonly #settings: MemberSettings;
   #breaker: Breaker = closedBreaker;
   #returnedAtMs = -Infinity;
@@ -53,12 +53,12 @@ export class Member implements Candidate {
     return (state === 'ready' || state === 'starting') && nowMs >= this.#restsUntilMs;
   }
 
-  /** Brings up to date what a policy sees. */
-  show(nowMs: number, virtualTime: number): void {
+  /** Brings up to date what a policy sees for a request whose answer has this form. */
+  show(nowMs: number, virtualTime: number, form: AnswerForm): void {
     const { weight } = this.target;
     const sinceMs = nowMs - this.#returnedAtMs;
     this.weight = sinceMs >= this.#settings.slowStartMs ? weight : weight * Math.max(slowStartShareMin, sinceMs / this.#settings.slowStartMs);
-    this.latencyMs = peakAt(this.latency, nowMs);
+    this.latencyMs = peakAt(this.latencies[form], nowMs);
     this.pass = Math.max(this.pass, virtualTime);
   }
 
@@ -78,11 +78,11 @@ export class Member implements Candidate {
     if (before === this.#breaker) return;
     if (before.state === 'probing' && this.#breaker.state === 'closed') this.#returnedAtMs = nowMs;
     // What it was before it failed says nothing of how it will come back.
-    if (this.#breaker.state === 'open') this.latency = unknownLatency;
+    if (this.#breaker.state === 'open') this.latencies = unknownLatencies;
   }
 
-  learnLatency(sampleMs: number, nowMs: number): void {
-    this.latency = learnLatency(this.latency, sampleMs, nowMs);
+  learnLatency(form: AnswerForm, sampleMs: number, nowMs: number): void {
+    this.latencies = { ...this.latencies, [form]: learnLatency(this.latencies[form], sampleMs, nowMs) };
   }
 
   /** It said that it wants no more for now. */

@@ -5,6 +5,7 @@ import type { BalancePolicy, Choice } from './balance/index.ts';
 import type { Outcome } from './breaker.ts';
 import { Budget } from './budget.ts';
 import { hashText } from './hash.ts';
+import { formOf, type AnswerForm } from './latency.ts';
 import { membersOf, type Member, type MemberSettings } from './member.ts';
 import { piecesOf } from './prefix-index.ts';
 import { RecentQuantile } from './recent-quantile.ts';
@@ -41,7 +42,7 @@ export class ReplicaSet {
   readonly #policy: BalancePolicy;
   readonly #random: () => number;
   /** Time to the first part: of streams, and of whole answers, which is all of their time. */
-  readonly #firstParts: { readonly stream: RecentQuantile; readonly whole: RecentQuantile };
+  readonly #firstParts: Readonly<Record<AnswerForm, RecentQuantile>>;
   /** Tries that have no first part yet. */
   readonly #waiting = new Roster<Attempt>();
   /** The start tag of the last request. Who comes back goes on from here, and not with all the turns that it missed. */
@@ -68,7 +69,8 @@ export class ReplicaSet {
     const now = this.now();
     const candidates = this.#candidates(request, tried, now);
     if (candidates.length === 0) return undefined;
-    for (const candidate of candidates) candidate.show(now, this.#virtualTime);
+    const form = formOf(request);
+    for (const candidate of candidates) candidate.show(now, this.#virtualTime, form);
     const pieces = this.#policy.usesPrefix ? piecesOf(request) : undefined;
     if (pieces) for (const candidate of candidates) candidate.prefixMatch = candidate.prefixes.match(pieces);
     const chosen = candidates[candidates.length === 1 ? 0 : this.#policy.choose(candidates, this.#choiceOf(request))] as Member;
@@ -88,16 +90,17 @@ export class ReplicaSet {
   }
 
   /** The first part of a try is here. */
-  onFirstPart(attempt: Attempt, { stream }: GatewayRequest, sinceMs: number): void {
+  onFirstPart(attempt: Attempt, request: GatewayRequest, sinceMs: number): void {
+    const form = formOf(request);
     this.#waiting.delete(attempt);
-    if (this.settings.hedging.enabled) this.#firstParts[stream ? 'stream' : 'whole'].add(sinceMs);
-    const isSlowHere = this.#learnLatency(attempt.member, sinceMs);
+    if (this.settings.hedging.enabled) this.#firstParts[form].add(sinceMs);
+    const isSlowHere = this.#learnLatency(attempt.member, form, sinceMs);
     attempt.member.learn(isSlowHere ? 'slow' : 'begun', this.now());
   }
 
   /** A rival's first part was here before this one's. */
-  onLoss(attempt: Attempt, sinceMs: number): void {
-    this.onEnd(attempt, this.#learnLatency(attempt.member, sinceMs) ? 'slow' : 'abandoned');
+  onLoss(attempt: Attempt, request: GatewayRequest, sinceMs: number): void {
+    this.onEnd(attempt, this.#learnLatency(attempt.member, formOf(request), sinceMs) ? 'slow' : 'abandoned');
   }
 
   onEnd(attempt: Attempt, outcome: Outcome): void {
@@ -112,9 +115,9 @@ export class ReplicaSet {
   }
 
   /** How long a try may be silent before another one begins beside it; undefined: none does. */
-  hedgeDelayMs({ stream }: GatewayRequest): number | undefined {
+  hedgeDelayMs(request: GatewayRequest): number | undefined {
     const { enabled, delayMsMin } = this.settings.hedging;
-    const quantile = enabled ? this.#firstParts[stream ? 'stream' : 'whole'].value : undefined;
+    const quantile = enabled ? this.#firstParts[formOf(request)].value : undefined;
     return quantile === undefined ? undefined : Math.max(delayMsMin, quantile);
   }
 
@@ -138,14 +141,14 @@ export class ReplicaSet {
   }
 
   /** Learns it, and tells whether the replica is too slow to go on with. */
-  #learnLatency(member: Member, sinceMs: number): boolean {
-    const fellows = this.#members.filter((other) => other !== member && other.breaker.state === 'closed').map(({ latency }) => latency);
+  #learnLatency(member: Member, form: AnswerForm, sinceMs: number): boolean {
+    const fellows = this.#members.filter((other) => other !== member && other.breaker.state === 'closed').map(({ latencies }) => latencies[form]);
     const isTriedAgain = member.breaker.state === 'probing';
-    member.learnLatency(sinceMs, this.now());
+    member.learnLatency(form, sinceMs, this.now());
     // Half of the replicas must stay, however slow they are: with fewer, slowness is a sign of load.
     if (fellows.length * 2 < this.#members.length) return false;
     const { slowFactor } = this.settings;
-    return isTriedAgain ? isSlowSample(sinceMs, fellows, slowFactor) : isSlow(member.latency, fellows, slowFactor);
+    return isTriedAgain ? isSlowSample(sinceMs, fellows, slowFactor) : isSlow(member.latencies[form], fellows, slowFactor);
   }
 
   #choiceOf({ client }: GatewayRequest): Choice {

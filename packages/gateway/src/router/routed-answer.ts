@@ -50,6 +50,8 @@ export class RoutedAnswer implements AsyncIterableIterator<StreamPart> {
       this.#open.delete(opening.by);
       if ('result' in opening) return this.#settle(opening);
       const { error, by } = opening;
+      // Beside another one that is still waited for, its time would count twice.
+      if (this.#open.size === 0) by.tell();
       if (this.#open.size === 0 && !this.#mayRetry(error)) throw error;
       failure = error;
       reason = `${error.code} at ${by.member.target.replica.name}`;
@@ -73,7 +75,7 @@ export class RoutedAnswer implements AsyncIterableIterator<StreamPart> {
     const opening = await Promise.race([this.#firstOpening(), silence.promise]);
     clearTimeout(timer);
     if (opening) return opening;
-    if (!this.#isLeft && !this.#request.signal.aborted && this.#replicas.hedges.withdraw(this.#replicas.now())) this.#try(`silence of ${Math.round(delayMs)} ms`);
+    if (this.#mayHedge()) this.#try(`silence of ${Math.round(delayMs)} ms`);
     return this.#firstOpening();
   }
 
@@ -91,7 +93,7 @@ export class RoutedAnswer implements AsyncIterableIterator<StreamPart> {
   #settle({ by, result }: Opening & { readonly result: IteratorResult<StreamPart> }): IteratorResult<StreamPart> {
     this.#answer = by;
     if (this.#stated !== by.member) this.#state(by.member, 'it answered first');
-    by.win();
+    by.tell();
     for (const loser of this.#open) loser.lose();
     this.#open.clear();
     return result;
@@ -102,6 +104,11 @@ export class RoutedAnswer implements AsyncIterableIterator<StreamPart> {
     const { replica, tier } = member.target;
     this.#stated = member;
     this.#request.emit({ type: 'engine-chosen', engine: replica.name, tier, reason });
+  }
+
+  #mayHedge(): boolean {
+    if (this.#isLeft || this.#request.signal.aborted) return false;
+    return this.#replicas.hasOther(this.#request, this.#tried) && this.#replicas.hedges.withdraw(this.#replicas.now());
   }
 
   #mayRetry(error: AutoglmError): boolean {

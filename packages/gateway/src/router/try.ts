@@ -39,8 +39,8 @@ export class Try implements Attempt {
     return this.#isOver ? Promise.resolve({ value: undefined, done: true }) : this.#parts.next().then(this.#onResult, this.#onFailure);
   }
 
-  /** This try's answer is the answer. */
-  win(): void {
+  /** What its replica said of the request counts: its answer is the answer, or it failed with nobody beside it. */
+  tell(): void {
     const held = this.#held ?? [];
     this.#held = undefined;
     for (const event of held) this.#request.emit(event);
@@ -59,7 +59,7 @@ export class Try implements Attempt {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#held = [];
-    this.#replicas.onLoss(this, this.#replicas.now() - this.#startedAtMs);
+    this.#replicas.onLoss(this, this.#request, this.#replicas.now() - this.#startedAtMs);
     // A loser that fails while it ends has nobody left to tell.
     this.#parts.return?.().catch(() => {});
   }

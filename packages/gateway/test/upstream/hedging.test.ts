@@ -48,7 +48,7 @@ describe('a request whose engine is silent for longer than usual', () => {
   it('waits for the one that is left when the other fails, and fails when both do', async () => {
     await using one = await startFakeBackend();
     await using two = await startFakeBackend();
-    await using server = await startRemoteGateway([one.url, two.url], { router: { balance: 'round_robin', tries_max: 2, hedging } });
+    await using server = await startRemoteGateway([one.url, two.url], { router: { balance: 'round_robin', tries_max: 2, health: { slow_factor: 0 }, hedging } });
     for (let count = 0; count < learning; count += 1) await (await server.post(chat, streamed)).text();
     const late: Behaviour = async (response, request) => {
       await until(() => two.openCount === 0 && two.requests.length > learning / 2);
@@ -78,6 +78,17 @@ describe('a request whose engine is silent for longer than usual', () => {
     await Promise.all(Array.from({ length: 40 }, async () => (await server.post(chat, streamed)).text()));
     // The bucket begins with ten, and the first requests may have used some.
     expect(one.requests.length + two.requests.length - before).toBeLessThanOrEqual(50);
+  });
+});
+
+describe('a try that fails', () => {
+  it.each([true, false])('has its time told as that of its engine, whether rivals may join or not: %s', async (enabled) => {
+    const endsAtOnce: Behaviour = (response) => void response.writeHead(200, { 'content-type': 'text/event-stream' }).end();
+    await using one = await startFakeBackend(endsAtOnce);
+    await using server = await startRemoteGateway([one.url], { router: { hedging: { ...hedging, enabled } } });
+    const response = await server.post(chat, streamed);
+    expect(response.status).toBe(502);
+    expect(response.headers.get('server-timing')).toContain('upstream;dur=');
   });
 });
 

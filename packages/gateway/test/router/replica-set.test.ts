@@ -1,0 +1,47 @@
+import type { GatewayRequest } from '@open-autoglm/protocol';
+import { describe, expect, it } from 'vitest';
+import { promptReplica } from '../../src/engines/prompt-replica.ts';
+import { createMockEngine, defaultConfig, routerOptions } from '../../src/main.ts';
+import { balancePolicies } from '../../src/router/balance/index.ts';
+import { ReplicaSet } from '../../src/router/replica-set.ts';
+
+const stream = { stream: true, prompts: [] } as unknown as GatewayRequest;
+const whole = { ...stream, stream: false };
+
+/** Two replicas that take turns, on a clock of our own. `ask` lets the next one answer after so long, and says who it is. */
+function startSet() {
+  let now = 0;
+  const targets = ['one', 'two'].map((name) => ({ replica: promptReplica(createMockEngine(), name), tier: 'edge', weight: 1, maxOutstanding: 8 }));
+  const settings = { ...routerOptions(defaultConfig.router), slowFactor: 3, slowStartMs: 0 };
+  const set = new ReplicaSet({ name: 'm', targets }, balancePolicies.round_robin, settings, { now: () => now, random: () => 0 });
+  return {
+    ask(request: GatewayRequest, durationOf: (name: string) => number): string {
+      const member = set.begin(request, new Set());
+      if (!member) throw new Error('nobody may be chosen');
+      const { name } = member.target.replica;
+      const durationMs = durationOf(name);
+      const attempt = { member, place: -1, giveUp: () => {} };
+      set.wait(attempt);
+      now += durationMs;
+      set.onFirstPart(attempt, request, durationMs);
+      set.onEnd(attempt, 'answered');
+      return name;
+    },
+  };
+}
+
+describe('a replica', () => {
+  it('is not slow because it happened to give the whole answers, which take longer than the beginning of a stream', () => {
+    const { ask } = startSet();
+    const answered = Array.from({ length: 80 }, (_, index) => (index % 2 === 0 ? ask(stream, () => 10) : ask(whole, () => 500)));
+    expect(answered).toEqual(answered.map((_, index) => (index % 2 === 0 ? 'one' : 'two')));
+  });
+
+  it.each([['streams', stream], ['whole answers', whole]])('is left alone when its %s are late', (_, request) => {
+    const { ask } = startSet();
+    const answered = Array.from({ length: 60 }, () => ask(request, (name) => (name === 'two' ? 500 : 10)));
+    expect(answered.slice(0, 20)).toContain('two');
+    // Ejected after ten answers; a second is more than the rest takes.
+    expect(answered.slice(20)).not.toContain('two');
+  });
+});
