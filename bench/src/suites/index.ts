@@ -1,5 +1,6 @@
 import { ablationSuite } from './ablation.ts';
 import { constraintsSuite } from './constraints.ts';
+import { embeddingsSuite } from './embeddings.ts';
 import { engineSuite } from './engine.ts';
 import { gatewaySuite } from './gateway.ts';
 import { graphsSuite } from './graphs.ts';
@@ -15,6 +16,7 @@ import type { Suite } from './suite.ts';
 /** One a line, in the order of the list that `npm run bench` prints. */
 export const suites: readonly Suite[] = [
   engineSuite,
+  embeddingsSuite,
   constraintsSuite,
   graphsSuite,
   kvSuite,
