@@ -181,7 +181,9 @@ export class EngineCore {
   /** Lets waiting sequences in, and reads their prompts as far as the budget goes. Returns how many prompts were read from. */
   #admit(budget: PromptBudget, outputs: StepOutput[]): number {
     let promptCount = 0;
-    while (this.#waiting[0] && countAdmissible(this.#runningCount, this.#limits) > 0 && budget.hasRoom && !this.#isShort) {
+    // Where nothing runs, nobody will give memory back: whoever waits is tried whatever was found before.
+    const mayFit = () => !this.#isShort || this.#runningCount === 0;
+    while (this.#waiting[0] && countAdmissible(this.#runningCount, this.#limits) > 0 && budget.hasRoom && mayFit()) {
       const sequence = this.#waiting[0];
       if (!this.#acquire(sequence)) {
         if (this.#runningCount === 0) throw new AutoglmError('engine_failed', 'The system has no memory left for the KV cache of a single sequence.');

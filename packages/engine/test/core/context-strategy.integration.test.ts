@@ -161,6 +161,25 @@ describe('with a context strategy', () => {
     for (const strategy of ['static', 'paged'] as const) expect(withModel({ strategy, type: 'f16' }, (model) => textsOf(model, requests))).toEqual(expected);
   });
 
+  it('comes back when the system refused a drop while nothing else ran', () => {
+    const request = tokenRequest('alone', somePrompt(700, 1), 60, { contextStrategy: window });
+    const expected = alone([request]);
+    withModel({ strategy: 'paged', type: 'f16' }, (model) => {
+      let refusals = 1;
+      const cache = Object.create(model.cache, {
+        drop: { value: (sequence: string, places: readonly number[], rows: number) => {
+          if (refusals === 0) return model.cache.drop(sequence, places, rows);
+          refusals -= 1;
+          // As the cache does when the system has no memory in the middle of it.
+          model.cache.release(sequence);
+          return 'lost';
+        } },
+      }) as KvCache;
+      expect(textsOf({ ...model, cache }, [request])).toEqual(expected);
+      expect(refusals).toBe(0);
+    });
+  });
+
   it('lets go of all that a sequence holds when it is aborted after a drop', () => {
     withModel({ strategy: 'paged', type: 'f16' }, (model) => {
       const core = new EngineCore(model, limits);

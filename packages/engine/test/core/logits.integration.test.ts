@@ -6,22 +6,10 @@ import { openReference } from '../../src/reference/libllama.ts';
 import { argmax } from '../../src/sampler/argmax.ts';
 import { chunkLength } from '../../src/scheduler/plan.ts';
 import { defaultModelPath, openTestModel } from '../support/default-model.ts';
+import { cosine } from '../support/logits.ts';
 import { writeTinyModel } from '../support/tiny-model.ts';
 
 const contextLength = 1024;
-
-function cosine(a: Float32Array, b: Float32Array): number {
-  let dot = 0;
-  let normA = 0;
-  let normB = 0;
-  for (const [index, value] of a.entries()) {
-    const other = b[index] as number;
-    dot += value * other;
-    normA += value * value;
-    normB += other * other;
-  }
-  return dot / Math.sqrt(normA * normB);
-}
 
 describe('logits against libllama', () => {
   let folder: string;
