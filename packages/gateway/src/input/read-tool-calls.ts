@@ -13,8 +13,11 @@ interface Choice {
  */
 export async function* readToolCalls(parts: AsyncIterable<StreamPart>, isStream: boolean, newId: () => string = newCallId): AsyncGenerator<StreamPart> {
   const choices = new Map<number, Choice>();
+  /** Choices of another server: it reads calls itself, and what it leaves in the text is text. */
+  const readElsewhere = new Set<number>();
   for await (const part of parts) {
-    if (part.type !== 'text-delta' && part.type !== 'text-end') {
+    if (part.type === 'text-start') readElsewhere.add(part.index);
+    if ((part.type !== 'text-delta' && part.type !== 'text-end') || readElsewhere.has(part.index)) {
       yield part;
       continue;
     }

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { EnergyReader, registerEnergyMetrics } from '../../src/observability/metrics/energy-metrics.ts';
+import { batchSizes, registerEngineMetrics } from '../../src/observability/metrics/engine-metrics.ts';
 import { CounterFamily, HistogramFamily } from '../../src/observability/metrics/families.ts';
 import { GpuReader, parseReadings, registerGpuMetrics } from '../../src/observability/metrics/gpu-metrics.ts';
 import { ModelLabels } from '../../src/observability/metrics/model-labels.ts';
@@ -57,6 +58,19 @@ describe('energy counters of the kernel', () => {
     registerEnergyMetrics(registry, new EnergyReader(folder));
     expect(readMetrics(await registry.metrics()).samples).toEqual([]);
   });
+});
+
+it('an engine that answers to two names is counted once', async () => {
+  const none = { bounds: batchSizes, counts: [...batchSizes, 0].map(() => 0), sum: 0 };
+  const stats = { running: 3, waiting: 0, kvUsedTokens: 1, kvCapacityTokens: 2, promptTokens: 5, cachedTokens: 0, generatedTokens: 7, batchSize: { ...none, counts: none.counts.with(0, 4) }, interTokenMs: none };
+  const engine = { name: 'embedded', tier: 'edge', status: { state: 'ready', detail: '' }, stats } as const;
+  const registry = new Registry();
+  registerEngineMetrics(registry, () => [{ ...engine, model: 'default' }, { ...engine, model: 'mine' }, { ...engine, name: 'second', model: 'mine' }]);
+  const { value, count, samples } = readMetrics(await registry.metrics());
+  expect([value('vllm:num_requests_running'), value('autoglm_engine_generated_tokens_total'), count('autoglm_engine_batch_size')]).toEqual([6, 14, 8]);
+  expect(samples.filter(({ name }) => name === 'vllm:num_requests_running').map(({ labels }) => labels)).toEqual([
+    { model_name: 'default', engine: 'embedded' }, { model_name: 'mine', engine: 'second' },
+  ]);
 });
 
 describe('nvidia-smi', () => {

@@ -1,4 +1,6 @@
+import type { StreamPart } from '@open-autoglm/protocol';
 import { describe, expect, it } from 'vitest';
+import { readToolCalls } from '../../src/input/read-tool-calls.ts';
 import { chatBody, startTestServer, type TestServer } from '../support.ts';
 
 const tools = [{ type: 'function', function: { name: 'book', description: 'Books a wash', parameters: { type: 'object', properties: { time: { type: 'string' } }, required: ['time'] } } }];
@@ -48,6 +50,20 @@ describe('calls of tools in an answer', () => {
       expect(await (await server.post(chat, body)).json()).toMatchObject({ choices: [{ message: { content: said.join('') }, finish_reason: 'stop' }] });
     }
     expect(server.engine.requests.map(({ grammar }) => grammar)).toEqual([undefined, undefined]);
+  });
+
+  it.each([true, false])('are text as another server left it, which reads its own calls; streamed: %s', async (isStream) => {
+    const parts: readonly StreamPart[] = [
+      { type: 'text-start', index: 0 },
+      { type: 'text-delta', index: 0, text: 'Write <tool_call> before', tokenCount: 3 },
+      { type: 'text-delta', index: 0, text: ' it. ', tokenCount: 1 },
+      { type: 'wire-delta', index: 0, delta: { tool_calls: [{ index: 0, id: 'theirs' }] }, choice: {}, answer: {} },
+      { type: 'text-end', index: 0, finishReason: 'stop', completionTokens: 4, decodeMs: 0 },
+    ];
+    async function* come() {
+      yield* parts;
+    }
+    expect(await Array.fromAsync(readToolCalls(come(), isStream))).toEqual(parts);
   });
 
   it.each([

@@ -7,7 +7,6 @@ export function accessLine(profile: RequestProfile, hasContents: boolean): Recor
   const { start, choices, bottleneck, firstTokenAtMs, traceContext, content, cause } = profile;
   const times = profile.times();
   const finishReasons = choices.flatMap(({ finishReason }) => finishReason ?? []);
-  const hasTokens = choices.length > 0;
   return {
     request_id: start.requestId,
     trace_id: traceContext?.traceparent.split('-')[1],
@@ -21,9 +20,9 @@ export function accessLine(profile: RequestProfile, hasContents: boolean): Recor
     tier: profile.tier,
     cache: profile.cache,
     finish_reasons: finishReasons.length > 0 ? finishReasons : undefined,
-    prompt_tokens: hasTokens ? profile.promptTokens : undefined,
-    cached_tokens: hasTokens ? profile.cachedTokens : undefined,
-    completion_tokens: hasTokens ? profile.completionTokens : undefined,
+    prompt_tokens: profile.isPromptKnown ? profile.promptTokens : undefined,
+    cached_tokens: profile.isPromptKnown ? profile.cachedTokens : undefined,
+    completion_tokens: choices.length > 0 ? profile.completionTokens : undefined,
     ttft_ms: firstTokenAtMs === undefined ? undefined : rounded(firstTokenAtMs - start.startedAtMs),
     tpot_ms: profile.secondsPerToken === undefined ? undefined : rounded(profile.secondsPerToken * 1000),
     total_ms: rounded(times.total ?? 0),

@@ -5,7 +5,8 @@ const framesMax = 12;
  * could not be read, and that may be a client's words.
  */
 export function describeError(error: unknown, hasMessage: boolean): Record<string, unknown> {
-  if (!(error instanceof Error)) return { name: typeof error };
+  // Such as the words of another server.
+  if (!(error instanceof Error)) return { name: typeof error, ...(hasMessage && { message: String(error) }) };
   const frames = (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line)).slice(0, framesMax).map((line) => line.trim());
   return { name: error.name, code: (error as NodeJS.ErrnoException).code, ...(hasMessage && { message: error.message }), frames };
 }

@@ -12,7 +12,7 @@ export const batchSizes = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 /** What engines report, read when the metrics are; counters begin anew when an engine's process does, as Prometheus expects. */
 export function registerEngineMetrics(registry: Registry, engines: () => readonly ListedReplica[]): void {
   const labelNames = ['model_name', 'engine'];
-  const told = () => engines().flatMap(({ name, model, stats }) => (stats ? [{ labels: { model_name: model, engine: name }, stats }] : []));
+  const told = () => onceEach(engines()).flatMap(({ name, model, stats }) => (stats ? [{ labels: { model_name: model, engine: name }, stats }] : []));
   const gauge = (name: string, help: string, read: (stats: EngineStats) => number | undefined) => new Gauge({
     name, help, labelNames, registers: [registry],
     collect() {
@@ -67,6 +67,11 @@ function registerHistograms(registry: Registry, told: () => readonly { readonly 
     registry, name: 'vllm:inter_token_latency_seconds', help: 'Time between two tokens of a sequence in seconds.', bounds: tokenSeconds,
     collect: (family) => told().forEach(({ labels, stats }) => family.load(labels, stats.interTokenMs, 1 / 1000)),
   });
+}
+
+/** An engine that answers to two names works once: under both, its numbers would count twice in every sum. */
+function onceEach(engines: readonly ListedReplica[]): readonly ListedReplica[] {
+  return engines.filter(({ name }, index) => engines.findIndex((other) => other.name === name) === index);
 }
 
 function setIfKnown(gauge: Gauge, labels: Labels, value: number | undefined): void {

@@ -61,7 +61,7 @@ export class RequestMetrics {
     if (prefill !== undefined) series.prefill.observe(seconds(prefill));
     if (decode !== undefined) series.decode.observe(seconds(decode));
     if (prefill !== undefined || upstream !== undefined) series.inference.observe(seconds((prefill ?? 0) + (decode ?? 0) + (upstream ?? 0)));
-    series.promptTokens.observe(promptTokens);
+    if (profile.isPromptKnown) series.promptTokens.observe(promptTokens);
     series.completionTokens.observe(completionTokens);
     series.promptTokensTotal.add(promptTokens);
     series.cachedTokensTotal.add(profile.cachedTokens);

@@ -113,6 +113,11 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
     return this.#find(segment, reason)?.durationMs ?? 0;
   }
 
+  /** Whether an engine told of the prompt: no prompt has no tokens. Another server may keep it to itself. */
+  get isPromptKnown(): boolean {
+    return this.promptTokens > 0;
+  }
+
   /** A prompt counts once, however many choices were made of it. */
   get promptTokens(): number {
     return this.choices.reduce((sum, choice, index) => sum + (index % this.choiceCount === 0 ? choice.promptTokens : 0), 0);
