@@ -1,6 +1,7 @@
 import { ablationSuite } from './ablation.ts';
 import { constraintsSuite } from './constraints.ts';
 import { embeddingsSuite } from './embeddings.ts';
+import { contextSuite } from './context.ts';
 import { engineSuite } from './engine.ts';
 import { gatewaySuite } from './gateway.ts';
 import { graphsSuite } from './graphs.ts';
@@ -22,6 +23,7 @@ export const suites: readonly Suite[] = [
   kvSuite,
   observabilitySuite,
   speculationSuite,
+  contextSuite,
   ablationSuite,
   serverSuite,
   gatewaySuite,
