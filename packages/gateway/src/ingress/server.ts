@@ -6,7 +6,6 @@ import type { EmbeddingCatalog } from '../common/embedding-catalog.ts';
 import type { AnswerTimings, Exchange } from '../common/exchange.ts';
 import type { ModelCatalog } from '../common/model-catalog.ts';
 import type { RequestStart } from '../common/request-start.ts';
-import { Roster, type Listed } from '../common/roster.ts';
 import { readJson } from './body.ts';
 import { createConsole } from './console.ts';
 import { healthAnswer, modelAnswer, modelsAnswer, readinessAnswer, type JsonAnswer } from './information.ts';
@@ -70,8 +69,7 @@ interface Generation {
 }
 
 /** A generation that is under way. */
-class Running implements Listed {
-  place = -1;
+class Running {
   readonly abort = new AbortController();
 }
 
@@ -83,7 +81,7 @@ const graceMs = 1000;
 
 /** HTTP in OpenAI's words, in front of the request path. */
 export function createIngress(parts: IngressParts): Ingress {
-  const running = new Roster<Running>();
+  const running = new Set<Running>();
   const web = createConsole();
   let draining = false;
   let onIdle = () => {};

@@ -1,6 +1,5 @@
 import { AutoglmError, type ErrorCode, type GatewayRequest } from '@open-autoglm/protocol';
 import type { CatalogModel } from '../common/model-catalog.ts';
-import { Roster, type Listed } from '../common/roster.ts';
 import type { BalancePolicy, Choice } from './balance/index.ts';
 import type { Outcome } from './breaker.ts';
 import { Budget } from './budget.ts';
@@ -12,7 +11,7 @@ import { RecentQuantile } from './recent-quantile.ts';
 import { isSlow, isSlowSample } from './slowness.ts';
 
 /** A request at a replica, as far as it concerns the others. */
-export interface Attempt extends Listed {
+export interface Attempt {
   readonly member: Member;
   /** Nothing is to be hoped for from its replica. */
   giveUp(): void;
@@ -44,7 +43,7 @@ export class ReplicaSet {
   /** Time to the first part: of streams, and of whole answers, which is all of their time. */
   readonly #firstParts: Readonly<Record<AnswerForm, RecentQuantile>>;
   /** Tries that have no first part yet. */
-  readonly #waiting = new Roster<Attempt>();
+  readonly #waiting = new Set<Attempt>();
   /** The start tag of the last request. Who comes back goes on from here, and not with all the turns that it missed. */
   #virtualTime = 0;
 

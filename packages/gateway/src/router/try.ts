@@ -12,7 +12,6 @@ export class Try implements Attempt {
   readonly member: Member;
   /** Never rejects. */
   readonly opening: Promise<Opening>;
-  place = -1;
   readonly #replicas: ReplicaSet;
   readonly #request: GatewayRequest;
   readonly #parts: AsyncIterator<StreamPart>;
