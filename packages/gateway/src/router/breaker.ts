@@ -1,11 +1,13 @@
 /**
  * A circuit breaker (Nygard 2007) as a pure function of what happened and when. `closed`: requests go through. `open`: none
- * does until `untilMs`. Then one, the probe, may try (`probing`); its outcome closes the breaker or opens it for longer.
+ * does until `untilMs`. Then one, the probe, may try (`probing`); its outcome closes the breaker or opens it for longer. A probe
+ * that has no outcome yet, such as a whole answer that is long, gives way to another after the same time: it must not keep
+ * everybody out of a replica that works.
  */
 export type Breaker =
   | { readonly state: 'closed'; readonly failures: number }
   | { readonly state: 'open'; readonly untilMs: number; readonly opened: number }
-  | { readonly state: 'probing'; readonly opened: number };
+  | { readonly state: 'probing'; readonly untilMs: number; readonly opened: number };
 
 /**
  * What became known of a try. `begun`: the first part is here; `answered`: the whole answer, or a refusal that is the client's
@@ -25,12 +27,12 @@ export interface BreakerSettings {
 export const closedBreaker: Breaker = { state: 'closed', failures: 0 };
 
 export function mayTry(breaker: Breaker, nowMs: number): boolean {
-  return breaker.state === 'closed' || (breaker.state === 'open' && nowMs >= breaker.untilMs);
+  return breaker.state === 'closed' || nowMs >= breaker.untilMs;
 }
 
 /** A try begins that `mayTry` allowed. */
-export function beginTry(breaker: Breaker): Breaker {
-  return breaker.state === 'open' ? { state: 'probing', opened: breaker.opened } : breaker;
+export function beginTry(breaker: Breaker, nowMs: number, settings: BreakerSettings): Breaker {
+  return breaker.state === 'closed' ? breaker : { ...open(breaker.opened, nowMs, settings), state: 'probing' };
 }
 
 export function learn(breaker: Breaker, outcome: Outcome, nowMs: number, settings: BreakerSettings): Breaker {
@@ -45,6 +47,6 @@ export function learn(breaker: Breaker, outcome: Outcome, nowMs: number, setting
   return outcome !== 'failed' || failures >= settings.failuresMax ? open(1, nowMs, settings) : { state: 'closed', failures };
 }
 
-function open(opened: number, nowMs: number, { openMsFirst, openMsMax }: BreakerSettings): Breaker {
+function open(opened: number, nowMs: number, { openMsFirst, openMsMax }: BreakerSettings): Extract<Breaker, { state: 'open' }> {
   return { state: 'open', opened, untilMs: nowMs + Math.min(openMsMax, openMsFirst * 2 ** Math.min(opened - 1, 16)) };
 }

@@ -50,7 +50,8 @@ export class Member implements Candidate {
   /** Whether it is a good choice, as long as there are others. */
   isWell(nowMs: number): boolean {
     const { state } = this.target.replica.status;
-    return (state === 'ready' || state === 'starting') && nowMs >= this.#restsUntilMs;
+    // While its probe is silent nobody else waits there who could go elsewhere.
+    return (state === 'ready' || state === 'starting') && this.#breaker.state !== 'probing' && nowMs >= this.#restsUntilMs;
   }
 
   /** Brings up to date what a policy sees for a request whose answer has this form. */
@@ -62,10 +63,10 @@ export class Member implements Candidate {
     this.pass = Math.max(this.pass, virtualTime);
   }
 
-  begin(): void {
+  begin(nowMs: number): void {
     this.pass += 1 / this.weight;
     this.outstanding += 1;
-    this.#breaker = beginTry(this.#breaker);
+    this.#breaker = beginTry(this.#breaker, nowMs, this.#settings);
   }
 
   end(): void {

@@ -75,7 +75,7 @@ export class ReplicaSet {
     const chosen = candidates[candidates.length === 1 ? 0 : this.#policy.choose(candidates, this.#choiceOf(request))] as Member;
     if (pieces) chosen.prefixes.remember(pieces);
     this.#virtualTime = chosen.pass;
-    chosen.begin();
+    chosen.begin(now);
     return chosen;
   }
 
@@ -125,7 +125,7 @@ export class ReplicaSet {
     const now = this.now();
     const isFull = this.#members.some(({ breaker, outstanding, target }) => breaker.state === 'closed' && outstanding >= target.maxOutstanding);
     if (isFull) return new AutoglmError('queue_full', `Every engine of the model ${JSON.stringify(this.#model)} has all the requests that it takes.`, { retryAfterSeconds: 1 });
-    const soonestMs = Math.min(...this.#members.map(({ breaker }) => (breaker.state === 'open' ? breaker.untilMs : now)));
+    const soonestMs = Math.min(...this.#members.map(({ breaker }) => (breaker.state === 'closed' ? now : breaker.untilMs)));
     return new AutoglmError('engine_unavailable', `No engine of the model ${JSON.stringify(this.#model)} can be reached at present.`, {
       retryAfterSeconds: Math.max(1, Math.ceil((soonestMs - now) / 1000)),
     });

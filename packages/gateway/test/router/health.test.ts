@@ -18,11 +18,11 @@ describe('the breaker', () => {
       let now = 0;
       for (const { outcome, waitMs } of all) {
         now += waitMs;
-        if (mayTry(breaker, now)) breaker = beginTry(breaker);
+        if (mayTry(breaker, now)) breaker = beginTry(breaker, now, settings);
         if (breaker.state === 'probing') expect(mayTry(breaker, now)).toBe(false);
         breaker = learn(breaker, outcome, now, settings);
-        expect(mayTry(breaker, now + settings.openMsMax)).toBe(breaker.state !== 'probing');
-        if (breaker.state === 'open') expect(breaker.untilMs - now).toBeLessThanOrEqual(settings.openMsMax);
+        expect(mayTry(breaker, now + settings.openMsMax)).toBe(true);
+        if (breaker.state !== 'closed') expect(breaker.untilMs - now).toBeLessThanOrEqual(settings.openMsMax);
       }
     }));
   });
@@ -33,10 +33,19 @@ describe('the breaker', () => {
     expect(after('failed', 'begun', 'failed', 'failed').state).toBe('open');
     expect(after('failed', 'failed', 'answered', 'failed').state).toBe('closed');
     expect(after('unreachable')).toEqual({ state: 'open', opened: 1, untilMs: 1000 });
-    const again = learn(beginTry(after('slow')), 'failed', 5000, settings);
+    const again = learn(beginTry(after('slow'), 4000, settings), 'failed', 5000, settings);
     expect(again).toEqual({ state: 'open', opened: 2, untilMs: 7000 });
-    expect(learn(beginTry(again), 'begun', 8000, settings)).toEqual(closedBreaker);
-    expect(mayTry(learn(beginTry(again), 'abandoned', 8000, settings), 8000)).toBe(true);
+    expect(learn(beginTry(again, 7000, settings), 'begun', 8000, settings)).toEqual(closedBreaker);
+    expect(mayTry(learn(beginTry(again, 7000, settings), 'abandoned', 8000, settings), 8000)).toBe(true);
+  });
+
+  it('lets another one through where the first says nothing for as long as it was open', () => {
+    const opened = learn(learn(closedBreaker, 'unreachable', 0, settings), 'unreachable', 0, settings);
+    const probing = beginTry(opened, 1500, settings);
+    expect([mayTry(probing, 2499), mayTry(probing, 2500)]).toEqual([false, true]);
+    const second = beginTry(probing, 2600, settings);
+    expect([mayTry(second, 3599), mayTry(second, 3600)]).toEqual([false, true]);
+    expect(learn(second, 'begun', 2700, settings)).toEqual(closedBreaker);
   });
 });
 

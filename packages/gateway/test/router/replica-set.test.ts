@@ -1,4 +1,4 @@
-import type { GatewayRequest } from '@open-autoglm/protocol';
+import { AutoglmError, type GatewayRequest } from '@open-autoglm/protocol';
 import { describe, expect, it } from 'vitest';
 import { promptReplica } from '../../src/engines/prompt-replica.ts';
 import { createMockEngine, defaultConfig, routerOptions } from '../../src/main.ts';
@@ -20,7 +20,7 @@ function startSet() {
       if (!member) throw new Error('nobody may be chosen');
       const { name } = member.target.replica;
       const durationMs = durationOf(name);
-      const attempt = { member, place: -1, giveUp: () => {} };
+      const attempt = { member, giveUp: () => {} };
       set.wait(attempt);
       now += durationMs;
       set.onFirstPart(attempt, request, durationMs);
@@ -29,6 +29,24 @@ function startSet() {
     },
   };
 }
+
+it('a probe that is silent for long keeps nobody out of a lone replica, and draws nobody in where there is another', () => {
+  for (const names of [['one'], ['one', 'two']]) {
+    let now = 0;
+    const targets = names.map((name) => ({ replica: promptReplica(createMockEngine(), name), tier: 'edge', weight: 1, maxOutstanding: 8 }));
+    const set = new ReplicaSet({ name: 'm', targets }, balancePolicies.round_robin, routerOptions(defaultConfig.router), { now: () => now, random: () => 0 });
+    const failed = set.begin(stream, new Set());
+    set.onFailure({ member: failed as NonNullable<typeof failed>, giveUp: () => {} }, new AutoglmError('upstream_unreachable', 'gone'));
+    now += defaultConfig.router.health.eject_ms;
+    const during = names.map(() => set.begin(stream, new Set()));
+    expect(during).toContain(failed);
+    if (names.length === 1) expect(set.begin(stream, new Set())).toBeUndefined();
+    now += defaultConfig.router.health.eject_ms;
+    const later = set.begin(stream, new Set());
+    expect(later).toBeDefined();
+    expect(later === failed).toBe(names.length === 1);
+  }
+});
 
 describe('a replica', () => {
   it('is not slow because it happened to give the whole answers, which take longer than the beginning of a stream', () => {
