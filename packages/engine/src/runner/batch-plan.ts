@@ -6,7 +6,10 @@
 export type ProductWay = 'together' | 'staged' | 'apart';
 
 /** What products cost on this processor, by way and number of columns, in any unit of time; measured at some numbers only. */
-export type ProductCosts = Readonly<Record<ProductWay, ReadonlyMap<number, number>>>;
+export interface ProductCosts extends Readonly<Record<ProductWay, ReadonlyMap<number, number>>> {
+  /** Of ggml's own way, for numbers of columns that it gives other sums than a full batch: the ways do not have these. */
+  readonly unlike: ReadonlyMap<number, number>;
+}
 
 /** How to multiply each number of columns. */
 export interface ColumnPlans {
@@ -24,21 +27,25 @@ export const unplanned: ColumnPlans = { wayOf: () => 'together', padded: (column
 const gainToPad = 0.95;
 /** Beyond, a product computes for so long on what it read that the way to memory does not matter. */
 const stagedMax = 256;
+/** Sums that do not depend on the company may cost a small batch so much. With IQ2_XXS it would be four times its time: then it has its own sums. */
+const equalityMax = 3;
+const ways: readonly ProductWay[] = ['together', 'staged', 'apart'];
 
 /**
  * Chooses the cheapest way for every number of columns up to the largest measured, and up to `paddedMax` whether to compute
- * some columns that nobody wants. A number of columns that was left out of the costs, because its sums differ, is padded. The tiled kernels read four rows at a time, which hardware prefetchers follow badly once
- * the weights do not fit into the caches: two columns can cost four times as much as one.
+ * some columns that nobody wants. A number of columns whose sums are unlike is padded where that is not dear; else `costOf` is
+ * infinite for it. The tiled kernels read four rows at a time, which hardware prefetchers follow badly once the weights do not
+ * fit into the caches: two columns can cost four times as much as one.
  */
 export function planColumns(costs: ProductCosts, paddedMax: number): ColumnPlans {
   if (costs.together.size === 0) return unplanned;
   const measuredMax = Math.max(...costs.together.keys());
-  const ways = Object.keys(costs) as ProductWay[];
   const costOf = (columns: number, way: ProductWay) => interpolate(costs[way], columns);
   const cheapest = Array.from({ length: measuredMax + 1 }, (_, columns) => ways.reduce((a, b) => (costOf(columns, b) < costOf(columns, a) ? b : a)));
   const wayOf = (columns: number) => cheapest[columns] ?? (columns <= stagedMax ? (cheapest[measuredMax] as ProductWay) : 'together');
   const pad = (columns: number): number => {
-    let best = { columns, cost: costOf(columns, wayOf(columns)) * gainToPad };
+    const own = costOf(columns, wayOf(columns));
+    let best = { columns, cost: own === Infinity ? interpolate(costs.unlike, columns) * equalityMax : own * gainToPad };
     for (let padded = columns + 1; padded <= Math.min(paddedMax, measuredMax); padded += 1) {
       const cost = costOf(padded, wayOf(padded));
       if (cost < best.cost) best = { columns: padded, cost };

@@ -15,9 +15,9 @@ const stagedAt = [2, 4, 8, 16, 64];
 const apartAt = [2, 4, 8];
 /** Weights beyond any last-level cache's share; of larger models the rest is alike. */
 const bytesMax = 64 * 2 ** 20;
-/** The faster of two counts. When time is up, one has to do. */
-const repeats = 2;
-const budgetMs = 150;
+/** The fastest of some counts, since other programs may want the cores. When time is up, one has to do. */
+const repeats = 3;
+const budgetMs = 250;
 
 interface ProbeParts {
   readonly ggml: Ggml;
@@ -34,14 +34,13 @@ interface Products {
   readonly free: () => void;
 }
 
-/** Measures products with a model's own weights, as a step reads them. Takes some 150 ms with a small model. */
+/** Measures products with a model's own weights, as a step reads them. Takes some 0.2 s with a small model. */
 export function measureProductCosts({ ggml, device, matrices }: ProbeParts): ProductCosts {
   const probed = typical(ggml, matrices);
   const allocator = ggml.gallocrNew(device.bufferType);
   const startedAt = performance.now();
   const expected = sumsOf(buildProducts(ggml, device, probed, { way: 'together', columns: expectedAt }, allocator));
-  /** Undefined where a way has other sums: then it must not be taken. */
-  const measure = (way: ProductWay, columns: number): number | undefined => {
+  const measure = (way: ProductWay, columns: number): { readonly cost: number; readonly isAlike: boolean } => {
     const products = buildProducts(ggml, device, probed, { way, columns }, allocator);
     let cost = Infinity;
     for (let run = 0; run < repeats && (run === 0 || performance.now() - startedAt < budgetMs); run += 1) {
@@ -51,16 +50,25 @@ export function measureProductCosts({ ggml, device, matrices }: ProbeParts): Pro
     }
     const isAlike = products.repeats(expected);
     products.free();
-    return isAlike ? cost : undefined;
+    return { cost, isAlike };
   };
-  const measureAll = (way: ProductWay, at: readonly number[]) =>
-    new Map(at.map((columns) => [columns, measure(way, columns)] as const).filter((entry): entry is [number, number] => entry[1] !== undefined));
+  const unlike = new Map<number, number>();
+  const measureAll = (way: ProductWay, at: readonly number[]) => {
+    const costs = new Map<number, number>();
+    for (const columns of at) {
+      const { cost, isAlike } = measure(way, columns);
+      if (isAlike) costs.set(columns, cost);
+      else if (way === 'together') unlike.set(columns, cost);
+    }
+    return costs;
+  };
   const isPlain = probed.every((matrix) => matrix.isPlain);
   try {
     return {
       together: measureAll('together', isPlain ? plainAt : rearrangedAt),
       staged: isPlain ? measureAll('staged', stagedAt) : new Map(),
       apart: isPlain ? measureAll('apart', apartAt) : new Map(),
+      unlike,
     };
   } finally {
     ggml.gallocrFree(allocator);
