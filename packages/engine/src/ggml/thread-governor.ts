@@ -1,5 +1,5 @@
-/** Computing time over which the share of the processors is judged: several time slices of the system. */
-const windowMs = 20;
+/** Computing time over which the share of the processors is judged. The system counts the time of threads that run in ticks of up to 10 ms. */
+const windowMs = 100;
 /** Below this share of the cores that the threads should have, one thread less computes faster: a thread without a core keeps all others waiting. */
 const shareMin = 0.8;
 /** More threads are tried after so long at the soonest; the wait doubles each time they had to be taken back soon. */

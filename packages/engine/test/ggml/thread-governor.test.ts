@@ -47,7 +47,7 @@ describe('ThreadGovernor', () => {
   it('takes threads away within a few windows when others want cores, and gives them back when these are free', () => {
     const machine = new Machine(2);
     machine.othersWant = 2;
-    machine.compute(100);
+    machine.compute(300);
     expect(machine.governor.threads).toBe(1);
     machine.compute(5000);
     expect(machine.governor.threads).toBe(1);
