@@ -126,7 +126,7 @@ export const defaultConfig: Config = {
     path: 'default',
     enable_continuous_batching: true,
     max_batch_size: 32,
-    speculation: 'prompt_lookup',
+    speculation: 'none',
     kv_cache_strategy: 'paged',
     kv_cache_type: 'f16',
     kv_cache_shared_between_tenants: false,
