@@ -89,10 +89,10 @@ class Threadpools {
 }
 
 function governedCompute(ggml: Ggml, backend: Pointer, pools: Threadpools, threadsMax: number): Device['compute'] {
+  if (threadsMax === 1) return (graph) => ggml.graphCompute(backend, graph);
   const governor = new ThreadGovernor({ threadsMax, idleCores: createIdleCores(), now: () => performance.now() });
   return (graph) => {
     pools.use(governor.threads);
-    if (threadsMax === 1) return ggml.graphCompute(backend, graph);
     const startedAt = performance.now();
     const before = process.cpuUsage();
     const status = ggml.graphCompute(backend, graph);

@@ -7,7 +7,7 @@ import { behaveAsChild } from './child-process.ts';
 import type { EmbeddingCommand, EmbeddingProcessOptions, EmbeddingReport } from './embedding-messages.ts';
 import { toWire } from './wire-error.ts';
 
-/** Tokens of one pass at most: from here on products gain nothing by more, and a request that comes meanwhile waits for as long. */
+/** Tokens of one pass at most: a request that comes meanwhile waits for as long. */
 const passTokens = 512;
 /** Threads sleep at once where there is nothing to do: the cores are the chat's. */
 const poll = 0;
