@@ -100,7 +100,7 @@ interface RunnerParts {
 /** Nodes of a layer, and those that each group of one length adds to it: q, k, v, attention, its shape, place and copy. */
 const [nodesPerLayer, nodesPerGroup] = [24, 8];
 
-/** Builds and runs the graph of one pass after another; no two passes have the same lengths, so none is kept. */
+/** Builds and runs the graph of one pass after another; passes seldom have the same lengths, so none is kept. */
 class EncoderRunner {
   readonly #parts: RunnerParts;
   readonly #allocator: Pointer;
