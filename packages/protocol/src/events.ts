@@ -40,6 +40,8 @@ export type GatewayEvent =
    */
   | { readonly type: 'segment-end'; readonly segment: Segment; readonly durationMs: number; readonly reason?: string; readonly choice?: number }
   | { readonly type: 'cache-lookup'; readonly result: CacheResult; readonly reason?: string }
+  /** Something that the client is told of its answer: it comes under this name in the answer's `autoglm`. Several of one name: the last. */
+  | { readonly type: 'answer-note'; readonly name: string; readonly value: unknown }
   | { readonly type: 'engine-chosen'; readonly engine: string; readonly tier: string; readonly reason: string }
   /** A prompt has been read by the engine; one event for each choice. */
   | { readonly type: 'prompt-end'; readonly choice: number; readonly promptTokens: number; readonly cachedTokens: number }

@@ -1,11 +1,15 @@
 import type { ServerResponse } from 'node:http';
-import type { GatewayRequest } from '@open-autoglm/protocol';
+import type { CacheResult, GatewayRequest } from '@open-autoglm/protocol';
 import type { AnswerFormat } from './answer-format.ts';
 
 /** What the answer needs to know of its request's time; `observability/` collects it. */
 export interface AnswerTimings {
   readonly engine: string | undefined;
   readonly tier: string | undefined;
+  /** Undefined: no cache was asked. */
+  readonly cache: CacheResult | undefined;
+  /** What stages have to say of the answer, for its `autoglm`. */
+  readonly notes: Readonly<Record<string, unknown>> | undefined;
   header(): string;
   fields(): Record<string, number>;
 }

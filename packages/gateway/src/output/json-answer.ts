@@ -17,7 +17,7 @@ interface Choice {
 }
 
 /** Waits for the whole answer and returns it as OpenAI's JSON. */
-export async function collectAnswer({ request, format, timings, created }: Exchange, parts: AsyncIterable<StreamPart>): Promise<object> {
+export async function collectAnswer({ request, format, timings, created }: Omit<Exchange, 'response'>, parts: AsyncIterable<StreamPart>): Promise<object> {
   const choices: Choice[] = [];
   const answer: Record<string, unknown> = {};
   const attention = new AttentionMaps();
@@ -58,7 +58,7 @@ export async function collectAnswer({ request, format, timings, created }: Excha
     }),
     usage,
     ...answer,
-    autoglm: { timings: timings.fields(), ...attention.fields() },
+    autoglm: { timings: timings.fields(), ...timings.notes, ...attention.fields() },
   };
 }
 

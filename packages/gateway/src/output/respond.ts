@@ -71,7 +71,7 @@ function answerHeaders({ requestId, timings }: Exchange, contentType: string): R
   const headers: Record<string, string> = {
     'x-request-id': requestId,
     'server-timing': timings.header(),
-    'x-autoglm-cache': 'off',
+    'x-autoglm-cache': timings.cache ?? 'off',
     'content-type': contentType,
   };
   if (timings.tier) headers['x-autoglm-tier'] = timings.tier;

@@ -114,7 +114,8 @@ export class SseAnswer {
   }
 
   #last(choices: readonly string[], extra: string): string {
-    const autoglm = JSON.stringify({ timings: this.#exchange.timings.fields(), ...this.#attention.fields() });
+    const { timings } = this.#exchange;
+    const autoglm = JSON.stringify({ timings: timings.fields(), ...timings.notes, ...this.#attention.fields() });
     return `${this.#head}${choices.join()}]${extra},"autoglm":${autoglm}}\n\n`;
   }
 }

@@ -28,6 +28,7 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
   engine: string | undefined;
   tier: string | undefined;
   cache: CacheResult | undefined;
+  notes: Record<string, unknown> | undefined;
   firstTokenAtMs: number | undefined;
   /** With outcome and status: undefined while the request goes on. */
   endedAtMs: number | undefined;
@@ -67,6 +68,9 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
         break;
       case 'cache-lookup':
         this.cache = event.result;
+        break;
+      case 'answer-note':
+        this.notes = { ...this.notes, [event.name]: event.value };
         break;
       case 'engine-chosen':
         this.engine = event.engine;

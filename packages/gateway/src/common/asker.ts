@@ -1,0 +1,29 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { StreamPart } from '@open-autoglm/protocol';
+import type { AnswerFormat } from './answer-format.ts';
+import type { Exchange } from './exchange.ts';
+
+/** A request in OpenAI's words that did not come as an HTTP request of its own: a line of a batch, a session's next turn, a call over gRPC. */
+export interface AskCall {
+  readonly api: AnswerFormat['api'];
+  /** As a client would send it; it is checked here. */
+  readonly body: unknown;
+  /** On whose behalf: credentials, tenant, trace. */
+  readonly headers: IncomingHttpHeaders;
+  /** Aborting it abandons the request. */
+  readonly signal: AbortSignal;
+}
+
+/** A request on its way, and what comes back. */
+export interface Asked extends Omit<Exchange, 'response'> {
+  readonly parts: AsyncIterable<StreamPart>;
+}
+
+/** Sends requests down the same path as HTTP does, in the same bound of requests in hand, and as observed. */
+export interface Asker {
+  /**
+   * Resolves or rejects as `use` does, and lets go of everything then. Rejects with the typed errors of a body that is not valid, and with
+   * `queue_full` and `draining`.
+   */
+  run<T>(call: AskCall, use: (asked: Asked) => Promise<T>): Promise<T>;
+}

@@ -1,0 +1,191 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import { AutoglmError, toAutoglmError, type EmitEvent, type GatewayRequest, type StreamPart, type TraceContext } from '@open-autoglm/protocol';
+import type { Asked, Asker, AskCall } from '../common/asker.ts';
+import type { AnswerTimings, Exchange } from '../common/exchange.ts';
+import type { ModelCatalog } from '../common/model-catalog.ts';
+import type { RequestStart } from '../common/request-start.ts';
+import type { JsonBody } from './body.ts';
+import type { Hand, InHand } from './in-hand.ts';
+import { parseRemoteChat, parseRemoteCompletion } from './to-remote-request.ts';
+import { parseChat, parseCompletion, type ParsedRequest } from './to-request.ts';
+import { checkWellFormed } from './validate.ts';
+
+export interface Followed {
+  readonly emit: EmitEvent;
+  readonly timings: AnswerTimings;
+  readonly traceContext: TraceContext | undefined;
+}
+
+export interface GenerationParts {
+  readonly catalog: ModelCatalog;
+  readonly path: (request: GatewayRequest) => AsyncIterable<StreamPart>;
+  readonly follow: (start: RequestStart) => Followed;
+  readonly respond: (exchange: Exchange, parts: AsyncIterable<StreamPart>) => Promise<void>;
+}
+
+type Api = AskCall['api'];
+type Parse = (body: unknown, headers: IncomingHttpHeaders) => ParsedRequest;
+
+interface Operation {
+  readonly name: RequestStart['operation'];
+  readonly parse: Parse;
+  /** For a model that other servers answer for: what is asked of them is theirs to judge. */
+  readonly parseRemote: Parse;
+}
+
+const operations: Readonly<Record<Api, Operation>> = {
+  chat: { name: 'chat', parse: parseChat, parseRemote: parseRemoteChat },
+  completion: { name: 'text_completion', parse: parseCompletion, parseRemote: parseRemoteCompletion },
+};
+
+/** An HTTP request that generates. `read` gives its body, in OpenAI's words. */
+export interface GenerationCall {
+  readonly api: Api;
+  readonly message: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly requestId: string;
+  readonly read: (signal: AbortSignal) => Promise<JsonBody>;
+}
+
+/** What generates: reads requests, sends them down the path, and has them answered. */
+export class Generations implements Asker {
+  readonly #parts: GenerationParts;
+  readonly #inHand: InHand;
+
+  constructor(parts: GenerationParts, inHand: InHand) {
+    this.#parts = parts;
+    this.#inHand = inHand;
+  }
+
+  /** Rejects with what is wrong with the request; whatever happens after it was read is told to the client. */
+  async serve({ api, message, response, requestId, read }: GenerationCall): Promise<void> {
+    const start = startOf(message.headers, requestId, operations[api].name);
+    const followed = this.#parts.follow(start);
+    const { hand, parsed } = await take({ response, start, followed, inHand: this.#inHand }, async (taken) => {
+      const { value, hasEscapes } = await read(taken.abort.signal);
+      const asked = this.#parse(api, value, message.headers);
+      if (hasEscapes) checkWellFormed(value);
+      return { hand: taken, parsed: asked };
+    });
+    const { request, deadline } = this.#begin(parsed, followed, hand, message.socket.remoteAddress);
+    try {
+      await this.#parts.respond({ request, requestId, format: parsed.format, response, timings: followed.timings, created: secondsNow() }, this.#parts.path(request));
+    } finally {
+      clearTimeout(deadline);
+    }
+  }
+
+  async run<T>({ api, body, headers, signal }: AskCall, use: (asked: Asked) => Promise<T>): Promise<T> {
+    const requestId = randomUUID();
+    const followed = this.#parts.follow(startOf(headers, requestId, operations[api].name));
+    const { emit, timings } = followed;
+    const onAbort = () => hand?.abort.abort(signal.reason);
+    let hand: Hand | undefined;
+    let deadline: NodeJS.Timeout | undefined;
+    try {
+      signal.throwIfAborted();
+      hand = this.#inHand.take();
+      signal.addEventListener('abort', onAbort, { once: true });
+      const parsed = this.#parse(api, body, headers);
+      const begun = this.#begin(parsed, followed, hand, undefined);
+      deadline = begun.deadline;
+      const result = await use({ request: begun.request, requestId, format: parsed.format, timings, created: secondsNow(), parts: this.#parts.path(begun.request) });
+      emit({ type: 'request-end', outcome: 'answered', status: 200 });
+      return result;
+    } catch (thrown) {
+      tellEnd(emit, thrown);
+      throw thrown;
+    } finally {
+      clearTimeout(deadline);
+      signal.removeEventListener('abort', onAbort);
+      hand?.release();
+    }
+  }
+
+  #parse(api: Api, value: unknown, headers: IncomingHttpHeaders): ParsedRequest {
+    const { parse, parseRemote } = operations[api];
+    const isRemote = this.#parts.catalog.isRemote((value as { model?: unknown } | null)?.model);
+    return (isRemote ? parseRemote : parse)(value, headers);
+  }
+
+  #begin(parsed: ParsedRequest, { emit, traceContext }: Followed, hand: Hand, address: string | undefined): { request: GatewayRequest; deadline: NodeJS.Timeout | undefined } {
+    emit({ type: 'request-parsed', model: parsed.model, stream: parsed.format.stream, maxTokens: parsed.maxTokens, choiceCount: parsed.choiceCount });
+    const request = toGatewayRequest(parsed, address, { traceContext, signal: hand.abort.signal, emit });
+    return { request, deadline: abortAfter(hand, parsed.deadlineMs) };
+  }
+}
+
+/** An HTTP request that is followed, before it was read. */
+interface Taking {
+  readonly response: ServerResponse;
+  readonly start: RequestStart;
+  readonly followed: Followed;
+  readonly inHand: InHand;
+}
+
+/** Takes a request in hand and reads it; one that cannot be read ends here, and the error says where its time went. */
+export async function take<T>({ response, start, followed: { emit, timings }, inHand }: Taking, read: (hand: Hand) => Promise<T>): Promise<T> {
+  try {
+    const taken = await read(inHand.takeFor(response));
+    emit({ type: 'segment-end', segment: 'input', durationMs: performance.now() - start.startedAtMs, reason: 'body' });
+    return taken;
+  } catch (thrown) {
+    tellEnd(emit, thrown);
+    response.setHeader('x-request-id', start.requestId);
+    response.setHeader('server-timing', timings.header());
+    throw thrown;
+  }
+}
+
+function tellEnd(emit: EmitEvent, thrown: unknown): void {
+  const { code, status, cause } = toAutoglmError(thrown);
+  emit({ type: 'request-end', outcome: code === 'client_closed_request' ? 'abandoned' : 'failed', status, code, cause });
+}
+
+/** The client's bound on its request, where it gave one. */
+export function abortAfter(hand: Hand, deadlineMs: number | undefined): NodeJS.Timeout | undefined {
+  if (deadlineMs === undefined) return undefined;
+  return setTimeout(() => hand.abort.abort(new AutoglmError('deadline_exceeded', `The answer was not complete within deadline_ms: ${deadlineMs}.`)), deadlineMs);
+}
+
+export function startOf(headers: IncomingHttpHeaders, requestId: string, operation: RequestStart['operation']): RequestStart {
+  const text = (value: string | string[] | undefined) => (typeof value === 'string' ? value : undefined);
+  return {
+    requestId,
+    operation,
+    startedAtMs: performance.now(),
+    traceparent: text(headers['traceparent']),
+    tracestate: text(headers['tracestate']),
+  };
+}
+
+/** Field by field: what is left of an object without some of its fields costs V8 several times as much. */
+function toGatewayRequest(parsed: ParsedRequest, address: string | undefined, own: Pick<GatewayRequest, 'traceContext' | 'signal' | 'emit'>): GatewayRequest {
+  return {
+    id: `${parsed.format.api === 'chat' ? 'chatcmpl' : 'cmpl'}-${randomUUID()}`,
+    model: parsed.model,
+    input: parsed.input,
+    prompts: undefined,
+    tenant: parsed.tenant,
+    contextStrategy: parsed.contextStrategy,
+    attention: parsed.attention,
+    stream: parsed.format.stream,
+    choiceCount: parsed.choiceCount,
+    sampling: parsed.sampling,
+    maxTokens: parsed.maxTokens,
+    stop: parsed.stop,
+    topLogprobs: parsed.topLogprobs,
+    responseFormat: parsed.responseFormat,
+    tools: parsed.tools,
+    toolChoice: parsed.toolChoice,
+    parallelToolCalls: parsed.parallelToolCalls,
+    body: parsed.body,
+    client: { address, session: parsed.session },
+    traceContext: own.traceContext,
+    signal: own.signal,
+    emit: own.emit,
+  };
+}
+
+const secondsNow = () => Math.floor(Date.now() / 1000);
