@@ -6,6 +6,7 @@ import type { Config } from './config/schema.ts';
 import { createEmbeddingPath } from './embedding-path.ts';
 import { startEngines, type EngineStatusReport, type StartedEngines } from './engine-targets.ts';
 import { createIngress, type Ingress } from './ingress/server.ts';
+import { openSessions } from './ingress/sessions/open-sessions.ts';
 import { createObservability, type Observability } from './observability/observability.ts';
 import { openSinks, type Sinks } from './observability/sinks/sinks.ts';
 import { respond, respondError } from './output/respond.ts';
@@ -57,6 +58,7 @@ export async function startGateway({ config, engine, embeddings: givenEmbeddings
     engines: () => catalog.readiness().replicas,
   });
   sinks.logs?.watchEngines(() => catalog.readiness().replicas);
+  const sessions = openSessions(config.sessions, config.server.body_limit_bytes);
   const ingress = createIngress({
     catalog,
     maxRunning: engines.maxRunning,
@@ -65,6 +67,7 @@ export async function startGateway({ config, engine, embeddings: givenEmbeddings
     embeddings,
     embeddingPath: createEmbeddingPath(embeddings, config.server.ready_timeout_ms),
     metrics: observability.metrics,
+    resources: [...sessions.resources],
     follow: observability.follow,
     respond,
     respondEmbeddings,
@@ -72,6 +75,7 @@ export async function startGateway({ config, engine, embeddings: givenEmbeddings
   });
   const address = await listen(ingress.server, config.server).catch(async (error: unknown) => {
     observability.close();
+    await sessions.close();
     await engines.close();
     await sinks.close();
     throw error;
@@ -82,7 +86,7 @@ export async function startGateway({ config, engine, embeddings: givenEmbeddings
     url: urlOf(address),
     port: address.port,
     engine: engines.embedded,
-    drain: () => (drained ??= drain(ingress, config.server.drain_timeout_ms, engines, observability, sinks)),
+    drain: () => (drained ??= drain(ingress, config.server.drain_timeout_ms, engines, observability, sinks).finally(sessions.close)),
   };
 }
 

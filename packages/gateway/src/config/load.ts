@@ -6,6 +6,7 @@ import { isMap, LineCounter, parseDocument, type Document } from 'yaml';
 import { ConfigError } from '../common/config-error.ts';
 import { completeEngines, defaultEmbedded, engineSchemas, type EngineConfig, type EngineKind } from './engines.ts';
 import { configSchema, defaultConfig, type Config } from './schema.ts';
+import { problemOfSessions } from './sessions.ts';
 
 type Section = 'server' | 'model_config';
 export type ConfigOverrides = { readonly [S in Section]?: Partial<Config[S]> } & {
@@ -171,11 +172,13 @@ function hasNoBound({ kv_cache_bytes: bytes, kv_cache_strategy: strategy }: Conf
 }
 
 /** Values that each are of the right type, and would be passed over or fail with every use. */
-function refuseWhatCannotWork({ router: { health }, observability: { traces } }: Config, source: YamlSource | undefined): void {
+function refuseWhatCannotWork({ router: { health }, sessions, observability: { traces } }: Config, source: YamlSource | undefined): void {
   const refuse = (path: readonly string[], reason: string) => {
     throw new ConfigError(`${place(source, path)}${written(path)} ${reason}.`);
   };
   if (health.eject_max_ms < health.eject_ms) refuse(['router', 'health', 'eject_max_ms'], `is ${health.eject_max_ms}, and must not be less than eject_ms: ${health.eject_ms}`);
+  const ofSessions = problemOfSessions(sessions);
+  if (ofSessions) refuse(['sessions', ofSessions.key], ofSessions.reason);
   const endpoint = ['observability', 'traces', 'endpoint'];
   if (!URL.canParse(traces.endpoint)) refuse(endpoint, explain(endpoint, undefined));
   for (const [name, value] of Object.entries(traces.headers)) {

@@ -1,6 +1,7 @@
 import Type, { type Static } from 'typebox';
 import { defaultEmbedded, type EngineConfig } from './engines.ts';
 import { defaultRouter, routerSchema } from './router.ts';
+import { defaultSessions, sessionsSchema } from './sessions.ts';
 
 const closed = { additionalProperties: false } as const;
 const port = Type.Integer({ minimum: 0, maximum: 65_535 });
@@ -74,6 +75,7 @@ export const configSchema = Type.Object(
     /** Who answers; each by the schema of its `kind`. Without any, and wherever the file has `model_config`, the embedded one is there. */
     engines: Type.Array(Type.Unknown(), { maxItems: 1024 }),
     router: routerSchema,
+    sessions: sessionsSchema,
     cache: Type.Object({ enabled: Type.Boolean() }, closed),
     observability: Type.Object(
       {
@@ -138,6 +140,7 @@ export const defaultConfig: Config = {
   embeddings: { threads: 1, max_queue: 4096 },
   engines: [defaultEmbedded],
   router: defaultRouter,
+  sessions: defaultSessions,
   cache: { enabled: false },
   observability: {
     metrics: { enabled: true },

@@ -46,6 +46,8 @@ export interface GenerationCall {
   readonly response: ServerResponse;
   readonly requestId: string;
   readonly read: (signal: AbortSignal) => Promise<JsonBody>;
+  /** Sees the answer's parts before the client does, and may hold one back for a while. */
+  readonly through?: (parts: AsyncIterable<StreamPart>, request: GatewayRequest) => AsyncIterable<StreamPart>;
 }
 
 /** What generates: reads requests, sends them down the path, and has them answered. */
@@ -59,7 +61,7 @@ export class Generations implements Asker {
   }
 
   /** Rejects with what is wrong with the request; whatever happens after it was read is told to the client. */
-  async serve({ api, message, response, requestId, read }: GenerationCall): Promise<void> {
+  async serve({ api, message, response, requestId, read, through = (parts) => parts }: GenerationCall): Promise<void> {
     const start = startOf(message.headers, requestId, operations[api].name);
     const followed = this.#parts.follow(start);
     const { hand, parsed } = await take({ response, start, followed, inHand: this.#inHand }, async (taken) => {
@@ -70,7 +72,7 @@ export class Generations implements Asker {
     });
     const { request, deadline } = this.#begin(parsed, followed, hand, message.socket.remoteAddress);
     try {
-      await this.#parts.respond({ request, requestId, format: parsed.format, response, timings: followed.timings, created: secondsNow() }, this.#parts.path(request));
+      await this.#parts.respond({ request, requestId, format: parsed.format, response, timings: followed.timings, created: secondsNow() }, through(this.#parts.path(request), request));
     } finally {
       clearTimeout(deadline);
     }
@@ -101,6 +103,16 @@ export class Generations implements Asker {
       signal.removeEventListener('abort', onAbort);
       hand?.release();
     }
+  }
+
+  /** Throws what a request with this body would be refused with before it is sent anywhere. */
+  check(api: Api, body: unknown, headers: IncomingHttpHeaders): void {
+    this.#parse(api, body, headers);
+  }
+
+  /** For requests that generate nothing and have a body to read: in the same bound, and aborted as all are. Throws `queue_full` or `draining`. */
+  take(response: ServerResponse): Hand {
+    return this.#inHand.takeFor(response);
   }
 
   #parse(api: Api, value: unknown, headers: IncomingHttpHeaders): ParsedRequest {

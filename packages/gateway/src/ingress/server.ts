@@ -17,8 +17,8 @@ export interface IngressParts extends GenerationParts, EmbeddingParts {
   readonly maxRunning: number;
   /** Read at `/metrics`; absent: there is no such route. */
   readonly metrics: MetricsSource | undefined;
-  /** What else has an address; the first that knows it serves. Each is made with the asker, for those who ask on somebody's behalf. */
-  readonly resources?: readonly ((asker: Asker) => FindResource)[];
+  /** What else has an address; the first that knows it serves. Each is made with what generates: an asker, for those who ask on somebody's behalf. */
+  readonly resources?: readonly ((generations: Generations) => FindResource)[];
   readonly respondError: (response: ServerResponse, error: unknown) => void;
 }
 

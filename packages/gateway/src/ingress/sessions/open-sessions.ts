@@ -1,0 +1,31 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import type { Generations } from '../generations.ts';
+import type { FindResource } from '../resource.ts';
+import { MemorySessionStore } from './memory-store.ts';
+import { createSessionRoutes } from './session-routes.ts';
+import type { SessionLimits, SessionSources } from './session-store.ts';
+
+/** As the configuration has them. */
+export interface SessionOptions {
+  readonly enabled: boolean;
+  readonly ttl_seconds: number;
+  readonly per_tenant_max: number;
+  readonly sessions_max: number;
+  readonly bytes_max: number;
+  readonly session_bytes_max: number;
+}
+
+export interface Sessions {
+  readonly resources: readonly ((generations: Generations) => FindResource)[];
+  readonly close: () => Promise<void>;
+}
+
+const sources: SessionSources = { now: Date.now, newRevision: () => randomBytes(12).toString('base64url') };
+
+export function openSessions(options: SessionOptions, bodyLimitBytes: number): Sessions {
+  if (!options.enabled) return { resources: [], close: async () => {} };
+  const limits: SessionLimits = { ttlMs: options.ttl_seconds * 1000, perTenantMax: options.per_tenant_max, sessionsMax: options.sessions_max, bytesMax: options.bytes_max };
+  const store = new MemorySessionStore(limits, sources);
+  const routes = createSessionRoutes({ store, bodyLimitBytes, sessionBytesMax: options.session_bytes_max, newId: () => `session-${randomUUID()}` });
+  return { resources: [routes], close: () => store.close() };
+}

@@ -1,0 +1,62 @@
+import { AutoglmError } from '@open-autoglm/protocol';
+import { sessionTooLarge } from './session-errors.ts';
+
+type Body = Readonly<Record<string, unknown>>;
+
+/** What a completion may not say because the session says it. */
+const sessionOwn = ['messages'] as const;
+
+/** Whether the answer becomes a turn of the session. */
+export interface CompletionOptions {
+  readonly append: boolean;
+}
+
+/** A chat body as the session keeps it. Throws `invalid_value` for what only a request can say. */
+export function checkSessionBody(body: unknown): Body {
+  const checked = body as Body;
+  const { autoglm } = checked as { autoglm?: Body | null };
+  if (autoglm && Object.hasOwn(autoglm, 'tenant')) {
+    throw new AutoglmError('invalid_value', "Invalid value for 'autoglm.tenant': a session is its tenant's for good; name the tenant in x-autoglm-tenant, with each request.", { param: 'autoglm.tenant' });
+  }
+  return checked;
+}
+
+/** As it is stored. Throws `payload_too_large`, or `invalid_value` for a body that is nested too deeply to be written. */
+export function encodeBody(body: Body, bytesMax: number): string {
+  const text = withinStack(() => JSON.stringify(body));
+  const size = Buffer.byteLength(text);
+  if (size > bytesMax) throw sessionTooLarge(size, bytesMax);
+  return text;
+}
+
+/** JSON itself has no bound on nesting, but every function that walks it has one. */
+export function withinStack<T>(walk: () => T): T {
+  try {
+    return walk();
+  } catch (error) {
+    if (error instanceof RangeError) throw new AutoglmError('invalid_value', 'The body is nested too deeply.');
+    throw error;
+  }
+}
+
+/**
+ * The session's body with a request's own fields over it; of `autoglm` key by key. Throws `invalid_value` for a request with messages, or with an
+ * `autoglm.append` that is not true or false.
+ */
+export function bodyOfCompletion(session: Body, request: unknown): { readonly body: Body; readonly options: CompletionOptions } {
+  if (typeof request !== 'object' || request === null || Array.isArray(request)) throw new AutoglmError('invalid_json', 'The body must be a JSON object.');
+  const own = request as Record<string, unknown>;
+  const param = sessionOwn.find((name) => Object.hasOwn(own, name));
+  if (param !== undefined) throw new AutoglmError('invalid_value', `Invalid value for '${param}': the session has them; change it with PATCH.`, { param });
+  const { autoglm } = own;
+  if (autoglm !== undefined && autoglm !== null && (typeof autoglm !== 'object' || Array.isArray(autoglm))) {
+    throw new AutoglmError('invalid_value', "Invalid value for 'autoglm': must be an object.", { param: 'autoglm' });
+  }
+  const { append, ...extensions } = (autoglm ?? {}) as { append?: unknown };
+  if (append !== undefined && append !== null && typeof append !== 'boolean') {
+    throw new AutoglmError('invalid_value', "Invalid value for 'autoglm.append': must be true or false.", { param: 'autoglm.append' });
+  }
+  const merged = { ...(session['autoglm'] as object | undefined), ...extensions };
+  const { autoglm: _own, ...fields } = { ...session, ...own };
+  return { body: Object.keys(merged).length > 0 ? { ...fields, autoglm: merged } : fields, options: { append: append === true } };
+}

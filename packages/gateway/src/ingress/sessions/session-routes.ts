@@ -1,0 +1,195 @@
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import { AutoglmError, type GatewayRequest, type StreamPart } from '@open-autoglm/protocol';
+import { readJson } from '../body.ts';
+import type { Generations } from '../generations.ts';
+import type { FindResource, Resource, ResourceCall } from '../resource.ts';
+import { tenantOf } from '../tenant.ts';
+import { checkWellFormed } from '../validate.ts';
+import { AnswerTurn } from './answer-turn.ts';
+import { revisionOf, toEtag } from './if-match.ts';
+import { applyJsonPatch } from './json-patch.ts';
+import { applyMergePatch } from './merge-patch.ts';
+import { bodyOfCompletion, checkSessionBody, encodeBody, withinStack } from './session-body.ts';
+import { ifMatchMissing, sessionChanged, sessionNotFound } from './session-errors.ts';
+import type { SessionRecord, SessionStore } from './session-store.ts';
+
+export interface SessionParts {
+  readonly store: SessionStore;
+  readonly bodyLimitBytes: number;
+  readonly sessionBytesMax: number;
+  /** A name that no session ever had. */
+  readonly newId: () => string;
+}
+
+const patchTypes = { jsonPatch: 'application/json-patch+json', mergePatch: 'application/merge-patch+json' } as const;
+/** As many as a chat may have messages. */
+const operationsMax = 10_000;
+
+/**
+ * Conversations whose context the server holds, so that a turn sends what is new only:
+ *
+ *   POST   /v1/sessions                    a chat body                     → 201 {"id"}, ETag
+ *   GET    /v1/sessions/{id}               If-None-Match                   → 200 the body, ETag; 304
+ *   PATCH  /v1/sessions/{id}               a JSON Patch or a merge patch   → 204, the new ETag; 412 where If-Match is not the session's
+ *   DELETE /v1/sessions/{id}               If-Match, where it matters      → 204
+ *   POST   /v1/sessions/{id}/completions   what a chat body may say beside its messages; If-Match, where it matters
+ *
+ * Whoever changes a session says from which state: a patch that was lost or came late fails, and never makes another context.
+ */
+export function createSessionRoutes(parts: SessionParts): (generations: Generations) => FindResource {
+  return (generations) => {
+    const sessions = new SessionRoutes(parts, generations);
+    return (path) => sessions.find(path);
+  };
+}
+
+class SessionRoutes {
+  readonly #parts: SessionParts;
+  readonly #generations: Generations;
+  readonly #collection: Resource = { methods: ['POST'], serve: (call) => this.#create(call) };
+
+  constructor(parts: SessionParts, generations: Generations) {
+    this.#parts = parts;
+    this.#generations = generations;
+  }
+
+  find(path: string): Resource | undefined {
+    if (path === '/v1/sessions') return this.#collection;
+    const [, id, completions] = /^\/v1\/sessions\/([\w-]{1,64})(\/completions)?$/.exec(path) ?? [];
+    if (id === undefined) return undefined;
+    if (completions) return { methods: ['POST'], serve: (call) => this.#complete(call, id) };
+    const byMethod: Readonly<Record<string, (call: ResourceCall) => Promise<void>>> = { GET: (call) => this.#read(call, id), PATCH: (call) => this.#patch(call, id), DELETE: (call) => this.#delete(call, id) };
+    return { methods: Object.keys(byMethod), serve: (call) => (byMethod[call.message.method ?? ''] as (typeof byMethod)[string])(call) };
+  }
+
+  async #create({ message, response }: ResourceCall): Promise<void> {
+    const { headers } = message;
+    const value = await this.#readBody(message, response);
+    const { autoglm } = Object(value) as { autoglm?: { tenant?: unknown } | null };
+    const tenant = tenantOf(headers, typeof autoglm?.tenant === 'string' ? autoglm.tenant : undefined);
+    this.#check(value, headers);
+    const id = this.#parts.newId();
+    const { revision } = await this.#parts.store.create(tenant, id, encodeBody(withoutTenant(value), this.#parts.sessionBytesMax));
+    sendJson(response, 201, { id, object: 'session' }, { etag: toEtag(revision), location: `/v1/sessions/${id}` });
+  }
+
+  async #read({ message, response }: ResourceCall, id: string): Promise<void> {
+    const known = revisionOf(message.headers, 'if-none-match');
+    const record = await this.#require(tenantOf(message.headers, undefined), id);
+    const etag = toEtag(record.revision);
+    if (known === record.revision) response.writeHead(304, { etag }).end();
+    else sendJson(response, 200, { id, object: 'session', created: Math.floor(record.createdAtMs / 1000), body: JSON.parse(record.body) as unknown }, { etag, 'cache-control': 'no-store' });
+  }
+
+  async #delete({ message, response }: ResourceCall, id: string): Promise<void> {
+    const revision = revisionOf(message.headers, 'if-match');
+    if (revision === null) throw sessionChanged(id);
+    const result = await this.#parts.store.remove(tenantOf(message.headers, undefined), id, revision);
+    if (result === 'absent') throw sessionNotFound(id);
+    if (result === 'changed') throw sessionChanged(id);
+    response.writeHead(204).end();
+  }
+
+  async #patch({ message, response }: ResourceCall, id: string): Promise<void> {
+    const { headers } = message;
+    const applyPatch = this.#patchFor(headers, response);
+    const expected = revisionOf(headers, 'if-match');
+    if (expected === undefined) throw ifMatchMissing();
+    const patch = await this.#readBody(message, response);
+    const tenant = tenantOf(headers, undefined);
+    const record = await this.#require(tenant, id);
+    if (record.revision !== expected) throw sessionChanged(id);
+    const patched = withinStack(() => applyPatch(JSON.parse(record.body), patch));
+    this.#check(patched, headers);
+    const replaced = await this.#parts.store.replace(tenant, id, expected, encodeBody(checkSessionBody(patched), this.#parts.sessionBytesMax));
+    if (replaced.kind === 'absent') throw sessionNotFound(id);
+    if (replaced.kind === 'changed') throw sessionChanged(id);
+    response.writeHead(204, { etag: toEtag(replaced.revision) }).end();
+  }
+
+  #patchFor(headers: IncomingHttpHeaders, response: ServerResponse): (document: unknown, patch: unknown) => unknown {
+    const type = headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase();
+    if (type === patchTypes.mergePatch) return (document, patch) => applyMergePatch(document, patch);
+    if (type === patchTypes.jsonPatch) return (document, patch) => applyJsonPatch(document, patch, { operationsMax, copiedMax: this.#parts.sessionBytesMax });
+    response.setHeader('accept-patch', Object.values(patchTypes).join(', '));
+    throw new AutoglmError('unsupported_media_type', `A patch must be ${Object.values(patchTypes).join(' or ')}, but its content-type is ${JSON.stringify(headers['content-type'] ?? '')}.`);
+  }
+
+  async #complete({ message, response, requestId }: ResourceCall, id: string): Promise<void> {
+    let turn: { readonly record: SessionRecord; readonly tenant: string; readonly append: boolean } | undefined;
+    await this.#generations.serve({
+      api: 'chat', message, response, requestId,
+      read: async (signal) => {
+        const { value, hasEscapes } = await readJson(message, this.#parts.bodyLimitBytes, signal);
+        const expected = revisionOf(message.headers, 'if-match');
+        const named = (Object(value) as { autoglm?: { tenant?: unknown } | null }).autoglm?.tenant;
+        const tenant = tenantOf(message.headers, typeof named === 'string' ? named : undefined);
+        const record = await this.#require(tenant, id);
+        if (expected !== undefined && expected !== record.revision) throw sessionChanged(id);
+        const { body, options } = bodyOfCompletion(JSON.parse(record.body) as Record<string, unknown>, value);
+        if (options.append && typeof body['n'] === 'number' && body['n'] > 1) throw new AutoglmError('invalid_value', "Invalid value for 'autoglm.append': of several choices, none is the session's next turn.", { param: 'autoglm.append' });
+        turn = { record, tenant, append: options.append };
+        response.setHeader('etag', toEtag(record.revision));
+        return { value: body, hasEscapes };
+      },
+      through: (answer, request) => (turn?.append ? this.#appending(answer, request, id, turn) : answer),
+    });
+  }
+
+  /** Before the answer's end goes to the client the turn is stored: so that the end can say what the session is now. */
+  async *#appending(answer: AsyncIterable<StreamPart>, request: GatewayRequest, id: string, { tenant, record }: { readonly tenant: string; readonly record: SessionRecord }): AsyncGenerator<StreamPart> {
+    const turn = new AnswerTurn();
+    for await (const part of answer) {
+      turn.add(part);
+      if (part.type === 'text-end') request.emit({ type: 'answer-note', name: 'session', value: await this.#append(turn, tenant, id, record) });
+      yield part;
+    }
+  }
+
+  /** What the client is told. The answer has been made and paid for: whatever happens to the session, it is given. */
+  async #append(turn: AnswerTurn, tenant: string, id: string, { revision, body }: SessionRecord): Promise<object> {
+    const message = turn.message();
+    if (!message) return { id, appended: false, reason: 'empty_answer', etag: toEtag(revision) };
+    const session = JSON.parse(body) as { messages: readonly unknown[] };
+    try {
+      const replaced = await this.#parts.store.replace(tenant, id, revision, encodeBody({ ...session, messages: [...session.messages, message] }, this.#parts.sessionBytesMax));
+      if (replaced.kind === 'replaced') return { id, appended: true, etag: toEtag(replaced.revision) };
+      return { id, appended: false, reason: replaced.kind === 'absent' ? 'session_not_found' : 'precondition_failed' };
+    } catch (error) {
+      if (error instanceof AutoglmError) return { id, appended: false, reason: error.code, etag: toEtag(revision) };
+      throw error;
+    }
+  }
+
+  async #require(tenant: string, id: string): Promise<SessionRecord> {
+    const record = await this.#parts.store.read(tenant, id);
+    if (!record) throw sessionNotFound(id);
+    return record;
+  }
+
+  /** Within the bound of requests in hand, as everything that is read. */
+  async #readBody(message: IncomingMessage, response: ServerResponse): Promise<unknown> {
+    const { signal } = this.#generations.take(response).abort;
+    const { value, hasEscapes } = await readJson(message, this.#parts.bodyLimitBytes, signal);
+    if (hasEscapes) checkWellFormed(value);
+    return value;
+  }
+
+  /** Throws what a chat with this body would be refused with. */
+  #check(body: unknown, headers: IncomingHttpHeaders): void {
+    withinStack(() => this.#generations.check('chat', body, headers));
+  }
+}
+
+function withoutTenant(body: unknown): Readonly<Record<string, unknown>> {
+  const { autoglm, ...rest } = body as { autoglm?: Readonly<Record<string, unknown>> | null };
+  if (!autoglm) return rest;
+  const { tenant: _named, ...extensions } = autoglm;
+  return Object.keys(extensions).length > 0 ? { ...rest, autoglm: extensions } : rest;
+}
+
+function sendJson(response: ServerResponse, status: number, body: object, headers: Readonly<Record<string, string>>): void {
+  const text = JSON.stringify(body);
+  response.writeHead(status, { 'content-type': 'application/json; charset=utf-8', 'content-length': Buffer.byteLength(text), ...headers });
+  response.end(text);
+}
