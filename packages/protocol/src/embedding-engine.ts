@@ -30,8 +30,8 @@ export interface EmbeddingRequest {
   readonly truncate?: boolean | undefined;
   /** What the client wrote, for who passes it on: fields that have no name here. */
   readonly fields?: Readonly<Record<string, unknown>> | undefined;
-  /** Absent: there is no trace. */
-  readonly traceContext?: TraceContext | undefined;
+  /** As `GatewayRequest.traceContext`. */
+  readonly traceContext?: (() => TraceContext | undefined) | undefined;
 }
 
 export interface EmbeddingAnswer {

@@ -87,8 +87,8 @@ export interface GatewayRequest {
   readonly contextStrategy?: ContextStrategy | undefined;
   /** Whether the answer says what it attended to. Engines of ours only. */
   readonly attention?: boolean | undefined;
-  /** Sent along with whatever is asked of other servers on this request's behalf; absent: there is no trace. */
-  readonly traceContext?: TraceContext | undefined;
+  /** To be sent along with whatever is asked of other servers on this request's behalf; undefined: there is no trace. Made when it is asked for. */
+  readonly traceContext?: (() => TraceContext | undefined) | undefined;
   /** Who asks, as far as it is known: for those who keep a client at one replica. */
   readonly client?: { readonly address: string | undefined; readonly session: string | undefined } | undefined;
   /** Absent where another protocol brought the request. */

@@ -142,6 +142,8 @@ class MergedChoices implements AsyncIterableIterator<StreamPart> {
     this.#isReleased = true;
     this.#emitCuts();
     this.#request.signal.removeEventListener('abort', this.#onAbort);
+    // Choices that have all ended hold nothing, and an abort is not for free.
+    if (this.#open === 0) return;
     this.#abort.abort(new Error('the reader left'));
     // A choice that fails while it ends has nobody left to tell.
     for (const choice of this.#choices) choice.return?.().catch(() => {});

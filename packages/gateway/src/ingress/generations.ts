@@ -14,7 +14,7 @@ import { checkWellFormed } from './validate.ts';
 export interface Followed {
   readonly emit: EmitEvent;
   readonly timings: AnswerTimings;
-  readonly traceContext: TraceContext | undefined;
+  readonly traceContext: () => TraceContext | undefined;
 }
 
 export interface GenerationParts {

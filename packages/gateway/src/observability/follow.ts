@@ -3,6 +3,7 @@ import type { AnswerTimings } from '../common/exchange.ts';
 import type { RequestStart } from '../common/request-start.ts';
 import type { SegmentReading } from './bottleneck/baselines.ts';
 import type { Diagnoser } from './bottleneck/diagnoser.ts';
+import { NextTurn } from './next-turn.ts';
 import { beginAll, tell, type Observer, type OnObserverFailure, type RequestObserver } from './observer.ts';
 import { RequestProfile } from './profile/request-profile.ts';
 import { clientTraceContext } from './trace-context.ts';
@@ -11,7 +12,8 @@ import { clientTraceContext } from './trace-context.ts';
 export interface Followed {
   readonly emit: EmitEvent;
   readonly timings: AnswerTimings;
-  readonly traceContext: TraceContext | undefined;
+  /** Made when it is first asked for: few requests are sent on. */
+  readonly traceContext: () => TraceContext | undefined;
 }
 
 export interface FollowerParts {
@@ -29,19 +31,18 @@ export interface FollowerParts {
 
 /** Follows requests: their own timings, and everybody who subscribes. */
 export function createFollower({ observers, onStart = () => {}, onProfile = () => {}, diagnoser, onFailure = () => {}, now = () => performance.now() }: FollowerParts): (start: RequestStart) => Followed {
-  const parts = { observers, onProfile, diagnoser, onFailure, now };
+  const parts = { observers, onProfile, diagnoser, onFailure, now, nextTurn: new NextTurn() };
   return (start) => {
     onStart();
     return new Following(parts, start);
   };
 }
 
-type FollowingParts = Required<Pick<FollowerParts, 'observers' | 'onProfile' | 'onFailure' | 'now'>> & Pick<FollowerParts, 'diagnoser'>;
+type FollowingParts = Required<Pick<FollowerParts, 'observers' | 'onProfile' | 'onFailure' | 'now'>> & Pick<FollowerParts, 'diagnoser'> & { readonly nextTurn: NextTurn };
 
 /** One request and those who follow it. */
 class Following implements Followed {
   readonly timings: RequestProfile;
-  readonly traceContext: TraceContext | undefined;
   readonly #parts: FollowingParts;
   readonly #observers: RequestObserver[];
 
@@ -49,9 +50,15 @@ class Following implements Followed {
     this.#parts = parts;
     this.timings = new RequestProfile(start, parts.now);
     this.#observers = beginAll(parts.observers, start, parts.onFailure);
-    this.traceContext = this.#observers.find((observer) => observer.traceContext)?.traceContext ?? clientTraceContext(start);
-    this.timings.traceContext = this.traceContext;
+    this.timings.traceContext = this.#observers.find((observer) => observer.traceContext)?.traceContext ?? clientTraceContext(start);
   }
+
+  readonly traceContext = (): TraceContext | undefined => {
+    const { timings } = this;
+    if (timings.traceContext) return timings.traceContext;
+    for (const observer of this.#parts.observers) timings.traceContext ??= observer.unfollowedContext?.(timings.start);
+    return timings.traceContext;
+  };
 
   readonly emit: EmitEvent = (event) => {
     const { timings } = this;
@@ -66,7 +73,7 @@ class Following implements Followed {
   #end(event: GatewayEvent, atMs: number): void {
     const slow = this.#parts.diagnoser?.judge(this.timings);
     // V8 tells of its pauses one turn of the loop later; only a request that was slow has to wait for that.
-    if (slow) setImmediate(() => this.#explain(slow, event, atMs));
+    if (slow) this.#parts.nextTurn.add(() => this.#explain(slow, event, atMs));
     else this.#finish(event, atMs);
   }
 

@@ -14,6 +14,8 @@ export interface RequestObserver {
  */
 export interface Observer {
   begin(start: RequestStart): RequestObserver | undefined;
+  /** For what is asked of others on behalf of a request that it does not follow; asked only when something is. */
+  unfollowedContext?(start: RequestStart): TraceContext | undefined;
 }
 
 /** Called with what an observer threw. */

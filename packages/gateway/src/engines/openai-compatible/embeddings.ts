@@ -22,7 +22,7 @@ const answerBytesMax = 256 * 1024 * 1024;
 export function upstreamEmbeddings({ name, dispatcher, path, headers, model, status, onOutcome }: UpstreamEmbeddingsOptions): EmbeddingEngine {
   const ask = async ({ id, inputs, dimensions, fields, traceContext }: EmbeddingRequest, signal: AbortSignal): Promise<EmbeddingAnswer> => {
     const body = JSON.stringify({ ...(fields ?? { input: inputs, dimensions }), model });
-    const response = await dispatcher.request({ path, method: 'POST', headers: [...headers, 'x-request-id', id, ...Object.entries(traceContext ?? {}).flat()], body, signal });
+    const response = await dispatcher.request({ path, method: 'POST', headers: [...headers, 'x-request-id', id, ...Object.entries(traceContext?.() ?? {}).flat()], body, signal });
     const text = await readBounded(name, response.body);
     const retryAfter = response.headers['retry-after'];
     if (response.statusCode !== 200) throw errorOfStatus(name, response.statusCode, text, typeof retryAfter === 'string' ? retryAfter : undefined);

@@ -59,9 +59,9 @@ export function startTracing({ config, drops, isModel, queue, random = Math.rand
   const tracer = provider.getTracer('open-autoglm');
   const propagator = new W3CTraceContextPropagator();
 
-  const begin = (start: RequestStart): RequestObserver => {
+  const begin = (start: RequestStart): RequestObserver | undefined => {
     const parent = start.traceparent === undefined ? ROOT_CONTEXT : propagator.extract(ROOT_CONTEXT, start, startGetter);
-    if (!trace.getSpanContext(parent) && random() >= config.sample_ratio) return new UnsampledRequest();
+    if (!trace.getSpanContext(parent) && random() >= config.sample_ratio) return undefined;
     const toTime = clockOf(Date.now() - performance.now());
     const span = tracer.startSpan(start.operation, { kind: SpanKind.SERVER, startTime: toTime(start.startedAtMs) }, parent);
     const context = trace.setSpan(parent, span);
@@ -74,6 +74,8 @@ export function startTracing({ config, drops, isModel, queue, random = Math.rand
 
   return {
     begin,
+    // Others are told not to sample it either.
+    unfollowedContext: () => ({ traceparent: unsampledParent() }),
     get waiting() {
       return spans.waiting;
     },
@@ -84,13 +86,6 @@ export function startTracing({ config, drops, isModel, queue, random = Math.rand
       clearTimeout(timer);
     },
   };
-}
-
-/** Most requests, where few are sampled: an SDK's span of nothing would cost each of them several microseconds. Others are told not to sample it either. */
-class UnsampledRequest implements RequestObserver {
-  readonly traceContext: TraceContext = { traceparent: unsampledParent() };
-
-  on(): void {}
 }
 
 const idBytes = Buffer.alloc(24);
