@@ -8,6 +8,7 @@ import { quantizeCommand } from './quantize/command.ts';
 import { recordCommand } from './record/command.ts';
 import { replayCommand } from './replay/command.ts';
 import { serveCommand } from './serve/command.ts';
+import { tuneCommand } from './tune/command.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
 
@@ -40,6 +41,7 @@ function createProgram(): Command {
     .addCommand(quantizeCommand())
     .addCommand(recordCommand())
     .addCommand(replayCommand())
+    .addCommand(tuneCommand())
     .addHelpText('after', help);
 }
 
@@ -53,6 +55,8 @@ Examples:
                                         a trace of the requests that go to a server
   autoglm replay trace.jsonl --rate 2x  recorded requests sent to a server again, and measured
   autoglm pull hf:OWNER/NAME            a model from Hugging Face, for serve --model NAME
+  autoglm tune cascade outcomes.jsonl --out policy.json
+                                        which questions are worth the large model
   autoglm models                        what is here, and whether it fits into the memory
 
 Environment:

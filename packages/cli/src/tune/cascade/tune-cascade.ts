@@ -1,0 +1,131 @@
+import { existsSync } from 'node:fs';
+import { rename, rm, writeFile } from 'node:fs/promises';
+import { policyFormat, policyVersion, predict, type JudgedBy, type PolicyFile } from '@open-autoglm/gateway/cascade-policy';
+import { isFileSystemError, UserError } from '../../failure.ts';
+import { createProgressBar } from '../../terminal/progress-bar.ts';
+import { compare, shareOf, type Comparison, type Way } from './curve.ts';
+import { canLearnBy, learn, observe, outcomesMin, type Learned } from './learn.ts';
+import { readOutcomes, type Outcome } from './outcomes.ts';
+import { formatReport, type CascadeReport } from './report.ts';
+
+export interface TuneCascadeOptions {
+  readonly out?: string;
+  readonly test?: string;
+  readonly by?: JudgedBy;
+  readonly seed: number;
+  readonly force?: boolean;
+  readonly json?: boolean;
+}
+
+type LearnedBy = Partial<Record<JudgedBy, Learned>>;
+
+/** Learns, judges, writes, reports. Rejects with what is wrong with the data. */
+export async function tuneCascade(files: readonly string[], options: TuneCascadeOptions): Promise<void> {
+  const outcomes = (await Promise.all(files.map(readChecked))).flat();
+  const test = options.test === undefined ? undefined : await readChecked(options.test);
+  const judges = judgesOf(outcomes, test, options.by);
+  // Learning takes minutes; that the file cannot be written must be known before.
+  const target = options.out === undefined ? undefined : await openTarget(options.out, options.force ?? false);
+  const judged = test ?? outcomes;
+  const table = await (async () => {
+    const learned = learnAll(outcomes, judges, options.seed);
+    const compared = compare(judged, waysOf(judged, learned, test !== undefined), options.seed);
+    await target?.write(policyOf(outcomes, learned, compared));
+    return compared;
+  })().finally(() => target?.drop());
+  const report: CascadeReport = {
+    questions: outcomes.length,
+    tested: test ? { questions: test.length, by: 'another file' } : { questions: outcomes.length, by: 'cross-validation' },
+    cheap: shareOf(judged, ({ cheapRight }) => cheapRight),
+    strong: shareOf(judged, ({ strongRight }) => strongRight),
+    table,
+    ...(options.out !== undefined && { policy: options.out }),
+    ...(judges.includes('answer') ? {} : { missing: missingAnswers(options.by) }),
+  };
+  process.stdout.write(options.json ? `${JSON.stringify(jsonOf(report))}\n` : formatReport(report));
+}
+
+function missingAnswers(by: JudgedBy | undefined): string {
+  return by === undefined ? 'Some outcomes have no cheap_answer, so the policy looks at prompts alone: use it with tiers.decide: prompt.' : '';
+}
+
+async function readChecked(file: string): Promise<Outcome[]> {
+  const outcomes = await readOutcomes(file).catch((error: unknown) => {
+    throw new UserError(isFileSystemError(error) ? `${file} cannot be read: ${error.message}` : (error as Error).message);
+  });
+  if (outcomes.length < outcomesMin) throw new UserError(`${file} has ${outcomes.length} outcomes; at least ${outcomesMin} are needed.`);
+  return outcomes;
+}
+
+function judgesOf(outcomes: readonly Outcome[], test: readonly Outcome[] | undefined, by: JudgedBy | undefined): JudgedBy[] {
+  const hasAnswers = canLearnBy(outcomes, 'answer') && (!test || canLearnBy(test, 'answer'));
+  if (by === 'answer' && !hasAnswers) throw new UserError('--by answer needs a cheap_answer in every outcome.');
+  return by === 'prompt' || !hasAnswers ? ['prompt'] : ['prompt', 'answer'];
+}
+
+/** A place for the policy while it is not whole: what is there already is kept until then. */
+async function openTarget(file: string, mayReplace: boolean): Promise<PolicyTarget> {
+  if (existsSync(file) && !mayReplace) throw new UserError(`${file} is there already; --force writes over it.`);
+  const part = `${file}.part`;
+  await writeFile(part, '').catch((error: Error) => {
+    throw new UserError(`${file} cannot be written: ${error.message}`);
+  });
+  return {
+    async write(policy) {
+      await writeFile(part, `${JSON.stringify(policy)}\n`);
+      await rename(part, file);
+    },
+    drop: () => rm(part, { force: true }),
+  };
+}
+
+interface PolicyTarget {
+  write(policy: PolicyFile): Promise<void>;
+  /** Idempotent. */
+  drop(): Promise<void>;
+}
+
+function learnAll(outcomes: readonly Outcome[], judges: readonly JudgedBy[], seed: number): LearnedBy {
+  const bar = createProgressBar(process.stderr);
+  const learned: LearnedBy = {};
+  for (const by of judges) learned[by] = learn(outcomes, by, { seed, onProgress: (share) => bar.report(share, `learning from the ${by}s: ${Math.round(share * 100)} %`) });
+  bar.clear();
+  return learned;
+}
+
+function waysOf(judged: readonly Outcome[], learned: LearnedBy, isOther: boolean): [Way, ...Way[]] {
+  const way = (by: JudgedBy): Way[] => {
+    const found = learned[by];
+    if (!found) return [];
+    return [{ name: by, scores: isOther ? judged.map((outcome) => predict(found.model, observe(outcome, by)).gain) : found.gains }];
+  };
+  return [{ name: 'length', scores: judged.map(({ prompt }) => prompt.length) }, ...way('prompt'), ...way('answer')];
+}
+
+function policyOf(outcomes: readonly Outcome[], learned: LearnedBy, table: readonly Comparison[]): PolicyFile {
+  const half = table.find(({ strongShare }) => strongShare === 0.5) as Comparison;
+  return {
+    format: policyFormat,
+    version: policyVersion,
+    learned: {
+      questions: outcomes.length,
+      cheap_right: shareOf(outcomes, ({ cheapRight }) => cheapRight),
+      strong_right: shareOf(outcomes, ({ strongRight }) => strongRight),
+      at_half: Object.fromEntries([['random', half.random], ...half.ways.map(({ name, accuracy }) => [name, accuracy.value] as const), ['oracle', half.oracle]]),
+    },
+    prompt: (learned.prompt as Learned).model,
+    ...(learned.answer && { answer: learned.answer.model }),
+  };
+}
+
+function jsonOf({ table, ...rest }: CascadeReport): object {
+  return {
+    ...rest,
+    table: table.map(({ strongShare, random, oracle, ways }) => ({
+      strong_share: strongShare,
+      random,
+      ...Object.fromEntries(ways.map(({ name, accuracy, better }) => [name, { ...accuracy, better_than_length: better }])),
+      oracle,
+    })),
+  };
+}
