@@ -58,9 +58,14 @@ export function startEngines(config: Config, options: StartEnginesOptions): Star
     models: [...models].map(([name, targets]) => ({ name, targets })),
     embedded: started[config.engines.findIndex(({ kind }) => kind === 'embedded')]?.engine,
     embeddings,
-    maxRunning: started.reduce((sum, { target }) => sum + target.maxOutstanding, embeddings ? config.embeddings.max_queue : 0),
+    maxRunning: started.reduce((sum, { target }) => sum + inHandOf(target, config), embeddings ? config.embeddings.max_queue : 0),
     close: async () => void (await Promise.all([embeddings?.engine.close(), ...started.map(({ replica }) => replica.close())])),
   };
+}
+
+/** Both lanes may fill their queues. */
+function inHandOf({ maxOutstanding, concurrency }: Target, { admission }: Config): number {
+  return concurrency === undefined ? maxOutstanding + 2 * admission.max_queue : 2 * maxOutstanding;
 }
 
 function start(entry: EngineConfig, config: Config, options: StartEnginesOptions): Started {
@@ -74,7 +79,9 @@ function startEmbedded(entry: EmbeddedEngineConfig, model: Config['model_config'
   const engine = given ?? embeddedEngine(model, onStatus);
   const replica = promptReplica(engine, given?.name ?? entry.name);
   const maxOutstanding = entry.max_outstanding ?? model.max_batch_size + model.max_queue;
-  return { replica, target: { replica, tier: entry.tier, weight: entry.weight, maxOutstanding }, models: [...new Set(['default', entry.model])], engine };
+  // Where a batch runs to its end, all of the next one must be there before it.
+  const concurrency = model.enable_continuous_batching ? model.max_batch_size : 2 * model.max_batch_size;
+  return { replica, target: { replica, tier: entry.tier, weight: entry.weight, maxOutstanding, concurrency }, models: [...new Set(['default', entry.model])], engine };
 }
 
 function startEmbeddings(config: Config['embeddings'], { embeddings: given, onStatus }: StartEnginesOptions): LocalEmbeddings | undefined {

@@ -1,5 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import type { EmbeddingEngine, Engine } from '@open-autoglm/protocol';
+import { createAdmission } from './admission/admission-stage.ts';
+import { admissionOptions } from './admission/options.ts';
 import { createEmbeddingCatalog } from './common/embedding-catalog.ts';
 import { createCatalog } from './common/model-catalog.ts';
 import type { Config } from './config/schema.ts';
@@ -52,10 +54,12 @@ export async function startGateway({ config, engine, embeddings: givenEmbeddings
     await engines.close();
     throw error;
   });
+  const admission = createAdmission(catalog, admissionOptions(config.admission));
   const observability = createObservability(config.observability, {
     sinks,
     isModel,
     engines: () => catalog.readiness().replicas,
+    admission: () => admission.read(),
   });
   sinks.logs?.watchEngines(() => catalog.readiness().replicas);
   const sessions = openSessions(config.sessions, config.server.body_limit_bytes);
@@ -63,7 +67,7 @@ export async function startGateway({ config, engine, embeddings: givenEmbeddings
     catalog,
     maxRunning: engines.maxRunning,
     bodyLimitBytes: config.server.body_limit_bytes,
-    path: sinks.capture(createRequestPath(catalog, routerOptions(config.router))),
+    path: sinks.capture(createRequestPath(catalog, admission, routerOptions(config.router))),
     embeddings,
     embeddingPath: createEmbeddingPath(embeddings, config.server.ready_timeout_ms),
     metrics: observability.metrics,

@@ -4,6 +4,8 @@ export { promptReplica } from './engines/prompt-replica.ts';
 export { createIngress, type Ingress, type IngressParts } from './ingress/server.ts';
 export { routerOptions } from './main.ts';
 export { respond, respondError } from './output/respond.ts';
+export { createAdmission } from './admission/admission-stage.ts';
+export { admissionOptions } from './admission/options.ts';
 export { createRequestPath } from './request-path.ts';
 export { createEmbeddingCatalog } from './common/embedding-catalog.ts';
 export { createEmbeddingPath } from './embedding-path.ts';

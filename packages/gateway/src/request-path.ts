@@ -7,6 +7,8 @@
  *     ↓
  *   input      waits for the model; chat template, prompts                               → 400 template, 404 model, 503 not ready
  *     ↓
+ *   admission  waits for room, real time before batch; refuses what would wait in vain    → 429 queue full, deadline unreachable
+ *     ↓
  *   router     chooses the engine                                                        → 404 model
  *     ↓
  *   engine     one sequence for each choice                                              → 400 too long, 429 queue full, 502 crashed
@@ -16,6 +18,7 @@
  * signal's reason, and every stage's `finally` lets go of what it holds.
  */
 import type { GatewayRequest, Next, Stage, StreamPart } from '@open-autoglm/protocol';
+import type { Admission } from './admission/admission-stage.ts';
 import type { ModelCatalog } from './common/model-catalog.ts';
 import { createInputStage } from './input/input-stage.ts';
 import { createRouter, type RouterOptions } from './router/router-stage.ts';
@@ -23,8 +26,8 @@ import { createRouter, type RouterOptions } from './router/router-stage.ts';
 export type RequestPath = (request: GatewayRequest) => AsyncIterable<StreamPart>;
 
 /** The stages in order, outermost first. `output` is above all: it owns the response. */
-export function createRequestPath(catalog: ModelCatalog, router: RouterOptions): RequestPath {
-  return compose([createInputStage(catalog)], createRouter(catalog, router));
+export function createRequestPath(catalog: ModelCatalog, admission: Admission, router: RouterOptions): RequestPath {
+  return compose([createInputStage(catalog), admission.stage], createRouter(catalog, router));
 }
 
 /** Nests the stages around the last one. */

@@ -58,7 +58,7 @@ const cases: readonly (readonly [string, unknown, number, string, string | null]
   [chat, { ...chatBody, tool_choice: 'required' }, 400, 'invalid_value', 'tool_choice'],
   [chat, { ...chatBody, tools: [callable('f')], tool_choice: { type: 'function', function: { name: 'g' } } }, 400, 'invalid_value', 'tool_choice.function.name'],
   [chat, { ...chatBody, autoglm: { surprise: 1 } }, 400, 'unknown_parameter', 'autoglm.surprise'],
-  [chat, { ...chatBody, autoglm: { lane: 'batch' } }, 422, 'unsupported_feature', 'autoglm.lane'],
+  [chat, { ...chatBody, autoglm: { lane: 'fast' } }, 400, 'invalid_value', 'autoglm.lane'],
   [chat, { ...chatBody, autoglm: { deadline_ms: 0 } }, 400, 'invalid_value', 'autoglm.deadline_ms'],
   [chat, { ...chatBody, autoglm: { context_strategy: 'window' } }, 400, 'invalid_value', 'autoglm.context_strategy'],
   [chat, { ...chatBody, autoglm: { context_strategy: { kind: 'slide' } } }, 400, 'invalid_value', 'autoglm.context_strategy.kind'],

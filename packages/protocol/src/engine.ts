@@ -3,6 +3,7 @@ import type { EngineStats } from './engine-stats.ts';
 import type { ModelInfo } from './model.ts';
 import type { OutputGrammar } from './output-grammar.ts';
 import type { GeneratePart } from './parts.ts';
+import type { Standing } from './standing.ts';
 
 /** How the next token is chosen. Every field is required: defaults are decided once, at the ingress. */
 export interface Sampling {
@@ -54,6 +55,8 @@ export interface GenerateRequest {
   readonly contextStrategy?: ContextStrategy | undefined;
   /** Whether the last part says what the answer attended to. */
   readonly attention?: boolean | undefined;
+  /** Its place among those that wait; absent: in real time, in the order of arrival. */
+  readonly standing?: Standing | undefined;
 }
 
 export type EngineState = 'starting' | 'ready' | 'restarting' | 'unreachable' | 'failed' | 'closed';

@@ -10,3 +10,4 @@ export * from './parts.ts';
 export * from './replica.ts';
 export * from './request.ts';
 export * from './stage.ts';
+export * from './standing.ts';

@@ -2,6 +2,7 @@ import type { ContextStrategy } from './context-strategy.ts';
 import type { Prompt, Sampling } from './engine.ts';
 import type { EmitEvent } from './events.ts';
 import type { OutputGrammar } from './output-grammar.ts';
+import type { Lane, Standing } from './standing.ts';
 
 export interface ToolCall {
   readonly id: string;
@@ -91,6 +92,12 @@ export interface GatewayRequest {
   readonly traceContext?: (() => TraceContext | undefined) | undefined;
   /** Who asks, as far as it is known: for those who keep a client at one replica. */
   readonly client?: { readonly address: string | undefined; readonly session: string | undefined } | undefined;
+  /** `realtime` when absent. */
+  readonly lane?: Lane | undefined;
+  /** When the answer must be complete, on the clock of `performance.now()`; absent: there is no such time. `signal` is aborted then. */
+  readonly deadlineAtMs?: number | undefined;
+  /** Set by admission for engines with a queue of their own. */
+  readonly standing?: Standing | undefined;
   /** Absent where another protocol brought the request. */
   readonly body?: ClientBody | undefined;
   /** Aborted when the client leaves, a deadline passes or the server is forced down. */

@@ -8,6 +8,8 @@ export interface Target {
   readonly weight: number;
   /** More requests than this at once are not sent to it. */
   readonly maxOutstanding: number;
+  /** Sequences that it works on at once, where that is known: an engine's batch. */
+  readonly concurrency?: number | undefined;
 }
 
 /** A model that can be asked for, and who answers: at least one. */

@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox';
+import { admissionSchema, defaultAdmission } from './admission.ts';
 import { defaultEmbedded, type EngineConfig } from './engines.ts';
 import { defaultRouter, routerSchema } from './router.ts';
 import { defaultSessions, sessionsSchema } from './sessions.ts';
@@ -76,6 +77,7 @@ export const configSchema = Type.Object(
     engines: Type.Array(Type.Unknown(), { maxItems: 1024 }),
     router: routerSchema,
     sessions: sessionsSchema,
+    admission: admissionSchema,
     cache: Type.Object({ enabled: Type.Boolean() }, closed),
     observability: Type.Object(
       {
@@ -141,6 +143,7 @@ export const defaultConfig: Config = {
   engines: [defaultEmbedded],
   router: defaultRouter,
   sessions: defaultSessions,
+  admission: defaultAdmission,
   cache: { enabled: false },
   observability: {
     metrics: { enabled: true },

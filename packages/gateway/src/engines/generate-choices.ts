@@ -11,7 +11,7 @@ export function generateChoices(engine: Engine, request: GatewayRequest): AsyncI
 
 /** Choice i of a prompt is sampled with seed + i, so that it differs from its siblings and can be had again. */
 function toChoices(request: GatewayRequest): GenerateRequest[] {
-  const { id, maxTokens, stop, topLogprobs, grammar, contextStrategy, attention, choiceCount, tenant } = request;
+  const { id, maxTokens, stop, topLogprobs, grammar, contextStrategy, attention, choiceCount, tenant, standing } = request;
   const sampling = completeSampling(request.sampling);
   return (request.prompts ?? []).flatMap((prompt, promptIndex) =>
     Array.from({ length: choiceCount }, (_, choice) => ({
@@ -25,6 +25,7 @@ function toChoices(request: GatewayRequest): GenerateRequest[] {
       ...(grammar && { grammar }),
       ...(contextStrategy && { contextStrategy }),
       ...(attention && { attention }),
+      ...(standing && { standing }),
     })),
   );
 }

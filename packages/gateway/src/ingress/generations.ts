@@ -182,6 +182,8 @@ function toGatewayRequest(parsed: ParsedRequest, address: string | undefined, ow
     tenant: parsed.tenant,
     contextStrategy: parsed.contextStrategy,
     attention: parsed.attention,
+    lane: parsed.lane,
+    deadlineAtMs: parsed.deadlineMs === undefined ? undefined : performance.now() + parsed.deadlineMs,
     stream: parsed.format.stream,
     choiceCount: parsed.choiceCount,
     sampling: parsed.sampling,

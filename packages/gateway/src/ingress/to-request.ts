@@ -1,8 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { AutoglmError, type ChatMessage, type ClientBody, type ContextStrategy, type GatewayRequest, type RequestInput, type Sampling } from '@open-autoglm/protocol';
+import { AutoglmError, type ChatMessage, type ClientBody, type ContextStrategy, type GatewayRequest, type Lane, type RequestInput, type Sampling } from '@open-autoglm/protocol';
 import type { AnswerFormat } from '../common/answer-format.ts';
 import { readOutputFormat } from './output-format.ts';
 import { contextExtensions, contextOptions } from './context-options.ts';
+import { laneExtensions, laneOf } from './lane.ts';
 import { chatSchema, completionSchema, messageSchemas } from './schemas.ts';
 import { tenantOf } from './tenant.ts';
 import { checkExtensions, refuseOtherParts, withoutUnsupported } from './unsupported.ts';
@@ -21,6 +22,7 @@ export interface ParsedRequest extends Pick<GatewayRequest, 'responseFormat' | '
   readonly session: string | undefined;
   readonly body: ClientBody;
   readonly tenant: string;
+  readonly lane: Lane;
   readonly contextStrategy?: ContextStrategy | undefined;
   readonly attention?: boolean | undefined;
   readonly format: AnswerFormat;
@@ -82,9 +84,11 @@ function prepare(body: unknown): unknown {
 export function checkObject(body: unknown): Readonly<Record<string, unknown>> {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) throw new AutoglmError('invalid_json', 'The body must be a JSON object.');
   const { autoglm } = body as { autoglm?: unknown };
-  if (typeof autoglm === 'object' && autoglm !== null) checkExtensions(Object.keys(autoglm), (name) => `autoglm.${name}`, contextExtensions);
+  if (typeof autoglm === 'object' && autoglm !== null) checkExtensions(Object.keys(autoglm), (name) => `autoglm.${name}`, bodyExtensions);
   return body as Record<string, unknown>;
 }
+
+const bodyExtensions: ReadonlySet<string> = new Set([...contextExtensions, ...laneExtensions]);
 
 type Common = Pick<ReturnType<typeof validateChat>, 'model' | 'n' | 'temperature' | 'top_p' | 'top_k' | 'min_p' | 'repetition_penalty' | 'presence_penalty' | 'frequency_penalty' | 'logit_bias' | 'seed' | 'stop' | 'stream' | 'stream_options' | 'autoglm' | 'user'> & { readonly prompt_cache_key?: string | null };
 
@@ -99,7 +103,8 @@ export function common(body: Common, headers: IncomingHttpHeaders) {
     sampling: toSampling(body),
     stop: typeof body.stop === 'string' ? [body.stop] : (body.stop ?? []),
     session: body.prompt_cache_key ?? body.user ?? undefined,
-    deadlineMs: body.autoglm?.deadline_ms ?? deadlineFromHeaders(headers),
+    deadlineMs: body.autoglm?.deadline_ms ?? deadlineFromHeaders(headers, laneExtensions),
+    lane: laneOf(headers, body.autoglm?.lane),
     tenant: tenantOf(headers, body.autoglm?.tenant ?? undefined),
     ...contextOptions(body.autoglm),
   };
@@ -129,9 +134,10 @@ function toSampling(body: Common): Partial<Sampling> {
   return sampling;
 }
 
-export function deadlineFromHeaders(headers: IncomingHttpHeaders): number | undefined {
+/** `further`: what else may stand in the headers. */
+export function deadlineFromHeaders(headers: IncomingHttpHeaders, further?: ReadonlySet<string>): number | undefined {
   for (const name in headers) {
-    if (name.startsWith(headerPrefix)) checkExtensions([name.slice(headerPrefix.length).replaceAll('-', '_')], () => name);
+    if (name.startsWith(headerPrefix)) checkExtensions([name.slice(headerPrefix.length).replaceAll('-', '_')], () => name, further);
   }
   const value = headers[`${headerPrefix}deadline-ms`];
   if (value === undefined) return undefined;

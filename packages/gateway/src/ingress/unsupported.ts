@@ -53,14 +53,12 @@ export function refuseOtherParts(content: unknown, param: string): void {
   }
 }
 
-const laterExtensions = new Set(['lane']);
 const knownExtensions = new Set(['deadline_ms', 'tenant']);
 
 /** Checks the keys of the body's `autoglm` and of `x-autoglm-*` headers, which agree in name but for `further` ones. */
 export function checkExtensions(names: readonly string[], written: (name: string) => string, further: ReadonlySet<string> = new Set()): void {
   for (const name of names) {
     const param = written(name);
-    if (laterExtensions.has(name)) throw new AutoglmError('unsupported_feature', `'${param}' is not available in this version.`, { param });
     if (!knownExtensions.has(name) && !further.has(name)) throw new AutoglmError('unknown_parameter', `Unknown parameter: '${param}'.`, { param });
   }
 }

@@ -148,10 +148,11 @@ describe('when nobody can answer', () => {
 
   it('one that has all that it takes refuses with 429', async () => {
     await using backend = await startFakeBackend(hang);
-    await using server = await startRemoteGateway([backend.url], { extra: { max_outstanding: 2 } });
+    await using server = await startRemoteGateway([backend.url], { extra: { max_outstanding: 2 }, admission: { max_queue: 1 } });
     const leaving = new AbortController();
-    const waiting = [0, 1].map(() => server.post(chat, chatBody, { signal: leaving.signal }).catch(() => {}));
-    await until(() => backend.openCount === 2);
+    const waiting = [0, 1, 2].map(() => server.post(chat, chatBody, { signal: leaving.signal }).catch(() => {}));
+    await until(async () => (await (await fetch(`${server.url}/metrics`)).text()).includes('autoglm_admission_waiting{model_name="fake-model",lane="realtime"} 1'));
+    expect(backend.openCount).toBe(2);
     const refused = await server.post(chat, chatBody);
     expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '1']);
     leaving.abort();

@@ -14,9 +14,9 @@ export interface RemoteGateway extends AsyncDisposable {
 }
 
 /** A real gateway on a free port, in front of these servers; `extra` is added to every entry. */
-export async function startRemoteGateway(urls: readonly string[], { router, extra = {}, env = {} }: { router?: object; extra?: object; env?: Record<string, string> } = {}): Promise<RemoteGateway> {
+export async function startRemoteGateway(urls: readonly string[], { router, admission, extra = {}, env = {} }: { router?: object; admission?: object; extra?: object; env?: Record<string, string> } = {}): Promise<RemoteGateway> {
   const engines = urls.map((url, index) => ({ kind: 'openai', name: `fake-${index}`, url, model: fakeModel, ...extra }));
-  return startGatewayWith({ engines, ...(router && { router }) }, env);
+  return startGatewayWith({ engines, ...(router && { router }), ...(admission && { admission }) }, env);
 }
 
 /** From the contents of a configuration file. */

@@ -29,7 +29,8 @@ export function embeddedEngine(config: EmbeddedModelConfig, onStatus?: (status: 
     contextStrategy: config.context_strategy,
     maxBatchSize: config.max_batch_size,
     stepTokenBudget: config.step_token_budget,
-    maxQueue: config.max_queue,
+    // Who waits is bounded before it comes here; beside those, here wait only requests that gave their places to others.
+    maxQueue: config.max_queue + 2 * config.max_batch_size,
     kvCache: { strategy: config.kv_cache_strategy, type: config.kv_cache_type, maxBytes: config.kv_cache_bytes, isSharedBetweenScopes: config.kv_cache_shared_between_tenants },
     speculation: config.speculation,
     streamIntervalMs: config.stream_interval_ms,

@@ -3,6 +3,7 @@ import type { ListedReplica } from '../../common/model-catalog.ts';
 import type { BottleneckWindow } from '../bottleneck/window.ts';
 import type { RequestProfile } from '../profile/request-profile.ts';
 import type { GcKind, RuntimeWatch } from '../runtime/runtime-watch.ts';
+import { registerAdmissionMetrics, type QueueReading } from './admission-metrics.ts';
 import { DiagnosisMetrics } from './diagnosis-metrics.ts';
 import { EnergyReader, registerEnergyMetrics } from './energy-metrics.ts';
 import { registerEngineMetrics } from './engine-metrics.ts';
@@ -21,6 +22,8 @@ export interface MetricsParts {
   readonly isModel: (name: string) => boolean;
   /** Absent when nobody diagnoses. */
   readonly window: BottleneckWindow | undefined;
+  /** Absent where nobody waits before an engine. */
+  readonly admission?: (() => readonly QueueReading[]) | undefined;
   readonly sinks: readonly SinkDrops[];
   readonly powercapFolder?: string;
 }
@@ -35,7 +38,7 @@ export class Metrics {
   readonly #onGc: (kind: GcKind, seconds: number) => void;
   #activeCount = 0;
 
-  constructor({ engines, isModel, window, sinks, powercapFolder }: MetricsParts) {
+  constructor({ engines, isModel, window, admission, sinks, powercapFolder }: MetricsParts) {
     const registry = this.#registry;
     this.#requests = new RequestMetrics(registry, new ModelLabels(isModel));
     this.#diagnosis = window && new DiagnosisMetrics(registry, window);
@@ -49,6 +52,7 @@ export class Metrics {
       },
     });
     registerEngineMetrics(registry, engines);
+    if (admission) registerAdmissionMetrics(registry, admission);
     registerSinkMetrics(registry, sinks);
     registerGpuMetrics(registry, new GpuReader());
     registerEnergyMetrics(registry, new EnergyReader(powercapFolder));

@@ -1,0 +1,57 @@
+import Type, { type Static } from 'typebox';
+
+const closed = { additionalProperties: false } as const;
+const milliseconds = Type.Integer({ minimum: 1, maximum: 86_400_000 });
+/** One file each in `admission/policies/`. */
+const policy = Type.Union([Type.Literal('fcfs'), Type.Literal('mlfq'), Type.Literal('srtf'), Type.Literal('edf'), Type.Literal('vtc')]);
+
+/** Who is sent to an engine next, and who is refused before it waits in vain. */
+export const admissionSchema = Type.Object(
+  {
+    policy,
+    /** Requests of each lane that may wait for a model that other servers run; more are refused with 429. The embedded model has `model_config.max_queue`. */
+    max_queue: Type.Integer({ minimum: 1, maximum: 100_000 }),
+    /** Who has waited for so long, or would, is refused with 429. */
+    max_wait_ms: milliseconds,
+    /** Who has waited for so long is overtaken by nobody of its lane any more (mlfq, srtf, edf). */
+    aging_ms: milliseconds,
+    /** mlfq: each level holds requests of so many times the work of the one before. */
+    priority_weight: Type.Number({ minimum: 1.01, maximum: 100 }),
+    /** mlfq: the work of the first level, in milliseconds. */
+    time_slice_ms: Type.Number({ minimum: 0.001, maximum: 1_000_000 }),
+    lanes: Type.Object(
+      {
+        /** Of what an engine can do at once, the batch lane has at least this share, however much comes in real time. */
+        batch_share_min: Type.Number({ minimum: 0, maximum: 1 }),
+      },
+      closed,
+    ),
+    /** How many requests at once are sent to each of the other servers; never more than its `max_outstanding`. */
+    concurrency: Type.Object(
+      {
+        /** Found by the time to the first part; without it, `max_outstanding` is the limit. */
+        adaptive: Type.Boolean(),
+        initial: Type.Integer({ minimum: 1, maximum: 100_000 }),
+        min: Type.Integer({ minimum: 1, maximum: 100_000 }),
+        /** The first part may take so many times as long as where nobody waits. */
+        tolerance: Type.Number({ minimum: 1, maximum: 100 }),
+      },
+      closed,
+    ),
+    /** vtc: what a token of a prompt and one of an answer count for. */
+    token_weights: Type.Object({ prompt: Type.Number({ minimum: 0, maximum: 1000 }), output: Type.Number({ minimum: 0, maximum: 1000 }) }, closed),
+  },
+  closed,
+);
+
+export const defaultAdmission: Static<typeof admissionSchema> = {
+  policy: 'mlfq',
+  max_queue: 1024,
+  max_wait_ms: 60_000,
+  aging_ms: 5000,
+  priority_weight: 1.5,
+  time_slice_ms: 2,
+  lanes: { batch_share_min: 0.1 },
+  concurrency: { adaptive: true, initial: 64, min: 4, tolerance: 1.5 },
+  token_weights: { prompt: 1, output: 2 },
+};
