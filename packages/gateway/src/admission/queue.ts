@@ -221,14 +221,10 @@ export class AdmissionQueue implements Situation {
   #onAlarm(): void {
     this.#sleep();
     const nowMs = this.#clock.now();
-    let nextMs = Infinity;
     for (const lane of lanes) {
-      for (const ticket of [...this.waiting[lane]]) {
-        if (ticket.leavesAtMs > nowMs) nextMs = Math.min(nextMs, ticket.leavesAtMs);
-        else this.#giveUp(ticket, nowMs);
-      }
+      for (const ticket of this.waiting[lane].filter(({ leavesAtMs }) => leavesAtMs <= nowMs)) this.#giveUp(ticket, nowMs);
+      for (const { leavesAtMs } of this.waiting[lane]) this.#wakeAt(leavesAtMs);
     }
-    if (nextMs < Infinity) this.#wakeAt(nextMs);
   }
 
   /** Whoever waits for its turn leaves the queue when it hears of this. */
