@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { createMockEngine, defaultConfig, startGateway, type Config } from '@open-autoglm/gateway';
-import { admissionOptions, createAdmission, createCatalog, createEmbeddingCatalog, createEmbeddingPath, createIngress, createRequestPath, promptReplica, respond, respondEmbeddings, respondError, routerOptions } from '@open-autoglm/gateway/parts';
+import { Access, admissionOptions, createAdmission, createCatalog, createEmbeddingCatalog, createEmbeddingPath, createIngress, createRequestPath, promptReplica, respond, respondEmbeddings, respondError, routerOptions } from '@open-autoglm/gateway/parts';
 import type { GatewayAnswer, GatewayQuestion, Watching } from './gateway.ts';
 
 /** Fixed answers: nothing but the gateway costs time. */
@@ -39,9 +39,9 @@ async function startBare(engine: ReturnType<typeof createMockEngine>): Promise<s
   const target = { replica: promptReplica(engine), tier: 'edge', weight: 1, maxOutstanding: connectionsMax };
   const catalog = createCatalog([{ name: 'default', targets: [target] }], 1000);
   const embeddings = createEmbeddingCatalog(undefined, []);
-  const unobserved = { emit: () => {}, timings: { engine: 'mock', tier: 'edge', cache: undefined, notes: undefined, header: () => '', fields: () => ({}) }, traceContext: () => undefined };
+  const unobserved = { emit: () => {}, timings: { engine: 'mock', tier: 'edge', cache: undefined, notes: undefined, tokensUsed: undefined, header: () => '', fields: () => ({}) }, traceContext: () => undefined };
   const { server } = createIngress({
-    catalog, respond, respondError, embeddings, respondEmbeddings,
+    catalog, access: new Access(undefined, undefined), respond, respondError, embeddings, respondEmbeddings,
     embeddingPath: createEmbeddingPath(embeddings, 1000),
     maxRunning: connectionsMax,
     bodyLimitBytes: defaultConfig.server.body_limit_bytes,

@@ -7,6 +7,8 @@ import { createCatalog } from './common/model-catalog.ts';
 import type { Config } from './config/schema.ts';
 import { createEmbeddingPath } from './embedding-path.ts';
 import { startEngines, type EngineStatusReport, type StartedEngines } from './engine-targets.ts';
+import type { Access } from './ingress/access.ts';
+import { openAccess } from './ingress/open-access.ts';
 import { createIngress, type Ingress } from './ingress/server.ts';
 import { openSessions } from './ingress/sessions/open-sessions.ts';
 import { createObservability, type Observability } from './observability/observability.ts';
@@ -46,12 +48,14 @@ export interface Gateway {
 
 /** Config → parts → listen. Accepts requests at once; they wait for the model. Rejects when it cannot listen. */
 export async function startGateway({ config, engine, embeddings: givenEmbeddings, env = process.env, onEngineStatus = () => {} }: GatewayOptions): Promise<Gateway> {
+  const access = openAccess({ auth: config.auth, limits: config.limits, env });
   const engines = startEngines(config, { engine, embeddings: givenEmbeddings, env, onStatus: onEngineStatus });
   const catalog = createCatalog(engines.models, config.server.ready_timeout_ms);
   const embeddings = createEmbeddingCatalog(engines.embeddings, engines.models);
   const isModel = (name: string) => catalog.has(name) || embeddings.has(name);
   const sinks = await openSinks(config.observability, { isModel, config, env }).catch(async (error: unknown) => {
     await engines.close();
+    await access.close();
     throw error;
   });
   const admission = createAdmission(catalog, admissionOptions(config.admission));
@@ -65,6 +69,7 @@ export async function startGateway({ config, engine, embeddings: givenEmbeddings
   const sessions = openSessions(config.sessions, config.server.body_limit_bytes);
   const ingress = createIngress({
     catalog,
+    access,
     maxRunning: engines.maxRunning,
     bodyLimitBytes: config.server.body_limit_bytes,
     path: sinks.capture(createRequestPath(catalog, admission, routerOptions(config.router))),
@@ -81,6 +86,7 @@ export async function startGateway({ config, engine, embeddings: givenEmbeddings
     observability.close();
     await sessions.close();
     await engines.close();
+    await access.close();
     await sinks.close();
     throw error;
   });
@@ -90,7 +96,7 @@ export async function startGateway({ config, engine, embeddings: givenEmbeddings
     url: urlOf(address),
     port: address.port,
     engine: engines.embedded,
-    drain: () => (drained ??= drain(ingress, config.server.drain_timeout_ms, engines, observability, sinks).finally(sessions.close)),
+    drain: () => (drained ??= drain(ingress, config.server.drain_timeout_ms, engines, access, observability, sinks).finally(sessions.close)),
   };
 }
 
@@ -111,11 +117,12 @@ export function routerOptions({ balance, tries_max: triesMax, health, retries, h
   };
 }
 
-async function drain(ingress: Ingress, timeoutMs: number, engines: StartedEngines, observability: Observability, sinks: Sinks): Promise<void> {
+async function drain(ingress: Ingress, timeoutMs: number, engines: StartedEngines, access: Access, observability: Observability, sinks: Sinks): Promise<void> {
   sinks.logs?.info('draining', { timeout_ms: timeoutMs });
   await ingress.drain(timeoutMs);
   observability.close();
   await engines.close();
+  await access.close();
   await sinks.close();
 }
 

@@ -1,6 +1,7 @@
 /** The gateway's parts, for a program that joins them in another way than `startGateway`. */
 export { createCatalog } from './common/model-catalog.ts';
 export { promptReplica } from './engines/prompt-replica.ts';
+export { Access } from './ingress/access.ts';
 export { createIngress, type Ingress, type IngressParts } from './ingress/server.ts';
 export { routerOptions } from './main.ts';
 export { respond, respondError } from './output/respond.ts';

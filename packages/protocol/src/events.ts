@@ -10,6 +10,9 @@ export type RequestOutcome = 'answered' | 'failed' | 'abandoned';
 /** How the response cache answered; `off`: it was not asked. */
 export type CacheResult = 'miss' | 'exact' | 'semantic' | 'inflight' | 'off';
 
+/** Where the buckets of the limits are. */
+export type LimitSource = 'memory' | 'redis' | 'fallback';
+
 /** Why a segment grew: waiting in a queue; for what another holds; for a client or a remote engine; for a busy processor; for the garbage collector. */
 export type BottleneckCause = 'queueing' | 'lock' | 'io' | 'cpu' | 'gc';
 
@@ -39,6 +42,8 @@ export type GatewayEvent =
    * up; those of choices, which run side by side, do not: the slowest choice counts.
    */
   | { readonly type: 'segment-end'; readonly segment: Segment; readonly durationMs: number; readonly reason?: string; readonly choice?: number }
+  /** What the limits of its key and its tenant said of it; `fallback`: this gateway alone, because Redis did not answer. */
+  | { readonly type: 'limit-decision'; readonly result: 'admitted' | 'refused'; readonly source: LimitSource }
   | { readonly type: 'cache-lookup'; readonly result: CacheResult; readonly reason?: string }
   /** Something that the client is told of its answer: it comes under this name in the answer's `autoglm`. Several of one name: the last. */
   | { readonly type: 'answer-note'; readonly name: string; readonly value: unknown }

@@ -3,6 +3,14 @@ import type { StreamPart } from '@open-autoglm/protocol';
 import type { AnswerFormat } from './answer-format.ts';
 import type { Exchange } from './exchange.ts';
 
+/** Who left work here, as it was known then: credentials are not kept. */
+export interface Caller {
+  /** The key's name; undefined where keys were not checked. */
+  readonly key: string | undefined;
+  /** Hashed; empty where nothing tells. */
+  readonly tenant: string;
+}
+
 /** A request in OpenAI's words that did not come as an HTTP request of its own: a line of a batch, a session's next turn, a call over gRPC. */
 export interface AskCall {
   readonly api: AnswerFormat['api'];
@@ -10,6 +18,8 @@ export interface AskCall {
   readonly body: unknown;
   /** On whose behalf: credentials, tenant, trace. */
   readonly headers: IncomingHttpHeaders;
+  /** In the place of credentials and tenant, for work that was left here: a line of a batch. It takes what the limits leave to others. */
+  readonly caller?: Caller | undefined;
   /** Aborting it abandons the request. */
   readonly signal: AbortSignal;
 }

@@ -10,6 +10,8 @@ export interface AnswerTimings {
   readonly cache: CacheResult | undefined;
   /** What stages have to say of the answer, for its `autoglm`. */
   readonly notes: Readonly<Record<string, unknown>> | undefined;
+  /** Tokens that it took, prompt and answer, when it is over; undefined where nobody knows. */
+  readonly tokensUsed: number | undefined;
   header(): string;
   fields(): Record<string, number>;
 }
@@ -22,6 +24,8 @@ export interface Exchange {
   readonly format: AnswerFormat;
   readonly response: ServerResponse;
   readonly timings: AnswerTimings;
+  /** What else the answer says in its headers. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   /** Seconds since 1970, as OpenAI's `created`. */
   readonly created: number;
 }

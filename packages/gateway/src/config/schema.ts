@@ -1,6 +1,8 @@
 import Type, { type Static } from 'typebox';
 import { admissionSchema, defaultAdmission } from './admission.ts';
+import { authSchema, defaultAuth } from './auth.ts';
 import { defaultEmbedded, type EngineConfig } from './engines.ts';
+import { defaultLimits, limitsSchema } from './limits.ts';
 import { defaultRouter, routerSchema } from './router.ts';
 import { defaultSessions, sessionsSchema } from './sessions.ts';
 
@@ -78,6 +80,8 @@ export const configSchema = Type.Object(
     router: routerSchema,
     sessions: sessionsSchema,
     admission: admissionSchema,
+    auth: authSchema,
+    limits: limitsSchema,
     cache: Type.Object({ enabled: Type.Boolean() }, closed),
     observability: Type.Object(
       {
@@ -144,6 +148,8 @@ export const defaultConfig: Config = {
   router: defaultRouter,
   sessions: defaultSessions,
   admission: defaultAdmission,
+  auth: defaultAuth,
+  limits: defaultLimits,
   cache: { enabled: false },
   observability: {
     metrics: { enabled: true },

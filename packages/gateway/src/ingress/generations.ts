@@ -5,8 +5,10 @@ import type { Asked, Asker, AskCall } from '../common/asker.ts';
 import type { AnswerTimings, Exchange } from '../common/exchange.ts';
 import type { ModelCatalog } from '../common/model-catalog.ts';
 import type { RequestStart } from '../common/request-start.ts';
+import type { Access, Demand } from './access.ts';
 import type { JsonBody } from './body.ts';
 import type { Hand, InHand } from './in-hand.ts';
+import { estimatePrompt } from './limits/estimate.ts';
 import { parseRemoteChat, parseRemoteCompletion } from './to-remote-request.ts';
 import { parseChat, parseCompletion, type ParsedRequest } from './to-request.ts';
 import { checkWellFormed } from './validate.ts';
@@ -19,6 +21,7 @@ export interface Followed {
 
 export interface GenerationParts {
   readonly catalog: ModelCatalog;
+  readonly access: Access;
   readonly path: (request: GatewayRequest) => AsyncIterable<StreamPart>;
   readonly follow: (start: RequestStart) => Followed;
   readonly respond: (exchange: Exchange, parts: AsyncIterable<StreamPart>) => Promise<void>;
@@ -64,32 +67,41 @@ export class Generations implements Asker {
   async serve({ api, message, response, requestId, read, through = (parts) => parts }: GenerationCall): Promise<void> {
     const start = startOf(message.headers, requestId, operations[api].name);
     const followed = this.#parts.follow(start);
-    const { hand, parsed } = await take({ response, start, followed, inHand: this.#inHand }, async (taken) => {
+    const { access } = this.#parts;
+    const { hand, parsed, admission } = await take({ response, start, followed, inHand: this.#inHand }, async (taken) => {
+      const identity = access.identify(message.headers);
       const { value, hasEscapes } = await read(taken.abort.signal);
       const asked = this.#parse(api, value, message.headers);
       if (hasEscapes) checkWellFormed(value);
-      return { hand: taken, parsed: asked };
+      return { hand: taken, parsed: asked, admission: await access.admit(identity, demandOf(asked), followed.emit, response) };
     });
     const { request, deadline } = this.#begin(parsed, followed, hand, message.socket.remoteAddress);
     try {
-      await this.#parts.respond({ request, requestId, format: parsed.format, response, timings: followed.timings, created: secondsNow() }, through(this.#parts.path(request), request));
+      const exchange = { request, requestId, format: parsed.format, response, timings: followed.timings, headers: admission?.headers, created: secondsNow() };
+      await this.#parts.respond(exchange, through(this.#parts.path(request), request));
     } finally {
       clearTimeout(deadline);
+      admission?.settle(followed.timings.tokensUsed);
     }
   }
 
-  async run<T>({ api, body, headers, signal }: AskCall, use: (asked: Asked) => Promise<T>): Promise<T> {
+  async run<T>({ api, body, headers, caller, signal }: AskCall, use: (asked: Asked) => Promise<T>): Promise<T> {
     const requestId = randomUUID();
     const followed = this.#parts.follow(startOf(headers, requestId, operations[api].name));
     const { emit, timings } = followed;
     const onAbort = () => hand?.abort.abort(signal.reason);
     let hand: Hand | undefined;
     let deadline: NodeJS.Timeout | undefined;
+    let admission: Awaited<ReturnType<Access['admit']>>;
     try {
       signal.throwIfAborted();
+      const identity = this.#parts.access.identify(headers, caller);
       hand = this.#inHand.take();
       signal.addEventListener('abort', onAbort, { once: true });
-      const parsed = this.#parse(api, body, headers);
+      const read = this.#parse(api, body, headers);
+      const parsed = caller ? { ...read, tenant: caller.tenant } : read;
+      admission = await this.#parts.access.admit(identity, demandOf(parsed), emit);
+      signal.throwIfAborted();
       const begun = this.#begin(parsed, followed, hand, undefined);
       deadline = begun.deadline;
       const result = await use({ request: begun.request, requestId, format: parsed.format, timings, created: secondsNow(), parts: this.#parts.path(begun.request) });
@@ -102,6 +114,7 @@ export class Generations implements Asker {
       clearTimeout(deadline);
       signal.removeEventListener('abort', onAbort);
       hand?.release();
+      admission?.settle(timings.tokensUsed);
     }
   }
 
@@ -126,6 +139,11 @@ export class Generations implements Asker {
     const request = toGatewayRequest(parsed, address, { traceContext, signal: hand.abort.signal, emit });
     return { request, deadline: abortAfter(hand, parsed.deadlineMs) };
   }
+}
+
+function demandOf({ model, tenant, input, maxTokens, choiceCount }: ParsedRequest): Demand {
+  const prompts = input.kind === 'chat' ? 1 : input.prompts.length;
+  return { model, tenant, promptTokens: () => estimatePrompt(input), answerTokensMax: maxTokens, answerCount: choiceCount * prompts };
 }
 
 /** An HTTP request that is followed, before it was read. */

@@ -3,14 +3,17 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { EmbeddingAnswer, EmbeddingRequest, EmitEvent } from '@open-autoglm/protocol';
 import type { EmbeddingCatalog } from '../common/embedding-catalog.ts';
 import type { Exchange } from '../common/exchange.ts';
+import type { Access } from './access.ts';
 import type { JsonBody } from './body.ts';
 import { abortAfter, startOf, take, type GenerationParts } from './generations.ts';
 import type { InHand } from './in-hand.ts';
+import { estimateTexts } from './limits/estimate.ts';
 import { parseEmbeddings } from './to-embedding-request.ts';
 import { checkWellFormed } from './validate.ts';
 
 export interface EmbeddingParts {
   readonly embeddings: EmbeddingCatalog;
+  readonly access: Access;
   readonly embeddingPath: (call: EmbeddingCall) => Promise<EmbeddingAnswer>;
   readonly follow: GenerationParts['follow'];
   readonly respondEmbeddings: (exchange: EmbeddingExchange, answer: Promise<EmbeddingAnswer>) => Promise<void>;
@@ -25,7 +28,7 @@ interface EmbeddingCall {
 }
 
 /** What its answer needs to know. */
-interface EmbeddingExchange extends Pick<EmbeddingCall, 'model' | 'signal' | 'emit'>, Pick<Exchange, 'requestId' | 'response' | 'timings'> {
+interface EmbeddingExchange extends Pick<EmbeddingCall, 'model' | 'signal' | 'emit'>, Pick<Exchange, 'requestId' | 'response' | 'timings' | 'headers'> {
   readonly encodingFormat: 'float' | 'base64';
 }
 
@@ -42,11 +45,13 @@ export async function serveEmbeddings(parts: EmbeddingParts, inHand: InHand, { m
   const start = startOf(message.headers, requestId, 'embeddings');
   const followed = parts.follow(start);
   const { emit, timings, traceContext } = followed;
-  const { hand, asked } = await take({ response, start, followed, inHand }, async (taken) => {
+  const { hand, asked, admission } = await take({ response, start, followed, inHand }, async (taken) => {
+    const identity = parts.access.identify(message.headers);
     const { value, hasEscapes } = await read(taken.abort.signal);
     const parsed = parseEmbeddings(value, message.headers, parts.embeddings.isRemote((value as { model?: unknown } | null)?.model));
     if (hasEscapes) checkWellFormed(value);
-    return { hand: taken, asked: parsed };
+    const demand = { model: parsed.model, tenant: parsed.tenant, promptTokens: () => estimateTexts(parsed.inputs), answerTokensMax: undefined, answerCount: 0 };
+    return { hand: taken, asked: parsed, admission: await parts.access.admit(identity, demand, emit, response) };
   });
   const { model, inputs, dimensions, truncate, fields, encodingFormat, deadlineMs } = asked;
   const { signal } = hand.abort;
@@ -54,8 +59,9 @@ export async function serveEmbeddings(parts: EmbeddingParts, inHand: InHand, { m
   const request = { id: `embd-${randomUUID()}`, inputs, dimensions, truncate, fields, traceContext };
   const deadline = abortAfter(hand, deadlineMs);
   try {
-    await parts.respondEmbeddings({ model, encodingFormat, requestId, response, timings, signal, emit }, parts.embeddingPath({ model, request, signal, emit }));
+    await parts.respondEmbeddings({ model, encodingFormat, requestId, response, timings, headers: admission?.headers, signal, emit }, parts.embeddingPath({ model, request, signal, emit }));
   } finally {
     clearTimeout(deadline);
+    admission?.settle(timings.tokensUsed);
   }
 }

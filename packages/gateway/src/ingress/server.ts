@@ -45,6 +45,9 @@ const headersTimeoutMs = 10_000;
 /** At the end of a drain: how long an aborted client has to read its error, and open connections to become idle. */
 const graceMs = 1000;
 
+/** What probes and scrapers read, who have no key. */
+const openRoutes: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/metrics']);
+
 const generationRoutes: Readonly<Record<string, AskCall['api']>> = { '/v1/chat/completions': 'chat', '/v1/completions': 'completion' };
 
 /** HTTP in OpenAI's words, in front of the request path. */
@@ -70,6 +73,8 @@ export function createIngress(parts: IngressParts): Ingress {
     if (api && message.method === 'POST') return generations.serve({ ...call, api });
     if (path === '/v1/embeddings' && message.method === 'POST') return serveEmbeddings(parts, inHand, call);
     response.setHeader('x-request-id', requestId);
+    const file = web.find(path);
+    if (!file && !openRoutes.has(path)) parts.access.identify(message.headers);
     if (api || path === '/v1/embeddings') allow(message, response, 'POST');
     const resource = find(resources, path);
     if (resource) {
@@ -81,7 +86,6 @@ export function createIngress(parts: IngressParts): Ingress {
       return sendMetrics(response, parts.metrics);
     }
     const answer = information(path);
-    const file = answer ? undefined : web.find(path);
     if (!answer && !file) throw new AutoglmError('route_not_found', `There is nothing at ${message.method} ${path}.`);
     allow(message, response, 'GET', 'HEAD');
     if (answer) sendJson(response, answer);

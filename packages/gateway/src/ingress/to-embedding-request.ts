@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { AutoglmError } from '@open-autoglm/protocol';
 import Type, { type TSchema } from 'typebox';
+import { tenantOf } from './tenant.ts';
 import { deadlineFromHeaders } from './to-request.ts';
 import { createValidator } from './validate.ts';
 
@@ -10,6 +11,7 @@ export interface ParsedEmbeddings {
   readonly encodingFormat: 'float' | 'base64';
   readonly dimensions: number | undefined;
   readonly truncate: boolean;
+  readonly tenant: string;
   readonly deadlineMs: number | undefined;
   /** The client's own words, but for `autoglm`. */
   readonly fields: Readonly<Record<string, unknown>>;
@@ -55,6 +57,7 @@ export function parseEmbeddings(body: unknown, headers: IncomingHttpHeaders, isR
     encodingFormat: own.encoding_format ?? 'float',
     dimensions: own.dimensions ?? undefined,
     truncate: autoglm?.truncate ?? false,
+    tenant: tenantOf(headers, autoglm?.tenant ?? undefined),
     deadlineMs,
     fields: own,
   };

@@ -4,7 +4,7 @@ import { handOver } from './hand-over.ts';
 import { respondError } from './respond.ts';
 
 /** One request for embeddings and the response that it is owed. */
-export interface EmbeddingExchange extends Pick<Exchange, 'requestId' | 'response' | 'timings'> {
+export interface EmbeddingExchange extends Pick<Exchange, 'requestId' | 'response' | 'timings' | 'headers'> {
   readonly model: string;
   readonly encodingFormat: 'float' | 'base64';
   readonly signal: AbortSignal;
@@ -27,6 +27,7 @@ export async function respondEmbeddings(exchange: EmbeddingExchange, path: Promi
       'x-autoglm-cache': 'off',
       ...(timings.tier && { 'x-autoglm-tier': timings.tier }),
       ...(timings.engine && { 'x-autoglm-engine': timings.engine }),
+      ...exchange.headers,
     });
     response.end(body);
     if (response.writableLength > 0) await handOver(response, exchange);

@@ -22,7 +22,7 @@ export async function respond(exchange: Exchange, parts: AsyncIterable<StreamPar
 }
 
 /** Writes an error: as the whole response, or as a marked event where a stream has begun. Where its time went is told where it is known. */
-export function respondError(response: ServerResponse, thrown: unknown, exchange?: Pick<Exchange, 'requestId' | 'timings'>): void {
+export function respondError(response: ServerResponse, thrown: unknown, exchange?: Pick<Exchange, 'requestId' | 'timings' | 'headers'>): void {
   const error = toAutoglmError(thrown);
   if (response.destroyed || response.writableEnded) return;
   if (response.headersSent) {
@@ -35,7 +35,9 @@ export function respondError(response: ServerResponse, thrown: unknown, exchange
     'content-length': Buffer.byteLength(body),
     ...(error.retryAfterSeconds !== undefined && { 'retry-after': String(error.retryAfterSeconds) }),
     ...(exchange && { 'x-request-id': exchange.requestId, 'server-timing': exchange.timings.header() }),
+    ...exchange?.headers,
     ...(error.code === 'draining' && { connection: 'close' }),
+    ...(error.status === 401 && { 'www-authenticate': 'Bearer' }),
   });
   response.end(body);
 }
@@ -67,7 +69,7 @@ async function sendJson(exchange: Exchange, parts: AsyncIterable<StreamPart>): P
 }
 
 /** All of a response's headers: those that are set before its head is written take Node a slower way. */
-function answerHeaders({ requestId, timings }: Exchange, contentType: string): Record<string, string> {
+function answerHeaders({ requestId, timings, headers: more }: Exchange, contentType: string): Record<string, string> {
   const headers: Record<string, string> = {
     'x-request-id': requestId,
     'server-timing': timings.header(),
@@ -76,5 +78,6 @@ function answerHeaders({ requestId, timings }: Exchange, contentType: string): R
   };
   if (timings.tier) headers['x-autoglm-tier'] = timings.tier;
   if (timings.engine) headers['x-autoglm-engine'] = timings.engine;
+  for (const name in more) headers[name] = more[name] as string;
   return headers;
 }

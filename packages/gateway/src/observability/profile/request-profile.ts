@@ -1,4 +1,4 @@
-import type { Bottleneck, CacheResult, Content, GatewayEvent, RequestOutcome, Segment, TraceContext } from '@open-autoglm/protocol';
+import type { Bottleneck, CacheResult, Content, GatewayEvent, LimitSource, RequestOutcome, Segment, TraceContext } from '@open-autoglm/protocol';
 import type { AnswerTimings } from '../../common/exchange.ts';
 import type { RequestStart } from '../../common/request-start.ts';
 import type { RequestObserver } from '../observer.ts';
@@ -29,6 +29,8 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
   tier: string | undefined;
   cache: CacheResult | undefined;
   notes: Record<string, unknown> | undefined;
+  /** Undefined: nothing limits it. */
+  limit: { readonly result: 'admitted' | 'refused'; readonly source: LimitSource } | undefined;
   firstTokenAtMs: number | undefined;
   /** With outcome and status: undefined while the request goes on. */
   endedAtMs: number | undefined;
@@ -68,6 +70,9 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
         break;
       case 'cache-lookup':
         this.cache = event.result;
+        break;
+      case 'limit-decision':
+        this.limit = event;
         break;
       case 'answer-note':
         this.notes = { ...this.notes, [event.name]: event.value };
@@ -133,6 +138,14 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
 
   get completionTokens(): number {
     return this.choices.reduce((sum, choice) => sum + choice.completionTokens, 0);
+  }
+
+  /** What no engine was asked for is free, and so is what failed before anything came of it; one that was left in the middle has taken nobody knows how many. */
+  get tokensUsed(): number | undefined {
+    const known = this.promptTokens + this.completionTokens;
+    if (this.engine === undefined) return known;
+    if (this.outcome === 'answered') return known > 0 ? known : undefined;
+    return this.outcome === 'failed' && this.firstTokenAtMs === undefined && known === 0 ? 0 : undefined;
   }
 
   /** Mean time from a token of a choice to the next, as a client would measure it; undefined for answers of a single token. */

@@ -1,0 +1,182 @@
+import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import OpenAI from 'openai';
+import { describe, expect, it } from 'vitest';
+import { createMockEmbeddings, createMockEngine, defaultConfig, startGateway, type Config, type Gateway, type MockScript } from '../../src/main.ts';
+import { formatDuration } from '../../src/ingress/limits/limits.ts';
+import { hasRedis, startRedis } from '../services/redis.ts';
+import { chatBody, until } from '../support.ts';
+
+interface Server extends AsyncDisposable {
+  readonly gateway: Gateway;
+  ask(headers?: Record<string, string>, body?: object, path?: string): Promise<Response>;
+}
+
+interface Sections {
+  readonly auth?: Config['auth'];
+  readonly limits?: Partial<Config['limits']>;
+}
+
+async function start({ auth = defaultConfig.auth, limits = {} }: Sections, script: MockScript = {}, env: Record<string, string> = {}): Promise<Server> {
+  const config: Config = { ...defaultConfig, auth, limits: { ...defaultConfig.limits, ...limits }, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200 } };
+  const gateway = await startGateway({ config, engine: createMockEngine(script), embeddings: createMockEmbeddings(), env });
+  return {
+    gateway,
+    ask: (headers = {}, body = chatBody, route = '/v1/chat/completions') =>
+      fetch(`${gateway.url}${route}`, { method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json', ...headers } }),
+    [Symbol.asyncDispose]: () => gateway.drain(),
+  };
+}
+
+const bearer = (key: string) => ({ authorization: `Bearer ${key}` });
+const limitHeaders = (response: Response) => Object.fromEntries([...response.headers].filter(([name]) => name.startsWith('x-ratelimit-') && !name.includes('reset')));
+
+describe('keys', () => {
+  const auth: Config['auth'] = { keys: [{ name: 'shop', key_env: 'SHOP_KEY' }, { name: 'lab', key_sha256: createHash('sha256').update('laboratory').digest('hex'), models: ['mock-embeddings'] }] };
+  const env = { SHOP_KEY: 'shop-key-1' };
+
+  it('lets in who has one, and says to others what is missing', async () => {
+    await using server = await start({ auth }, {}, env);
+    expect((await server.ask(bearer('shop-key-1'))).status).toBe(200);
+    const none = await server.ask();
+    expect([none.status, none.headers.get('www-authenticate')]).toEqual([401, 'Bearer']);
+    expect(await none.json()).toMatchObject({ error: { type: 'invalid_request_error', code: 'missing_api_key', param: null } });
+    const wrong = await server.ask(bearer('shop-key-2'));
+    expect([wrong.status, ((await wrong.json()) as { error: { code: string } }).error.code]).toEqual([401, 'invalid_api_key']);
+    expect((await server.ask({ authorization: 'Basic c2hvcA==' })).status).toBe(401);
+    expect((await server.ask({}, { model: 'mock-embeddings', input: 'a' }, '/v1/embeddings')).status).toBe(401);
+  });
+
+  it('opens the models that it is for', async () => {
+    await using server = await start({ auth }, {}, env);
+    const refused = await server.ask(bearer('laboratory'));
+    expect(refused.status).toBe(403);
+    expect(await refused.json()).toMatchObject({ error: { code: 'permission_denied', param: 'model' } });
+    expect((await server.ask(bearer('laboratory'), { model: 'mock-embeddings', input: 'a' }, '/v1/embeddings')).status).toBe(200);
+  });
+
+  it('closes everything but what probes, scrapers and the console read', async () => {
+    await using server = await start({ auth }, {}, env);
+    const get = async (route: string, headers = {}) => (await fetch(`${server.gateway.url}${route}`, { headers })).status;
+    expect(await Promise.all(['/healthz', '/readyz', '/metrics', '/'].map((route) => get(route)))).toEqual([200, 200, 200, 200]);
+    expect(await Promise.all(['/v1/models', '/v1/models/default', '/v1/files', '/nothing'].map((route) => get(route)))).toEqual([401, 401, 401, 401]);
+    expect(await get('/v1/models', bearer('shop-key-1'))).toBe(200);
+  });
+
+  it('is what OpenAI\'s client sends', async () => {
+    await using server = await start({ auth }, {}, env);
+    const client = (apiKey: string) => new OpenAI({ baseURL: `${server.gateway.url}/v1`, apiKey, maxRetries: 0 });
+    expect((await client('shop-key-1').models.list()).data).not.toHaveLength(0);
+    await expect(client('nonsense').models.list()).rejects.toBeInstanceOf(OpenAI.AuthenticationError);
+    await expect(client('laboratory').completions.create({ model: 'default', prompt: 'a' })).rejects.toBeInstanceOf(OpenAI.PermissionDeniedError);
+  });
+
+  it('that cannot be had keeps the server from starting', async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'autoglm-keys-'));
+    const file = path.join(folder, 'key');
+    writeFileSync(file, 'a-key-in-a-file\n');
+    const startWith = (...keys: Config['auth']['keys']) => start({ auth: { keys } }, {}, env);
+    await expect(startWith({ name: 'a' })).rejects.toThrow('auth.keys[0] must say where its key is');
+    await expect(startWith({ name: 'a', key_env: 'OTHER' })).rejects.toThrow('the environment variable OTHER holds no key');
+    await expect(startWith({ name: 'a', key_file: path.join(folder, 'none') })).rejects.toThrow('auth.keys[0].key_file');
+    await expect(startWith({ name: 'a', key_env: 'SHOP_KEY' }, { name: 'b', key_env: 'SHOP_KEY' })).rejects.toThrow('there already');
+    await expect(start({ limits: { keys: { nobody: { requests_per_second: 1 } } } })).rejects.toThrow('limits.keys.nobody');
+    await using server = await startWith({ name: 'a', key_file: file });
+    expect((await server.ask(bearer('a-key-in-a-file'))).status).toBe(200);
+    rmSync(folder, { recursive: true });
+  });
+});
+
+describe('limits', () => {
+  it('says what is left, and refuses with 429 and when to come again', async () => {
+    await using server = await start({ limits: { key: { requests_per_minute: 2, tokens_per_minute: 1000 } } });
+    const first = await server.ask();
+    expect(first.status).toBe(200);
+    expect(limitHeaders(first)).toEqual({ 'x-ratelimit-limit-requests': '2', 'x-ratelimit-remaining-requests': '1', 'x-ratelimit-limit-tokens': '1000', 'x-ratelimit-remaining-tokens': String(1000 - 256 - 6) });
+    expect((await server.ask({}, { ...chatBody, stream: true })).headers.get('x-ratelimit-remaining-requests')).toBe('0');
+    const refused = await server.ask();
+    expect(refused.status).toBe(429);
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect(Number(refused.headers.get('retry-after'))).toBeLessThanOrEqual(30);
+    expect(refused.headers.get('x-ratelimit-remaining-requests')).toBe('0');
+    expect(await refused.json()).toMatchObject({ error: { type: 'rate_limit_error', code: 'rate_limit_exceeded' } });
+    // Another key, and so another bucket.
+    expect((await server.ask(bearer('other'))).status).toBe(200);
+  });
+
+  it('charges what an answer took in the place of what it might have taken', async () => {
+    await using server = await start({ limits: { key: { tokens_per_minute: 1000 } } });
+    const remaining = async (body: object) => Number((await server.ask({}, { ...chatBody, ...body })).headers.get('x-ratelimit-remaining-tokens'));
+    await remaining({ max_tokens: 900 });
+    const usage = ((await (await server.ask()).json()) as { usage: { total_tokens: number } }).usage.total_tokens;
+    // Two answers of six tokens were paid; this one is still estimated.
+    const left = await remaining({ max_tokens: 6 });
+    expect(left).toBeGreaterThanOrEqual(1000 - 2 * usage - 12);
+    expect(left).toBeLessThan(1000 - 2 * usage);
+  });
+
+  it('gives back what failed before it began, and keeps what was left in the middle', async () => {
+    await using server = await start({ limits: { key: { tokens_per_minute: 1000 } } }, { beforeToken: (index) => (index === 2 ? new Promise(() => {}) : undefined) });
+    expect((await server.ask({}, { ...chatBody, model: 'none', max_tokens: 900 })).status).toBe(404);
+    const left = new AbortController();
+    const response = await fetch(`${server.gateway.url}/v1/chat/completions`, { method: 'POST', body: JSON.stringify({ ...chatBody, stream: true, max_tokens: 900 }), headers: { 'content-type': 'application/json' }, signal: left.signal });
+    await response.body?.getReader().read();
+    left.abort();
+    const refused = await server.ask({}, { ...chatBody, max_tokens: 900 });
+    expect(refused.status).toBe(429);
+  });
+
+  it('counts tenants of one key apart, and the key over all of them', async () => {
+    await using server = await start({ limits: { key: { requests_per_minute: 3 }, tenant: { requests_per_minute: 2 } } });
+    const ask = async (tenant: string) => (await server.ask({ 'x-autoglm-tenant': tenant })).status;
+    expect([await ask('a'), await ask('a'), await ask('a'), await ask('b'), await ask('b')]).toEqual([200, 200, 429, 200, 429]);
+  });
+
+  it('has more for a key that the configuration names', async () => {
+    const auth: Config['auth'] = { keys: [{ name: 'big', key_env: 'BIG' }, { name: 'small', key_env: 'SMALL' }, { name: 'free', key_env: 'FREE' }] };
+    await using server = await start({ auth, limits: { key: { requests_per_minute: 1 }, keys: { big: { requests_per_minute: 2 }, free: {} } } }, {}, { BIG: 'key-of-big', SMALL: 'key-of-small', FREE: 'key-of-free' });
+    const ask = async (key: string) => (await server.ask(bearer(key))).status;
+    expect([await ask('key-of-big'), await ask('key-of-big'), await ask('key-of-big')]).toEqual([200, 200, 429]);
+    expect([await ask('key-of-small'), await ask('key-of-small')]).toEqual([200, 429]);
+    const free = await server.ask(bearer('key-of-free'));
+    expect([free.status, limitHeaders(free)]).toEqual([200, {}]);
+  });
+
+  it('holds embeddings to them too, and counts in the metrics', async () => {
+    await using server = await start({ limits: { key: { tokens_per_minute: 20 } } });
+    const ask = async (input: string) => (await server.ask({}, { model: 'mock-embeddings', input }, '/v1/embeddings')).status;
+    expect([await ask('a text of more than ten'), await ask('a text of more than ten')]).toEqual([200, 429]);
+    const metrics = await (await fetch(`${server.gateway.url}/metrics`)).text();
+    expect(metrics).toContain('autoglm_rate_limit_decisions_total{result="admitted",source="memory"} 1');
+    expect(metrics).toContain('autoglm_rate_limit_decisions_total{result="refused",source="memory"} 1');
+  });
+
+  it('are told in time to OpenAI\'s client, which comes again by itself', async () => {
+    await using server = await start({ limits: { key: { requests_per_second: 1 } } });
+    const client = new OpenAI({ baseURL: `${server.gateway.url}/v1`, apiKey: 'none', maxRetries: 1 });
+    const ask = () => client.completions.create({ model: 'default', prompt: 'a' }).withResponse();
+    await ask();
+    expect((await ask()).response.status).toBe(200);
+  });
+
+  it('writes durations as OpenAI does', () => {
+    expect([0, 119.2, 1500, 59_999, 360_000].map(formatDuration)).toEqual(['0ms', '120ms', '1.5s', '59.999s', '6m0s']);
+  });
+
+  it.skipIf(!hasRedis)('are kept by two gateways together, and by each alone when Redis is gone', async () => {
+    await using redis = await startRedis();
+    const limits = { key: { requests_per_minute: 10 }, redis_url: redis.url, redis_timeout_ms: 2000 };
+    await using one = await start({ limits });
+    await using other = await start({ limits });
+    const metric = async ({ gateway }: Server, source: string) => Number(new RegExp(`decisions_total\\{result="admitted",source="${source}"\\} (\\d+)`).exec(await (await fetch(`${gateway.url}/metrics`)).text())?.[1] ?? 0);
+    for (const server of [one, other]) await until(async () => ((await server.ask(bearer(crypto.randomUUID()))).ok && (await metric(server, 'redis')) > 0) || (await new Promise<false>((resolve) => setTimeout(resolve, 50, false))));
+    const statuses = await Promise.all(Array.from({ length: 40 }, async (_, index) => (await (index % 2 === 0 ? one : other).ask()).status));
+    expect(statuses.filter((status) => status === 200)).toHaveLength(10);
+    expect(statuses.filter((status) => status === 429)).toHaveLength(30);
+    await redis.kill();
+    expect((await one.ask()).status).toBe(200);
+    expect(await metric(one, 'fallback')).toBeGreaterThan(0);
+  });
+});
