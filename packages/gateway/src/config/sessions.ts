@@ -13,6 +13,10 @@ export const sessionsSchema = Type.Object(
     bytes_max: Type.Integer({ minimum: 1024, maximum: Number.MAX_SAFE_INTEGER }),
     /** Of one session; a larger one is refused with 413. */
     session_bytes_max: Type.Integer({ minimum: 1024, maximum: 268_435_456 }),
+    /** Several gateways with one Redis have the same sessions; without it they are in this process's memory. */
+    redis_url: Type.Optional(Type.String({ pattern: '^rediss?://\\S+$', maxLength: 2048 })),
+    /** Redis is given so long to answer; later the request is answered with 503. */
+    redis_timeout_ms: Type.Integer({ minimum: 1, maximum: 60_000 }),
   },
   { additionalProperties: false },
 );
@@ -24,6 +28,7 @@ export const defaultSessions: Static<typeof sessionsSchema> = {
   sessions_max: 10_000,
   bytes_max: 256 * 1024 * 1024,
   session_bytes_max: 2 * 1024 * 1024,
+  redis_timeout_ms: 1000,
 };
 
 /** What no schema can see: which key, and what is wrong with it. */

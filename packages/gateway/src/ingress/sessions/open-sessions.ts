@@ -2,6 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import type { Generations } from '../generations.ts';
 import type { FindResource } from '../resource.ts';
 import { MemorySessionStore } from './memory-store.ts';
+import { RedisSessionStore } from './redis-store.ts';
 import { createSessionRoutes } from './session-routes.ts';
 import type { SessionLimits, SessionSources } from './session-store.ts';
 
@@ -13,6 +14,8 @@ export interface SessionOptions {
   readonly sessions_max: number;
   readonly bytes_max: number;
   readonly session_bytes_max: number;
+  readonly redis_url?: string;
+  readonly redis_timeout_ms: number;
 }
 
 export interface Sessions {
@@ -25,7 +28,7 @@ const sources: SessionSources = { now: Date.now, newRevision: () => randomBytes(
 export function openSessions(options: SessionOptions, bodyLimitBytes: number): Sessions {
   if (!options.enabled) return { resources: [], close: async () => {} };
   const limits: SessionLimits = { ttlMs: options.ttl_seconds * 1000, perTenantMax: options.per_tenant_max, sessionsMax: options.sessions_max, bytesMax: options.bytes_max };
-  const store = new MemorySessionStore(limits, sources);
+  const store = options.redis_url === undefined ? new MemorySessionStore(limits, sources) : new RedisSessionStore({ url: options.redis_url, timeoutMs: options.redis_timeout_ms }, limits, sources);
   const routes = createSessionRoutes({ store, bodyLimitBytes, sessionBytesMax: options.session_bytes_max, newId: () => `session-${randomUUID()}` });
   return { resources: [routes], close: () => store.close() };
 }
