@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { AutoglmError } from '@open-autoglm/protocol';
+import { decodeMessagePack, messagePackTypes } from '../common/message-pack.ts';
 
 /**
  * A body over the limit is read on and thrown away up to here: a client that is still sending does not listen, and would
@@ -9,17 +10,18 @@ const discardLimitBytes = 64 * 1024 * 1024;
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-/** A request's JSON. */
+/** A request's JSON, or MessagePack that says what JSON can. */
 export interface JsonBody {
   readonly value: unknown;
   /** Whether a string in it may hold half of a surrogate pair: bytes of UTF-8 cannot say one, only an escape can. */
   readonly hasEscapes: boolean;
 }
 
-/** Reads a request's JSON. Throws `payload_too_large`, `unsupported_media_type`, `invalid_json`, or the signal's reason. */
+/** Reads a request's JSON, or MessagePack. Throws `payload_too_large`, `unsupported_media_type`, `invalid_json`, or the signal's reason. */
 export async function readJson(message: IncomingMessage, limitBytes: number, signal: AbortSignal): Promise<JsonBody> {
   checkHeaders(message);
   const bytes = await readBytes(message, limitBytes, signal);
+  if (isMessagePack(message.headers['content-type'])) return readMessagePack(bytes);
   let text: string;
   try {
     text = utf8.decode(bytes);
@@ -35,11 +37,25 @@ export async function readJson(message: IncomingMessage, limitBytes: number, sig
 
 function checkHeaders({ headers }: IncomingMessage): void {
   const type = headers['content-type'];
-  if (type !== undefined && !/\bjson\b/i.test(type)) {
-    throw new AutoglmError('unsupported_media_type', `The body must be JSON, but its content-type is ${JSON.stringify(type)}: send "content-type: application/json".`);
+  if (type !== undefined && !/\bjson\b/i.test(type) && !isMessagePack(type)) {
+    throw new AutoglmError('unsupported_media_type', `The body must be JSON or MessagePack, but its content-type is ${JSON.stringify(type)}: send "content-type: application/json".`);
   }
   const encoding = headers['content-encoding'] ?? 'identity';
   if (encoding !== 'identity') throw new AutoglmError('unsupported_media_type', `The body must not be encoded, but its content-encoding is ${JSON.stringify(encoding)}.`);
+}
+
+/** Whether a content type is MessagePack's, whatever parameters it has. */
+export function isMessagePack(type: string | undefined): boolean {
+  return type !== undefined && messagePackTypes.has((type.split(';', 1)[0] as string).trim().toLowerCase());
+}
+
+/** Bytes that are not UTF-8 can say half of a surrogate pair here. */
+function readMessagePack(bytes: Uint8Array): JsonBody {
+  try {
+    return { value: decodeMessagePack(bytes), hasEscapes: true };
+  } catch (error) {
+    throw new AutoglmError('invalid_json', `The body is not valid MessagePack: ${(error as Error).message}.`);
+  }
 }
 
 /** By events: an iterator over the message costs more than all the rest of reading a body. */

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { AutoglmError } from '@open-autoglm/protocol';
 
-/** Text held back to be joined with what else comes in the same tick, in characters. */
+/** What is held back to be joined with what else comes in the same tick, in characters or bytes. */
 const joinedLimit = 16 * 1024;
 /** A reader that takes nothing for this long has gone, whatever its connection says. */
 const stallTimeoutMs = 60_000;
@@ -37,20 +37,60 @@ export class EventWriter {
 
   /** Resolves when the client has caught up. Rejects with the request's abort reason, or when the client has stalled. */
   drained(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const settle = (end: () => void) => {
-        clearTimeout(timer);
-        this.#response.off('drain', onDrain);
-        this.#signal.removeEventListener('abort', onAbort);
-        end();
-      };
-      const onDrain = () => settle(resolve);
-      const onAbort = () => settle(() => reject(this.#signal.reason as Error));
-      const onStall = () => settle(() => reject(new AutoglmError('client_closed_request', `The client read nothing for ${stallTimeoutMs} ms.`)));
-      const timer = setTimeout(onStall, stallTimeoutMs);
-      this.#response.once('drain', onDrain);
-      this.#signal.addEventListener('abort', onAbort, { once: true });
-      if (this.#signal.aborted) onAbort();
-    });
+    return caughtUp(this.#response, this.#signal);
   }
+}
+
+/** As `EventWriter`, for bytes. */
+export class ByteWriter {
+  readonly #response: ServerResponse;
+  readonly #signal: AbortSignal;
+  #pending: Buffer[] = [];
+  #pendingBytes = 0;
+  readonly #flushPending = () => this.flush();
+
+  constructor(response: ServerResponse, signal: AbortSignal) {
+    this.#response = response;
+    this.#signal = signal;
+  }
+
+  get isFull(): boolean {
+    return this.#response.writableNeedDrain;
+  }
+
+  write(bytes: Buffer): void {
+    if (this.#pendingBytes === 0) process.nextTick(this.#flushPending);
+    this.#pending.push(bytes);
+    this.#pendingBytes += bytes.length;
+    if (this.#pendingBytes > joinedLimit) this.flush();
+  }
+
+  flush(): void {
+    if (this.#pendingBytes === 0) return;
+    this.#response.write(this.#pending.length === 1 ? this.#pending[0] : Buffer.concat(this.#pending));
+    this.#pending = [];
+    this.#pendingBytes = 0;
+  }
+
+  drained(): Promise<void> {
+    return caughtUp(this.#response, this.#signal);
+  }
+}
+
+function caughtUp(response: ServerResponse, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const settle = (end: () => void) => {
+      clearTimeout(timer);
+      response.off('drain', onDrain);
+      signal.removeEventListener('abort', onAbort);
+      end();
+    };
+    const onDrain = () => settle(resolve);
+    const onAbort = () => settle(() => reject(signal.reason as Error));
+    const onStall = () => settle(() => reject(new AutoglmError('client_closed_request', `The client read nothing for ${stallTimeoutMs} ms.`)));
+    const timer = setTimeout(onStall, stallTimeoutMs);
+    response.once('drain', onDrain);
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+  });
 }

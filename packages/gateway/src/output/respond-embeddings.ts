@@ -1,5 +1,7 @@
 import { toAutoglmError, type EmbeddingAnswer, type EmitEvent } from '@open-autoglm/protocol';
+import { encodingOf } from '../common/accepted-encoding.ts';
 import type { Exchange } from '../common/exchange.ts';
+import { encodeMessagePackFloat32, messagePackContentType } from '../common/message-pack.ts';
 import { handOver } from './hand-over.ts';
 import { respondError } from './respond.ts';
 
@@ -17,10 +19,10 @@ export async function respondEmbeddings(exchange: EmbeddingExchange, path: Promi
   try {
     const answer = await path;
     const completeAt = performance.now();
-    const body = encode(exchange, answer);
+    const { contentType, body } = encode(exchange, answer);
     emit({ type: 'segment-end', segment: 'output', durationMs: performance.now() - completeAt, reason: 'encode' });
     response.writeHead(200, {
-      'content-type': 'application/json; charset=utf-8',
+      'content-type': contentType,
       'content-length': Buffer.byteLength(body),
       'x-request-id': exchange.requestId,
       'server-timing': timings.header(),
@@ -42,10 +44,13 @@ export async function respondEmbeddings(exchange: EmbeddingExchange, path: Promi
 }
 
 /** OpenAI's list of embeddings. */
-function encode({ model, encodingFormat, timings }: EmbeddingExchange, { vectors, promptTokens }: EmbeddingAnswer): string {
-  const data = vectors.map((vector, index) => ({ object: 'embedding', index, embedding: encodingFormat === 'base64' ? toBase64(vector) : toNumbers(vector) }));
+function encode({ model, encodingFormat, timings, response }: EmbeddingExchange, { vectors, promptTokens }: EmbeddingAnswer): { readonly contentType: string; readonly body: string | Buffer } {
+  const encoding = encodingOf(response.req.headers.accept);
+  const data = vectors.map((vector, index) => ({ object: 'embedding', index, embedding: encodingFormat === 'base64' ? toBase64(vector) : encoding === 'json' ? toNumbers(vector) : Array.from(vector) }));
   const usage = { prompt_tokens: promptTokens, total_tokens: promptTokens };
-  return JSON.stringify({ object: 'list', data, model, usage, autoglm: { timings: timings.fields() } });
+  const body = { object: 'list', data, model, usage, autoglm: { timings: timings.fields() } };
+  if (encoding === 'json') return { contentType: 'application/json; charset=utf-8', body: JSON.stringify(body) };
+  return { contentType: messagePackContentType(encoding), body: encodeMessagePackFloat32(body, encoding) };
 }
 
 /** float32, little-endian, as every machine that we run on has it. */

@@ -1,9 +1,12 @@
 import type { ServerResponse } from 'node:http';
 import { AutoglmError, toAutoglmError, type StreamPart } from '@open-autoglm/protocol';
+import { encodingOf } from '../common/accepted-encoding.ts';
 import type { Exchange } from '../common/exchange.ts';
+import { encodeMessagePack, messagePackContentType } from '../common/message-pack.ts';
 import { errorBody } from './error-body.ts';
 import { handOver } from './hand-over.ts';
 import { collectAnswer } from './json-answer.ts';
+import { endMessagePackStream, MessagePackAnswer } from './message-pack-answer.ts';
 import { SseAnswer } from './sse-answer.ts';
 
 /** Answers the client, in whatever way the path ends. Never rejects. */
@@ -26,12 +29,12 @@ export function respondError(response: ServerResponse, thrown: unknown, exchange
   const error = toAutoglmError(thrown);
   if (response.destroyed || response.writableEnded) return;
   if (response.headersSent) {
-    response.end(`data: ${errorBody(error, exchange && { autoglm: { timings: exchange.timings.fields() } })}\n\ndata: [DONE]\n\n`);
+    endInError(response, errorBody(error, exchange && { autoglm: { timings: exchange.timings.fields() } }));
     return;
   }
-  const body = errorBody(error);
+  const { contentType, body } = encodeWhole(response, errorBody(error));
   response.writeHead(error.status, {
-    'content-type': 'application/json; charset=utf-8',
+    'content-type': contentType,
     'content-length': Buffer.byteLength(body),
     ...(error.retryAfterSeconds !== undefined && { 'retry-after': String(error.retryAfterSeconds) }),
     ...(exchange && { 'x-request-id': exchange.requestId, 'server-timing': exchange.timings.header() }),
@@ -45,27 +48,42 @@ export function respondError(response: ServerResponse, thrown: unknown, exchange
 /** The status goes out with the first part, so that what fails before it has a status of its own. */
 async function sendStream(exchange: Exchange, parts: AsyncIterable<StreamPart>): Promise<void> {
   const { response, request } = exchange;
-  await new SseAnswer(exchange).send(parts, () => {
-    const headers = answerHeaders(exchange, 'text/event-stream; charset=utf-8');
+  const encoding = encodingOf(response.req.headers.accept);
+  const answer = encoding === 'json' ? new SseAnswer(exchange) : new MessagePackAnswer(exchange, encoding);
+  await answer.send(parts, () => {
+    const headers = answerHeaders(exchange, answer.contentType);
     headers['cache-control'] = 'no-cache';
     headers['x-accel-buffering'] = 'no';
     response.writeHead(200, headers);
   });
   if (!response.headersSent) throw new AutoglmError('internal_error', 'The engine gave no answer.');
   const endingAt = performance.now();
-  response.end('data: [DONE]\n\n');
+  answer.end();
   request.emit({ type: 'segment-end', segment: 'output', durationMs: performance.now() - endingAt, reason: 'encode' });
 }
 
 async function sendJson(exchange: Exchange, parts: AsyncIterable<StreamPart>): Promise<void> {
   const answer = await collectAnswer(exchange, parts);
   const completeAt = performance.now();
-  const body = JSON.stringify(answer);
+  const { contentType, body } = encodeWhole(exchange.response, answer);
   exchange.request.emit({ type: 'segment-end', segment: 'output', durationMs: performance.now() - completeAt, reason: 'encode' });
-  const headers = answerHeaders(exchange, 'application/json; charset=utf-8');
+  const headers = answerHeaders(exchange, contentType);
   headers['content-length'] = String(Buffer.byteLength(body));
   exchange.response.writeHead(200, headers);
   exchange.response.end(body);
+}
+
+/** In the encoding that the client wants. */
+export function encodeWhole(response: ServerResponse, value: object): { readonly contentType: string; readonly body: string | Buffer } {
+  const encoding = encodingOf(response.req.headers.accept);
+  if (encoding === 'json') return { contentType: 'application/json; charset=utf-8', body: JSON.stringify(value) };
+  return { contentType: messagePackContentType(encoding), body: encodeMessagePack(value, encoding) };
+}
+
+function endInError(response: ServerResponse, body: object): void {
+  const encoding = encodingOf(response.req.headers.accept);
+  if (encoding === 'json') response.end(`data: ${JSON.stringify(body)}\n\ndata: [DONE]\n\n`);
+  else endMessagePackStream(response, encodeMessagePack(body, encoding));
 }
 
 /** All of a response's headers: those that are set before its head is written take Node a slower way. */

@@ -2,15 +2,16 @@ import type { StreamPart, TextDeltaPart, TextEndPart, WireDeltaPart } from '@ope
 import type { Exchange } from '../common/exchange.ts';
 import { AttentionMaps } from './attention-maps.ts';
 import { EventWriter } from './event-writer.ts';
-import { FirstText } from './first-text.ts';
 import { chatLogprobs, completionLogprobs } from './logprobs.ts';
+import { sendParts, type PartEncoder } from './send-parts.ts';
 import { Usage } from './usage.ts';
 
 /** Writes parts as OpenAI's server-sent events. One is written for every token, so all that can be is made beforehand. */
-export class SseAnswer {
+export class SseAnswer implements PartEncoder<string> {
+  readonly contentType = 'text/event-stream; charset=utf-8';
   readonly #exchange: Exchange;
-  readonly #usage: Usage;
-  readonly #attention = new AttentionMaps();
+  readonly usage: Usage;
+  readonly attention = new AttentionMaps();
   readonly #head: string;
   readonly #tail: string;
   /** What stands before and after the text of a delta without logprobs, by choice. */
@@ -23,7 +24,7 @@ export class SseAnswer {
   constructor(exchange: Exchange) {
     const { request, format, created } = exchange;
     this.#exchange = exchange;
-    this.#usage = new Usage(request.choiceCount);
+    this.usage = new Usage(request.choiceCount);
     const object = format.api === 'chat' ? 'chat.completion.chunk' : 'text_completion';
     this.#head = `data: ${JSON.stringify({ id: request.id, object, created, model: request.model }).slice(0, -1)},"choices":[`;
     this.#tail = format.includeUsage ? ',"usage":null}\n\n' : '}\n\n';
@@ -35,37 +36,20 @@ export class SseAnswer {
   }
 
   /** Sends the parts. When the client reads slowly, the next part is not asked for before it has caught up. */
-  async send(parts: AsyncIterable<StreamPart>, beforeFirst: () => void): Promise<void> {
-    const { response, request, format } = this.#exchange;
-    const writer = new EventWriter(response, request.signal);
-    const firstText = new FirstText(request.emit);
-    try {
-      for await (const part of parts) {
-        if (!response.headersSent) beforeFirst();
-        this.#usage.add(part);
-        this.#attention.add(part);
-        firstText.see(part);
-        const text = this.#encode(part);
-        if (text !== '') writer.write(text);
-        if (writer.isFull) await this.#waitForClient(writer);
-      }
-      if (response.headersSent && format.includeUsage) writer.write(this.#last([], `,"usage":${JSON.stringify(this.#usage)}`));
-    } finally {
-      // What is written after this, `[DONE]` or an error, must not overtake the events.
-      writer.flush();
-    }
+  send(parts: AsyncIterable<StreamPart>, beforeFirst: () => void): Promise<void> {
+    const { response, request } = this.#exchange;
+    return sendParts(this.#exchange, parts, this, new EventWriter(response, request.signal), beforeFirst);
   }
 
-  async #waitForClient(writer: EventWriter): Promise<void> {
-    const since = performance.now();
-    try {
-      await writer.drained();
-    } finally {
-      this.#exchange.request.emit({ type: 'segment-end', segment: 'output', durationMs: performance.now() - since, reason: 'client' });
-    }
+  end(): void {
+    this.#exchange.response.end('data: [DONE]\n\n');
   }
 
-  #encode(part: StreamPart): string {
+  encodeUsage(): string {
+    return this.#last([], `,"usage":${JSON.stringify(this.usage)}`);
+  }
+
+  encode(part: StreamPart): string {
     switch (part.type) {
       case 'prompt-end':
       case 'text-start':
@@ -115,7 +99,7 @@ export class SseAnswer {
 
   #last(choices: readonly string[], extra: string): string {
     const { timings } = this.#exchange;
-    const autoglm = JSON.stringify({ timings: timings.fields(), ...timings.notes, ...this.#attention.fields() });
+    const autoglm = JSON.stringify({ timings: timings.fields(), ...timings.notes, ...this.attention.fields() });
     return `${this.#head}${choices.join()}]${extra},"autoglm":${autoglm}}\n\n`;
   }
 }

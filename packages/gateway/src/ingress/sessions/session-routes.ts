@@ -1,8 +1,9 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import { AutoglmError, type GatewayRequest, type StreamPart } from '@open-autoglm/protocol';
-import { readJson } from '../body.ts';
+import { isMessagePack, readJson } from '../body.ts';
 import type { Generations } from '../generations.ts';
 import type { FindResource, Resource, ResourceCall } from '../resource.ts';
+import { sendAnswer } from '../send-answer.ts';
 import { tenantOf } from '../tenant.ts';
 import { checkWellFormed } from '../validate.ts';
 import { AnswerTurn } from './answer-turn.ts';
@@ -70,7 +71,7 @@ class SessionRoutes {
     this.#check(value, headers);
     const id = this.#parts.newId();
     const { revision } = await this.#parts.store.create(tenant, id, encodeBody(withoutTenant(value), this.#parts.sessionBytesMax));
-    sendJson(response, 201, { id, object: 'session' }, { etag: toEtag(revision), location: `/v1/sessions/${id}` });
+    sendAnswer(response, 201, { id, object: 'session' }, { etag: toEtag(revision), location: `/v1/sessions/${id}` });
   }
 
   async #read({ message, response }: ResourceCall, id: string): Promise<void> {
@@ -78,7 +79,7 @@ class SessionRoutes {
     const record = await this.#require(tenantOf(message.headers, undefined), id);
     const etag = toEtag(record.revision);
     if (known === record.revision) response.writeHead(304, { etag }).end();
-    else sendJson(response, 200, { id, object: 'session', created: Math.floor(record.createdAtMs / 1000), body: JSON.parse(record.body) as unknown }, { etag, 'cache-control': 'no-store' });
+    else sendAnswer(response, 200, { id, object: 'session', created: Math.floor(record.createdAtMs / 1000), body: JSON.parse(record.body) as unknown }, { etag, 'cache-control': 'no-store' });
   }
 
   async #delete({ message, response }: ResourceCall, id: string): Promise<void> {
@@ -110,7 +111,10 @@ class SessionRoutes {
   #patchFor(headers: IncomingHttpHeaders, response: ServerResponse): (document: unknown, patch: unknown) => unknown {
     const type = headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase();
     if (type === patchTypes.mergePatch) return (document, patch) => applyMergePatch(document, patch);
-    if (type === patchTypes.jsonPatch) return (document, patch) => applyJsonPatch(document, patch, { operationsMax, copiedMax: this.#parts.sessionBytesMax });
+    const applyOperations = (document: unknown, patch: unknown) => applyJsonPatch(document, patch, { operationsMax, copiedMax: this.#parts.sessionBytesMax });
+    if (type === patchTypes.jsonPatch) return applyOperations;
+    // MessagePack has no name of its own for patches; an array of operations is no merge patch that would leave a chat.
+    if (isMessagePack(type)) return (document, patch) => (Array.isArray(patch) ? applyOperations(document, patch) : applyMergePatch(document, patch));
     response.setHeader('accept-patch', Object.values(patchTypes).join(', '));
     throw new AutoglmError('unsupported_media_type', `A patch must be ${Object.values(patchTypes).join(' or ')}, but its content-type is ${JSON.stringify(headers['content-type'] ?? '')}.`);
   }
@@ -186,10 +190,4 @@ function withoutTenant(body: unknown): Readonly<Record<string, unknown>> {
   if (!autoglm) return rest;
   const { tenant: _named, ...extensions } = autoglm;
   return Object.keys(extensions).length > 0 ? { ...rest, autoglm: extensions } : rest;
-}
-
-function sendJson(response: ServerResponse, status: number, body: object, headers: Readonly<Record<string, string>>): void {
-  const text = JSON.stringify(body);
-  response.writeHead(status, { 'content-type': 'application/json; charset=utf-8', 'content-length': Buffer.byteLength(text), ...headers });
-  response.end(text);
 }
