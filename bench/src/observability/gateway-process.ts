@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { createMockEngine, defaultConfig, startGateway, type Config } from '@open-autoglm/gateway';
-import { Access, admissionOptions, createAdmission, createCatalog, createEmbeddingCatalog, createEmbeddingPath, createIngress, createRequestPath, promptReplica, respond, respondEmbeddings, respondError, routerOptions } from '@open-autoglm/gateway/parts';
+import { Access, admissionOptions, createAdmission, createCatalog, createEmbeddingCatalog, createEmbeddingPath, createIngress, createRequestPath, promptReplica, respond, respondEmbeddings, respondError, routerOptions, shortenOptions } from '@open-autoglm/gateway/parts';
 import type { GatewayAnswer, GatewayQuestion, Watching } from './gateway.ts';
 
 /** Fixed answers: nothing but the gateway costs time. */
@@ -45,7 +45,7 @@ async function startBare(engine: ReturnType<typeof createMockEngine>): Promise<s
     embeddingPath: createEmbeddingPath(embeddings, 1000),
     maxRunning: connectionsMax,
     bodyLimitBytes: defaultConfig.server.body_limit_bytes,
-    path: createRequestPath(catalog, createAdmission(catalog, admissionOptions(defaultConfig.admission)), routerOptions(defaultConfig.router)),
+    path: createRequestPath(catalog, createAdmission(catalog, admissionOptions(defaultConfig.admission)), routerOptions(defaultConfig.router), shortenOptions(defaultConfig)),
     metrics: undefined,
     follow: () => unobserved,
   });

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { AutoglmError, type ContextStrategy, type FinishReason, type GeneratePart, type GenerateRequest, type Prompt, type TokenLogprob } from '@open-autoglm/protocol';
+import { AutoglmError, type ContextStrategy, type FinishReason, type GeneratePart, type GenerateRequest, type Prompt, type PromptSegment, type TokenLogprob } from '@open-autoglm/protocol';
 import { ConstraintCompiler } from './constraints/compiler.ts';
 import { boundContext, type ContextBounds } from './context/bounds.ts';
 import { dropBlocks } from './context/drop-blocks.ts';
@@ -112,6 +112,12 @@ export class EngineCore {
     const tokens = prompt.segments.flatMap((segment) => vocabulary.tokenize(segment.text, segment.kind === 'control'));
     const bos = vocabulary.addsBos ? vocabulary.bos : undefined;
     return bos === undefined || tokens[0] === bos ? tokens : [bos, ...tokens];
+  }
+
+  /** How many tokens each segment has, without what every text begins with. */
+  countTokens(segments: readonly PromptSegment[]): number[] {
+    this.#checkLength(segments.reduce((sum, segment) => sum + segment.text.length, 0));
+    return segments.map(({ kind, text }) => this.#model.vocabulary.tokenize(text, kind === 'control').length);
   }
 
   /** One token for every sequence that decodes, then as many prompt tokens as the budget allows. */

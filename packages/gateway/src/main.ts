@@ -17,6 +17,7 @@ import { respond, respondError } from './output/respond.ts';
 import { respondEmbeddings } from './output/respond-embeddings.ts';
 import { createRequestPath } from './request-path.ts';
 import type { RouterOptions } from './router/router-stage.ts';
+import { shortenOptions } from './shorten-options.ts';
 
 export { ConfigError } from './common/config-error.ts';
 export { loadConfig, type ConfigOverrides, type LoadConfigOptions } from './config/load.ts';
@@ -72,7 +73,7 @@ export async function startGateway({ config, engine, embeddings: givenEmbeddings
     access,
     maxRunning: engines.maxRunning,
     bodyLimitBytes: config.server.body_limit_bytes,
-    path: sinks.capture(createRequestPath(catalog, admission, routerOptions(config.router))),
+    path: sinks.capture(createRequestPath(catalog, admission, routerOptions(config.router), shortenOptions(config))),
     embeddings,
     embeddingPath: createEmbeddingPath(embeddings, config.server.ready_timeout_ms),
     metrics: observability.metrics,

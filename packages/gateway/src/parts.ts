@@ -11,3 +11,4 @@ export { createRequestPath } from './request-path.ts';
 export { createEmbeddingCatalog } from './common/embedding-catalog.ts';
 export { createEmbeddingPath } from './embedding-path.ts';
 export { respondEmbeddings } from './output/respond-embeddings.ts';
+export { shortenOptions } from './shorten-options.ts';

@@ -5,6 +5,8 @@
  *     ↓
  *   output     pulls the parts and writes them as SSE or JSON; alone encodes errors      → every error below, in OpenAI's shape
  *     ↓
+ *   shorten    fits prompts to the context, where that is asked for                      → 400 too long whatever is left out, 422 room unknown
+ *     ↓
  *   input      waits for the model; chat template, prompts                               → 400 template, 404 model, 503 not ready
  *     ↓
  *   admission  waits for room, real time before batch; refuses what would wait in vain    → 429 queue full, deadline unreachable
@@ -21,13 +23,14 @@ import type { GatewayRequest, Next, Stage, StreamPart } from '@open-autoglm/prot
 import type { Admission } from './admission/admission-stage.ts';
 import type { ModelCatalog } from './common/model-catalog.ts';
 import { createInputStage } from './input/input-stage.ts';
+import { createShortenStage, type ShortenOptions } from './input/shorten-stage.ts';
 import { createRouter, type RouterOptions } from './router/router-stage.ts';
 
 export type RequestPath = (request: GatewayRequest) => AsyncIterable<StreamPart>;
 
 /** The stages in order, outermost first. `output` is above all: it owns the response. */
-export function createRequestPath(catalog: ModelCatalog, admission: Admission, router: RouterOptions): RequestPath {
-  return compose([createInputStage(catalog), admission.stage], createRouter(catalog, router));
+export function createRequestPath(catalog: ModelCatalog, admission: Admission, router: RouterOptions, shorten: ShortenOptions): RequestPath {
+  return compose([createShortenStage(catalog, shorten), createInputStage(catalog), admission.stage], createRouter(catalog, router));
 }
 
 /** Nests the stages around the last one. */

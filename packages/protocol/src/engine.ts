@@ -89,6 +89,11 @@ export interface Engine {
   generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GeneratePart>;
   /** The token ids of a prompt, as `generate` would read it. */
   tokenize(prompt: Prompt): Promise<number[]>;
+  /**
+   * How many tokens each segment has, as `generate` would read it; a token that begins every prompt is not among them. One call for
+   * many: who fits a prompt counts its pieces. Throws as `tokenize`.
+   */
+  countTokens(segments: readonly PromptSegment[]): Promise<readonly number[]>;
   /** Ends the engine and every running generation. Idempotent. */
   close(): Promise<void>;
 }

@@ -47,6 +47,8 @@ export type GatewayEvent =
   | { readonly type: 'cache-lookup'; readonly result: CacheResult; readonly reason?: string }
   /** Something that the client is told of its answer: it comes under this name in the answer's `autoglm`. Several of one name: the last. */
   | { readonly type: 'answer-note'; readonly name: string; readonly value: unknown }
+  /** The prompt became shorter than the client sent it, or different texts to the same end; `by`: what did it. In tokens, as far as they are counted. */
+  | { readonly type: 'prompt-shortened'; readonly by: string; readonly tokensBefore: number; readonly tokens: number; readonly reason: string }
   | { readonly type: 'engine-chosen'; readonly engine: string; readonly tier: string; readonly reason: string }
   /** A prompt has been read by the engine; one event for each choice. */
   | { readonly type: 'prompt-end'; readonly choice: number; readonly promptTokens: number; readonly cachedTokens: number }

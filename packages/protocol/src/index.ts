@@ -4,6 +4,7 @@ export * from './engine.ts';
 export * from './engine-stats.ts';
 export * from './errors.ts';
 export * from './events.ts';
+export * from './input-options.ts';
 export * from './model.ts';
 export * from './output-grammar.ts';
 export * from './parts.ts';

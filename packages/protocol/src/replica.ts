@@ -1,6 +1,6 @@
 import type { EmbeddingEngine } from './embedding-engine.ts';
 import type { EngineStats } from './engine-stats.ts';
-import type { EngineStatus } from './engine.ts';
+import type { EngineStatus, PromptSegment } from './engine.ts';
 import type { ModelInfo } from './model.ts';
 import type { StreamPart } from './parts.ts';
 import type { GatewayRequest } from './request.ts';
@@ -26,6 +26,8 @@ export interface PromptReplica extends ReplicaBase {
   ready(signal?: AbortSignal): Promise<ModelInfo>;
   /** As `Engine.stats`. */
   readonly stats?: EngineStats | undefined;
+  /** As `Engine.countTokens`. */
+  countTokens(segments: readonly PromptSegment[]): Promise<readonly number[]>;
 }
 
 /** Another server's model, as far as it tells. */

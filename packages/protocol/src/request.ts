@@ -1,6 +1,7 @@
 import type { ContextStrategy } from './context-strategy.ts';
 import type { Prompt, Sampling } from './engine.ts';
 import type { EmitEvent } from './events.ts';
+import type { FitOptions } from './input-options.ts';
 import type { OutputGrammar } from './output-grammar.ts';
 import type { Lane, Standing } from './standing.ts';
 
@@ -86,6 +87,8 @@ export interface GatewayRequest {
   readonly grammar?: OutputGrammar | undefined;
   /** What gives way when the context is full; the engine's own when absent. Engines of ours only. */
   readonly contextStrategy?: ContextStrategy | undefined;
+  /** Whether and how a prompt that is too long is made to fit; as the configuration says when absent. */
+  readonly fit?: FitOptions | false | undefined;
   /** Whether the answer says what it attended to. Engines of ours only. */
   readonly attention?: boolean | undefined;
   /** To be sent along with whatever is asked of other servers on this request's behalf; undefined: there is no trace. Made when it is asked for. */

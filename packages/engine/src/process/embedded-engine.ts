@@ -1,4 +1,4 @@
-import { AutoglmError, type Engine, type EngineStats, type GeneratePart, type GenerateRequest, type ModelInfo, type Prompt } from '@open-autoglm/protocol';
+import { AutoglmError, type Engine, type EngineStats, type GeneratePart, type GenerateRequest, type ModelInfo, type Prompt, type PromptSegment } from '@open-autoglm/protocol';
 import type { EngineCommand, EngineProcessOptions, EngineReport } from './messages.ts';
 import { PartQueue } from './part-queue.ts';
 import { SupervisedProcess, type SupervisedStatus } from './supervised-process.ts';
@@ -78,17 +78,25 @@ export class EmbeddedEngine implements Engine {
     }
   }
 
-  async tokenize(prompt: Prompt): Promise<number[]> {
-    await this.#process.ready();
-    const call = (this.#calls += 1);
-    const answer = Promise.withResolvers<number[]>();
-    this.#tokenizing.set(call, answer);
-    this.#process.send({ type: 'tokenize', call, prompt });
-    return answer.promise.finally(() => this.#tokenizing.delete(call));
+  tokenize(prompt: Prompt): Promise<number[]> {
+    return this.#askTokenizer((call) => ({ type: 'tokenize', call, prompt }));
+  }
+
+  countTokens(segments: readonly PromptSegment[]): Promise<readonly number[]> {
+    return this.#askTokenizer((call) => ({ type: 'count-tokens', call, segments }));
   }
 
   close(): Promise<void> {
     return this.#process.close();
+  }
+
+  async #askTokenizer(command: (call: number) => EngineCommand): Promise<number[]> {
+    await this.#process.ready();
+    const call = (this.#calls += 1);
+    const answer = Promise.withResolvers<number[]>();
+    this.#tokenizing.set(call, answer);
+    this.#process.send(command(call));
+    return answer.promise.finally(() => this.#tokenizing.delete(call));
   }
 
   #take(report: EngineReport): void {
@@ -104,6 +112,9 @@ export class EmbeddedEngine implements Engine {
         break;
       case 'tokens':
         this.#tokenizing.get(report.call)?.resolve([...report.tokens]);
+        break;
+      case 'token-counts':
+        this.#tokenizing.get(report.call)?.resolve([...report.counts]);
         break;
       case 'tokenize-error':
         this.#tokenizing.get(report.call)?.reject(fromWire(report.error));

@@ -83,10 +83,11 @@ function abort(id: string): void {
   if (hasWork) reporter?.touch();
 }
 
-function tokenize({ call, prompt }: Extract<EngineCommand, { type: 'tokenize' }>): void {
+function tokenize(command: Extract<EngineCommand, { type: 'tokenize' | 'count-tokens' }>): void {
+  const { call } = command;
   try {
     if (!core) throw new AutoglmError('engine_unavailable', 'The engine is still starting.');
-    report({ type: 'tokens', call, tokens: core.tokenize(prompt) });
+    report(command.type === 'tokenize' ? { type: 'tokens', call, tokens: core.tokenize(command.prompt) } : { type: 'token-counts', call, counts: core.countTokens(command.segments) });
   } catch (error) {
     report({ type: 'tokenize-error', call, error: toWire(error) });
   }

@@ -1,4 +1,4 @@
-import type { ContextStrategy, EngineStats, ErrorCode, GenerateRequest, ModelInfo, Prompt } from '@open-autoglm/protocol';
+import type { ContextStrategy, EngineStats, ErrorCode, GenerateRequest, ModelInfo, Prompt, PromptSegment } from '@open-autoglm/protocol';
 import type { KvCacheOptions } from '../kv-cache/open-kv-cache.ts';
 import type { StepOutput } from '../core.ts';
 import type { Quantization } from '../models/prepare-options.ts';
@@ -37,7 +37,8 @@ export type EngineCommand =
   | { readonly type: 'start'; readonly options: EngineProcessOptions }
   | { readonly type: 'generate'; readonly request: GenerateRequest }
   | { readonly type: 'abort'; readonly id: string }
-  | { readonly type: 'tokenize'; readonly call: number; readonly prompt: Prompt };
+  | { readonly type: 'tokenize'; readonly call: number; readonly prompt: Prompt }
+  | { readonly type: 'count-tokens'; readonly call: number; readonly segments: readonly PromptSegment[] };
 
 /** From the engine process to the gateway. What one step brought crosses in one message. */
 export type EngineReport =
@@ -49,4 +50,6 @@ export type EngineReport =
   | { readonly type: 'stats'; readonly stats: EngineStats }
   | { readonly type: 'error'; readonly id: string; readonly error: WireError }
   | { readonly type: 'tokens'; readonly call: number; readonly tokens: readonly number[] }
+  /** One count for each segment. */
+  | { readonly type: 'token-counts'; readonly call: number; readonly counts: readonly number[] }
   | { readonly type: 'tokenize-error'; readonly call: number; readonly error: WireError };

@@ -54,6 +54,8 @@ export interface ModelCatalog {
    * requests as they are. Throws `model_not_found`. Rejects with `engine_unavailable` after the bound, or with the signal's reason.
    */
   rendering(name: string, signal: AbortSignal): Promise<ModelInfo> | undefined;
+  /** How the replica whose template `rendering` gives counts tokens; undefined where no replica takes prompts. Throws `model_not_found`. */
+  tokens(name: string): PromptReplica['countTokens'] | undefined;
   /** Models that can answer now. */
   list(): readonly ListedModel[];
   readiness(): Readiness;
@@ -86,6 +88,7 @@ export function createCatalog(models: readonly CatalogModel[], readyTimeoutMs: n
       const isNeeded = renderer?.isReady || !model.targets.some(({ replica }) => replica.takes === 'requests' && replica.status.state === 'ready');
       return isNeeded ? renderer?.ready(signal) : undefined;
     },
+    tokens: (name) => renderers.get(find(name))?.countTokens,
     list: () => models.filter(isListed).map((model) => ({ ...model, info: renderers.get(model)?.info })),
     readiness() {
       const replicas = models.flatMap((model) => model.targets.map(({ replica, tier }) => ({ name: replica.name, model: model.name, tier, status: replica.status, stats: replica.takes === 'prompts' ? replica.stats : undefined, isSettled: isSettled(replica) })));
@@ -114,6 +117,8 @@ class Rendering {
     // Learnt without being asked; a failure is told to whoever asks.
     this.#learn().catch(() => {});
   }
+
+  readonly countTokens: PromptReplica['countTokens'] = (segments) => this.#replica.countTokens(segments);
 
   get isReady(): boolean {
     return this.info !== undefined && this.#replica.status.state === 'ready';

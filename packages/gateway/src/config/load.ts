@@ -5,6 +5,7 @@ import { Check, Errors } from 'typebox/value';
 import { isMap, LineCounter, parseDocument, type Document } from 'yaml';
 import { ConfigError } from '../common/config-error.ts';
 import { completeEngines, defaultEmbedded, engineSchemas, type EngineConfig, type EngineKind } from './engines.ts';
+import { checkFit } from './fit.ts';
 import { configSchema, defaultConfig, type Config } from './schema.ts';
 import { problemOfSessions } from './sessions.ts';
 
@@ -172,11 +173,12 @@ function hasNoBound({ kv_cache_bytes: bytes, kv_cache_strategy: strategy }: Conf
 }
 
 /** Values that each are of the right type, and would be passed over or fail with every use. */
-function refuseWhatCannotWork({ router: { health }, sessions, observability: { traces } }: Config, source: YamlSource | undefined): void {
+function refuseWhatCannotWork({ fit, router: { health }, sessions, observability: { traces } }: Config, source: YamlSource | undefined): void {
   const refuse = (path: readonly string[], reason: string) => {
     throw new ConfigError(`${place(source, path)}${written(path)} ${reason}.`);
   };
   if (health.eject_max_ms < health.eject_ms) refuse(['router', 'health', 'eject_max_ms'], `is ${health.eject_max_ms}, and must not be less than eject_ms: ${health.eject_ms}`);
+  checkFit(fit, refuse);
   const ofSessions = problemOfSessions(sessions);
   if (ofSessions) refuse(['sessions', ofSessions.key], ofSessions.reason);
   const endpoint = ['observability', 'traces', 'endpoint'];

@@ -2,6 +2,7 @@ import Type, { type Static } from 'typebox';
 import { admissionSchema, defaultAdmission } from './admission.ts';
 import { authSchema, defaultAuth } from './auth.ts';
 import { defaultEmbedded, type EngineConfig } from './engines.ts';
+import { defaultFit, fitSchema } from './fit.ts';
 import { defaultLimits, limitsSchema } from './limits.ts';
 import { defaultRouter, routerSchema } from './router.ts';
 import { defaultSessions, sessionsSchema } from './sessions.ts';
@@ -78,6 +79,7 @@ export const configSchema = Type.Object(
     /** Who answers; each by the schema of its `kind`. Without any, and wherever the file has `model_config`, the embedded one is there. */
     engines: Type.Array(Type.Unknown(), { maxItems: 1024 }),
     router: routerSchema,
+    fit: fitSchema,
     sessions: sessionsSchema,
     admission: admissionSchema,
     auth: authSchema,
@@ -146,6 +148,7 @@ export const defaultConfig: Config = {
   embeddings: { threads: 1, max_queue: 4096 },
   engines: [defaultEmbedded],
   router: defaultRouter,
+  fit: defaultFit,
   sessions: defaultSessions,
   admission: defaultAdmission,
   auth: defaultAuth,

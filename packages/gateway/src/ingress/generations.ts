@@ -200,6 +200,7 @@ function toGatewayRequest(parsed: ParsedRequest, address: string | undefined, ow
     tenant: parsed.tenant,
     contextStrategy: parsed.contextStrategy,
     attention: parsed.attention,
+    fit: parsed.fit,
     lane: parsed.lane,
     deadlineAtMs: parsed.deadlineMs === undefined ? undefined : performance.now() + parsed.deadlineMs,
     stream: parsed.format.stream,

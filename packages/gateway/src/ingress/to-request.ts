@@ -3,6 +3,7 @@ import { AutoglmError, type ChatMessage, type ClientBody, type ContextStrategy, 
 import type { AnswerFormat } from '../common/answer-format.ts';
 import { readOutputFormat } from './output-format.ts';
 import { contextExtensions, contextOptions } from './context-options.ts';
+import { inputExtensions, inputOptions } from './input-options.ts';
 import { laneExtensions, laneOf } from './lane.ts';
 import { chatSchema, completionSchema, messageSchemas } from './schemas.ts';
 import { tenantOf } from './tenant.ts';
@@ -10,7 +11,7 @@ import { checkExtensions, refuseOtherParts, withoutUnsupported } from './unsuppo
 import { createValidator } from './validate.ts';
 
 /** What a body asks for, checked and in our words. */
-export interface ParsedRequest extends Pick<GatewayRequest, 'responseFormat' | 'tools' | 'toolChoice' | 'parallelToolCalls'> {
+export interface ParsedRequest extends Pick<GatewayRequest, 'fit' | 'responseFormat' | 'tools' | 'toolChoice' | 'parallelToolCalls'> {
   readonly model: string;
   readonly input: RequestInput;
   readonly choiceCount: number;
@@ -88,7 +89,7 @@ export function checkObject(body: unknown): Readonly<Record<string, unknown>> {
   return body as Record<string, unknown>;
 }
 
-const bodyExtensions: ReadonlySet<string> = new Set([...contextExtensions, ...laneExtensions]);
+const bodyExtensions: ReadonlySet<string> = new Set([...contextExtensions, ...laneExtensions, ...inputExtensions]);
 
 type Common = Pick<ReturnType<typeof validateChat>, 'model' | 'n' | 'temperature' | 'top_p' | 'top_k' | 'min_p' | 'repetition_penalty' | 'presence_penalty' | 'frequency_penalty' | 'logit_bias' | 'seed' | 'stop' | 'stream' | 'stream_options' | 'autoglm' | 'user'> & { readonly prompt_cache_key?: string | null };
 
@@ -107,6 +108,7 @@ export function common(body: Common, headers: IncomingHttpHeaders) {
     lane: laneOf(headers, body.autoglm?.lane),
     tenant: tenantOf(headers, body.autoglm?.tenant ?? undefined),
     ...contextOptions(body.autoglm),
+    ...inputOptions(body.autoglm),
   };
 }
 

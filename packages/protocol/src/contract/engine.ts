@@ -83,6 +83,17 @@ export function engineContract({ describe, it }: TestFramework, name: string, ma
       await assert.rejects(engine.ready(AbortSignal.abort(reason)), reason);
     }));
 
+    it('counts the tokens of each segment as it would read them', withEngine(async ({ engine }) => {
+      const segments = [{ kind: 'text', text: 'It is 15:00.' }, { kind: 'text', text: '明天下午三点洗车' }, { kind: 'text', text: '' }] as const;
+      const counts = await engine.countTokens(segments);
+      // What every prompt begins with is counted in neither.
+      const wholes = await Promise.all([segments, segments.slice(0, 1), segments.slice(1, 2), []].map(async (some) => (await engine.tokenize({ segments: some })).length));
+      const [all = 0, first = 0, second = 0, nothing = 0] = wholes;
+      assert.deepEqual([...counts], [first - nothing, second - nothing, 0]);
+      assert.equal(all - nothing, first + second - 2 * nothing);
+      assert.deepEqual([...(await engine.countTokens([]))], []);
+    }));
+
     it('counts the tokens of a prompt as generate does', withEngine(async ({ engine, longAnswer }, request) => {
       const tokens = await engine.tokenize(longAnswer.prompt);
       const [first] = await collect(engine.generate(request('a', { maxTokens: 1 }), never));

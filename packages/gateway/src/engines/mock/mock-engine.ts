@@ -63,6 +63,7 @@ export function createMockEngine(script: MockScript = {}): MockEngine {
       }
     },
     tokenize: async (prompt) => ('tokens' in prompt ? [...prompt.tokens] : Array.from(prompt.segments.map(({ text }) => text).join(''), (character) => character.codePointAt(0) as number)),
+    countTokens: async (segments) => segments.map(({ text }) => Array.from(text).length),
     async close() {
       status = { state: 'closed', detail: 'The mock is closed.' };
       closed.abort(new AutoglmError('engine_unavailable', 'The engine was closed.'));

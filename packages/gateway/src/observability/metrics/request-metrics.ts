@@ -31,6 +31,7 @@ export class RequestMetrics {
     const times = profile.times();
     this.#observeEnd(profile, this.#endOf(profile, model), times);
     if (profile.cache) this.#families.cache.series({ result: profile.cache }).add();
+    for (const [by, tokens] of profile.tokensSpared ?? []) this.#families.spared.series({ model_name: model, by }).add(tokens);
     if (profile.limit) this.#families.limits.series({ result: profile.limit.result, source: profile.limit.source }).add();
     if (profile.outcome !== 'answered') return;
     const series = this.#seriesOf(model);
@@ -137,6 +138,7 @@ function createFamilies(registry: Registry) {
     genAiPerToken: histogram('gen_ai_server_time_per_output_token_seconds', 'Time per output token generated after the first token for successful responses.', buckets.genAiTokenSeconds),
     segments: histogram('autoglm_segment_duration_seconds', 'Time of an answered request by segment, in seconds.', buckets.requestSeconds),
     requests: counter('autoglm_requests_total', 'Requests to generate, by how they ended.', 'model_name', 'operation', 'outcome', 'status', 'code'),
+    spared: counter('autoglm_prompt_tokens_spared_total', 'Tokens by which prompts were made shorter than they were sent, by what did it.', 'model_name', 'by'),
     limits: counter('autoglm_rate_limit_decisions_total', 'Requests that have limits, by what these said and where the buckets are; fallback: Redis did not answer, and this gateway decided alone.', 'result', 'source'),
     cache: counter('autoglm_response_cache_lookups_total', 'Questions to the response cache, by what it had: hits are exact, semantic and inflight.', 'result'),
   };

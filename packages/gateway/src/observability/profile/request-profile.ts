@@ -29,6 +29,8 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
   tier: string | undefined;
   cache: CacheResult | undefined;
   notes: Record<string, unknown> | undefined;
+  /** Tokens by which the prompt became shorter, by what did it. */
+  tokensSpared: Map<string, number> | undefined;
   /** Undefined: nothing limits it. */
   limit: { readonly result: 'admitted' | 'refused'; readonly source: LimitSource } | undefined;
   firstTokenAtMs: number | undefined;
@@ -76,6 +78,10 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
         break;
       case 'answer-note':
         this.notes = { ...this.notes, [event.name]: event.value };
+        break;
+      case 'prompt-shortened':
+        this.tokensSpared ??= new Map();
+        this.tokensSpared.set(event.by, Math.max(0, event.tokensBefore - event.tokens));
         break;
       case 'engine-chosen':
         this.engine = event.engine;

@@ -50,6 +50,9 @@ export class RequestSpan implements RequestObserver {
       case 'cache-lookup':
         span.addEvent('cache-lookup', known({ 'autoglm.cache.result': event.result, 'autoglm.reason': event.reason }), toTime(atMs));
         break;
+      case 'prompt-shortened':
+        span.addEvent('prompt-shortened', { 'autoglm.by': event.by, 'autoglm.tokens_before': event.tokensBefore, 'autoglm.tokens': event.tokens, 'autoglm.reason': event.reason }, toTime(atMs));
+        break;
       case 'engine-chosen':
         span.addEvent('engine-chosen', { 'autoglm.engine': event.engine, 'autoglm.tier': event.tier, 'autoglm.reason': event.reason }, toTime(atMs));
         break;

@@ -1,0 +1,84 @@
+import type { ChatMessage, ModelInfo, Tool } from '@open-autoglm/protocol';
+import type { RenderChat } from '../chat-template.ts';
+import type { RemoteTokenizer } from '../tokens/tokenizers.ts';
+import { TokenCounter, type CountSegments } from '../tokens/token-counter.ts';
+import { allText } from './conversation.ts';
+
+/** How long prompts of a model are, and may be. */
+export interface PromptSize {
+  /** Prompt and answer together; undefined where nobody knows. */
+  readonly contextLength: number | undefined;
+  /** Told to clients: what counts. */
+  readonly countedBy: string;
+  /** Whether so much text is certain to have fewer tokens than this, however it is cut: then nothing has to be counted. */
+  isCertainlyWithin(messages: readonly ChatMessage[], tools: readonly Tool[], tokens: number): boolean;
+  countChat(messages: readonly ChatMessage[], tools: readonly Tool[], signal: AbortSignal): Promise<number>;
+  countTexts(texts: readonly string[], signal: AbortSignal): Promise<readonly number[]>;
+  /** Tokens of what a message has beside its text. */
+  countImages(message: ChatMessage): number;
+}
+
+/** A token that every prompt begins with, in some models. */
+const beginning = 1;
+/** No tokenizer makes more tokens than bytes, and no character of a string has more than 3. */
+const bytesOfCharacter = 3;
+/** Bytes that a chat template puts around the messages, and around each: what is longer is found out when the prompt is counted. */
+const [templateBytes, messageBytes] = [512, 64];
+
+/** Of a model that runs here: exact, as its engine will read it. */
+export function localPromptSize(model: ModelInfo, count: CountSegments, render: () => RenderChat): PromptSize {
+  const counter = new TokenCounter(count);
+  return {
+    contextLength: model.contextLength,
+    countedBy: 'engine',
+    isCertainlyWithin,
+    countImages: () => 0,
+    async countChat(messages, tools, signal) {
+      return sum(await counter.count(render()(messages, tools), signal)) + beginning;
+    },
+    countTexts: (texts, signal) => counter.count(texts.map(toText), signal),
+  };
+}
+
+/** What OpenAI documents for its models: around each message, and before the answer. */
+const [perMessage, beforeAnswer] = [4, 3];
+/** An image has as many tokens as its server makes of it: a large one of OpenAI's. */
+const perImage = 1105;
+
+/** Of a model of another server: its texts by its tokenizer, what its template adds by a rule of thumb. */
+export function remotePromptSize(contextLength: number | undefined, { name, count }: RemoteTokenizer): PromptSize {
+  const counter = new TokenCounter(count);
+  return {
+    contextLength,
+    countedBy: name,
+    isCertainlyWithin,
+    countImages,
+    async countChat(messages, tools, signal) {
+      const texts = [...messages.map(allText), ...(tools.length > 0 ? [JSON.stringify(tools)] : [])];
+      return sum(await counter.count(texts.map(toText), signal)) + messages.length * perMessage + beforeAnswer + sum(messages.map(countImages));
+    },
+    countTexts: (texts, signal) => counter.count(texts.map(toText), signal),
+  };
+}
+
+function isCertainlyWithin(messages: readonly ChatMessage[], tools: readonly Tool[], tokens: number): boolean {
+  // An image is no text.
+  if (messages.some(({ wire }) => Array.isArray(wire?.['content']))) return false;
+  let bytes = templateBytes;
+  for (const { content, toolCalls, wire } of messages) {
+    bytes += messageBytes + bytesOfCharacter * content.length;
+    if (toolCalls || wire?.['tool_calls'] !== undefined) return false;
+  }
+  return tools.length === 0 && bytes <= tokens;
+}
+
+function countImages({ wire }: ChatMessage): number {
+  const content = wire?.['content'];
+  return Array.isArray(content) ? perImage * content.filter((part: { type?: unknown } | null) => part?.type !== 'text').length : 0;
+}
+
+const toText = (text: string) => ({ kind: 'text', text }) as const;
+
+function sum(counts: readonly number[]): number {
+  return counts.reduce((total, count) => total + count, 0);
+}

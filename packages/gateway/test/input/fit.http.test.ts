@@ -1,0 +1,160 @@
+import { writeFileSync } from 'node:fs';
+import { mkdtempDisposable } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { countTokens } from 'gpt-tokenizer/encoding/o200k_base';
+import { describe, expect, it } from 'vitest';
+import { defaultConfig } from '../../src/main.ts';
+import { chatBody, startTestServer } from '../support.ts';
+import { fakeModel, say, startFakeBackend } from '../upstream/fake-backend.ts';
+import { ConfigError, startGatewayWith } from '../upstream/support.ts';
+
+interface Answer {
+  readonly usage: { readonly prompt_tokens: number };
+  readonly error?: { readonly code: string; readonly param: string; readonly message: string };
+  readonly autoglm?: { readonly fitted?: { readonly prompt_tokens_before: number; readonly prompt_tokens: number; readonly prompt_tokens_max: number; readonly counted_by: string; readonly messages_left_out: number; readonly left_out: readonly object[] } };
+}
+
+const read = async (response: Promise<Response>) => (await (await response).json()) as Answer;
+const chat = '/v1/chat/completions';
+const told = 'The ferry leaves at noon from the pier behind the old town hall, as it has for years. ';
+const long = [
+  { role: 'system', content: 'Be brief.' }, ...Array.from({ length: 20 }, (_, index) => [{ role: 'user', content: `Part ${index}. ${told.repeat(3)}` }, { role: 'assistant', content: `Read part ${index}.` }]).flat(), { role: 'user', content: 'What was in part 3?' },
+];
+
+describe('autoglm.fit', () => {
+  it('changes nothing and says nothing where the prompt fits', async () => {
+    await using server = await startTestServer();
+    const plain = await read(server.post(chat, chatBody));
+    const asked = await read(server.post(chat, { ...chatBody, autoglm: { fit: true } }));
+    expect(asked.usage).toEqual(plain.usage);
+    expect(asked.autoglm).not.toHaveProperty('fitted');
+    expect(server.engine.requests[1]?.prompt).toEqual(server.engine.requests[0]?.prompt);
+  });
+
+  it('fits the prompt to the context, leaves room for the answer, and says what went', async () => {
+    await using server = await startTestServer({ model: { contextLength: 1000 } });
+    const { autoglm } = await read(server.post(chat, { model: 'default', messages: long, max_tokens: 100, autoglm: { fit: true } }));
+    expect(autoglm?.fitted).toMatchObject({ prompt_tokens_max: 900, counted_by: 'engine', messages_left_out: expect.any(Number) });
+    expect(autoglm?.fitted?.prompt_tokens).toBeLessThanOrEqual(900);
+    expect(autoglm?.fitted?.prompt_tokens_before).toBeGreaterThan(5000);
+    expect(autoglm?.fitted?.left_out[0]).toEqual({ message: 1, role: 'user', tokens: expect.any(Number), pieces: 'all' });
+    const metrics = await (await fetch(`${server.url}/metrics`)).text();
+    expect(metrics).toMatch(/^autoglm_prompt_tokens_spared_total\{model_name="default",by="fit"\} [1-9]\d+$/mu);
+    // The mock counts characters, as its engine would read them.
+    const [request] = server.engine.requests;
+    const text = request && 'segments' in request.prompt ? request.prompt.segments.map((segment) => segment.text).join('') : '';
+    expect(Array.from(text).length + 1).toBe(autoglm?.fitted?.prompt_tokens);
+    expect(text).toContain('Part 3.');
+    expect(text).toContain('What was in part 3?');
+  });
+
+  it('is said in the last event of a stream', async () => {
+    await using server = await startTestServer({ model: { contextLength: 1000 } });
+    const events = (await (await server.post(chat, { model: 'default', messages: long, stream: true, autoglm: { fit: { prompt_tokens_max: 600, recent_turns: 1 } } })).text()).trim().split('\n\n');
+    expect(JSON.parse((events.at(-2) as string).slice('data: '.length)).autoglm.fitted).toMatchObject({ prompt_tokens_max: 600 });
+  });
+
+  it('fits texts to continue, each by itself, and no token ids', async () => {
+    await using server = await startTestServer({ model: { contextLength: 400 } });
+    const prompts = [told.repeat(20), 'Once upon a time'];
+    const { autoglm } = await read(server.post('/v1/completions', { model: 'default', prompt: prompts, autoglm: { fit: true } }));
+    expect(autoglm?.fitted).toMatchObject({ prompt_tokens_max: 384 });
+    const texts = server.engine.requests.map(({ prompt }) => ('segments' in prompt ? prompt.segments.map((segment) => segment.text).join('') : ''));
+    expect(texts[0]?.length).toBeLessThan(384);
+    expect(texts[0]?.endsWith(told)).toBe(true);
+    expect(texts[1]).toBe(prompts[1]);
+  });
+
+  it('refuses what cannot fit, and options that make no sense', async () => {
+    await using server = await startTestServer({ model: { contextLength: 300 } });
+    const refused = async (body: object) => (await read(server.post(chat, { ...chatBody, ...body }))).error;
+    expect(await refused({ messages: [{ role: 'system', content: told.repeat(9) }, ...chatBody.messages], autoglm: { fit: true } })).toMatchObject({ code: 'context_length_exceeded', param: 'messages' });
+    expect(await refused({ max_tokens: 300, autoglm: { fit: true } })).toMatchObject({ code: 'context_length_exceeded', param: 'max_tokens' });
+    expect(await refused({ autoglm: { fit: 'yes' } })).toMatchObject({ code: 'invalid_value', param: 'autoglm.fit' });
+    expect(await refused({ autoglm: { fit: { budget: 3 } } })).toMatchObject({ code: 'unknown_parameter', param: 'autoglm.fit.budget' });
+    expect(await refused({ autoglm: { fit: { recent_turns: 0 } } })).toMatchObject({ code: 'invalid_value', param: 'autoglm.fit.recent_turns' });
+    expect(await refused({ autoglm: { fit: { prompt_tokens_max: 3, reserve_tokens: 3 } } })).toMatchObject({ code: 'invalid_value', param: 'autoglm.fit.reserve_tokens' });
+    expect((await read(server.post(chat, chatBody, { headers: { 'x-autoglm-fit': 'true' } }))).error).toMatchObject({ param: 'x-autoglm-fit' });
+  });
+});
+
+describe('fit for models of other servers', () => {
+  const open = async (fit: object | undefined, backendUrl: string, model = fakeModel) => startGatewayWith({ engines: [{ kind: 'openai', name: 'fake', url: backendUrl, model, upstream_model: fakeModel }], ...(fit && { fit }) });
+  const sent = (body: Readonly<Record<string, unknown>> | undefined) => body?.['messages'] as { role: string; content: string }[];
+
+  it('uses the context that the server lists, and passes on what was not touched as it came', async () => {
+    await using backend = await startFakeBackend(say());
+    await using gateway = await open({ enabled: true, reserve_tokens: 3500 }, backend.url);
+    const messages = long.map((message, index) => (index % 2 === 1 ? { ...message, vendor_field: index } : message));
+    while (backend.probeCount === 0 || !(await gateway.get('/readyz')).body['status']) await new Promise((resolve) => setImmediate(resolve));
+    // A quarter of 4096 is the most that is left free for an answer.
+    const whole = await read(gateway.post(chat, { model: fakeModel, messages: long.slice(-4) }));
+    expect(whole.autoglm).not.toHaveProperty('fitted');
+    const many = [...messages.slice(0, -1), ...messages.slice(1, -1), ...messages.slice(1)];
+    const { autoglm } = await read(gateway.post(chat, { model: fakeModel, messages: many }));
+    expect(autoglm?.fitted).toMatchObject({ prompt_tokens_max: 3072, counted_by: 'estimate' });
+    const kept = sent(backend.requests[1]?.body);
+    expect(kept.at(-2)).toEqual(messages.at(-2));
+    expect(kept[0]).toEqual(messages[0]);
+  });
+
+  it("counts with the model's own tokenizer, by its name or as configured", async () => {
+    await using backend = await startFakeBackend(say());
+    await using gateway = await open({ models: { 'gpt-4o-mini': { context_length: 1000 } } }, backend.url, 'gpt-4o-mini');
+    const { autoglm } = await read(gateway.post(chat, { model: 'gpt-4o-mini', messages: long, max_tokens: 400, autoglm: { fit: true } }));
+    expect(autoglm?.fitted).toMatchObject({ prompt_tokens_max: 600, counted_by: 'o200k_base' });
+    const messages = sent(backend.requests[0]?.body);
+    expect(messages.reduce((sum, { content }) => sum + countTokens(content) + 4, 3)).toBe(autoglm?.fitted?.prompt_tokens);
+  });
+
+  it('counts with a tokenizer.json', async () => {
+    await using folder = await mkdtempDisposable(path.join(tmpdir(), 'autoglm-fit-'));
+    const file = path.join(folder.path, 'tokenizer.json');
+    writeFileSync(file, JSON.stringify({ version: '1.0', added_tokens: [], normalizer: null, pre_tokenizer: { type: 'WhitespaceSplit' }, post_processor: null, decoder: null, model: { type: 'WordLevel', vocab: { '?': 0 }, unk_token: '?' } }));
+    await using backend = await startFakeBackend(say());
+    await using gateway = await open({ models: { [fakeModel]: { context_length: 500, tokenizer: file } } }, backend.url);
+    const { autoglm } = await read(gateway.post(chat, { model: fakeModel, messages: long, max_tokens: 100, autoglm: { fit: true } }));
+    expect(autoglm?.fitted).toMatchObject({ prompt_tokens_max: 400, counted_by: 'tokenizer.json' });
+    const messages = sent(backend.requests[0]?.body);
+    expect(messages.reduce((sum, { content }) => sum + content.trim().split(/\s+/u).length + 4, 3)).toBe(autoglm?.fitted?.prompt_tokens);
+  });
+
+  it('keeps images and calls whole, in the words of the client', async () => {
+    await using backend = await startFakeBackend(say());
+    await using gateway = await open({ models: { [fakeModel]: { context_length: 100_000 } } }, backend.url);
+    const image = { role: 'user', content: [{ type: 'text', text: 'Look at this.' }, { type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA' } }] };
+    const calls = [{ role: 'assistant', content: null, tool_calls: [{ id: 'a', type: 'function', function: { name: 'look', arguments: '{}' } }] }, { role: 'tool', tool_call_id: 'a', content: 'A heron.' }];
+    const { autoglm } = await read(gateway.post(chat, { model: fakeModel, messages: [...long.slice(0, -1), image, ...calls, { role: 'assistant', content: 'A heron.' }, { role: 'user', content: 'Why?' }], autoglm: { fit: { prompt_tokens_max: 1600 } } }));
+    expect(autoglm?.fitted?.prompt_tokens).toBeLessThanOrEqual(1600);
+    expect(sent(backend.requests[0]?.body).slice(-5)).toEqual([image, ...calls, { role: 'assistant', content: 'A heron.' }, { role: 'user', content: 'Why?' }]);
+  });
+
+  it('says so where the room is not known', async () => {
+    await using backend = await startFakeBackend(say());
+    await using gateway = await open({ enabled: true }, backend.url, 'renamed');
+    backend.list((response) => response.end('{"data": []}'));
+    await using unknown = await open({ enabled: true }, `${backend.url}`, 'renamed');
+    const body = { model: 'renamed', messages: long };
+    expect((await read(unknown.post(chat, { ...body, autoglm: { fit: true } }))).error).toMatchObject({ code: 'unsupported_feature', param: 'autoglm.fit' });
+    // Nobody asked: the server judges what it reads.
+    expect((await read(unknown.post(chat, body))).error).toBeUndefined();
+    expect(gateway.url).not.toBe(unknown.url);
+  });
+});
+
+describe('the configuration of fit', () => {
+  it('is refused where it cannot work', async () => {
+    await expect(startGatewayWith({ fit: { models: { m: { tokenizer: 'missing.json' } } } })).rejects.toThrow(/fit\.models\.m\.tokenizer is "missing\.json", which is no file/);
+    await expect(startGatewayWith({ fit: { enable: true } })).rejects.toThrow(ConfigError);
+  });
+
+  it('fits every prompt where it says so, but for those that ask for something else', async () => {
+    expect(defaultConfig.fit).toEqual({ enabled: false, reserve_tokens: 512, recent_turns: 2, models: {} });
+    await using gateway = await startGatewayWith({ engines: [{ kind: 'mock', model: 'm' }], fit: { enabled: true } });
+    const body = { model: 'm', messages: long };
+    expect((await read(gateway.post(chat, body))).autoglm?.fitted).toMatchObject({ prompt_tokens_max: 3584 });
+    expect((await read(gateway.post(chat, { ...body, autoglm: { fit: false } }))).autoglm).not.toHaveProperty('fitted');
+    expect((await read(gateway.post(chat, { ...body, autoglm: { context_strategy: { kind: 'window' } } }))).autoglm).not.toHaveProperty('fitted');
+  });
+});
