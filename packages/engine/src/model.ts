@@ -8,6 +8,7 @@ import { openGguf, type Gguf } from './ggml/gguf.ts';
 import { loadGgml } from './ggml/library.ts';
 import { checkTensorLayout } from './ggml/tensor-layout.ts';
 import { openVocabulary, type Vocabulary } from './ggml/vocabulary.ts';
+import { weightsFingerprint } from './ggml/weights-fingerprint.ts';
 import type { KvCache } from './kv-cache/kv-cache.ts';
 import { openKvCache, type KvCacheOptions } from './kv-cache/open-kv-cache.ts';
 import { planColumns, unplanned } from './runner/batch-plan.ts';
@@ -121,6 +122,7 @@ function describe(ggml: Ggml, gguf: Gguf, vocabulary: Vocabulary, options: Model
     architecture: gguf.string('general.architecture') as string,
     weightType: ggml.typeName((gguf.tensors.get(`blk.${sizes.layerCount - 1}.ffn_down.weight`) ?? largest).type).toUpperCase(),
     weightBytes: weightBytes(gguf),
+    weightsFingerprint: weightsFingerprint(gguf),
     parameterCount: tensors.reduce((sum, { shape }) => sum + shape[0] * shape[1] * shape[2] * shape[3], 0),
     vocabularySize: vocabulary.size,
     contextLength,

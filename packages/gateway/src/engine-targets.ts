@@ -72,7 +72,13 @@ function start(entry: EngineConfig, config: Config, options: StartEnginesOptions
   if (entry.kind === 'embedded') return startEmbedded(entry, config.model_config, options);
   const engine = entry.kind === 'mock' ? createMockEngine() : undefined;
   const replica = entry.kind === 'mock' ? promptReplica(engine as Engine, entry.name) : startRemote(entry, config.router.health, options);
-  return { replica, target: { replica, tier: entry.tier, weight: entry.weight, maxOutstanding: entry.max_outstanding }, models: [entry.model], engine };
+  return { replica, target: { replica, tier: entry.tier, weight: entry.weight, maxOutstanding: entry.max_outstanding, variant: variantOf(entry) }, models: [entry.model], engine };
+}
+
+/** What decides an engine's answers beside its model; how fast they come does not. */
+function variantOf(entry: EngineConfig, model?: Config['model_config']): string {
+  if (entry.kind === 'openai') return JSON.stringify(['openai', entry.url, entry.upstream_model]);
+  return JSON.stringify([entry.kind, model?.kv_cache_type, model?.context_strategy]);
 }
 
 function startEmbedded(entry: EmbeddedEngineConfig, model: Config['model_config'], { engine: given, onStatus }: StartEnginesOptions): Started {
@@ -81,7 +87,7 @@ function startEmbedded(entry: EmbeddedEngineConfig, model: Config['model_config'
   const maxOutstanding = entry.max_outstanding ?? model.max_batch_size + model.max_queue;
   // Where a batch runs to its end, all of the next one must be there before it.
   const concurrency = model.enable_continuous_batching ? model.max_batch_size : 2 * model.max_batch_size;
-  return { replica, target: { replica, tier: entry.tier, weight: entry.weight, maxOutstanding, concurrency }, models: [...new Set(['default', entry.model])], engine };
+  return { replica, target: { replica, tier: entry.tier, weight: entry.weight, maxOutstanding, concurrency, variant: variantOf(entry, model) }, models: [...new Set(['default', entry.model])], engine };
 }
 
 function startEmbeddings(config: Config['embeddings'], { embeddings: given, onStatus }: StartEnginesOptions): LocalEmbeddings | undefined {

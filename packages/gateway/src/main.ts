@@ -2,6 +2,7 @@ import type { AddressInfo } from 'node:net';
 import type { EmbeddingEngine, Engine } from '@open-autoglm/protocol';
 import { createAdmission } from './admission/admission-stage.ts';
 import { admissionOptions } from './admission/options.ts';
+import { openResponseCache } from './cache-parts.ts';
 import { createEmbeddingCatalog } from './common/embedding-catalog.ts';
 import { createCatalog } from './common/model-catalog.ts';
 import type { Config } from './config/schema.ts';
@@ -16,6 +17,7 @@ import { openSinks, type Sinks } from './observability/sinks/sinks.ts';
 import { respond, respondError } from './output/respond.ts';
 import { respondEmbeddings } from './output/respond-embeddings.ts';
 import { createRequestPath } from './request-path.ts';
+import type { ResponseCache } from './response-cache/response-cache.ts';
 import type { RouterOptions } from './router/router-stage.ts';
 import { shortenOptions } from './shorten-options.ts';
 
@@ -54,6 +56,7 @@ export async function startGateway({ config, engine, embeddings: givenEmbeddings
   const catalog = createCatalog(engines.models, config.server.ready_timeout_ms);
   const embeddings = createEmbeddingCatalog(engines.embeddings, engines.models);
   const isModel = (name: string) => catalog.has(name) || embeddings.has(name);
+  const cache = openResponseCache(config.cache, catalog);
   const sinks = await openSinks(config.observability, { isModel, config, env }).catch(async (error: unknown) => {
     await engines.close();
     await access.close();
@@ -73,7 +76,7 @@ export async function startGateway({ config, engine, embeddings: givenEmbeddings
     access,
     maxRunning: engines.maxRunning,
     bodyLimitBytes: config.server.body_limit_bytes,
-    path: sinks.capture(createRequestPath(catalog, admission, routerOptions(config.router), shortenOptions(config))),
+    path: sinks.capture(createRequestPath(catalog, admission, routerOptions(config.router), shortenOptions(config), cache)),
     embeddings,
     embeddingPath: createEmbeddingPath(embeddings, config.server.ready_timeout_ms),
     metrics: observability.metrics,
@@ -97,7 +100,7 @@ export async function startGateway({ config, engine, embeddings: givenEmbeddings
     url: urlOf(address),
     port: address.port,
     engine: engines.embedded,
-    drain: () => (drained ??= drain(ingress, config.server.drain_timeout_ms, engines, access, observability, sinks).finally(sessions.close)),
+    drain: () => (drained ??= drain(ingress, config.server.drain_timeout_ms, { engines, access, observability, sinks, cache }).finally(sessions.close)),
   };
 }
 
@@ -118,9 +121,18 @@ export function routerOptions({ balance, tries_max: triesMax, health, retries, h
   };
 }
 
-async function drain(ingress: Ingress, timeoutMs: number, engines: StartedEngines, access: Access, observability: Observability, sinks: Sinks): Promise<void> {
+interface Closing {
+  readonly engines: StartedEngines;
+  readonly access: Access;
+  readonly observability: Observability;
+  readonly sinks: Sinks;
+  readonly cache: ResponseCache | undefined;
+}
+
+async function drain(ingress: Ingress, timeoutMs: number, { engines, access, observability, sinks, cache }: Closing): Promise<void> {
   sinks.logs?.info('draining', { timeout_ms: timeoutMs });
   await ingress.drain(timeoutMs);
+  cache?.close();
   observability.close();
   await engines.close();
   await access.close();

@@ -9,6 +9,8 @@
  *     ↓
  *   input      waits for the model; chat template, prompts                               → 400 template, 404 model, 503 not ready
  *     ↓
+ *   cache      answers what it knows, and computes what is asked twice once               → 504 not cached, where nothing else was wanted
+ *     ↓
  *   admission  waits for room, real time before batch; refuses what would wait in vain    → 429 queue full, deadline unreachable
  *     ↓
  *   router     chooses the engine                                                        → 404 model
@@ -24,13 +26,14 @@ import type { Admission } from './admission/admission-stage.ts';
 import type { ModelCatalog } from './common/model-catalog.ts';
 import { createInputStage } from './input/input-stage.ts';
 import { createShortenStage, type ShortenOptions } from './input/shorten-stage.ts';
+import type { ResponseCache } from './response-cache/response-cache.ts';
 import { createRouter, type RouterOptions } from './router/router-stage.ts';
 
 export type RequestPath = (request: GatewayRequest) => AsyncIterable<StreamPart>;
 
 /** The stages in order, outermost first. `output` is above all: it owns the response. */
-export function createRequestPath(catalog: ModelCatalog, admission: Admission, router: RouterOptions, shorten: ShortenOptions): RequestPath {
-  return compose([createShortenStage(catalog, shorten), createInputStage(catalog), admission.stage], createRouter(catalog, router));
+export function createRequestPath(catalog: ModelCatalog, admission: Admission, router: RouterOptions, shorten: ShortenOptions, cache?: ResponseCache): RequestPath {
+  return compose([createShortenStage(catalog, shorten), createInputStage(catalog), ...(cache ? [cache.stage] : []), admission.stage], createRouter(catalog, router));
 }
 
 /** Nests the stages around the last one. */

@@ -24,7 +24,7 @@ const refused: readonly (readonly [string, RegExp])[] = [
   ['model_config: {kv_cache_strategy: pagd}', /kv_cache_strategy must be paged or static/],
   ['model_config: {kv_cache_type: q4_0}', /kv_cache_type must be f16 or q8_0/],
   ['model_config: {kv_cache_strategy: static, kv_cache_bytes: 1000000}', /kv_cache_bytes bounds the paged KV cache only/],
-  ['cache: {enabled: true}', /cache\.enabled: .*not available in this version/],
+  ['cache: {ttl_seconds: 0}', /cache\.ttl_seconds /],
   ['engines: [{kind: openai}]', /config\.yaml:1: engines\[0\]\.url is missing\.$/],
   ['engines:\n  - {kind: mock, model: m}\n  - {kind: opnai}', /config\.yaml:3: engines\[1\]\.kind must be openai, embedded or mock\.$/],
   ['engines: [{kind: openai, modle: m, url: "http://a/v1"}]', /unknown key "engines\[0\]\.modle"; did you mean "model"\?$/],

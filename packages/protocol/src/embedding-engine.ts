@@ -10,6 +10,8 @@ export interface EmbeddingModelInfo {
   readonly architecture: string;
   readonly weightType: string;
   readonly weightBytes: number;
+  /** As a `ModelInfo`'s. */
+  readonly weightsFingerprint: string;
   readonly parameterCount: number;
   readonly vocabularySize: number;
   /** The most tokens of one text. */

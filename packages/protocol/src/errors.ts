@@ -45,6 +45,7 @@ export const errorTable = {
   session_store_unavailable: { status: 503, ...server, retryable: true },
   upstream_connect_timeout: { status: 504, type: 'timeout_error', retryable: true },
   upstream_timeout: { status: 504, type: 'timeout_error', retryable: true },
+  not_cached: { status: 504, ...invalid },
   deadline_exceeded: { status: 504, type: 'timeout_error', retryable: false },
 } as const satisfies Record<string, ErrorEntry>;
 

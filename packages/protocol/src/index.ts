@@ -1,3 +1,4 @@
+export * from './cache-wish.ts';
 export * from './context-strategy.ts';
 export * from './embedding-engine.ts';
 export * from './engine.ts';

@@ -9,6 +9,8 @@ export interface ModelInfo {
   /** The most common type of the weight matrices: `Q8_0`, `F16`, … */
   readonly weightType: string;
   readonly weightBytes: number;
+  /** Differs where the weights do: a hash of samples of all tensors. What was computed with other weights is another answer. */
+  readonly weightsFingerprint: string;
   readonly parameterCount: number;
   readonly vocabularySize: number;
   /** The most tokens, prompt and answer together, that one sequence may hold. */

@@ -1,3 +1,4 @@
+import type { CacheWish } from './cache-wish.ts';
 import type { ContextStrategy } from './context-strategy.ts';
 import type { Prompt, Sampling } from './engine.ts';
 import type { EmitEvent } from './events.ts';
@@ -91,6 +92,8 @@ export interface GatewayRequest {
   readonly fit?: FitOptions | false | undefined;
   /** Whether the answer says what it attended to. Engines of ours only. */
   readonly attention?: boolean | undefined;
+  /** `auto` when absent. */
+  readonly cache?: CacheWish | undefined;
   /** To be sent along with whatever is asked of other servers on this request's behalf; undefined: there is no trace. Made when it is asked for. */
   readonly traceContext?: (() => TraceContext | undefined) | undefined;
   /** Who asks, as far as it is known: for those who keep a client at one replica. */

@@ -6,6 +6,7 @@ import { openGguf, type Gguf } from '../ggml/gguf.ts';
 import { loadGgml } from '../ggml/library.ts';
 import { checkTensorLayout } from '../ggml/tensor-layout.ts';
 import { openVocabulary, type Vocabulary } from '../ggml/vocabulary.ts';
+import { weightsFingerprint } from '../ggml/weights-fingerprint.ts';
 import { ContextPool } from '../runner/context-pool.ts';
 import { bert } from './bert.ts';
 import { EncoderGraph, groupLengths } from './encoder-graph.ts';
@@ -80,6 +81,7 @@ function describe(ggml: Ggml, gguf: Gguf, vocabulary: Vocabulary, { id, source }
     architecture: bert.name,
     weightType: ggml.typeName(gguf.tensors.get('blk.0.ffn_down.weight')?.type ?? 0).toUpperCase(),
     weightBytes: tensors.reduce((sum, { size }) => sum + size, 0),
+    weightsFingerprint: weightsFingerprint(gguf),
     parameterCount: tensors.reduce((sum, { shape }) => sum + shape[0] * shape[1] * shape[2] * shape[3], 0),
     vocabularySize: vocabulary.size,
     contextLength: sizes.trainedContext,

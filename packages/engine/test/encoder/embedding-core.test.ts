@@ -6,7 +6,7 @@ import type { Encoder } from '../../src/encoder/encoder.ts';
 function letters(passTokens = 16, contextLength = 12) {
   const passes: number[][] = [];
   const encoder: Encoder = {
-    info: { id: 'letters', source: 'letters', architecture: 'bert', weightType: 'F32', weightBytes: 0, parameterCount: 0, vocabularySize: 200, contextLength, dimensions: 3, pooling: 'mean' },
+    info: { id: 'letters', source: 'letters', architecture: 'bert', weightType: 'F32', weightBytes: 0, weightsFingerprint: 'letters', parameterCount: 0, vocabularySize: 200, contextLength, dimensions: 3, pooling: 'mean' },
     vocabulary: { size: 200, tokenizeWhole: (text: string) => [1, ...Array.from(text, (letter) => letter.charCodeAt(0)), 2] } as Encoder['vocabulary'],
     passTokens,
     encode(texts) {

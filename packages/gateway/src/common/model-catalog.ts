@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { AutoglmError, type EngineStats, type EngineStatus, type ModelInfo, type PromptReplica, type Replica } from '@open-autoglm/protocol';
 
 /** A replica in its place. */
@@ -10,6 +11,8 @@ export interface Target {
   readonly maxOutstanding: number;
   /** Sequences that it works on at once, where that is known: an engine's batch. */
   readonly concurrency?: number | undefined;
+  /** What decides its answers beside its model: settings, or another server's address and name for it. */
+  readonly variant?: string;
 }
 
 /** A model that can be asked for, and who answers: at least one. */
@@ -41,6 +44,16 @@ export interface Readiness {
   readonly replicas: readonly ListedReplica[];
 }
 
+/** What the answers of a model depend on beside the request. */
+export interface ModelIdentity {
+  /** Its own name, whatever other name it was asked for by. */
+  readonly name: string;
+  /** Differs where weights, settings or servers do. */
+  readonly fingerprint: string;
+  /** Whether all who answer for it take prompts: nothing of the client's body but what was read reaches them. */
+  readonly takesPrompts: boolean;
+}
+
 /** Which names are known, and who answers for them. */
 export interface ModelCatalog {
   /** Whether `find` would find it. */
@@ -56,6 +69,8 @@ export interface ModelCatalog {
   rendering(name: string, signal: AbortSignal): Promise<ModelInfo> | undefined;
   /** How the replica whose template `rendering` gives counts tokens; undefined where no replica takes prompts. Throws `model_not_found`. */
   tokens(name: string): PromptReplica['countTokens'] | undefined;
+  /** Undefined while a model that runs here has not been loaded, and for what is no model's name. */
+  identity(name: string): ModelIdentity | undefined;
   /** Models that can answer now. */
   list(): readonly ListedModel[];
   readiness(): Readiness;
@@ -68,6 +83,7 @@ export function createCatalog(models: readonly CatalogModel[], readyTimeoutMs: n
     const target = model.targets.find(({ replica }) => replica.takes === 'prompts');
     return target ? [[model, new Rendering(target.replica as PromptReplica, readyTimeoutMs)] as const] : [];
   }));
+  const identities = new WeakMap<CatalogModel, KnownIdentity>();
   const isListed = (model: CatalogModel) => model.targets.some(({ replica }) => replica.status.state === 'ready');
   const known = (name: string) => byName.get(name) ?? models.find((candidate) => renderers.get(candidate)?.info?.source === name);
   const find = (name: string): CatalogModel => {
@@ -89,6 +105,11 @@ export function createCatalog(models: readonly CatalogModel[], readyTimeoutMs: n
       return isNeeded ? renderer?.ready(signal) : undefined;
     },
     tokens: (name) => renderers.get(find(name))?.countTokens,
+    identity(name) {
+      const model = known(name);
+      const renderer = model && renderers.get(model);
+      return model && (!renderer || renderer.info) ? identify(model, renderer?.info, identities) : undefined;
+    },
     list: () => models.filter(isListed).map((model) => ({ ...model, info: renderers.get(model)?.info })),
     readiness() {
       const replicas = models.flatMap((model) => model.targets.map(({ replica, tier }) => ({ name: replica.name, model: model.name, tier, status: replica.status, stats: replica.takes === 'prompts' ? replica.stats : undefined, isSettled: isSettled(replica) })));
@@ -98,6 +119,23 @@ export function createCatalog(models: readonly CatalogModel[], readyTimeoutMs: n
       return { isReady: !unsettled && ready !== undefined, status, replicas };
     },
   };
+}
+
+interface KnownIdentity {
+  readonly identity: ModelIdentity;
+  readonly info: ModelInfo | undefined;
+}
+
+/** It is asked for with every request, and changes only with a model that is loaded anew. */
+function identify(model: CatalogModel, info: ModelInfo | undefined, kept: WeakMap<CatalogModel, KnownIdentity>): ModelIdentity {
+  const found = kept.get(model);
+  if (found && found.info === info) return found.identity;
+  const { name, targets } = model;
+  const variants = targets.map(({ replica, variant }) => `${replica.takes} ${variant ?? replica.name}`).toSorted();
+  const fingerprint = createHash('sha256').update(JSON.stringify([variants, info && { ...info, id: name }])).digest('base64url');
+  const identity = { name, fingerprint, takesPrompts: targets.every(({ replica }) => replica.takes === 'prompts') };
+  kept.set(model, { identity, info });
+  return identity;
 }
 
 /** A model that runs here must be loaded; a remote one must have been asked, but one that is down must not take the others along. */

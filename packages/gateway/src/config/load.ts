@@ -155,7 +155,6 @@ function oneOf(choices: readonly string[]): string {
 /** An option that would be accepted and ignored is worse than none. */
 function refuseWhatIsMissing(config: Config): void {
   const missing: readonly (readonly [boolean, string])[] = [
-    [config.cache.enabled, 'cache.enabled: the response cache is not available in this version'],
     [config.embeddings.model === undefined && hasChanged(config.embeddings), 'embeddings.model is missing: without it there is no model for embeddings, and nothing that its other keys could be of'],
     [hasNoBound(config.model_config), 'model_config.kv_cache_bytes bounds the paged KV cache only: a static one is as large as context_length and max_batch_size make it'],
   ];

@@ -1,6 +1,7 @@
 import Type, { type Static } from 'typebox';
 import { admissionSchema, defaultAdmission } from './admission.ts';
 import { authSchema, defaultAuth } from './auth.ts';
+import { cacheSchema, defaultCache } from './cache.ts';
 import { defaultEmbedded, type EngineConfig } from './engines.ts';
 import { defaultFit, fitSchema } from './fit.ts';
 import { defaultLimits, limitsSchema } from './limits.ts';
@@ -84,7 +85,7 @@ export const configSchema = Type.Object(
     admission: admissionSchema,
     auth: authSchema,
     limits: limitsSchema,
-    cache: Type.Object({ enabled: Type.Boolean() }, closed),
+    cache: cacheSchema,
     observability: Type.Object(
       {
         /** `/metrics`, in Prometheus' text format. */
@@ -153,7 +154,7 @@ export const defaultConfig: Config = {
   admission: defaultAdmission,
   auth: defaultAuth,
   limits: defaultLimits,
-  cache: { enabled: false },
+  cache: defaultCache,
   observability: {
     metrics: { enabled: true },
     diagnosis: { enabled: true },

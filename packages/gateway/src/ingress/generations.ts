@@ -203,6 +203,7 @@ function toGatewayRequest(parsed: ParsedRequest, address: string | undefined, ow
     fit: parsed.fit,
     lane: parsed.lane,
     deadlineAtMs: parsed.deadlineMs === undefined ? undefined : performance.now() + parsed.deadlineMs,
+    cache: parsed.cache,
     stream: parsed.format.stream,
     choiceCount: parsed.choiceCount,
     sampling: parsed.sampling,

@@ -1,4 +1,5 @@
 import Type, { type TSchema } from 'typebox';
+import { cacheFields } from './cache-options.ts';
 import { contextFields } from './context-options.ts';
 import { inputFields } from './input-options.ts';
 import { laneFields } from './lane.ts';
@@ -40,7 +41,7 @@ const commonFields = {
     'an object with include_usage',
   ),
   user: text(1024),
-  autoglm: optional(Type.Object({ deadline_ms: integer(1, 86_400_000), tenant: optional(Type.String({ minLength: 1, maxLength: 256 }), 'a string of 1 to 256 characters'), ...laneFields, ...contextFields, ...inputFields }), 'an object'),
+  autoglm: optional(Type.Object({ deadline_ms: integer(1, 86_400_000), tenant: optional(Type.String({ minLength: 1, maxLength: 256 }), 'a string of 1 to 256 characters'), ...laneFields, ...contextFields, ...inputFields, ...cacheFields }), 'an object'),
 };
 
 const textPart = Type.Object({ type: Type.Literal('text'), text: Type.String() }, closed);

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { AutoglmError, type ChatMessage, type ClientBody, type ContextStrategy, type GatewayRequest, type Lane, type RequestInput, type Sampling } from '@open-autoglm/protocol';
 import type { AnswerFormat } from '../common/answer-format.ts';
 import { readOutputFormat } from './output-format.ts';
+import { cacheWish } from './cache-options.ts';
 import { contextExtensions, contextOptions } from './context-options.ts';
 import { inputExtensions, inputOptions } from './input-options.ts';
 import { laneExtensions, laneOf } from './lane.ts';
@@ -11,7 +12,7 @@ import { checkExtensions, refuseOtherParts, withoutUnsupported } from './unsuppo
 import { createValidator } from './validate.ts';
 
 /** What a body asks for, checked and in our words. */
-export interface ParsedRequest extends Pick<GatewayRequest, 'fit' | 'responseFormat' | 'tools' | 'toolChoice' | 'parallelToolCalls'> {
+export interface ParsedRequest extends Pick<GatewayRequest, 'cache' | 'fit' | 'responseFormat' | 'tools' | 'toolChoice' | 'parallelToolCalls'> {
   readonly model: string;
   readonly input: RequestInput;
   readonly choiceCount: number;
@@ -109,6 +110,7 @@ export function common(body: Common, headers: IncomingHttpHeaders) {
     tenant: tenantOf(headers, body.autoglm?.tenant ?? undefined),
     ...contextOptions(body.autoglm),
     ...inputOptions(body.autoglm),
+    cache: cacheWish(body.autoglm?.cache, headers),
   };
 }
 

@@ -1,6 +1,6 @@
 import type { CatalogModel, Target } from '../common/model-catalog.ts';
 import type { Candidate } from './balance/index.ts';
-import { beginTry, closedBreaker, learn, mayTry, type Breaker, type BreakerSettings, type Outcome } from './breaker.ts';
+import { beginTry, closedBreaker, learn, mayTry, type Breaker, type BreakerSettings, type Outcome } from '../common/breaker.ts';
 import { hashText } from './hash.ts';
 import { learnLatency, peakAt, unknownLatencies, type AnswerForm, type Latency } from './latency.ts';
 import { PrefixIndex } from './prefix-index.ts';

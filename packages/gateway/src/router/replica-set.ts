@@ -1,7 +1,7 @@
 import { AutoglmError, type ErrorCode, type GatewayRequest } from '@open-autoglm/protocol';
 import type { CatalogModel } from '../common/model-catalog.ts';
 import type { BalancePolicy, Choice } from './balance/index.ts';
-import type { Outcome } from './breaker.ts';
+import type { Outcome } from '../common/breaker.ts';
 import { Budget } from './budget.ts';
 import { hashText } from './hash.ts';
 import { formOf, type AnswerForm } from './latency.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { beginTry, closedBreaker, learn, mayTry, type Breaker, type Outcome } from '../../src/router/breaker.ts';
+import { beginTry, closedBreaker, learn, mayTry, type Breaker, type Outcome } from '../../src/common/breaker.ts';
 import { Budget } from '../../src/router/budget.ts';
 import { learnLatency, peakAt, unknownLatency, type Latency } from '../../src/router/latency.ts';
 import { PrefixIndex, piecesOf } from '../../src/router/prefix-index.ts';

@@ -17,7 +17,7 @@ export interface MockEmbeddings extends EmbeddingEngine {
 /** A text's tokens are its characters; its vector counts them, so that alike texts have alike vectors. */
 export function createMockEmbeddings(script: MockEmbeddingsScript = {}): MockEmbeddings {
   const model: EmbeddingModelInfo = {
-    id: 'mock-embeddings', source: 'mock', architecture: 'mock', weightType: 'none', weightBytes: 0, parameterCount: 0, vocabularySize: 0x11_0000, contextLength: 64, dimensions: 8, pooling: 'mean',
+    id: 'mock-embeddings', source: 'mock', architecture: 'mock', weightType: 'none', weightBytes: 0, weightsFingerprint: 'mock', parameterCount: 0, vocabularySize: 0x11_0000, contextLength: 64, dimensions: 8, pooling: 'mean',
     ...script.model,
   };
   const requests: EmbeddingRequest[] = [];

@@ -148,6 +148,7 @@ function mockModel(changes: Partial<ModelInfo> = {}): ModelInfo {
     architecture: 'mock',
     weightType: 'none',
     weightBytes: 0,
+    weightsFingerprint: 'mock',
     parameterCount: 0,
     vocabularySize: 1000,
     contextLength: 4096,
