@@ -90,7 +90,7 @@ export function checkObject(body: unknown): Readonly<Record<string, unknown>> {
   return body as Record<string, unknown>;
 }
 
-const bodyExtensions: ReadonlySet<string> = new Set([...contextExtensions, ...laneExtensions, ...inputExtensions]);
+const bodyExtensions: ReadonlySet<string> = new Set([...contextExtensions, ...laneExtensions, ...inputExtensions, 'cache']);
 
 type Common = Pick<ReturnType<typeof validateChat>, 'model' | 'n' | 'temperature' | 'top_p' | 'top_k' | 'min_p' | 'repetition_penalty' | 'presence_penalty' | 'frequency_penalty' | 'logit_bias' | 'seed' | 'stop' | 'stream' | 'stream_options' | 'autoglm' | 'user'> & { readonly prompt_cache_key?: string | null };
 

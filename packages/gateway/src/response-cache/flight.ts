@@ -175,13 +175,12 @@ export class Flight {
    */
   #mayTryAgain(error: unknown): boolean {
     if (this.#dropped + this.#parts.length > 0 || this.#readers.size < 2) return false;
-    const { code, retryable } = toAutoglmError(error);
-    return code === 'deadline_unreachable' || code === 'deadline_exceeded' || (retryable && !this.#hasTriedAgain);
+    return isLeadersOwn(error) || (toAutoglmError(error).retryable && !this.#hasTriedAgain);
   }
 
   #tryAgain(error: unknown): void {
     const failed = this.#leader as FlightReader;
-    this.#hasTriedAgain ||= toAutoglmError(error).code !== 'deadline_unreachable';
+    this.#hasTriedAgain ||= !isLeadersOwn(error);
     this.#iterator = undefined;
     this.#abort = new AbortController();
     this.#readers.delete(failed);
@@ -249,6 +248,12 @@ export class Flight {
     if (this.#engine) request.emit(this.#engine);
     for (const [name, value] of this.#notes) request.emit({ type: 'answer-note', name, value });
   }
+}
+
+/** Another request may have more time. */
+function isLeadersOwn(error: unknown): boolean {
+  const { code } = toAutoglmError(error);
+  return code === 'deadline_unreachable' || code === 'deadline_exceeded';
 }
 
 interface Waiting extends PromiseWithResolvers<IteratorResult<StreamPart>> {
