@@ -202,11 +202,11 @@ export class Flight {
   }
 
   #wake(): void {
-    for (const reader of [...this.#readers]) reader.wake();
+    for (const reader of this.#readers) reader.wake();
   }
 
   #letSlowOnesGo(): void {
-    for (const reader of [...this.#readers]) {
+    for (const reader of this.#readers) {
       if (this.#bytes - reader.bytesTaken <= this.#options.bytesMax || reader.isWaiting) continue;
       this.leave(reader);
       reader.fail(new AutoglmError('request_timeout', 'The answer was read too slowly, while others read on.'));
