@@ -19,7 +19,7 @@ describe('autoglm models', () => {
   it('tells the files of one name apart by the quantization that means them', async () => {
     const { models, available } = await list('f16');
     expect(models.map(({ name, quantization }) => [name, quantization])).toEqual([['default', 'int8'], ['default', 'int4']]);
-    expect(available).toEqual(['tinyllama', 'bge-small-zh']);
+    expect(available).toEqual(['tinyllama', 'bge-small-zh', 'minilm']);
   });
 
   it('counts keys and values in the type that the configuration gives them', async () => {

@@ -38,7 +38,7 @@ describe('autoglm pull', () => {
     expect(pulled.stderr).toContain('pulled 28 MB');
 
     const { models, available } = await list();
-    expect(available).toEqual(['default', 'tinyllama', 'bge-small-zh']);
+    expect(available).toEqual(['default', 'tinyllama', 'bge-small-zh', 'minilm']);
     expect(models).toEqual([expect.objectContaining({ name: 'hf:owner/model-GGUF:mini-q8_0.gguf', bytes: bytes.length, architecture: 'llama', weightType: 'Q8_0', fits: true, problem: null })]);
     // 8 layers of 2 KV heads of 64, in f16, for keys and for values.
     expect(models[0]?.memory).toMatchObject({ contextLength: 8192, kv: 8192 * 8 * 2 * 2 * 64 * 2 });
@@ -138,7 +138,7 @@ describe('autoglm models', () => {
     await writeFile(path.join(folder, 'x.gguf.json'), JSON.stringify({ name: 'hf:o/n:x.gguf', bytes: 4, sha256: '', pulledAt: '' }));
     const { code, stdout } = await run(['models'], { env: { AUTOGLM_HOME: home } });
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^model +weights +file +memory +fits\nhf:o\/n:x\.gguf .*ends inside its header.*\nnot fetched yet: default, tinyllama, bge-small-zh \(autoglm pull NAME\)\nin .*8,192 tokens in f16, of \d+ GB\n$/);
+    expect(stdout).toMatch(/^model +weights +file +memory +fits\nhf:o\/n:x\.gguf .*ends inside its header.*\nnot fetched yet: default, tinyllama, bge-small-zh, minilm \(autoglm pull NAME\)\nin .*8,192 tokens in f16, of \d+ GB\n$/);
     await rm(home, { recursive: true });
   });
 });

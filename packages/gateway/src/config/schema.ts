@@ -66,7 +66,7 @@ export const configSchema = Type.Object(
     /** A model for `/v1/embeddings` that runs here; without `model` there is none. */
     embeddings: Type.Object(
       {
-        /** `bge-small-zh`, or a GGUF file of llama.cpp's architecture `bert`: bge, MiniLM, e5. */
+        /** `bge-small-zh` for Chinese, `minilm` for English, or a GGUF file of llama.cpp's architecture `bert`: bge, MiniLM, e5. */
         model: Type.Optional(Type.String({ minLength: 1 })),
         /** The name under which clients ask for it; the model's, or the file's without its ending, when not given. */
         name: Type.Optional(Type.String({ minLength: 1, maxLength: 512 })),
