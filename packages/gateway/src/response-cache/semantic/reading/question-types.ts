@@ -30,12 +30,11 @@ const byHow: Readonly<Record<string, QuestionType>> = { many: 'how-many', much: 
 export function englishQuestionTypes(text: string): QuestionType[] {
   return text.toLowerCase().split(/[.?!;]+(?:\s|$)/).flatMap((sentence) => {
     const words = sentence.match(/[a-z']+/g) ?? [];
-    const types = words.flatMap((word, index): QuestionType[] => {
+    return words.flatMap((_, index): QuestionType[] => {
       // Later ones ask only where they open a part of their own: people who … is no question.
       const opens = index === 0 || !/[a-z]/.test(words.slice(0, index).join('')) || /^(?:and|or|if|then)$/.test(words[index - 1] as string) || isFirstAsking(words, index);
       return opens ? typeAt(words, index) : [];
     });
-    return types.length > 0 ? types : [];
   });
 }
 

@@ -4,5 +4,5 @@ import type { Rule } from './rule.ts';
 export const pointsOfViewAgree: Rule = (a, b) => {
   if (a.isPast !== b.isPast) return 'tense';
   if (a.modality !== b.modality) return 'modality';
-  return a.persons.size === b.persons.size && a.persons.isSubsetOf(b.persons) ? undefined : 'person';
+  return a.persons.size === b.persons.size && [...a.persons].every((person) => b.persons.has(person)) ? undefined : 'person';
 };
