@@ -7,6 +7,7 @@ import { gatewaySuite } from './gateway.ts';
 import { graphsSuite } from './graphs.ts';
 import { kvSuite } from './kv.ts';
 import { observabilitySuite } from './observability.ts';
+import { prejudgeSuite } from './prejudge.ts';
 import { replaySuite } from './replay.ts';
 import { routerSuite } from './router.ts';
 import { serverSuite } from './server.ts';
@@ -27,6 +28,7 @@ export const suites: readonly Suite[] = [
   ablationSuite,
   serverSuite,
   gatewaySuite,
+  prejudgeSuite,
   routerSuite,
   replaySuite,
   sinksSuite,

@@ -16,6 +16,7 @@ import { createObservability, type Observability } from './observability/observa
 import { openSinks, type Sinks } from './observability/sinks/sinks.ts';
 import { respond, respondError } from './output/respond.ts';
 import { respondEmbeddings } from './output/respond-embeddings.ts';
+import { openPrejudge } from './prejudge/open-prejudge.ts';
 import { createRequestPath } from './request-path.ts';
 import type { ResponseCache } from './response-cache/response-cache.ts';
 import type { RouterOptions } from './router/router-stage.ts';
@@ -62,12 +63,19 @@ export async function startGateway({ config, engine, embeddings: givenEmbeddings
     await access.close();
     throw error;
   });
+  const prejudge = await openPrejudge(config.prejudge, sinks.logs).catch(async (error: unknown) => {
+    await engines.close();
+    await access.close();
+    await sinks.close();
+    throw error;
+  });
   const admission = createAdmission(catalog, admissionOptions(config.admission));
   const observability = createObservability(config.observability, {
     sinks,
     isModel,
     engines: () => catalog.readiness().replicas,
     admission: () => admission.read(),
+    rules: prejudge && (() => prejudge.stats),
   });
   sinks.logs?.watchEngines(() => catalog.readiness().replicas);
   const sessions = openSessions(config.sessions, config.server.body_limit_bytes);
@@ -76,7 +84,7 @@ export async function startGateway({ config, engine, embeddings: givenEmbeddings
     access,
     maxRunning: engines.maxRunning,
     bodyLimitBytes: config.server.body_limit_bytes,
-    path: sinks.capture(createRequestPath(catalog, admission, routerOptions(config.router), shortenOptions(config), cache)),
+    path: sinks.capture(createRequestPath(catalog, admission, routerOptions(config.router), shortenOptions(config), { prejudge: prejudge?.stage, cache: cache?.stage })),
     embeddings,
     embeddingPath: createEmbeddingPath(embeddings, config.server.ready_timeout_ms),
     metrics: observability.metrics,
@@ -88,6 +96,7 @@ export async function startGateway({ config, engine, embeddings: givenEmbeddings
   });
   const address = await listen(ingress.server, config.server).catch(async (error: unknown) => {
     observability.close();
+    prejudge?.close();
     await sessions.close();
     await engines.close();
     await access.close();
@@ -100,7 +109,7 @@ export async function startGateway({ config, engine, embeddings: givenEmbeddings
     url: urlOf(address),
     port: address.port,
     engine: engines.embedded,
-    drain: () => (drained ??= drain(ingress, config.server.drain_timeout_ms, { engines, access, observability, sinks, cache }).finally(sessions.close)),
+    drain: () => (drained ??= drain(ingress, config.server.drain_timeout_ms, { engines, access, observability, sinks, cache }).finally(sessions.close).finally(() => prejudge?.close())),
   };
 }
 

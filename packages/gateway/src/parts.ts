@@ -7,6 +7,7 @@ export { routerOptions } from './main.ts';
 export { respond, respondError } from './output/respond.ts';
 export { createAdmission } from './admission/admission-stage.ts';
 export { admissionOptions } from './admission/options.ts';
+export { compileRules } from './prejudge/compile-rules.ts';
 export { createRequestPath } from './request-path.ts';
 export { createEmbeddingCatalog } from './common/embedding-catalog.ts';
 export { createEmbeddingPath } from './embedding-path.ts';

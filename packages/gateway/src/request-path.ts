@@ -5,6 +5,8 @@
  *     ↓
  *   output     pulls the parts and writes them as SSE or JSON; alone encodes errors      → every error below, in OpenAI's shape
  *     ↓
+ *   prejudge   rules: answers itself, refuses, labels                                    → 403, 409 duplicate, 413, 422
+ *     ↓
  *   shorten    fits prompts to the context, where that is asked for                      → 400 too long whatever is left out, 422 room unknown
  *     ↓
  *   input      waits for the model; chat template, prompts                               → 400 template, 404 model, 503 not ready
@@ -26,14 +28,20 @@ import type { Admission } from './admission/admission-stage.ts';
 import type { ModelCatalog } from './common/model-catalog.ts';
 import { createInputStage } from './input/input-stage.ts';
 import { createShortenStage, type ShortenOptions } from './input/shorten-stage.ts';
-import type { ResponseCache } from './response-cache/response-cache.ts';
 import { createRouter, type RouterOptions } from './router/router-stage.ts';
 
 export type RequestPath = (request: GatewayRequest) => AsyncIterable<StreamPart>;
 
+/** Stages that are only there where the configuration has them. */
+export interface OptionalStages {
+  readonly prejudge?: Stage | undefined;
+  readonly cache?: Stage | undefined;
+}
+
 /** The stages in order, outermost first. `output` is above all: it owns the response. */
-export function createRequestPath(catalog: ModelCatalog, admission: Admission, router: RouterOptions, shorten: ShortenOptions, cache?: ResponseCache): RequestPath {
-  return compose([createShortenStage(catalog, shorten), createInputStage(catalog), ...(cache ? [cache.stage] : []), admission.stage], createRouter(catalog, router));
+export function createRequestPath(catalog: ModelCatalog, admission: Admission, router: RouterOptions, shorten: ShortenOptions, { prejudge, cache }: OptionalStages = {}): RequestPath {
+  const stages = [prejudge, createShortenStage(catalog, shorten), createInputStage(catalog), cache, admission.stage].filter((stage) => stage !== undefined);
+  return compose(stages, createRouter(catalog, router));
 }
 
 /** Nests the stages around the last one. */

@@ -12,6 +12,8 @@ export type CacheResult = 'miss' | 'exact' | 'semantic' | 'inflight' | 'off';
 
 /** Where the buckets of the limits are. */
 export type LimitSource = 'memory' | 'redis' | 'fallback';
+/** What follows from a rule: the request is refused, answered with a fixed text, or told apart by labels and goes on. */
+export type RuleVerdict = 'refuse' | 'answer' | 'label';
 
 /** Why a segment grew: waiting in a queue; for what another holds; for a client or a remote engine; for a busy processor; for the garbage collector. */
 export type BottleneckCause = 'queueing' | 'lock' | 'io' | 'cpu' | 'gc';
@@ -44,6 +46,8 @@ export type GatewayEvent =
   | { readonly type: 'segment-end'; readonly segment: Segment; readonly durationMs: number; readonly reason?: string; readonly choice?: number }
   /** What the limits of its key and its tenant said of it; `fallback`: this gateway alone, because Redis did not answer. */
   | { readonly type: 'limit-decision'; readonly result: 'admitted' | 'refused'; readonly source: LimitSource }
+  /** A rule of the operator's was met. `isWatched`: it is only told, and nothing follows from it. */
+  | { readonly type: 'rule-met'; readonly rule: string; readonly verdict: RuleVerdict; readonly isWatched: boolean }
   | { readonly type: 'cache-lookup'; readonly result: CacheResult; readonly reason?: string }
   /** Something that the client is told of its answer: it comes under this name in the answer's `autoglm`. Several of one name: the last. */
   | { readonly type: 'answer-note'; readonly name: string; readonly value: unknown }

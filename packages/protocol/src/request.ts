@@ -69,6 +69,8 @@ export interface GatewayRequest {
   readonly prompts: readonly Prompt[] | undefined;
   /** For whom it is, hashed where it derives from a key; empty where nothing tells. What one tenant leaves in a KV cache is not used for another. */
   readonly tenant: string;
+  /** What rules say of the request: its language, the tier that suits it. */
+  readonly labels?: Readonly<Record<string, string>> | undefined;
   /** Whether the client reads the answer as it comes. */
   readonly stream: boolean;
   /** Choices for each prompt. */

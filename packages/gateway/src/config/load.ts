@@ -1,9 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { validateHeaderName, validateHeaderValue } from 'node:http';
-import type { TSchema } from 'typebox';
-import { Check, Errors } from 'typebox/value';
-import { isMap, LineCounter, parseDocument, type Document } from 'yaml';
 import { ConfigError } from '../common/config-error.ts';
+import { check, oneOf, parseYaml, place, written, type YamlSource } from '../common/yaml-source.ts';
 import { completeEngines, defaultEmbedded, engineSchemas, type EngineConfig, type EngineKind } from './engines.ts';
 import { checkFit } from './fit.ts';
 import { configSchema, defaultConfig, type Config } from './schema.ts';
@@ -28,7 +26,7 @@ export function loadConfig({ file, env, overrides = {} }: LoadConfigOptions): Co
   const path = file ?? env['AUTOGLM_CONFIG'];
   const source = path ? readYaml(path) : undefined;
   const merged = [source?.value ?? {}, fromEnvironment(env), overrides].reduce(merge, defaultConfig as Record<string, unknown>) as Config;
-  check(merged, configSchema, [], source);
+  check(merged, configSchema, [], source, explanations);
   const hasModel = Object.hasOwn(source?.value ?? {}, 'model_config') || overrides.model_config?.path !== undefined;
   const config = { ...merged, engines: readEngines(overrides.engines ?? source?.value['engines'], hasModel, env, source) };
   refuseWhatIsMissing(config);
@@ -56,13 +54,6 @@ function checkEngine(entry: unknown, path: readonly string[], source: YamlSource
   check(entry, engineSchemas[kind as EngineKind], path, source);
 }
 
-interface YamlSource {
-  readonly path: string;
-  readonly value: Record<string, unknown>;
-  readonly document: Document;
-  readonly lines: LineCounter;
-}
-
 function readYaml(path: string): YamlSource {
   let text: string;
   try {
@@ -70,21 +61,7 @@ function readYaml(path: string): YamlSource {
   } catch (error) {
     throw new ConfigError(`The configuration file ${path} cannot be read: ${(error as Error).message}`);
   }
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines });
-  const [error] = document.errors;
-  if (error) throw new ConfigError(`${path}: ${error.message}`);
-  if (document.contents !== null && !isMap(document.contents)) throw new ConfigError(`${path} must hold keys and values, such as "model_config:".`);
-  return { path, value: valueOf(path, document), document, lines };
-}
-
-/** Aliases are only followed here: one may have no anchor, and some multiply each other. */
-function valueOf(path: string, document: Document): Record<string, unknown> {
-  try {
-    return (document.toJS() ?? {}) as Record<string, unknown>;
-  } catch (error) {
-    throw new ConfigError(`${path}: ${(error as Error).message}.`);
-  }
+  return parseYaml(path, text, 'model_config');
 }
 
 function fromEnvironment(env: LoadConfigOptions['env']): Record<string, unknown> {
@@ -116,41 +93,9 @@ function merge(base: Record<string, unknown>, layer: object): Record<string, unk
   return merged;
 }
 
-/** As the schema stands: compiling it takes longer than checking one value with it. */
-function check(value: unknown, schema: TSchema, base: readonly string[], source: YamlSource | undefined): void {
-  if (Check(schema, value)) return;
-  const errors = [...Errors(schema, value)];
-  const unknown = errors.find((error) => error.keyword === 'additionalProperties');
-  if (unknown) {
-    const [key = ''] = unknown.params['additionalProperties'] as unknown as string[];
-    const path = segments(unknown.instancePath);
-    throw new ConfigError(`${place(source, [...base, ...path, key])}unknown key "${written([...base, ...path, key])}"${suggestion(key, knownKeys(schema, path))}`);
-  }
-  const missing = errors.find((error) => error.keyword === 'required');
-  if (missing) {
-    const [key = ''] = missing.params['requiredProperties'] as unknown as string[];
-    const path = [...base, ...segments(missing.instancePath)];
-    throw new ConfigError(`${place(source, path)}${written([...path, key])} is missing.`);
-  }
-  const error = errors.find((candidate) => candidate.keyword === 'anyOf') ?? errors[0];
-  const path = segments(error?.instancePath ?? '');
-  throw new ConfigError(`${place(source, [...base, ...path])}${written([...base, ...path])} ${explain([...base, ...path], schemaAt(schema, path), error?.message)}.`);
-}
-
 const explanations: Readonly<Record<string, string>> = {
   'observability.traces.endpoint': 'must be an address such as http://127.0.0.1:4318; what it asks for to let you in goes into headers',
 };
-
-function explain(path: readonly string[], schema: TSchema | undefined, message = 'is not valid'): string {
-  const explanation = explanations[path.join('.')];
-  if (explanation) return explanation;
-  const choices = (schema as { anyOf?: readonly { const?: unknown }[] } | undefined)?.anyOf?.map(({ const: choice }) => choice);
-  return choices?.every((choice) => typeof choice === 'string') ? `must be ${oneOf(choices)}` : message;
-}
-
-function oneOf(choices: readonly string[]): string {
-  return `${choices.slice(0, -1).join(', ')} or ${choices.at(-1)}`;
-}
 
 /** An option that would be accepted and ignored is worse than none. */
 function refuseWhatIsMissing(config: Config): void {
@@ -181,7 +126,7 @@ function refuseWhatCannotWork({ fit, router: { health }, sessions, observability
   const ofSessions = problemOfSessions(sessions);
   if (ofSessions) refuse(['sessions', ofSessions.key], ofSessions.reason);
   const endpoint = ['observability', 'traces', 'endpoint'];
-  if (!URL.canParse(traces.endpoint)) refuse(endpoint, explain(endpoint, undefined));
+  if (!URL.canParse(traces.endpoint)) refuse(endpoint, explanations[endpoint.join('.')] as string);
   for (const [name, value] of Object.entries(traces.headers)) {
     if (!isHeader(name, value)) refuse(['observability', 'traces', 'headers', name], 'is not an HTTP header: its name or its value has a character that none may have');
   }
@@ -195,45 +140,6 @@ function isHeader(name: string, value: string): boolean {
   } catch {
     return false;
   }
-}
-
-function suggestion(wanted: string, candidates: readonly string[]): string {
-  const [nearest] = candidates.map((name) => ({ name, distance: editDistance(name, wanted) })).sort((a, b) => a.distance - b.distance);
-  return nearest && nearest.distance <= Math.max(2, wanted.length / 3) ? `; did you mean "${nearest.name}"?` : `; known keys: ${candidates.join(', ')}.`;
-}
-
-function knownKeys(schema: TSchema, path: readonly string[]): string[] {
-  return Object.keys((schemaAt(schema, path) as { properties?: object } | undefined)?.properties ?? {});
-}
-
-function schemaAt(schema: TSchema, path: readonly string[]): TSchema | undefined {
-  return path.reduce<TSchema | undefined>((current, key) => (current as { properties?: Record<string, TSchema> } | undefined)?.properties?.[key], schema);
-}
-
-/** Levenshtein's distance. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (const [i, letter] of [...a].entries()) {
-    const next = [i + 1];
-    for (let j = 0; j < b.length; j += 1) next.push(Math.min((row[j] ?? 0) + Number(letter !== b[j]), (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1));
-    row = next;
-  }
-  return row[b.length] ?? 0;
-}
-
-function place(source: YamlSource | undefined, path: readonly string[]): string {
-  const node = source?.document.getIn(path, true) as { range?: [number, number, number] } | undefined;
-  if (!source || !node?.range) return '';
-  return `${source.path}:${source.lines.linePos(node.range[0]).line}: `;
-}
-
-/** `engines[0].url`. */
-function written(path: readonly string[]): string {
-  return path.map((key) => (/^\d+$/.test(key) ? `[${key}]` : `.${key}`)).join('').slice(1);
-}
-
-function segments(instancePath: string): string[] {
-  return instancePath.split('/').slice(1);
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

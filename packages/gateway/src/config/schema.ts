@@ -5,6 +5,7 @@ import { cacheSchema, defaultCache } from './cache.ts';
 import { defaultEmbedded, type EngineConfig } from './engines.ts';
 import { defaultFit, fitSchema } from './fit.ts';
 import { defaultLimits, limitsSchema } from './limits.ts';
+import { defaultPrejudge, prejudgeSchema } from './prejudge.ts';
 import { defaultRouter, routerSchema } from './router.ts';
 import { defaultSessions, sessionsSchema } from './sessions.ts';
 
@@ -86,6 +87,7 @@ export const configSchema = Type.Object(
     auth: authSchema,
     limits: limitsSchema,
     cache: cacheSchema,
+    prejudge: prejudgeSchema,
     observability: Type.Object(
       {
         /** `/metrics`, in Prometheus' text format. */
@@ -155,6 +157,7 @@ export const defaultConfig: Config = {
   auth: defaultAuth,
   limits: defaultLimits,
   cache: defaultCache,
+  prejudge: defaultPrejudge,
   observability: {
     metrics: { enabled: true },
     diagnosis: { enabled: true },

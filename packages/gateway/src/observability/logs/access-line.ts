@@ -19,6 +19,7 @@ export function accessLine(profile: RequestProfile, hasContents: boolean): Recor
     engine: profile.engine,
     tier: profile.tier,
     cache: profile.cache,
+    rules: profile.rules?.map(({ rule }) => rule),
     finish_reasons: finishReasons.length > 0 ? finishReasons : undefined,
     prompt_tokens: profile.isPromptKnown ? profile.promptTokens : undefined,
     cached_tokens: profile.isPromptKnown ? profile.cachedTokens : undefined,

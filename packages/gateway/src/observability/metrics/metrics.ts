@@ -13,6 +13,7 @@ import { ModelLabels } from './model-labels.ts';
 import { createGcMetrics, registerProcessMetrics } from './process-metrics.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { registerSinkMetrics } from './sink-metrics.ts';
+import { RuleMetrics, type RulesStats } from './rule-metrics.ts';
 import type { SinkDrops } from '../sinks/sinks.ts';
 
 export interface MetricsParts {
@@ -25,6 +26,8 @@ export interface MetricsParts {
   /** Absent where nobody waits before an engine. */
   readonly admission?: (() => readonly QueueReading[]) | undefined;
   readonly sinks: readonly SinkDrops[];
+  /** Absent where there are no rules. */
+  readonly rules?: (() => RulesStats) | undefined;
   readonly powercapFolder?: string;
 }
 
@@ -34,14 +37,16 @@ export class Metrics {
   readonly #registry = new Registry();
   readonly #requests: RequestMetrics;
   readonly #diagnosis: DiagnosisMetrics | undefined;
+  readonly #rules: RuleMetrics | undefined;
   readonly #failures: CounterSeries;
   readonly #onGc: (kind: GcKind, seconds: number) => void;
   #activeCount = 0;
 
-  constructor({ engines, isModel, window, admission, sinks, powercapFolder }: MetricsParts) {
+  constructor({ engines, isModel, window, admission, sinks, rules, powercapFolder }: MetricsParts) {
     const registry = this.#registry;
     this.#requests = new RequestMetrics(registry, new ModelLabels(isModel));
     this.#diagnosis = window && new DiagnosisMetrics(registry, window);
+    this.#rules = rules && new RuleMetrics(registry, rules);
     this.#failures = new CounterFamily({ registry, name: 'autoglm_observer_failures_total', help: 'Errors of what observes requests; they cost no request anything.', labelNames: [] }).series({});
     this.#onGc = createGcMetrics(registry);
     const active = () => this.#activeCount;
@@ -71,6 +76,7 @@ export class Metrics {
     this.#activeCount -= 1;
     this.#requests.take(profile);
     this.#diagnosis?.take(profile);
+    this.#rules?.take(profile);
   }
 
   onGc(kind: GcKind, seconds: number): void {

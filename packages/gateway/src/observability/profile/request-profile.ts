@@ -1,4 +1,4 @@
-import type { Bottleneck, CacheResult, Content, GatewayEvent, LimitSource, RequestOutcome, Segment, TraceContext } from '@open-autoglm/protocol';
+import type { Bottleneck, CacheResult, Content, GatewayEvent, LimitSource, RequestOutcome, RuleVerdict, Segment, TraceContext } from '@open-autoglm/protocol';
 import type { AnswerTimings } from '../../common/exchange.ts';
 import type { RequestStart } from '../../common/request-start.ts';
 import type { RequestObserver } from '../observer.ts';
@@ -33,6 +33,8 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
   tokensSpared: Map<string, number> | undefined;
   /** Undefined: nothing limits it. */
   limit: { readonly result: 'admitted' | 'refused'; readonly source: LimitSource } | undefined;
+  /** Those that the request met; most meet none. */
+  rules: { readonly rule: string; readonly verdict: RuleVerdict; readonly isWatched: boolean }[] | undefined;
   firstTokenAtMs: number | undefined;
   /** With outcome and status: undefined while the request goes on. */
   endedAtMs: number | undefined;
@@ -82,6 +84,9 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
       case 'prompt-shortened':
         this.tokensSpared ??= new Map();
         this.tokensSpared.set(event.by, Math.max(0, event.tokensBefore - event.tokens));
+        break;
+      case 'rule-met':
+        (this.rules ??= []).push(event);
         break;
       case 'engine-chosen':
         this.engine = event.engine;

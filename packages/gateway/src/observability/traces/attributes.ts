@@ -35,6 +35,7 @@ export function attributesOf(profile: RequestProfile): Attributes {
     'autoglm.engine': profile.engine,
     'autoglm.tier': profile.tier,
     'autoglm.cache': profile.cache,
+    'autoglm.rules': profile.rules?.map(({ rule }) => rule),
     'autoglm.bottleneck.segment': bottleneck?.segment,
     'autoglm.bottleneck.cause': bottleneck?.cause,
     'autoglm.bottleneck.detail': bottleneck?.detail,

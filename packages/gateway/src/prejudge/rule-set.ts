@@ -1,0 +1,135 @@
+import type { ChatMessage, GatewayRequest } from '@open-autoglm/protocol';
+import { Finder, type Found, type SearchedText } from './matching/finder.ts';
+import { parseRules, type Role, type Rule } from './rule-file.ts';
+import { countScripts, shareOf } from './scripts.ts';
+
+/** A rule that was met. */
+export interface Met {
+  readonly rule: Rule;
+  /** The field at fault, as the client wrote it; undefined: the request as a whole. */
+  readonly param: string | undefined;
+}
+
+export interface Judgement {
+  /** In the order of the file. A rule that refuses or answers is the last, unless it is only watched. */
+  readonly met: readonly Met[];
+  /** Characters that were not looked through. */
+  readonly unscanned: number;
+}
+
+const roleBits: Readonly<Record<Role, number>> = { system: 1, user: 2, assistant: 4, tool: 8, last: 16 };
+const defaultRoles: readonly Role[] = ['user', 'tool'];
+/** As the configuration has it when it does not say. */
+export const defaultScanCharactersMax = 131_072;
+/** So many rules are compiled before other work gets a turn. */
+const rulesPerTurn = 20;
+
+/** Rules, compiled. Judging changes nothing and remembers nothing. */
+export class RuleSet {
+  readonly rules: readonly Rule[];
+  /** Whether a rule asks if the same request is under way. */
+  readonly needsDuplicates: boolean;
+  readonly #finder: Finder;
+  readonly #needsScripts: boolean;
+  readonly #scanCharactersMax: number;
+
+  private constructor(rules: readonly Rule[], finder: Finder, scanCharactersMax: number) {
+    this.rules = rules;
+    this.needsDuplicates = rules.some(({ duplicate }) => duplicate);
+    this.#needsScripts = rules.some(({ script }) => script);
+    this.#finder = finder;
+    this.#scanCharactersMax = scanCharactersMax;
+  }
+
+  /** Compiles a file of rules, a few at a time. Rejects with `ConfigError`. */
+  static async compile(path: string, yaml: string, scanCharactersMax: number): Promise<RuleSet> {
+    const { rules, refuse } = parseRules(path, yaml);
+    const finder = new Finder();
+    for (const [index, { find }] of rules.entries()) {
+      if (find) finder.add({ rule: index, find, roleMask: maskOf(find.in ?? defaultRoles) }, (rule, key, reason) => refuse(['rules', rule, ...key], reason));
+      if (index % rulesPerTurn === rulesPerTurn - 1) await new Promise((resolve) => setImmediate(resolve));
+    }
+    finder.finish();
+    return new RuleSet(rules, finder, scanCharactersMax);
+  }
+
+  /** `isDuplicate` is only read where a rule asks for it. */
+  judge(request: GatewayRequest, isDuplicate: boolean): Judgement {
+    const texts = textsOf(request);
+    const { scanned, unscanned } = newestWithin(texts, this.#scanCharactersMax);
+    const found: Found = new Int32Array(this.rules.length).fill(-1);
+    for (const text of scanned) this.#finder.search(text, found);
+    const scripts = this.#needsScripts ? countScripts(texts.filter(({ roleMask }) => (roleMask & roleBits.user) !== 0).map(({ text }) => text), this.#scanCharactersMax) : undefined;
+    const characters = texts.reduce((sum, { text }) => sum + text.length, 0);
+    const met: Met[] = [];
+    for (const [index, rule] of this.rules.entries()) {
+      const place = found[index] as number;
+      const { larger_than: largerThan, script } = rule;
+      if (rule.find && place === -1) continue;
+      if (rule.empty && !isEmpty(request, texts)) continue;
+      if (largerThan && !(characters > (largerThan.characters ?? Infinity) || texts.length > (largerThan.messages ?? Infinity))) continue;
+      if (script && scripts && shareOf(scripts, script.name) < script.share) continue;
+      if (rule.duplicate && !isDuplicate) continue;
+      if (rule.answer !== undefined && !suitsFixedText(request)) continue;
+      met.push({ rule, param: place === -1 ? (rule.empty ? fieldOf(request) : undefined) : fieldOf(request, place) });
+      if (!rule.label && !rule.watch) break;
+    }
+    return { met, unscanned };
+  }
+}
+
+function maskOf(roles: readonly Role[]): number {
+  return roles.reduce((mask, role) => mask | roleBits[role], 0);
+}
+
+function textsOf({ input }: GatewayRequest): SearchedText[] {
+  if (input.kind === 'completion') return input.prompts.map((prompt, index) => ({ text: typeof prompt === 'string' ? prompt : '', roleMask: roleBits.user | roleBits.last, index }));
+  const last = input.messages.length - 1;
+  return input.messages.map(({ role, content }, index) => ({ text: content, roleMask: roleBits[role] | (index === last && role === 'user' ? roleBits.last : 0), index }));
+}
+
+/** The newest texts, as many characters as may be; of the one that the bound falls into its beginning and its end. */
+function newestWithin(texts: readonly SearchedText[], charactersMax: number): { readonly scanned: readonly SearchedText[]; readonly unscanned: number } {
+  const scanned: SearchedText[] = [];
+  let left = charactersMax;
+  let unscanned = 0;
+  for (const each of texts.toReversed()) {
+    const { length } = each.text;
+    if (length <= left) {
+      scanned.push(each);
+      left -= length;
+      continue;
+    }
+    const half = left >>> 1;
+    if (half > 0) scanned.push({ ...each, text: each.text.slice(0, half) }, { ...each, text: each.text.slice(length - half) });
+    unscanned += length - 2 * half;
+    left = 0;
+  }
+  // In order, so that the first message at fault is named.
+  return { scanned: scanned.toReversed(), unscanned };
+}
+
+/** Whether no message has any text, nor anything that is not text: images, calls of tools, token ids. */
+function isEmpty({ input }: GatewayRequest, texts: readonly SearchedText[]): boolean {
+  if (!texts.every(({ text }) => text.trim() === '')) return false;
+  if (input.kind === 'completion') return input.prompts.every((prompt) => typeof prompt === 'string' || prompt.length === 0);
+  return !input.messages.some(saysMore);
+}
+
+function saysMore({ toolCalls, wire }: ChatMessage): boolean {
+  const content = wire?.['content'];
+  return (toolCalls?.length ?? 0) > 0 || (Array.isArray(wire?.['tool_calls']) && wire['tool_calls'].length > 0) || (Array.isArray(content) && content.some((part: { type?: unknown } | null) => part?.type !== 'text'));
+}
+
+/** A client that asked for a form, for a call of a tool or for logprobs is not served by a fixed text. */
+function suitsFixedText({ responseFormat, toolChoice, topLogprobs, body, stop }: GatewayRequest): boolean {
+  const mustCall = toolChoice === 'required' || typeof toolChoice === 'object' || (body?.fields['tool_choice'] ?? 'auto') !== 'auto';
+  const format = body?.fields['response_format'] as { type?: unknown } | null | undefined;
+  const hasForm = responseFormat !== undefined || (format !== undefined && format !== null && format.type !== 'text');
+  return !hasForm && !(mustCall && body?.fields['tool_choice'] !== 'none') && topLogprobs === undefined && stop.length === 0;
+}
+
+function fieldOf({ input }: GatewayRequest, index?: number): string {
+  if (input.kind === 'completion') return index === undefined || input.prompts.length === 1 ? 'prompt' : `prompt[${index}]`;
+  return index === undefined ? 'messages' : `messages[${index}].content`;
+}
