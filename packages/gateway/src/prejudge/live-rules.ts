@@ -30,7 +30,7 @@ export class LiveRules {
   #watcher: FSWatcher | undefined;
   /** A change came while the file was being read: it is read once more after that, however many came. */
   #isStale = false;
-  #reading: Promise<void> | undefined;
+  #isReading = false;
 
   /** Rejects with `ConfigError` when the rules that it begins with cannot be used. */
   static async open(options: LiveRulesOptions): Promise<LiveRules> {
@@ -58,15 +58,17 @@ export class LiveRules {
 
   #onChange(): void {
     this.#isStale = true;
-    this.#reading ??= this.#readUntilFresh().finally(() => (this.#reading = undefined));
+    if (!this.#isReading) void this.#readUntilFresh();
   }
 
   async #readUntilFresh(): Promise<void> {
+    this.#isReading = true;
     while (this.#isStale && this.#watcher) {
       await wait(this.#options.settleMs ?? 50, undefined, { ref: false });
       this.#isStale = false;
       await this.#reload();
     }
+    this.#isReading = false;
   }
 
   async #reload(): Promise<void> {
@@ -81,8 +83,8 @@ export class LiveRules {
       this.current = next;
       onEvent({ type: 'loaded', file, rules: next.rules.length });
     } catch (error) {
-      if (!(error instanceof ConfigError)) throw error;
-      onEvent({ type: 'refused', file, reason: error.message });
+      // Whatever it is, it must not end the watching.
+      onEvent({ type: 'refused', file, reason: (error as Error).message });
     }
   }
 }

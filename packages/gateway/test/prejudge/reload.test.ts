@@ -80,16 +80,16 @@ describe('a server whose rules change', () => {
     const slow = Array.from({ length: 8 }, () => server.ask('slow', { stream: true }));
     await until(() => server.engine.runningCount === 8);
     const statuses: number[] = [];
-    let isDone = false;
+    const done = new AbortController();
     const load = (async () => {
-      while (!isDone) statuses.push((await server.ask('bbb')).status);
+      while (!done.signal.aborted) statuses.push((await server.ask('bbb')).status);
     })();
     server.save('rules: [{name: broken}]');
     await until(async () => (await server.metrics('autoglm_rule_files_total{result="refused"} 1')).length === 1);
     expect((await server.ask('aaa')).status).toBe(403);
     server.save([{ name: 'b', find: { literals: ['bbb'] }, refuse: {} }]);
     await until(() => statuses.at(-1) === 403);
-    isDone = true;
+    done.abort();
     await load;
     // Never an error, and never back.
     expect(statuses.filter((status) => status !== 200 && status !== 403)).toEqual([]);
