@@ -1,21 +1,25 @@
 import { isDeepStrictEqual } from 'node:util';
-import { AutoglmError, type ContextStrategy, type FinishReason, type GeneratePart, type GenerateRequest, type Prompt, type PromptSegment, type TokenLogprob } from '@open-autoglm/protocol';
+import { AutoglmError, type ContextStrategy, type FinishReason, type GeneratePart, type GenerateRequest, type Lane, type Prompt, type PromptSegment, type TokenLogprob } from '@open-autoglm/protocol';
 import { ConstraintCompiler } from './constraints/compiler.ts';
 import { boundContext, type ContextBounds } from './context/bounds.ts';
 import { dropBlocks } from './context/drop-blocks.ts';
 import { mapAttention } from './context/map-attention.ts';
 import type { LoadedModel } from './model.ts';
+import { checkLogitBias } from './sampler/logit-bias.ts';
 import { scoreToken } from './sampler/logprobs.ts';
 import { createSamplerScratch, type SamplerScratch } from './sampler/sampler.ts';
+import { batchPlaces, LaneShare, placesFor } from './scheduler/lane-share.ts';
 import { chunkGranularity, countAdmissible, PromptBudget, type SchedulerLimits } from './scheduler/plan.ts';
+import { chooseYielder } from './scheduler/preemption.ts';
 import { PromptCosts } from './scheduler/prompt-costs.ts';
+import { countLanes, defaultSharing, inTurn, laneOf, type SharingLimits } from './scheduler/standing.ts';
 import { chooseVictim } from './scheduler/victim.ts';
 import { createSequence, type Sequence } from './sequence.ts';
 import { noToken } from './runner/runner.ts';
 import { Speculator, type StepDraft } from './speculation/speculator.ts';
 import type { CoreStats } from './stats/stats-reporter.ts';
 import { StepCounters } from './stats/step-counters.ts';
-import type { StopMatcher } from './text/stop-matcher.ts';
+import { lastText } from './text/stop-matcher.ts';
 
 export { ConstraintCompiler } from './constraints/compiler.ts';
 export { openModel, type LoadedModel, type ModelOptions, type ModelTuning } from './model.ts';
@@ -29,6 +33,8 @@ export interface CoreLimits extends SchedulerLimits {
   readonly isSharedBetweenScopes?: boolean | undefined;
   /** For requests that name none; `full` when absent. */
   readonly contextStrategy?: ContextStrategy | undefined;
+  /** `defaultSharing` when absent. */
+  readonly sharing?: SharingLimits | undefined;
 }
 
 /** What one step brought for a sequence. */
@@ -49,11 +55,16 @@ export class EngineCore {
   readonly #constraints: ConstraintCompiler;
   /** Of requests that do not say what gives way. */
   readonly #bounds: ContextBounds | undefined;
-  /** First come first, those that lost their place too. */
+  readonly #sharing: SharingLimits;
+  readonly #laneShare: LaneShare;
+  /** In the order of arrival, those that lost their place too. */
   #waiting: Sequence[] = [];
   #prefilling: Sequence[] = [];
   readonly #decoding = new Map<string, Sequence>();
   #arrivals = 0;
+  #suspensions = 0;
+  /** Sequences that held a place when the step began. */
+  #runningBefore = 0;
   /** The first of those waiting found no memory, and none has been given back since. */
   #isShort = false;
 
@@ -62,6 +73,8 @@ export class EngineCore {
     this.#model = model;
     this.#limits = limits;
     this.#now = now;
+    this.#sharing = limits.sharing ?? defaultSharing;
+    this.#laneShare = new LaneShare(this.#sharing.batchShareMin);
     this.#speculator = limits.stepCost && new Speculator(limits.stepCost);
     this.#scratch = createSamplerScratch(model.vocabulary.size);
     this.#constraints = new ConstraintCompiler(model.vocabulary);
@@ -79,6 +92,7 @@ export class EngineCore {
       waiting: this.#waiting.length,
       kvUsedTokens: usedTokens,
       kvCapacityTokens: capacityTokens,
+      suspensions: this.#suspensions,
       ...this.#counters.snapshot(),
     };
   }
@@ -124,13 +138,11 @@ export class EngineCore {
   step(): StepOutput[] {
     const outputs: StepOutput[] = [];
     this.#makeRoom();
-    const decodingCount = this.#decoding.size;
-    const decodedCount = this.#decode(outputs);
-    const budget = new PromptBudget(decodedCount, this.#limits, this.#promptCosts.slope);
-    let promptCount = 0;
-    for (const sequence of this.#prefilling) promptCount += this.#prefill(sequence, budget, outputs);
-    promptCount += this.#admit(budget, outputs);
-    this.#counters.add({ decodingCount, promptCount, outputs, endedAtMs: this.#now() });
+    this.#runningBefore = this.#runningCount;
+    const decoded = this.#decode(outputs);
+    const budget = new PromptBudget(decoded.tokens, this.#limits, this.#promptCosts.slope);
+    const promptCount = this.#readPrompts(budget, outputs);
+    this.#counters.add({ decodingCount: decoded.sequences, promptCount, outputs, endedAtMs: this.#now() });
     return outputs;
   }
 
@@ -138,12 +150,33 @@ export class EngineCore {
     return this.#prefilling.length + this.#decoding.size;
   }
 
+  get #running(): Sequence[] {
+    return [...this.#prefilling, ...this.#decoding.values()];
+  }
+
+  /** Prompts that are being read, then those that join, lane by lane. Returns how many were read from. */
+  #readPrompts(budget: PromptBudget, outputs: StepOutput[]): number {
+    if (this.#prefilling.length + this.#waiting.length === 0) return 0;
+    const turn = { nowMs: this.#now(), agingMs: this.#sharing.agingMs };
+    const wantsBatch = [...this.#prefilling, ...this.#waiting].some((sequence) => laneOf(sequence) === 'batch');
+    const read = { realtime: 0, batch: 0 };
+    let promptCount = 0;
+    for (const lane of this.#laneShare.order(wantsBatch)) {
+      const left = budget.left;
+      for (const sequence of inTurn(this.#prefilling, lane, turn)) promptCount += this.#prefill(sequence, budget, outputs);
+      promptCount += this.#admit(lane, inTurn(this.#waiting, lane, turn), budget, outputs);
+      read[lane] = left - budget.left;
+    }
+    if (wantsBatch) this.#laneShare.onPrompts(read);
+    return promptCount;
+  }
+
   /** Gives each sequence memory for its next tokens, the oldest first; where there is none, others lose theirs. */
   #makeRoom(): void {
-    const byAge = [...this.#prefilling, ...this.#decoding.values()].sort((a, b) => a.order - b.order);
+    const byAge = this.#running.sort((a, b) => a.order - b.order);
     for (const sequence of byAge) {
       while (this.#isRunning(sequence) && !this.#makeRoomFor(sequence)) {
-        const victim = chooseVictim([...this.#prefilling, ...this.#decoding.values()]);
+        const victim = chooseVictim(this.#running);
         if (!victim) throw new AutoglmError('engine_failed', 'The system has no memory left for the KV cache of a single sequence.');
         this.#suspend(victim);
       }
@@ -166,8 +199,14 @@ export class EngineCore {
     return context.droppedTokens === 0 || this.#model.cache.reserve(id, context.rowsWanted(tokens.length + 1));
   }
 
-  /** It waits for memory in the order of its arrival, and then computes again what has gone meanwhile. */
+  /** It waits for memory, and then computes again what has gone meanwhile. */
   #suspend(sequence: Sequence): void {
+    this.#setAside(sequence);
+    // It left because memory is short: nobody may join before some is given back by one that ends.
+    this.#isShort = true;
+  }
+
+  #setAside(sequence: Sequence): void {
     this.#model.cache.suspend(sequence.id, sequence.tokens.all, sequence.computed);
     this.#prefilling = this.#prefilling.filter((other) => other !== sequence);
     this.#decoding.delete(sequence.id);
@@ -175,8 +214,9 @@ export class EngineCore {
     sequence.context.restart();
     const younger = this.#waiting.findIndex(({ order }) => order > sequence.order);
     this.#waiting.splice(younger === -1 ? this.#waiting.length : younger, 0, sequence);
-    // It left because memory is short: nobody may join before some is given back by one that ends.
-    this.#isShort = true;
+    sequence.suspendedAt = this.#now();
+    sequence.suspensions.count += 1;
+    this.#suspensions += 1;
   }
 
   #release(id: string): void {
@@ -184,27 +224,54 @@ export class EngineCore {
     this.#isShort = false;
   }
 
-  /** Lets waiting sequences in, and reads their prompts as far as the budget goes. Returns how many prompts were read from. */
-  #admit(budget: PromptBudget, outputs: StepOutput[]): number {
+  /** Lets those of a lane in that wait, in turn, and reads their prompts as far as the budget goes. Returns how many prompts were read from. */
+  #admit(lane: Lane, waiting: Sequence[], budget: PromptBudget, outputs: StepOutput[]): number {
     let promptCount = 0;
-    // Where nothing runs, nobody will give memory back: whoever waits is tried whatever was found before.
-    const mayFit = () => !this.#isShort || this.#runningCount === 0;
-    while (this.#waiting[0] && countAdmissible(this.#runningCount, this.#limits) > 0 && budget.hasRoom && mayFit()) {
-      const sequence = this.#waiting[0];
-      if (!this.#acquire(sequence)) {
-        if (this.#runningCount === 0) throw new AutoglmError('engine_failed', 'The system has no memory left for the KV cache of a single sequence.');
-        this.#isShort = true;
-        break;
-      }
-      this.#waiting.shift();
-      if (sequence.generated > 0 && sequence.computed >= sequence.prompt.length) {
-        this.#decoding.set(sequence.id, sequence);
+    // Others of the first one's prompt may have joined along with it.
+    // One batch at a time is filled at once, however long it takes to read.
+    for (let next = waiting.shift(); next && (budget.hasRoom || !this.#limits.continuous); next = waiting.shift()) {
+      if (!this.#waiting.includes(next)) continue;
+      if (!this.#join(lane, next)) break;
+      if (next.generated > 0 && next.computed >= next.prompt.length) {
+        this.#decoding.set(next.id, next);
         continue;
       }
-      this.#prefilling.push(sequence);
-      promptCount += this.#prefill(sequence, budget, outputs);
+      this.#prefilling.push(next);
+      promptCount += this.#prefill(next, budget, outputs);
     }
     return promptCount;
+  }
+
+  /** Gives a sequence a place and memory, another's where nobody has any to spare; false: it goes on waiting. */
+  #join(lane: Lane, sequence: Sequence): boolean {
+    // Where nothing runs, nobody will give memory back: whoever waits is tried whatever was found before.
+    const mayFit = !this.#isShort || this.#runningCount === 0;
+    if (!(mayFit && this.#freePlaces(lane) > 0) && !this.#giveWay(sequence)) return false;
+    while (!this.#acquire(sequence)) {
+      if (this.#runningCount === 0) throw new AutoglmError('engine_failed', 'The system has no memory left for the KV cache of a single sequence.');
+      if (this.#giveWay(sequence)) continue;
+      this.#isShort = true;
+      return false;
+    }
+    this.#waiting.splice(this.#waiting.indexOf(sequence), 1);
+    return true;
+  }
+
+  #freePlaces(lane: Lane): number {
+    const free = countAdmissible(this.#runningBefore, this.#limits) - (this.#runningCount - this.#runningBefore);
+    return placesFor(lane, free, countLanes(this.#running), countLanes(this.#waiting), this.#batchPlacesMin);
+  }
+
+  get #batchPlacesMin(): number {
+    return batchPlaces(this.#limits.maxBatchSize, this.#sharing.batchShareMin);
+  }
+
+  /** Whether another sequence has given its place to this one. */
+  #giveWay(sequence: Sequence): boolean {
+    if (!this.#limits.continuous) return false;
+    const yielder = chooseYielder(this.#running, sequence, this.#sharing, this.#batchPlacesMin);
+    if (yielder) this.#setAside(yielder);
+    return yielder !== undefined;
   }
 
   #acquire(sequence: Sequence): boolean {
@@ -228,25 +295,43 @@ export class EngineCore {
 
   #begin(sequence: Sequence, computed: number): void {
     sequence.computed = computed;
+    this.#endSuspension(sequence);
     if (sequence.startedAt !== undefined) return;
     sequence.startedAt = this.#now();
     sequence.cachedTokens = computed;
   }
 
-  /** Returns how many tokens were computed. */
-  #decode(outputs: StepOutput[]): number {
-    if (this.#decoding.size === 0) return 0;
+  #endSuspension(sequence: Sequence): void {
+    const { suspensions, generated, suspendedAt } = sequence;
+    if (suspendedAt === undefined) return;
+    suspensions[generated > 0 ? 'msAfter' : 'msBefore'] += this.#now() - suspendedAt;
+    sequence.suspendedAt = undefined;
+  }
+
+  /** Those that decode in this step: with time slices, not always all. */
+  #decodingNow(): string[] {
+    const ids = [...this.#decoding.keys()];
+    if (this.#sharing.batchYields !== 'time_slice') return ids;
+    const running = countLanes(this.#running);
+    if (running.realtime === 0 || running.batch === 0 || this.#laneShare.takeStep()) return ids;
+    return ids.filter((id) => laneOf(this.#decoding.get(id) as Sequence) === 'realtime');
+  }
+
+  /** Returns how much was computed. */
+  #decode(outputs: StepOutput[]): { readonly sequences: number; readonly tokens: number } {
+    const ids = this.#decodingNow();
+    if (ids.length === 0) return { sequences: 0, tokens: 0 };
     const lengthOf = (id: string) => {
       const sequence = this.#decoding.get(id) ?? this.#prefilling.find((other) => other.id === id);
       return sequence ? sequence.context.rows(sequence.computed) : 0;
     };
-    const order = this.#model.cache.arrange([...this.#decoding.keys()], lengthOf);
+    const order = this.#model.cache.arrange(ids, lengthOf);
     const sequences = order.map((id) => this.#decoding.get(id) as Sequence);
     const drafts = this.#speculator?.draft(sequences, ({ id, context }, length) => context.hasRoomFor(length) && this.#model.cache.reserve(id, context.rows(length))) ?? [];
     const queries = 1 + drafts.reduce((most, { tokens }) => Math.max(most, tokens.length), 0);
     const logits = this.#computeStep(sequences, drafts, queries);
     for (const [index, sequence] of sequences.entries()) this.#advance(sequence, drafts[index], logits.slice(index * queries, (index + 1) * queries), outputs);
-    return sequences.length * queries;
+    return { sequences: sequences.length, tokens: sequences.length * queries };
   }
 
   #computeStep(sequences: readonly Sequence[], drafts: readonly StepDraft[], queries: number): readonly Float32Array[] {
@@ -299,10 +384,11 @@ export class EngineCore {
     return 1;
   }
 
-  /** The first token, of the sequence and of those that wait next with the same prompt: other choices of one request. */
+  /** The first token, of the sequence and of those that came after it with the same prompt and wait: other choices of one request. */
   #endPrompt(sequence: Sequence, logits: Float32Array, outputs: StepOutput[]): void {
     const sequences = [sequence];
-    while (this.#waiting[0] && this.#fork(sequence, this.#waiting[0])) sequences.push(this.#waiting.shift() as Sequence);
+    const next = () => this.#waiting.findIndex(({ order }) => order === sequence.order + sequences.length);
+    for (let index = next(); index >= 0 && this.#fork(sequence, this.#waiting[index] as Sequence); index = next()) sequences.push(...this.#waiting.splice(index, 1));
     for (const begun of sequences) {
       begun.firstTokenAt = this.#now();
       const startedAt = begun.startedAt ?? begun.firstTokenAt;
@@ -310,8 +396,8 @@ export class EngineCore {
         type: 'prompt-end',
         promptTokens: begun.prompt.length,
         cachedTokens: begun.cachedTokens,
-        queueMs: startedAt - begun.arrivedAt,
-        prefillMs: begun.firstTokenAt - startedAt,
+        queueMs: startedAt - begun.arrivedAt + begun.suspensions.msBefore,
+        prefillMs: begun.firstTokenAt - startedAt - begun.suspensions.msBefore,
       } as const;
       outputs.push({ id: begun.id, part });
       this.#take(begun, logits, outputs);
@@ -353,9 +439,10 @@ export class EngineCore {
     if (last.text !== '') outputs.push({ id: sequence.id, part: { type: 'text-delta', text: last.text, tokenCount: 0 } });
     const finishReason = last.stopped ? 'stop' : reason;
     const attention = sequence.request.attention ? mapAttention(this.#model, sequence) : undefined;
+    const { count, msAfter: suspendedMs } = sequence.suspensions;
     outputs.push({
       id: sequence.id,
-      part: { type: 'text-end', finishReason, completionTokens: sequence.generated, decodeMs: this.#now() - sequence.firstTokenAt, ...(attention && { attention }) },
+      part: { type: 'text-end', finishReason, completionTokens: sequence.generated, decodeMs: this.#now() - sequence.firstTokenAt - suspendedMs, ...(attention && { attention }), ...(count > 0 && { suspensions: { count, milliseconds: suspendedMs } }) },
     });
     this.#decoding.delete(sequence.id);
     this.#release(sequence.id);
@@ -405,20 +492,6 @@ export class EngineCore {
   }
 }
 
-/** The text that the matcher still holds, after `rest`. */
-function lastText(matcher: StopMatcher, rest: string): { readonly text: string; readonly stopped: boolean } {
-  const pushed = matcher.push(rest);
-  if (pushed.stopped) return pushed;
-  const held = matcher.flush();
-  return { text: pushed.text + held.text, stopped: held.stopped };
-}
-
 function isEqual(a: Int32Array, b: Int32Array): boolean {
   return a.length === b.length && a.every((token, index) => token === b[index]);
-}
-
-function checkLogitBias(request: GenerateRequest, vocabularySize: number): void {
-  const wrong = Object.keys(request.sampling.logitBias).find((token) => Number(token) >= vocabularySize);
-  if (wrong === undefined) return;
-  throw new AutoglmError('invalid_value', `Token id ${wrong} is not in the model's vocabulary of ${vocabularySize}.`, { param: 'logit_bias' });
 }

@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { ContextStrategy } from '@open-autoglm/protocol';
 import type { KvCacheOptions } from './kv-cache/open-kv-cache.ts';
 import type { Quantization } from './models/prepare-options.ts';
+import type { SharingLimits } from './scheduler/standing.ts';
 import { EmbeddedEmbeddings, type EmbeddingSupervision } from './process/embedded-embeddings.ts';
 import { EmbeddedEngine, type SupervisionOptions } from './process/embedded-engine.ts';
 
@@ -26,6 +27,8 @@ export interface EmbeddedEngineOptions extends SupervisionOptions {
   readonly speculation?: 'prompt_lookup' | 'none' | undefined;
   /** What gives way to new tokens when a context is full, for requests that name nothing; nothing when not given. */
   readonly contextStrategy?: ContextStrategy | undefined;
+  /** How requests in real time and in batches share the engine; by preemption, and a tenth for batches, when not given. */
+  readonly sharing?: SharingLimits | undefined;
   /** Paged, in f16 and with scopes kept apart when not given. */
   readonly kvCache?: KvCacheOptions | undefined;
   /** Text may wait this long for more, in milliseconds, so that fast generation costs fewer messages; 0, when not given, sends every token at once. */
@@ -43,6 +46,7 @@ export function startEmbeddedEngine(options: EmbeddedEngineOptions): EmbeddedEng
     model, maxBatchSize, stepTokenBudget, maxQueue, continuousBatching,
     speculation: options.speculation ?? 'none',
     contextStrategy: options.contextStrategy,
+    sharing: options.sharing,
     kvCache: options.kvCache ?? { strategy: 'paged', type: 'f16' },
     streamIntervalMs: options.streamIntervalMs ?? 0,
     threads: options.threads ?? availableParallelism(),

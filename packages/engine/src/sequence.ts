@@ -31,6 +31,10 @@ export interface Sequence {
   /** When it first got a place. */
   startedAt: number | undefined;
   firstTokenAt: number;
+  /** When it lost its place; undefined while it has one, or never had. */
+  suspendedAt: number | undefined;
+  /** How often it lost its place, and how long it waited for another, in milliseconds: before its first token, and after. */
+  readonly suspensions: { count: number; msBefore: number; msAfter: number };
   /** Prompt tokens whose keys and values were there when it first got a place. */
   cachedTokens: number;
   /** Tokens whose keys and values are in the cache. Falls back to 0 when it loses its place. */
@@ -70,6 +74,8 @@ export function createSequence({ request, prompt, contextLength, bounds, constra
     arrivedAt: now,
     startedAt: undefined,
     firstTokenAt: 0,
+    suspendedAt: undefined,
+    suspensions: { count: 0, msBefore: 0, msAfter: 0 },
     cachedTokens: 0,
     computed: 0,
     generated: 0,

@@ -69,7 +69,7 @@ function inHandOf({ maxOutstanding, concurrency }: Target, { admission }: Config
 }
 
 function start(entry: EngineConfig, config: Config, options: StartEnginesOptions): Started {
-  if (entry.kind === 'embedded') return startEmbedded(entry, config.model_config, options);
+  if (entry.kind === 'embedded') return startEmbedded(entry, config, options);
   const engine = entry.kind === 'mock' ? createMockEngine() : undefined;
   const replica = entry.kind === 'mock' ? promptReplica(engine as Engine, entry.name) : startRemote(entry, config.router.health, options);
   return { replica, target: { replica, tier: entry.tier, weight: entry.weight, maxOutstanding: entry.max_outstanding, variant: variantOf(entry) }, models: [entry.model], engine };
@@ -81,8 +81,8 @@ function variantOf(entry: EngineConfig, model?: Config['model_config']): string 
   return JSON.stringify([entry.kind, model?.kv_cache_type, model?.context_strategy]);
 }
 
-function startEmbedded(entry: EmbeddedEngineConfig, model: Config['model_config'], { engine: given, onStatus }: StartEnginesOptions): Started {
-  const engine = given ?? embeddedEngine(model, onStatus);
+function startEmbedded(entry: EmbeddedEngineConfig, { model_config: model, admission }: Config, { engine: given, onStatus }: StartEnginesOptions): Started {
+  const engine = given ?? embeddedEngine(model, admission, onStatus);
   const replica = promptReplica(engine, given?.name ?? entry.name);
   const maxOutstanding = entry.max_outstanding ?? model.max_batch_size + model.max_queue;
   // Where a batch runs to its end, all of the next one must be there before it.

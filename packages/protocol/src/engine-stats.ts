@@ -28,6 +28,8 @@ export interface EngineStats {
   readonly promptTokens: number;
   readonly cachedTokens: number;
   readonly generatedTokens: number;
+  /** Times that a sequence gave its place to another, or lost it for want of memory. */
+  readonly suspensions?: number;
   /** Sequences in a step, those that read their prompts included. */
   readonly batchSize: BucketCounts;
   /** Between two tokens of a sequence; those that a step brought together share its time. */

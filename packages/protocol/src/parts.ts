@@ -82,6 +82,8 @@ export interface TextEndPart {
   readonly decodeMs: number;
   /** Where the request asked for it. */
   readonly attention?: AttentionMap;
+  /** How often it gave its place to others, where it did, and how long it waited for another after its first token: that is no part of `decodeMs`. */
+  readonly suspensions?: { readonly count: number; readonly milliseconds: number };
   /** What another server says beside the reason, as it wrote it: `stop_reason`, … */
   readonly wire?: Readonly<Record<string, unknown>>;
 }

@@ -45,6 +45,7 @@ async function start(options: EngineProcessOptions): Promise<void> {
       maxQueue: options.maxQueue,
       isSharedBetweenScopes: options.kvCache.isSharedBetweenScopes,
       contextStrategy: options.contextStrategy,
+      sharing: options.sharing,
     };
     // By another core, which counts for itself.
     warmUp(model, new EngineCore(model, limits));

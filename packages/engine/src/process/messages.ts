@@ -1,6 +1,7 @@
 import type { ContextStrategy, EngineStats, ErrorCode, GenerateRequest, ModelInfo, Prompt, PromptSegment } from '@open-autoglm/protocol';
 import type { KvCacheOptions } from '../kv-cache/open-kv-cache.ts';
 import type { StepOutput } from '../core.ts';
+import type { SharingLimits } from '../scheduler/standing.ts';
 import type { Quantization } from '../models/prepare-options.ts';
 
 /** Everything that the engine process must know to start. */
@@ -20,6 +21,7 @@ export interface EngineProcessOptions {
   readonly continuousBatching: boolean;
   readonly speculation: 'prompt_lookup' | 'none';
   readonly contextStrategy?: ContextStrategy | undefined;
+  readonly sharing?: SharingLimits | undefined;
   /** Folder of converted models. */
   readonly home: string;
 }

@@ -49,6 +49,10 @@ export class PromptBudget {
     this.#left = decodingCount === 0 ? Math.max(maxChunk, stepTokenBudget) : Math.max(0, stepTokenBudget - decodingCount);
   }
 
+  get left(): number {
+    return this.#left;
+  }
+
   get hasRoom(): boolean {
     return this.#isUntouched || this.#left > 0;
   }

@@ -51,3 +51,11 @@ export function createStopMatcher(stops: readonly string[]): StopMatcher {
     },
   };
 }
+
+/** The text that the matcher still holds, after `rest`. */
+export function lastText(matcher: StopMatcher, rest: string): { readonly text: string; readonly stopped: boolean } {
+  const pushed = matcher.push(rest);
+  if (pushed.stopped) return pushed;
+  const held = matcher.flush();
+  return { text: pushed.text + held.text, stopped: held.stopped };
+}

@@ -19,8 +19,12 @@ export const admissionSchema = Type.Object(
     priority_weight: Type.Number({ minimum: 1.01, maximum: 100 }),
     /** mlfq: the work of the first level, in milliseconds. */
     time_slice_ms: Type.Number({ minimum: 0.001, maximum: 1_000_000 }),
+    /** A sequence may be made to give its place to a shorter one, or the batch lane's to real time, until it has made this share of its expected answer; 0: while its prompt is read. */
+    preemption_share: Type.Number({ minimum: 0, maximum: 1 }),
     lanes: Type.Object(
       {
+        /** In the embedded engine, when requests in real time find no place: `preemption`, sequences of the batch lane give theirs; `time_slice`, they keep them, but decode in their share of the steps only. */
+        batch_yields: Type.Union([Type.Literal('preemption'), Type.Literal('time_slice')]),
         /** Of what an engine can do at once, the batch lane has at least this share, however much comes in real time. */
         batch_share_min: Type.Number({ minimum: 0, maximum: 1 }),
       },
@@ -51,7 +55,8 @@ export const defaultAdmission: Static<typeof admissionSchema> = {
   aging_ms: 5000,
   priority_weight: 1.5,
   time_slice_ms: 2,
-  lanes: { batch_share_min: 0.1 },
+  preemption_share: 0.5,
+  lanes: { batch_yields: 'preemption', batch_share_min: 0.1 },
   concurrency: { adaptive: true, initial: 64, min: 4, tolerance: 1.5 },
   token_weights: { prompt: 1, output: 2 },
 };

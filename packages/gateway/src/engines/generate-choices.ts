@@ -37,6 +37,7 @@ function emitFacts({ emit }: GatewayRequest, part: GeneratePart, choice: number)
     emit({ type: 'prompt-end', choice, promptTokens: part.promptTokens, cachedTokens: part.cachedTokens });
   } else if (part.type === 'text-end') {
     emit({ type: 'segment-end', segment: 'decode', durationMs: part.decodeMs, choice });
+    if (part.suspensions) emit({ type: 'segment-end', segment: 'queue', durationMs: part.suspensions.milliseconds, reason: 'preempted', choice });
     emit({ type: 'choice-end', choice, finishReason: part.finishReason, completionTokens: part.completionTokens });
   }
 }

@@ -19,14 +19,22 @@ export interface EmbeddedModelConfig {
   readonly stream_interval_ms: number;
 }
 
+/** Of `admission` in the configuration file, what the engine's own queue goes by. */
+export interface SharingConfig {
+  readonly aging_ms: number;
+  readonly preemption_share: number;
+  readonly lanes: { readonly batch_yields: 'preemption' | 'time_slice'; readonly batch_share_min: number };
+}
+
 /** Starts the embedded engine as the configuration file describes it. */
-export function embeddedEngine(config: EmbeddedModelConfig, onStatus?: (status: EmbeddedEngineStatus) => void): Engine {
+export function embeddedEngine(config: EmbeddedModelConfig, { aging_ms: agingMs, preemption_share: preemptibleShare, lanes }: SharingConfig, onStatus?: (status: EmbeddedEngineStatus) => void): Engine {
   return startEmbeddedEngine({
     model: config.path,
     quantization: config.quantization,
     threads: config.threads,
     contextLength: config.context_length,
     contextStrategy: config.context_strategy,
+    sharing: { agingMs, preemptibleShare, batchYields: lanes.batch_yields, batchShareMin: lanes.batch_share_min },
     maxBatchSize: config.max_batch_size,
     stepTokenBudget: config.step_token_budget,
     // Who waits is bounded before it comes here; beside those, here wait only requests that gave their places to others.

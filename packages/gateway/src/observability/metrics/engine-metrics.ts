@@ -45,6 +45,7 @@ export function registerEngineMetrics(registry: Registry, engines: () => readonl
   gauge('vllm:kv_cache_usage_perc', 'KV cache usage. 1 means 100 percent usage.', ({ kvUsedTokens, kvCapacityTokens }) => (kvCapacityTokens > 0 ? kvUsedTokens / kvCapacityTokens : undefined));
   counter('vllm:prefix_cache_queries_total', 'Prompt tokens that were looked for in the KV cache.', ({ promptTokens }) => promptTokens);
   counter('vllm:prefix_cache_hits_total', 'Prompt tokens that were found in the KV cache.', ({ cachedTokens }) => cachedTokens);
+  counter('vllm:num_preemptions_total', 'Times that a sequence gave its place to another, or lost it for want of memory.', ({ suspensions }) => suspensions);
   counter('autoglm_engine_generated_tokens_total', 'Tokens that an engine generated, those of abandoned answers included.', ({ generatedTokens }) => generatedTokens);
   counter('autoglm_engine_cpu_seconds_total', 'Processor time of the engine process in seconds.', ({ process }) => process?.cpuSeconds);
   gauge('autoglm_engine_resident_memory_bytes', 'Resident memory of the engine process in bytes.', ({ process }) => process?.residentBytes);

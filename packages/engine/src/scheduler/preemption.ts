@@ -1,0 +1,42 @@
+import { laneOf, type Ranked, type SharingLimits } from './standing.ts';
+
+/** A sequence that holds a place. */
+export interface Holder extends Ranked {
+  /** Tokens whose keys and values may have to be computed again. */
+  readonly computed: number;
+  /** Tokens of its answer. */
+  readonly generated: number;
+}
+
+/** A level may hold nearly as much work as the next one: two levels apart, one is shorter for certain. */
+const levelsApart = 2;
+
+/**
+ * Who gives its place to a sequence that waits: one of the batch lane to real time, else one of much more work; only
+ * one that has only begun, since its work may have to be done again (TRAIL, Shahout et al. 2024), and of those the one with
+ * the least to lose. The batch lane keeps `batchPlacesMin`. Undefined: nobody does.
+ */
+export function chooseYielder<S extends Holder>(running: readonly S[], waiting: Ranked, limits: SharingLimits, batchPlacesMin: number): S | undefined {
+  if (limits.batchYields !== 'preemption') return undefined;
+  const batchCount = running.reduce((count, holder) => count + Number(laneOf(holder) === 'batch'), 0);
+  const mayYield = (holder: S) => {
+    const isBatch = laneOf(holder) === 'batch';
+    if (laneOf(waiting) !== laneOf(holder) && !(isBatch && batchCount > batchPlacesMin)) return false;
+    return (laneOf(waiting) !== laneOf(holder) || isMuchLonger(holder, waiting)) && hasOnlyBegun(holder, limits.preemptibleShare);
+  };
+  return running.filter(mayYield).reduce<S | undefined>((best, next) => (best === undefined || losesLess(next, best) ? next : best), undefined);
+}
+
+function isMuchLonger(holder: Ranked, waiting: Ranked): boolean {
+  return (holder.request.standing?.level ?? 0) >= (waiting.request.standing?.level ?? 0) + levelsApart;
+}
+
+function hasOnlyBegun({ generated, request: { standing } }: Holder, share: number): boolean {
+  return standing !== undefined && generated <= standing.expectedTokens * share;
+}
+
+/** Batch before real time, then the least computed, then the youngest. */
+function losesLess(a: Holder, b: Holder): boolean {
+  if (laneOf(a) !== laneOf(b)) return laneOf(a) === 'batch';
+  return a.computed < b.computed || (a.computed === b.computed && a.order > b.order);
+}
