@@ -4,8 +4,10 @@ import { createAdmission } from './admission/admission-stage.ts';
 import { admissionOptions } from './admission/options.ts';
 import { openResponseCache } from './cache-parts.ts';
 import { createEmbeddingCatalog } from './common/embedding-catalog.ts';
+import { withCascade } from './common/cascade-catalog.ts';
 import { createCatalog } from './common/model-catalog.ts';
 import type { Config } from './config/schema.ts';
+import { cascadeOptions, planCascade } from './cascade-plan.ts';
 import { createEmbeddingPath } from './embedding-path.ts';
 import { startEngines, type EngineStatusReport, type StartedEngines } from './engine-targets.ts';
 import type { Access } from './ingress/access.ts';
@@ -20,6 +22,7 @@ import { openPrejudge } from './prejudge/open-prejudge.ts';
 import { createRequestPath } from './request-path.ts';
 import type { ResponseCache } from './response-cache/response-cache.ts';
 import type { RouterOptions } from './router/router-stage.ts';
+import { createTiersStage } from './router/tiers/tiers-stage.ts';
 import { shortenOptions } from './shorten-options.ts';
 
 export { ConfigError } from './common/config-error.ts';
@@ -52,9 +55,11 @@ export interface Gateway {
 
 /** Config → parts → listen. Accepts requests at once; they wait for the model. Rejects when it cannot listen. */
 export async function startGateway({ config, engine, embeddings: givenEmbeddings, env = process.env, onEngineStatus = () => {} }: GatewayOptions): Promise<Gateway> {
+  const plan = planCascade(config);
   const access = openAccess({ auth: config.auth, limits: config.limits, env });
   const engines = startEngines(config, { engine, embeddings: givenEmbeddings, env, onStatus: onEngineStatus });
-  const catalog = createCatalog(engines.models, config.server.ready_timeout_ms);
+  const models = createCatalog(engines.models, config.server.ready_timeout_ms);
+  const catalog = plan ? withCascade(models, plan.model, plan.levels.map(({ model }) => model)) : models;
   const embeddings = createEmbeddingCatalog(engines.embeddings, engines.models);
   const isModel = (name: string) => catalog.has(name) || embeddings.has(name);
   const cache = openResponseCache(config.cache, catalog);
@@ -84,7 +89,7 @@ export async function startGateway({ config, engine, embeddings: givenEmbeddings
     access,
     maxRunning: engines.maxRunning,
     bodyLimitBytes: config.server.body_limit_bytes,
-    path: sinks.capture(createRequestPath(catalog, admission, routerOptions(config.router), shortenOptions(config), { prejudge: prejudge?.stage, cache: cache?.stage })),
+    path: sinks.capture(createRequestPath(catalog, admission, routerOptions(config.router), shortenOptions(config), { prejudge: prejudge?.stage, cache: cache?.stage, tiers: plan && createTiersStage(cascadeOptions(plan, models)) })),
     embeddings,
     embeddingPath: createEmbeddingPath(embeddings, config.server.ready_timeout_ms),
     metrics: observability.metrics,

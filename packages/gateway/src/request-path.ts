@@ -7,6 +7,8 @@
  *     ↓
  *   prejudge   rules: answers itself, refuses, labels                                    → 403, 409 duplicate, 413, 422
  *     ↓
+ *   tiers      of the cascade's name: who may be trusted with it, cheapest first         → what kept the highest tier from answering
+ *     ↓
  *   shorten    fits prompts to the context, where that is asked for                      → 400 too long whatever is left out, 422 room unknown
  *     ↓
  *   input      waits for the model; chat template, prompts                               → 400 template, 404 model, 503 not ready
@@ -35,12 +37,13 @@ export type RequestPath = (request: GatewayRequest) => AsyncIterable<StreamPart>
 /** Stages that are only there where the configuration has them. */
 export interface OptionalStages {
   readonly prejudge?: Stage | undefined;
+  readonly tiers?: Stage | undefined;
   readonly cache?: Stage | undefined;
 }
 
 /** The stages in order, outermost first. `output` is above all: it owns the response. */
-export function createRequestPath(catalog: ModelCatalog, admission: Admission, router: RouterOptions, shorten: ShortenOptions, { prejudge, cache }: OptionalStages = {}): RequestPath {
-  const stages = [prejudge, createShortenStage(catalog, shorten), createInputStage(catalog), cache, admission.stage].filter((stage) => stage !== undefined);
+export function createRequestPath(catalog: ModelCatalog, admission: Admission, router: RouterOptions, shorten: ShortenOptions, { prejudge, tiers, cache }: OptionalStages = {}): RequestPath {
+  const stages = [prejudge, tiers, createShortenStage(catalog, shorten), createInputStage(catalog), cache, admission.stage].filter((stage) => stage !== undefined);
   return compose(stages, createRouter(catalog, router));
 }
 

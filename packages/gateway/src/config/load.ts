@@ -6,6 +6,7 @@ import { completeEngines, defaultEmbedded, engineSchemas, type EngineConfig, typ
 import { checkFit } from './fit.ts';
 import { configSchema, defaultConfig, type Config } from './schema.ts';
 import { problemOfSessions } from './sessions.ts';
+import { problemOfTiers } from './tiers.ts';
 
 type Section = 'server' | 'model_config';
 export type ConfigOverrides = { readonly [S in Section]?: Partial<Config[S]> } & {
@@ -117,7 +118,7 @@ function hasNoBound({ kv_cache_bytes: bytes, kv_cache_strategy: strategy }: Conf
 }
 
 /** Values that each are of the right type, and would be passed over or fail with every use. */
-function refuseWhatCannotWork({ fit, router: { health }, sessions, observability: { traces } }: Config, source: YamlSource | undefined): void {
+function refuseWhatCannotWork({ fit, engines, router: { health }, sessions, tiers, observability: { traces } }: Config, source: YamlSource | undefined): void {
   const refuse = (path: readonly string[], reason: string) => {
     throw new ConfigError(`${place(source, path)}${written(path)} ${reason}.`);
   };
@@ -125,6 +126,8 @@ function refuseWhatCannotWork({ fit, router: { health }, sessions, observability
   checkFit(fit, refuse);
   const ofSessions = problemOfSessions(sessions);
   if (ofSessions) refuse(['sessions', ofSessions.key], ofSessions.reason);
+  const ofTiers = problemOfTiers(tiers, engines);
+  if (ofTiers) refuse(['tiers', ...ofTiers.path], ofTiers.reason);
   const endpoint = ['observability', 'traces', 'endpoint'];
   if (!URL.canParse(traces.endpoint)) refuse(endpoint, explanations[endpoint.join('.')] as string);
   for (const [name, value] of Object.entries(traces.headers)) {

@@ -8,6 +8,7 @@ import { defaultLimits, limitsSchema } from './limits.ts';
 import { defaultPrejudge, prejudgeSchema } from './prejudge.ts';
 import { defaultRouter, routerSchema } from './router.ts';
 import { defaultSessions, sessionsSchema } from './sessions.ts';
+import { defaultTiers, tiersSchema } from './tiers.ts';
 
 const closed = { additionalProperties: false } as const;
 const port = Type.Integer({ minimum: 0, maximum: 65_535 });
@@ -81,6 +82,7 @@ export const configSchema = Type.Object(
     /** Who answers; each by the schema of its `kind`. Without any, and wherever the file has `model_config`, the embedded one is there. */
     engines: Type.Array(Type.Unknown(), { maxItems: 1024 }),
     router: routerSchema,
+    tiers: tiersSchema,
     fit: fitSchema,
     sessions: sessionsSchema,
     admission: admissionSchema,
@@ -151,6 +153,7 @@ export const defaultConfig: Config = {
   embeddings: { threads: 1, max_queue: 4096 },
   engines: [defaultEmbedded],
   router: defaultRouter,
+  tiers: defaultTiers,
   fit: defaultFit,
   sessions: defaultSessions,
   admission: defaultAdmission,

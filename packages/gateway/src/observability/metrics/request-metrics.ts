@@ -33,6 +33,7 @@ export class RequestMetrics {
     if (profile.cache) this.#families.cache.series({ result: profile.cache }).add();
     for (const [by, tokens] of profile.tokensSpared ?? []) this.#families.spared.series({ model_name: model, by }).add(tokens);
     if (profile.limit) this.#families.limits.series({ result: profile.limit.result, source: profile.limit.source }).add();
+    for (const { tier, reason } of profile.passedTiers ?? []) this.#families.passedTiers.series({ tier, reason }).add();
     if (profile.outcome !== 'answered') return;
     const series = this.#seriesOf(model);
     this.#observe(profile, series, times);
@@ -140,6 +141,7 @@ function createFamilies(registry: Registry) {
     requests: counter('autoglm_requests_total', 'Requests to generate, by how they ended.', 'model_name', 'operation', 'outcome', 'status', 'code'),
     spared: counter('autoglm_prompt_tokens_spared_total', 'Tokens by which prompts were made shorter than they were sent, by what did it.', 'model_name', 'by'),
     limits: counter('autoglm_rate_limit_decisions_total', 'Requests that have limits, by what these said and where the buckets are; fallback: Redis did not answer, and this gateway decided alone.', 'result', 'source'),
+    passedTiers: counter('autoglm_tier_passed_total', 'Tiers of a cascade that did not answer a request, by why.', 'tier', 'reason'),
     cache: counter('autoglm_response_cache_lookups_total', 'Questions to the response cache, by what it had: hits are exact, semantic and inflight.', 'result'),
   };
 }

@@ -29,6 +29,8 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
   tier: string | undefined;
   cache: CacheResult | undefined;
   notes: Record<string, unknown> | undefined;
+  /** Tiers of a cascade that did not answer, and why. */
+  passedTiers: { readonly tier: string; readonly reason: string }[] | undefined;
   /** Tokens by which the prompt became shorter, by what did it. */
   tokensSpared: Map<string, number> | undefined;
   /** Undefined: nothing limits it. */
@@ -87,6 +89,9 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
         break;
       case 'rule-met':
         (this.rules ??= []).push(event);
+        break;
+      case 'tier-passed':
+        (this.passedTiers ??= []).push(event);
         break;
       case 'engine-chosen':
         this.engine = event.engine;

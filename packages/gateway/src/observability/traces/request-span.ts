@@ -56,6 +56,9 @@ export class RequestSpan implements RequestObserver {
       case 'engine-chosen':
         span.addEvent('engine-chosen', { 'autoglm.engine': event.engine, 'autoglm.tier': event.tier, 'autoglm.reason': event.reason }, toTime(atMs));
         break;
+      case 'tier-passed':
+        span.addEvent('tier-passed', { 'autoglm.tier': event.tier, 'autoglm.reason': event.reason, 'autoglm.detail': event.detail, 'autoglm.duration_ms': event.durationMs }, toTime(atMs));
+        break;
       case 'first-token':
         span.addEvent('first-token', undefined, toTime(atMs));
         break;

@@ -1,0 +1,19 @@
+import type { CatalogModel, ModelCatalog } from './model-catalog.ts';
+
+/**
+ * The catalog with one more name, which stands for several models (the cascade's tiers). It can be asked about and is listed, and its engines
+ * are all of theirs; who answers is for the cascade to choose.
+ */
+export function withCascade(catalog: ModelCatalog, name: string, models: readonly string[]): ModelCatalog {
+  const whole = (): CatalogModel => ({ name, targets: models.flatMap((model) => catalog.find(model).targets) });
+  return {
+    ...catalog,
+    has: (wanted) => wanted === name || catalog.has(wanted),
+    find: (wanted) => (wanted === name ? whole() : catalog.find(wanted)),
+    isRemote: (wanted) => (wanted === name ? models.every((model) => catalog.isRemote(model)) : catalog.isRemote(wanted)),
+    list() {
+      const listed = catalog.list();
+      return listed.some((model) => models.includes(model.name)) ? [...listed, { ...whole(), info: undefined }] : listed;
+    },
+  };
+}

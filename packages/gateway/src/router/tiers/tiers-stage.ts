@@ -1,0 +1,39 @@
+import type { Stage } from '@open-autoglm/protocol';
+import type { CascadePolicy, JudgedBy } from './policy/index.ts';
+import type { JudgeSettings } from './judge.ts';
+import { answerByTiers } from './tiered-answer.ts';
+
+/** A level of quality: a model, and how long one waits for it. */
+export interface TierLevel {
+  readonly tier: string;
+  readonly model: string;
+  /** To its first token; a whole answer that cannot be read as it comes has `answerMs`. */
+  readonly firstTokenMs: number;
+  /** For a whole answer that is held until it is judged. */
+  readonly answerMs: number;
+  /** Which questions are for the next level. */
+  readonly policy: CascadePolicy | undefined;
+}
+
+export interface CascadeOptions extends JudgeSettings {
+  /** The name that asks for the cascade. */
+  readonly model: string;
+  /** From the smallest to the largest; at least two. */
+  readonly levels: readonly TierLevel[];
+  readonly decide: JudgedBy;
+  readonly heldCharactersMax: number;
+  /** Whether somebody who answers for this model may be there. */
+  readonly isReachable: (model: string) => boolean;
+  /** Milliseconds on any clock that does not go back. */
+  readonly now: () => number;
+}
+
+/**
+ * The cascade: a name that stands for several models of growing size. Who asks for a model by its own name is not held up. It stands above
+ * the stages that look at the model, so that each tier is asked as if the client had asked for it.
+ */
+export function createTiersStage(options: CascadeOptions): Stage {
+  /** Models whose servers refuse to tell their tokens' probabilities; at most one for each level. */
+  const withoutLogprobs = new Set<string>();
+  return (request, next) => (request.model === options.model ? answerByTiers({ options, withoutLogprobs, request, next }) : next(request));
+}
