@@ -13,6 +13,7 @@ import { startEngines, type EngineStatusReport, type StartedEngines } from './en
 import type { Access } from './ingress/access.ts';
 import { openAccess } from './ingress/open-access.ts';
 import { createIngress, type Ingress } from './ingress/server.ts';
+import { openEvents } from './ingress/events/open-events.ts';
 import { openSessions } from './ingress/sessions/open-sessions.ts';
 import { createObservability, type Observability } from './observability/observability.ts';
 import { openSinks, type Sinks } from './observability/sinks/sinks.ts';
@@ -75,8 +76,10 @@ export async function startGateway({ config, engine, embeddings: givenEmbeddings
     throw error;
   });
   const admission = createAdmission(catalog, admissionOptions(config.admission));
+  const events = openEvents(config.events);
   const observability = createObservability(config.observability, {
     sinks,
+    eventTotals: events.totals,
     isModel,
     engines: () => catalog.readiness().replicas,
     admission: () => admission.read(),
@@ -93,7 +96,7 @@ export async function startGateway({ config, engine, embeddings: givenEmbeddings
     embeddings,
     embeddingPath: createEmbeddingPath(embeddings, config.server.ready_timeout_ms),
     metrics: observability.metrics,
-    resources: [...sessions.resources],
+    resources: [...sessions.resources, ...events.resources],
     follow: observability.follow,
     respond,
     respondEmbeddings,
@@ -103,6 +106,7 @@ export async function startGateway({ config, engine, embeddings: givenEmbeddings
     observability.close();
     prejudge?.close();
     await sessions.close();
+    await events.close();
     await engines.close();
     await access.close();
     await sinks.close();
@@ -114,7 +118,7 @@ export async function startGateway({ config, engine, embeddings: givenEmbeddings
     url: urlOf(address),
     port: address.port,
     engine: engines.embedded,
-    drain: () => (drained ??= drain(ingress, config.server.drain_timeout_ms, { engines, access, observability, sinks, cache }).finally(sessions.close).finally(() => prejudge?.close())),
+    drain: () => (drained ??= drain(ingress, config.server.drain_timeout_ms, { engines, access, observability, sinks, cache }).finally(sessions.close).finally(events.close).finally(() => prejudge?.close())),
   };
 }
 

@@ -46,6 +46,7 @@ export const errorTable = {
   engine_unavailable: { status: 503, ...server, retryable: true },
   draining: { status: 503, ...server, retryable: true },
   session_store_unavailable: { status: 503, ...server, retryable: true },
+  event_store_unavailable: { status: 503, ...server, retryable: true },
   upstream_connect_timeout: { status: 504, type: 'timeout_error', retryable: true },
   upstream_timeout: { status: 504, type: 'timeout_error', retryable: true },
   not_cached: { status: 504, ...invalid },

@@ -7,6 +7,7 @@ import { defaultFit, fitSchema } from './fit.ts';
 import { defaultLimits, limitsSchema } from './limits.ts';
 import { defaultPrejudge, prejudgeSchema } from './prejudge.ts';
 import { defaultRouter, routerSchema } from './router.ts';
+import { defaultEvents, eventsSchema } from './events.ts';
 import { defaultSessions, sessionsSchema } from './sessions.ts';
 import { defaultTiers, tiersSchema } from './tiers.ts';
 
@@ -85,6 +86,7 @@ export const configSchema = Type.Object(
     tiers: tiersSchema,
     fit: fitSchema,
     sessions: sessionsSchema,
+    events: eventsSchema,
     admission: admissionSchema,
     auth: authSchema,
     limits: limitsSchema,
@@ -156,6 +158,7 @@ export const defaultConfig: Config = {
   tiers: defaultTiers,
   fit: defaultFit,
   sessions: defaultSessions,
+  events: defaultEvents,
   admission: defaultAdmission,
   auth: defaultAuth,
   limits: defaultLimits,

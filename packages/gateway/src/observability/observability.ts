@@ -10,7 +10,7 @@ export interface ObservabilityConfig {
   readonly diagnosis: { readonly enabled: boolean };
 }
 
-export interface ObservabilityParts extends Pick<MetricsParts, 'engines' | 'isModel' | 'admission' | 'rules'> {
+export interface ObservabilityParts extends Pick<MetricsParts, 'engines' | 'isModel' | 'admission' | 'rules' | 'eventTotals'> {
   readonly sinks: Sinks;
 }
 

@@ -7,6 +7,7 @@ import { registerAdmissionMetrics, type QueueReading } from './admission-metrics
 import { DiagnosisMetrics } from './diagnosis-metrics.ts';
 import { EnergyReader, registerEnergyMetrics } from './energy-metrics.ts';
 import { registerEngineMetrics } from './engine-metrics.ts';
+import { registerEventMetrics, type EventTotals } from './event-metrics.ts';
 import { CounterFamily, type CounterSeries } from './families.ts';
 import { GpuReader, registerGpuMetrics } from './gpu-metrics.ts';
 import { ModelLabels } from './model-labels.ts';
@@ -28,6 +29,8 @@ export interface MetricsParts {
   readonly sinks: readonly SinkDrops[];
   /** Absent where there are no rules. */
   readonly rules?: (() => RulesStats) | undefined;
+  /** Absent where applications' events are not counted. */
+  readonly eventTotals?: EventTotals | undefined;
   readonly powercapFolder?: string;
 }
 
@@ -42,7 +45,7 @@ export class Metrics {
   readonly #onGc: (kind: GcKind, seconds: number) => void;
   #activeCount = 0;
 
-  constructor({ engines, isModel, window, admission, sinks, rules, powercapFolder }: MetricsParts) {
+  constructor({ engines, isModel, window, admission, sinks, rules, powercapFolder, eventTotals }: MetricsParts) {
     const registry = this.#registry;
     this.#requests = new RequestMetrics(registry, new ModelLabels(isModel));
     this.#diagnosis = window && new DiagnosisMetrics(registry, window);
@@ -59,6 +62,7 @@ export class Metrics {
     registerEngineMetrics(registry, engines);
     if (admission) registerAdmissionMetrics(registry, admission);
     registerSinkMetrics(registry, sinks);
+    if (eventTotals) registerEventMetrics(registry, eventTotals);
     registerGpuMetrics(registry, new GpuReader());
     registerEnergyMetrics(registry, new EnergyReader(powercapFolder));
   }

@@ -1,0 +1,49 @@
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { MemoryEventLedger } from '../../src/ingress/events/memory-ledger.ts';
+import { RedisEventLedger } from '../../src/ingress/events/redis-ledger.ts';
+import { hasRedis, startRedis, type RedisServer } from '../services/redis.ts';
+import { until } from '../support.ts';
+import { eventLedgerContract } from './ledger-contract.ts';
+
+describe('events in memory', () => {
+  eventLedgerContract(async (limits) => new MemoryEventLedger({ ...limits, clientsMax: 1000, now: () => 0 }));
+
+  it('forget clients beyond their bound, and those not heard from', async () => {
+    let now = 0;
+    const ledger = new MemoryEventLedger({ namesMax: 10, clientTtlMs: 100, clientsMax: 2, now: () => now });
+    const send = (client: string) => ledger.add('', client, [{ sequence: 1, events: [] }]);
+    for (const client of ['a', 'b', 'a', 'c']) await send(client);
+    expect(await send('a')).toEqual({ accepted: 0, duplicates: 1 });
+    expect(await send('b')).toEqual({ accepted: 1, duplicates: 0 });
+    now = 100;
+    expect(await send('b')).toEqual({ accepted: 1, duplicates: 0 });
+  });
+});
+
+describe.skipIf(!hasRedis)('events in Redis (skipped where redis-server is absent)', () => {
+  let redis: RedisServer;
+  let admin: Redis;
+  beforeAll(async () => {
+    redis = await startRedis();
+    admin = new Redis(redis.url);
+    admin.on('error', () => {});
+  });
+  afterAll(async () => {
+    admin.disconnect();
+    await redis[Symbol.asyncDispose]();
+  });
+
+  eventLedgerContract(async (limits) => {
+    await admin.flushall();
+    const ledger = new RedisEventLedger({ ...limits, url: redis.url, timeoutMs: 5000 });
+    await until(() => ledger.totals().then(() => true, () => false));
+    return ledger;
+  });
+
+  it('say so while Redis is away', async () => {
+    const ledger = new RedisEventLedger({ namesMax: 10, clientTtlMs: 1000, url: 'redis://127.0.0.1:1', timeoutMs: 100 });
+    await expect(ledger.add('t', 'client', [{ sequence: 1, events: [] }])).rejects.toMatchObject({ code: 'event_store_unavailable', status: 503 });
+    await ledger.close();
+  });
+});
