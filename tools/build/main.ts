@@ -41,7 +41,11 @@ async function startPackage(folder: string): Promise<string> {
   if (manifest.exports) manifest.exports = Object.fromEntries(Object.entries(manifest.exports).map(([name, file]) => [name, file.replace(/\.ts$/, '.js')]));
   await writeFile(path.join(target, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
   await cp('LICENSE', path.join(target, 'LICENSE'));
-  await cp('README.md', path.join(target, 'README.md'));
+  // A package that people install by itself has words of its own.
+  await cp(path.join(folder, 'README.md'), path.join(target, 'README.md')).catch(async (error: NodeJS.ErrnoException) => {
+    ignoreMissing(error);
+    await cp('README.md', path.join(target, 'README.md'));
+  });
   process.stdout.write(`built ${manifest['name'] as string} in ${target}\n`);
   return target;
 }

@@ -1,0 +1,152 @@
+import { ApiError } from './errors.ts';
+import { backoffMs } from './retry.ts';
+import type { Transport } from './transport.ts';
+
+export interface TrackerOptions {
+  /** Events are added up for so long before they are sent. */
+  readonly windowMs?: number;
+  /** So many events are sent before the window is over. */
+  readonly eventsMax?: number;
+  /** Told of sums that the server will never take, with what it said. */
+  readonly onRefused?: (error: ApiError, events: readonly TrackedSum[]) => void;
+}
+
+export interface TrackedSum {
+  readonly name: string;
+  readonly count: number;
+  readonly sum: number;
+}
+
+interface Batch {
+  readonly sequence: number;
+  readonly events: readonly TrackedSum[];
+}
+
+export interface TrackerParts {
+  readonly transport: Transport;
+  /** Tells this tracker from all others. */
+  readonly clientId: string;
+  readonly random: () => number;
+  readonly timers: Timers;
+}
+
+/** Calls back after so many ms, unless cancelled; does not keep the process alive. */
+export interface Timers {
+  set(callback: () => void, ms: number): () => void;
+}
+
+/** Names that are told apart between two batches; the rest are added up as `other`. */
+const namesMax = 500;
+/** Batches that wait for an answer at once; a page that is hidden and shown without a connection goes on adding up beyond that. */
+const sealedMax = 16;
+/** The answers to these say that the same request will never be taken. */
+const refusals: ReadonlySet<number> = new Set([400, 413, 415, 422]);
+/** Names must fit the server's, so that no batch is refused for one of them. */
+const validName = /^[\w.:/-]{1,128}$/;
+
+/**
+ * Adds events up and sends the sums, a batch at a time: numbered, in order, and the same until the server has answered that it has them. A server that
+ * gets one twice knows it by its number. While one is on its way events go on adding up, so what waits is bounded by their names, however long the
+ * connection is away.
+ */
+export class Tracker {
+  readonly #parts: TrackerParts;
+  readonly #windowMs: number;
+  readonly #eventsMax: number;
+  readonly #onRefused: NonNullable<TrackerOptions['onRefused']>;
+  #open = new Map<string, { count: number; sum: number }>();
+  #openCount = 0;
+  /** Not answered yet: one, and another for each time the page went away meanwhile. */
+  #sealed: Batch[] = [];
+  #sequence = 0;
+  #failures = 0;
+  #cancelTimer: (() => void) | undefined;
+  #sending: Promise<void> | undefined;
+
+  constructor(parts: TrackerParts, { windowMs = 10_000, eventsMax = 1000, onRefused = () => {} }: TrackerOptions = {}) {
+    this.#parts = parts;
+    this.#windowMs = windowMs;
+    this.#eventsMax = eventsMax;
+    this.#onRefused = onRefused;
+  }
+
+  /** Whether everything that was tracked is known to be counted. */
+  get isEmpty(): boolean {
+    return this.#openCount === 0 && this.#sealed.length === 0;
+  }
+
+  /** Counts an event, and adds its value to those of its name. Throws `TypeError` for what is no name, or no value from 0 up. */
+  track(name: string, value = 0): void {
+    if (!validName.test(name)) throw new TypeError(`${JSON.stringify(name)} is no name of an event: letters, digits and . : / _ -, up to 128 of them.`);
+    if (!(value >= 0 && value <= 1e9)) throw new TypeError(`An event's value must be a number from 0 to 10^9, not ${value}.`);
+    const key = this.#open.has(name) || this.#open.size < namesMax ? name : 'other';
+    const total = this.#open.get(key) ?? { count: 0, sum: 0 };
+    this.#open.set(key, { count: total.count + 1, sum: total.sum + value });
+    this.#openCount += 1;
+    if (this.#openCount >= this.#eventsMax && this.#failures === 0) this.#send().catch(() => {});
+    else this.#schedule(this.#windowMs);
+  }
+
+  /** Resolves when everything tracked until now is counted; rejects with what the first try failed with, and goes on trying by itself then. */
+  async flush(): Promise<void> {
+    await this.#sending?.catch(() => {});
+    while (!this.isEmpty) await this.#send();
+  }
+
+  /** Sends what there is without waiting for anything: the page may be gone at the next moment. Nothing is lost where it comes back. */
+  leave(): void {
+    if (this.#sealed.length < sealedMax) this.#seal();
+    if (this.#sealed.length > 0) this.#deliver(true).catch(() => {});
+  }
+
+  /** Counts no longer by itself. */
+  close(): void {
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
+  }
+
+  #schedule(ms: number): void {
+    this.#cancelTimer ??= this.#parts.timers.set(() => {
+      this.#cancelTimer = undefined;
+      this.#send().catch(() => {});
+    }, ms);
+  }
+
+  /** One request at a time: the next batch is closed when the last was answered. */
+  #send(): Promise<void> {
+    if (this.#sealed.length === 0) this.#seal();
+    return (this.#sending ??= this.#deliver(false).finally(() => (this.#sending = undefined)));
+  }
+
+  #seal(): void {
+    if (this.#openCount === 0) return;
+    this.#sequence += 1;
+    this.#sealed.push({ sequence: this.#sequence, events: Array.from(this.#open, ([name, { count, sum }]) => ({ name, count, sum })) });
+    this.#open = new Map();
+    this.#openCount = 0;
+  }
+
+  async #deliver(isLeaving: boolean): Promise<void> {
+    const batches = [...this.#sealed];
+    const last = batches.at(-1)?.sequence ?? 0;
+    try {
+      if (batches.length > 0) await this.#parts.transport.ask({ method: 'POST', path: '/events', body: { client_id: this.#parts.clientId, batches }, safety: 'repeatable', keepalive: isLeaving });
+      this.#forget(last);
+    } catch (error) {
+      if (error instanceof ApiError && refusals.has(error.status)) {
+        this.#forget(last);
+        this.#onRefused(error, batches.flatMap(({ events }) => events));
+        return;
+      }
+      this.#failures += 1;
+      this.#schedule(Math.max(this.#windowMs, backoffMs(this.#failures, this.#parts.random())));
+      throw error;
+    }
+  }
+
+  #forget(last: number): void {
+    this.#failures = 0;
+    this.#sealed = this.#sealed.filter(({ sequence }) => sequence > last);
+    if (!this.isEmpty) this.#schedule(this.#windowMs);
+  }
+}

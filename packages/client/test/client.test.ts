@@ -1,0 +1,121 @@
+import { AutoglmError } from '@open-autoglm/protocol';
+import { describe, expect, it } from 'vitest';
+import { ApiError, ConnectionError, createClient } from '../src/index.ts';
+import { clientOf, startFlakyProxy, startServer, until, type Fate } from './support.ts';
+
+const body = { model: 'default', messages: [{ role: 'user', content: '你好' }] } as const;
+
+describe.each(['json', 'msgpack'] as const)('the client, %s', (encoding) => {
+  it('asks and is answered', async () => {
+    await using server = await startServer();
+    const client = server.client({ encoding });
+    const answer = await client.chat.completions.create({ ...body, max_tokens: 2 });
+    expect(answer.choices[0]?.message).toMatchObject({ role: 'assistant', content: '你好' });
+    expect(answer.usage?.completion_tokens).toBe(2);
+    expect((await client.models.list()).map(({ id }) => id)).toContain('default');
+    expect((await client.models.retrieve('default')).owned_by).toBe('open-autoglm');
+    const [embedded] = (await client.embeddings.create({ model: 'mock-embeddings', input: 'hello' })).data;
+    expect((embedded?.embedding as number[]).every(Number.isFinite)).toBe(true);
+  });
+
+  it('streams', async () => {
+    await using server = await startServer();
+    const stream = await server.client({ encoding }).chat.completions.create({ ...body, stream: true, stream_options: { include_usage: true } });
+    let text = '';
+    let tokens: number | undefined;
+    for await (const { choices, usage } of stream) {
+      text += choices[0]?.delta.content ?? '';
+      tokens = usage?.completion_tokens ?? tokens;
+    }
+    expect([text, tokens]).toEqual(['你好，世界！', 6]);
+  });
+
+  it('tells what was wrong, and where', async () => {
+    await using server = await startServer();
+    const failed = server.client({ encoding }).chat.completions.create({ ...body, temperature: 7 });
+    await expect(failed).rejects.toMatchObject({ name: 'ApiError', status: 400, code: 'invalid_value', param: 'temperature', requestId: expect.stringMatching(/.+/) as string });
+  });
+
+  it('tells of an error after the beginning of a stream', async () => {
+    await using server = await startServer({ beforeToken: (index) => { if (index === 2) throw new AutoglmError('engine_crashed', 'gone'); } });
+    const stream = await server.client({ encoding }).chat.completions.create({ ...body, stream: true });
+    const reading = (async () => {
+      for await (const _ of stream);
+    })();
+    await expect(reading).rejects.toMatchObject({ name: 'ApiError', code: 'engine_crashed' });
+  });
+
+  it.each(['abort', 'signal', 'break'] as const)('ends the generation when it leaves by %s', async (way) => {
+    await using server = await startServer({ beforeToken: (index) => (index < 2 ? undefined : new Promise<void>(() => {})) });
+    const abort = new AbortController();
+    const stream = await server.client({ encoding }).chat.completions.create({ ...body, stream: true }, { signal: abort.signal });
+    const reading = (async () => {
+      for await (const { choices } of stream) {
+        if (choices[0]?.delta.content !== '好') continue;
+        if (way === 'break') break;
+        if (way === 'abort') stream.abort(new Error('enough'));
+        else abort.abort(new Error('enough'));
+      }
+    })();
+    if (way === 'break') await reading;
+    else await expect(reading).rejects.toThrow('enough');
+    await until(() => server.engine.runningCount === 0);
+  });
+});
+
+describe('the client over a bad connection', () => {
+  it('sends again what is safe to send again', async () => {
+    await using server = await startServer();
+    const fates: Fate[] = ['cut-request', 'cut-answer', 'pass'];
+    await using proxy = await startFlakyProxy(server.url, () => fates.shift() ?? 'pass');
+    const answer = await clientOf(proxy.url).chat.completions.create(body);
+    expect(answer.choices[0]?.message.content).toBe('你好，世界！');
+    expect(fates).toEqual([]);
+  });
+
+  it('gives up in the end, and no more often than its budget allows', async () => {
+    await using server = await startServer();
+    let connections = 0;
+    await using proxy = await startFlakyProxy(server.url, () => {
+      connections += 1;
+      return 'cut-request';
+    });
+    const client = clientOf(proxy.url);
+    for (let index = 0; index < 30; index += 1) await expect(client.models.list()).rejects.toBeInstanceOf(ConnectionError);
+    expect(connections).toBeLessThanOrEqual(30 + 10 + 30 * 0.2);
+  });
+
+  it('waits as long as the server asks for', async () => {
+    const waits: number[] = [];
+    const answers = [new Response('{"error":{"message":"full","code":"queue_full"}}', { status: 429, headers: { 'retry-after': '7' } }), new Response('{"data":[]}')];
+    const client = createClient({ baseUrl: 'http://server/v1', random: () => 1, fetch: async () => answers.shift() as Response, wait: async (ms) => void waits.push(ms) });
+    expect(await client.models.list()).toEqual([]);
+    expect(waits).toEqual([7000]);
+  });
+
+  it('does not wait for anybody who has left', async () => {
+    const abort = new AbortController();
+    const client = createClient({
+      baseUrl: 'http://server/v1', fetch: async () => Response.json({}, { status: 503 }),
+      wait: async (_, signal) => {
+        abort.abort(new Error('left'));
+        signal?.throwIfAborted();
+      },
+    });
+    await expect(client.models.list({ signal: abort.signal })).rejects.toThrow('left');
+  });
+
+  it('says that a stream broke off', async () => {
+    const client = createClient({ baseUrl: 'http://server/v1', fetch: async () => new Response('data: {"choices":[]}\n\n', { headers: { 'content-type': 'text/event-stream' } }) });
+    const stream = await client.chat.completions.create({ ...body, stream: true });
+    const reading = (async () => {
+      for await (const _ of stream);
+    })();
+    await expect(reading).rejects.toBeInstanceOf(ConnectionError);
+  });
+
+  it('wants to know where its server is', () => {
+    expect(() => createClient()).toThrow('baseUrl is missing');
+    expect(new ApiError(418, {}).message).toContain('418');
+  });
+});
