@@ -15,7 +15,7 @@ describe.each(['json', 'msgpack'] as const)('the client, %s', (encoding) => {
     expect((await client.models.list()).map(({ id }) => id)).toContain('default');
     expect((await client.models.retrieve('default')).owned_by).toBe('open-autoglm');
     const [embedded] = (await client.embeddings.create({ model: 'mock-embeddings', input: 'hello' })).data;
-    expect((embedded?.embedding as number[]).every(Number.isFinite)).toBe(true);
+    expect(embedded?.embedding).toEqual(expect.arrayContaining([expect.any(Number)]));
   });
 
   it('streams', async () => {
