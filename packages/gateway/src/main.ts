@@ -6,6 +6,7 @@ import { openResponseCache } from './cache-parts.ts';
 import { createEmbeddingCatalog } from './common/embedding-catalog.ts';
 import { withCascade } from './common/cascade-catalog.ts';
 import { createCatalog } from './common/model-catalog.ts';
+import { TtftMeter } from './common/ttft-meter.ts';
 import type { Config } from './config/schema.ts';
 import { cascadeOptions, planCascade } from './cascade-plan.ts';
 import { createEmbeddingPath } from './embedding-path.ts';
@@ -75,10 +76,12 @@ export async function startGateway({ config, engine, embeddings: givenEmbeddings
     await sinks.close();
     throw error;
   });
+  const ttft = new TtftMeter();
   const admission = createAdmission(catalog, admissionOptions(config.admission));
   const events = openEvents(config.events);
   const observability = createObservability(config.observability, {
     sinks,
+    onFirstToken: (model, ms) => ttft.observe(model, ms),
     eventTotals: events.totals,
     isModel,
     engines: () => catalog.readiness().replicas,
@@ -92,7 +95,7 @@ export async function startGateway({ config, engine, embeddings: givenEmbeddings
     access,
     maxRunning: engines.maxRunning,
     bodyLimitBytes: config.server.body_limit_bytes,
-    path: sinks.capture(createRequestPath(catalog, admission, routerOptions(config.router), shortenOptions(config), { prejudge: prejudge?.stage, cache: cache?.stage, tiers: plan && createTiersStage(cascadeOptions(plan, models)) })),
+    path: sinks.capture(createRequestPath(catalog, admission, routerOptions(config.router), shortenOptions(config, ttft), { prejudge: prejudge?.stage, cache: cache?.stage, tiers: plan && createTiersStage(cascadeOptions(plan, models)) })),
     embeddings,
     embeddingPath: createEmbeddingPath(embeddings, config.server.ready_timeout_ms),
     metrics: observability.metrics,

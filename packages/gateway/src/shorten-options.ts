@@ -1,8 +1,14 @@
+import type { TtftReading } from './common/ttft-meter.ts';
 import type { Config } from './config/schema.ts';
 import type { ShortenOptions } from './input/shorten-stage.ts';
 
 /** What makes prompts shorter, as the configuration file has it. */
-export function shortenOptions({ fit }: Pick<Config, 'fit'>): ShortenOptions {
+export function shortenOptions({ fit, compression }: Pick<Config, 'fit' | 'compression'>, ttft: TtftReading): ShortenOptions {
   const models = Object.entries(fit.models).map(([name, { context_length: contextLength, tokenizer }]) => [name, { contextLength, tokenizer }] as const);
-  return { fit: { enabled: fit.enabled, reserveTokens: fit.reserve_tokens, recentTurns: fit.recent_turns, models: Object.fromEntries(models) } };
+  const { rate_min: rateMin, rate_max: rateMax, ttft_low_ms: lowMs, ttft_high_ms: highMs, hysteresis } = compression.adaptive;
+  return {
+    fit: { enabled: fit.enabled, reserveTokens: fit.reserve_tokens, recentTurns: fit.recent_turns, models: Object.fromEntries(models) },
+    compression: { method: compression.method, rate: compression.rate, adaptive: { rateMin, rateMax, lowMs, highMs, hysteresis } },
+    ttft,
+  };
 }

@@ -7,3 +7,16 @@ export interface FitOptions {
   /** Turns at the end that stay before others do. */
   readonly recentTurns?: number | undefined;
 }
+
+export type CompressionMethod = 'off' | 'template' | 'dedupe' | 'extract' | 'adaptive';
+
+/** How a prompt is made shorter, whether it fits or not. */
+export interface CompressionOptions {
+  /**
+   * `template`: what is said several times is said once, in a legend; nothing is lost. `dedupe`: sentences that say the same again go.
+   * `extract`: those go that have least to do with the last turn. `adaptive`: as `extract`, the more the longer first tokens take.
+   */
+  readonly method: CompressionMethod;
+  /** Of `extract`: the share of the prompt that is spared, 0 … 1, as far as what holds facts leaves it. */
+  readonly rate?: number | undefined;
+}

@@ -3,6 +3,7 @@ import { admissionSchema, defaultAdmission } from './admission.ts';
 import { authSchema, defaultAuth } from './auth.ts';
 import { cacheSchema, defaultCache } from './cache.ts';
 import { defaultEmbedded, type EngineConfig } from './engines.ts';
+import { compressionSchema, defaultCompression } from './compression.ts';
 import { defaultFit, fitSchema } from './fit.ts';
 import { defaultLimits, limitsSchema } from './limits.ts';
 import { defaultPrejudge, prejudgeSchema } from './prejudge.ts';
@@ -85,6 +86,7 @@ export const configSchema = Type.Object(
     router: routerSchema,
     tiers: tiersSchema,
     fit: fitSchema,
+    compression: compressionSchema,
     sessions: sessionsSchema,
     events: eventsSchema,
     admission: admissionSchema,
@@ -157,6 +159,7 @@ export const defaultConfig: Config = {
   router: defaultRouter,
   tiers: defaultTiers,
   fit: defaultFit,
+  compression: defaultCompression,
   sessions: defaultSessions,
   events: defaultEvents,
   admission: defaultAdmission,

@@ -201,6 +201,7 @@ function toGatewayRequest(parsed: ParsedRequest, address: string | undefined, ow
     contextStrategy: parsed.contextStrategy,
     attention: parsed.attention,
     fit: parsed.fit,
+    compression: parsed.compression,
     lane: parsed.lane,
     deadlineAtMs: parsed.deadlineMs === undefined ? undefined : performance.now() + parsed.deadlineMs,
     cache: parsed.cache,

@@ -1,7 +1,10 @@
-import type { FitOptions, GatewayRequest, ModelInfo, Stage } from '@open-autoglm/protocol';
+import type { CompressionMethod, FitOptions, GatewayRequest, ModelInfo, Stage } from '@open-autoglm/protocol';
 import { deferred } from '../common/deferred.ts';
 import type { CatalogModel, ModelCatalog } from '../common/model-catalog.ts';
+import type { TtftReading } from '../common/ttft-meter.ts';
 import { createChatRenderer } from './chat-template.ts';
+import { nextRate, type AdaptiveSettings } from './compress/adaptive-rate.ts';
+import { compressRequest, type Compression } from './compress/compress-request.ts';
 import { fitRequest, type FitDefaults } from './fit/fit-request.ts';
 import { localPromptSize, remotePromptSize, type PromptSize } from './fit/prompt-size.ts';
 import { remoteTokenizer } from './tokens/tokenizers.ts';
@@ -13,24 +16,61 @@ export interface ShortenOptions {
     /** What is known of models of other servers, by name. */
     readonly models: Readonly<Record<string, { readonly contextLength: number | undefined; readonly tokenizer: string | undefined }>>;
   };
+  readonly compression: {
+    /** Of requests that say nothing of it. */
+    readonly method: CompressionMethod;
+    readonly rate: number;
+    readonly adaptive: AdaptiveSettings;
+  };
+  readonly ttft: TtftReading;
 }
 
 /** Makes prompts shorter where that is asked for. A request that asks for nothing passes as it is, at once. */
 export function createShortenStage(catalog: ModelCatalog, options: ShortenOptions): Stage {
   const sizes = new PromptSizes(catalog, options.fit.models);
+  const rates = new AdaptiveRates(options);
   return (request, next) => {
     const fit = fitOf(request, options);
-    if (!fit) return next(request);
+    const compression = compressionOf(request, options, rates);
+    if (!fit && !compression) return next(request);
     return deferred(async () => {
       const size = await sizes.of(request);
-      const isKnown = size.contextLength !== undefined || fit.promptTokensMax !== undefined;
-      // Nobody asked for it; whoever reads the prompt will say when it is too long.
-      if (!isKnown && !request.fit) return next(request);
-      const startedAt = performance.now();
-      const fitted = await fitRequest(request, fit, size, options.fit).finally(() => request.emit({ type: 'segment-end', segment: 'input', durationMs: performance.now() - startedAt, reason: 'fit' }));
-      return next(fitted);
+      const compressed = compression ? await timed(request, 'compress', compressRequest(request, compression, size)) : request;
+      // Nobody asked for it, and the room is not known: whoever reads the prompt will say when it is too long.
+      if (!fit || (!request.fit && size.contextLength === undefined)) return next(compressed);
+      return next(await timed(request, 'fit', fitRequest(compressed, fit, size, options.fit)));
     });
   };
+}
+
+function timed<T>({ emit }: GatewayRequest, reason: string, work: Promise<T>): Promise<T> {
+  const startedAt = performance.now();
+  return work.finally(() => emit({ type: 'segment-end', segment: 'input', durationMs: performance.now() - startedAt, reason }));
+}
+
+function compressionOf({ model, compression }: GatewayRequest, { compression: { method: configured, rate: configuredRate } }: ShortenOptions, rates: AdaptiveRates): Compression | undefined {
+  const { method, rate = configuredRate } = compression ?? { method: configured };
+  if (method === 'off') return undefined;
+  if (method === 'adaptive') return { method: 'extract', rate: rates.next(model) };
+  return method === 'extract' ? { method, rate } : { method };
+}
+
+/** The rate of each model, as its last request had it. */
+class AdaptiveRates {
+  readonly #options: ShortenOptions;
+  readonly #rates = new Map<string, number>();
+
+  constructor(options: ShortenOptions) {
+    this.#options = options;
+  }
+
+  next(model: string): number {
+    const { ttft, compression: { adaptive } } = this.#options;
+    const rate = nextRate(this.#rates.get(model) ?? adaptive.rateMin, ttft.read(model), adaptive);
+    // A name that nobody answers to has no reading, and nothing to remember.
+    if (ttft.read(model) !== undefined) this.#rates.set(model, rate);
+    return rate;
+  }
 }
 
 /** A context that gives way by itself has room for every prompt: only who asks for both gets both. */

@@ -2,6 +2,7 @@ import type { RequestStart } from '../common/request-start.ts';
 import { Diagnoser } from './bottleneck/diagnoser.ts';
 import { createFollower, type Followed } from './follow.ts';
 import { Metrics, type MetricsParts } from './metrics/metrics.ts';
+import type { RequestProfile } from './profile/request-profile.ts';
 import { RuntimeWatch } from './runtime/runtime-watch.ts';
 import type { Sinks } from './sinks/sinks.ts';
 
@@ -12,6 +13,8 @@ export interface ObservabilityConfig {
 
 export interface ObservabilityParts extends Pick<MetricsParts, 'engines' | 'isModel' | 'admission' | 'rules' | 'eventTotals'> {
   readonly sinks: Sinks;
+  /** Told how long a request waited for its first token, where an engine made it. */
+  readonly onFirstToken?: (model: string, ms: number) => void;
 }
 
 export interface Observability {
@@ -22,7 +25,7 @@ export interface Observability {
 }
 
 /** Everything that subscribes to requests, as far as it is switched on. */
-export function createObservability(config: ObservabilityConfig, { sinks, ...parts }: ObservabilityParts): Observability {
+export function createObservability(config: ObservabilityConfig, { sinks, onFirstToken, ...parts }: ObservabilityParts): Observability {
   let metrics: Metrics | undefined;
   const isWatched = config.metrics.enabled || config.diagnosis.enabled;
   const watch = isWatched ? new RuntimeWatch((kind, seconds) => metrics?.onGc(kind, seconds)) : undefined;
@@ -37,6 +40,7 @@ export function createObservability(config: ObservabilityConfig, { sinks, ...par
     onStart: () => metrics?.onStart(),
     onProfile: (profile) => {
       metrics?.onProfile(profile);
+      if (onFirstToken) tellFirstToken(profile, onFirstToken);
       sinks.logs?.onProfile(profile);
     },
     onFailure: (error) => {
@@ -45,4 +49,8 @@ export function createObservability(config: ObservabilityConfig, { sinks, ...par
     },
   });
   return { follow, metrics, close: () => watch?.close() };
+}
+
+function tellFirstToken({ model, firstTokenAtMs, start, cache = 'off' }: RequestProfile, tell: (model: string, ms: number) => void): void {
+  if (model !== undefined && firstTokenAtMs !== undefined && (cache === 'off' || cache === 'miss')) tell(model, firstTokenAtMs - start.startedAtMs);
 }

@@ -22,9 +22,9 @@ const graphemes = new Intl.Segmenter('und', { granularity: 'grapheme' });
 
 /**
  * Cuts a text where it can be cut without harm: between lines, and in long lines between sentences; never inside a character as people see
- * one, nor inside a fenced block of code. White space stays with what it follows.
+ * one, nor inside a fenced block of code. White space stays with what it follows. `lineLengthMax` 0 cuts every line into its sentences.
  */
-export function splitText(text: string): Piece[] {
+export function splitText(text: string, lineLengthMax = lineMax): Piece[] {
   const pieces: Piece[] = [];
   let fence: { readonly mark: string; readonly start: number } | undefined;
   for (let start = 0; start < text.length; ) {
@@ -38,7 +38,7 @@ export function splitText(text: string): Piece[] {
     } else if (mark) {
       fence = { mark, start };
     } else {
-      pushLine(pieces, text, start, end);
+      pushLine(pieces, text, { start, end, lineLengthMax });
     }
     start = end;
   }
@@ -60,8 +60,8 @@ function closes(opening: string, mark: string, line: string): boolean {
   return mark[0] === opening[0] && mark.length >= opening.length && line.trim() === mark;
 }
 
-function pushLine(pieces: Piece[], text: string, start: number, end: number): void {
-  if (end - start <= lineMax) return pushPiece(pieces, text, start, end);
+function pushLine(pieces: Piece[], text: string, { start, end, lineLengthMax }: { start: number; end: number; lineLengthMax: number }): void {
+  if (end - start <= lineLengthMax) return pushPiece(pieces, text, start, end);
   let from = start;
   for (const { index, 0: { length } } of text.slice(start, end).matchAll(sentenceEnd)) {
     const to = start + index + length;
