@@ -1,4 +1,5 @@
 import { ablationSuite } from './ablation.ts';
+import { admissionSuite } from './admission.ts';
 import { constraintsSuite } from './constraints.ts';
 import { embeddingsSuite } from './embeddings.ts';
 import { contextSuite } from './context.ts';
@@ -30,6 +31,7 @@ export const suites: readonly Suite[] = [
   gatewaySuite,
   prejudgeSuite,
   routerSuite,
+  admissionSuite,
   replaySuite,
   sinksSuite,
 ];

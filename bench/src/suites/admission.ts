@@ -1,0 +1,264 @@
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { defaultHome } from '@open-autoglm/engine';
+import { resolveModel } from '@open-autoglm/engine/models';
+import { createRandom, quantile } from '@open-autoglm/statistics';
+import { runLaneLoad, type LoadOutcome } from '../admission/lane-load.ts';
+import { makeSchedule, type Due, type Lane } from '../admission/lane-schedule.ts';
+import { openEngine } from '../contestants/engine.ts';
+import { interleave } from '../harness/interleave.ts';
+import { figure, type Figure, type FigureInput } from '../harness/report.ts';
+import { CoreWaker } from '../harness/wake-cores.ts';
+import { memoryOfTree } from '../server/memory.ts';
+import { startServer, type RunningServer } from '../server/server-process.ts';
+import type { Suite, SuiteOptions } from './suite.ts';
+
+const trace = fileURLToPath(new URL('../../../../shared/data/traces/azure-conversation-2023.jsonl', import.meta.url));
+const scales = { promptScale: 1 / 8, outputScale: 1 / 2 };
+const loads = [0.9, 1.1] as const;
+/** Of the trace, by chance; the rest is of the batch lane, and so is what waits there at the beginning. */
+const realtimeShare = 0.4;
+const backlog = 64;
+/** Requests at once, to find out the capacity. */
+const burst = 96;
+const overload = 10;
+/** What an answer must be complete in, when the server is offered ten times what it can do. */
+const deadlineMs = 10_000;
+/** A clock of another process, and steps that have begun, are no overtaking. */
+const overtakingMs = 250;
+
+interface Variant {
+  readonly name: string;
+  readonly admission: object;
+  readonly tellsLanes: boolean;
+}
+
+/** Nobody is refused, so that all do the same work. */
+const patient = { max_wait_ms: 3_600_000 };
+const fcfs: Variant = { name: 'first come, first served', admission: { ...patient, policy: 'fcfs' }, tellsLanes: false };
+const lanes: readonly Variant[] = [
+  { name: 'lanes, preemption', admission: patient, tellsLanes: true },
+  { name: 'lanes, time slices', admission: { ...patient, lanes: { batch_yields: 'time_slice' } }, tellsLanes: true },
+];
+const orders: readonly Variant[] = (['mlfq', 'srtf'] as const).map((policy) => ({ name: policy, admission: { ...patient, policy }, tellsLanes: false }));
+
+/** Who is served first when not all can be: lanes, orders, and ten times too much. */
+export const admissionSuite: Suite = {
+  name: 'admission',
+  description: 'the Azure trace at 90 and 110 % of capacity: real time beside batch, MLFQ and SRTF against first come; ten times too much',
+  runsMax: 3,
+  parts: ['lanes', 'orders', 'overload'],
+  numbers: [{ name: 'seconds', description: 'of each load', default: 60 }],
+  async run(options) {
+    const seconds = options.numbers['seconds'] as number;
+    const settings = { model: options.model, threads: options.threads, runs: options.runs, seconds };
+    if (!existsSync(trace)) return { settings, figures: [], notes: [], warnings: [`Nothing was measured: there is no trace ${path.relative(process.cwd(), trace)}.`] };
+    const bench = await openBench(options, seconds);
+    try {
+      const capacity = await measureCapacity(bench);
+      const figures = [
+        ...(options.parts.has('lanes') ? await measureLanes(bench, capacity) : []),
+        ...(options.parts.has('orders') ? await measureOrders(bench, capacity) : []),
+        ...(options.parts.has('overload') ? await measureOverload(bench, capacity) : []),
+      ];
+      return { settings: { ...settings, 'capacity, requests/s': Math.round(capacity * 100) / 100 }, figures, notes, warnings: [...bench.warnings] };
+    } finally {
+      await bench.close();
+    }
+  },
+};
+
+const notes = [
+  `The first requests of Azure’s conversation trace of 2023, in its own bursts; prompts an eighth as long, answers half as long, and none ends early (logit_bias). Capacity: requests a second of ${burst} that came at once.`,
+  `Lanes: ${realtimeShare * 100} % of the requests, by chance, are in real time; the others are of the batch lane, which also has ${backlog} waiting at the beginning, so that it always has more to do. First come, first served is told of no lanes. Both get the same requests at the same times. Batch throughput: tokens of its answers that were complete when the last request had come.`,
+  `Orders: all requests in one lane, none refused. Overtaken: requests that had waited for the aging bound (admission.aging_ms: 5000) when one that came later began, by more than ${overtakingMs} ms.`,
+  `Ten times too much: every request has a deadline of ${deadlineMs} ms; goodput is of answers that were complete by it, against the same server at its capacity. Memory: resident sets of gateway and engine, the most of the last fifth of the time against the most of the second.`,
+];
+
+interface Bench {
+  readonly options: SuiteOptions;
+  readonly seconds: number;
+  readonly folder: string;
+  readonly body: object;
+  readonly vocabularySize: number;
+  readonly waker: CoreWaker;
+  readonly warnings: Set<string>;
+  close(): Promise<void>;
+}
+
+async function openBench(options: SuiteOptions, seconds: number): Promise<Bench> {
+  options.onProgress('preparing the model');
+  const { path: modelPath } = await resolveModel({ model: options.model, home: defaultHome() });
+  const engine = openEngine({ modelPath, threads: options.threads, sequenceLength: 64, maxSequences: 1, maxPrompt: 64 });
+  const { vocabulary } = engine.model;
+  const ends = Array.from({ length: vocabulary.size }, (_, token) => token).filter((token) => vocabulary.endsGeneration(token));
+  await engine.close();
+  const folder = await mkdtemp(path.join(tmpdir(), 'autoglm-bench-'));
+  const waker = new CoreWaker();
+  return {
+    options, seconds, folder, waker,
+    vocabularySize: vocabulary.size,
+    body: { temperature: 0, logit_bias: Object.fromEntries(ends.map((token) => [token, -100])) },
+    warnings: new Set(),
+    async close() {
+      await waker.close();
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
+async function withServer<T>({ options: { model, threads }, folder, waker }: Bench, admission: object, maxQueue: number, work: (server: RunningServer) => Promise<T>): Promise<T> {
+  const config = path.join(folder, 'config.yaml');
+  await writeFile(config, JSON.stringify({ model_config: { max_queue: maxQueue }, admission }));
+  const server = await startServer({ model, threads, config }, folder);
+  try {
+    await waker.wake();
+    return await work(server);
+  } finally {
+    await server.stop();
+  }
+}
+
+const everybody = 10_000;
+
+function runLoad(bench: Bench, { url }: RunningServer, schedule: readonly Due[], { tellsLanes, deadline }: { readonly tellsLanes: boolean; readonly deadline?: number }): Promise<readonly LoadOutcome[]> {
+  return runLaneLoad({ url, schedule, vocabularySize: bench.vocabularySize, body: bench.body, tellsLanes, deadlineMs: deadline });
+}
+
+function measureCapacity(bench: Bench): Promise<number> {
+  bench.options.onProgress('capacity');
+  return withServer(bench, fcfs.admission, everybody, async (server) => {
+    const schedule = makeSchedule({ trace, ...scales, rate: burst, seconds: 1, realtimeShare: 1, backlog: 0, random: createRandom(1) }).map((due) => ({ ...due, atMs: 0 }));
+    // The first burst also warms the server up.
+    await runLoad(bench, server, schedule.slice(0, 32), fcfs);
+    const outcomes = await runLoad(bench, server, schedule, fcfs);
+    return outcomes.length / (Math.max(...outcomes.map(({ endedAtMs }) => endedAtMs)) / 1000);
+  });
+}
+
+/** Each variant's outcomes, round by round, of the same requests. */
+async function measureVariants(bench: Bench, variants: readonly Variant[], schedule: readonly Due[], label: string): Promise<ReadonlyMap<Variant, readonly (readonly LoadOutcome[])[]>> {
+  const rounds = new Map(variants.map((variant): [Variant, (readonly LoadOutcome[])[]] => [variant, []]));
+  const contestants = variants.map((variant) => async () => {
+    bench.options.onProgress(`${label}: ${variant.name}`);
+    const outcomes = await withServer(bench, variant.admission, everybody, (server) => runLoad(bench, server, schedule, variant));
+    const bad = outcomes.filter(({ result }) => result !== 'answered').length;
+    if (bad > 0) bench.warnings.add(`${label}, ${variant.name}: ${bad} of ${outcomes.length} requests were refused or failed.`);
+    rounds.get(variant)?.push(outcomes);
+    return 0;
+  });
+  await interleave(contestants, { runs: bench.options.runs, warmups: 0, settle: async () => {} });
+  return rounds;
+}
+
+type Measure = (outcomes: readonly LoadOutcome[]) => number;
+
+function scheduleAt(bench: Bench, rate: number, share: number, waiting: number): Due[] {
+  return makeSchedule({ trace, ...scales, rate, seconds: bench.seconds, realtimeShare: share, backlog: waiting, random: createRandom(7) });
+}
+
+async function measureLanes(bench: Bench, capacity: number): Promise<Figure[]> {
+  const figures: Figure[] = [];
+  for (const load of loads) {
+    const label = `${Math.round(load * 100)} %`;
+    const rounds = await measureVariants(bench, [fcfs, ...lanes], scheduleAt(bench, load * capacity, realtimeShare, backlog), label);
+    const batchTokens: Measure = (outcomes) => tokensOf(outcomes.filter(({ due, endedAtMs, result }) => due.lane === 'batch' && result === 'answered' && endedAtMs <= bench.seconds * 1000)) / bench.seconds;
+    for (const [index, variant] of lanes.entries()) {
+      const against = (name: string, unit: Figure['unit'], of: Measure, goal?: FigureInput['goal']) =>
+        figures.push(compare(rounds, variant, fcfs, `${label}, ${variant.name}: ${name}`, unit, of, index === 0 ? goal : undefined));
+      against('real-time TTFT p50', 'ms', ttftOf('realtime', 0.5));
+      against('real-time TTFT p99', 'ms', ttftOf('realtime', 0.99), { below: 0.2 });
+      against('batch throughput', 'tokens/s', batchTokens, { atLeast: 0.85 });
+    }
+  }
+  return figures;
+}
+
+async function measureOrders(bench: Bench, capacity: number): Promise<Figure[]> {
+  const figures: Figure[] = [];
+  for (const load of loads) {
+    const label = `${Math.round(load * 100)} %, one lane`;
+    const rounds = await measureVariants(bench, [fcfs, ...orders], scheduleAt(bench, load * capacity, 1, 0), label);
+    for (const variant of orders) {
+      const against = (name: string, unit: Figure['unit'], of: Measure) => figures.push(compare(rounds, variant, fcfs, `${label}, ${variant.name}: ${name}`, unit, of));
+      against('TTFT p50', 'ms', ttftOf('realtime', 0.5));
+      against('TTFT p99', 'ms', ttftOf('realtime', 0.99));
+      against('end to end, mean', 'ms', (outcomes) => outcomes.reduce((sum, { totalMs }) => sum + totalMs, 0) / outcomes.length);
+      against('end to end, p99', 'ms', (outcomes) => quantile(outcomes.map(({ totalMs }) => totalMs), 0.99));
+      against('longest wait', 'ms', (outcomes) => Math.max(...outcomes.map(({ queueMs }) => queueMs)));
+      const samples = (rounds.get(variant) ?? []).map(overtakenOf);
+      figures.push(figure({ name: `${label}, ${variant.name}: overtaken after the aging bound`, unit: 'requests', samples, goal: { below: 1 } }));
+    }
+  }
+  return figures;
+}
+
+function compare(rounds: ReadonlyMap<Variant, readonly (readonly LoadOutcome[])[]>, variant: Variant, reference: Variant, name: string, unit: Figure['unit'], of: Measure, goal?: FigureInput['goal']): Figure {
+  const samplesOf = (one: Variant) => (rounds.get(one) ?? []).map(of);
+  return figure({ name, unit, samples: samplesOf(variant), reference: { name: reference.name, samples: samplesOf(reference) }, goal });
+}
+
+function ttftOf(lane: Lane, at: number): Measure {
+  return (outcomes) => quantile(outcomes.filter(({ due, result }) => due.lane === lane && result === 'answered').map(({ ttftMs }) => ttftMs), at);
+}
+
+function tokensOf(outcomes: readonly LoadOutcome[]): number {
+  return outcomes.reduce((sum, { due }) => sum + due.outputTokens, 0);
+}
+
+const agingMs = 5000;
+
+/** Who began after one that had come later, although it had waited for the bound when that one began. */
+function overtakenOf(outcomes: readonly LoadOutcome[]): number {
+  const times = outcomes.filter(({ result }) => result === 'answered').map(({ due, queueMs }) => ({ cameMs: due.atMs, beganMs: due.atMs + queueMs }));
+  return times.filter((one) => times.some((other) => other.cameMs > one.cameMs && other.beganMs - one.cameMs >= agingMs && other.beganMs < one.beganMs - overtakingMs)).length;
+}
+
+/** What the server has left over for those that it admits, when it is offered ten times what it can do. */
+async function measureOverload(bench: Bench, capacity: number): Promise<Figure[]> {
+  const goodputs = { peak: [] as number[], overload: [] as number[] };
+  const refusals: number[] = [];
+  const kept: number[] = [];
+  const growth: number[] = [];
+  for (let round = 0; round < bench.options.runs; round += 1) {
+    for (const [name, factor] of [['peak', 1], ['overload', overload]] as const) {
+      bench.options.onProgress(`${name === 'peak' ? 'at capacity' : 'ten times too much'}`);
+      await withServer(bench, {}, 256, async (server) => {
+        const watch = watchMemory(server, bench.seconds);
+        const outcomes = await runLoad(bench, server, scheduleAt(bench, capacity * factor, 1, 0), { tellsLanes: false, deadline: deadlineMs });
+        const samples = await watch;
+        const good = outcomes.filter(({ result, totalMs }) => result === 'answered' && totalMs <= deadlineMs);
+        goodputs[name].push(good.length / (Math.max(...outcomes.map(({ endedAtMs }) => endedAtMs)) / 1000));
+        if (name === 'peak') return;
+        const refused = outcomes.filter(({ result }) => result === 'refused');
+        refusals.push(quantile(refused.map(({ totalMs }) => totalMs), 0.5));
+        kept.push((100 * good.length) / Math.max(1, outcomes.length - refused.length));
+        growth.push((100 * mostOf(samples.slice(-Math.ceil(samples.length / 5)))) / mostOf(samples.slice(Math.ceil(samples.length / 5), Math.ceil((2 * samples.length) / 5))));
+      });
+    }
+  }
+  return [
+    figure({ name: 'ten times too much: goodput', unit: 'req/s', samples: goodputs.overload, reference: { name: 'at capacity', samples: goodputs.peak }, goal: { atLeast: 0.9 } }),
+    figure({ name: 'ten times too much: admitted that met their deadline', unit: '%', samples: kept }),
+    figure({ name: 'ten times too much: a refusal, p50', unit: 'ms', samples: refusals }),
+    figure({ name: 'ten times too much: memory at the end against before', unit: '%', samples: growth, goal: { below: 110 } }),
+  ];
+}
+
+/** Resident bytes once a second for so long. */
+async function watchMemory({ pid }: RunningServer, seconds: number): Promise<readonly number[]> {
+  const samples: number[] = [];
+  for (let second = 0; second < seconds; second += 1) {
+    await sleep(1000);
+    samples.push(memoryOfTree(pid)?.residentBytes ?? NaN);
+  }
+  return samples;
+}
+
+function mostOf(samples: readonly number[]): number {
+  return Math.max(...samples);
+}
