@@ -33,7 +33,7 @@ export function planCascade({ tiers, engines }: Config): CascadePlan | undefined
 /** With who is there by what the catalog knows. */
 export function cascadeOptions(plan: CascadePlan, catalog: ModelCatalog): CascadeOptions {
   const isLost = (state: string) => state === 'unreachable' || state === 'failed' || state === 'closed';
-  return { ...plan, isReachable: (model) => catalog.find(model).targets.some(({ replica }) => !isLost(replica.status.state)), now: () => performance.now() };
+  return { ...plan, isReachable: (model) => catalog.find(model).targets.some(({ replica, device }) => !isLost(replica.status.state) && (device?.mayTake('text') ?? true)), now: () => performance.now() };
 }
 
 function readPolicy(file: string, decide: CascadePlan['decide']): CascadePolicy {

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import type { EmbeddingEngine, Engine, Replica } from '@open-autoglm/protocol';
 import type { LocalEmbeddings } from './common/embedding-catalog.ts';
+import type { DevicePlace } from './common/device-registry.ts';
 import type { CatalogModel, Target } from './common/model-catalog.ts';
 import type { EmbeddedEngineConfig, EngineConfig, OpenAiEngineConfig } from './config/engines.ts';
 import type { Config } from './config/schema.ts';
@@ -25,6 +26,8 @@ export interface StartEnginesOptions {
   readonly embeddings: EmbeddingEngine | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly onStatus: (status: EngineStatusReport) => void;
+  /** The device that an engine runs on, where devices report. */
+  readonly placeOf?: ((engine: EngineConfig) => DevicePlace | undefined) | undefined;
 }
 
 export interface StartedEngines {
@@ -72,7 +75,7 @@ function start(entry: EngineConfig, config: Config, options: StartEnginesOptions
   if (entry.kind === 'embedded') return startEmbedded(entry, config, options);
   const engine = entry.kind === 'mock' ? createMockEngine() : undefined;
   const replica = entry.kind === 'mock' ? promptReplica(engine as Engine, entry.name) : startRemote(entry, config.router.health, options);
-  return { replica, target: { replica, tier: entry.tier, weight: entry.weight, maxOutstanding: entry.max_outstanding, variant: variantOf(entry) }, models: [entry.model], engine };
+  return { replica, target: { replica, tier: entry.tier, weight: entry.weight, maxOutstanding: entry.max_outstanding, variant: variantOf(entry), device: options.placeOf?.(entry) }, models: [entry.model], engine };
 }
 
 /** What decides an engine's answers beside its model; how fast they come does not. */
@@ -81,13 +84,13 @@ function variantOf(entry: EngineConfig, model?: Config['model_config']): string 
   return JSON.stringify([entry.kind, model?.kv_cache_type, model?.context_strategy]);
 }
 
-function startEmbedded(entry: EmbeddedEngineConfig, { model_config: model, admission }: Config, { engine: given, onStatus }: StartEnginesOptions): Started {
+function startEmbedded(entry: EmbeddedEngineConfig, { model_config: model, admission }: Config, { engine: given, onStatus, placeOf }: StartEnginesOptions): Started {
   const engine = given ?? embeddedEngine(model, admission, onStatus);
   const replica = promptReplica(engine, given?.name ?? entry.name);
   const maxOutstanding = entry.max_outstanding ?? model.max_batch_size + model.max_queue;
   // Where a batch runs to its end, all of the next one must be there before it.
   const concurrency = model.enable_continuous_batching ? model.max_batch_size : 2 * model.max_batch_size;
-  return { replica, target: { replica, tier: entry.tier, weight: entry.weight, maxOutstanding, concurrency, variant: variantOf(entry, model) }, models: [...new Set(['default', entry.model])], engine };
+  return { replica, target: { replica, tier: entry.tier, weight: entry.weight, maxOutstanding, concurrency, variant: variantOf(entry, model), device: placeOf?.(entry) }, models: [...new Set(['default', entry.model])], engine };
 }
 
 function startEmbeddings(config: Config['embeddings'], { embeddings: given, onStatus }: StartEnginesOptions): LocalEmbeddings | undefined {

@@ -9,6 +9,7 @@ import { createCatalog } from './common/model-catalog.ts';
 import { TtftMeter } from './common/ttft-meter.ts';
 import type { Config } from './config/schema.ts';
 import { cascadeOptions, planCascade } from './cascade-plan.ts';
+import { openDevices } from './device-parts.ts';
 import { createEmbeddingPath } from './embedding-path.ts';
 import { startEngines, type EngineStatusReport, type StartedEngines } from './engine-targets.ts';
 import type { Access } from './ingress/access.ts';
@@ -58,8 +59,9 @@ export interface Gateway {
 /** Config → parts → listen. Accepts requests at once; they wait for the model. Rejects when it cannot listen. */
 export async function startGateway({ config, engine, embeddings: givenEmbeddings, env = process.env, onEngineStatus = () => {} }: GatewayOptions): Promise<Gateway> {
   const plan = planCascade(config);
+  const devices = openDevices(config.devices, env);
   const access = openAccess({ auth: config.auth, limits: config.limits, env });
-  const engines = startEngines(config, { engine, embeddings: givenEmbeddings, env, onStatus: onEngineStatus });
+  const engines = startEngines(config, { engine, embeddings: givenEmbeddings, env, onStatus: onEngineStatus, placeOf: devices?.placeOf });
   const models = createCatalog(engines.models, config.server.ready_timeout_ms);
   const catalog = plan ? withCascade(models, plan.model, plan.levels.map(({ model }) => model)) : models;
   const embeddings = createEmbeddingCatalog(engines.embeddings, engines.models);
@@ -99,7 +101,7 @@ export async function startGateway({ config, engine, embeddings: givenEmbeddings
     embeddings,
     embeddingPath: createEmbeddingPath(embeddings, config.server.ready_timeout_ms),
     metrics: observability.metrics,
-    resources: [...sessions.resources, ...events.resources],
+    resources: [...sessions.resources, ...events.resources, ...(devices ? [devices.resource] : [])],
     follow: observability.follow,
     respond,
     respondEmbeddings,
@@ -116,12 +118,13 @@ export async function startGateway({ config, engine, embeddings: givenEmbeddings
     throw error;
   });
   sinks.logs?.info('listening', { url: urlOf(address) });
+  devices?.start((url, problem) => (problem === undefined ? sinks.logs?.info('reports of this device are taken again', { url }) : sinks.logs?.warn('reports of this device are not taken', { url, problem })));
   let drained: Promise<void> | undefined;
   return {
     url: urlOf(address),
     port: address.port,
     engine: engines.embedded,
-    drain: () => (drained ??= drain(ingress, config.server.drain_timeout_ms, { engines, access, observability, sinks, cache }).finally(sessions.close).finally(events.close).finally(() => prejudge?.close())),
+    drain: () => (drained ??= drain(ingress, config.server.drain_timeout_ms, { engines, access, observability, sinks, cache }).finally(sessions.close).finally(events.close).finally(() => prejudge?.close()).finally(() => devices?.close())),
   };
 }
 

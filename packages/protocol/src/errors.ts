@@ -35,6 +35,7 @@ export const errorTable = {
   precondition_required: { status: 428, ...invalid },
   queue_full: { status: 429, type: 'rate_limit_error', retryable: true },
   deadline_unreachable: { status: 429, type: 'rate_limit_error', retryable: true },
+  device_limit_exceeded: { status: 429, type: 'rate_limit_error', retryable: true },
   rate_limit_exceeded: { status: 429, type: 'rate_limit_error', retryable: true },
   session_limit_exceeded: { status: 429, type: 'rate_limit_error', retryable: true },
   client_closed_request: { status: 499, ...invalid },

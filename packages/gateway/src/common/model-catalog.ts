@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { AutoglmError, type EngineStats, type EngineStatus, type ModelInfo, type PromptReplica, type Replica } from '@open-autoglm/protocol';
+import type { DevicePlace } from './device-registry.ts';
 
 /** A replica in its place. */
 export interface Target {
@@ -9,6 +10,8 @@ export interface Target {
   readonly weight: number;
   /** More requests than this at once are not sent to it. */
   readonly maxOutstanding: number;
+  /** Where it runs, if that is known: nothing is sent to a device that is not there. */
+  readonly device?: DevicePlace | undefined;
   /** Sequences that it works on at once, where that is known: an engine's batch. */
   readonly concurrency?: number | undefined;
   /** What decides its answers beside its model: settings, or another server's address and name for it. */

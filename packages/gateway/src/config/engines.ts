@@ -14,6 +14,8 @@ const place = {
   tier: Type.Optional(Type.Union([Type.Literal('edge'), Type.Literal('region'), Type.Literal('cloud')])),
   /** Its share of the work, relative to the model's other engines. */
   weight: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 10_000 })),
+  /** The device that it runs on, which reports to `/v1/devices/{id}/heartbeat`: while that is silent, nothing is sent to it. */
+  device: Type.Optional(Type.String({ pattern: '^[\\w.:-]{1,128}$' })),
   /** More requests than this at once are not sent to it. */
   max_outstanding: Type.Optional(Type.Integer({ minimum: 1, maximum: 100_000 })),
 };
@@ -63,15 +65,19 @@ type OpenAiEntry = Static<typeof engineSchemas.openai>;
 type EmbeddedEntry = Static<typeof engineSchemas.embedded>;
 type MockEntry = Static<typeof engineSchemas.mock>;
 
-export interface OpenAiEngineConfig extends Complete<Pick<OpenAiEntry, Place | 'kind' | 'url' | 'model' | 'upstream_model'>> {
+interface OnDevice {
+  readonly device?: string | undefined;
+}
+
+export interface OpenAiEngineConfig extends OnDevice, Complete<Pick<OpenAiEntry, Place | 'kind' | 'url' | 'model' | 'upstream_model'>> {
   readonly api_key_env: string | undefined;
   readonly timeouts: Complete<NonNullable<OpenAiEntry['timeouts']>>;
 }
-export interface EmbeddedEngineConfig extends Complete<Pick<EmbeddedEntry, 'kind' | 'name' | 'tier' | 'weight' | 'model'>> {
+export interface EmbeddedEngineConfig extends OnDevice, Complete<Pick<EmbeddedEntry, 'kind' | 'name' | 'tier' | 'weight' | 'model'>> {
   /** Absent: as many as it takes in, running and waiting. */
   readonly max_outstanding: number | undefined;
 }
-export type MockEngineConfig = Complete<MockEntry>;
+export interface MockEngineConfig extends OnDevice, Complete<Omit<MockEntry, 'device'>> {}
 export type EngineConfig = OpenAiEngineConfig | EmbeddedEngineConfig | MockEngineConfig;
 
 export const defaultEmbedded: EmbeddedEngineConfig = { kind: 'embedded', name: 'embedded', tier: 'edge', weight: 1, max_outstanding: undefined, model: 'default' };
@@ -115,11 +121,12 @@ function completeOpenAi(entry: OpenAiEntry, before: readonly EngineConfig[], env
     upstream_model: entry.upstream_model ?? entry.model,
     api_key_env: apiKeyEnv,
     timeouts: { ...defaultTimeouts, ...entry.timeouts },
+    ...(entry.device !== undefined && { device: entry.device }),
   };
 }
 
 function completeLocal(entry: EmbeddedEntry | MockEntry, before: readonly EngineConfig[]): EngineConfig {
-  const common = { name: entry.name ?? freeName(entry.kind, before), tier: entry.tier ?? 'edge', weight: entry.weight ?? 1 } as const;
+  const common = { name: entry.name ?? freeName(entry.kind, before), tier: entry.tier ?? 'edge', weight: entry.weight ?? 1, ...(entry.device !== undefined && { device: entry.device }) } as const;
   if (entry.kind === 'mock') return { kind: 'mock', ...common, max_outstanding: entry.max_outstanding ?? 1024, model: entry.model };
   return { kind: 'embedded', ...common, max_outstanding: entry.max_outstanding, model: entry.model ?? 'default' };
 }

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { ConfigError } from '../common/config-error.ts';
 import { check, oneOf, parseYaml, place, written, type YamlSource } from '../common/yaml-source.ts';
+import { problemOfDevices } from './devices.ts';
 import { completeEngines, defaultEmbedded, engineSchemas, type EngineConfig, type EngineKind } from './engines.ts';
 import { checkCompression } from './compression.ts';
 import { checkFit } from './fit.ts';
@@ -119,7 +120,7 @@ function hasNoBound({ kv_cache_bytes: bytes, kv_cache_strategy: strategy }: Conf
 }
 
 /** Values that each are of the right type, and would be passed over or fail with every use. */
-function refuseWhatCannotWork({ fit, compression, engines, router: { health }, sessions, tiers, observability: { traces } }: Config, source: YamlSource | undefined): void {
+function refuseWhatCannotWork({ devices, fit, compression, engines, router: { health }, sessions, tiers, observability: { traces } }: Config, source: YamlSource | undefined): void {
   const refuse = (path: readonly string[], reason: string) => {
     throw new ConfigError(`${place(source, path)}${written(path)} ${reason}.`);
   };
@@ -128,6 +129,8 @@ function refuseWhatCannotWork({ fit, compression, engines, router: { health }, s
   checkCompression(compression, refuse);
   const ofSessions = problemOfSessions(sessions);
   if (ofSessions) refuse(['sessions', ofSessions.key], ofSessions.reason);
+  const ofDevices = problemOfDevices(devices, engines);
+  if (ofDevices) refuse(['devices', 'enabled'], ofDevices);
   const ofTiers = problemOfTiers(tiers, engines);
   if (ofTiers) refuse(['tiers', ...ofTiers.path], ofTiers.reason);
   const endpoint = ['observability', 'traces', 'endpoint'];

@@ -6,7 +6,7 @@ const share = Type.Number({ minimum: 0, maximum: 1 });
 /** One file each in `router/balance/`. */
 const balance = Type.Union([
   Type.Literal('round_robin'), Type.Literal('weighted_random'), Type.Literal('least_connections'), Type.Literal('ip_hash'), Type.Literal('session_hash'),
-  Type.Literal('two_choices'), Type.Literal('peak_ewma'), Type.Literal('prefix_affinity'),
+  Type.Literal('two_choices'), Type.Literal('peak_ewma'), Type.Literal('prefix_affinity'), Type.Literal('devices'),
 ]);
 
 /** How requests are spread over the engines of a model, and what happens when one fails. */

@@ -2,6 +2,7 @@ import Type, { type Static } from 'typebox';
 import { admissionSchema, defaultAdmission } from './admission.ts';
 import { authSchema, defaultAuth } from './auth.ts';
 import { cacheSchema, defaultCache } from './cache.ts';
+import { defaultDevices, devicesSchema } from './devices.ts';
 import { defaultEmbedded, type EngineConfig } from './engines.ts';
 import { compressionSchema, defaultCompression } from './compression.ts';
 import { defaultFit, fitSchema } from './fit.ts';
@@ -85,6 +86,7 @@ export const configSchema = Type.Object(
     engines: Type.Array(Type.Unknown(), { maxItems: 1024 }),
     router: routerSchema,
     tiers: tiersSchema,
+    devices: devicesSchema,
     fit: fitSchema,
     compression: compressionSchema,
     sessions: sessionsSchema,
@@ -158,6 +160,7 @@ export const defaultConfig: Config = {
   engines: [defaultEmbedded],
   router: defaultRouter,
   tiers: defaultTiers,
+  devices: defaultDevices,
   fit: defaultFit,
   compression: defaultCompression,
   sessions: defaultSessions,

@@ -1,3 +1,4 @@
+import type { InputKind } from '../common/device-registry.ts';
 import type { CatalogModel, Target } from '../common/model-catalog.ts';
 import type { Candidate } from './balance/index.ts';
 import { beginTry, closedBreaker, learn, mayTry, type Breaker, type BreakerSettings, type Outcome } from '../common/breaker.ts';
@@ -7,6 +8,8 @@ import { PrefixIndex } from './prefix-index.ts';
 
 /** A replica that comes back begins with this share of its weight. */
 const slowStartShareMin = 0.1;
+/** An engine whose device nobody named counts as on one that is half idle. */
+const unboundScore = 0.5;
 /** One that asked for a pause longer than this is asked again after it. */
 const restMsMax = 60_000;
 
@@ -25,6 +28,7 @@ export class Member implements Candidate {
   weight: number;
   latencyMs = 0;
   prefixMatch = 0;
+  deviceScore = unboundScore;
   latencies: Readonly<Record<AnswerForm, Latency>> = unknownLatencies;
   readonly #settings: MemberSettings;
   #breaker: Breaker = closedBreaker;
@@ -61,6 +65,15 @@ export class Member implements Candidate {
     this.weight = sinceMs >= this.#settings.slowStartMs ? weight : weight * Math.max(slowStartShareMin, sinceMs / this.#settings.slowStartMs);
     this.latencyMs = peakAt(this.latencies[form], nowMs);
     this.pass = Math.max(this.pass, virtualTime);
+  }
+
+  /** Whether its device is there, and takes this kind of input. */
+  isPlaced(kind: InputKind): boolean {
+    return this.target.device?.mayTake(kind) ?? true;
+  }
+
+  showDevice(kind: InputKind): void {
+    this.deviceScore = this.target.device?.score(kind, this.latencyMs) ?? unboundScore;
   }
 
   begin(nowMs: number): void {

@@ -3,6 +3,7 @@ import type { CatalogModel } from '../common/model-catalog.ts';
 import type { BalancePolicy, Choice } from './balance/index.ts';
 import type { Outcome } from '../common/breaker.ts';
 import { Budget } from './budget.ts';
+import { inputKindOf } from './devices/input-kind.ts';
 import { hashText } from './hash.ts';
 import { formOf, type AnswerForm } from './latency.ts';
 import { membersOf, type Member, type MemberSettings } from './member.ts';
@@ -40,6 +41,8 @@ export class ReplicaSet {
   readonly #members: readonly Member[];
   readonly #policy: BalancePolicy;
   readonly #random: () => number;
+  /** Whether any of them is on a device that reports. */
+  readonly #hasDevices: boolean;
   /** Time to the first part: of streams, and of whole answers, which is all of their time. */
   readonly #firstParts: Readonly<Record<AnswerForm, RecentQuantile>>;
   /** Tries that have no first part yet. */
@@ -54,6 +57,7 @@ export class ReplicaSet {
     this.#model = model.name;
     this.#members = membersOf(model, settings);
     this.#policy = policy;
+    this.#hasDevices = this.#members.some(({ target }) => target.device !== undefined);
     this.retries = new Budget({ ...settings.retries, max: retriesAtOnceMax });
     this.hedges = new Budget({ ratio: settings.hedging.ratio, perSecond: 0, max: hedgesAtOnceMax });
     this.#firstParts = { stream: new RecentQuantile(settings.hedging.quantile), whole: new RecentQuantile(settings.hedging.quantile) };
@@ -72,6 +76,7 @@ export class ReplicaSet {
     for (const candidate of candidates) candidate.show(now, this.#virtualTime, form);
     const pieces = this.#policy.usesPrefix ? piecesOf(request) : undefined;
     if (pieces) for (const candidate of candidates) candidate.prefixMatch = candidate.prefixes.match(pieces);
+    if (this.#policy.usesDevices) for (const candidate of candidates) candidate.showDevice(inputKindOf(request));
     const chosen = candidates[candidates.length === 1 ? 0 : this.#policy.choose(candidates, this.#choiceOf(request))] as Member;
     if (pieces) chosen.prefixes.remember(pieces);
     this.#virtualTime = chosen.pass;
@@ -132,9 +137,11 @@ export class ReplicaSet {
   }
 
   /** Those that are well; where none is, those that may be tried all the same. */
-  #candidates({ prompts }: GatewayRequest, tried: ReadonlySet<Member>, now: number): Member[] {
+  #candidates(request: GatewayRequest, tried: ReadonlySet<Member>, now: number): Member[] {
     // A request without prompts: the engine that reads them could not answer when they were to be made.
-    const possible = this.#members.filter((member) => !tried.has(member) && member.mayTake(now) && (prompts !== undefined || member.target.replica.takes === 'requests'));
+    const { prompts } = request;
+    const kind = this.#hasDevices ? inputKindOf(request) : undefined;
+    const possible = this.#members.filter((member) => !tried.has(member) && member.mayTake(now) && (kind === undefined || member.isPlaced(kind)) && (prompts !== undefined || member.target.replica.takes === 'requests'));
     const well = possible.filter((member) => member.isWell(now));
     return well.length > 0 ? well : possible;
   }

@@ -12,13 +12,14 @@ const candidate = fc.record({
   pass: fc.double({ min: 0, max: 1e6, noNaN: true }),
   latencyMs: fc.double({ min: 0, max: 1e5, noNaN: true }),
   prefixMatch: fc.double({ min: 0, max: 1, noNaN: true }),
+  deviceScore: fc.double({ min: 1e-6, max: 4, noNaN: true }),
 });
 const candidates = fc.array(candidate, { minLength: 1, maxLength: 12 });
 const key = fc.option(fc.integer({ min: 0, max: 0xffffffff }), { nil: undefined });
 const random = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 
 function replica(name: string, changes: Partial<Candidate> = {}): Candidate {
-  return { id: hashText(name), weight: 1, outstanding: 0, pass: 0, latencyMs: 0, prefixMatch: 0, ...changes };
+  return { id: hashText(name), weight: 1, outstanding: 0, pass: 0, latencyMs: 0, prefixMatch: 0, deviceScore: 0.5, ...changes };
 }
 
 /** The share of requests that each gets when it keeps none and the policy chooses so many times. */

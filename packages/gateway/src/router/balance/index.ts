@@ -1,4 +1,5 @@
 import { ipHash, sessionHash } from './bounded-hash.ts';
+import { devices } from './devices.ts';
 import { leastConnections } from './least-connections.ts';
 import { peakEwma } from './peak-ewma.ts';
 import type { BalancePolicy } from './policy.ts';
@@ -19,6 +20,7 @@ export const balancePolicies = {
   two_choices: twoChoices,
   peak_ewma: peakEwma,
   prefix_affinity: prefixAffinity,
+  devices,
 } as const satisfies Readonly<Record<string, BalancePolicy>>;
 
 export type BalanceName = keyof typeof balancePolicies;

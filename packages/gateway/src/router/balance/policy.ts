@@ -12,6 +12,8 @@ export interface Candidate {
   readonly latencyMs: number;
   /** How much of the request's prompt it has read lately, 0 … 1; 0 for policies that do not ask for it. */
   readonly prefixMatch: number;
+  /** What room its device has for this kind of request, above 0; the same for all without one. Only for policies that ask for it. */
+  readonly deviceScore: number;
 }
 
 /** What a policy sees of the request. */
@@ -28,6 +30,7 @@ export interface BalancePolicy {
   /** Where the key comes from: the client's address, or its session (`prompt_cache_key`, else `user`). */
   readonly keyedBy?: 'address' | 'session';
   readonly usesPrefix?: boolean;
+  readonly usesDevices?: boolean;
 }
 
 /** The index of the candidate that comes first by `compare`; of equals the first. */
