@@ -4,7 +4,7 @@ import { median, estimateRatio, createRandom, type Estimate } from '@open-autogl
 /** One line of a suite: what was measured, beside what it is measured against. */
 export interface Figure {
   readonly name: string;
-  readonly unit: 'tokens/s' | 'texts/s' | 'tokens' | 'req/s' | 'requests' | 'ms' | 'µs' | 'MB' | 'cores' | '%';
+  readonly unit: 'tokens/s' | 'texts/s' | 'tokens' | 'req/s' | 'requests' | 'ms' | 'µs' | 'MB' | 'bytes' | 'cores' | '%';
   /** The median of `samples`. */
   readonly value: number;
   readonly samples: readonly number[];

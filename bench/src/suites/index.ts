@@ -15,6 +15,7 @@ import { serverSuite } from './server.ts';
 import { sinksSuite } from './sinks.ts';
 import { speculationSuite } from './speculation.ts';
 import type { Suite } from './suite.ts';
+import { wireSuite } from './wire.ts';
 
 /** One a line, in the order of the list that `npm run bench` prints. */
 export const suites: readonly Suite[] = [
@@ -34,4 +35,5 @@ export const suites: readonly Suite[] = [
   admissionSuite,
   replaySuite,
   sinksSuite,
+  wireSuite,
 ];

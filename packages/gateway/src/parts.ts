@@ -1,4 +1,5 @@
 /** The gateway's parts, for a program that joins them in another way than `startGateway`. */
+export { createMessagePackStream, decodeMessagePack, encodeMessagePack, encodeMessagePackFloat32 } from './common/message-pack.ts';
 export { createCatalog } from './common/model-catalog.ts';
 export { promptReplica } from './engines/prompt-replica.ts';
 export { Access } from './ingress/access.ts';

@@ -50,14 +50,20 @@ export function decodeMessagePack(bytes: Uint8Array): unknown {
   return value;
 }
 
+/** Without recursion, which a body could nest too deeply for; and without a name for what is in order, which is nearly always everything. */
 function refuseOtherThanJson(value: unknown): void {
-  const pending: { readonly value: unknown; readonly name: string }[] = [{ value, name: '' }];
+  const pending: { readonly value: object; readonly name: string }[] = [];
+  const check = (child: unknown, nameOf: () => string): void => {
+    if (child === null || typeof child === 'string' || typeof child === 'boolean' || Number.isFinite(child)) return;
+    const isContainer = Array.isArray(child) || (typeof child === 'object' && Object.getPrototypeOf(child) === Object.prototype);
+    if (!isContainer) throw new SyntaxError(`${nameOf() === '' ? 'its value' : `'${nameOf()}'`} is ${describe(child)}, which JSON has no word for`);
+    pending.push({ value: child as object, name: nameOf() });
+  };
+  check(value, () => '');
   for (let item = pending.pop(); item; item = pending.pop()) {
-    const { value: current, name } = item;
-    if (current === null || typeof current === 'string' || typeof current === 'boolean' || Number.isFinite(current)) continue;
-    const isArray = Array.isArray(current);
-    if (!isArray && (typeof current !== 'object' || Object.getPrototypeOf(current) !== Object.prototype)) throw new SyntaxError(`${name === '' ? 'its value' : `'${name}'`} is ${describe(current)}, which JSON has no word for`);
-    for (const [key, child] of Object.entries(current)) pending.push({ value: child, name: isArray ? `${name}[${key}]` : name === '' ? key : `${name}.${key}` });
+    const { value: parent, name } = item;
+    if (Array.isArray(parent)) for (let index = 0; index < parent.length; index += 1) check(parent[index], () => `${name}[${index}]`);
+    else for (const key in parent) check((parent as Record<string, unknown>)[key], () => (name === '' ? key : `${name}.${key}`));
   }
 }
 
