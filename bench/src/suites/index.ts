@@ -1,5 +1,6 @@
 import { ablationSuite } from './ablation.ts';
 import { admissionSuite } from './admission.ts';
+import { cascadeSuite } from './cascade.ts';
 import { constraintsSuite } from './constraints.ts';
 import { embeddingsSuite } from './embeddings.ts';
 import { contextSuite } from './context.ts';
@@ -32,6 +33,7 @@ export const suites: readonly Suite[] = [
   gatewaySuite,
   prejudgeSuite,
   routerSuite,
+  cascadeSuite,
   admissionSuite,
   replaySuite,
   sinksSuite,

@@ -30,7 +30,7 @@ export interface FakeBackend extends AsyncDisposable {
 export const fakeModel = 'fake-model';
 
 /** A server that speaks as much of OpenAI's API as it is told to, well or badly. */
-export async function startFakeBackend(behaviour: Behaviour = say(), port = 0): Promise<FakeBackend> {
+export async function startFakeBackend(behaviour: Behaviour = say(), port = 0, host = '127.0.0.1'): Promise<FakeBackend> {
   const requests: ReceivedRequest[] = [];
   let current = behaviour;
   let list = listModels;
@@ -49,10 +49,10 @@ export async function startFakeBackend(behaviour: Behaviour = say(), port = 0): 
     response.once('close', () => (open -= 1));
     await current(response, request);
   });
-  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(port, host, resolve));
   const address = server.address() as AddressInfo;
   return {
-    url: `http://127.0.0.1:${address.port}/v1`,
+    url: `http://${host}:${address.port}/v1`,
     port: address.port,
     requests,
     get openCount() {
