@@ -13,6 +13,7 @@ import { openDevices } from './device-parts.ts';
 import { createEmbeddingPath } from './embedding-path.ts';
 import { startEngines, type EngineStatusReport, type StartedEngines } from './engine-targets.ts';
 import type { Access } from './ingress/access.ts';
+import { openBatches, type Batches } from './ingress/batches/open-batches.ts';
 import { openAccess } from './ingress/open-access.ts';
 import { createIngress, type Ingress } from './ingress/server.ts';
 import { openEvents } from './ingress/events/open-events.ts';
@@ -20,7 +21,9 @@ import { openSessions } from './ingress/sessions/open-sessions.ts';
 import { createObservability, type Observability } from './observability/observability.ts';
 import { openSinks, type Sinks } from './observability/sinks/sinks.ts';
 import { respond, respondError } from './output/respond.ts';
-import { respondEmbeddings } from './output/respond-embeddings.ts';
+import { errorBody } from './output/error-body.ts';
+import { collectAnswer } from './output/json-answer.ts';
+import { respondEmbeddings, writeEmbeddings } from './output/respond-embeddings.ts';
 import { openPrejudge } from './prejudge/open-prejudge.ts';
 import { createRequestPath } from './request-path.ts';
 import type { ResponseCache } from './response-cache/response-cache.ts';
@@ -61,6 +64,11 @@ export async function startGateway({ config, engine, embeddings: givenEmbeddings
   const plan = planCascade(config);
   const devices = openDevices(config.devices, env);
   const access = openAccess({ auth: config.auth, limits: config.limits, env });
+  const batches = openBatches(config.batches, {
+    access, env, bodyLimitBytes: config.server.body_limit_bytes,
+    writeAnswer: (asked) => collectAnswer(asked, asked.parts), writeEmbeddings, writeError: (error) => JSON.stringify(errorBody(error)),
+    onFailure: (error) => sinks.logs?.warn('batches wait', { reason: error instanceof Error ? error.message : String(error) }),
+  });
   const engines = startEngines(config, { engine, embeddings: givenEmbeddings, env, onStatus: onEngineStatus, placeOf: devices?.placeOf });
   const models = createCatalog(engines.models, config.server.ready_timeout_ms);
   const catalog = plan ? withCascade(models, plan.model, plan.levels.map(({ model }) => model)) : models;
@@ -101,7 +109,7 @@ export async function startGateway({ config, engine, embeddings: givenEmbeddings
     embeddings,
     embeddingPath: createEmbeddingPath(embeddings, config.server.ready_timeout_ms),
     metrics: observability.metrics,
-    resources: [...sessions.resources, ...events.resources, ...(devices ? [devices.resource] : [])],
+    resources: [...batches.resources, ...sessions.resources, ...events.resources, ...(devices ? [devices.resource] : [])],
     follow: observability.follow,
     respond,
     respondEmbeddings,
@@ -112,6 +120,7 @@ export async function startGateway({ config, engine, embeddings: givenEmbeddings
     prejudge?.close();
     await sessions.close();
     await events.close();
+    await batches.close();
     await engines.close();
     await access.close();
     await sinks.close();
@@ -124,7 +133,7 @@ export async function startGateway({ config, engine, embeddings: givenEmbeddings
     url: urlOf(address),
     port: address.port,
     engine: engines.embedded,
-    drain: () => (drained ??= drain(ingress, config.server.drain_timeout_ms, { engines, access, observability, sinks, cache }).finally(sessions.close).finally(events.close).finally(() => prejudge?.close()).finally(() => devices?.close())),
+    drain: () => (drained ??= drain(ingress, config.server.drain_timeout_ms, { batches, engines, access, observability, sinks, cache }).finally(sessions.close).finally(events.close).finally(() => prejudge?.close()).finally(() => devices?.close())),
   };
 }
 
@@ -146,6 +155,7 @@ export function routerOptions({ balance, tries_max: triesMax, health, retries, h
 }
 
 interface Closing {
+  readonly batches: Batches;
   readonly engines: StartedEngines;
   readonly access: Access;
   readonly observability: Observability;
@@ -153,9 +163,11 @@ interface Closing {
   readonly cache: ResponseCache | undefined;
 }
 
-async function drain(ingress: Ingress, timeoutMs: number, { engines, access, observability, sinks, cache }: Closing): Promise<void> {
+async function drain(ingress: Ingress, timeoutMs: number, { batches, engines, access, observability, sinks, cache }: Closing): Promise<void> {
   sinks.logs?.info('draining', { timeout_ms: timeoutMs });
+  batches.pause();
   await ingress.drain(timeoutMs);
+  await batches.close();
   cache?.close();
   observability.close();
   await engines.close();

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { StreamPart } from '@open-autoglm/protocol';
+import type { EmbeddingAnswer, StreamPart } from '@open-autoglm/protocol';
 import type { AnswerFormat } from './answer-format.ts';
 import type { Exchange } from './exchange.ts';
 
@@ -27,6 +27,18 @@ export interface AskCall {
 /** A request on its way, and what comes back. */
 export interface Asked extends Omit<Exchange, 'response'> {
   readonly parts: AsyncIterable<StreamPart>;
+}
+
+/** A request for embeddings on its way. */
+export interface AskedEmbeddings extends Pick<Exchange, 'requestId' | 'timings'> {
+  readonly model: string;
+  readonly encodingFormat: 'float' | 'base64';
+  readonly answer: Promise<EmbeddingAnswer>;
+}
+
+/** As `Asker`, for `/v1/embeddings`. */
+export interface EmbeddingAsker {
+  embed<T>(call: Omit<AskCall, 'api'>, use: (asked: AskedEmbeddings) => Promise<T>): Promise<T>;
 }
 
 /** Sends requests down the same path as HTTP does, in the same bound of requests in hand, and as observed. */

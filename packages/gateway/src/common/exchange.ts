@@ -12,6 +12,9 @@ export interface AnswerTimings {
   readonly notes: Readonly<Record<string, unknown>> | undefined;
   /** Tokens that it took, prompt and answer, when it is over; undefined where nobody knows. */
   readonly tokensUsed: number | undefined;
+  /** As far as an engine has told. */
+  readonly promptTokens: number;
+  readonly completionTokens: number;
   header(): string;
   fields(): Record<string, number>;
 }

@@ -3,6 +3,7 @@ import { admissionSchema, defaultAdmission } from './admission.ts';
 import { authSchema, defaultAuth } from './auth.ts';
 import { cacheSchema, defaultCache } from './cache.ts';
 import { defaultDevices, devicesSchema } from './devices.ts';
+import { batchesSchema, defaultBatches } from './batches.ts';
 import { defaultEmbedded, type EngineConfig } from './engines.ts';
 import { compressionSchema, defaultCompression } from './compression.ts';
 import { defaultFit, fitSchema } from './fit.ts';
@@ -93,6 +94,7 @@ export const configSchema = Type.Object(
     events: eventsSchema,
     admission: admissionSchema,
     auth: authSchema,
+    batches: batchesSchema,
     limits: limitsSchema,
     cache: cacheSchema,
     prejudge: prejudgeSchema,
@@ -167,6 +169,7 @@ export const defaultConfig: Config = {
   events: defaultEvents,
   admission: defaultAdmission,
   auth: defaultAuth,
+  batches: defaultBatches,
   limits: defaultLimits,
   cache: defaultCache,
   prejudge: defaultPrejudge,

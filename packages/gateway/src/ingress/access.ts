@@ -6,7 +6,7 @@ import type { Admission, Ask, Limits } from './limits/limits.ts';
 import { tenantOf } from './tenant.ts';
 
 /** What a request is charged by. */
-export interface Demand extends Pick<Ask, 'tenant' | 'answerTokensMax' | 'answerCount'> {
+export interface Demand extends Pick<Ask, 'tenant' | 'answerTokensMax' | 'answerCount' | 'isBatch'> {
   readonly model: string;
   /** Estimated only where somebody counts. */
   readonly promptTokens: () => number;
@@ -49,9 +49,9 @@ export class Access {
   async admit({ holder, headers, caller }: Identity, demand: Demand, emit: EmitEvent, response?: ServerResponse): Promise<Admission | undefined> {
     holder?.allow(demand.model);
     if (!this.#limits) return undefined;
-    const { tenant, answerTokensMax, answerCount } = demand;
+    const { tenant, answerTokensMax, answerCount, isBatch } = demand;
     const key = caller?.key ?? holder?.name ?? caller?.tenant ?? tenantOf({ authorization: headers.authorization }, undefined);
-    const admission = await this.#limits.admit({ key, tenant, promptTokens: demand.promptTokens(), answerTokensMax, answerCount, isBatch: caller !== undefined });
+    const admission = await this.#limits.admit({ key, tenant, promptTokens: demand.promptTokens(), answerTokensMax, answerCount, isBatch: isBatch || caller !== undefined });
     if (!admission) return undefined;
     emit({ type: 'limit-decision', result: admission.refusal ? 'refused' : 'admitted', source: admission.source });
     if (!admission.refusal) return admission;

@@ -99,7 +99,7 @@ export class Generations implements Asker {
       hand = this.#inHand.take();
       signal.addEventListener('abort', onAbort, { once: true });
       const read = this.#parse(api, body, headers);
-      const parsed = caller ? { ...read, tenant: caller.tenant } : read;
+      const parsed: ParsedRequest = caller ? { ...read, tenant: caller.tenant, lane: 'batch' } : read;
       admission = await this.#parts.access.admit(identity, demandOf(parsed), emit);
       signal.throwIfAborted();
       const begun = this.#begin(parsed, followed, hand, undefined);
@@ -141,9 +141,9 @@ export class Generations implements Asker {
   }
 }
 
-function demandOf({ model, tenant, input, maxTokens, choiceCount }: ParsedRequest): Demand {
+function demandOf({ model, tenant, lane, input, maxTokens, choiceCount }: ParsedRequest): Demand {
   const prompts = input.kind === 'chat' ? 1 : input.prompts.length;
-  return { model, tenant, promptTokens: () => estimatePrompt(input), answerTokensMax: maxTokens, answerCount: choiceCount * prompts };
+  return { model, tenant, promptTokens: () => estimatePrompt(input), answerTokensMax: maxTokens, answerCount: choiceCount * prompts, isBatch: lane === 'batch' };
 }
 
 /** An HTTP request that is followed, before it was read. */
@@ -168,7 +168,8 @@ export async function take<T>({ response, start, followed: { emit, timings }, in
   }
 }
 
-function tellEnd(emit: EmitEvent, thrown: unknown): void {
+/** A request that failed before anybody could answer it. */
+export function tellEnd(emit: EmitEvent, thrown: unknown): void {
   const { code, status, cause } = toAutoglmError(thrown);
   emit({ type: 'request-end', outcome: code === 'client_closed_request' ? 'abandoned' : 'failed', status, code, cause });
 }

@@ -2,14 +2,15 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { AutoglmError } from '@open-autoglm/protocol';
-import type { Asker, AskCall } from '../common/asker.ts';
+import type { Asker, AskCall, EmbeddingAsker } from '../common/asker.ts';
 import { readJson } from './body.ts';
 import { createConsole } from './console.ts';
 import { Generations, type GenerationParts } from './generations.ts';
 import { InHand } from './in-hand.ts';
 import { healthAnswer, modelAnswer, modelsAnswer, readinessAnswer, type JsonAnswer } from './information.ts';
 import type { FindResource } from './resource.ts';
-import { serveEmbeddings, type EmbeddingParts } from './serve-embeddings.ts';
+import { sendJson } from './send-json.ts';
+import { EmbeddingRequests, type EmbeddingParts } from './serve-embeddings.ts';
 
 export interface IngressParts extends GenerationParts, EmbeddingParts {
   readonly bodyLimitBytes: number;
@@ -18,7 +19,7 @@ export interface IngressParts extends GenerationParts, EmbeddingParts {
   /** Read at `/metrics`; absent: there is no such route. */
   readonly metrics: MetricsSource | undefined;
   /** What else has an address; the first that knows it serves. Each is made with what generates: an asker, for those who ask on somebody's behalf. */
-  readonly resources?: readonly ((generations: Generations) => FindResource)[];
+  readonly resources?: readonly ((generations: Generations, embeddings: EmbeddingAsker) => FindResource)[];
   readonly respondError: (response: ServerResponse, error: unknown) => void;
 }
 
@@ -54,7 +55,8 @@ const generationRoutes: Readonly<Record<string, AskCall['api']>> = { '/v1/chat/c
 export function createIngress(parts: IngressParts): Ingress {
   const inHand = new InHand(parts.maxRunning);
   const generations = new Generations(parts, inHand);
-  const resources = (parts.resources ?? []).map((create) => create(generations));
+  const embeddings = new EmbeddingRequests(parts, inHand);
+  const resources = (parts.resources ?? []).map((create) => create(generations, embeddings));
   const web = createConsole();
 
   const information = (path: string): JsonAnswer | undefined => {
@@ -71,7 +73,7 @@ export function createIngress(parts: IngressParts): Ingress {
     const call = { message, response, requestId, read: (signal: AbortSignal) => readJson(message, parts.bodyLimitBytes, signal) };
     const api = Object.hasOwn(generationRoutes, path) ? generationRoutes[path] : undefined;
     if (api && message.method === 'POST') return generations.serve({ ...call, api });
-    if (path === '/v1/embeddings' && message.method === 'POST') return serveEmbeddings(parts, inHand, call);
+    if (path === '/v1/embeddings' && message.method === 'POST') return embeddings.serve(call);
     response.setHeader('x-request-id', requestId);
     const file = web.find(path);
     if (!file && !openRoutes.has(path)) parts.access.identify(message.headers);
@@ -88,7 +90,7 @@ export function createIngress(parts: IngressParts): Ingress {
     const answer = information(path);
     if (!answer && !file) throw new AutoglmError('route_not_found', `There is nothing at ${message.method} ${path}.`);
     allow(message, response, 'GET', 'HEAD');
-    if (answer) sendJson(response, answer);
+    if (answer) sendJson(response, answer.status, answer.body);
     else file?.send(response);
   };
 
@@ -133,12 +135,6 @@ function allow(message: IncomingMessage, response: ServerResponse, ...methods: s
   if (methods.includes(message.method ?? '')) return;
   response.setHeader('allow', methods.join(', '));
   throw new AutoglmError('method_not_allowed', `${message.method} is not allowed here; use ${methods.join(' or ')}.`);
-}
-
-function sendJson(response: ServerResponse, { status, body }: JsonAnswer): void {
-  const text = JSON.stringify(body);
-  response.writeHead(status, { 'content-type': 'application/json; charset=utf-8', 'content-length': Buffer.byteLength(text) });
-  response.end(text);
 }
 
 async function sendMetrics(response: ServerResponse, metrics: MetricsSource): Promise<void> {

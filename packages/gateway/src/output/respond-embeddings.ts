@@ -1,5 +1,6 @@
 import { toAutoglmError, type EmbeddingAnswer, type EmitEvent } from '@open-autoglm/protocol';
 import { encodingOf } from '../common/accepted-encoding.ts';
+import type { AskedEmbeddings } from '../common/asker.ts';
 import type { Exchange } from '../common/exchange.ts';
 import { encodeMessagePackFloat32, messagePackContentType } from '../common/message-pack.ts';
 import { handOver } from './hand-over.ts';
@@ -43,14 +44,23 @@ export async function respondEmbeddings(exchange: EmbeddingExchange, path: Promi
   }
 }
 
+/** Waits for the answer and writes it as JSON. */
+export async function writeEmbeddings({ answer, ...asked }: AskedEmbeddings): Promise<string> {
+  return JSON.stringify(toList(asked, await answer, toNumbers));
+}
+
+function encode(exchange: EmbeddingExchange, answer: EmbeddingAnswer): { readonly contentType: string; readonly body: string | Buffer } {
+  const encoding = encodingOf(exchange.response.req.headers.accept);
+  if (encoding === 'json') return { contentType: 'application/json; charset=utf-8', body: JSON.stringify(toList(exchange, answer, toNumbers)) };
+  const list = toList(exchange, answer, (vector) => Array.from(vector));
+  return { contentType: messagePackContentType(encoding), body: encodeMessagePackFloat32(list, encoding) };
+}
+
 /** OpenAI's list of embeddings. */
-function encode({ model, encodingFormat, timings, response }: EmbeddingExchange, { vectors, promptTokens }: EmbeddingAnswer): { readonly contentType: string; readonly body: string | Buffer } {
-  const encoding = encodingOf(response.req.headers.accept);
-  const data = vectors.map((vector, index) => ({ object: 'embedding', index, embedding: encodingFormat === 'base64' ? toBase64(vector) : encoding === 'json' ? toNumbers(vector) : Array.from(vector) }));
+function toList({ model, encodingFormat, timings }: Pick<EmbeddingExchange, 'model' | 'encodingFormat' | 'timings'>, { vectors, promptTokens }: EmbeddingAnswer, toArray: (vector: Float32Array) => number[]): object {
+  const data = vectors.map((vector, index) => ({ object: 'embedding', index, embedding: encodingFormat === 'base64' ? toBase64(vector) : toArray(vector) }));
   const usage = { prompt_tokens: promptTokens, total_tokens: promptTokens };
-  const body = { object: 'list', data, model, usage, autoglm: { timings: timings.fields() } };
-  if (encoding === 'json') return { contentType: 'application/json; charset=utf-8', body: JSON.stringify(body) };
-  return { contentType: messagePackContentType(encoding), body: encodeMessagePackFloat32(body, encoding) };
+  return { object: 'list', data, model, usage, autoglm: { timings: timings.fields() } };
 }
 
 /** float32, little-endian, as every machine that we run on has it. */

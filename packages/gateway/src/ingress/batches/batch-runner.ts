@@ -1,0 +1,298 @@
+import { AutoglmError } from '@open-autoglm/protocol';
+import { askLine, type LineParts } from './ask-line.ts';
+import { endpoints, LineReader, unansweredLine, type Endpoint } from './batch-lines.ts';
+import { Places } from './places.ts';
+import type { Batch, BatchStore, OpenLine } from './store/batch-store.ts';
+import type { FileStore } from './store/file-store.ts';
+
+export interface RunnerOptions {
+  readonly store: BatchStore;
+  readonly files: FileStore;
+  readonly lines: LineParts;
+  /** This gateway, among those that share the database. */
+  readonly name: string;
+  readonly concurrency: number;
+  readonly runningMax: number;
+  readonly linesMax: number;
+  readonly lineBytesMax: number;
+  readonly ttlMs: number;
+  readonly leaseMs: number;
+  readonly now: () => number;
+  readonly newFileId: () => string;
+  /** Told what kept a batch or the database from going on; it is tried again. */
+  readonly onFailure: (error: unknown) => void;
+}
+
+/** Why a batch's work stops before its end: each has another end. */
+type Stop = 'expired' | 'cancelled' | 'lost' | 'closed';
+
+class Stopped extends Error {
+  readonly why: Stop;
+
+  constructor(why: Stop) {
+    super(`The batch stops: ${why}.`);
+    this.why = why;
+  }
+}
+
+function isClosing(thrown: unknown): boolean {
+  return thrown instanceof Stopped ? thrown.why === 'closed' : thrown instanceof AutoglmError && thrown.code === 'draining';
+}
+
+const pageLines = 32;
+const sweepMs = 60_000;
+const sweepMax = 100;
+/** An upload whose writer says nothing for so long was cut off. */
+const abandonedMs = 3_600_000;
+
+/**
+ * Works on batches: claims one, reads its lines, has each answered, writes the files. Everything is in the database before it counts, so that
+ * a gateway that is killed has lost nothing but the answers it was waiting for; whoever claims the batch then asks for these again.
+ */
+export class BatchRunner {
+  readonly #options: RunnerOptions;
+  readonly #places: Places;
+  readonly #running = new Map<string, { readonly stop: AbortController; readonly done: Promise<void> }>();
+  #timer: NodeJS.Timeout | undefined;
+  #looking: Promise<void> | undefined;
+  #sweptAtMs = -Infinity;
+  #isClosed = false;
+
+  constructor(options: RunnerOptions) {
+    this.#options = options;
+    this.#places = new Places(options.concurrency);
+  }
+
+  /** Looks for work now, and again a third of a lease later. */
+  look(): void {
+    if (this.#isClosed || this.#looking) return;
+    clearTimeout(this.#timer);
+    this.#looking = this.#find()
+      .catch(this.#options.onFailure)
+      .finally(() => {
+        this.#looking = undefined;
+        if (!this.#isClosed) this.#timer = setTimeout(() => this.look(), this.#options.leaseMs / 3).unref();
+      });
+  }
+
+  /** A batch was cancelled here: what is asked for it is let go of now, and not when the claim is renewed. */
+  cancelled(id: string): void {
+    this.#running.get(id)?.stop.abort(new Stopped('cancelled'));
+  }
+
+  /** Begins no line any more; what is under way may end. */
+  pause(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    this.#places.close(new Stopped('closed'));
+  }
+
+  /** Gives up what is under way; another gateway may have the batches at once. */
+  async close(): Promise<void> {
+    this.pause();
+    await this.#looking;
+    for (const { stop } of this.#running.values()) stop.abort(new Stopped('closed'));
+    await Promise.all([...this.#running.values()].map(({ done }) => done));
+  }
+
+  async #find(): Promise<void> {
+    const { store, name, leaseMs, runningMax, now } = this.#options;
+    while (!this.#isClosed && this.#running.size < runningMax) {
+      const batch = await store.claim({ by: name, untilMs: now() + leaseMs }, now());
+      if (!batch) break;
+      this.#start(batch);
+    }
+    if (now() - this.#sweptAtMs >= sweepMs) await this.#sweep();
+  }
+
+  async #sweep(): Promise<void> {
+    const { store, files, ttlMs, now } = this.#options;
+    this.#sweptAtMs = now();
+    await files.sweep(now() - abandonedMs, sweepMax);
+    await store.sweep(now() - ttlMs, sweepMax);
+  }
+
+  #start(batch: Batch): void {
+    const stop = new AbortController();
+    const done = this.#work(batch, stop)
+      .catch(this.#options.onFailure)
+      .finally(() => {
+        this.#running.delete(batch.id);
+        this.look();
+      });
+    this.#running.set(batch.id, { stop, done });
+  }
+
+  async #work(batch: Batch, stop: AbortController): Promise<void> {
+    const { store, name, leaseMs, now } = this.#options;
+    const renew = setInterval(() => void this.#renew(batch, stop), leaseMs / 3);
+    const expire = setTimeout(() => stop.abort(new Stopped('expired')), Math.min(2 ** 31 - 1, Math.max(0, batch.expires_at_ms - now())));
+    try {
+      const ended = await this.#answer(batch, stop.signal).catch((thrown: unknown) => {
+        if (thrown instanceof Stopped && (thrown.why === 'expired' || thrown.why === 'cancelled')) return thrown.why;
+        throw thrown;
+      });
+      if (ended !== 'failed') await this.#finish(batch, ended, stop.signal);
+    } catch (thrown) {
+      // Whoever has it now does the rest.
+      if (thrown instanceof Stopped && thrown.why === 'lost') return;
+      // What went wrong may go wrong again: the claim runs out by itself, and so it is tried again, but not at once.
+      if (!isClosing(thrown)) throw thrown;
+      await store.release(batch.id, name).catch(this.#options.onFailure);
+    } finally {
+      clearInterval(renew);
+      clearTimeout(expire);
+    }
+  }
+
+  async #renew({ id }: Batch, stop: AbortController): Promise<void> {
+    const { store, name, leaseMs, now, onFailure } = this.#options;
+    try {
+      const status = await store.renew(id, { by: name, untilMs: now() + leaseMs });
+      if (status === undefined) stop.abort(new Stopped('lost'));
+      else if (status === 'cancelling') stop.abort(new Stopped('cancelled'));
+    } catch (error) {
+      onFailure(error);
+    }
+  }
+
+  /** From whatever state it was left in. */
+  async #answer(batch: Batch, signal: AbortSignal): Promise<'completed' | 'failed' | 'cancelled'> {
+    const { store, name, now } = this.#options;
+    if (batch.status === 'cancelling') return 'cancelled';
+    if (batch.status === 'validating' && !(await this.#read(batch, signal))) return 'failed';
+    if (batch.status !== 'finalizing') await this.#askAll(batch, signal);
+    if (!(await store.change(batch.id, name, ['in_progress', 'finalizing'], { status: 'finalizing', finalizing_at_ms: now() }))) return 'cancelled';
+    return 'completed';
+  }
+
+  /** The lines of the input file; false: it was no file of requests, and the batch has failed of it. */
+  async #read({ id, tenant, endpoint, input_file_id: fileId }: Batch, signal: AbortSignal): Promise<boolean> {
+    const { store, files, name, now, linesMax, lineBytesMax } = this.#options;
+    const reader = new LineReader(endpoint as Endpoint, { linesMax, lineBytesMax });
+    await store.deleteLines(id);
+    if (!(await files.find(tenant, fileId))) reader.errors.push({ code: 'file_not_found', line: null, message: `The file ${fileId} is gone.`, param: 'input_file_id' });
+    for await (const bytes of files.read(fileId)) {
+      signal.throwIfAborted();
+      const lines = reader.push(bytes);
+      if (reader.errors.length === 0) await store.addLines(id, lines);
+      if (reader.isFull) break;
+    }
+    const last = reader.end();
+    if (reader.errors.length === 0) {
+      await store.addLines(id, last);
+      const isOurs = await store.change(id, name, ['validating'], { status: 'in_progress', in_progress_at_ms: now(), total: reader.count });
+      if (!isOurs) throw new Stopped('cancelled');
+      return true;
+    }
+    await store.deleteLines(id);
+    await store.change(id, name, ['validating'], { status: 'failed', ended_at_ms: now(), errors: JSON.stringify({ object: 'list', data: reader.errors }) });
+    return false;
+  }
+
+  /** As many lines at once as there are places; each takes the next one that is open. */
+  async #askAll(batch: Batch, signal: AbortSignal): Promise<void> {
+    const { store, concurrency } = this.#options;
+    const failed = new AbortController();
+    const until = AbortSignal.any([signal, failed.signal]);
+    const lines = new OpenLines(store, batch.id);
+    const worker = async () => {
+      for (let line = await lines.next(); line; line = await lines.next()) {
+        until.throwIfAborted();
+        await this.#askOne(batch, line, until);
+      }
+    };
+    const workers = Array.from({ length: concurrency }, () => worker().catch((error: unknown) => {
+      // Where nothing is begun any more, what is under way may still end.
+      if (!isClosing(error)) failed.abort(error);
+      throw error;
+    }));
+    const first = (await Promise.allSettled(workers)).find((settled) => settled.status === 'rejected');
+    signal.throwIfAborted();
+    failed.signal.throwIfAborted();
+    if (first) throw first.reason;
+  }
+
+  async #askOne({ id, tenant, key_name: key, endpoint }: Batch, line: OpenLine, signal: AbortSignal): Promise<void> {
+    const { store, lines } = this.#options;
+    const result = await askLine(lines, { api: endpoints[endpoint as Endpoint], line, caller: { key: key ?? undefined, tenant }, hold: this.#places.hold, signal });
+    await store.answerLine(id, line.number, result);
+  }
+
+  /** What is not answered says why, in the error file; then both files, and the end, in this order. */
+  async #finish(batch: Batch, ended: 'completed' | 'expired' | 'cancelled', signal: AbortSignal): Promise<void> {
+    const { store, name, now } = this.#options;
+    if (ended !== 'completed') await this.#giveUp(batch.id, ended);
+    const output = await this.#write(batch, 'completed', signal);
+    const errors = await this.#write(batch, 'failed', signal);
+    const isOurs = await store.change(batch.id, name, ['validating', 'in_progress', 'finalizing', 'cancelling'], {
+      status: ended, ended_at_ms: now(), output_file_id: output.fileId, error_file_id: errors.fileId, total: output.count + errors.count, completed: output.count, failed: errors.count,
+      input_tokens: output.inputTokens, output_tokens: output.outputTokens,
+    });
+    if (isOurs) return store.deleteLines(batch.id);
+    for (const { fileId } of [output, errors]) if (fileId !== null) await this.#options.files.delete(batch.tenant, fileId);
+  }
+
+  async #giveUp(id: string, ended: 'expired' | 'cancelled'): Promise<void> {
+    const { store } = this.#options;
+    for (let page = await store.openLines(id, 0, pageLines); page.length > 0; page = await store.openLines(id, 0, pageLines)) {
+      for (const { number, custom_id: customId } of page) {
+        const result = unansweredLine(`batch_req_${id.slice('batch_'.length)}_${number}`, customId, `batch_${ended}`);
+        await store.answerLine(id, number, { outcome: 'failed', result, input_tokens: 0, output_tokens: 0 });
+      }
+    }
+  }
+
+  /** In the order of the input. Without lines there is no file. */
+  async #write({ id, tenant, output_expires_seconds: expiresSeconds }: Batch, outcome: 'completed' | 'failed', signal: AbortSignal) {
+    const { store, files, newFileId, now, ttlMs } = this.#options;
+    let page = await store.answeredLines(id, outcome, 0, pageLines);
+    const written = { fileId: null as string | null, count: 0, inputTokens: 0, outputTokens: 0 };
+    if (page.length === 0) return written;
+    const expiresAtMs = now() + (expiresSeconds === null ? ttlMs : expiresSeconds * 1000);
+    const writer = await files.begin({ id: newFileId(), tenant, purpose: 'batch_output', filename: `${id}_${outcome === 'completed' ? 'output' : 'error'}.jsonl`, expires_at_ms: expiresAtMs, batch_id: id });
+    try {
+      while (page.length > 0) {
+        for (const line of page) {
+          await writer.write(Buffer.from(`${line.result}\n`));
+          written.count += 1;
+          written.inputTokens += line.input_tokens;
+          written.outputTokens += line.output_tokens;
+        }
+        if ((signal.reason as Stopped | undefined)?.why === 'closed') throw signal.reason;
+        page = await store.answeredLines(id, outcome, page.at(-1)?.number ?? 0, pageLines);
+      }
+      await writer.finish();
+    } catch (error) {
+      await writer.discard();
+      throw error;
+    }
+    return { ...written, fileId: writer.id };
+  }
+}
+
+/** The open lines of a batch one after another, for several who take them; a page of them is in memory. */
+class OpenLines {
+  readonly #store: BatchStore;
+  readonly #batchId: string;
+  #page: OpenLine[] = [];
+  #after = 0;
+  #isOver = false;
+  #reading: Promise<void> | undefined;
+
+  constructor(store: BatchStore, batchId: string) {
+    this.#store = store;
+    this.#batchId = batchId;
+  }
+
+  async next(): Promise<OpenLine | undefined> {
+    while (this.#page.length === 0 && !this.#isOver) await (this.#reading ??= this.#read().finally(() => (this.#reading = undefined)));
+    return this.#page.shift();
+  }
+
+  async #read(): Promise<void> {
+    this.#page = await this.#store.openLines(this.#batchId, this.#after, pageLines);
+    this.#after = this.#page.at(-1)?.number ?? this.#after;
+    this.#isOver = this.#page.length === 0;
+  }
+}

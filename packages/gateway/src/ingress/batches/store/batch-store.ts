@@ -1,0 +1,154 @@
+import type { Kysely } from 'kysely';
+import type { BatchesTable, BatchStatus, LinesTable, Tables } from './schema.ts';
+
+export type Batch = BatchesTable;
+export type NewBatch = Pick<Batch, 'id' | 'tenant' | 'key_name' | 'endpoint' | 'input_file_id' | 'completion_window' | 'metadata' | 'output_expires_seconds' | 'created_at_ms' | 'expires_at_ms'>;
+export type NewLine = Pick<LinesTable, 'number' | 'custom_id'> & { readonly request: string };
+/** A line that waits for its answer. */
+export type OpenLine = NewLine;
+
+export interface LineResult extends Pick<LinesTable, 'result' | 'input_tokens' | 'output_tokens'> {
+  readonly outcome: NonNullable<LinesTable['outcome']>;
+}
+
+export interface Counts {
+  readonly total: number;
+  readonly completed: number;
+  readonly failed: number;
+}
+
+export interface BatchListing {
+  readonly tenant: string;
+  readonly after: string | undefined;
+  readonly limit: number;
+}
+
+/** A gateway's word that it works on a batch. */
+export interface Claim {
+  readonly by: string;
+  readonly untilMs: number;
+}
+
+/** Those that somebody has to work on. */
+const open: readonly BatchStatus[] = ['validating', 'in_progress', 'finalizing', 'cancelling'];
+/** Rows of one statement: SQLite bounds its parameters. */
+const rowsPerInsert = 100;
+
+/** Batches and their lines. Whoever works on a batch has claimed it; what it writes says so, and is not written when another has it now. */
+export class BatchStore {
+  readonly #database: Kysely<Tables>;
+
+  constructor(database: Kysely<Tables>) {
+    this.#database = database;
+  }
+
+  async create(batch: NewBatch): Promise<Batch> {
+    const row: Batch = {
+      ...batch, status: 'validating', in_progress_at_ms: null, finalizing_at_ms: null, cancelling_at_ms: null, ended_at_ms: null, output_file_id: null, error_file_id: null,
+      errors: null, total: 0, completed: 0, failed: 0, input_tokens: 0, output_tokens: 0, claimed_by: null, claimed_until_ms: 0,
+    };
+    await this.#database.insertInto('autoglm_batches').values(row).execute();
+    return row;
+  }
+
+  async find(tenant: string, id: string): Promise<Batch | undefined> {
+    return this.#database.selectFrom('autoglm_batches').selectAll().where('tenant', '=', tenant).where('id', '=', id).executeTakeFirst();
+  }
+
+  /** Newest first. */
+  async list({ tenant, after, limit }: BatchListing): Promise<Batch[]> {
+    const from = after === undefined ? undefined : await this.find(tenant, after);
+    if (after !== undefined && !from) return [];
+    let query = this.#database.selectFrom('autoglm_batches').selectAll().where('tenant', '=', tenant).orderBy('created_at_ms', 'desc').orderBy('id', 'desc').limit(limit);
+    if (from) query = query.where(({ eb, and, or }) => or([eb('created_at_ms', '<', from.created_at_ms), and([eb('created_at_ms', '=', from.created_at_ms), eb('id', '<', from.id)])]));
+    return query.execute();
+  }
+
+  async openCount(tenant: string): Promise<number> {
+    const { count } = await this.#database.selectFrom('autoglm_batches').where('tenant', '=', tenant).where('status', 'in', open).select(({ fn }) => fn.countAll<number>().as('count')).executeTakeFirstOrThrow();
+    return Number(count);
+  }
+
+  /** What became of the lines so far. */
+  async counts({ id, total, completed, failed, ended_at_ms: endedAtMs }: Batch): Promise<Counts> {
+    if (endedAtMs !== null) return { total, completed, failed };
+    const rows = await this.#database.selectFrom('autoglm_batch_lines').where('batch_id', '=', id).where('outcome', 'is not', null).groupBy('outcome').select(({ fn }) => ['outcome', fn.countAll<number>().as('count')]).execute();
+    const of = (outcome: string) => Number(rows.find((row) => row.outcome === outcome)?.count ?? 0);
+    return { total, completed: of('completed'), failed: of('failed') };
+  }
+
+  /** The oldest one that nobody works on, for this gateway. */
+  async claim({ by, untilMs }: Claim, nowMs: number): Promise<Batch | undefined> {
+    const free = await this.#database.selectFrom('autoglm_batches').select('id').where('status', 'in', open).where('claimed_until_ms', '<', nowMs).orderBy('created_at_ms').orderBy('id').limit(8).execute();
+    for (const { id } of free) {
+      const taken = await this.#database.updateTable('autoglm_batches').set({ claimed_by: by, claimed_until_ms: untilMs }).where('id', '=', id).where('status', 'in', open).where('claimed_until_ms', '<', nowMs).executeTakeFirst();
+      if (taken.numUpdatedRows === 1n) return this.#database.selectFrom('autoglm_batches').selectAll().where('id', '=', id).executeTakeFirst();
+    }
+    return undefined;
+  }
+
+  /** Keeps the claim, and tells what the batch has become; undefined: another has it, or it is gone. */
+  async renew(id: string, { by, untilMs }: Claim): Promise<BatchStatus | undefined> {
+    const kept = await this.#owned(id, by).set({ claimed_until_ms: untilMs }).executeTakeFirst();
+    if (kept.numUpdatedRows !== 1n) return undefined;
+    return (await this.#database.selectFrom('autoglm_batches').select('status').where('id', '=', id).executeTakeFirst())?.status;
+  }
+
+  /** Another may have it at once. */
+  async release(id: string, by: string): Promise<void> {
+    await this.#owned(id, by).set({ claimed_by: null, claimed_until_ms: 0 }).execute();
+  }
+
+  /** Whether this gateway still has it, and it was in one of these states. */
+  async change(id: string, by: string, from: readonly BatchStatus[], changes: Partial<Batch>): Promise<boolean> {
+    const changed = await this.#owned(id, by).where('status', 'in', from).set(changes).executeTakeFirst();
+    return changed.numUpdatedRows === 1n;
+  }
+
+  /** Whether there was anything left to cancel. */
+  async cancel(tenant: string, id: string, nowMs: number): Promise<boolean> {
+    const changed = await this.#database.updateTable('autoglm_batches').set({ status: 'cancelling', cancelling_at_ms: nowMs }).where('tenant', '=', tenant).where('id', '=', id).where('status', 'in', ['validating', 'in_progress']).executeTakeFirst();
+    return changed.numUpdatedRows === 1n;
+  }
+
+  async addLines(batchId: string, lines: readonly NewLine[]): Promise<void> {
+    for (let start = 0; start < lines.length; start += rowsPerInsert) {
+      const rows = lines.slice(start, start + rowsPerInsert).map((line) => ({ ...line, batch_id: batchId, outcome: null, result: null, input_tokens: 0, output_tokens: 0 }));
+      await this.#database.insertInto('autoglm_batch_lines').values(rows).execute();
+    }
+  }
+
+  async deleteLines(batchId: string): Promise<void> {
+    await this.#database.deleteFrom('autoglm_batch_lines').where('batch_id', '=', batchId).execute();
+  }
+
+  /** Lines without an answer, after this one. */
+  async openLines(batchId: string, after: number, limit: number): Promise<OpenLine[]> {
+    const rows = await this.#database.selectFrom('autoglm_batch_lines').select(['number', 'custom_id', 'request']).where('batch_id', '=', batchId).where('outcome', 'is', null).where('number', '>', after).orderBy('number').limit(limit).execute();
+    return rows as OpenLine[];
+  }
+
+  /** Keeps the answer of a line, unless it has one: the first that is written stays. */
+  async answerLine(batchId: string, number: number, { outcome, result, input_tokens, output_tokens }: LineResult): Promise<boolean> {
+    const written = await this.#database.updateTable('autoglm_batch_lines').set({ outcome, result, input_tokens, output_tokens, request: null }).where('batch_id', '=', batchId).where('number', '=', number).where('outcome', 'is', null).executeTakeFirst();
+    return written.numUpdatedRows === 1n;
+  }
+
+  async answeredLines(batchId: string, outcome: LineResult['outcome'], after: number, limit: number): Promise<Pick<LinesTable, 'number' | 'result' | 'input_tokens' | 'output_tokens'>[]> {
+    return this.#database.selectFrom('autoglm_batch_lines').select(['number', 'result', 'input_tokens', 'output_tokens']).where('batch_id', '=', batchId).where('outcome', '=', outcome).where('number', '>', after).orderBy('number').limit(limit).execute();
+  }
+
+  /** Ended ones that are older than this, with their lines. At most so many at once. */
+  async sweep(endedBeforeMs: number, max: number): Promise<number> {
+    const old = await this.#database.selectFrom('autoglm_batches').select('id').where('ended_at_ms', '<', endedBeforeMs).limit(max).execute();
+    for (const { id } of old) {
+      await this.deleteLines(id);
+      await this.#database.deleteFrom('autoglm_batches').where('id', '=', id).execute();
+    }
+    return old.length;
+  }
+
+  #owned(id: string, by: string) {
+    return this.#database.updateTable('autoglm_batches').where('id', '=', id).where('claimed_by', '=', by);
+  }
+}

@@ -1,0 +1,149 @@
+import type { Kysely } from 'kysely';
+import type { FilesTable, Tables } from './schema.ts';
+
+export type StoredFile = Pick<FilesTable, 'id' | 'purpose' | 'filename' | 'size_bytes' | 'created_at_ms' | 'expires_at_ms'>;
+
+export interface NewFile extends Pick<FilesTable, 'id' | 'tenant' | 'purpose' | 'filename' | 'expires_at_ms'> {
+  readonly batch_id?: string;
+}
+
+export interface FileListing {
+  readonly tenant: string;
+  readonly purpose: string | undefined;
+  /** The last file of the page before. */
+  readonly after: string | undefined;
+  readonly order: 'asc' | 'desc';
+  readonly limit: number;
+}
+
+/** Bytes of one row. */
+export const chunkBytes = 256 * 1024;
+const columns = ['id', 'purpose', 'filename', 'size_bytes', 'created_at_ms', 'expires_at_ms'] as const;
+
+/** Files of tenants, in pieces. A file is there for others once it is complete. */
+export class FileStore {
+  readonly #database: Kysely<Tables>;
+  readonly #now: () => number;
+
+  constructor(database: Kysely<Tables>, now: () => number) {
+    this.#database = database;
+    this.#now = now;
+  }
+
+  /** What a tenant keeps, and what all keep together. Files that are still coming count. */
+  async usage(tenant: string): Promise<{ readonly count: number; readonly bytes: number; readonly bytesOfAll: number }> {
+    const sum = this.#database.selectFrom('autoglm_files').select(({ fn }) => [fn.countAll<number>().as('count'), fn.sum<number | null>('size_bytes').as('bytes')]);
+    const [own, all] = await Promise.all([sum.where('tenant', '=', tenant).executeTakeFirstOrThrow(), sum.executeTakeFirstOrThrow()]);
+    return { count: Number(own.count), bytes: Number(own.bytes ?? 0), bytesOfAll: Number(all.bytes ?? 0) };
+  }
+
+  /** Writes a file piece by piece; its size is known, and it is there, when `finish` has been called. */
+  async begin({ batch_id: batchId, ...file }: NewFile): Promise<FileWriter> {
+    await this.#database.insertInto('autoglm_files').values({ ...file, size_bytes: 0, created_at_ms: this.#now(), is_complete: 0, batch_id: batchId ?? null }).execute();
+    return new FileWriter(this.#database, file.id);
+  }
+
+  async find(tenant: string, id: string): Promise<StoredFile | undefined> {
+    return this.#visible(tenant).where('id', '=', id).select(columns).executeTakeFirst();
+  }
+
+  async list({ tenant, purpose, after, order, limit }: FileListing): Promise<StoredFile[]> {
+    const from = after === undefined ? undefined : await this.find(tenant, after);
+    if (after !== undefined && !from) return [];
+    let query = this.#visible(tenant).select(columns).orderBy('created_at_ms', order).orderBy('id', order).limit(limit);
+    if (purpose !== undefined) query = query.where('purpose', '=', purpose);
+    if (from) {
+      const beyond = order === 'asc' ? '>' : '<';
+      query = query.where(({ eb, and, or }) => or([eb('created_at_ms', beyond, from.created_at_ms), and([eb('created_at_ms', '=', from.created_at_ms), eb('id', beyond, from.id)])]));
+    }
+    return query.execute();
+  }
+
+  async *read(id: string): AsyncGenerator<Uint8Array> {
+    for (let number = 0; ; number += 1) {
+      const chunk = await this.#database.selectFrom('autoglm_file_chunks').where('file_id', '=', id).where('number', '=', number).select('bytes').executeTakeFirst();
+      if (!chunk) return;
+      yield chunk.bytes;
+    }
+  }
+
+  /** Whether it was there. */
+  async delete(tenant: string, id: string): Promise<boolean> {
+    const file = await this.find(tenant, id);
+    if (file) await deleteFiles(this.#database, [id]);
+    return file !== undefined;
+  }
+
+  /** Those whose time is over, and those whose writer was cut off before this moment. At most so many at once. */
+  async sweep(abandonedBeforeMs: number, max: number): Promise<number> {
+    const old = await this.#database.selectFrom('autoglm_files').select('id').limit(max)
+      .where(({ eb, and, or }) => or([eb('expires_at_ms', '<=', this.#now()), and([eb('is_complete', '=', 0), eb('created_at_ms', '<', abandonedBeforeMs)])]))
+      .execute();
+    await deleteFiles(this.#database, old.map(({ id }) => id));
+    return old.length;
+  }
+
+  #visible(tenant: string) {
+    return this.#database.selectFrom('autoglm_files').where('tenant', '=', tenant).where('is_complete', '=', 1)
+      .where(({ eb, or }) => or([eb('expires_at_ms', 'is', null), eb('expires_at_ms', '>', this.#now())]));
+  }
+}
+
+export class FileWriter {
+  readonly id: string;
+  readonly #database: Kysely<Tables>;
+  #pending: Buffer[] = [];
+  #pendingBytes = 0;
+  #number = 0;
+  #size = 0;
+
+  constructor(database: Kysely<Tables>, id: string) {
+    this.#database = database;
+    this.id = id;
+  }
+
+  /** Resolves when it may be given more. */
+  async write(bytes: Uint8Array): Promise<void> {
+    this.#pending.push(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+    this.#pendingBytes += bytes.byteLength;
+    this.#size += bytes.byteLength;
+    if (this.#pendingBytes >= chunkBytes) await this.#flush();
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** The file is there from now on. */
+  async finish(changes: Partial<Pick<FilesTable, 'purpose' | 'filename' | 'expires_at_ms'>> = {}): Promise<void> {
+    if (this.#pendingBytes > 0) await this.#flush();
+    await this.#database.updateTable('autoglm_files').set({ ...changes, size_bytes: this.#size, is_complete: 1 }).where('id', '=', this.id).execute();
+  }
+
+  /** As if it had never been begun. */
+  async discard(): Promise<void> {
+    await deleteFiles(this.#database, [this.id]);
+  }
+
+  async #flush(): Promise<void> {
+    const bytes = Buffer.concat(this.#pending);
+    this.#pending = [];
+    this.#pendingBytes = 0;
+    for (let start = 0; start < bytes.length; start += chunkBytes) {
+      const chunk = bytes.subarray(start, start + chunkBytes);
+      await this.#database.insertInto('autoglm_file_chunks').values({ file_id: this.id, number: this.#number, bytes: chunk }).execute();
+      this.#number += 1;
+    }
+    // So that what is still coming counts as kept.
+    await this.#database.updateTable('autoglm_files').set({ size_bytes: this.#size }).where('id', '=', this.id).execute();
+  }
+}
+
+export async function deleteFiles(database: Kysely<Tables>, ids: readonly string[]): Promise<void> {
+  for (const id of ids) {
+    await database.transaction().execute(async (transaction) => {
+      await transaction.deleteFrom('autoglm_file_chunks').where('file_id', '=', id).execute();
+      await transaction.deleteFrom('autoglm_files').where('id', '=', id).execute();
+    });
+  }
+}

@@ -1,0 +1,90 @@
+import { request } from 'node:http';
+import path from 'node:path';
+import { toFile } from 'openai';
+import { describe, expect, it } from 'vitest';
+import { until } from '../support.ts';
+import { startBatchServer, temporaryFolder, upload, type BatchServerOptions } from './support.ts';
+
+async function withServer(options: BatchServerOptions, use: (server: Awaited<ReturnType<typeof startBatchServer>>) => Promise<void>): Promise<void> {
+  using folder = temporaryFolder();
+  await using server = await startBatchServer(path.join(folder.path, 'batches.sqlite'), options);
+  await use(server);
+}
+
+function form(...parts: readonly { readonly name: string; readonly value: string; readonly filename?: string }[]): FormData {
+  const data = new FormData();
+  for (const { name, value, filename } of parts) {
+    if (filename === undefined) data.append(name, value);
+    else data.append(name, new Blob([value]), filename);
+  }
+  return data;
+}
+const file = (value: string, name = 'file') => ({ name, value, filename: 'a.jsonl' });
+const purpose = { name: 'purpose', value: 'batch' };
+
+describe('files', () => {
+  it('come and go as OpenAI\'s client expects', () =>
+    withServer({}, async ({ client }) => {
+      const content = '{"a": 1}\n'.repeat(100_000);
+      const created = await client.files.create({ file: await toFile(Buffer.from(content), '请求.jsonl'), purpose: 'batch', expires_after: { anchor: 'created_at', seconds: 3600 } });
+      expect(created).toMatchObject({ object: 'file', bytes: content.length, filename: '请求.jsonl', purpose: 'batch', status: 'processed' });
+      expect(created.expires_at).toBe(created.created_at + 3600);
+      expect(await client.files.retrieve(created.id)).toEqual(created);
+      expect(await (await client.files.content(created.id)).text()).toBe(content);
+      const other = await upload(client, 'x');
+      const ids: string[] = [];
+      for await (const { id } of client.files.list({ limit: 1 })) ids.push(id);
+      expect(ids).toEqual([other, created.id]);
+      expect((await client.files.list({ purpose: 'batch_output' })).data).toEqual([]);
+      expect(await client.files.delete(created.id)).toEqual({ id: created.id, object: 'file', deleted: true });
+      await expect(client.files.retrieve(created.id)).rejects.toMatchObject({ status: 404, code: 'file_not_found' });
+    }));
+
+  it('are refused by the field where something is wrong, and then nothing is kept', () =>
+    withServer({ batches: { file_bytes_max: 2048 } }, async ({ client, gateway }) => {
+      const post = async (body: FormData | string, headers: Record<string, string> = {}) => {
+        const response = await fetch(`${gateway.url}/v1/files`, { method: 'POST', body, headers: { authorization: 'Bearer one', ...headers } });
+        const { error } = (await response.json()) as { error?: { code: string; param: string | null } };
+        return [response.status, error?.code, error?.param];
+      };
+      expect(await post(form(file('x')))).toEqual([400, 'missing_parameter', 'purpose']);
+      expect(await post(form(purpose))).toEqual([400, 'missing_parameter', 'file']);
+      expect(await post(form(file('x'), { name: 'purpose', value: 'vision' }))).toEqual([400, 'invalid_value', 'purpose']);
+      expect(await post(form(file('x'), purpose, { name: 'more', value: '1' }))).toEqual([400, 'unknown_parameter', 'more']);
+      expect(await post(form(file('x'), file('y'), purpose))).toEqual([400, 'invalid_value', 'file']);
+      expect(await post(form(file('x', 'document'), purpose))).toEqual([400, 'unknown_parameter', 'document']);
+      expect(await post(form(file('x'), purpose, purpose))).toEqual([400, 'invalid_value', 'purpose']);
+      expect(await post(form(file('x'), purpose, { name: 'expires_after[anchor]', value: 'created_at' }, { name: 'expires_after[seconds]', value: '5' }))).toEqual([400, 'invalid_value', 'expires_after[seconds]']);
+      expect(await post(form(file('x'.repeat(3000)), purpose))).toEqual([413, 'payload_too_large', 'file']);
+      expect(await post('{}', { 'content-type': 'application/json' })).toEqual([415, 'unsupported_media_type', null]);
+      expect((await post('nonsense', { 'content-type': 'multipart/form-data; boundary=x' }))[0]).toBe(400);
+      expect((await post('nonsense', { 'content-type': 'multipart/form-data' }))[0]).toBe(400);
+      expect((await client.files.list()).data).toEqual([]);
+      expect(await post(form(file('x'.repeat(2048)), purpose))).toEqual([200, undefined, undefined]);
+    }));
+
+  it('have bounds: how many, and how many bytes', () =>
+    withServer({ batches: { tenant_files_max: 2, tenant_bytes_max: 4096, bytes_max: 5000 } }, async ({ client, clientOf }) => {
+      await upload(client, 'x'.repeat(3000));
+      await expect(upload(client, 'x'.repeat(3000))).rejects.toMatchObject({ status: 413, code: 'storage_limit_exceeded' });
+      const kept = await upload(client, 'x'.repeat(1000));
+      await expect(upload(client, 'x')).rejects.toMatchObject({ status: 413, code: 'storage_limit_exceeded' });
+      await expect(upload(clientOf('two'), 'x'.repeat(1001))).rejects.toMatchObject({ status: 413 });
+      await client.files.delete(kept);
+      await upload(clientOf('two'), 'x'.repeat(1001));
+    }));
+
+  it('whose client leaves in the middle leave nothing behind', () =>
+    withServer({ batches: { tenant_bytes_max: 4 * 1024 * 1024 } }, async ({ client, gateway }) => {
+      const { hostname, port } = new URL(gateway.url);
+      const sending = request({ hostname, port, path: '/v1/files', method: 'POST', headers: { authorization: 'Bearer one', 'content-type': 'multipart/form-data; boundary=b' } });
+      sending.on('error', () => {});
+      sending.write('--b\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\n');
+      for (let count = 0; count < 40; count += 1) sending.write(Buffer.alloc(64 * 1024, 'x'));
+      // What has come counts as kept, so there is no room for another of this size while it is there.
+      const fits = () => upload(client, 'x'.repeat(3 * 1024 * 1024)).then((id) => client.files.delete(id), () => undefined);
+      await until(async () => (await fits()) === undefined);
+      sending.destroy();
+      await until(async () => (await fits()) !== undefined);
+    }));
+});

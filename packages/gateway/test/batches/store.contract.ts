@@ -1,0 +1,121 @@
+import { describe, expect, it } from 'vitest';
+import { BatchStore, type NewBatch } from '../../src/ingress/batches/store/batch-store.ts';
+import { chunkBytes, FileStore } from '../../src/ingress/batches/store/file-store.ts';
+import { openDatabase, type DatabasePlace } from '../../src/ingress/batches/store/open-database.ts';
+
+/** What every database of files and batches does. `place` gives one that nobody has used yet. */
+export function storeContract(name: string, place: () => Promise<DatabasePlace>): void {
+  const open = async (at: DatabasePlace, now = () => 1_000_000) => {
+    const { database } = await openDatabase(at);
+    return { files: new FileStore(database, now), batches: new BatchStore(database), close: () => database.destroy() };
+  };
+  const newBatch = (id: string, changes: Partial<NewBatch> = {}): NewBatch => ({
+    id, tenant: 'a', key_name: null, endpoint: '/v1/completions', input_file_id: 'file-1', completion_window: '24h', metadata: null, output_expires_seconds: null, created_at_ms: 1, expires_at_ms: 2, ...changes,
+  });
+  const write = async (files: FileStore, id: string, content: Uint8Array, changes: { tenant?: string; purpose?: string; expires_at_ms?: number | null } = {}) => {
+    const writer = await files.begin({ id, tenant: 'a', purpose: 'batch', filename: `${id}.jsonl`, expires_at_ms: null, ...changes });
+    for (let start = 0; start < content.length; start += 100_000) await writer.write(content.subarray(start, start + 100_000));
+    return writer;
+  };
+  const read = async (files: FileStore, id: string) => {
+    const chunks: Uint8Array[] = [];
+    for await (const bytes of files.read(id)) chunks.push(bytes);
+    return Buffer.concat(chunks);
+  };
+
+  describe(`files and batches: ${name}`, () => {
+    it('keeps every byte of a file, and shows it when it is complete, to its tenant', async () => {
+      const { files, close } = await open(await place());
+      const content = Buffer.from(Array.from({ length: chunkBytes * 2 + 12_345 }, (_, index) => (index * 7 + (index >> 8)) % 256));
+      const writer = await write(files, 'file-1', content);
+      expect(await files.find('a', 'file-1')).toBeUndefined();
+      await writer.finish();
+      expect(await files.find('a', 'file-1')).toEqual({ id: 'file-1', purpose: 'batch', filename: 'file-1.jsonl', size_bytes: content.length, created_at_ms: 1_000_000, expires_at_ms: null });
+      expect(await files.find('b', 'file-1')).toBeUndefined();
+      expect((await read(files, 'file-1')).equals(content)).toBe(true);
+      expect(await files.usage('a')).toEqual({ count: 1, bytes: content.length, bytesOfAll: content.length });
+      expect(await files.delete('b', 'file-1')).toBe(false);
+      expect(await files.delete('a', 'file-1')).toBe(true);
+      expect([await read(files, 'file-1'), await files.usage('a')]).toEqual([Buffer.alloc(0), { count: 0, bytes: 0, bytesOfAll: 0 }]);
+      await close();
+    });
+
+    it('lists files by page, in either order', async () => {
+      let nowMs = 1;
+      const { files, close } = await open(await place(), () => nowMs);
+      for (const id of ['f1', 'f2', 'f3', 'f4']) {
+        await (await write(files, id, Buffer.from('x'))).finish();
+        // Two of the same moment.
+        if (id !== 'f2') nowMs += 1;
+      }
+      await (await write(files, 'other', Buffer.from('x'), { tenant: 'b' })).finish();
+      const page = async (after: string | undefined, order: 'asc' | 'desc', limit = 2) => (await files.list({ tenant: 'a', purpose: undefined, after, order, limit })).map(({ id }) => id);
+      expect([await page(undefined, 'desc'), await page('f3', 'desc'), await page('f1', 'desc')]).toEqual([['f4', 'f3'], ['f2', 'f1'], []]);
+      expect([await page(undefined, 'asc', 3), await page('f3', 'asc')]).toEqual([['f1', 'f2', 'f3'], ['f4']]);
+      expect(await files.list({ tenant: 'a', purpose: 'batch_output', after: undefined, order: 'asc', limit: 9 })).toEqual([]);
+      expect(await page('unknown', 'asc')).toEqual([]);
+      await close();
+    });
+
+    it('forgets files whose time is over, and those that were never completed', async () => {
+      let nowMs = 1000;
+      const { files, close } = await open(await place(), () => nowMs);
+      await (await write(files, 'kept', Buffer.from('x'))).finish();
+      await (await write(files, 'short', Buffer.from('x'), { expires_at_ms: 1500 })).finish();
+      await write(files, 'cut', Buffer.from('x'));
+      nowMs = 2000;
+      expect(await files.find('a', 'short')).toBeUndefined();
+      expect(await files.sweep(1001, 10)).toBe(2);
+      expect([await files.sweep(1001, 10), (await files.usage('a')).count]).toEqual([0, 1]);
+      await close();
+    });
+
+    it('gives a batch to one gateway, until its claim runs out', async () => {
+      const at = await place();
+      const [one, other] = [await open(at), await open(at)];
+      await one.batches.create(newBatch('b1'));
+      await one.batches.create(newBatch('b2', { created_at_ms: 2 }));
+      const claims = await Promise.all([one, other, one, other].map(({ batches }, index) => batches.claim({ by: String(index % 2), untilMs: 100 }, 50)));
+      expect(claims.flatMap((batch) => (batch ? [batch.id] : [])).sort()).toEqual(['b1', 'b2']);
+      const holder = (await one.batches.find('a', 'b1'))?.claimed_by as string;
+      const stranger = holder === '0' ? '1' : '0';
+      expect(await one.batches.renew('b1', { by: stranger, untilMs: 200 })).toBeUndefined();
+      expect(await one.batches.renew('b1', { by: holder, untilMs: 200 })).toBe('validating');
+      expect(await other.batches.change('b1', stranger, ['validating'], { status: 'in_progress' })).toBe(false);
+      expect((await other.batches.claim({ by: 'third', untilMs: 300 }, 150))?.id).toBe('b2');
+      expect((await other.batches.claim({ by: 'third', untilMs: 300 }, 250))?.id).toBe('b1');
+      await one.batches.release('b1', 'third');
+      expect((await other.batches.claim({ by: 'fourth', untilMs: 300 }, 250))?.id).toBe('b1');
+      await Promise.all([one.close(), other.close()]);
+    });
+
+    it('keeps the first answer of a line, and only that', async () => {
+      const { batches, close } = await open(await place());
+      const batch = await batches.create(newBatch('b1'));
+      await batches.addLines('b1', Array.from({ length: 250 }, (_, index) => ({ number: index + 1, custom_id: `c${index}`, request: '{}' })));
+      const result = (outcome: 'completed' | 'failed', text: string) => ({ outcome, result: text, input_tokens: 3, output_tokens: 4 });
+      expect(await batches.answerLine('b1', 2, result('completed', 'first'))).toBe(true);
+      expect(await batches.answerLine('b1', 2, result('failed', 'second'))).toBe(false);
+      expect(await batches.answerLine('b1', 3, result('failed', 'x'))).toBe(true);
+      expect((await batches.openLines('b1', 0, 3)).map(({ number }) => number)).toEqual([1, 4, 5]);
+      expect((await batches.openLines('b1', 248, 9)).map(({ custom_id: id }) => id)).toEqual(['c248', 'c249']);
+      expect(await batches.answeredLines('b1', 'completed', 0, 9)).toEqual([{ number: 2, result: 'first', input_tokens: 3, output_tokens: 4 }]);
+      expect(await batches.counts({ ...batch, total: 250 })).toEqual({ total: 250, completed: 1, failed: 1 });
+      await close();
+    });
+
+    it('lists and cancels batches of their tenant, and forgets old ones', async () => {
+      const { batches, close } = await open(await place());
+      for (const [index, id] of ['b1', 'b2', 'b3'].entries()) await batches.create(newBatch(id, { created_at_ms: index }));
+      await batches.create(newBatch('bx', { tenant: 'b' }));
+      const ids = async (after?: string) => (await batches.list({ tenant: 'a', after, limit: 2 })).map(({ id }) => id);
+      expect([await ids(), await ids('b2'), await ids('bx')]).toEqual([['b3', 'b2'], ['b1'], []]);
+      expect([await batches.cancel('b', 'b1', 5), await batches.cancel('a', 'b1', 5), await batches.cancel('a', 'b1', 5)]).toEqual([false, true, false]);
+      expect(await batches.openCount('a')).toBe(3);
+      await batches.claim({ by: 'me', untilMs: 100 }, 50);
+      expect(await batches.change('b1', 'me', ['cancelling'], { status: 'cancelled', ended_at_ms: 60 })).toBe(true);
+      expect([await batches.openCount('a'), await batches.sweep(60, 9), await batches.sweep(61, 9), await ids('b2')]).toEqual([2, 0, 1, []]);
+      await close();
+    });
+  });
+}
