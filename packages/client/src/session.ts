@@ -32,7 +32,7 @@ const attemptsMax = 4;
 const patchType = 'application/json-patch+json';
 
 /**
- * A conversation that the server holds. Change `body` as you like, with ordinary assignments; before each answer, or by `sync`, what has changed goes to
+ * A conversation that the server holds. Change `body` as you like, with ordinary assignments; with the next question, or by `sync`, what has changed goes to
  * the server as a patch from the state that it is known to be in. A patch that was lost, came late or met another's is noticed there, and made anew from
  * what the server has: what stands here wins. A session that has expired is made again with all of its messages.
  */
@@ -82,8 +82,8 @@ export class Session {
 
   /** The next answer. */
   async complete(options: SessionOptions = {}): Promise<SessionAnswer> {
-    const { response, from } = await this.#ask({ ...options, stream: false }, options.signal);
-    const { value } = response as { value: ChatCompletion };
+    const { value: answer, from } = await this.#ask({ ...options, stream: false }, options.signal);
+    const value = answer as ChatCompletion;
     const [choice] = value.choices;
     if (options.append !== false && choice) {
       const turn = new TurnReader();
@@ -104,7 +104,7 @@ export class Session {
       if (choice) turn.add(choice.delta);
       if (autoglm) this.#take(turn, autoglm['session'] as Appended | undefined, from);
     };
-    return new ChatStream(response as Response, { abort, signal }, onChunk);
+    return new ChatStream(response, { abort, signal }, onChunk);
   }
 
   async delete(): Promise<void> {
@@ -116,15 +116,17 @@ export class Session {
     });
   }
 
-  async #ask({ append = true, signal: _own, stream, autoglm, ...fields }: SessionOptions & { readonly stream: boolean }, signal: AbortSignal | undefined): Promise<{ readonly response: unknown; readonly from: string }> {
+  async #ask({ append = true, signal: _own, stream, autoglm, ...fields }: SessionOptions & { readonly stream: boolean }, signal: AbortSignal | undefined): Promise<{ readonly value: ChatCompletion | undefined; readonly response: Response; readonly from: string }> {
     return this.#exclusively(async () => {
       for (let attempt = 1; ; attempt += 1) {
-        await this.#sync(signal);
-        const from = this.#etag;
-        const body = { ...fields, stream, autoglm: { ...(autoglm as object | undefined), ...(append && { append }) } };
-        const call = { method: 'POST', path: `/sessions/${this.#id}/completions`, body, headers: { 'if-match': from }, safety: 'repeatable', signal } as const;
+        const wanted = structuredClone(this.body);
+        const patch = diffJson(this.#synced, wanted);
+        const body = { ...fields, stream, autoglm: { ...(autoglm as object | undefined), ...(append && { append }), ...(patch.length > 0 && { patch }) } };
+        const call = { method: 'POST', path: `/sessions/${this.#id}/completions`, body, headers: { 'if-match': this.#etag }, safety: 'repeatable', signal } as const;
         try {
-          return { response: stream ? await this.#transport.send(call) : await this.#transport.ask(call), from };
+          const answer = stream ? { value: undefined, response: await this.#transport.send(call) } : await this.#transport.ask<ChatCompletion>(call);
+          [this.#etag, this.#synced] = [etagOf(answer.response), wanted];
+          return { ...answer, from: this.#etag };
         } catch (error) {
           if (attempt === attemptsMax || !(await this.#recover(error, signal))) throw error;
         }

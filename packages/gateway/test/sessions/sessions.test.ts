@@ -64,6 +64,27 @@ describe('a session', () => {
     expect(await read.json()).toMatchObject({ body: { messages: [...chat.messages, { role: 'assistant', content: '你好，世界！' }] } });
   });
 
+  it('takes a turn in one request: a patch, the question and the answer', async () => {
+    await using server = await startSessionServer();
+    const { path, etag } = await server.create();
+    const body = { autoglm: { patch: [addTurn('再见')], append: true } };
+    expect((await server.request('POST', `${path}/completions`, body)).status).toBe(428);
+    const response = await server.request('POST', `${path}/completions`, body, { 'if-match': etag });
+    const { autoglm } = (await response.json()) as Answer;
+    expect(JSON.stringify(server.engine.requests.at(-1)?.prompt)).toContain('再见');
+    expect([etag, autoglm.session?.etag]).not.toContain(response.headers.get('etag'));
+    const read = await server.request('GET', path);
+    expect(read.headers.get('etag')).toBe(autoglm.session?.etag);
+    expect(await read.json()).toMatchObject({ body: { messages: [...chat.messages, { role: 'user', content: '再见' }, { role: 'assistant', content: '你好，世界！' }] } });
+    expect((await server.request('POST', `${path}/completions`, body, { 'if-match': etag })).status).toBe(412);
+    const now = read.headers.get('etag') as string;
+    for (const [patch, status] of [[[{ op: 'remove', path: '/x' }], 422], [[{ op: 'remove', path: '/messages' }], 400], ['x', 400]] as const) {
+      expect((await server.request('POST', `${path}/completions`, { autoglm: { patch } }, { 'if-match': now })).status).toBe(status);
+    }
+    expect((await server.request('GET', path)).headers.get('etag')).toBe(now);
+    expect(server.engine.requests).toHaveLength(1);
+  });
+
   it('does not take in an answer to what it no longer says', async () => {
     const gate = createGate();
     await using server = await startSessionServer({}, { beforeToken: (index) => (index === 1 ? gate.passed : undefined) });

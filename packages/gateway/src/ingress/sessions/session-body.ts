@@ -6,9 +6,18 @@ type Body = Readonly<Record<string, unknown>>;
 /** What a completion may not say because the session says it. */
 const sessionOwn = ['messages'] as const;
 
-/** Whether the answer becomes a turn of the session. */
 export interface CompletionOptions {
+  /** Whether the answer becomes a turn of the session. */
   readonly append: boolean;
+  /** A JSON Patch of the session, before it is asked; undefined: it is asked as it is. */
+  readonly patch: unknown;
+}
+
+/** What a request says beside the session: its own fields, and what it wants of the session. */
+export interface CompletionRequest {
+  readonly fields: Body;
+  readonly extensions: Body;
+  readonly options: CompletionOptions;
 }
 
 /** A chat body as the session keeps it. Throws `invalid_value` for what only a request can say. */
@@ -39,11 +48,8 @@ export function withinStack<T>(walk: () => T): T {
   }
 }
 
-/**
- * The session's body with a request's own fields over it; of `autoglm` key by key. Throws `invalid_value` for a request with messages, or with an
- * `autoglm.append` that is not true or false.
- */
-export function bodyOfCompletion(session: Body, request: unknown): { readonly body: Body; readonly options: CompletionOptions } {
+/** Throws `invalid_value` for a request with messages, or with an `autoglm.append` that is not true or false. */
+export function readCompletion(request: unknown): CompletionRequest {
   if (typeof request !== 'object' || request === null || Array.isArray(request)) throw new AutoglmError('invalid_json', 'The body must be a JSON object.');
   const own = request as Record<string, unknown>;
   const param = sessionOwn.find((name) => Object.hasOwn(own, name));
@@ -52,11 +58,17 @@ export function bodyOfCompletion(session: Body, request: unknown): { readonly bo
   if (autoglm !== undefined && autoglm !== null && (typeof autoglm !== 'object' || Array.isArray(autoglm))) {
     throw new AutoglmError('invalid_value', "Invalid value for 'autoglm': must be an object.", { param: 'autoglm' });
   }
-  const { append, ...extensions } = (autoglm ?? {}) as { append?: unknown };
+  const { append, patch, ...extensions } = (autoglm ?? {}) as { append?: unknown; patch?: unknown };
   if (append !== undefined && append !== null && typeof append !== 'boolean') {
     throw new AutoglmError('invalid_value', "Invalid value for 'autoglm.append': must be true or false.", { param: 'autoglm.append' });
   }
-  const merged = { ...(session['autoglm'] as object | undefined), ...extensions };
-  const { autoglm: _own, ...fields } = { ...session, ...own };
-  return { body: Object.keys(merged).length > 0 ? { ...fields, autoglm: merged } : fields, options: { append: append === true } };
+  const { autoglm: _extensions, ...fields } = own;
+  return { fields, extensions, options: { append: append === true, patch: patch ?? undefined } };
+}
+
+/** The session's body with a request's own fields over it; of `autoglm` key by key. */
+export function bodyOfCompletion(session: Body, { fields, extensions }: CompletionRequest): Body {
+  const { autoglm, ...common } = session;
+  const merged = { ...(autoglm as object | undefined), ...extensions };
+  return { ...common, ...fields, ...(Object.keys(merged).length > 0 && { autoglm: merged }) };
 }

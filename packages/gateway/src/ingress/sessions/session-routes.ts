@@ -10,7 +10,7 @@ import { AnswerTurn } from './answer-turn.ts';
 import { revisionOf, toEtag } from './if-match.ts';
 import { applyJsonPatch } from './json-patch.ts';
 import { applyMergePatch } from './merge-patch.ts';
-import { bodyOfCompletion, checkSessionBody, encodeBody, withinStack } from './session-body.ts';
+import { bodyOfCompletion, checkSessionBody, encodeBody, readCompletion, withinStack } from './session-body.ts';
 import { ifMatchMissing, sessionChanged, sessionNotFound } from './session-errors.ts';
 import type { SessionRecord, SessionStore } from './session-store.ts';
 
@@ -34,6 +34,8 @@ const operationsMax = 10_000;
  *   PATCH  /v1/sessions/{id}               a JSON Patch or a merge patch   → 204, the new ETag; 412 where If-Match is not the session's
  *   DELETE /v1/sessions/{id}               If-Match, where it matters      → 204
  *   POST   /v1/sessions/{id}/completions   what a chat body may say beside its messages; If-Match, where it matters
+ *            autoglm.append: true            the answer becomes a turn → its new ETag in the answer's autoglm.session
+ *            autoglm.patch: […]              a JSON Patch first, as PATCH does it: a turn in one request; ETag: as it was asked
  *
  * Whoever changes a session says from which state: a patch that was lost or came late fails, and never makes another context.
  */
@@ -100,23 +102,34 @@ class SessionRoutes {
     const tenant = tenantOf(headers, undefined);
     const record = await this.#require(tenant, id);
     if (record.revision !== expected) throw sessionChanged(id);
-    const patched = withinStack(() => applyPatch(JSON.parse(record.body), patch));
-    this.#check(patched, headers);
-    const replaced = await this.#parts.store.replace(tenant, id, expected, encodeBody(checkSessionBody(patched), this.#parts.sessionBytesMax));
+    const { revision } = await this.#change(tenant, id, record, headers, (document) => applyPatch(document, patch));
+    response.writeHead(204, { etag: toEtag(revision) }).end();
+  }
+
+  /** The session as `apply` has made it of a record, unless it is another one by now. */
+  async #change(tenant: string, id: string, record: SessionRecord, headers: IncomingHttpHeaders, apply: (document: unknown) => unknown): Promise<SessionRecord> {
+    const changed = withinStack(() => apply(JSON.parse(record.body)));
+    this.#check(changed, headers);
+    const body = encodeBody(checkSessionBody(changed), this.#parts.sessionBytesMax);
+    const replaced = await this.#parts.store.replace(tenant, id, record.revision, body);
     if (replaced.kind === 'absent') throw sessionNotFound(id);
     if (replaced.kind === 'changed') throw sessionChanged(id);
-    response.writeHead(204, { etag: toEtag(replaced.revision) }).end();
+    return { ...record, body, revision: replaced.revision };
   }
 
   #patchFor(headers: IncomingHttpHeaders, response: ServerResponse): (document: unknown, patch: unknown) => unknown {
     const type = headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase();
     if (type === patchTypes.mergePatch) return (document, patch) => applyMergePatch(document, patch);
-    const applyOperations = (document: unknown, patch: unknown) => applyJsonPatch(document, patch, { operationsMax, copiedMax: this.#parts.sessionBytesMax });
+    const applyOperations = (document: unknown, patch: unknown) => this.#applyOperations(document, patch);
     if (type === patchTypes.jsonPatch) return applyOperations;
     // MessagePack has no name of its own for patches; an array of operations is no merge patch that would leave a chat.
     if (isMessagePack(type)) return (document, patch) => (Array.isArray(patch) ? applyOperations(document, patch) : applyMergePatch(document, patch));
     response.setHeader('accept-patch', Object.values(patchTypes).join(', '));
     throw new AutoglmError('unsupported_media_type', `A patch must be ${Object.values(patchTypes).join(' or ')}, but its content-type is ${JSON.stringify(headers['content-type'] ?? '')}.`);
+  }
+
+  #applyOperations(document: unknown, patch: unknown): unknown {
+    return applyJsonPatch(document, patch, { operationsMax, copiedMax: this.#parts.sessionBytesMax });
   }
 
   async #complete({ message, response, requestId }: ResourceCall, id: string): Promise<void> {
@@ -128,12 +141,17 @@ class SessionRoutes {
         const expected = revisionOf(message.headers, 'if-match');
         const named = (Object(value) as { autoglm?: { tenant?: unknown } | null }).autoglm?.tenant;
         const tenant = tenantOf(message.headers, typeof named === 'string' ? named : undefined);
-        const record = await this.#require(tenant, id);
-        if (expected !== undefined && expected !== record.revision) throw sessionChanged(id);
-        const { body, options } = bodyOfCompletion(JSON.parse(record.body) as Record<string, unknown>, value);
-        if (options.append && typeof body['n'] === 'number' && body['n'] > 1) throw new AutoglmError('invalid_value', "Invalid value for 'autoglm.append': of several choices, none is the session's next turn.", { param: 'autoglm.append' });
-        turn = { record, tenant, append: options.append };
+        const asked = readCompletion(value);
+        const known = await this.#require(tenant, id);
+        if (expected !== undefined && expected !== known.revision) throw sessionChanged(id);
+        const { append, patch } = asked.options;
+        if (patch !== undefined && expected === undefined) throw ifMatchMissing();
+        if (patch !== undefined && hasEscapes) checkWellFormed(value);
+        const record = patch === undefined ? known : await this.#change(tenant, id, known, message.headers, (document) => this.#applyOperations(document, patch));
         response.setHeader('etag', toEtag(record.revision));
+        const body = bodyOfCompletion(JSON.parse(record.body) as Record<string, unknown>, asked);
+        if (append && typeof body['n'] === 'number' && body['n'] > 1) throw new AutoglmError('invalid_value', "Invalid value for 'autoglm.append': of several choices, none is the session's next turn.", { param: 'autoglm.append' });
+        turn = { record, tenant, append };
         return { value: body, hasEscapes };
       },
       through: (answer, request) => (turn?.append ? this.#appending(answer, request, id, turn) : answer),
