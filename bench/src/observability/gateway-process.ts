@@ -45,7 +45,7 @@ async function startBare(engine: ReturnType<typeof createMockEngine>): Promise<s
     embeddingPath: createEmbeddingPath(embeddings, 1000),
     maxRunning: connectionsMax,
     bodyLimitBytes: defaultConfig.server.body_limit_bytes,
-    path: createRequestPath(catalog, createAdmission(catalog, admissionOptions(defaultConfig.admission)), routerOptions(defaultConfig.router), shortenOptions(defaultConfig, { read: () => undefined })),
+    path: createRequestPath(catalog, createAdmission(catalog, admissionOptions(defaultConfig.admission)), routerOptions(defaultConfig.router), shortenOptions(defaultConfig, { read: () => undefined }, embeddings)),
     metrics: undefined,
     follow: () => unobserved,
   });

@@ -7,6 +7,7 @@ import { contextSuite } from './context.ts';
 import { engineSuite } from './engine.ts';
 import { gatewaySuite } from './gateway.ts';
 import { graphsSuite } from './graphs.ts';
+import { inputSuite } from './input.ts';
 import { kvSuite } from './kv.ts';
 import { observabilitySuite } from './observability.ts';
 import { prejudgeSuite } from './prejudge.ts';
@@ -28,6 +29,7 @@ export const suites: readonly Suite[] = [
   observabilitySuite,
   speculationSuite,
   contextSuite,
+  inputSuite,
   ablationSuite,
   serverSuite,
   gatewaySuite,

@@ -105,7 +105,7 @@ export async function startGateway({ config, engine, embeddings: givenEmbeddings
     access,
     maxRunning: engines.maxRunning,
     bodyLimitBytes: config.server.body_limit_bytes,
-    path: sinks.capture(createRequestPath(catalog, admission, routerOptions(config.router), shortenOptions(config, ttft), { prejudge: prejudge?.stage, cache: cache?.stage, tiers: plan && createTiersStage(cascadeOptions(plan, models)) })),
+    path: sinks.capture(createRequestPath(catalog, admission, routerOptions(config.router), shortenOptions(config, ttft, embeddings), { prejudge: prejudge?.stage, cache: cache?.stage, tiers: plan && createTiersStage(cascadeOptions(plan, models)) })),
     embeddings,
     embeddingPath: createEmbeddingPath(embeddings, config.server.ready_timeout_ms),
     metrics: observability.metrics,

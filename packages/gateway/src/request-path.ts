@@ -9,7 +9,7 @@
  *     ↓
  *   tiers      of the cascade's name: who may be trusted with it, cheapest first         → what kept the highest tier from answering
  *     ↓
- *   shorten    fits prompts to the context, where that is asked for                      → 400 too long whatever is left out, 422 room unknown
+ *   shorten    reads documents, compresses, fits to the context, where that is asked for → 400 too long whatever is left out, 422 room unknown
  *     ↓
  *   input      waits for the model; chat template, prompts                               → 400 template, 404 model, 503 not ready
  *     ↓

@@ -20,3 +20,14 @@ export interface CompressionOptions {
   /** Of `extract`: the share of the prompt that is spared, 0 … 1, as far as what holds facts leaves it. */
   readonly rate?: number | undefined;
 }
+
+/** Texts that are read for the question of a chat before it is answered. */
+export interface DocumentOptions {
+  readonly texts: readonly { readonly text: string; readonly title?: string | undefined }[];
+  /** `embed`: the pieces that come nearest to the question are put before it; `summarize`: a summary of every part, made by the model itself. */
+  readonly mode: 'embed' | 'summarize';
+  /** Of `embed`: the model for embeddings; the server's own when not given. */
+  readonly model?: string | undefined;
+  /** Tokens of the prompt that they may take. */
+  readonly tokensMax?: number | undefined;
+}

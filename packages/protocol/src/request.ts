@@ -2,7 +2,7 @@ import type { CacheWish } from './cache-wish.ts';
 import type { ContextStrategy } from './context-strategy.ts';
 import type { Prompt, Sampling } from './engine.ts';
 import type { EmitEvent } from './events.ts';
-import type { CompressionOptions, FitOptions } from './input-options.ts';
+import type { CompressionOptions, DocumentOptions, FitOptions } from './input-options.ts';
 import type { OutputGrammar } from './output-grammar.ts';
 import type { Lane, Standing } from './standing.ts';
 
@@ -94,6 +94,7 @@ export interface GatewayRequest {
   readonly fit?: FitOptions | false | undefined;
   /** As the configuration says when absent. */
   readonly compression?: CompressionOptions | undefined;
+  readonly documents?: DocumentOptions | undefined;
   /** Whether the answer says what it attended to. Engines of ours only. */
   readonly attention?: boolean | undefined;
   /** `auto` when absent. */

@@ -6,6 +6,7 @@ import { defaultDevices, devicesSchema } from './devices.ts';
 import { batchesSchema, defaultBatches } from './batches.ts';
 import { defaultEmbedded, type EngineConfig } from './engines.ts';
 import { compressionSchema, defaultCompression } from './compression.ts';
+import { defaultDocuments, documentsSchema } from './documents.ts';
 import { defaultFit, fitSchema } from './fit.ts';
 import { defaultLimits, limitsSchema } from './limits.ts';
 import { defaultPrejudge, prejudgeSchema } from './prejudge.ts';
@@ -90,6 +91,7 @@ export const configSchema = Type.Object(
     devices: devicesSchema,
     fit: fitSchema,
     compression: compressionSchema,
+    documents: documentsSchema,
     sessions: sessionsSchema,
     events: eventsSchema,
     admission: admissionSchema,
@@ -165,6 +167,7 @@ export const defaultConfig: Config = {
   devices: defaultDevices,
   fit: defaultFit,
   compression: defaultCompression,
+  documents: defaultDocuments,
   sessions: defaultSessions,
   events: defaultEvents,
   admission: defaultAdmission,

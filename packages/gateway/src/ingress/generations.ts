@@ -203,6 +203,7 @@ function toGatewayRequest(parsed: ParsedRequest, address: string | undefined, ow
     attention: parsed.attention,
     fit: parsed.fit,
     compression: parsed.compression,
+    documents: parsed.documents,
     lane: parsed.lane,
     deadlineAtMs: parsed.deadlineMs === undefined ? undefined : performance.now() + parsed.deadlineMs,
     cache: parsed.cache,

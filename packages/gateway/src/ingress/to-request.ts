@@ -12,7 +12,7 @@ import { checkExtensions, refuseOtherParts, withoutUnsupported } from './unsuppo
 import { createValidator } from './validate.ts';
 
 /** What a body asks for, checked and in our words. */
-export interface ParsedRequest extends Pick<GatewayRequest, 'cache' | 'fit' | 'compression' | 'responseFormat' | 'tools' | 'toolChoice' | 'parallelToolCalls'> {
+export interface ParsedRequest extends Pick<GatewayRequest, 'cache' | 'fit' | 'compression' | 'documents' | 'responseFormat' | 'tools' | 'toolChoice' | 'parallelToolCalls'> {
   readonly model: string;
   readonly input: RequestInput;
   readonly choiceCount: number;

@@ -5,6 +5,7 @@ import type { TtftReading } from '../common/ttft-meter.ts';
 import { createChatRenderer } from './chat-template.ts';
 import { nextRate, type AdaptiveSettings } from './compress/adaptive-rate.ts';
 import { compressRequest, type Compression } from './compress/compress-request.ts';
+import { readDocuments, type DocumentParts } from './documents/read-documents.ts';
 import { fitRequest, type FitDefaults } from './fit/fit-request.ts';
 import { localPromptSize, remotePromptSize, type PromptSize } from './fit/prompt-size.ts';
 import { remoteTokenizer } from './tokens/tokenizers.ts';
@@ -23,19 +24,22 @@ export interface ShortenOptions {
     readonly adaptive: AdaptiveSettings;
   };
   readonly ttft: TtftReading;
+  readonly documents: DocumentParts;
 }
 
-/** Makes prompts shorter where that is asked for. A request that asks for nothing passes as it is, at once. */
+/** Reads the documents that come with a request, and makes prompts shorter, where that is asked for. A request that asks for nothing passes as it is, at once. */
 export function createShortenStage(catalog: ModelCatalog, options: ShortenOptions): Stage {
   const sizes = new PromptSizes(catalog, options.fit.models);
   const rates = new AdaptiveRates(options);
   return (request, next) => {
     const fit = fitOf(request, options);
     const compression = compressionOf(request, options, rates);
-    if (!fit && !compression) return next(request);
+    if (!fit && !compression && !request.documents) return next(request);
     return deferred(async () => {
       const size = await sizes.of(request);
-      const compressed = compression ? await timed(request, 'compress', compressRequest(request, compression, size)) : request;
+      const asked = request.documents;
+      const whole = asked ? await timed(request, 'documents', readDocuments(request, asked, { size, next, parts: options.documents })) : request;
+      const compressed = compression ? await timed(request, 'compress', compressRequest(whole, compression, size)) : whole;
       // Nobody asked for it, and the room is not known: whoever reads the prompt will say when it is too long.
       if (!fit || (!request.fit && size.contextLength === undefined)) return next(compressed);
       return next(await timed(request, 'fit', fitRequest(compressed, fit, size, options.fit)));

@@ -21,7 +21,7 @@ export interface JudgeOptions {
 }
 
 /** Weights of what makes a token worth keeping; they add up to 1. */
-const weights = { relevance: 0.4, novelty: 0.3, rarity: 0.15, recency: 0.1, facts: 0.05 };
+const weights = { relevance: 0.35, novelty: 0.3, rarity: 0.15, recency: 0.05, facts: 0.15 };
 /**
  * Of the last turn's terms that stand elsewhere, the share that a unit must have to count as cited: this, or nearly as much as the best has
  * where no unit has that; and in how few units one of them must stand.
@@ -53,11 +53,13 @@ export function* judge(conversation: Conversation, options: JudgeOptions): Gener
     readings.push(read(text, vocabulary));
     yield;
   }
-  const termUnits = countIn(readings.map(({ terms }) => terms));
-  const pairUnits = countIn(readings.map(({ pairs }) => new Set(pairs)));
+  const repeated = repeatedLater(readings, required);
+  // Of what is said several times one is looked at: nothing else says it once the others have gone.
+  const once = readings.filter((_, index) => !repeated.has(index));
+  const termUnits = countIn(once.map(({ terms }) => terms));
+  const pairUnits = countIn(once.map(({ pairs }) => new Set(pairs)));
   const question = questionOf(conversation, required);
   const relevance = relevances(readings, question, { vocabulary, termUnits, required });
-  const repeated = repeatedLater(readings, required);
   const quoted = quotedUnits(conversation, readings);
   const citedFrom = Math.min(citedShare, Math.max(citedShareMin, citedShareOfBest * relevance.best));
   const judgements: Judgement[] = [];
