@@ -1,4 +1,4 @@
-import { observeAnswer, observePrompt, predict, type GainModel, type JudgedBy, type Observation } from '@open-autoglm/gateway/cascade-policy';
+import { observeAnswer, observePrompt, predict, type GainModel, type JudgedBy, type NumberWeight, type Observation } from '@open-autoglm/gateway/cascade-policy';
 import { createRandom } from '@open-autoglm/statistics';
 import { curveOf } from './curve.ts';
 import { fitLogistic, type FitOptions } from './fit-logistic.ts';
@@ -8,6 +8,8 @@ import type { Outcome } from './outcomes.ts';
 export const outcomesMin = 50;
 const outerFolds = 5;
 const innerFolds = 3;
+/** Of a policy that sees no answers. */
+const lengthShare = 0.35;
 
 /** What is tried; cross-validation inside of the learning data chooses, so that what is judged was never looked at. */
 const candidates: readonly FitOptions[] = [
@@ -40,14 +42,14 @@ export function learn(outcomes: readonly Outcome[], by: JudgedBy, { seed, onProg
   for (let fold = 0; fold < outerFolds; fold += 1) {
     onProgress(fold / (outerFolds + 1));
     const seen = indices(foldOf, (other) => other !== fold);
-    const options = choose(pick(outcomes, seen), pick(observations, seen), seed + 1 + fold);
-    const model = fit(pick(outcomes, seen), pick(observations, seen), options);
+    const options = choose(pick(outcomes, seen), pick(observations, seen), seed + 1 + fold, by);
+    const model = fit(pick(outcomes, seen), pick(observations, seen), options, by);
     for (const index of indices(foldOf, (other) => other === fold)) gains[index] = predict(model, observations[index] as Observation).gain;
   }
   onProgress(outerFolds / (outerFolds + 1));
-  const options = choose(outcomes, observations, seed);
+  const options = choose(outcomes, observations, seed, by);
   onProgress(1);
-  return { model: { ...fit(outcomes, observations, options), gains: percentiles(gains) }, gains, options };
+  return { model: { ...fit(outcomes, observations, options, by), gains: percentiles(gains) }, gains, options };
 }
 
 /** Whether all outcomes hold what this judge looks at. */
@@ -60,13 +62,13 @@ export function observe({ prompt, cheapAnswer = '', cheapScores }: Outcome, by: 
 }
 
 /** The candidate whose gains, of questions not learned from, give the best answers over all shares of strong calls. */
-function choose(outcomes: readonly Outcome[], observations: readonly Observation[], seed: number): FitOptions {
+function choose(outcomes: readonly Outcome[], observations: readonly Observation[], seed: number, by: JudgedBy): FitOptions {
   const foldOf = toFolds(outcomes, innerFolds, seed);
   const scored = candidates.map((options) => {
     const gains = new Array<number>(outcomes.length);
     for (let fold = 0; fold < innerFolds; fold += 1) {
       const seen = indices(foldOf, (other) => other !== fold);
-      const model = fit(pick(outcomes, seen), pick(observations, seen), options);
+      const model = fit(pick(outcomes, seen), pick(observations, seen), options, by);
       for (const index of indices(foldOf, (other) => other === fold)) gains[index] = predict(model, observations[index] as Observation).gain;
     }
     const curve = curveOf(outcomes, gains);
@@ -75,9 +77,22 @@ function choose(outcomes: readonly Outcome[], observations: readonly Observation
   return scored.reduce((best, candidate) => (candidate.accuracy > best.accuracy ? candidate : best)).options;
 }
 
-function fit(outcomes: readonly Outcome[], observations: readonly Observation[], options: FitOptions): GainModel {
+function fit(outcomes: readonly Outcome[], observations: readonly Observation[], options: FitOptions, by: JudgedBy): GainModel {
   const of = (isRight: (outcome: Outcome) => boolean) => fitLogistic(observations, outcomes.map(isRight), options);
-  return { cheap: of(({ cheapRight }) => cheapRight), strong: of(({ strongRight }) => strongRight), gains: [] };
+  const model = { cheap: of(({ cheapRight }) => cheapRight), strong: of(({ strongRight }) => strongRight), gains: [] };
+  // Who has seen the answer has no need of it.
+  return by === 'answer' ? model : { ...model, length: leanOnLength(observations, observations.map((observation) => predict(model, observation).gain)) };
+}
+
+/** As far as the gains spread, that of the length is added so much: it is worth something on any data, and what few outcomes teach is partly chance. */
+function leanOnLength(observations: readonly Observation[], gains: readonly number[]): NumberWeight {
+  const { mean, deviation } = spreadOf(observations.map(({ numbers }) => numbers['characters'] as number));
+  return { mean, deviation: Math.max(deviation, 1e-3), weight: lengthShare * spreadOf(gains).deviation };
+}
+
+function spreadOf(values: readonly number[]): { readonly mean: number; readonly deviation: number } {
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  return { mean, deviation: Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length) };
 }
 
 /** A question that was asked twice is in one fold: elsewhere, its answer would have been seen. */

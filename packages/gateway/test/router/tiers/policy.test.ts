@@ -22,6 +22,13 @@ describe('a policy', () => {
     expect(gainAt(model, 1)).toBeCloseTo(-0.5);
   });
 
+  it('leans on the length of the prompt where it was learned so', () => {
+    const leaning: GainModel = { cheap: flat, strong: flat, length: { mean: 3, deviation: 0.5, weight: 0.1 }, gains: model.gains };
+    expect(predict(leaning, observePrompt('x'.repeat(Math.round(Math.exp(3)) - 1))).gain).toBeCloseTo(0, 2);
+    expect(predict(leaning, observePrompt('x'.repeat(Math.round(Math.exp(4)) - 1))).gain).toBeCloseTo(0.2, 2);
+    expect(predict(leaning, observePrompt('x'.repeat(100_000))).gain).toBeCloseTo(0.4);
+  });
+
   it('gives probabilities for anything', () => {
     fc.assert(fc.property(fc.string(), fc.string(), (prompt, answer) => {
       const { cheap, strong, gain } = predict(model, observeAnswer(prompt, answer, { logprob: 0.3 }));

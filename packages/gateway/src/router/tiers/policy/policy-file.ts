@@ -10,15 +10,16 @@ export const policyFormat = 'open-autoglm cascade policy';
 export const policyVersion = 1;
 const bytesMax = 16 * 1024 * 1024;
 
+const numberWeight = Type.Object({ mean: Type.Number(), deviation: Type.Number({ exclusiveMinimum: 0 }), weight: Type.Number() }, closed);
 const linearModel = Type.Object(
   {
     intercept: Type.Number(),
-    numbers: Type.Record(Type.String(), Type.Object({ mean: Type.Number(), deviation: Type.Number({ exclusiveMinimum: 0 }), weight: Type.Number() }, closed)),
+    numbers: Type.Record(Type.String(), numberWeight),
     words: Type.Union([Type.Array(Type.Number(), { maxItems: 0 }), Type.Array(Type.Number(), { minItems: hashedSize, maxItems: hashedSize })]),
   },
   closed,
 );
-const gainModel = Type.Object({ cheap: linearModel, strong: linearModel, gains: Type.Array(Type.Number(), { minItems: 101, maxItems: 101 }) }, closed);
+const gainModel = Type.Object({ cheap: linearModel, strong: linearModel, length: Type.Optional(numberWeight), gains: Type.Array(Type.Number(), { minItems: 101, maxItems: 101 }) }, closed);
 
 const policyFileSchema = Type.Object(
   {

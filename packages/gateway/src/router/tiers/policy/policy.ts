@@ -1,6 +1,6 @@
 import { answerFeatures } from './answer-features.ts';
 import { hashedWords } from './hashed-words.ts';
-import { probability, type LinearModel, type Observation } from './linear-model.ts';
+import { probability, standardised, type LinearModel, type NumberWeight, type Observation } from './linear-model.ts';
 import { promptFeatures } from './prompt-features.ts';
 
 /** When a question is judged: before the cheap model has answered it, or by its answer. */
@@ -12,6 +12,8 @@ export interface GainModel {
   readonly cheap: LinearModel;
   /** Whether the strong model's would be. */
   readonly strong: LinearModel;
+  /** What the prompt's length alone adds to the gain; absent: nothing. */
+  readonly length?: NumberWeight | undefined;
   /** Element i: the gain that i percent of the questions exceed, of questions that the model had not seen; 101 of them, falling. */
   readonly gains: readonly number[];
 }
@@ -27,7 +29,7 @@ export interface CascadePolicy {
 export interface Prediction {
   readonly cheap: number;
   readonly strong: number;
-  /** How much likelier a right answer becomes. */
+  /** How much likelier a right answer becomes, with what the length adds. */
   readonly gain: number;
 }
 
@@ -41,9 +43,11 @@ export function observeAnswer(prompt: string, answer: string, scores: Readonly<R
   return { numbers: { ...numbers, ...answerFeatures(prompt, answer), ...prefixed(scores) }, words };
 }
 
-export function predict({ cheap, strong }: GainModel, observation: Observation): Prediction {
+export function predict({ cheap, strong, length }: GainModel, observation: Observation): Prediction {
   const likely = { cheap: probability(cheap, observation), strong: probability(strong, observation) };
-  return { ...likely, gain: likely.strong - likely.cheap };
+  const characters = observation.numbers['characters'];
+  const lean = length && characters !== undefined ? length.weight * standardised(characters, length.mean, length.deviation) : 0;
+  return { ...likely, gain: likely.strong - likely.cheap + lean };
 }
 
 /** The gain above which this share of the questions lies; 0: none does. */
