@@ -27,8 +27,7 @@ try {
 for (const name of await readdir('packages')) {
   const target = await startPackage(`packages/${name}`);
   await cp(path.join(compiled, 'packages', name, 'src'), path.join(target, 'src'), { recursive: true });
-  await cp(path.join('packages', name, 'rules'), path.join(target, 'rules'), { recursive: true }).catch(ignoreMissing);
-  await cp(path.join('packages', name, 'bin'), path.join(target, 'bin'), { recursive: true }).catch(ignoreMissing);
+  for (const folder of ['bin', 'proto', 'rules']) await cp(path.join('packages', name, folder), path.join(target, folder), { recursive: true }).catch(ignoreMissing);
 }
 await buildConsole(await startPackage('apps/console'));
 

@@ -6,27 +6,28 @@ import { openResponseCache } from './cache-parts.ts';
 import { createEmbeddingCatalog } from './common/embedding-catalog.ts';
 import { withCascade } from './common/cascade-catalog.ts';
 import { createCatalog } from './common/model-catalog.ts';
+import { Opened } from './common/opened.ts';
 import { TtftMeter } from './common/ttft-meter.ts';
 import type { Config } from './config/schema.ts';
 import { cascadeOptions, planCascade } from './cascade-plan.ts';
 import { openDevices } from './device-parts.ts';
 import { createEmbeddingPath } from './embedding-path.ts';
-import { startEngines, type EngineStatusReport, type StartedEngines } from './engine-targets.ts';
-import type { Access } from './ingress/access.ts';
-import { openBatches, type Batches } from './ingress/batches/open-batches.ts';
+import { openBatches } from './ingress/batches/open-batches.ts';
+import { startEngines, type EngineStatusReport } from './engine-targets.ts';
+import { openGrpc } from './ingress/grpc/open-grpc.ts';
 import { openAccess } from './ingress/open-access.ts';
 import { createIngress, type Ingress } from './ingress/server.ts';
 import { openEvents } from './ingress/events/open-events.ts';
 import { openSessions } from './ingress/sessions/open-sessions.ts';
-import { createObservability, type Observability } from './observability/observability.ts';
-import { openSinks, type Sinks } from './observability/sinks/sinks.ts';
+import { createObservability } from './observability/observability.ts';
+import { openSinks } from './observability/sinks/sinks.ts';
+import { collectAnswer } from './output/json-answer.ts';
 import { respond, respondError } from './output/respond.ts';
 import { errorBody } from './output/error-body.ts';
 import { collectAnswer } from './output/json-answer.ts';
 import { respondEmbeddings, writeEmbeddings } from './output/respond-embeddings.ts';
 import { openPrejudge } from './prejudge/open-prejudge.ts';
 import { createRequestPath } from './request-path.ts';
-import type { ResponseCache } from './response-cache/response-cache.ts';
 import type { RouterOptions } from './router/router-stage.ts';
 import { createTiersStage } from './router/tiers/tiers-stage.ts';
 import { shortenOptions } from './shorten-options.ts';
@@ -53,6 +54,8 @@ export interface GatewayOptions {
 export interface Gateway {
   readonly url: string;
   readonly port: number;
+  /** Of what stands between tiers; undefined where it is off. */
+  readonly grpcPort: number | undefined;
   /** The embedded engine, or what stands in its place; undefined when every engine is another server. */
   readonly engine: Engine | undefined;
   /** Refuses new requests, lets the running ones end within `drain_timeout_ms`, then closes everything. Idempotent. */
@@ -60,36 +63,37 @@ export interface Gateway {
 }
 
 /** Config → parts → listen. Accepts requests at once; they wait for the model. Rejects when it cannot listen. */
-export async function startGateway({ config, engine, embeddings: givenEmbeddings, env = process.env, onEngineStatus = () => {} }: GatewayOptions): Promise<Gateway> {
+export async function startGateway(options: GatewayOptions): Promise<Gateway> {
+  const opened = new Opened();
+  try {
+    return await open(options, opened);
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
+}
+
+async function open({ config, engine, embeddings: givenEmbeddings, env = process.env, onEngineStatus = () => {} }: GatewayOptions, opened: Opened): Promise<Gateway> {
   const plan = planCascade(config);
-  const devices = openDevices(config.devices, env);
-  const access = openAccess({ auth: config.auth, limits: config.limits, env });
-  const batches = openBatches(config.batches, {
-    access, env, bodyLimitBytes: config.server.body_limit_bytes,
-    writeAnswer: (asked) => collectAnswer(asked, asked.parts), writeEmbeddings, writeError: (error) => JSON.stringify(errorBody(error)),
-    onFailure: (error) => sinks.logs?.warn('batches wait', { reason: error instanceof Error ? error.message : String(error) }),
-  });
-  const engines = startEngines(config, { engine, embeddings: givenEmbeddings, env, onStatus: onEngineStatus, placeOf: devices?.placeOf });
+  const devices = opened.add(openDevices(config.devices, env), (part) => part.close());
+  const access = opened.add(openAccess({ auth: config.auth, limits: config.limits, env }), (part) => part.close());
+  const engines = opened.add(startEngines(config, { engine, embeddings: givenEmbeddings, env, onStatus: onEngineStatus, placeOf: devices?.placeOf }), (part) => part.close());
   const models = createCatalog(engines.models, config.server.ready_timeout_ms);
   const catalog = plan ? withCascade(models, plan.model, plan.levels.map(({ model }) => model)) : models;
   const embeddings = createEmbeddingCatalog(engines.embeddings, engines.models);
   const isModel = (name: string) => catalog.has(name) || embeddings.has(name);
-  const cache = openResponseCache(config.cache, catalog);
-  const sinks = await openSinks(config.observability, { isModel, config, env }).catch(async (error: unknown) => {
-    await engines.close();
-    await access.close();
-    throw error;
-  });
-  const prejudge = await openPrejudge(config.prejudge, sinks.logs).catch(async (error: unknown) => {
-    await engines.close();
-    await access.close();
-    await sinks.close();
-    throw error;
-  });
+  const sinks = opened.add(await openSinks(config.observability, { isModel, config, env }), (part) => part.close());
+  const batches = opened.add(openBatches(config.batches, {
+    access, env, bodyLimitBytes: config.server.body_limit_bytes,
+    writeAnswer: (asked) => collectAnswer(asked, asked.parts), writeEmbeddings, writeError: (error) => JSON.stringify(errorBody(error)),
+    onFailure: (error) => sinks.logs?.warn('batches wait', { reason: error instanceof Error ? error.message : String(error) }),
+  }), (part) => part.close());
+  const cache = opened.add(openResponseCache(config.cache, catalog), (part) => part.close());
+  const prejudge = opened.add(await openPrejudge(config.prejudge, sinks.logs), (part) => part.close());
   const ttft = new TtftMeter();
   const admission = createAdmission(catalog, admissionOptions(config.admission));
-  const events = openEvents(config.events);
-  const observability = createObservability(config.observability, {
+  const events = opened.add(openEvents(config.events), (part) => part.close());
+  const observability = opened.add(createObservability(config.observability, {
     sinks,
     onFirstToken: (model, ms) => ttft.observe(model, ms),
     eventTotals: events.totals,
@@ -97,9 +101,9 @@ export async function startGateway({ config, engine, embeddings: givenEmbeddings
     engines: () => catalog.readiness().replicas,
     admission: () => admission.read(),
     rules: prejudge && (() => prejudge.stats),
-  });
+  }), (part) => part.close());
   sinks.logs?.watchEngines(() => catalog.readiness().replicas);
-  const sessions = openSessions(config.sessions, config.server.body_limit_bytes);
+  const sessions = opened.add(openSessions(config.sessions, config.server.body_limit_bytes), (part) => part.close());
   const ingress = createIngress({
     catalog,
     access,
@@ -115,25 +119,24 @@ export async function startGateway({ config, engine, embeddings: givenEmbeddings
     respondEmbeddings,
     respondError,
   });
-  const address = await listen(ingress.server, config.server).catch(async (error: unknown) => {
-    observability.close();
-    prejudge?.close();
-    await sessions.close();
-    await events.close();
-    await batches.close();
-    await engines.close();
-    await access.close();
-    await sinks.close();
-    throw error;
-  });
+  const grpc = opened.add(await openGrpc(config.grpc, ingress.asker, collectAnswer), (part) => part.drain(0));
+  const address = await listen(ingress.server, config.server);
   sinks.logs?.info('listening', { url: urlOf(address) });
   devices?.start((url, problem) => (problem === undefined ? sinks.logs?.info('reports of this device are taken again', { url }) : sinks.logs?.warn('reports of this device are not taken', { url, problem })));
+  const drain = async () => {
+    const timeoutMs = config.server.drain_timeout_ms;
+    sinks.logs?.info('draining', { timeout_ms: timeoutMs });
+    batches.pause();
+    await Promise.all([ingress.drain(timeoutMs), grpc?.drain(timeoutMs)]);
+    await opened.close();
+  };
   let drained: Promise<void> | undefined;
   return {
     url: urlOf(address),
     port: address.port,
+    grpcPort: grpc?.port,
     engine: engines.embedded,
-    drain: () => (drained ??= drain(ingress, config.server.drain_timeout_ms, { batches, engines, access, observability, sinks, cache }).finally(sessions.close).finally(events.close).finally(() => prejudge?.close()).finally(() => devices?.close())),
+    drain: () => (drained ??= drain()),
   };
 }
 
@@ -152,27 +155,6 @@ export function routerOptions({ balance, tries_max: triesMax, health, retries, h
     now: () => performance.now(),
     random: Math.random,
   };
-}
-
-interface Closing {
-  readonly batches: Batches;
-  readonly engines: StartedEngines;
-  readonly access: Access;
-  readonly observability: Observability;
-  readonly sinks: Sinks;
-  readonly cache: ResponseCache | undefined;
-}
-
-async function drain(ingress: Ingress, timeoutMs: number, { batches, engines, access, observability, sinks, cache }: Closing): Promise<void> {
-  sinks.logs?.info('draining', { timeout_ms: timeoutMs });
-  batches.pause();
-  await ingress.drain(timeoutMs);
-  await batches.close();
-  cache?.close();
-  observability.close();
-  await engines.close();
-  await access.close();
-  await sinks.close();
 }
 
 function listen(server: Ingress['server'], { host, port }: Config['server']): Promise<AddressInfo> {

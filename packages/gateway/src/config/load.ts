@@ -6,6 +6,7 @@ import { problemOfDevices } from './devices.ts';
 import { completeEngines, defaultEmbedded, engineSchemas, type EngineConfig, type EngineKind } from './engines.ts';
 import { checkCompression } from './compression.ts';
 import { checkFit } from './fit.ts';
+import { problemOfGrpc } from './grpc.ts';
 import { configSchema, defaultConfig, type Config } from './schema.ts';
 import { problemOfSessions } from './sessions.ts';
 import { problemOfTiers } from './tiers.ts';
@@ -120,7 +121,7 @@ function hasNoBound({ kv_cache_bytes: bytes, kv_cache_strategy: strategy }: Conf
 }
 
 /** Values that each are of the right type, and would be passed over or fail with every use. */
-function refuseWhatCannotWork({ devices, fit, compression, engines, router: { health }, sessions, tiers, observability: { traces } }: Config, source: YamlSource | undefined): void {
+function refuseWhatCannotWork({ devices, fit, compression, engines, router: { health }, sessions, tiers, grpc, observability: { traces } }: Config, source: YamlSource | undefined): void {
   const refuse = (path: readonly string[], reason: string) => {
     throw new ConfigError(`${place(source, path)}${written(path)} ${reason}.`);
   };
@@ -133,6 +134,8 @@ function refuseWhatCannotWork({ devices, fit, compression, engines, router: { he
   if (ofDevices) refuse(['devices', 'enabled'], ofDevices);
   const ofTiers = problemOfTiers(tiers, engines);
   if (ofTiers) refuse(['tiers', ...ofTiers.path], ofTiers.reason);
+  const ofGrpc = problemOfGrpc(grpc);
+  if (ofGrpc) refuse(['grpc', ofGrpc.key], ofGrpc.reason);
   const endpoint = ['observability', 'traces', 'endpoint'];
   if (!URL.canParse(traces.endpoint)) refuse(endpoint, explanations[endpoint.join('.')] as string);
   for (const [name, value] of Object.entries(traces.headers)) {

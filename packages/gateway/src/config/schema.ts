@@ -12,6 +12,7 @@ import { defaultLimits, limitsSchema } from './limits.ts';
 import { defaultPrejudge, prejudgeSchema } from './prejudge.ts';
 import { defaultRouter, routerSchema } from './router.ts';
 import { defaultEvents, eventsSchema } from './events.ts';
+import { defaultGrpc, grpcSchema } from './grpc.ts';
 import { defaultSessions, sessionsSchema } from './sessions.ts';
 import { defaultTiers, tiersSchema } from './tiers.ts';
 
@@ -94,6 +95,7 @@ export const configSchema = Type.Object(
     documents: documentsSchema,
     sessions: sessionsSchema,
     events: eventsSchema,
+    grpc: grpcSchema,
     admission: admissionSchema,
     auth: authSchema,
     batches: batchesSchema,
@@ -170,6 +172,7 @@ export const defaultConfig: Config = {
   documents: defaultDocuments,
   sessions: defaultSessions,
   events: defaultEvents,
+  grpc: defaultGrpc,
   admission: defaultAdmission,
   auth: defaultAuth,
   batches: defaultBatches,

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { applyPatch, createPatch } from 'rfc6902';
 import { describe, expect, it } from 'vitest';
-import { applyJsonPatch } from '../../src/ingress/sessions/json-patch.ts';
+import { applyJsonPatch } from '../../src/ingress/json-patch.ts';
 import { applyMergePatch } from '../../src/ingress/sessions/merge-patch.ts';
 
 interface Case {

@@ -8,7 +8,7 @@ import { tenantOf } from '../tenant.ts';
 import { checkWellFormed } from '../validate.ts';
 import { AnswerTurn } from './answer-turn.ts';
 import { revisionOf, toEtag } from './if-match.ts';
-import { applyJsonPatch } from './json-patch.ts';
+import { applyJsonPatch } from '../json-patch.ts';
 import { applyMergePatch } from './merge-patch.ts';
 import { bodyOfCompletion, checkSessionBody, encodeBody, readCompletion, withinStack } from './session-body.ts';
 import { ifMatchMissing, sessionChanged, sessionNotFound } from './session-errors.ts';

@@ -1,0 +1,192 @@
+import { readFile } from 'node:fs/promises';
+import { Server, ServerCredentials, status, type ServerDuplexStream } from '@grpc/grpc-js';
+import { AutoglmError, toAutoglmError, type StreamPart } from '@open-autoglm/protocol';
+import type { Asked, Asker } from '../../common/asker.ts';
+import { ConfigError } from '../../common/config-error.ts';
+import { Conversation, type Decide, type Level } from './conversation.ts';
+import type { ClientMessage, ServerMessage } from './messages.ts';
+import { loadService } from './service.ts';
+
+export interface GrpcOptions {
+  readonly host: string;
+  readonly port: number;
+  /** PEM files. With `client_ca` clients have to show a certificate, too. */
+  readonly tls?: { readonly cert: string; readonly key: string; readonly client_ca?: string | undefined } | undefined;
+  readonly levels: readonly Level[];
+  readonly conversationsMax: number;
+  readonly stateBytesMax: number;
+  readonly idleTimeoutMs: number;
+  readonly keepaliveMs: number;
+  readonly asker: Asker;
+  /** Makes of an answer's parts what POST /v1/chat/completions answers. */
+  readonly collect: (asked: Asked, parts: AsyncIterable<StreamPart>) => Promise<object>;
+}
+
+export interface GrpcServer {
+  readonly port: number;
+  /** Takes no more conversations; those that are there may end within this time, and are ended then. */
+  drain(timeoutMs: number): Promise<void>;
+}
+
+/** For connections without a conversation to be closed. */
+const graceMs = 1000;
+
+type Call = ServerDuplexStream<ClientMessage, ServerMessage>;
+
+/** One conversation for each call of `Converse`. Rejects with `ConfigError` when a certificate cannot be read, and when it cannot listen. */
+export async function startGrpcServer(options: GrpcOptions): Promise<GrpcServer> {
+  const open = new Set<OpenConversation>();
+  let isDraining = false;
+  const server = new Server({
+    // What a state may have, and what surrounds it.
+    'grpc.max_receive_message_length': options.stateBytesMax + 4096,
+    'grpc.keepalive_time_ms': options.keepaliveMs,
+    'grpc.keepalive_timeout_ms': options.keepaliveMs,
+  });
+  server.addService(loadService(), {
+    Converse: (call: Call) => {
+      if (isDraining) return refuse(call, status.UNAVAILABLE, 'The server is shutting down.');
+      if (open.size >= options.conversationsMax) return refuse(call, status.RESOURCE_EXHAUSTED, `The server has ${open.size} conversations already.`);
+      const conversation = new OpenConversation(call, options, () => open.delete(conversation));
+      open.add(conversation);
+    },
+  });
+  const credentials = await credentialsOf(options.tls);
+  const host = options.host.includes(':') ? `[${options.host}]` : options.host;
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync(`${host}:${options.port}`, credentials, (error, bound) => (error ? reject(error) : resolve(bound)));
+  });
+  return {
+    port,
+    async drain(timeoutMs) {
+      isDraining = true;
+      const timer = setTimeout(() => {
+        for (const conversation of open) conversation.end(new AutoglmError('draining', 'The server is shutting down.'));
+      }, timeoutMs);
+      await Promise.all([...open].map((conversation) => conversation.finish()));
+      clearTimeout(timer);
+      // A peer that is silent keeps its connection open.
+      const cut = setTimeout(() => server.forceShutdown(), graceMs);
+      await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+      clearTimeout(cut);
+    },
+  };
+}
+
+async function credentialsOf(tls: GrpcOptions['tls']): Promise<ServerCredentials> {
+  if (!tls) return ServerCredentials.createInsecure();
+  const read = (key: string, file: string) =>
+    readFile(file).catch((error: Error) => {
+      throw new ConfigError(`grpc.tls.${key}: ${error.message}.`);
+    });
+  const [cert, key, authority] = await Promise.all([read('cert', tls.cert), read('key', tls.key), tls.client_ca === undefined ? null : read('client_ca', tls.client_ca)]);
+  try {
+    return ServerCredentials.createSsl(authority, [{ cert_chain: cert, private_key: key }], authority !== null);
+  } catch (error) {
+    throw new ConfigError(`grpc.tls: ${(error as Error).message}.`);
+  }
+}
+
+function refuse(call: Call, code: status, details: string): void {
+  call.on('error', () => {});
+  call.emit('error', { code, details });
+}
+
+/** A conversation and the call that carries it. */
+class OpenConversation {
+  readonly #call: Call;
+  readonly #conversation: Conversation;
+  readonly #onClose: () => void;
+  readonly #idleTimer: NodeJS.Timeout;
+  readonly #closed = Promise.withResolvers<void>();
+  #isClosed = false;
+
+  constructor(call: Call, { levels, stateBytesMax, idleTimeoutMs, asker, collect }: GrpcOptions, onClose: () => void) {
+    this.#call = call;
+    this.#onClose = onClose;
+    this.#conversation = new Conversation({ levels, stateBytesMax, decide: decideBy(asker, collect, headersOf(call)), send: (message) => this.#send(message) });
+    this.#idleTimer = setTimeout(() => this.end(new AutoglmError('deadline_exceeded', `The client said nothing for ${idleTimeoutMs} ms.`)), idleTimeoutMs).unref();
+    call.on('data', (message: ClientMessage) => {
+      this.#idleTimer.refresh();
+      this.#receive(message);
+    });
+    // The client has said everything: it is told what is being decided, and no more.
+    call.on('end', () => void this.finish());
+    call.on('cancelled', () => this.#close(new AutoglmError('client_closed_request', 'The client left.')));
+    call.on('error', () => this.#close(new AutoglmError('client_closed_request', 'The connection failed.')));
+  }
+
+  /** Ends the call when everything under way is decided. */
+  async finish(): Promise<void> {
+    void this.#conversation.idle().then(() => this.#close(new AutoglmError('client_closed_request', 'The conversation is over.')) && this.#call.end());
+    await this.#closed.promise;
+  }
+
+  /** Ends the call at once, for this reason. */
+  end(reason: AutoglmError): void {
+    if (this.#close(reason)) this.#call.emit('error', { code: statusOf(reason), details: reason.message });
+  }
+
+  #receive(message: ClientMessage): void {
+    if (this.#isClosed) return;
+    try {
+      this.#conversation.receive(message);
+    } catch (error) {
+      this.end(toAutoglmError(error));
+    }
+  }
+
+  /** Waits where the client reads slowly; of what is said once a state there is little. */
+  #send(message: ServerMessage): Promise<void> | void {
+    if (this.#isClosed || this.#call.write(message)) return undefined;
+    return Promise.race([new Promise<void>((resolve) => this.#call.once('drain', () => resolve())), this.#closed.promise]);
+  }
+
+  /** Whether it was open until now. */
+  #close(reason: AutoglmError): boolean {
+    if (this.#isClosed) return false;
+    this.#isClosed = true;
+    clearTimeout(this.#idleTimer);
+    this.#conversation.close(reason);
+    this.#onClose();
+    this.#closed.resolve();
+    return true;
+  }
+}
+
+function statusOf({ code, status: http }: AutoglmError): status {
+  if (code === 'deadline_exceeded') return status.DEADLINE_EXCEEDED;
+  if (code === 'draining') return status.UNAVAILABLE;
+  return http < 500 ? status.INVALID_ARGUMENT : status.INTERNAL;
+}
+
+/** Metadata under the names of the HTTP headers that say who asks. */
+function headersOf({ metadata }: Call): Record<string, string> {
+  const headers: Record<string, string> = {};
+  for (const name of ['authorization', 'x-autoglm-tenant', 'traceparent', 'tracestate']) {
+    const [value] = metadata.get(name);
+    if (typeof value === 'string') headers[name] = value;
+  }
+  return headers;
+}
+
+/** Decides by sending the state down the request path. */
+function decideBy(asker: Asker, collect: GrpcOptions['collect'], headers: Record<string, string>): Decide {
+  return (body, signal, onText) =>
+    asker.run({ api: 'chat', body, headers, signal }, async (asked) => {
+      const read = { text: '' };
+      const answer = await collect(asked, told(asked.parts, read, onText));
+      const { tier, engine } = asked.timings;
+      return { text: read.text, answer, tier, engine };
+    });
+}
+
+async function* told(parts: AsyncIterable<StreamPart>, read: { text: string }, onText: Parameters<Decide>[2]): AsyncGenerator<StreamPart> {
+  for await (const part of parts) {
+    if (part.type === 'text-delta' && part.text !== '') {
+      read.text += part.text;
+      await onText(part.text);
+    }
+    yield part;
+  }
+}

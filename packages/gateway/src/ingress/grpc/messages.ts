@@ -1,0 +1,43 @@
+/** The messages of `protocol/proto/tiers.proto`, as the loader gives and takes them: 64-bit numbers as numbers, absent members of a oneof left out. */
+
+export interface State {
+  readonly version: number;
+  readonly document?: Buffer;
+  readonly patch?: Buffer;
+}
+
+export interface ClientMessage {
+  readonly hello?: { readonly levels: readonly string[] };
+  readonly state?: State;
+}
+
+export interface Decision {
+  readonly revision: number;
+  readonly stateVersion: number;
+  readonly level: string;
+  readonly delta?: string;
+  readonly final?: boolean;
+  readonly text?: string;
+  readonly supersedes?: number;
+  readonly confirms?: boolean;
+  readonly answer?: Buffer;
+  readonly tier?: string;
+  readonly engine?: string;
+}
+
+export interface Problem {
+  readonly stateVersion: number;
+  readonly level?: string;
+  readonly code: string;
+  readonly message: string;
+  readonly param?: string;
+  readonly retryable: boolean;
+  readonly revision?: number;
+}
+
+export type ServerMessage =
+  | { readonly welcome: { readonly levels: readonly { readonly name: string; readonly model: string }[]; readonly stateBytesMax: number } }
+  | { readonly decision: Decision }
+  | { readonly retraction: { readonly revision: number; readonly reason: string } }
+  | { readonly resend: { readonly haveVersion: number; readonly reason: string } }
+  | { readonly problem: Problem };

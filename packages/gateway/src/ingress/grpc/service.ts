@@ -1,0 +1,17 @@
+import { createRequire } from 'node:module';
+import type { handleBidiStreamingCall, ServiceDefinition } from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+import type { ClientMessage, ServerMessage } from './messages.ts';
+
+interface Handlers {
+  [method: string]: handleBidiStreamingCall<ClientMessage, ServerMessage>;
+  readonly Converse: handleBidiStreamingCall<ClientMessage, ServerMessage>;
+}
+
+/** `autoglm.tiers.v1.Tiers`, as the protocol package publishes it. Messages are those of `messages.ts`. */
+export function loadService(): ServiceDefinition<Handlers> {
+  const file = createRequire(import.meta.url).resolve('@open-autoglm/protocol/proto/tiers.proto');
+  // Versions and revisions count messages of one conversation: a number holds them.
+  const loaded = loadSync(file, { longs: Number, arrays: true });
+  return loaded['autoglm.tiers.v1.Tiers'] as unknown as ServiceDefinition<Handlers>;
+}

@@ -1,0 +1,123 @@
+import { ChannelCredentials, status } from '@grpc/grpc-js';
+import { describe, expect, it } from 'vitest';
+import { chatBody, createGate } from '../support.ts';
+import { hasOpenssl, makeCertificates, RawConversation, startGrpcGateway } from './support.ts';
+
+const tokens = ['你', '好', '！'];
+
+describe('gRPC between tiers', () => {
+  it('tells a decision as it comes, and whole at its end, as the HTTP API would', async () => {
+    await using server = await startGrpcGateway({}, { tokens });
+    using conversation = new RawConversation(server.target).hello().document(1, chatBody);
+    const decision = await conversation.final('answer', 1);
+    expect(decision).toMatchObject({ text: '你好！', revision: 1, supersedes: 0, tier: 'edge', engine: 'mock' });
+    const answer = JSON.parse(String(decision.answer));
+    expect(answer).toMatchObject({ object: 'chat.completion', choices: [{ message: { content: '你好！' }, finish_reason: 'stop' }], usage: { completion_tokens: 3 } });
+    const deltas = conversation.messages.flatMap((message) => ('decision' in message && message.decision.delta ? [message.decision.delta] : []));
+    expect(deltas.join('')).toBe('你好！');
+  });
+
+  it('decides anew when a patch changes the state, and lets go of the engine at once', async () => {
+    const gate = createGate();
+    await using server = await startGrpcGateway({}, { tokens, beforeToken: (index, { prompt }) => (index === 1 && 'segments' in prompt && prompt.segments.some(({ text }) => text.includes('slow')) ? gate.passed : undefined) });
+    using conversation = new RawConversation(server.target).hello().document(1, { ...chatBody, messages: [{ role: 'user', content: 'slow' }] });
+    await conversation.until((message) => ('decision' in message ? message : undefined));
+    conversation.patch(2, [{ op: 'replace', path: '/messages/0/content', value: 'quick' }]);
+    expect(await conversation.final('answer', 2)).toMatchObject({ revision: 2, supersedes: 0 });
+    expect(conversation.messages).toContainEqual({ retraction: { revision: 1, reason: 'the state has moved on' } });
+    expect(server.engine.runningCount).toBe(0);
+    gate.open();
+  });
+
+  it('asks each level its own model and no more tokens than it may have', async () => {
+    const levels = [{ name: 'quick', max_tokens: 1 }, { name: 'full' }];
+    await using server = await startGrpcGateway({ levels }, { tokens });
+    using conversation = new RawConversation(server.target).hello().document(1, { ...chatBody, max_completion_tokens: 2 });
+    expect(await conversation.final('full', 1)).toMatchObject({ text: '你好' });
+    expect(server.engine.requests.map(({ maxTokens }) => maxTokens).sort()).toEqual([1, 2]);
+  });
+
+  it('names the field of a state that is no chat, and goes on', async () => {
+    await using server = await startGrpcGateway({}, { tokens });
+    using conversation = new RawConversation(server.target).hello().document(1, { ...chatBody, temperature: 'hot' });
+    expect(await conversation.problem()).toMatchObject({ stateVersion: 1, level: 'answer', code: 'invalid_value', param: 'temperature' });
+    conversation.document(2, chatBody);
+    expect(await conversation.final('answer', 2)).toMatchObject({ text: '你好！' });
+  });
+
+  it('keeps tenants apart as HTTP does', async () => {
+    await using server = await startGrpcGateway({}, { tokens });
+    using one = new RawConversation(server.target, undefined, { 'x-autoglm-tenant': 'one' }).hello().document(1, chatBody);
+    await one.final('answer', 1);
+    using two = new RawConversation(server.target, undefined, { 'x-autoglm-tenant': 'two' }).hello().document(1, chatBody);
+    await two.final('answer', 1);
+    const [first, second] = server.engine.requests.map(({ cacheScope }) => cacheScope);
+    expect(first).not.toBe(second);
+  });
+
+  it('ends a conversation that does not keep to the protocol, or names no level, and says why', async () => {
+    await using server = await startGrpcGateway();
+    using early = new RawConversation(server.target).document(1, chatBody);
+    expect(await early.ended).toMatchObject({ code: status.INVALID_ARGUMENT, details: 'The client has to say hello first.' });
+    using unknown = new RawConversation(server.target).hello('best');
+    expect(await unknown.ended).toMatchObject({ code: status.INVALID_ARGUMENT, details: 'There is no level "best"; there are answer.' });
+    using empty = new RawConversation(server.target);
+    empty.call.write({});
+    expect(await empty.ended).toMatchObject({ code: status.INVALID_ARGUMENT });
+  });
+
+  it('has room for so many conversations', async () => {
+    await using server = await startGrpcGateway({ conversations_max: 1 });
+    using first = new RawConversation(server.target).hello();
+    await first.until((message) => ('welcome' in message ? message : undefined));
+    using second = new RawConversation(server.target).hello();
+    expect(await second.ended).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
+    first.call.end();
+    expect(await first.ended).toBeUndefined();
+    using third = new RawConversation(server.target).hello();
+    await third.until((message) => ('welcome' in message ? message : undefined));
+  });
+
+  it('frees the engine when the client leaves in the middle', async () => {
+    const gate = createGate();
+    await using server = await startGrpcGateway({}, { tokens, beforeToken: (index, _, signal) => (index === 1 ? new Promise<void>((resolve) => signal.addEventListener('abort', () => { gate.open(); resolve(); })) : undefined) });
+    const conversation = new RawConversation(server.target).hello().document(1, chatBody);
+    await conversation.until((message) => ('decision' in message ? message : undefined));
+    conversation[Symbol.dispose]();
+    await gate.passed;
+  });
+
+  it('finishes what was begun when the client has said everything', async () => {
+    await using server = await startGrpcGateway({}, { tokens });
+    using conversation = new RawConversation(server.target).hello().document(1, chatBody);
+    conversation.call.end();
+    expect(await conversation.ended).toBeUndefined();
+    expect(await conversation.final('answer', 1)).toMatchObject({ text: '你好！' });
+  });
+
+  it('ends conversations when the gateway drains', async () => {
+    const server = await startGrpcGateway({}, { tokens });
+    using conversation = new RawConversation(server.target).hello();
+    await conversation.until((message) => ('welcome' in message ? message : undefined));
+    await server.gateway.drain();
+    await conversation.ended;
+  });
+});
+
+describe.skipIf(!hasOpenssl())('mutual TLS', () => {
+  it('lets in who shows a certificate of the authority, and nobody else', async () => {
+    await using certificates = await makeCertificates();
+    const tls = { cert: certificates.file('server.pem'), key: certificates.file('server.key'), client_ca: certificates.file('ca.pem') };
+    await using server = await startGrpcGateway({ tls }, { tokens });
+    const target = server.target.replace('127.0.0.1', 'localhost');
+    const authority = await certificates.read('ca.pem');
+    using known = new RawConversation(target, ChannelCredentials.createSsl(authority, await certificates.read('client.key'), await certificates.read('client.pem'))).hello().document(1, chatBody);
+    expect(await known.final('answer', 1)).toMatchObject({ text: '你好！' });
+    using stranger = new RawConversation(target, ChannelCredentials.createSsl(authority, await certificates.read('stranger.key'), await certificates.read('stranger.pem'))).hello();
+    expect(await stranger.ended).toMatchObject({ code: status.UNAVAILABLE });
+    using nobody = new RawConversation(target, ChannelCredentials.createSsl(authority)).hello();
+    expect(await nobody.ended).toMatchObject({ code: status.UNAVAILABLE });
+    using plain = new RawConversation(target).hello();
+    expect(await plain.ended).toMatchObject({ code: status.UNAVAILABLE });
+  });
+});
