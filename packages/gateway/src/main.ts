@@ -21,7 +21,6 @@ import { openEvents } from './ingress/events/open-events.ts';
 import { openSessions } from './ingress/sessions/open-sessions.ts';
 import { createObservability } from './observability/observability.ts';
 import { openSinks } from './observability/sinks/sinks.ts';
-import { collectAnswer } from './output/json-answer.ts';
 import { respond, respondError } from './output/respond.ts';
 import { errorBody } from './output/error-body.ts';
 import { collectAnswer } from './output/json-answer.ts';
