@@ -6,7 +6,7 @@ import { readPolicyFile, type CascadePolicy } from './router/tiers/policy/index.
 import type { CascadeOptions } from './router/tiers/tiers-stage.ts';
 
 /** What the configuration says of the cascade, its policies read: all but who is there. */
-export type CascadePlan = Omit<CascadeOptions, 'isReachable' | 'now'>;
+export type CascadePlan = Omit<CascadeOptions, 'isReachable' | 'isRemote' | 'now'>;
 
 /** Undefined where there is none. Throws `ConfigError` for a policy that cannot be used. */
 export function planCascade({ tiers, engines }: Config): CascadePlan | undefined {
@@ -33,7 +33,7 @@ export function planCascade({ tiers, engines }: Config): CascadePlan | undefined
 /** With who is there by what the catalog knows. */
 export function cascadeOptions(plan: CascadePlan, catalog: ModelCatalog): CascadeOptions {
   const isLost = (state: string) => state === 'unreachable' || state === 'failed' || state === 'closed';
-  return { ...plan, isReachable: (model) => catalog.find(model).targets.some(({ replica, device }) => !isLost(replica.status.state) && (device?.mayTake('text') ?? true)), now: () => performance.now() };
+  return { ...plan, isReachable: (model) => catalog.find(model).targets.some(({ replica, device }) => !isLost(replica.status.state) && (device?.mayTake('text') ?? true)), isRemote: (model) => catalog.isRemote(model), now: () => performance.now() };
 }
 
 function readPolicy(file: string, decide: CascadePlan['decide']): CascadePolicy {

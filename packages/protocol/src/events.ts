@@ -54,7 +54,7 @@ export type GatewayEvent =
   /** The prompt became shorter than the client sent it, or different texts to the same end; `by`: what did it. In tokens, as far as they are counted. */
   | { readonly type: 'prompt-shortened'; readonly by: string; readonly tokensBefore: number; readonly tokens: number; readonly reason: string }
   | { readonly type: 'engine-chosen'; readonly engine: string; readonly tier: string; readonly reason: string }
-  /** Of a cascade: a tier that does not answer, or would not have; `reason`: `unreachable`, `over_budget`, `failed`, `low_confidence`, `too_hard`; `detail`: closer, for people. */
+  /** Of a cascade: a tier that does not answer, or would not have; `reason`: `unreachable`, `over_budget`, `failed`, `low_confidence`, `too_hard`, `unsuitable`; `detail`: closer, for people. */
   | { readonly type: 'tier-passed'; readonly tier: string; readonly model: string; readonly reason: string; readonly detail: string; readonly durationMs: number }
   /** A prompt has been read by the engine; one event for each choice. */
   | { readonly type: 'prompt-end'; readonly choice: number; readonly promptTokens: number; readonly cachedTokens: number }

@@ -10,7 +10,12 @@ export function withCascade(catalog: ModelCatalog, name: string, models: readonl
     ...catalog,
     has: (wanted) => wanted === name || catalog.has(wanted),
     find: (wanted) => (wanted === name ? whole() : catalog.find(wanted)),
-    isRemote: (wanted) => (wanted === name ? models.every((model) => catalog.isRemote(model)) : catalog.isRemote(wanted)),
+    isRemote(wanted, showsImages) {
+      if (wanted !== name) return catalog.isRemote(wanted);
+      const isRemote = (model: string) => catalog.isRemote(model);
+      // What runs here sees no images: a tier that does is asked with the client's own words.
+      return models.every(isRemote) || (models.some(isRemote) && (showsImages?.() ?? false));
+    },
     list() {
       const listed = catalog.list();
       return listed.some((model) => models.includes(model.name)) ? [...listed, { ...whole(), info: undefined }] : listed;

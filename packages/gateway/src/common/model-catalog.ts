@@ -63,8 +63,11 @@ export interface ModelCatalog {
   has(name: string): boolean;
   /** Throws `model_not_found`. */
   find(name: string): CatalogModel;
-  /** Whether all who answer for this name take requests as they are; false for what is no model's name. */
-  isRemote(name: unknown): boolean;
+  /**
+   * Whether all who answer for this name take requests as they are; false for what is no model's name. Of a name that stands for several
+   * models, whether those do that a request with images may go to.
+   */
+  isRemote(name: unknown, showsImages?: () => boolean): boolean;
   /**
    * The model whose chat template makes the prompts, once it can answer; undefined when every replica that can answer takes
    * requests as they are. Throws `model_not_found`. Rejects with `engine_unavailable` after the bound, or with the signal's reason.

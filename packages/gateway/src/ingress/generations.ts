@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 import { AutoglmError, toAutoglmError, type EmitEvent, type GatewayRequest, type StreamPart, type TraceContext } from '@open-autoglm/protocol';
 import type { Asked, Asker, AskCall } from '../common/asker.ts';
 import type { AnswerTimings, Exchange } from '../common/exchange.ts';
+import { showsImages } from '../common/image-parts.ts';
 import type { ModelCatalog } from '../common/model-catalog.ts';
 import type { RequestStart } from '../common/request-start.ts';
 import type { Access, Demand } from './access.ts';
@@ -130,7 +131,7 @@ export class Generations implements Asker {
 
   #parse(api: Api, value: unknown, headers: IncomingHttpHeaders): ParsedRequest {
     const { parse, parseRemote } = operations[api];
-    const isRemote = this.#parts.catalog.isRemote((value as { model?: unknown } | null)?.model);
+    const isRemote = this.#parts.catalog.isRemote((value as { model?: unknown } | null)?.model, () => showsImages(value));
     return (isRemote ? parseRemote : parse)(value, headers);
   }
 

@@ -1,4 +1,5 @@
 import { AutoglmError, toAutoglmError, type ErrorCode, type GatewayRequest, type Next, type StreamPart } from '@open-autoglm/protocol';
+import { inputKindOf } from '../devices/input-kind.ts';
 import { judgeAnswer, judgePrompt, type Verdict } from './judge.ts';
 import { needsLogprobs, type Scores } from './scorers/index.ts';
 import { TierTry } from './tier-try.ts';
@@ -12,7 +13,7 @@ export interface TieredAnswerParts {
 }
 
 /** Why a tier that was asked, or would have been, does not answer. */
-export type PassedReason = 'unreachable' | 'over_budget' | 'failed' | 'low_confidence' | 'too_hard';
+export type PassedReason = 'unreachable' | 'over_budget' | 'failed' | 'low_confidence' | 'too_hard' | 'unsuitable';
 
 /** A tier in the answer's note. */
 interface Tried {
@@ -56,6 +57,7 @@ export async function* answerByTiers(parts: TieredAnswerParts): AsyncGenerator<S
 
 class Walk {
   readonly #parts: TieredAnswerParts;
+  readonly #showsImages: boolean;
   readonly #tried: Tried[] = [];
   readonly #asked: Asked[] = [];
   /** Those that could still answer: not as good as was wanted, but there. The last is the best. */
@@ -64,6 +66,7 @@ class Walk {
 
   constructor(parts: TieredAnswerParts) {
     this.#parts = parts;
+    this.#showsImages = inputKindOf(parts.request) === 'image';
   }
 
   /** The try whose answer is the answer. Rejects with what kept the highest tier from answering, when nobody does. */
@@ -98,6 +101,7 @@ class Walk {
   async #askAt(index: number): Promise<Asked | undefined> {
     const { options } = this.#parts;
     const level = options.levels[index] as TierLevel;
+    if (!this.#suits(level)) return this.#pass(this.#note(level), 'unsuitable', 'it sees no images');
     if (!options.isReachable(level.model)) return this.#pass(this.#note(level), 'unreachable', 'its health probe is not answered');
     const asked = this.#ask(level);
     const mayGoOn = this.#isReachableAbove(index);
@@ -206,7 +210,7 @@ class Walk {
     const { levels, isReachable } = this.#parts.options;
     for (let index = from - 1; index >= 0; index -= 1) {
       const level = levels[index] as TierLevel;
-      if (!isReachable(level.model)) continue;
+      if (!isReachable(level.model) || !this.#suits(level)) continue;
       const asked = this.#ask(level);
       if (await this.#opens(asked, false)) return this.#settle(asked, this.#whyDegraded(), true);
     }
@@ -246,7 +250,12 @@ class Walk {
 
   #isReachableAbove(index: number): boolean {
     const { levels, isReachable } = this.#parts.options;
-    return levels.slice(index + 1).some(({ model }) => isReachable(model));
+    return levels.slice(index + 1).some((level) => isReachable(level.model) && this.#suits(level));
+  }
+
+  /** What runs here reads text only. */
+  #suits({ model }: TierLevel): boolean {
+    return !this.#showsImages || this.#parts.options.isRemote(model);
   }
 
   #note({ tier, model }: TierLevel, verdict?: Verdict): Tried {

@@ -24,6 +24,8 @@ export interface CascadeOptions extends JudgeSettings {
   readonly heldCharactersMax: number;
   /** Whether somebody who answers for this model may be there. */
   readonly isReachable: (model: string) => boolean;
+  /** Whether everybody who answers for this model takes requests as the client wrote them, images and all. */
+  readonly isRemote: (model: string) => boolean;
   /** Milliseconds on any clock that does not go back. */
   readonly now: () => number;
 }

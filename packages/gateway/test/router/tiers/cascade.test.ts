@@ -198,7 +198,7 @@ describe('the cascade', () => {
     const engine = createMockEngine();
     const gateway = await startGateway({ config: { ...config, server: { ...config.server, port: 0 }, tiers: { ...defaultConfig.tiers, enabled: true, scores_min: { ...defaultConfig.tiers.scores_min, logprob: 0.9 } } }, engine });
     try {
-      const ask = async (content: string) => {
+      const ask = async (content: unknown) => {
         const response = await fetch(`${gateway.url}/v1/chat/completions`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ model: 'auto', messages: [{ role: 'user', content }] }) });
         return { tier: response.headers.get('x-autoglm-tier'), body: (await response.json()) as { model: string; usage: { completion_tokens: number } } };
       };
@@ -206,6 +206,10 @@ describe('the cascade', () => {
       const answer = await ask('Hi');
       expect(answer).toMatchObject({ tier: 'cloud', body: { model: 'auto', usage: { completion_tokens: 4 } } });
       expect(engine.requests[0]?.topLogprobs).toBe(0);
+      const seen = await ask([{ type: 'text', text: 'What is this?' }, { type: 'image_url', image_url: { url: 'data:image/png;base64,iVBORw0KGgo=' } }]);
+      expect(seen).toMatchObject({ tier: 'cloud', body: { autoglm: { cascade: { tried: [{ tier: 'edge', outcome: 'unsuitable' }, { tier: 'cloud', outcome: 'answered' }] } } } });
+      expect(cloud.requests.at(-1)?.body['messages']).toMatchObject([{ content: [{ type: 'text' }, { type: 'image_url' }] }]);
+      expect(engine.requests).toHaveLength(1);
       await until(() => engine.runningCount === 0);
     } finally {
       await gateway.drain();
