@@ -63,11 +63,11 @@ const texts = ['\u{10FFFF}'.repeat(90), { title: 'Second', text: `${'b'.repeat(3
 
 describe('autoglm.documents', () => {
   it('embed: puts the pieces that come nearest before the question, and says which', async () => {
-    await using server = await start({ embeddings: {}, documents: { tokens_max: 400 } });
+    await using server = await start({ embeddings: {}, documents: { tokens_max: 100 } });
     const { autoglm } = await server.post({ messages, autoglm: { documents: { mode: 'embed', texts } } });
-    expect(autoglm?.documents).toMatchObject({ mode: 'embed', model: 'mock-embeddings', documents: 2, chunks: 3, tokens_max: 400 });
-    expect(autoglm?.documents?.['used']).toContainEqual({ document: 1, start: 0, end: 396, score: expect.any(Number) });
-    expect(server.promptOf()).toContain(`[2] Second\n${'b'.repeat(380)}\nzzzz qqqq zzzz\n\nzzzz qqqq`);
+    expect(autoglm?.documents).toMatchObject({ mode: 'embed', model: 'mock-embeddings', documents: 2, chunks: 5, tokens_max: 100 });
+    expect(autoglm?.documents?.['used']).toEqual([{ document: 1, start: 320, end: 396, score: expect.any(Number) }]);
+    expect(server.promptOf()).toContain(`[2] Second\n${'b'.repeat(60)}\nzzzz qqqq zzzz\n\nzzzz qqqq`);
     expect(server.promptOf()).not.toContain('cccc');
     expect(server.embeddings?.requests[0]).toMatchObject({ truncate: true });
   });

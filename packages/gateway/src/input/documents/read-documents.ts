@@ -19,8 +19,8 @@ export interface DocumentParts {
   readonly chunksMax: number;
 }
 
-/** Characters: short enough for the 512 tokens that most models for embeddings read. */
-const embeddedCharacters = 400;
+/** Characters: short enough for the 512 tokens that most models for embeddings read, and so that several pieces have room in the prompt. */
+const [embeddedCharactersMin, embeddedCharactersMax] = [80, 400];
 /** Texts of one call: an engine of ours encodes those of all calls together anyway. */
 const textsOfCall = 32;
 /** Tokens of what one summary is of, and the fewest that a summary may have. */
@@ -69,7 +69,8 @@ async function nearest({ request, asked, question, tokensMax, size, parts }: Tas
   if (model === undefined) {
     throw new AutoglmError('unsupported_feature', "'autoglm.documents.mode' is \"embed\", and this server has no model for embeddings: name one in 'autoglm.documents.model', have \"embeddings: {model: bge-small-zh}\" configured, or use the mode \"summarize\".", { param: 'autoglm.documents.mode' });
   }
-  const chunks = checked(chunksOf(asked.texts.map(({ text }) => text), embeddedCharacters, (text) => text.length), parts);
+  const characters = Math.min(embeddedCharactersMax, Math.max(embeddedCharactersMin, Math.floor(tokensMax / 3)));
+  const chunks = checked(chunksOf(asked.texts.map(({ text }) => text), characters, (text) => text.length), parts);
   const inputs = [question, ...chunks.map(({ text }) => text)];
   const groups = Array.from({ length: Math.ceil(inputs.length / textsOfCall) }, (_, index) => inputs.slice(index * textsOfCall, (index + 1) * textsOfCall));
   let embeddedTokens = 0;
