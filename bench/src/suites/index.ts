@@ -1,6 +1,7 @@
 import { ablationSuite } from './ablation.ts';
 import { admissionSuite } from './admission.ts';
 import { cascadeSuite } from './cascade.ts';
+import { batchingSuite } from './batching.ts';
 import { constraintsSuite } from './constraints.ts';
 import { embeddingsSuite } from './embeddings.ts';
 import { contextSuite } from './context.ts';
@@ -23,6 +24,7 @@ import { wireSuite } from './wire.ts';
 export const suites: readonly Suite[] = [
   engineSuite,
   embeddingsSuite,
+  batchingSuite,
   constraintsSuite,
   graphsSuite,
   kvSuite,

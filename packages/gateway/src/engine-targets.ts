@@ -103,9 +103,10 @@ function startEmbeddings(config: Config['embeddings'], { embeddings: given, onSt
   return { name: id, engine: embeddingEngine({ ...config, model, id }, onOwnStatus), tier: 'edge' };
 }
 
-function startRemote({ name, url, upstream_model: model, api_key_env: apiKeyEnv, timeouts }: OpenAiEngineConfig, health: Config['router']['health'], { env, onStatus }: StartEnginesOptions): Replica {
+function startRemote({ name, url, upstream_model: model, api_key_env: apiKeyEnv, max_batch_size: sizeMax, batch_timeout_us: timeoutUs, timeouts }: OpenAiEngineConfig, health: Config['router']['health'], { env, onStatus }: StartEnginesOptions): Replica {
   const replica = openAiReplica({
     name, url, model, timeouts,
+    batching: sizeMax === undefined ? undefined : { sizeMax, timeoutMs: timeoutUs / 1000 },
     apiKey: apiKeyEnv === undefined ? undefined : env[apiKeyEnv],
     probe: { intervalMs: health.probe_interval_ms, timeoutMs: health.probe_timeout_ms, failuresMax: health.probe_failures },
   });

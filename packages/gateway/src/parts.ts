@@ -14,3 +14,5 @@ export { createEmbeddingCatalog } from './common/embedding-catalog.ts';
 export { createEmbeddingPath } from './embedding-path.ts';
 export { respondEmbeddings } from './output/respond-embeddings.ts';
 export { shortenOptions } from './shorten-options.ts';
+export { costOf, learn, noCosts, type BatchCost } from './engines/batching/batch-costs.ts';
+export { decideBatch } from './engines/batching/batch-size.ts';

@@ -1,5 +1,7 @@
 import { AutoglmError, type AutoglmError as Failure, type EngineStatus, type GatewayRequest, type RemoteModel, type RequestReplica } from '@open-autoglm/protocol';
 import { Pool } from 'undici';
+import { BatchedEmbeddings } from '../batching/batched-embeddings.ts';
+import type { BatchBounds } from '../batching/batch-size.ts';
 import { startDiscovery, type Discovered } from './discovery.ts';
 import { upstreamEmbeddings } from './embeddings.ts';
 import { errorOfProbe } from './errors.ts';
@@ -14,6 +16,8 @@ export interface OpenAiReplicaOptions {
   readonly model: string;
   /** Sent as a bearer token, and never logged. */
   readonly apiKey?: string | undefined;
+  /** How requests for embeddings are joined; absent: each goes as it came. */
+  readonly batching?: BatchBounds | undefined;
   readonly timeouts: {
     /** For the connection. */
     readonly connect_ms: number;
@@ -28,6 +32,9 @@ export interface OpenAiReplicaOptions {
 
 const defaultProbe = { intervalMs: 5000, timeoutMs: 1500, failuresMax: 2 };
 
+/** Texts that wait to be joined. */
+const waitingTextsMax = 8192;
+
 /** Connections that nobody uses are kept for less than the 5 s after which uvicorn and cpp-httplib close them. */
 const keepAliveMs = 4000;
 
@@ -35,7 +42,7 @@ const keepAliveMs = 4000;
  * Any server that speaks OpenAI's API: vLLM, SGLang, llama.cpp, Ollama, a vendor's, another open-autoglm. Every request has a
  * connection of its own while it runs; how many that may be is the router's to bound.
  */
-export function openAiReplica({ name, url, model, apiKey, timeouts, probe = defaultProbe }: OpenAiReplicaOptions): RequestReplica {
+export function openAiReplica({ name, url, model, apiKey, batching, timeouts, probe = defaultProbe }: OpenAiReplicaOptions): RequestReplica {
   const { origin, pathname } = new URL(url);
   const base = pathname.replace(/\/+$/, '');
   const pool = new Pool(origin, {
@@ -75,7 +82,8 @@ export function openAiReplica({ name, url, model, apiKey, timeouts, probe = defa
     } else if (!error && status.state === 'unreachable') setStatus('ready', `${origin} answers again.`);
   };
 
-  const embeddings = upstreamEmbeddings({ name, dispatcher: pool, path: `${base}/embeddings`, headers: fixedHeaders, model, status: () => status, onOutcome });
+  const upstream = upstreamEmbeddings({ name, dispatcher: pool, path: `${base}/embeddings`, headers: fixedHeaders, model, status: () => status, onOutcome });
+  const embeddings = batching ? new BatchedEmbeddings(upstream, { ...batching, waitingMax: waitingTextsMax, now: () => performance.now() }) : upstream;
 
   return {
     takes: 'requests',
@@ -102,6 +110,7 @@ export function openAiReplica({ name, url, model, apiKey, timeouts, probe = defa
     async close() {
       setStatus('closed', `${origin} is not asked any more.`);
       discovery.stop();
+      await embeddings.close();
       await pool.destroy(new AutoglmError('engine_unavailable', `The engine ${name} was closed.`));
     },
   };
