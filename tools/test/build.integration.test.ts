@@ -6,7 +6,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 /** Our packages by the names under which they are published. */
-const packages = { '@open-autoglm/protocol': 'packages/protocol', '@open-autoglm/engine': 'packages/engine', '@open-autoglm/gateway': 'packages/gateway', '@open-autoglm/console': 'apps/console', autoglm: 'packages/cli' };
+const packages = { '@open-autoglm/protocol': 'packages/protocol', '@open-autoglm/engine': 'packages/engine', '@open-autoglm/gateway': 'packages/gateway', '@open-autoglm/console': 'apps/console', '@open-autoglm/client': 'packages/client', autoglm: 'packages/cli' };
 
 describe('npm run build', () => {
   let folder: string;
@@ -24,15 +24,18 @@ describe('npm run build', () => {
     await writeFile(path.join(folder, 'use.mjs'), `
       import { errorTable } from '@open-autoglm/protocol';
       import { engineContract } from '@open-autoglm/protocol/contract';
+      import { createClient } from '@open-autoglm/client';
       import { startEmbeddedEngine } from '@open-autoglm/engine';
       import { createMockEngine, defaultConfig, startGateway } from '@open-autoglm/gateway';
       const config = { ...defaultConfig, server: { ...defaultConfig.server, port: 0 } };
       const gateway = await startGateway({ config, engine: createMockEngine() });
       const pages = await Promise.all(['/', '/assets/main.ts'].map(async (page) => (await fetch(gateway.url + page)).status));
+      const session = await createClient({ baseUrl: gateway.url + '/v1', encoding: 'msgpack' }).sessions.create({ model: 'default', messages: [{ role: 'user', content: 'x' }] });
+      await session.complete();
       await gateway.drain();
-      console.log(JSON.stringify([typeof errorTable, typeof engineContract, typeof startEmbeddedEngine, pages]));
+      console.log(JSON.stringify([typeof errorTable, typeof engineContract, typeof startEmbeddedEngine, pages, session.messages.length]));
     `);
-    expect(JSON.parse(node('use.mjs'))).toEqual(['object', 'function', 'function', [200, 200]]);
+    expect(JSON.parse(node('use.mjs'))).toEqual(['object', 'function', 'function', [200, 200], 2]);
   });
 
   it('makes a command that runs', () => {
