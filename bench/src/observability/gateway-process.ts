@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { createMockEngine, defaultConfig, startGateway, type Config } from '@open-autoglm/gateway';
-import { Access, admissionOptions, createAdmission, createCatalog, createEmbeddingCatalog, createEmbeddingPath, createIngress, createRequestPath, promptReplica, respond, respondEmbeddings, respondError, routerOptions, shortenOptions } from '@open-autoglm/gateway/parts';
+import { Access, admissionOptions, createAdmission, createBodyReading, createCatalog, createInputSteps, createEmbeddingCatalog, createEmbeddingPath, createIngress, createRequestPath, promptReplica, respond, respondEmbeddings, respondError, routerOptions, shortenOptions } from '@open-autoglm/gateway/parts';
 import type { GatewayAnswer, GatewayQuestion, Watching } from './gateway.ts';
 
 /** Fixed answers: nothing but the gateway costs time. */
@@ -44,7 +44,7 @@ async function startBare(engine: ReturnType<typeof createMockEngine>): Promise<s
     catalog, access: new Access(undefined, undefined), respond, respondError, embeddings, respondEmbeddings,
     embeddingPath: createEmbeddingPath(embeddings, 1000),
     maxRunning: connectionsMax,
-    bodyLimitBytes: defaultConfig.server.body_limit_bytes,
+    bodies: createBodyReading(createInputSteps(defaultConfig.input), defaultConfig.server.body_limit_bytes),
     path: createRequestPath(catalog, createAdmission(catalog, admissionOptions(defaultConfig.admission)), routerOptions(defaultConfig.router), shortenOptions(defaultConfig, { read: () => undefined }, embeddings)),
     metrics: undefined,
     follow: () => unobserved,

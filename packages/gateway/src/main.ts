@@ -3,6 +3,7 @@ import type { EmbeddingEngine, Engine } from '@open-autoglm/protocol';
 import { createAdmission } from './admission/admission-stage.ts';
 import { admissionOptions } from './admission/options.ts';
 import { openResponseCache } from './cache-parts.ts';
+import { createInputSteps } from './common/steps/input-steps.ts';
 import { createEmbeddingCatalog } from './common/embedding-catalog.ts';
 import { withCascade } from './common/cascade-catalog.ts';
 import { createCatalog } from './common/model-catalog.ts';
@@ -16,6 +17,7 @@ import { openBatches } from './ingress/batches/open-batches.ts';
 import { startEngines, type EngineStatusReport } from './engine-targets.ts';
 import { openGrpc } from './ingress/grpc/open-grpc.ts';
 import { openAccess } from './ingress/open-access.ts';
+import { createBodyReading } from './ingress/body.ts';
 import { createIngress, type Ingress } from './ingress/server.ts';
 import { openEvents } from './ingress/events/open-events.ts';
 import { openSessions } from './ingress/sessions/open-sessions.ts';
@@ -90,8 +92,9 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
   const cache = opened.add(openResponseCache(config.cache, catalog), (part) => part.close());
   const prejudge = opened.add(await openPrejudge(config.prejudge, sinks.logs), (part) => part.close());
   const ttft = new TtftMeter();
+  const steps = opened.add(createInputSteps(config.input), (part) => part.close());
   const admission = createAdmission(catalog, admissionOptions(config.admission));
-  const events = opened.add(openEvents(config.events), (part) => part.close());
+  const events = opened.add(openEvents(config.events, steps), (part) => part.close());
   const observability = opened.add(createObservability(config.observability, {
     sinks,
     onFirstToken: (model, ms) => ttft.observe(model, ms),
@@ -99,15 +102,17 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
     isModel,
     engines: () => catalog.readiness().replicas,
     admission: () => admission.read(),
+    steps: () => steps.read(),
     rules: prejudge && (() => prejudge.stats),
   }), (part) => part.close());
   sinks.logs?.watchEngines(() => catalog.readiness().replicas);
-  const sessions = opened.add(openSessions(config.sessions, config.server.body_limit_bytes), (part) => part.close());
+  const bodies = createBodyReading(steps, config.server.body_limit_bytes);
+  const sessions = opened.add(openSessions(config.sessions, bodies), (part) => part.close());
   const ingress = createIngress({
     catalog,
     access,
     maxRunning: engines.maxRunning,
-    bodyLimitBytes: config.server.body_limit_bytes,
+    bodies,
     path: sinks.capture(createRequestPath(catalog, admission, routerOptions(config.router), shortenOptions(config, ttft, embeddings), { prejudge: prejudge?.stage, cache: cache?.stage, tiers: plan && createTiersStage(cascadeOptions(plan, models)) })),
     embeddings,
     embeddingPath: createEmbeddingPath(embeddings, config.server.ready_timeout_ms),

@@ -3,6 +3,8 @@ export { createMessagePackStream, decodeMessagePack, encodeMessagePack, encodeMe
 export { createCatalog } from './common/model-catalog.ts';
 export { promptReplica } from './engines/prompt-replica.ts';
 export { Access } from './ingress/access.ts';
+export { createInputSteps } from './common/steps/input-steps.ts';
+export { createBodyReading } from './ingress/body.ts';
 export { createIngress, type Ingress, type IngressParts } from './ingress/server.ts';
 export { routerOptions } from './main.ts';
 export { respond, respondError } from './output/respond.ts';

@@ -8,6 +8,7 @@ import { defaultEmbedded, type EngineConfig } from './engines.ts';
 import { compressionSchema, defaultCompression } from './compression.ts';
 import { defaultDocuments, documentsSchema } from './documents.ts';
 import { defaultFit, fitSchema } from './fit.ts';
+import { defaultInput, inputSchema } from './input.ts';
 import { defaultLimits, limitsSchema } from './limits.ts';
 import { defaultPrejudge, prejudgeSchema } from './prejudge.ts';
 import { defaultRouter, routerSchema } from './router.ts';
@@ -102,6 +103,7 @@ export const configSchema = Type.Object(
     limits: limitsSchema,
     cache: cacheSchema,
     prejudge: prejudgeSchema,
+    input: inputSchema,
     observability: Type.Object(
       {
         /** `/metrics`, in Prometheus' text format. */
@@ -179,6 +181,7 @@ export const defaultConfig: Config = {
   limits: defaultLimits,
   cache: defaultCache,
   prejudge: defaultPrejudge,
+  input: defaultInput,
   observability: {
     metrics: { enabled: true },
     diagnosis: { enabled: true },

@@ -1,6 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import { AutoglmError } from '@open-autoglm/protocol';
 import { decodeMessagePack, messagePackTypes } from '../common/message-pack.ts';
+import type { StepMeters } from '../common/steps/step-meter.ts';
+import type { InputSteps } from '../common/steps/input-steps.ts';
+import { createInflater, encodings, type Encoding, type Inflater } from './inflate/inflater.ts';
 
 /**
  * A body over the limit is read on and thrown away up to here: a client that is still sending does not listen, and would
@@ -17,10 +20,54 @@ export interface JsonBody {
   readonly hasEscapes: boolean;
 }
 
-/** Reads a request's JSON, or MessagePack. Throws `payload_too_large`, `unsupported_media_type`, `invalid_json`, or the signal's reason. */
-export async function readJson(message: IncomingMessage, limitBytes: number, signal: AbortSignal): Promise<JsonBody> {
-  checkHeaders(message);
-  const bytes = await readBytes(message, limitBytes, signal);
+/** Bodies of at most so many bytes, packed or not. */
+export function createBodyReading(steps: InputSteps, limitBytes: number): BodyReading {
+  return { limitBytes, inflater: createInflater(steps, limitBytes), meters: steps.meters };
+}
+
+/** How bodies are read. */
+export interface BodyReading {
+  /** Of a body as it comes, and when it is unpacked. */
+  readonly limitBytes: number;
+  /** Absent: packed ones are refused. */
+  readonly inflater?: Inflater;
+  /** Absent: they are not counted. */
+  readonly meters?: StepMeters;
+}
+
+/**
+ * Reads a request's JSON, or MessagePack, in named steps: collected; where it is packed, buffered and unpacked in a thread; and handed over as a value. Throws
+ * `payload_too_large`, `unsupported_media_type`, `invalid_json`, `invalid_value`, `queue_full`, or the signal's reason.
+ */
+export async function readJson(message: IncomingMessage, { limitBytes, inflater, meters }: BodyReading, signal: AbortSignal): Promise<JsonBody> {
+  const encoding = checkHeaders(message, inflater);
+  const collected = await metered(meters?.collect, () => readBytes(message, limitBytes, signal), signal);
+  const bytes = encoding === undefined || !inflater ? collected : await inflater.inflate(encoding, collected, signal);
+  const startedAtMs = meters?.handOver.enter() ?? 0;
+  try {
+    const body = parse(message, bytes);
+    meters?.handOver.leave(startedAtMs, 'done', bytes.length);
+    return body;
+  } catch (error) {
+    meters?.handOver.leave(startedAtMs, 'failed');
+    throw error;
+  }
+}
+
+async function metered(meter: StepMeters['collect'] | undefined, collect: () => Promise<Uint8Array>, signal: AbortSignal): Promise<Uint8Array> {
+  if (!meter) return collect();
+  const enteredAtMs = meter.enter();
+  try {
+    const bytes = await collect();
+    meter.leave(enteredAtMs, 'done', bytes.length);
+    return bytes;
+  } catch (error) {
+    meter.leave(enteredAtMs, signal.aborted ? 'abandoned' : 'failed');
+    throw error;
+  }
+}
+
+function parse(message: IncomingMessage, bytes: Uint8Array): JsonBody {
   if (isMessagePack(message.headers['content-type'])) return readMessagePack(bytes);
   let text: string;
   try {
@@ -35,13 +82,19 @@ export async function readJson(message: IncomingMessage, limitBytes: number, sig
   }
 }
 
-function checkHeaders({ headers }: IncomingMessage): void {
+/** What the body is packed in; undefined: it is not. */
+function checkHeaders({ headers }: IncomingMessage, inflater: Inflater | undefined): Encoding | undefined {
   const type = headers['content-type'];
   if (type !== undefined && !/\bjson\b/i.test(type) && !isMessagePack(type)) {
     throw new AutoglmError('unsupported_media_type', `The body must be JSON or MessagePack, but its content-type is ${JSON.stringify(type)}: send "content-type: application/json".`);
   }
-  const encoding = headers['content-encoding'] ?? 'identity';
-  if (encoding !== 'identity') throw new AutoglmError('unsupported_media_type', `The body must not be encoded, but its content-encoding is ${JSON.stringify(encoding)}.`);
+  const given = headers['content-encoding'];
+  if (given === undefined) return undefined;
+  const encoding = given.trim().toLowerCase().replace(/^x-gzip$/, 'gzip');
+  if (encoding === 'identity') return undefined;
+  if (!inflater) throw new AutoglmError('unsupported_media_type', `The body must not be encoded here, but its content-encoding is ${JSON.stringify(given)}.`);
+  if (encodings.includes(encoding)) return encoding as Encoding;
+  throw new AutoglmError('unsupported_media_type', `The body's content-encoding is ${JSON.stringify(given)}; this server takes one of ${encodings.join(', ')}, or identity.`);
 }
 
 /** Whether a content type is MessagePack's, whatever parameters it has. */

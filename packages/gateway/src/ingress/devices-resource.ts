@@ -56,7 +56,7 @@ export function createDevicesResource({ registry, token }: DevicesResourceOption
       async serve({ message, response }) {
         check(message);
         const name = decode(id);
-        const { value } = await readJson(message, bytesMax, new AbortController().signal);
+        const { value } = await readJson(message, { limitBytes: bytesMax }, new AbortController().signal);
         registry.beat(name, toReport(value));
         response.writeHead(204);
         response.end();

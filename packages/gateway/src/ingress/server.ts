@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from 'node:net';
 import { AutoglmError } from '@open-autoglm/protocol';
 import type { Asker, AskCall, EmbeddingAsker } from '../common/asker.ts';
-import { readJson } from './body.ts';
+import { readJson, type BodyReading } from './body.ts';
 import { createConsole } from './console.ts';
 import { Generations, type GenerationParts } from './generations.ts';
 import { InHand } from './in-hand.ts';
@@ -13,7 +13,7 @@ import { sendJson } from './send-json.ts';
 import { EmbeddingRequests, type EmbeddingParts } from './serve-embeddings.ts';
 
 export interface IngressParts extends GenerationParts, EmbeddingParts {
-  readonly bodyLimitBytes: number;
+  readonly bodies: BodyReading;
   /** More generations at once than this, waiting ones included, are refused with 429. */
   readonly maxRunning: number;
   /** Read at `/metrics`; absent: there is no such route. */
@@ -70,7 +70,7 @@ export function createIngress(parts: IngressParts): Ingress {
   const route = async (message: IncomingMessage, response: ServerResponse): Promise<void> => {
     const requestId = requestIdOf(message);
     const path = (message.url ?? '/').split('?', 1)[0] as string;
-    const call = { message, response, requestId, read: (signal: AbortSignal) => readJson(message, parts.bodyLimitBytes, signal) };
+    const call = { message, response, requestId, read: (signal: AbortSignal) => readJson(message, parts.bodies, signal) };
     const api = Object.hasOwn(generationRoutes, path) ? generationRoutes[path] : undefined;
     if (api && message.method === 'POST') return generations.serve({ ...call, api });
     if (path === '/v1/embeddings' && message.method === 'POST') return embeddings.serve(call);

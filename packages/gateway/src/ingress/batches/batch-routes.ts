@@ -70,7 +70,7 @@ export class BatchRoutes {
   async #create({ message, response }: ResourceCall): Promise<void> {
     const { access, generations, bodyLimitBytes, perTenantMax, now, newId, onCreated } = this.#parts;
     const { key, tenant } = access.callerOf(message.headers);
-    const { value } = await readJson(message, bodyLimitBytes, generations.take(response).abort.signal);
+    const { value } = await readJson(message, { limitBytes: bodyLimitBytes }, generations.take(response).abort.signal);
     if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new AutoglmError('invalid_json', 'The body must be a JSON object.');
     const body = validate(value);
     const length = windowMs(body.completion_window);

@@ -1,6 +1,7 @@
 import { AutoglmError } from '@open-autoglm/protocol';
 import Type from 'typebox';
-import { readJson } from '../body.ts';
+import type { InputSteps } from '../../common/steps/input-steps.ts';
+import { createBodyReading, readJson, type BodyReading } from '../body.ts';
 import type { Generations } from '../generations.ts';
 import type { FindResource, Resource } from '../resource.ts';
 import { sendAnswer } from '../send-answer.ts';
@@ -54,24 +55,25 @@ const validate = createValidator(
 );
 
 /** `POST /v1/events`: what applications counted, each batch once however often it is sent. */
-export function openEvents(options: EventOptions): Events {
+export function openEvents(options: EventOptions, steps: InputSteps): Events {
   if (!options.enabled) return { resources: [], totals: undefined, close: async () => {} };
   const limits = { namesMax: options.names_max, clientTtlMs: options.client_ttl_seconds * 1000 };
   const ledger: EventLedger = options.redis_url === undefined
     ? new MemoryEventLedger({ ...limits, clientsMax: options.clients_max, now: Date.now })
     : new RedisEventLedger({ ...limits, url: options.redis_url, timeoutMs: options.redis_timeout_ms });
+  const bodies = createBodyReading(steps, bodyBytesMax);
   return {
-    resources: [(generations) => (path) => (path === '/v1/events' ? createResource(ledger, generations) : undefined)],
+    resources: [(generations) => (path) => (path === '/v1/events' ? createResource(ledger, generations, bodies) : undefined)],
     totals: () => ledger.totals(),
     close: () => ledger.close(),
   };
 }
 
-function createResource(ledger: EventLedger, generations: Generations): Resource {
+function createResource(ledger: EventLedger, generations: Generations, bodies: BodyReading): Resource {
   return {
     methods: ['POST'],
     async serve({ message, response }) {
-      const { value } = await readJson(message, bodyBytesMax, generations.take(response).abort.signal);
+      const { value } = await readJson(message, bodies, generations.take(response).abort.signal);
       const { client, batches } = readBatches(value);
       sendAnswer(response, 200, { object: 'events', ...(await ledger.add(tenantOf(message.headers, undefined), client, batches)) });
     },

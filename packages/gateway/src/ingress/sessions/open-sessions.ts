@@ -1,4 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
+import type { BodyReading } from '../body.ts';
 import type { Generations } from '../generations.ts';
 import type { FindResource } from '../resource.ts';
 import { MemorySessionStore } from './memory-store.ts';
@@ -25,10 +26,10 @@ export interface Sessions {
 
 const sources: SessionSources = { now: Date.now, newRevision: () => randomBytes(12).toString('base64url') };
 
-export function openSessions(options: SessionOptions, bodyLimitBytes: number): Sessions {
+export function openSessions(options: SessionOptions, bodies: BodyReading): Sessions {
   if (!options.enabled) return { resources: [], close: async () => {} };
   const limits: SessionLimits = { ttlMs: options.ttl_seconds * 1000, perTenantMax: options.per_tenant_max, sessionsMax: options.sessions_max, bytesMax: options.bytes_max };
   const store = options.redis_url === undefined ? new MemorySessionStore(limits, sources) : new RedisSessionStore({ url: options.redis_url, timeoutMs: options.redis_timeout_ms }, limits, sources);
-  const routes = createSessionRoutes({ store, bodyLimitBytes, sessionBytesMax: options.session_bytes_max, newId: () => `session-${randomUUID()}` });
+  const routes = createSessionRoutes({ store, bodies, sessionBytesMax: options.session_bytes_max, newId: () => `session-${randomUUID()}` });
   return { resources: [routes], close: () => store.close() };
 }

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import { AutoglmError, type GatewayRequest, type StreamPart } from '@open-autoglm/protocol';
-import { isMessagePack, readJson } from '../body.ts';
+import { isMessagePack, readJson, type BodyReading } from '../body.ts';
 import type { Generations } from '../generations.ts';
 import type { FindResource, Resource, ResourceCall } from '../resource.ts';
 import { sendAnswer } from '../send-answer.ts';
@@ -16,7 +16,7 @@ import type { SessionRecord, SessionStore } from './session-store.ts';
 
 export interface SessionParts {
   readonly store: SessionStore;
-  readonly bodyLimitBytes: number;
+  readonly bodies: BodyReading;
   readonly sessionBytesMax: number;
   /** A name that no session ever had. */
   readonly newId: () => string;
@@ -137,7 +137,7 @@ class SessionRoutes {
     await this.#generations.serve({
       api: 'chat', message, response, requestId,
       read: async (signal) => {
-        const { value, hasEscapes } = await readJson(message, this.#parts.bodyLimitBytes, signal);
+        const { value, hasEscapes } = await readJson(message, this.#parts.bodies, signal);
         const expected = revisionOf(message.headers, 'if-match');
         const named = (Object(value) as { autoglm?: { tenant?: unknown } | null }).autoglm?.tenant;
         const tenant = tenantOf(message.headers, typeof named === 'string' ? named : undefined);
@@ -192,7 +192,7 @@ class SessionRoutes {
   /** Within the bound of requests in hand, as everything that is read. */
   async #readBody(message: IncomingMessage, response: ServerResponse): Promise<unknown> {
     const { signal } = this.#generations.take(response).abort;
-    const { value, hasEscapes } = await readJson(message, this.#parts.bodyLimitBytes, signal);
+    const { value, hasEscapes } = await readJson(message, this.#parts.bodies, signal);
     if (hasEscapes) checkWellFormed(value);
     return value;
   }

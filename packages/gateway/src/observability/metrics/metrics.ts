@@ -15,6 +15,8 @@ import { createGcMetrics, registerProcessMetrics } from './process-metrics.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { registerSinkMetrics } from './sink-metrics.ts';
 import { RuleMetrics, type RulesStats } from './rule-metrics.ts';
+import type { StepReading } from '../../common/steps/step-meter.ts';
+import { registerStepMetrics } from './step-metrics.ts';
 import type { SinkDrops } from '../sinks/sinks.ts';
 
 export interface MetricsParts {
@@ -27,6 +29,7 @@ export interface MetricsParts {
   /** Absent where nobody waits before an engine. */
   readonly admission?: (() => readonly QueueReading[]) | undefined;
   readonly sinks: readonly SinkDrops[];
+  readonly steps?: (() => readonly StepReading[]) | undefined;
   /** Absent where there are no rules. */
   readonly rules?: (() => RulesStats) | undefined;
   /** Absent where applications' events are not counted. */
@@ -45,7 +48,7 @@ export class Metrics {
   readonly #onGc: (kind: GcKind, seconds: number) => void;
   #activeCount = 0;
 
-  constructor({ engines, isModel, window, admission, sinks, rules, powercapFolder, eventTotals }: MetricsParts) {
+  constructor({ engines, isModel, window, admission, sinks, steps, rules, powercapFolder, eventTotals }: MetricsParts) {
     const registry = this.#registry;
     this.#requests = new RequestMetrics(registry, new ModelLabels(isModel));
     this.#diagnosis = window && new DiagnosisMetrics(registry, window);
@@ -61,6 +64,7 @@ export class Metrics {
     });
     registerEngineMetrics(registry, engines);
     if (admission) registerAdmissionMetrics(registry, admission);
+    if (steps) registerStepMetrics(registry, steps);
     registerSinkMetrics(registry, sinks);
     if (eventTotals) registerEventMetrics(registry, eventTotals);
     registerGpuMetrics(registry, new GpuReader());
