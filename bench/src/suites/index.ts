@@ -9,6 +9,7 @@ import { engineSuite } from './engine.ts';
 import { gatewaySuite } from './gateway.ts';
 import { graphsSuite } from './graphs.ts';
 import { inputSuite } from './input.ts';
+import { imagesSuite } from './images.ts';
 import { kvSuite } from './kv.ts';
 import { observabilitySuite } from './observability.ts';
 import { prejudgeSuite } from './prejudge.ts';
@@ -36,6 +37,7 @@ export const suites: readonly Suite[] = [
   serverSuite,
   gatewaySuite,
   prejudgeSuite,
+  imagesSuite,
   routerSuite,
   cascadeSuite,
   admissionSuite,

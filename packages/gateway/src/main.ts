@@ -18,14 +18,15 @@ import { startEngines, type EngineStatusReport } from './engine-targets.ts';
 import { openGrpc } from './ingress/grpc/open-grpc.ts';
 import { openAccess } from './ingress/open-access.ts';
 import { createBodyReading } from './ingress/body.ts';
+import { openImages } from './input/images/open-images.ts';
 import { createIngress, type Ingress } from './ingress/server.ts';
 import { openEvents } from './ingress/events/open-events.ts';
 import { openSessions } from './ingress/sessions/open-sessions.ts';
 import { createObservability } from './observability/observability.ts';
 import { openSinks } from './observability/sinks/sinks.ts';
+import { collectAnswer } from './output/json-answer.ts';
 import { respond, respondError } from './output/respond.ts';
 import { errorBody } from './output/error-body.ts';
-import { collectAnswer } from './output/json-answer.ts';
 import { respondEmbeddings, writeEmbeddings } from './output/respond-embeddings.ts';
 import { openPrejudge } from './prejudge/open-prejudge.ts';
 import { createRequestPath } from './request-path.ts';
@@ -93,6 +94,7 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
   const prejudge = opened.add(await openPrejudge(config.prejudge, sinks.logs), (part) => part.close());
   const ttft = new TtftMeter();
   const steps = opened.add(createInputSteps(config.input), (part) => part.close());
+  const images = opened.add(openImages(config.input.images, steps, catalog), (part) => part.close());
   const admission = createAdmission(catalog, admissionOptions(config.admission));
   const events = opened.add(openEvents(config.events, steps), (part) => part.close());
   const observability = opened.add(createObservability(config.observability, {
@@ -113,7 +115,7 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
     access,
     maxRunning: engines.maxRunning,
     bodies,
-    path: sinks.capture(createRequestPath(catalog, admission, routerOptions(config.router), shortenOptions(config, ttft, embeddings), { prejudge: prejudge?.stage, cache: cache?.stage, tiers: plan && createTiersStage(cascadeOptions(plan, models)) })),
+    path: sinks.capture(createRequestPath(catalog, admission, routerOptions(config.router), shortenOptions(config, ttft, embeddings), { prejudge: prejudge?.stage, images: images?.stage, cache: cache?.stage, tiers: plan && createTiersStage(cascadeOptions(plan, models)) })),
     embeddings,
     embeddingPath: createEmbeddingPath(embeddings, config.server.ready_timeout_ms),
     metrics: observability.metrics,

@@ -3,6 +3,7 @@ export { createMessagePackStream, decodeMessagePack, encodeMessagePack, encodeMe
 export { createCatalog } from './common/model-catalog.ts';
 export { promptReplica } from './engines/prompt-replica.ts';
 export { Access } from './ingress/access.ts';
+export { ImageEncoder } from './input/images/image-encoder.ts';
 export { createInputSteps } from './common/steps/input-steps.ts';
 export { createBodyReading } from './ingress/body.ts';
 export { createIngress, type Ingress, type IngressParts } from './ingress/server.ts';

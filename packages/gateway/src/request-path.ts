@@ -9,6 +9,8 @@
  *     ↓
  *   tiers      of the cascade's name: who may be trusted with it, cheapest first         → what kept the highest tier from answering
  *     ↓
+ *   images     makes images smaller for models of other servers                          → 400 no image, 413 too large, 429 queue full
+ *     ↓
  *   shorten    reads documents, compresses, fits to the context, where that is asked for → 400 too long whatever is left out, 422 room unknown
  *     ↓
  *   input      waits for the model; chat template, prompts                               → 400 template, 404 model, 503 not ready
@@ -37,13 +39,14 @@ export type RequestPath = (request: GatewayRequest) => AsyncIterable<StreamPart>
 /** Stages that are only there where the configuration has them. */
 export interface OptionalStages {
   readonly prejudge?: Stage | undefined;
+  readonly images?: Stage | undefined;
   readonly tiers?: Stage | undefined;
   readonly cache?: Stage | undefined;
 }
 
 /** The stages in order, outermost first. `output` is above all: it owns the response. */
-export function createRequestPath(catalog: ModelCatalog, admission: Admission, router: RouterOptions, shorten: ShortenOptions, { prejudge, tiers, cache }: OptionalStages = {}): RequestPath {
-  const stages = [prejudge, tiers, createShortenStage(catalog, shorten), createInputStage(catalog), cache, admission.stage].filter((stage) => stage !== undefined);
+export function createRequestPath(catalog: ModelCatalog, admission: Admission, router: RouterOptions, shorten: ShortenOptions, { prejudge, tiers, images, cache }: OptionalStages = {}): RequestPath {
+  const stages = [prejudge, tiers, images, createShortenStage(catalog, shorten), createInputStage(catalog), cache, admission.stage].filter((stage) => stage !== undefined);
   return compose(stages, createRouter(catalog, router));
 }
 
