@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { ChannelCredentials, makeGenericClientConstructor, Metadata, type ClientDuplexStream, type ServiceError } from '@grpc/grpc-js';
+import { ChannelCredentials, makeGenericClientConstructor, Metadata, type ChannelOptions, type ClientDuplexStream, type ServiceError } from '@grpc/grpc-js';
 import type { ClientMessage, ServerMessage } from '../../src/ingress/grpc/messages.ts';
 import { loadService } from '../../src/ingress/grpc/service.ts';
 import { createMockEngine, defaultConfig, startGateway, type Config, type Gateway, type MockEngine, type MockScript } from '../../src/main.ts';
@@ -33,9 +33,9 @@ export class RawConversation implements Disposable {
   #wake = () => {};
   #hasEnded = false;
 
-  constructor(target: string, credentials = ChannelCredentials.createInsecure(), headers: Record<string, string> = {}) {
+  constructor(target: string, credentials = ChannelCredentials.createInsecure(), headers: Record<string, string> = {}, options: ChannelOptions = {}) {
     const Client = makeGenericClientConstructor(loadService(), 'Tiers');
-    const client = new Client(target, credentials);
+    const client = new Client(target, credentials, options);
     this.#close = () => client.close();
     const metadata = new Metadata();
     for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
@@ -107,7 +107,7 @@ export async function makeCertificates(): Promise<Certificates> {
   const openssl = (...options: string[]) => execFileSync('openssl', options, { cwd: folder, stdio: 'ignore' });
   const authority = (name: string) => openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', `${name}.key`, '-out', `${name}.pem`, '-days', '2', '-subj', `/CN=${name}`);
   const member = (name: string, by: string) => {
-    openssl('req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', `${name}.key`, '-out', `${name}.csr`, '-subj', `/CN=${name}`, '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1,IP:10.99.7.1');
+    openssl('req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', `${name}.key`, '-out', `${name}.csr`, '-subj', `/CN=${name}`, '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1,IP:10.77.0.2');
     openssl('x509', '-req', '-in', `${name}.csr`, '-CA', `${by}.pem`, '-CAkey', `${by}.key`, '-CAcreateserial', '-out', `${name}.pem`, '-days', '2', '-copy_extensions', 'copy');
   };
   authority('ca');
