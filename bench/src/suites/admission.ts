@@ -76,7 +76,7 @@ const notes = [
   `The first requests of Azure’s conversation trace of 2023, in its own bursts; prompts an eighth as long, answers half as long, and none ends early (logit_bias). Capacity: requests a second of ${burst} that came at once.`,
   `Lanes: ${realtimeShare * 100} % of the requests, by chance, are in real time; the others are of the batch lane, which also has ${backlog} waiting at the beginning, so that it always has more to do. First come, first served is told of no lanes. Both get the same requests at the same times. Batch throughput: tokens of its answers that were complete when the last request had come.`,
   `Orders: all requests in one lane, none refused. Overtaken: requests that had waited for the aging bound (admission.aging_ms: 5000) when one that came later began, by more than ${overtakingMs} ms.`,
-  `Ten times too much: every request has a deadline of ${deadlineMs} ms; goodput is of answers that were complete by it, against the same server at its capacity. Memory: resident sets of gateway and engine, the most of the last fifth of the time against the most of the second.`,
+  `Ten times too much: every request has a deadline of ${deadlineMs} ms; goodput is of answers that were complete by it, against the same server at its capacity. Memory: the gateway’s resident set, the most of the last fifth of the time against the most of the second.`,
 ];
 
 interface Bench {
@@ -243,18 +243,18 @@ async function measureOverload(bench: Bench, capacity: number): Promise<Figure[]
   }
   return [
     figure({ name: 'ten times too much: goodput', unit: 'req/s', samples: goodputs.overload, reference: { name: 'at capacity', samples: goodputs.peak }, goal: { atLeast: 0.9 } }),
-    figure({ name: 'ten times too much: admitted that met their deadline', unit: '%', samples: kept }),
+    figure({ name: 'ten times too much: served that met their deadline', unit: '%', samples: kept }),
     figure({ name: 'ten times too much: a refusal, p50', unit: 'ms', samples: refusals }),
     figure({ name: 'ten times too much: memory at the end against before', unit: '%', samples: growth, goal: { below: 110 } }),
   ];
 }
 
-/** Resident bytes once a second for so long. */
+/** Resident bytes of the gateway, once a second for so long; the engine's grow with what it keeps for later prompts. */
 async function watchMemory({ pid }: RunningServer, seconds: number): Promise<readonly number[]> {
   const samples: number[] = [];
   for (let second = 0; second < seconds; second += 1) {
     await sleep(1000);
-    samples.push(memoryOfTree(pid)?.residentBytes ?? NaN);
+    samples.push(memoryOfTree(pid)?.ownResidentBytes ?? NaN);
   }
   return samples;
 }

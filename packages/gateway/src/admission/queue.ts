@@ -11,7 +11,7 @@ import { WorkModel } from './work-model.ts';
 export interface QueueSettings {
   readonly policy: PolicyName;
   readonly agingMs: number;
-  /** Nobody waits for longer. */
+  /** In real time nobody waits for longer; nobody waits for what is of the batch lane. */
   readonly waitMsMax: number;
   readonly timeSliceMs: number;
   readonly priorityWeight: number;
@@ -115,6 +115,7 @@ export class AdmissionQueue implements Situation {
   }
 
   #sendWaiting(): void {
+    this.#dropLate();
     for (;;) {
       const lane = lanes.find((candidate) => this.waiting[candidate].length > 0 && this.#mayGo(candidate));
       if (lane === undefined) return;
@@ -153,12 +154,11 @@ export class AdmissionQueue implements Situation {
   }
 
   #wait(ticket: Ticket): Promise<void> {
-    const { lane, arrivedAtMs, deadlineAtMs = Infinity } = ticket;
+    const { lane } = ticket;
     ticket.turn = Promise.withResolvers();
     ticket.waitsFor = lane === 'batch' && this.running.realtime > 0 ? 'realtime first' : 'engine full';
-    ticket.leavesAtMs = Math.min(arrivedAtMs + this.#settings.waitMsMax, deadlineAtMs - this.#workOf(ticket));
     this.waiting[lane].push(ticket);
-    this.#wakeAt(ticket.leavesAtMs);
+    this.#expect(ticket);
     return ticket.turn.promise;
   }
 
@@ -178,7 +178,7 @@ export class AdmissionQueue implements Situation {
     if (waiting.length >= this.pool.queueMax) throw this.#refusal(ticket, 'queue_full', `${waiting.length} requests are waiting for this model already.`);
     if (this.work.count < answersMin) return;
     const waitMs = this.#waitOf(ticket);
-    if (waitMs > this.#settings.waitMsMax) throw this.#refusal(ticket, 'queue_full', `The request would wait for about ${Math.ceil(waitMs)} ms, and ${this.#settings.waitMsMax} is the most (admission.max_wait_ms).`);
+    if (waitMs > this.#waitMsMaxOf(lane)) throw this.#refusal(ticket, 'queue_full', `The request would wait for about ${Math.ceil(waitMs)} ms, and ${this.#settings.waitMsMax} is the most (admission.max_wait_ms).`);
     if (deadlineAtMs === undefined || arrivedAtMs + waitMs + this.#workOf(ticket) <= deadlineAtMs) return;
     throw this.#refusal(ticket, 'deadline_unreachable', `The answer would not be complete within deadline_ms: about ${Math.ceil(waitMs)} ms would pass before it begins.`);
   }
@@ -190,6 +190,10 @@ export class AdmissionQueue implements Situation {
       if (!this.#policy.ages || chooseNext([other, ticket], { policy: this.#policy, nowMs: 0, agingMs: Infinity }) === 0) ahead += other.sequences;
     }
     return (ahead * this.work.meanMs) / this.pool.limit;
+  }
+
+  #waitMsMaxOf(lane: Lane): number {
+    return lane === 'realtime' ? this.#settings.waitMsMax : Infinity;
   }
 
   #workOf(ticket: Ticket): number {
@@ -217,20 +221,32 @@ export class AdmissionQueue implements Situation {
     this.#alarmAtMs = Infinity;
   }
 
-  /** Those that cannot be answered in time any more are told so now, and not when their time is over. */
+  /** When it has waited for too long, or would be too late, as answers take now. */
+  #expect(ticket: Ticket): void {
+    const { lane, arrivedAtMs, deadlineAtMs = Infinity } = ticket;
+    ticket.leavesAtMs = Math.min(arrivedAtMs + this.#waitMsMaxOf(lane), deadlineAtMs - this.#workOf(ticket));
+    if (ticket.leavesAtMs < Infinity) this.#wakeAt(ticket.leavesAtMs);
+  }
+
   #onAlarm(): void {
     this.#sleep();
+    this.#dropLate();
+    for (const lane of lanes) for (const ticket of this.waiting[lane]) this.#expect(ticket);
+  }
+
+  /** Those that cannot be answered in time any more are told so now, and not when their time is over; nor do they take it from others. */
+  #dropLate(): void {
     const nowMs = this.#clock.now();
     for (const lane of lanes) {
-      for (const ticket of this.waiting[lane].filter(({ leavesAtMs }) => leavesAtMs <= nowMs)) this.#giveUp(ticket, nowMs);
-      for (const { leavesAtMs } of this.waiting[lane]) this.#wakeAt(leavesAtMs);
+      const late = this.waiting[lane].filter((ticket) => ticket.leavesAtMs <= nowMs || (ticket.deadlineAtMs !== undefined && ticket.deadlineAtMs - this.#workOf(ticket) <= nowMs));
+      for (const ticket of late) this.#giveUp(ticket, nowMs);
     }
   }
 
   /** Whoever waits for its turn leaves the queue when it hears of this. */
   #giveUp(ticket: Ticket, nowMs: number): void {
     const waitedMs = Math.round(nowMs - ticket.arrivedAtMs);
-    const isLate = waitedMs >= this.#settings.waitMsMax;
+    const isLate = waitedMs >= this.#waitMsMaxOf(ticket.lane);
     const error = isLate
       ? this.#refusal(ticket, 'queue_full', `The request has waited for ${waitedMs} ms, and that is the most (admission.max_wait_ms).`)
       : this.#refusal(ticket, 'deadline_unreachable', `The request has waited for ${waitedMs} ms, and its answer cannot be complete within deadline_ms any more.`);

@@ -11,7 +11,7 @@ export const admissionSchema = Type.Object(
     policy,
     /** Requests of each lane that may wait for a model that other servers run; more are refused with 429. The embedded model has `model_config.max_queue`. */
     max_queue: Type.Integer({ minimum: 1, maximum: 100_000 }),
-    /** Who has waited for so long, or would, is refused with 429. */
+    /** Who has waited for so long in real time, or would, is refused with 429; the batch lane waits. */
     max_wait_ms: milliseconds,
     /** Who has waited for so long is overtaken by nobody of its lane any more (mlfq, srtf, edf). */
     aging_ms: milliseconds,
