@@ -23,8 +23,9 @@ const windowLength = 8;
 /** By how much of the way to its new value: one slow window is no reason for more. */
 const smoothing = 0.2;
 const gradientMin = 0.5;
-/** After so many windows it is looked at again what an answer takes where nobody waits. */
+/** After so many windows it is looked at again what an answer takes where nobody waits; at the beginning sooner: the first answers may have had too much company. */
 const windowsBetweenProbes = 50;
+const firstProbes: readonly number[] = [2, 4, 8, 16, 32];
 /** A probe that finds no such answers among this many ends without a result. */
 const probeLength = 4 * windowLength;
 
@@ -83,7 +84,8 @@ export class ConcurrencyLimit {
     this.#ratios = 0;
     this.#runningMost = 0;
     // With the least there may be, half of it would be measured no differently.
-    if (this.#windows % windowsBetweenProbes === 0 && this.#value > this.#settings.min) this.#probe = { seen: 0, sums: { stream: 0, whole: 0 }, counts: { stream: 0, whole: 0 } };
+    const isDue = this.#windows % windowsBetweenProbes === 0 || firstProbes.includes(this.#windows);
+    if (isDue && this.#value > this.#settings.min) this.#probe = { seen: 0, sums: { stream: 0, whole: 0 }, counts: { stream: 0, whole: 0 } };
   }
 
   #addToProbe(probe: Probe, { form, milliseconds, runningCount }: FirstPart): void {
