@@ -25,7 +25,7 @@ const smoothing = 0.2;
 const gradientMin = 0.5;
 /** After so many windows it is looked at again what an answer takes where nobody waits; at the beginning sooner: the first answers may have had too much company. */
 const windowsBetweenProbes = 50;
-const firstProbes: readonly number[] = [2, 4, 8, 16, 32];
+const firstProbes: ReadonlySet<number> = new Set([2, 4, 8, 16, 32]);
 /** A probe that finds no such answers among this many ends without a result. */
 const probeLength = 4 * windowLength;
 
@@ -84,7 +84,7 @@ export class ConcurrencyLimit {
     this.#ratios = 0;
     this.#runningMost = 0;
     // With the least there may be, half of it would be measured no differently.
-    const isDue = this.#windows % windowsBetweenProbes === 0 || firstProbes.includes(this.#windows);
+    const isDue = this.#windows % windowsBetweenProbes === 0 || firstProbes.has(this.#windows);
     if (isDue && this.#value > this.#settings.min) this.#probe = { seen: 0, sums: { stream: 0, whole: 0 }, counts: { stream: 0, whole: 0 } };
   }
 

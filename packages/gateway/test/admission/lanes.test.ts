@@ -57,9 +57,9 @@ describe('another server', () => {
     backend.behave((response, request) => new Promise((resolve) => setTimeout(() => resolve(say()(response, request)), 20 * Math.max(1, backend.openCount / 8))));
     await using server = await startRemoteGateway([backend.url], { admission: { concurrency: { initial: 64 } } });
     const statuses = new Set<number>();
-    let isOver = false;
+    const over = new AbortController();
     const ask = async () => {
-      while (!isOver) {
+      while (!over.signal.aborted) {
         const response = await server.post(chat, { ...remoteBody, stream: true });
         await response.text();
         statuses.add(response.status);
@@ -67,7 +67,7 @@ describe('another server', () => {
     };
     const clients = Array.from({ length: 80 }, ask);
     await until(async () => (await metric(server.url, 'autoglm_admission_limit{model_name="fake-model",engine="fake-0"}')) < 36);
-    isOver = true;
+    over.abort();
     await Promise.all(clients);
     expect(statuses).toEqual(new Set([200]));
   });
@@ -77,10 +77,16 @@ describe('another server', () => {
     backend.behave((response, request) => new Promise((resolve) => setTimeout(() => resolve(say()(response, request)), 50)));
     await using server = await startRemoteGateway([backend.url], { extra: { max_outstanding: 1 } });
     for (let count = 0; count < 8; count += 1) expect((await server.post(chat, { ...remoteBody, stream: true })).status).toBe(200);
-    const patient = Array.from({ length: 8 }, () => server.post(chat, { ...remoteBody, stream: true }));
-    await until(async () => (await metric(server.url, 'autoglm_admission_waiting{model_name="fake-model",lane="realtime"}')) >= 3);
+    const gate = createGate();
+    backend.behave(async (response, request) => {
+      await gate.passed;
+      await say()(response, request);
+    });
+    const patient = Array.from({ length: 4 }, () => server.post(chat, { ...remoteBody, stream: true }));
+    await until(async () => (await metric(server.url, 'autoglm_admission_waiting{model_name="fake-model",lane="realtime"}')) === 3);
     const refused = await server.post(chat, { ...remoteBody, autoglm: { deadline_ms: 20 } });
     expect([refused.status, ((await refused.json()) as { error: { code: string } }).error.code, refused.headers.get('retry-after')]).toEqual([429, 'deadline_unreachable', '1']);
+    gate.open();
     for (const answer of patient) expect((await answer).status).toBe(200);
   });
 });
