@@ -41,7 +41,7 @@ const refused: readonly (readonly [string, RegExp])[] = [
   ['engines: [{kind: embedded}, {kind: embedded}]', /engines\[1\]\.kind: there is one embedded engine already/],
   ['engines: {kind: mock}', /config\.yaml:1: engines /],
   ['admission: {policy: lifo}', /admission\.policy must be fcfs, mlfq, srtf, edf or vtc/],
-  ['admission: {lanes: {batch_share: 1}}', /unknown key "admission\.lanes\.batch_share"; known keys: batch_share_min\.$/],
+  ['admission: {lanes: {batch_share: 1}}', /unknown key "admission\.lanes\.batch_share"; known keys: batch_yields, batch_share_min\.$/],
   ['admission:\n  aging_ms: 0', /config\.yaml:2: admission\.aging_ms /],
   ['router: {balance: dice}', /router\.balance must be .* or /],
   ['router: {trys_max: 1}', /unknown key "router\.trys_max"; did you mean "tries_max"\?/],
