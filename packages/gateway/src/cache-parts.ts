@@ -1,11 +1,35 @@
+import type { Stage } from '@open-autoglm/protocol';
 import type { ModelCatalog } from './common/model-catalog.ts';
 import type { Config } from './config/schema.ts';
+import { createCacheRoutes } from './ingress/cache-routes.ts';
+import type { FindResource } from './ingress/resource.ts';
+import { answerCodec } from './response-cache/answer-codec.ts';
+import type { AnswerEntry } from './response-cache/answer-entry.ts';
+import { RedisConnection } from './response-cache/levels/redis-connection.ts';
+import { RedisLevel } from './response-cache/levels/redis-level.ts';
+import { Revocations } from './response-cache/levels/revocations.ts';
 import { ResponseCache } from './response-cache/response-cache.ts';
 
+/** The response cache and what it is made of. */
+export interface CacheParts {
+  readonly stage: Stage;
+  readonly responses: ResponseCache;
+  readonly redis: RedisLevel<AnswerEntry> | undefined;
+  readonly resources: readonly (() => FindResource)[];
+  close(): void;
+}
+
+const answerPrefix = 'autoglm:cache:1:answer:';
+/** Questions and writes to Redis that may be under way; each is bounded in time, too. */
+const pendingMax = 4096;
+
 /** The response cache, as the configuration wants it; undefined: it wants none. */
-export function openResponseCache(config: Config['cache'], catalog: ModelCatalog): ResponseCache | undefined {
+export function openCache(config: Config['cache'], catalog: ModelCatalog): CacheParts | undefined {
   if (!config.enabled) return undefined;
-  return new ResponseCache({
+  const { redis_url: url } = config;
+  const connection = url === undefined ? undefined : new RedisConnection({ url, timeoutMs: config.redis_timeout_ms, maxPending: pendingMax, now: () => performance.now() });
+  const redis = connection && new RedisLevel({ connection, prefix: answerPrefix, codec: answerCodec, maxWrites: config.max_redis_writes, now: Date.now });
+  const responses = new ResponseCache({
     ttlMs: config.ttl_seconds * 1000,
     jitter: config.ttl_jitter,
     staleMs: config.stale_seconds * 1000,
@@ -13,8 +37,26 @@ export function openResponseCache(config: Config['cache'], catalog: ModelCatalog
     maxBytes: config.max_bytes,
     maxEntryBytes: config.max_entry_bytes,
     maxRefreshes: config.max_refreshes,
+    shared: redis,
     identify: (model) => catalog.identity(model),
     now: Date.now,
     random: Math.random,
   });
+  const revocations = url === undefined ? undefined : new Revocations(url, (id) => {
+    if (!id.startsWith(answerPrefix)) return;
+    const key = id.slice(answerPrefix.length);
+    redis?.drop(key);
+    responses.forget(key);
+  });
+  return {
+    stage: responses.stage,
+    responses,
+    redis,
+    resources: [() => createCacheRoutes(responses)],
+    close() {
+      responses.close();
+      revocations?.close();
+      connection?.close();
+    },
+  };
 }

@@ -2,7 +2,7 @@ import type { AddressInfo } from 'node:net';
 import type { EmbeddingEngine, Engine } from '@open-autoglm/protocol';
 import { createAdmission } from './admission/admission-stage.ts';
 import { admissionOptions } from './admission/options.ts';
-import { openResponseCache } from './cache-parts.ts';
+import { openCache } from './cache-parts.ts';
 import { createInputSteps } from './common/steps/input-steps.ts';
 import { createEmbeddingCatalog } from './common/embedding-catalog.ts';
 import { withCascade } from './common/cascade-catalog.ts';
@@ -90,7 +90,7 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
     writeAnswer: (asked) => collectAnswer(asked, asked.parts), writeEmbeddings, writeError: (error) => JSON.stringify(errorBody(error)),
     onFailure: (error) => sinks.logs?.warn('batches wait', { reason: error instanceof Error ? error.message : String(error) }),
   }), (part) => part.close());
-  const cache = opened.add(openResponseCache(config.cache, catalog), (part) => part.close());
+  const cache = opened.add(openCache(config.cache, catalog), (part) => part.close());
   const prejudge = opened.add(await openPrejudge(config.prejudge, sinks.logs), (part) => part.close());
   const ttft = new TtftMeter();
   const steps = opened.add(createInputSteps(config.input), (part) => part.close());
@@ -119,7 +119,7 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
     embeddings,
     embeddingPath: createEmbeddingPath(embeddings, config.server.ready_timeout_ms),
     metrics: observability.metrics,
-    resources: [...batches.resources, ...sessions.resources, ...events.resources, ...(devices ? [devices.resource] : [])],
+    resources: [...batches.resources, ...sessions.resources, ...events.resources, ...(devices ? [devices.resource] : []), ...(cache?.resources ?? [])],
     follow: observability.follow,
     respond,
     respondEmbeddings,

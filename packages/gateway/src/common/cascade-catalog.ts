@@ -16,6 +16,12 @@ export function withCascade(catalog: ModelCatalog, name: string, models: readonl
       // What runs here sees no images: a tier that does is asked with the client's own words.
       return models.every(isRemote) || (models.some(isRemote) && (showsImages?.() ?? false));
     },
+    identity(wanted) {
+      if (wanted !== name) return catalog.identity(wanted);
+      const own = models.map((model) => catalog.identity(model)).filter((identity) => identity !== undefined);
+      if (own.length < models.length) return undefined;
+      return { name, fingerprint: own.map(({ fingerprint }) => fingerprint).join(), takesPrompts: own.every(({ takesPrompts }) => takesPrompts) };
+    },
     list() {
       const listed = catalog.list();
       return listed.some((model) => models.includes(model.name)) ? [...listed, { ...whole(), info: undefined }] : listed;

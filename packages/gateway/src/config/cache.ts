@@ -6,6 +6,12 @@ const closed = { additionalProperties: false } as const;
 export const cacheSchema = Type.Object(
   {
     enabled: Type.Boolean(),
+    /** Several gateways with one Redis know each other's answers, and keep them over a restart; without it they are in this process's memory only. */
+    redis_url: Type.Optional(Type.String({ pattern: '^rediss?://\\S+$', maxLength: 2048 })),
+    /** Redis is given so long to answer; later the answer is computed. */
+    redis_timeout_ms: Type.Integer({ minimum: 1, maximum: 60_000 }),
+    /** Answers that wait to be written to Redis; more are not. */
+    max_redis_writes: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
     /** How long an answer is good, where the request does not say so itself. */
     ttl_seconds: Type.Integer({ minimum: 1, maximum: 2_592_000 }),
     /** Up to this share of the time less, by chance, so that what came together does not expire together. */
@@ -26,6 +32,8 @@ export const cacheSchema = Type.Object(
 
 export const defaultCache: Static<typeof cacheSchema> = {
   enabled: false,
+  redis_timeout_ms: 50,
+  max_redis_writes: 1024,
   ttl_seconds: 300,
   ttl_jitter: 0.1,
   stale_seconds: 30,

@@ -81,6 +81,22 @@ export class ResponseCache {
     return found?.slot.entry.tenant === tenant ? found : undefined;
   }
 
+  /** What is told of an answer to who may have it. */
+  async describe(key: string, tenant: string) {
+    const found = await this.find(key, tenant);
+    if (!found) return undefined;
+    const { level, slot } = found;
+    const { model, engine, tier, keptAtMs, expiresAtMs, computeMs, parts } = slot.entry;
+    const ends = parts.filter((part) => part.type === 'text-end');
+    return {
+      model, engine, tier, level, keptAtMs, expiresAtMs, computeMs,
+      bytes: entryBytes(slot.entry),
+      hits: slot.hits,
+      completionTokens: ends.reduce((sum, { completionTokens }) => sum + completionTokens, 0),
+      finishReasons: ends.map(({ finishReason }) => finishReason),
+    };
+  }
+
   /** Whether there was one of this tenant's. From then on nobody gets it, nor what is being computed in its place. Rejects where a level cannot be reached. */
   async revoke(key: string, tenant: string): Promise<boolean> {
     if (!(await this.find(key, tenant))) return false;

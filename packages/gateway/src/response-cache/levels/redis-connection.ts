@@ -1,0 +1,78 @@
+import { Redis } from 'ioredis';
+import { beginTry, closedBreaker, learn, mayTry, type Breaker, type BreakerSettings } from '../../common/breaker.ts';
+
+export interface RedisConnectionOptions {
+  readonly url: string;
+  /** A command that takes longer has failed. */
+  readonly timeoutMs: number;
+  /** Commands whose answer is waited for; more are not sent. */
+  readonly maxPending: number;
+  /** Milliseconds on any clock that does not go back. */
+  readonly now: () => number;
+}
+
+/** Failures in a row after which Redis is left alone, and for how long. */
+const breakerSettings: BreakerSettings = { failuresMax: 5, openMsFirst: 1000, openMsMax: 10_000 };
+
+/** What came of a command. */
+export type RedisReply<T> = { readonly value: T } | 'failed' | 'skipped';
+
+/**
+ * Redis as a cache wants it: it is asked only while it answers, in time. A request pays for its silence a few times, and then only one
+ * in every so many seconds does.
+ */
+export class RedisConnection {
+  readonly #redis: Redis;
+  readonly #options: RedisConnectionOptions;
+  #breaker: Breaker = closedBreaker;
+  #pending = 0;
+
+  constructor(options: RedisConnectionOptions) {
+    this.#options = options;
+    this.#redis = new Redis(options.url, {
+      commandTimeout: options.timeoutMs,
+      connectTimeout: 2000,
+      // What cannot be asked now is computed instead.
+      enableOfflineQueue: false,
+      maxRetriesPerRequest: 0,
+      autoResendUnfulfilledCommands: false,
+      retryStrategy: (attempt) => Math.min(2000, attempt * 100),
+      protocol: 2,
+    });
+    // Every command says so itself; an error that nobody listens to would end the process.
+    this.#redis.on('error', () => {});
+  }
+
+  /** Whether it would be asked now. */
+  get isUp(): boolean {
+    return this.#redis.status === 'ready' && mayTry(this.#breaker, this.#options.now());
+  }
+
+  /** Never rejects. */
+  async ask<T>(command: (redis: Redis) => Promise<T>): Promise<RedisReply<T>> {
+    if (!this.isUp || this.#pending >= this.#options.maxPending) return 'skipped';
+    this.#breaker = beginTry(this.#breaker, this.#options.now(), breakerSettings);
+    this.#pending += 1;
+    try {
+      const value = await command(this.#redis);
+      this.#breaker = learn(this.#breaker, 'answered', this.#options.now(), breakerSettings);
+      return { value };
+    } catch {
+      this.#learnFailure();
+      return 'failed';
+    } finally {
+      this.#pending -= 1;
+    }
+  }
+
+  close(): void {
+    this.#redis.disconnect();
+  }
+
+  #learnFailure(): void {
+    const before = this.#breaker;
+    this.#breaker = learn(before, 'failed', this.#options.now(), breakerSettings);
+    // Commands without an answer would pile up behind a connection that is dead and does not know it.
+    if (this.#breaker.state === 'open' && before.state !== 'open') this.#redis.disconnect(true);
+  }
+}

@@ -1,0 +1,126 @@
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { MemoryLevel } from '../../src/response-cache/levels/memory-level.ts';
+import { RedisConnection } from '../../src/response-cache/levels/redis-connection.ts';
+import { RedisLevel } from '../../src/response-cache/levels/redis-level.ts';
+import { hasRedis, startRedis, type RedisServer } from '../services/redis.ts';
+import { until } from '../support.ts';
+import { levelContract } from './level-contract.ts';
+
+describe('the memory level', () => {
+  levelContract(async () => {
+    let now = 1000;
+    return {
+      level: new MemoryLevel<string>({ maxBytes: 65_536, bytesOf: (text) => text.length * 2, now: () => now }),
+      now: () => now,
+      pass: async (ms) => void (now += ms),
+      settled: async () => {},
+      async [Symbol.asyncDispose]() {},
+    };
+  });
+
+  it('stays within its bytes under 100,000 keys, and keeps those that are used', () => {
+    const maxBytes = 4 * 1024 * 1024;
+    const level = new MemoryLevel<string>({ maxBytes, bytesOf: (text) => text.length * 2, now: () => 0 });
+    level.set('used', 'x'.repeat(100), 1);
+    for (let index = 0; index < 100_000; index += 1) {
+      level.set(`key-${index}`, 'x'.repeat(index % 2000), 1);
+      if (index % 100 === 0) level.get('used');
+      if (level.bytes > maxBytes) expect.fail(`${level.bytes} bytes`);
+    }
+    expect(level.get('used')).toBeDefined();
+    expect(level.get('key-0')).toBeUndefined();
+    expect(level.get('key-99999')).toBeDefined();
+    expect(level.counts.evicted).toBe(100_001 - level.entries);
+    level.set('huge', 'x'.repeat(maxBytes), 1);
+    expect(level.get('huge')).toBeUndefined();
+  });
+});
+
+describe.skipIf(!hasRedis)('the Redis level (skipped where redis-server is absent)', () => {
+  let redis: RedisServer;
+  let admin: Redis;
+  beforeAll(async () => {
+    redis = await startRedis();
+    admin = new Redis(redis.url, { retryStrategy: () => 20 });
+    admin.on('error', () => {});
+  });
+  beforeEach(() => admin.flushall());
+  afterAll(async () => {
+    admin.disconnect();
+    await redis[Symbol.asyncDispose]();
+  });
+
+  const open = async ({ timeoutMs = 5000, maxWrites = 100, now = () => performance.now() } = {}) => {
+    const connection = new RedisConnection({ url: redis.url, timeoutMs, maxPending: 100, now });
+    let passedMs = 0;
+    const level = new RedisLevel<string>({ connection, prefix: 'p:', codec: { encode: (text) => JSON.stringify(text), decode: (text) => JSON.parse(text) as string }, maxWrites, now: () => Date.now() + passedMs });
+    await until(() => connection.isUp);
+    return {
+      level, connection,
+      now: () => Date.now() + passedMs,
+      /** Redis has a clock of its own: what it counts down is moved instead. */
+      async pass(ms: number) {
+        passedMs += ms;
+        for (const key of await admin.keys('p:*')) await admin.pexpire(key, (await admin.pttl(key)) - ms);
+      },
+      settled: () => until(() => level.waiting === 0),
+      async [Symbol.asyncDispose]() {
+        connection.close();
+      },
+    };
+  };
+  levelContract(async () => {
+    await admin.flushall();
+    return open();
+  });
+
+  it('refuses, removes and counts what is not what was kept', async () => {
+    await using under = await open();
+    const { level } = under;
+    for (const key of ['a', 'b', 'c', 'd']) level.set(key, `value of ${key}`, Date.now() + 60_000);
+    await under.settled();
+    const written = (await admin.get('p:a')) as string;
+    await admin.set('p:a', written.replace('value', 'Value'));
+    await admin.set('p:b', written);
+    await admin.set('p:c', 'nonsense');
+    await admin.rpush('p:e', 'a list');
+    expect(await Promise.all(['a', 'b', 'c', 'd', 'e'].map((key) => level.get(key)))).toEqual([undefined, undefined, undefined, 'value of d', undefined]);
+    expect(level.counts).toMatchObject({ poisoned: 3, hits: 1, failed: 1 });
+    await until(async () => (await admin.exists('p:a', 'p:b', 'p:c')) === 0);
+  });
+
+  it('drops writes beyond its bound', async () => {
+    await using under = await open({ maxWrites: 10 });
+    for (let index = 0; index < 100; index += 1) under.level.set(`k${index}`, 'x', Date.now() + 60_000);
+    await under.settled();
+    expect(under.level.counts).toMatchObject({ kept: 10, skipped: 90 });
+  });
+
+  it('asks a silent Redis only now and then, promises no revocation, and is there again when it is', async () => {
+    let now = 0;
+    await using under = await open({ timeoutMs: 100, now: () => now });
+    const { level } = under;
+    level.set('a', 'x', Date.now() + 60_000);
+    await under.settled();
+    redis.freeze();
+    for (let index = 0; index < 20; index += 1) expect(await level.get('a')).toBeUndefined();
+    expect(level.counts).toMatchObject({ failed: 5, skipped: 15 });
+    await expect(level.delete('a')).rejects.toMatchObject({ code: 'cache_unavailable' });
+    redis.thaw();
+    const laterGets = async (value: string | undefined) => {
+      now += 20_000;
+      return (await level.get('a')) === value;
+    };
+    await until(() => laterGets('x'));
+    await redis.kill();
+    expect(await level.get('a')).toBeUndefined();
+    await redis.start();
+    const answered = level.counts.misses;
+    await until(async () => (await laterGets(undefined)) && level.counts.misses > answered);
+    await until(() => {
+      level.set('a', 'y', Date.now() + 60_000);
+      return laterGets('y');
+    });
+  });
+});
