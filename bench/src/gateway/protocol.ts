@@ -6,6 +6,9 @@ export interface LoopTask {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: object;
+  /** In the place of `body`: those of this order, over and over. */
+  readonly bodies?: readonly object[];
+  readonly order?: readonly number[];
   readonly concurrency: number;
   readonly durationMs: number;
   readonly requestsMax?: number;

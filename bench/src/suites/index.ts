@@ -2,6 +2,7 @@ import { ablationSuite } from './ablation.ts';
 import { admissionSuite } from './admission.ts';
 import { cascadeSuite } from './cascade.ts';
 import { batchingSuite } from './batching.ts';
+import { cacheSuite } from './cache.ts';
 import { constraintsSuite } from './constraints.ts';
 import { embeddingsSuite } from './embeddings.ts';
 import { contextSuite } from './context.ts';
@@ -41,6 +42,7 @@ export const suites: readonly Suite[] = [
   routerSuite,
   cascadeSuite,
   admissionSuite,
+  cacheSuite,
   replaySuite,
   sinksSuite,
   wireSuite,

@@ -5,6 +5,7 @@ import { createCacheRoutes } from './ingress/cache-routes.ts';
 import type { FindResource } from './ingress/resource.ts';
 import { answerCodec } from './response-cache/answer-codec.ts';
 import type { AnswerEntry } from './response-cache/answer-entry.ts';
+import type { CacheReading } from './observability/metrics/cache-metrics.ts';
 import { RedisConnection } from './response-cache/levels/redis-connection.ts';
 import { RedisLevel } from './response-cache/levels/redis-level.ts';
 import { Revocations } from './response-cache/levels/revocations.ts';
@@ -16,6 +17,8 @@ export interface CacheParts {
   readonly responses: ResponseCache;
   readonly redis: RedisLevel<AnswerEntry> | undefined;
   readonly resources: readonly (() => FindResource)[];
+  /** For metrics. */
+  read(): CacheReading;
   close(): void;
 }
 
@@ -53,6 +56,15 @@ export function openCache(config: Config['cache'], catalog: ModelCatalog): Cache
     responses,
     redis,
     resources: [() => createCacheRoutes(responses)],
+    read: () => ({
+      levels: [{ level: 'memory', counts: { ...responses.store.memory.counts } }, ...(redis ? [{ level: 'redis', counts: { ...redis.counts } }] : [])],
+      memoryEntries: responses.store.memory.entries,
+      memoryBytes: responses.store.memory.bytes,
+      waitingWrites: redis?.waiting ?? 0,
+      flights: responses.flightCount,
+      revoked: responses.revoked,
+      refreshes: { begun: responses.refreshes.begun, failed: responses.refreshes.failed, skipped: responses.refreshes.skipped },
+    }),
     close() {
       responses.close();
       revocations?.close();

@@ -105,6 +105,7 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
     engines: () => catalog.readiness().replicas,
     admission: () => admission.read(),
     steps: () => steps.read(),
+    cache: cache && (() => cache.read()),
     rules: prejudge && (() => prejudge.stats),
   }), (part) => part.close());
   sinks.logs?.watchEngines(() => catalog.readiness().replicas);

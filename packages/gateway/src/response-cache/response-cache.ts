@@ -56,6 +56,8 @@ export class ResponseCache {
   readonly #parts: ResponseCacheParts;
   readonly #flights = new Map<string, Flight>();
   #near: NearAnswers | undefined;
+  /** Answers that were in memory when they were revoked, here or elsewhere. */
+  revoked = 0;
 
   constructor(parts: ResponseCacheParts) {
     this.#parts = parts;
@@ -107,7 +109,7 @@ export class ResponseCache {
 
   /** It was revoked, here or by another process: this one must not give it any more. */
   forget(key: string): void {
-    this.store.memory.delete(key);
+    if (this.store.memory.delete(key)) this.revoked += 1;
     for (const [flightKey, flight] of this.#flights) if (flightKey.startsWith(key)) flight.disown();
     this.#near?.onRevoked(key);
   }

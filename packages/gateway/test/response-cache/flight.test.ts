@@ -75,6 +75,8 @@ interface Member {
   readonly got: string[];
   end: 'reading' | 'complete' | 'left' | Error;
   asked: Promise<void> | undefined;
+  /** The computation failed in its name, and it will hear so when it asks. */
+  isDropped?: boolean;
 }
 
 /** Asks for one part, unless one is asked for already. */
@@ -109,7 +111,7 @@ describe('a flight', () => {
       const said: string[] = [];
       let tries = 0;
       let ended: 'complete' | Error | undefined;
-      const present = () => members.filter(({ end }) => end === 'reading');
+      const present = () => members.filter(({ end, isDropped }) => end === 'reading' && !isDropped);
       const join = () => {
         const request = testRequest({ id: String(members.length) });
         members.push({ request, reader: harness.flight.join(request), got: [], end: 'reading', asked: undefined });
@@ -131,9 +133,13 @@ describe('a flight', () => {
         } else if ((kind === 'end' || kind === 'crash' || kind === 'refuse') && harness.source?.isWanted && !ended) {
           const error = kind === 'crash' ? new AutoglmError('engine_crashed', 'x') : new AutoglmError('context_length_exceeded', 'y');
           const before = present().length;
+          const [leader] = present();
           harness.source.give(kind === 'end' ? { value: undefined, done: true } : error);
           if (kind === 'end') ended = 'complete';
-          else if (kind === 'crash' && said.length === 0 && before > 1 && tries === 0) tries += 1;
+          else if (kind === 'crash' && said.length === 0 && before > 1 && tries === 0) {
+            tries += 1;
+            if (leader && !leader.asked) leader.isDropped = true;
+          }
           else ended = error;
         }
         await turn();
@@ -153,6 +159,7 @@ describe('a flight', () => {
         }
         await turn();
       }
+      for (const { reader, end, isDropped } of members) if (isDropped && end === 'reading') await expect(reader.next()).rejects.toMatchObject({ code: 'engine_crashed' });
       for (const { got, end } of members) {
         expect(said.slice(0, got.length)).toEqual(got);
         if (end === 'complete') expect([got, ended]).toEqual([said, 'complete']);

@@ -4,6 +4,7 @@ import type { BottleneckWindow } from '../bottleneck/window.ts';
 import type { RequestProfile } from '../profile/request-profile.ts';
 import type { GcKind, RuntimeWatch } from '../runtime/runtime-watch.ts';
 import { registerAdmissionMetrics, type QueueReading } from './admission-metrics.ts';
+import { registerCacheMetrics, type CacheReading } from './cache-metrics.ts';
 import { DiagnosisMetrics } from './diagnosis-metrics.ts';
 import { EnergyReader, registerEnergyMetrics } from './energy-metrics.ts';
 import { registerEngineMetrics } from './engine-metrics.ts';
@@ -28,6 +29,8 @@ export interface MetricsParts {
   readonly window: BottleneckWindow | undefined;
   /** Absent where nobody waits before an engine. */
   readonly admission?: (() => readonly QueueReading[]) | undefined;
+  /** Absent when nothing is cached. */
+  readonly cache?: (() => CacheReading) | undefined;
   readonly sinks: readonly SinkDrops[];
   readonly steps?: (() => readonly StepReading[]) | undefined;
   /** Absent where there are no rules. */
@@ -48,7 +51,7 @@ export class Metrics {
   readonly #onGc: (kind: GcKind, seconds: number) => void;
   #activeCount = 0;
 
-  constructor({ engines, isModel, window, admission, sinks, steps, rules, powercapFolder, eventTotals }: MetricsParts) {
+  constructor({ engines, isModel, window, admission, cache, sinks, steps, rules, powercapFolder, eventTotals }: MetricsParts) {
     const registry = this.#registry;
     this.#requests = new RequestMetrics(registry, new ModelLabels(isModel));
     this.#diagnosis = window && new DiagnosisMetrics(registry, window);
@@ -65,6 +68,7 @@ export class Metrics {
     registerEngineMetrics(registry, engines);
     if (admission) registerAdmissionMetrics(registry, admission);
     if (steps) registerStepMetrics(registry, steps);
+    if (cache) registerCacheMetrics(registry, cache);
     registerSinkMetrics(registry, sinks);
     if (eventTotals) registerEventMetrics(registry, eventTotals);
     registerGpuMetrics(registry, new GpuReader());

@@ -1,0 +1,141 @@
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { Redis } from 'ioredis';
+import OpenAI from 'openai';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { hasRedis, startRedis, type RedisServer } from '../services/redis.ts';
+import { until } from '../support.ts';
+import { question, seen, startCachingServer, type CachingServer } from './support.ts';
+
+/** A way to Redis on which every answer takes so long. */
+async function startSlowWay(url: string, delayMs: () => number) {
+  const sockets = new Set<Socket>();
+  const server = createServer((client) => {
+    const redis = connect(Number(new URL(url).port), '127.0.0.1');
+    for (const socket of [client, redis]) {
+      sockets.add(socket);
+      socket.on('error', () => {}).on('close', () => (client.destroy(), redis.destroy(), sockets.delete(socket)));
+    }
+    client.on('data', (data) => redis.write(data));
+    redis.on('data', (data) => (delayMs() > 0 ? void setTimeout(() => client.writable && client.write(data), delayMs()) : client.write(data)));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    [Symbol.asyncDispose]: () => new Promise<void>((resolve) => {
+      for (const socket of sockets) socket.destroy();
+      server.close(() => resolve());
+    }),
+  };
+}
+
+describe.skipIf(!hasRedis)('the response cache with Redis (skipped where redis-server is absent)', () => {
+  let redis: RedisServer;
+  let admin: Redis;
+  beforeAll(async () => {
+    redis = await startRedis();
+    admin = new Redis(redis.url, { retryStrategy: () => 20 });
+    admin.on('error', () => {});
+  });
+  beforeEach(() => admin.flushall());
+  afterAll(async () => {
+    admin.disconnect();
+    await redis[Symbol.asyncDispose]();
+  });
+
+  const answers = () => admin.keys('autoglm:cache:1:answer:*');
+  const start = (cache: object = {}) => startCachingServer({}, { redis_url: redis.url, redis_timeout_ms: 2000, ...cache });
+  /** Asks something new until Redis has it: the gateway is connected. */
+  const connected = async (server: CachingServer) => {
+    let count = 0;
+    await until(async () => {
+      await seen(await server.ask({ ...question, seed: (count += 1), max_tokens: 1 }));
+      return (await answers()).length > 0;
+    });
+    await admin.flushall();
+  };
+  const level = async (server: CachingServer, body: object = question) => {
+    const { cache, note } = await seen(await server.ask(body));
+    return note?.['level'] ?? cache;
+  };
+
+  it('knows at one gateway what another has computed, as streams and as whole answers', async () => {
+    await using first = await start();
+    await using second = await start();
+    await Promise.all([connected(first), connected(second)]);
+    const { note, text } = await seen(await first.ask(question));
+    await until(async () => (await answers()).length === 1);
+    const client = new OpenAI({ baseURL: `${second.url}/v1`, apiKey: 'none', maxRetries: 0, defaultHeaders: { authorization: null } });
+    const { data, response } = await client.chat.completions.create({ model: 'default', temperature: 0, messages: [{ role: 'user', content: '你好' }], stream: true }).withResponse();
+    let streamed = '';
+    for await (const chunk of data) streamed += chunk.choices[0]?.delta.content ?? '';
+    expect([streamed, response.headers.get('x-autoglm-cache')]).toEqual([text, 'exact']);
+    expect(await level(second)).toBe('memory');
+    expect(second.engine.requests.filter(({ maxTokens }) => maxTokens === undefined)).toHaveLength(0);
+    const told = (await (await fetch(`${second.url}/v1/cache/${String(note?.['key'])}`)).json()) as object;
+    expect(told).toMatchObject({ object: 'cache.entry', model: 'default', engine: 'mock', completion_tokens: 6, finish_reasons: ['stop'] });
+    expect(JSON.stringify(told)).not.toContain('你好');
+  });
+
+  it('revokes an answer everywhere, for its tenant alone', async () => {
+    await using first = await start();
+    await using second = await start();
+    await Promise.all([connected(first), connected(second)]);
+    const { note } = await seen(await first.ask(question));
+    await until(async () => (await answers()).length === 1);
+    expect(await level(second)).toBe('redis');
+    const revoke = (headers: Record<string, string> = {}) => fetch(`${first.url}/v1/cache/${String(note?.['key'])}`, { method: 'DELETE', headers });
+    expect((await revoke({ authorization: 'Bearer other' })).status).toBe(404);
+    expect(await level(second)).toBe('memory');
+    expect(await (await revoke()).json()).toMatchObject({ deleted: true });
+    expect((await revoke()).status).toBe(404);
+    expect(await answers()).toEqual([]);
+    const onlyIfCached = async () => (await second.ask(question, { 'cache-control': 'only-if-cached' })).status;
+    await until(async () => (await onlyIfCached()) === 504);
+  });
+
+  it('computes what is poisoned, and says nothing wrong', async () => {
+    await using first = await start();
+    await connected(first);
+    await seen(await first.ask(question));
+    await until(async () => (await answers()).length === 1);
+    const [key] = await answers();
+    await admin.set(key as string, ((await admin.get(key as string)) as string).replace('世', '地'));
+    await using second = await start();
+    await connected(second);
+    await admin.set(key as string, 'x'.repeat(100));
+    expect(await seen(await second.ask(question))).toMatchObject({ cache: 'miss', text: '你好，世界！' });
+  });
+
+  it('answers every request while Redis is killed, started again and slow', async () => {
+    let delayMs = 0;
+    await using way = await startSlowWay(redis.url, () => delayMs);
+    await using server = await start({ redis_url: way.url, redis_timeout_ms: 50, max_bytes: 65_536 });
+    await connected(server);
+    const over = new AbortController();
+    let asked = 0;
+    const failures: string[] = [];
+    const load = Array.from({ length: 8 }, async (_, worker) => {
+      while (!over.signal.aborted) {
+        const content = `${worker % 4} ${(asked += 1) % 300}`;
+        const { status, text } = await seen(await server.ask({ ...question, messages: [{ role: 'user', content }] }));
+        if (status !== 200 || text !== '你好，世界！') failures.push(`${status} ${text}`);
+      }
+    });
+    const more = async (count: number) => {
+      const before = asked;
+      await until(() => asked > before + count);
+    };
+    await more(300);
+    await redis.kill();
+    await more(300);
+    await redis.start();
+    await more(300);
+    delayMs = 400;
+    await more(300);
+    delayMs = 0;
+    await more(100);
+    over.abort();
+    await Promise.all(load);
+    expect(failures).toEqual([]);
+  });
+});
