@@ -3,7 +3,7 @@ import type { ModelCatalog } from './common/model-catalog.ts';
 import type { Config } from './config/schema.ts';
 import { levelsOf } from './config/tiers.ts';
 import { readPolicyFile, type CascadePolicy } from './router/tiers/policy/index.ts';
-import type { CascadeOptions } from './router/tiers/tiers-stage.ts';
+import type { CascadeOptions } from './router/tiers/cascade-options.ts';
 
 /** What the configuration says of the cascade, its policies read: all but who is there. */
 export type CascadePlan = Omit<CascadeOptions, 'isReachable' | 'isRemote' | 'now'>;

@@ -77,7 +77,7 @@ export class FileRoutes {
     };
     const { fields, file: writer } = await readUpload(message, bounds.fileBytesMax, signal, keep);
     try {
-      const expiresAtMs = this.#expiry(fields);
+      const expiresAtMs = writer.createdAtMs + this.#lifetimeMs(fields);
       signal.throwIfAborted();
       await writer.finish({ expires_at_ms: expiresAtMs });
     } catch (error) {
@@ -97,18 +97,17 @@ export class FileRoutes {
     return room;
   }
 
-  #expiry(fields: Readonly<Record<string, string>>): number {
+  #lifetimeMs(fields: Readonly<Record<string, string>>): number {
     const unknown = Object.keys(fields).find((name) => !uploadFields.has(name));
     if (unknown !== undefined) throw new AutoglmError('unknown_parameter', `Unknown parameter: '${unknown}'.`, { param: unknown });
     const { purpose, 'expires_after[anchor]': anchor, 'expires_after[seconds]': seconds } = fields;
     if (purpose === undefined) throw new AutoglmError('missing_parameter', "Missing required parameter: 'purpose'.", { param: 'purpose' });
     if (purpose !== 'batch') throw invalid('purpose', 'this server keeps files for "batch" only');
-    const { bounds: { ttlMs }, now } = this.#parts;
-    if (seconds === undefined && anchor === undefined) return now() + ttlMs;
+    if (seconds === undefined && anchor === undefined) return this.#parts.bounds.ttlMs;
     if (anchor !== 'created_at') throw invalid('expires_after[anchor]', 'must be "created_at"');
     const value = /^\d{1,9}$/.test(seconds ?? '') ? Number(seconds) : Number.NaN;
     if (!(value >= expirySeconds.min && value <= expirySeconds.max)) throw invalid('expires_after[seconds]', `must be an integer from ${expirySeconds.min} to ${expirySeconds.max}`);
-    return now() + value * 1000;
+    return value * 1000;
   }
 
   async #list({ message, response }: ResourceCall): Promise<void> {

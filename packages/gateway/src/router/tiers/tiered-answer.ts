@@ -1,9 +1,9 @@
 import { AutoglmError, toAutoglmError, type ErrorCode, type GatewayRequest, type Next, type StreamPart } from '@open-autoglm/protocol';
 import { inputKindOf } from '../devices/input-kind.ts';
+import type { CascadeOptions, TierLevel } from './cascade-options.ts';
 import { judgeAnswer, judgePrompt, type Verdict } from './judge.ts';
 import { needsLogprobs, type Scores } from './scorers/index.ts';
 import { TierTry } from './tier-try.ts';
-import type { CascadeOptions, TierLevel } from './tiers-stage.ts';
 
 export interface TieredAnswerParts {
   readonly options: CascadeOptions;

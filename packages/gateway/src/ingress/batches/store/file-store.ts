@@ -39,8 +39,9 @@ export class FileStore {
 
   /** Writes a file piece by piece; its size is known, and it is there, when `finish` has been called. */
   async begin({ batch_id: batchId, ...file }: NewFile): Promise<FileWriter> {
-    await this.#database.insertInto('autoglm_files').values({ ...file, size_bytes: 0, created_at_ms: this.#now(), is_complete: 0, batch_id: batchId ?? null }).execute();
-    return new FileWriter(this.#database, file.id);
+    const createdAtMs = this.#now();
+    await this.#database.insertInto('autoglm_files').values({ ...file, size_bytes: 0, created_at_ms: createdAtMs, is_complete: 0, batch_id: batchId ?? null }).execute();
+    return new FileWriter(this.#database, file.id, createdAtMs);
   }
 
   async find(tenant: string, id: string): Promise<StoredFile | undefined> {
@@ -91,15 +92,17 @@ export class FileStore {
 
 export class FileWriter {
   readonly id: string;
+  readonly createdAtMs: number;
   readonly #database: Kysely<Tables>;
   #pending: Buffer[] = [];
   #pendingBytes = 0;
   #number = 0;
   #size = 0;
 
-  constructor(database: Kysely<Tables>, id: string) {
+  constructor(database: Kysely<Tables>, id: string, createdAtMs: number) {
     this.#database = database;
     this.id = id;
+    this.createdAtMs = createdAtMs;
   }
 
   /** Resolves when it may be given more. */
