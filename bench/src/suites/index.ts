@@ -16,6 +16,7 @@ import { observabilitySuite } from './observability.ts';
 import { prejudgeSuite } from './prejudge.ts';
 import { replaySuite } from './replay.ts';
 import { routerSuite } from './router.ts';
+import { semanticSuite } from './semantic.ts';
 import { serverSuite } from './server.ts';
 import { sinksSuite } from './sinks.ts';
 import { speculationSuite } from './speculation.ts';
@@ -26,6 +27,7 @@ import { wireSuite } from './wire.ts';
 export const suites: readonly Suite[] = [
   engineSuite,
   embeddingsSuite,
+  semanticSuite,
   batchingSuite,
   constraintsSuite,
   graphsSuite,

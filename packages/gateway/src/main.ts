@@ -29,9 +29,11 @@ import { respond, respondError } from './output/respond.ts';
 import { errorBody } from './output/error-body.ts';
 import { respondEmbeddings, writeEmbeddings } from './output/respond-embeddings.ts';
 import { openPrejudge } from './prejudge/open-prejudge.ts';
+import { openPrefetch } from './prefetch-parts.ts';
 import { createRequestPath } from './request-path.ts';
 import type { RouterOptions } from './router/router-stage.ts';
 import { createTiersStage } from './router/tiers/tiers-stage.ts';
+import { openSemantic } from './semantic-parts.ts';
 import { shortenOptions } from './shorten-options.ts';
 
 export { ConfigError } from './common/config-error.ts';
@@ -91,6 +93,9 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
     onFailure: (error) => sinks.logs?.warn('batches wait', { reason: error instanceof Error ? error.message : String(error) }),
   }), (part) => part.close());
   const cache = opened.add(openCache(config.cache, catalog), (part) => part.close());
+  const semantic = cache && openSemantic(config.cache.semantic, cache.responses, embeddings, createEmbeddingPath(embeddings, config.server.ready_timeout_ms));
+  if (semantic) cache.responses.watchWith(semantic);
+  const prefetch = openPrefetch(config.cache, env);
   const prejudge = opened.add(await openPrejudge(config.prejudge, sinks.logs), (part) => part.close());
   const ttft = new TtftMeter();
   const steps = opened.add(createInputSteps(config.input), (part) => part.close());
@@ -104,6 +109,8 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
     isModel,
     engines: () => catalog.readiness().replicas,
     admission: () => admission.read(),
+    ...(semantic && { semantic: () => semantic.read() }),
+    ...(prefetch && { prefetch: () => prefetch.prefetcher.counts }),
     steps: () => steps.read(),
     cache: cache && (() => cache.read()),
     rules: prejudge && (() => prejudge.stats),
@@ -116,7 +123,7 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
     access,
     maxRunning: engines.maxRunning,
     bodies,
-    path: sinks.capture(createRequestPath(catalog, admission, routerOptions(config.router), shortenOptions(config, ttft, embeddings), { prejudge: prejudge?.stage, images: images?.stage, cache: cache?.stage, tiers: plan && createTiersStage(cascadeOptions(plan, models)) })),
+    path: sinks.capture(createRequestPath(catalog, admission, routerOptions(config.router), shortenOptions(config, ttft, embeddings), { prejudge: prejudge?.stage, images: images?.stage, cache: cache?.stage, prefetch: prefetch?.prefetcher.stage, tiers: plan && createTiersStage(cascadeOptions(plan, models)) })),
     embeddings,
     embeddingPath: createEmbeddingPath(embeddings, config.server.ready_timeout_ms),
     metrics: observability.metrics,
@@ -129,10 +136,12 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
   const grpc = opened.add(await openGrpc(config.grpc, ingress.asker, collectAnswer), (part) => part.drain(0));
   const address = await listen(ingress.server, config.server);
   sinks.logs?.info('listening', { url: urlOf(address) });
+  prefetch?.begin(ingress.asker);
   devices?.start((url, problem) => (problem === undefined ? sinks.logs?.info('reports of this device are taken again', { url }) : sinks.logs?.warn('reports of this device are not taken', { url, problem })));
   const drain = async () => {
     const timeoutMs = config.server.drain_timeout_ms;
     sinks.logs?.info('draining', { timeout_ms: timeoutMs });
+    prefetch?.close();
     batches.pause();
     await Promise.all([ingress.drain(timeoutMs), grpc?.drain(timeoutMs)]);
     await opened.close();

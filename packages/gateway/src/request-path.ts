@@ -15,6 +15,8 @@
  *     ↓
  *   input      waits for the model; chat template, prompts                               → 400 template, 404 model, 503 not ready
  *     ↓
+ *   prefetch   sees what follows upon what, and asks ahead while nothing runs
+ *     ↓
  *   cache      answers what it knows, and computes what is asked twice once               → 504 not cached, where nothing else was wanted
  *     ↓
  *   admission  waits for room, real time before batch; refuses what would wait in vain    → 429 queue full, deadline unreachable
@@ -42,11 +44,12 @@ export interface OptionalStages {
   readonly images?: Stage | undefined;
   readonly tiers?: Stage | undefined;
   readonly cache?: Stage | undefined;
+  readonly prefetch?: Stage | undefined;
 }
 
 /** The stages in order, outermost first. `output` is above all: it owns the response. */
-export function createRequestPath(catalog: ModelCatalog, admission: Admission, router: RouterOptions, shorten: ShortenOptions, { prejudge, tiers, images, cache }: OptionalStages = {}): RequestPath {
-  const stages = [prejudge, tiers, images, createShortenStage(catalog, shorten), createInputStage(catalog), cache, admission.stage].filter((stage) => stage !== undefined);
+export function createRequestPath(catalog: ModelCatalog, admission: Admission, router: RouterOptions, shorten: ShortenOptions, { prejudge, tiers, images, prefetch, cache }: OptionalStages = {}): RequestPath {
+  const stages = [prejudge, tiers, images, createShortenStage(catalog, shorten), createInputStage(catalog), prefetch, cache, admission.stage].filter((stage) => stage !== undefined);
   return compose(stages, createRouter(catalog, router));
 }
 

@@ -1,4 +1,6 @@
 import Type, { type Static } from 'typebox';
+import { defaultPrefetch, prefetchSchema } from './prefetch.ts';
+import { defaultSemantic, semanticSchema } from './semantic.ts';
 
 const closed = { additionalProperties: false } as const;
 
@@ -26,6 +28,8 @@ export const cacheSchema = Type.Object(
     max_entry_bytes: Type.Integer({ minimum: 1024, maximum: 1_073_741_824 }),
     /** Answers that are computed anew at one time while the old ones are given. */
     max_refreshes: Type.Integer({ minimum: 0, maximum: 10_000 }),
+    semantic: semanticSchema,
+    prefetch: prefetchSchema,
   },
   closed,
 );
@@ -41,4 +45,6 @@ export const defaultCache: Static<typeof cacheSchema> = {
   max_bytes: 64 * 1024 * 1024,
   max_entry_bytes: 1024 * 1024,
   max_refreshes: 4,
+  semantic: defaultSemantic,
+  prefetch: defaultPrefetch,
 };

@@ -8,6 +8,7 @@ import { checkCompression } from './compression.ts';
 import { checkFit } from './fit.ts';
 import { problemOfGrpc } from './grpc.ts';
 import { configSchema, defaultConfig, type Config } from './schema.ts';
+import { problemOfSemantic } from './semantic.ts';
 import { problemOfSessions } from './sessions.ts';
 import { problemOfTiers } from './tiers.ts';
 
@@ -35,6 +36,8 @@ export function loadConfig({ file, env, overrides = {} }: LoadConfigOptions): Co
   const config = { ...merged, engines: readEngines(overrides.engines ?? source?.value['engines'], hasModel, env, source) };
   refuseWhatIsMissing(config);
   refuseWhatCannotWork(config, source);
+  const ofSemantic = problemOfSemantic(config.cache, config.embeddings.model);
+  if (ofSemantic) throw new ConfigError(`${place(source, ['cache', 'semantic', ofSemantic.key]) || place(source, ['cache', 'semantic'])}cache.semantic.${ofSemantic.key} ${ofSemantic.reason}.`);
   return config;
 }
 

@@ -14,6 +14,8 @@ import { GpuReader, registerGpuMetrics } from './gpu-metrics.ts';
 import { ModelLabels } from './model-labels.ts';
 import { createGcMetrics, registerProcessMetrics } from './process-metrics.ts';
 import { RequestMetrics } from './request-metrics.ts';
+import { registerPrefetchMetrics, type PrefetchReading } from './prefetch-metrics.ts';
+import { registerSemanticMetrics, type SemanticReading } from './semantic-metrics.ts';
 import { registerSinkMetrics } from './sink-metrics.ts';
 import { RuleMetrics, type RulesStats } from './rule-metrics.ts';
 import type { StepReading } from '../../common/steps/step-meter.ts';
@@ -31,6 +33,10 @@ export interface MetricsParts {
   readonly admission?: (() => readonly QueueReading[]) | undefined;
   /** Absent when nothing is cached. */
   readonly cache?: (() => CacheReading) | undefined;
+  /** Absent where nothing is computed ahead. */
+  readonly prefetch?: (() => PrefetchReading) | undefined;
+  /** Absent where nobody looks for similar questions. */
+  readonly semantic?: (() => SemanticReading) | undefined;
   readonly sinks: readonly SinkDrops[];
   readonly steps?: (() => readonly StepReading[]) | undefined;
   /** Absent where there are no rules. */
@@ -51,7 +57,7 @@ export class Metrics {
   readonly #onGc: (kind: GcKind, seconds: number) => void;
   #activeCount = 0;
 
-  constructor({ engines, isModel, window, admission, cache, sinks, steps, rules, powercapFolder, eventTotals }: MetricsParts) {
+  constructor({ engines, isModel, window, admission, semantic, prefetch, cache, sinks, steps, rules, powercapFolder, eventTotals }: MetricsParts) {
     const registry = this.#registry;
     this.#requests = new RequestMetrics(registry, new ModelLabels(isModel));
     this.#diagnosis = window && new DiagnosisMetrics(registry, window);
@@ -69,6 +75,8 @@ export class Metrics {
     if (admission) registerAdmissionMetrics(registry, admission);
     if (steps) registerStepMetrics(registry, steps);
     if (cache) registerCacheMetrics(registry, cache);
+    if (prefetch) registerPrefetchMetrics(registry, prefetch);
+    if (semantic) registerSemanticMetrics(registry, semantic);
     registerSinkMetrics(registry, sinks);
     if (eventTotals) registerEventMetrics(registry, eventTotals);
     registerGpuMetrics(registry, new GpuReader());

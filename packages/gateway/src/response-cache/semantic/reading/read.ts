@@ -8,7 +8,7 @@ import type { Person, QuestionType, Reading, Word } from './reading.ts';
 /** Politeness around a question: it asks nothing. */
 const frames: readonly RegExp[] = [
   /^\s*(?:hi|hello|hey|dear all|greetings)\b[\s,.!]*/i,
-  /^\s*(?:please\s+)?(?:(?:can|could|would|will)\s+(?:you|anyone|someone|anybody|somebody)\s+(?:please\s+|kindly\s+)?)?(?:tell|let)\s+me\s+(?:know\s+)?(?=what|which|why|how|when|where|who|if|whether)/i,
+  /^\s*(?:please\s+)?(?:(?:can|could|would|will)\s+(?:you|anyone|someone|anybody|somebody)\s+(?:please\s+|kindly\s+)?)?(?:tell|let)\s+me(?:\s+know)?[\s,:]+(?=what|which|why|how|when|where|who|if|whether)/i,
   /^\s*(?:i\s+(?:just\s+)?(?:want|wanted|need|would\s+like)\s+to\s+(?:know|ask)|i\s+(?:was|am)\s+(?:just\s+)?wondering|may\s+i\s+ask|do\s+you\s+know|does\s+any(?:one|body)\s+know)\s*,?\s+(?=what|which|why|how|when|where|who|if|whether)/i,
   /[\s,]+(?:please|thanks|thank you)\s*[.!?]*\s*$/i,
   /^(?:你好|您好|请问|麻烦|打扰|我?想?(?:请?问)?一下|我想(?:知道|问|请问|了解)(?:一下)?|(?:请|你|您|能不能|可不可以|可否|能否|能|可以)*告诉我)[，,！!。\s]*(?:一下)?/u,
