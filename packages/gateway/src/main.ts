@@ -86,7 +86,7 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
   const catalog = plan ? withCascade(models, plan.model, plan.levels.map(({ model }) => model)) : models;
   const embeddings = createEmbeddingCatalog(engines.embeddings, engines.models);
   const isModel = (name: string) => catalog.has(name) || embeddings.has(name);
-  const sinks = opened.add(await openSinks(config.observability, { isModel, config, env }), (part) => part.close());
+  const sinks = opened.addToTheEnd(await openSinks(config.observability, { isModel, config, env }), (part) => part.close());
   const batches = opened.add(openBatches(config.batches, {
     access, env, bodyLimitBytes: config.server.body_limit_bytes,
     writeAnswer: (asked) => collectAnswer(asked, asked.parts), writeEmbeddings, writeError: (error) => JSON.stringify(errorBody(error)),

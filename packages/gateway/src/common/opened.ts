@@ -8,6 +8,12 @@ export class Opened {
     return part;
   }
 
+  /** As `add`, for what the others speak to until they are closed. */
+  addToTheEnd<T>(part: T, close: (part: NonNullable<T>) => Promise<void> | void): T {
+    if (part !== undefined && part !== null) this.#closers.unshift(() => close(part));
+    return part;
+  }
+
   /** Closes everything, though one of them fails; rejects with the first failure. Idempotent. */
   async close(): Promise<void> {
     const failures: unknown[] = [];
