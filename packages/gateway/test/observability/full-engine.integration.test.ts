@@ -11,6 +11,8 @@ describe('an engine that is full', () => {
     const config = {
       ...defaultConfig,
       server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200 },
+      // A short request would be let past one that has only begun.
+      admission: { ...defaultConfig.admission, policy: 'fcfs' as const },
       model_config: { ...defaultConfig.model_config, max_batch_size: 1, context_length: 4096, threads: 1 },
     };
     gateway = await startGateway({ config });
