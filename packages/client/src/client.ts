@@ -92,8 +92,11 @@ export function createClient(options: ClientOptions = {}): Client {
     flush: async () => tracker?.flush(),
     async close() {
       stopWatching();
-      await tracker?.flush();
-      tracker?.close();
+      try {
+        await tracker?.flush();
+      } finally {
+        tracker?.close();
+      }
     },
   };
 }

@@ -25,7 +25,8 @@ export class TurnReader {
   /** Undefined where nothing was said. */
   message(): ChatMessage | undefined {
     if (this.#text === '' && this.#calls.length === 0) return undefined;
-    const calls = this.#calls.map(({ id, name, arguments: text }) => ({ id, type: 'function', function: { name, arguments: text } }));
+    // A server may begin to count anywhere.
+    const calls = Object.values(this.#calls).map(({ id, name, arguments: text }) => ({ id, type: 'function', function: { name, arguments: text } }));
     return { role: 'assistant', content: this.#text === '' ? null : this.#text, ...(calls.length > 0 && { tool_calls: calls }) };
   }
 }

@@ -269,7 +269,7 @@ export class EngineCore {
   /** Whether another sequence has given its place to this one. */
   #giveWay(sequence: Sequence): boolean {
     if (!this.#limits.continuous) return false;
-    const yielder = chooseYielder(this.#running, sequence, this.#sharing, this.#batchPlacesMin);
+    const yielder = chooseYielder(this.#running, sequence, { ...this.#sharing, batchPlacesMin: this.#batchPlacesMin, nowMs: this.#now() });
     if (yielder) this.#setAside(yielder);
     return yielder !== undefined;
   }

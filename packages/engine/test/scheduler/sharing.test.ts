@@ -52,20 +52,27 @@ const waiting = (lane: Lane, level = 0): Ranked => ({ order: 99, arrivedAt: 0, r
 describe('chooseYielder', () => {
   it('takes a place from the batch lane for real time, from the one with the least to lose', () => {
     const cheap = holder('batch', { computed: 5 });
-    expect(chooseYielder([holder('batch'), cheap, holder('realtime', { computed: 0 })], waiting('realtime'), defaultSharing, 0)).toBe(cheap);
+    expect(chooseYielder([holder('batch'), cheap, holder('realtime', { computed: 0 })], waiting('realtime'), { ...defaultSharing, batchPlacesMin: 0, nowMs: 0 })).toBe(cheap);
   });
 
   it('leaves the batch lane its share, and whoever is well on its way its place', () => {
-    expect(chooseYielder([holder('batch'), holder('batch')], waiting('realtime'), defaultSharing, 2)).toBeUndefined();
-    expect(chooseYielder([holder('batch', { generated: 51 })], waiting('realtime'), defaultSharing, 0)).toBeUndefined();
-    expect(chooseYielder([holder('batch')], waiting('realtime'), { ...defaultSharing, batchYields: 'time_slice' }, 0)).toBeUndefined();
+    expect(chooseYielder([holder('batch'), holder('batch')], waiting('realtime'), { ...defaultSharing, batchPlacesMin: 2, nowMs: 0 })).toBeUndefined();
+    expect(chooseYielder([holder('batch', { generated: 51 })], waiting('realtime'), { ...defaultSharing, batchPlacesMin: 0, nowMs: 0 })).toBeUndefined();
+    expect(chooseYielder([holder('batch')], waiting('realtime'), { ...defaultSharing, batchYields: 'time_slice', batchPlacesMin: 0, nowMs: 0 })).toBeUndefined();
+  });
+
+  it('takes nothing within a lane from who has waited as long as anybody may be overtaken', () => {
+    const long = holder('realtime', {}, 4);
+    const turn = { ...defaultSharing, batchPlacesMin: 0 };
+    expect(chooseYielder([long], waiting('realtime', 0), { ...turn, nowMs: defaultSharing.agingMs - 1 })).toBe(long);
+    expect(chooseYielder([long], waiting('realtime', 0), { ...turn, nowMs: defaultSharing.agingMs })).toBeUndefined();
   });
 
   it('takes nothing from real time for batch, nor from what is about as long', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.constantFrom<Lane[]>('realtime', 'batch'), fc.nat(8), fc.nat(100)), { maxLength: 12 }), fc.constantFrom<Lane[]>('realtime', 'batch'), fc.nat(8), fc.nat(3), (list, lane, level, keeps) => {
         const running = list.map(([own, ofLevel, generated], order) => holder(own, { generated, order }, ofLevel));
-        const yielder = chooseYielder(running, waiting(lane, level), defaultSharing, keeps);
+        const yielder = chooseYielder(running, waiting(lane, level), { ...defaultSharing, batchPlacesMin: keeps, nowMs: 0 });
         if (!yielder) return;
         const own = yielder.request.standing;
         expect(yielder.generated).toBeLessThanOrEqual(50);

@@ -6,13 +6,19 @@ export function deferred<T>(make: () => Promise<AsyncIterable<T>>): AsyncIterabl
   return {
     [Symbol.asyncIterator]() {
       let inner: AsyncIterator<T> | undefined;
-      const start = async () => {
+      let hasLeft = false;
+      const start = async (): Promise<IteratorResult<T>> => {
         inner = (await make())[Symbol.asyncIterator]();
-        return inner.next();
+        if (!hasLeft) return inner.next();
+        await inner.return?.();
+        return { value: undefined, done: true };
       };
       return {
         next: () => inner?.next() ?? start(),
-        return: async () => (await inner?.return?.()) ?? { value: undefined, done: true },
+        return: async () => {
+          hasLeft = true;
+          return (await inner?.return?.()) ?? { value: undefined, done: true };
+        },
       };
     },
   };

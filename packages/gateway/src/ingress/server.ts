@@ -97,7 +97,7 @@ export function createIngress(parts: IngressParts): Ingress {
   const server = createServer({ requestTimeout: requestTimeoutMs, headersTimeout: headersTimeoutMs, noDelay: true }, (message, response) => {
     route(message, response).catch((error: unknown) => {
       // A body that was not read to its end would be taken for the next request.
-      if (!message.complete) response.setHeader('connection', 'close');
+      if (!message.complete && !response.headersSent) response.setHeader('connection', 'close');
       parts.respondError(response, error);
     });
   });

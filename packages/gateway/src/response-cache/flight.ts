@@ -174,17 +174,18 @@ export class Flight {
    * come yet the others get one more try, once: after that the failure is everybody's. A deadline was the leader's alone.
    */
   #mayTryAgain(error: unknown): boolean {
-    if (this.#dropped + this.#parts.length > 0 || this.#readers.size < 2) return false;
+    const others = this.#readers.size - Number(this.#firstLeader !== undefined && this.#readers.has(this.#firstLeader));
+    if (this.#dropped + this.#parts.length > 0 || others === 0) return false;
     return isLeadersOwn(error) || (toAutoglmError(error).retryable && !this.#hasTriedAgain);
   }
 
   #tryAgain(error: unknown): void {
-    const failed = this.#leader as FlightReader;
+    // It was computed for the first one, though another may lead since that one left.
+    const failed = this.#firstLeader as FlightReader;
     this.#hasTriedAgain ||= !isLeadersOwn(error);
     this.#iterator = undefined;
     this.#abort = new AbortController();
-    this.#readers.delete(failed);
-    failed.fail(error);
+    if (this.#readers.delete(failed)) failed.fail(error);
     [this.#leader] = this.#readers;
     this.#firstLeader = this.#leader;
     this.pull();

@@ -264,7 +264,7 @@ export class ResponseCache {
     const flightKey = flightKeyOf(asking);
     if (this.#flights.has(flightKey)) return;
     this.refreshes.begin(slot, (signal) => {
-      const request: GatewayRequest = { ...asking.request, id: `${asking.request.id}-refresh`, traceContext: undefined, signal, emit: () => {} };
+      const request: GatewayRequest = { ...asking.request, id: `${asking.request.id}-refresh`, traceContext: undefined, deadlineAtMs: undefined, signal, emit: () => {} };
       const again: Asking = { ...asking, request };
       const flight = this.#openFlight(again, (computed) => this.#compute(again, computed, flight), () => {
         if (this.#flights.get(flightKey) === flight) this.#flights.delete(flightKey);

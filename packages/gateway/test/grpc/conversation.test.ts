@@ -60,6 +60,24 @@ describe('a conversation between tiers', () => {
     expect(sent.filter((message) => 'retraction' in message)).toEqual([{ retraction: { revision: 1, reason: 'the state has moved on' } }]);
   });
 
+  it('lets go of a run that it has given up though the client does not read', async () => {
+    const ended: string[] = [];
+    const decide: Decide = async (body, _, onText) => {
+      try {
+        for (;;) await onText('more');
+      } finally {
+        ended.push((body as { messages: [{ content: string }] }).messages[0].content);
+      }
+    };
+    const conversation = new Conversation({ levels: levels.slice(0, 1), stateBytesMax: 10_000, decide, send: (message) => ('decision' in message ? new Promise<void>(() => {}) : undefined) });
+    conversation.receive({ hello: { levels: [] } });
+    for (let version = 1; version <= 5; version += 1) {
+      conversation.receive({ state: { version, document: bytes(body(String(version))) } });
+      await settled();
+    }
+    expect(ended).toEqual(['1', '2', '3', '4']);
+  });
+
   it('asks for the document when a patch is on a state that it does not have', () => {
     const { conversation, sent } = begin();
     conversation.receive({ hello: { levels: [] } });

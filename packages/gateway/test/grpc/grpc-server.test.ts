@@ -55,6 +55,14 @@ describe('gRPC between tiers', () => {
     expect(first).not.toBe(second);
   });
 
+  it('lets nobody in without a key, where keys are asked for', async () => {
+    await using server = await startGrpcGateway({}, { tokens }, { auth: { keys: [{ name: 'car', key_env: 'CAR_KEY' }] }, env: { CAR_KEY: 'a-long-enough-key-for-a-car' } });
+    using nobody = new RawConversation(server.target).hello();
+    expect(await nobody.ended).toMatchObject({ code: status.UNAUTHENTICATED });
+    using car = new RawConversation(server.target, undefined, { authorization: 'Bearer a-long-enough-key-for-a-car' }).hello().document(1, chatBody);
+    expect(await car.final('answer', 1)).toMatchObject({ text: '你好！' });
+  });
+
   it('ends a conversation that does not keep to the protocol, or names no level, and says why', async () => {
     await using server = await startGrpcGateway();
     using early = new RawConversation(server.target).document(1, chatBody);

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { ChannelCredentials, makeGenericClientConstructor, Metadata, type ChannelOptions, type ClientDuplexStream, type ServiceError } from '@grpc/grpc-js';
 import type { ClientMessage, ServerMessage } from '../../src/ingress/grpc/messages.ts';
 import { loadService } from '../../src/ingress/grpc/service.ts';
-import { createMockEngine, defaultConfig, startGateway, type Config, type Gateway, type MockEngine, type MockScript } from '../../src/main.ts';
+import { createMockEngine, defaultConfig, startGateway, type Config, type Gateway, type GatewayOptions, type MockEngine, type MockScript } from '../../src/main.ts';
 
 type GrpcConfig = Config['grpc'];
 
@@ -16,10 +16,10 @@ export interface GrpcServerUnderTest extends AsyncDisposable {
 }
 
 /** A real gateway with gRPC on a free port, in front of the mock. */
-export async function startGrpcGateway(grpc: Partial<GrpcConfig> = {}, script: MockScript = {}): Promise<GrpcServerUnderTest> {
+export async function startGrpcGateway(grpc: Partial<GrpcConfig> = {}, script: MockScript = {}, more: Pick<GatewayOptions, 'env'> & { readonly auth?: Config['auth'] } = {}): Promise<GrpcServerUnderTest> {
   const engine = createMockEngine(script);
-  const config = { ...defaultConfig, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200 }, grpc: { ...defaultConfig.grpc, enabled: true, port: 0, ...grpc } };
-  const gateway = await startGateway({ config, engine });
+  const config = { ...defaultConfig, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200 }, grpc: { ...defaultConfig.grpc, enabled: true, port: 0, ...grpc }, ...(more.auth && { auth: more.auth }) };
+  const gateway = await startGateway({ config, engine, ...(more.env && { env: more.env }) });
   return { gateway, engine, target: `127.0.0.1:${gateway.grpcPort}`, [Symbol.asyncDispose]: () => gateway.drain() };
 }
 

@@ -100,6 +100,8 @@ export class BatchRunner {
     while (!this.#isClosed && this.#running.size < runningMax) {
       const batch = await store.claim({ by: name, untilMs: now() + leaseMs }, now());
       if (!batch) break;
+      // Its claim ran out while this gateway stood still; it has been renewed now.
+      if (this.#running.has(batch.id)) continue;
       this.#start(batch);
     }
     if (now() - this.#sweptAtMs >= sweepMs) await this.#sweep();
@@ -137,7 +139,8 @@ export class BatchRunner {
       // Whoever has it now does the rest.
       if (thrown instanceof Stopped && thrown.why === 'lost') return;
       // What went wrong may go wrong again: the claim runs out by itself, and so it is tried again, but not at once.
-      if (!isClosing(thrown)) throw thrown;
+      // Another gateway that drains says the same as this one.
+      if (!isClosing(thrown) || !this.#isClosed) throw thrown;
       await store.release(batch.id, name).catch(this.#options.onFailure);
     } finally {
       clearInterval(renew);

@@ -121,7 +121,8 @@ export class Conversation {
   #tell(run: Run, delta: string): Promise<void> | void {
     run.abort.signal.throwIfAborted();
     if (!this.#runs.includes(run)) return undefined;
-    return this.#parts.send({ decision: { revision: this.#revisionOf(run), stateVersion: run.stateVersion, level: run.level.name, delta } });
+    const waits = this.#parts.send({ decision: { revision: this.#revisionOf(run), stateVersion: run.stateVersion, level: run.level.name, delta } });
+    return waits && unlessAborted(waits, run.abort.signal);
   }
 
   #conclude(run: Run, { text, answer, tier, engine }: Decided): void {
@@ -164,6 +165,16 @@ export class Conversation {
   #send(message: ServerMessage): void {
     if (!this.#isClosed) void this.#parts.send(message);
   }
+}
+
+/** Waits no longer than the run is wanted: a client that does not read would hold the places of runs that it has given up itself. */
+async function unlessAborted(waits: Promise<void>, signal: AbortSignal): Promise<void> {
+  const gone = Promise.withResolvers<void>();
+  const onAbort = () => gone.resolve();
+  signal.addEventListener('abort', onAbort, { once: true });
+  await Promise.race([waits, gone.promise]);
+  signal.removeEventListener('abort', onAbort);
+  signal.throwIfAborted();
 }
 
 /** What the level is asked. Its parts are wanted as they come. */

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import type { IncomingHttpHeaders } from 'node:http';
 import { Server, ServerCredentials, status, type ServerDuplexStream } from '@grpc/grpc-js';
 import { AutoglmError, toAutoglmError, type StreamPart } from '@open-autoglm/protocol';
 import type { Asked, Asker } from '../../common/asker.ts';
@@ -18,6 +19,8 @@ export interface GrpcOptions {
   readonly idleTimeoutMs: number;
   readonly keepaliveMs: number;
   readonly asker: Asker;
+  /** Throws where nobody is let in with these credentials. */
+  readonly identify: (headers: IncomingHttpHeaders) => void;
   /** Makes of an answer's parts what POST /v1/chat/completions answers. */
   readonly collect: (asked: Asked, parts: AsyncIterable<StreamPart>) => Promise<object>;
 }
@@ -46,6 +49,11 @@ export async function startGrpcServer(options: GrpcOptions): Promise<GrpcServer>
   server.addService(loadService(), {
     Converse: (call: Call) => {
       if (isDraining) return refuse(call, status.UNAVAILABLE, 'The server is shutting down.');
+      try {
+        options.identify(headersOf(call));
+      } catch (error) {
+        return refuse(call, status.UNAUTHENTICATED, toAutoglmError(error).message);
+      }
       if (open.size >= options.conversationsMax) return refuse(call, status.RESOURCE_EXHAUSTED, `The server has ${open.size} conversations already.`);
       const conversation = new OpenConversation(call, options, () => open.delete(conversation));
       open.add(conversation);
@@ -100,6 +108,7 @@ class OpenConversation {
   readonly #idleTimer: NodeJS.Timeout;
   readonly #closed = Promise.withResolvers<void>();
   #isClosed = false;
+  #drained: Promise<void> | undefined;
 
   constructor(call: Call, { levels, stateBytesMax, idleTimeoutMs, asker, collect }: GrpcOptions, onClose: () => void) {
     this.#call = call;
@@ -109,6 +118,11 @@ class OpenConversation {
     call.on('data', (message: ClientMessage) => {
       this.#idleTimer.refresh();
       this.#receive(message);
+      // Who does not read what it is told is not heard either.
+      if (call.writableNeedDrain && !call.isPaused()) {
+        call.pause();
+        call.once('drain', () => call.resume());
+      }
     });
     // The client has said everything: it is told what is being decided, and no more.
     call.on('end', () => void this.finish());
@@ -139,7 +153,13 @@ class OpenConversation {
   /** Waits where the client reads slowly; of what is said once a state there is little. */
   #send(message: ServerMessage): Promise<void> | void {
     if (this.#isClosed || this.#call.write(message)) return undefined;
-    return Promise.race([new Promise<void>((resolve) => this.#call.once('drain', () => resolve())), this.#closed.promise]);
+    return (this.#drained ??= this.#drain());
+  }
+
+  /** One for all who wait. */
+  async #drain(): Promise<void> {
+    await Promise.race([new Promise<void>((resolve) => this.#call.once('drain', () => resolve())), this.#closed.promise]);
+    this.#drained = undefined;
   }
 
   /** Whether it was open until now. */

@@ -1,4 +1,3 @@
-import type { Asker } from '../../common/asker.ts';
 import type { GrpcOptions, GrpcServer } from './grpc-server.ts';
 
 export interface GrpcSettings {
@@ -14,7 +13,7 @@ export interface GrpcSettings {
 }
 
 /** What stands between tiers, where it is switched on; its library is loaded only then. */
-export async function openGrpc(settings: GrpcSettings, asker: Asker, collect: GrpcOptions['collect']): Promise<GrpcServer | undefined> {
+export async function openGrpc(settings: GrpcSettings, { asker, identify, collect }: Pick<GrpcOptions, 'asker' | 'identify' | 'collect'>): Promise<GrpcServer | undefined> {
   if (!settings.enabled) return undefined;
   const { startGrpcServer } = await import('./grpc-server.ts');
   return startGrpcServer({
@@ -27,6 +26,7 @@ export async function openGrpc(settings: GrpcSettings, asker: Asker, collect: Gr
     idleTimeoutMs: settings.idle_timeout_ms,
     keepaliveMs: settings.keepalive_ms,
     asker,
+    identify,
     collect,
   });
 }

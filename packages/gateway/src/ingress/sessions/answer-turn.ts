@@ -26,7 +26,8 @@ export class AnswerTurn {
   /** As a client would send it back; undefined where nothing was said. */
   message(): object | undefined {
     if (this.#text === '' && this.#calls.length === 0) return undefined;
-    const calls = this.#calls.map((call) => ({ id: call.id, type: 'function', function: { name: call.name, arguments: call.arguments } }));
+    // A server may begin to count anywhere.
+    const calls = Object.values(this.#calls).map((call) => ({ id: call.id, type: 'function', function: { name: call.name, arguments: call.arguments } }));
     return { role: 'assistant', content: this.#text === '' ? null : this.#text, ...(calls.length > 0 && { tool_calls: calls }) };
   }
 

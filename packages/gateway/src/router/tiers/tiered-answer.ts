@@ -120,7 +120,11 @@ class Walk {
     try {
       return await within(attempt.opened, hasBudget ? (readsWhole ? level.answerMs : level.firstTokenMs) : undefined);
     } catch (error) {
-      return this.#asksAgain(asked, error) ? this.#opens(asked, hasBudget) : this.#passFailed(asked, error);
+      if (!this.#asksAgain(asked, error)) return this.#passFailed(asked, error);
+      const isOpen = await this.#opens(asked, hasBudget);
+      // What it refused may have been something else that this client asked for.
+      if (isOpen) this.#parts.withoutLogprobs.add(asked.level.model);
+      return isOpen;
     }
   }
 
@@ -173,7 +177,6 @@ class Walk {
   #asksAgain(asked: Asked, thrown: unknown): boolean {
     const { code } = toAutoglmError(thrown);
     if (!asked.wantsLogprobs || !refusals.has(code) || this.#parts.request.signal.aborted) return false;
-    this.#parts.withoutLogprobs.add(asked.level.model);
     asked.wantsLogprobs = false;
     asked.attempt = this.#try(asked.level, false);
     return true;
