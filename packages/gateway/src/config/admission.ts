@@ -57,6 +57,6 @@ export const defaultAdmission: Static<typeof admissionSchema> = {
   time_slice_ms: 2,
   preemption_share: 0.5,
   lanes: { batch_yields: 'preemption', batch_share_min: 0.1 },
-  concurrency: { adaptive: true, initial: 64, min: 4, tolerance: 1.5 },
+  concurrency: { adaptive: false, initial: 64, min: 4, tolerance: 1.5 },
   token_weights: { prompt: 1, output: 2 },
 };
