@@ -14,7 +14,7 @@ import { chooseYielder } from './scheduler/preemption.ts';
 import { PromptCosts } from './scheduler/prompt-costs.ts';
 import { countLanes, defaultSharing, inTurn, laneOf, type SharingLimits } from './scheduler/standing.ts';
 import { chooseVictim } from './scheduler/victim.ts';
-import { createSequence, type Sequence } from './sequence.ts';
+import { createSequence, leavePlace, takePlace, type Sequence } from './sequence.ts';
 import { noToken } from './runner/runner.ts';
 import { Speculator, type StepDraft } from './speculation/speculator.ts';
 import type { CoreStats } from './stats/stats-reporter.ts';
@@ -157,7 +157,7 @@ export class EngineCore {
   /** Prompts that are being read, then those that join, lane by lane. Returns how many were read from. */
   #readPrompts(budget: PromptBudget, outputs: StepOutput[]): number {
     if (this.#prefilling.length + this.#waiting.length === 0) return 0;
-    const turn = { nowMs: this.#now(), agingMs: this.#sharing.agingMs };
+    const turn = { ...this.#sharing, nowMs: this.#now() };
     const wantsBatch = [...this.#prefilling, ...this.#waiting].some((sequence) => laneOf(sequence) === 'batch');
     const read = { realtime: 0, batch: 0 };
     let promptCount = 0;
@@ -210,12 +210,9 @@ export class EngineCore {
     this.#model.cache.suspend(sequence.id, sequence.tokens.all, sequence.computed);
     this.#prefilling = this.#prefilling.filter((other) => other !== sequence);
     this.#decoding.delete(sequence.id);
-    sequence.computed = 0;
-    sequence.context.restart();
+    leavePlace(sequence, this.#now());
     const younger = this.#waiting.findIndex(({ order }) => order > sequence.order);
     this.#waiting.splice(younger === -1 ? this.#waiting.length : younger, 0, sequence);
-    sequence.suspendedAt = this.#now();
-    sequence.suspensions.count += 1;
     this.#suspensions += 1;
   }
 
@@ -285,27 +282,12 @@ export class EngineCore {
       ...(sequence.context.bounds && { tokensMax: sequence.context.bounds.tokensMax, findableTokens: sequence.context.wholeTokens }),
     });
     if (found === undefined) return false;
-    this.#begin(sequence, found);
+    takePlace(sequence, found, this.#now());
     return true;
   }
 
   #scopeOf({ request }: Sequence): string {
     return this.#limits.isSharedBetweenScopes ? '' : (request.cacheScope ?? '');
-  }
-
-  #begin(sequence: Sequence, computed: number): void {
-    sequence.computed = computed;
-    this.#endSuspension(sequence);
-    if (sequence.startedAt !== undefined) return;
-    sequence.startedAt = this.#now();
-    sequence.cachedTokens = computed;
-  }
-
-  #endSuspension(sequence: Sequence): void {
-    const { suspensions, generated, suspendedAt } = sequence;
-    if (suspendedAt === undefined) return;
-    suspensions[generated > 0 ? 'msAfter' : 'msBefore'] += this.#now() - suspendedAt;
-    sequence.suspendedAt = undefined;
   }
 
   /** Those that decode in this step: with time slices, not always all. */
@@ -409,7 +391,7 @@ export class EngineCore {
     if (!isTwin || !this.#limits.continuous || this.#runningCount >= this.#limits.maxBatchSize) return false;
     if (!this.#model.cache.fork(parent.id, child.id, parent.context.rows(parent.prompt.length))) return false;
     child.context.continueFrom(parent.context);
-    this.#begin(child, parent.prompt.length);
+    takePlace(child, parent.prompt.length, this.#now());
     this.#decoding.set(child.id, child);
     return true;
   }

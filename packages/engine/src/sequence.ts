@@ -28,9 +28,15 @@ export interface Sequence {
   readonly decoder: TokenTextDecoder;
   readonly stopMatcher: StopMatcher;
   readonly arrivedAt: number;
+  /** When it came to whoever queued it first. */
+  readonly waitsSince: number;
   /** When it first got a place. */
   startedAt: number | undefined;
   firstTokenAt: number;
+  /** When it got the place that it has; undefined while it waits. */
+  placedAt: number | undefined;
+  /** How long it had a place before that one. */
+  ranMs: number;
   /** When it lost its place; undefined while it has one, or never had. */
   suspendedAt: number | undefined;
   /** How often it lost its place, and how long it waited for another, in milliseconds: before its first token, and after. */
@@ -72,12 +78,37 @@ export function createSequence({ request, prompt, contextLength, bounds, constra
     decoder: createTokenTextDecoder(),
     stopMatcher: createStopMatcher(request.stop),
     arrivedAt: now,
+    waitsSince: Math.min(now, request.standing?.waitsSinceMs ?? now),
     startedAt: undefined,
     firstTokenAt: 0,
+    placedAt: undefined,
+    ranMs: 0,
     suspendedAt: undefined,
     suspensions: { count: 0, msBefore: 0, msAfter: 0 },
     cachedTokens: 0,
     computed: 0,
     generated: 0,
   };
+}
+
+/** It has a place; the keys and values of so many of its tokens are there. */
+export function takePlace(sequence: Sequence, computed: number, nowMs: number): void {
+  const { suspensions, generated, suspendedAt } = sequence;
+  sequence.computed = computed;
+  sequence.placedAt = nowMs;
+  if (suspendedAt !== undefined) suspensions[generated > 0 ? 'msAfter' : 'msBefore'] += nowMs - suspendedAt;
+  sequence.suspendedAt = undefined;
+  if (sequence.startedAt !== undefined) return;
+  sequence.startedAt = nowMs;
+  sequence.cachedTokens = computed;
+}
+
+/** It waits again. */
+export function leavePlace(sequence: Sequence, nowMs: number): void {
+  sequence.computed = 0;
+  sequence.context.restart();
+  sequence.ranMs += nowMs - (sequence.placedAt ?? nowMs);
+  sequence.placedAt = undefined;
+  sequence.suspendedAt = nowMs;
+  sequence.suspensions.count += 1;
 }

@@ -10,4 +10,22 @@ export interface Standing {
   readonly rank: number;
   /** Tokens that each answer is likely to have. */
   readonly expectedTokens: number;
+  /** From when on it waits, on the clock of `performance.now()`: it ages by it, wherever it waits. Absent: from when the engine gets it. */
+  readonly waitsSinceMs?: number | undefined;
+  /** What its level holds: who runs for longer sinks. Absent: a level is no measure of work, and stays. */
+  readonly slices?: LevelSlices | undefined;
+}
+
+/** What the levels of a feedback queue hold: so many milliseconds of work the first, and each further one so many times more. */
+export interface LevelSlices {
+  readonly timeSliceMs: number;
+  readonly priorityWeight: number;
+}
+
+const levelMax = 63;
+
+/** The first level whose slice holds so much work. */
+export function levelOf(workMs: number, { timeSliceMs, priorityWeight }: LevelSlices): number {
+  if (!(workMs > timeSliceMs)) return 0;
+  return Math.min(levelMax, Math.ceil(Math.log(workMs / timeSliceMs) / Math.log(priorityWeight)));
 }

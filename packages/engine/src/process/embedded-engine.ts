@@ -1,5 +1,6 @@
 import { AutoglmError, type Engine, type EngineStats, type GeneratePart, type GenerateRequest, type ModelInfo, type Prompt, type PromptSegment } from '@open-autoglm/protocol';
 import type { EngineCommand, EngineProcessOptions, EngineReport } from './messages.ts';
+import { onClock, toMachineMs } from './machine-clock.ts';
 import { PartQueue } from './part-queue.ts';
 import { SupervisedProcess, type SupervisedStatus } from './supervised-process.ts';
 import { fromWire } from './wire-error.ts';
@@ -66,7 +67,7 @@ export class EmbeddedEngine implements Engine {
     const abort = () => queue.fail(signal.reason);
     signal.addEventListener('abort', abort, { once: true });
     this.#running.set(request.id, queue);
-    this.#process.send({ type: 'generate', request });
+    this.#process.send({ type: 'generate', request: onClock(request, toMachineMs) });
     this.#process.setBusy(this.#running.size > 0);
     try {
       yield* queue;

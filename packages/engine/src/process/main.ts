@@ -5,6 +5,7 @@ import { resolveModel } from '../models/resolve.ts';
 import { ProcessWatch } from '../stats/process-watch.ts';
 import { StatsReporter } from '../stats/stats-reporter.ts';
 import { behaveAsChild } from './child-process.ts';
+import { fromMachineMs, onClock } from './machine-clock.ts';
 import { OutputBuffer } from './output-buffer.ts';
 import type { EngineCommand, EngineProcessOptions, EngineReport } from './messages.ts';
 import { toWire } from './wire-error.ts';
@@ -69,7 +70,7 @@ function warmUp(model: LoadedModel, warming: EngineCore): void {
 function generate({ request }: Extract<EngineCommand, { type: 'generate' }>): void {
   try {
     if (!core) throw new AutoglmError('engine_unavailable', 'The engine is still starting.');
-    core.add(request);
+    core.add(onClock(request, fromMachineMs));
     reporter?.touch();
     if (!stepping) scheduleStep();
   } catch (error) {

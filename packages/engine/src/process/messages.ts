@@ -37,6 +37,7 @@ export interface WireError {
 /** From the gateway to the engine process. */
 export type EngineCommand =
   | { readonly type: 'start'; readonly options: EngineProcessOptions }
+  /** Times on the machine's clock. */
   | { readonly type: 'generate'; readonly request: GenerateRequest }
   | { readonly type: 'abort'; readonly id: string }
   | { readonly type: 'tokenize'; readonly call: number; readonly prompt: Prompt }

@@ -1,19 +1,15 @@
-import { laneOf, type Ranked, type SharingLimits } from './standing.ts';
+import { isAged, laneOf, placeNow, type Ranked, type SharingLimits, type Turn } from './standing.ts';
 
 /** A sequence that holds a place. */
 export interface Holder extends Ranked {
   /** Tokens whose keys and values may have to be computed again. */
   readonly computed: number;
-  /** Tokens of its answer. */
-  readonly generated: number;
 }
 
 /** What holds when a place is asked for. */
-export interface YieldTurn extends SharingLimits {
+export interface YieldTurn extends SharingLimits, Turn {
   /** Places that the batch lane keeps. */
   readonly batchPlacesMin: number;
-  /** On the clock of `arrivedAt`. */
-  readonly nowMs: number;
 }
 
 /** A level may hold nearly as much work as the next one: two levels apart, one is shorter for certain. */
@@ -24,24 +20,29 @@ const levelsApart = 2;
  * one that has only begun, since its work may have to be done again (TRAIL, Shahout et al. 2024), and of those the one with
  * the least to lose. Within a lane one that is as old as `agingMs` keeps its place: nobody there overtakes it. Undefined: nobody does.
  */
-export function chooseYielder<S extends Holder>(running: readonly S[], waiting: Ranked, { batchYields, batchPlacesMin, preemptibleShare, agingMs, nowMs }: YieldTurn): S | undefined {
+export function chooseYielder<S extends Holder>(running: readonly S[], waiting: Ranked, turn: YieldTurn): S | undefined {
+  const { batchYields, batchPlacesMin } = turn;
   if (batchYields !== 'preemption') return undefined;
   const batchCount = running.reduce((count, holder) => count + Number(laneOf(holder) === 'batch'), 0);
   const mayYield = (holder: S) => {
     const isBatch = laneOf(holder) === 'batch';
     if (laneOf(waiting) !== laneOf(holder) && !(isBatch && batchCount > batchPlacesMin)) return false;
-    const mayBePassed = laneOf(waiting) !== laneOf(holder) || (isMuchLonger(holder, waiting) && nowMs - holder.arrivedAt < agingMs);
-    return mayBePassed && hasOnlyBegun(holder, preemptibleShare);
+    const mayBePassed = laneOf(waiting) !== laneOf(holder) || (isMuchLonger(holder, waiting, turn.nowMs) && !isAged(holder, turn));
+    return mayBePassed && hasOnlyBegun(holder, turn.preemptibleShare);
   };
   return running.filter(mayYield).reduce<S | undefined>((best, next) => (best === undefined || losesLess(next, best) ? next : best), undefined);
 }
 
-function isMuchLonger(holder: Ranked, waiting: Ranked): boolean {
-  return (holder.request.standing?.level ?? 0) >= (waiting.request.standing?.level ?? 0) + levelsApart;
+function isMuchLonger(holder: Ranked, waiting: Ranked, nowMs: number): boolean {
+  return placeNow(holder, nowMs).level >= placeNow(waiting, nowMs).level + levelsApart;
 }
 
+/** One that has outlived its prediction is likely to go on for what a level adds. */
 function hasOnlyBegun({ generated, request: { standing } }: Holder, share: number): boolean {
-  return standing !== undefined && generated <= standing.expectedTokens * share;
+  if (!standing) return false;
+  const { expectedTokens, slices } = standing;
+  const expected = slices && generated > expectedTokens ? generated * slices.priorityWeight : expectedTokens;
+  return generated <= expected * share;
 }
 
 /** Batch before real time, then the least computed, then the youngest. */

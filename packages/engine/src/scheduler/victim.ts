@@ -1,7 +1,7 @@
 import { laneOf, type Ranked } from './standing.ts';
 
 /** A sequence that holds a place. */
-export interface RunningSequence extends Ranked {
+export interface RunningSequence extends Pick<Ranked, 'order' | 'request'> {
   /** Tokens whose keys and values would have to be computed again. */
   readonly computed: number;
 }

@@ -3,16 +3,18 @@ import type { Lane } from '@open-autoglm/protocol';
 import { describe, expect, it } from 'vitest';
 import { batchPlaces, LaneShare, placesFor } from '../../src/scheduler/lane-share.ts';
 import { chooseYielder, type Holder } from '../../src/scheduler/preemption.ts';
-import { defaultSharing, inTurn, type Ranked } from '../../src/scheduler/standing.ts';
+import { defaultSharing, inTurn, placeNow, type Ranked } from '../../src/scheduler/standing.ts';
 import { chooseVictim } from '../../src/scheduler/victim.ts';
 
+const notBegun = { generated: 0, placedAt: undefined, ranMs: 0 };
 const ranked = fc.record({
+  generated: fc.constant(0), placedAt: fc.constant(undefined), ranMs: fc.constant(0),
   order: fc.nat(1000),
-  arrivedAt: fc.nat(10_000),
+  waitsSince: fc.nat(10_000),
   request: fc.record({ standing: fc.record({ lane: fc.constantFrom<Lane[]>('realtime', 'batch'), level: fc.nat(8), rank: fc.nat(100), expectedTokens: fc.integer({ min: 1, max: 100 }) }) }),
 });
 /** Whoever comes later has the larger order. */
-const arrived = fc.array(ranked, { maxLength: 30 }).map((list) => [...list].sort((a, b) => a.arrivedAt - b.arrivedAt).map((one, order) => ({ ...one, order })));
+const arrived = fc.array(ranked, { maxLength: 30 }).map((list) => [...list].sort((a, b) => a.waitsSince - b.waitsSince).map((one, order) => ({ ...one, order })));
 
 describe('inTurn', () => {
   it('puts who has waited for the aging bound first, as they came, and orders the others by level, rank and arrival', () => {
@@ -21,7 +23,7 @@ describe('inTurn', () => {
         for (const lane of ['realtime', 'batch'] as const) {
           const turn = inTurn(list, lane, { nowMs, agingMs });
           expect(new Set(turn)).toEqual(new Set(list.filter(({ request }) => request.standing.lane === lane)));
-          const isOld = ({ arrivedAt }: Ranked) => nowMs - arrivedAt >= agingMs;
+          const isOld = ({ waitsSince }: Ranked) => nowMs - waitsSince >= agingMs;
           const firstYoung = turn.findIndex((one) => !isOld(one));
           expect(firstYoung === -1 ? [] : turn.slice(firstYoung).filter(isOld)).toEqual([]);
           for (let index = 1; index < turn.length; index += 1) {
@@ -35,7 +37,7 @@ describe('inTurn', () => {
   });
 
   it('leaves those without a standing in the order of arrival', () => {
-    const list = [3, 1, 2].map((order) => ({ order, arrivedAt: 0, request: {} }));
+    const list = [3, 1, 2].map((order) => ({ ...notBegun, order, waitsSince: 0, request: {} }));
     expect(inTurn(list, 'realtime', { nowMs: 1, agingMs: 10 }).map(({ order }) => order)).toEqual([1, 2, 3]);
     expect(inTurn(list, 'batch', { nowMs: 1, agingMs: 10 })).toEqual([]);
   });
@@ -46,8 +48,8 @@ function isBefore(a: Ranked, b: Ranked): boolean {
   return (one?.level ?? 0) - (other?.level ?? 0) < 0 || (one?.level === other?.level && ((one?.rank ?? 0) < (other?.rank ?? 0) || (one?.rank === other?.rank && a.order < b.order)));
 }
 
-const holder = (lane: Lane, changes: Partial<Holder> = {}, level = 0): Holder => ({ order: 1, arrivedAt: 0, computed: 10, generated: 0, request: { standing: { lane, level, rank: 0, expectedTokens: 100 } }, ...changes });
-const waiting = (lane: Lane, level = 0): Ranked => ({ order: 99, arrivedAt: 0, request: { standing: { lane, level, rank: 0, expectedTokens: 100 } } });
+const holder = (lane: Lane, changes: Partial<Holder> = {}, level = 0): Holder => ({ ...notBegun, order: 1, waitsSince: 0, computed: 10, request: { standing: { lane, level, rank: 0, expectedTokens: 100 } }, ...changes });
+const waiting = (lane: Lane, level = 0): Ranked => ({ ...notBegun, order: 99, waitsSince: 0, request: { standing: { lane, level, rank: 0, expectedTokens: 100 } } });
 
 describe('chooseYielder', () => {
   it('takes a place from the batch lane for real time, from the one with the least to lose', () => {
@@ -80,6 +82,42 @@ describe('chooseYielder', () => {
         else expect([own?.lane, list.filter(([other]) => other === 'batch').length > keeps]).toEqual(['batch', true]);
       }),
     );
+  });
+});
+
+describe('sinking', () => {
+  const slices = { timeSliceMs: 2, priorityWeight: 1.5 };
+  const short = (changes: Partial<Holder> = {}) => holder('realtime', { request: { standing: { lane: 'realtime', level: 3, rank: 10, expectedTokens: 10, slices } }, ...changes }, 3);
+
+  it('begins when the slice of its level is used up, and goes on with what it takes', () => {
+    fc.assert(
+      fc.property(fc.double({ min: 0, max: 1e6, noNaN: true }), fc.double({ min: 0, max: 1e6, noNaN: true }), (ranMs, heldMs) => {
+        const { level } = placeNow(short({ ranMs, placedAt: 5 }), 5 + heldMs);
+        const used = ranMs + heldMs;
+        if (used <= 2 * 1.5 ** 3) {
+          expect(level).toBe(3);
+          return;
+        }
+        expect(2 * 1.5 ** level).toBeGreaterThanOrEqual(Math.min(used, 2 * 1.5 ** 63) * 0.999);
+        expect(2 * 1.5 ** (level - 1)).toBeLessThanOrEqual(used * 1.001);
+      }),
+    );
+  });
+
+  it('ranks by what is left of the answer, and as at its beginning once nobody knows', () => {
+    expect([0, 5, 9, 10, 50].map((generated) => placeNow(short({ generated }), 0).rank)).toEqual([10, 5, expect.closeTo(1), 10, 10]);
+  });
+
+  it('is of levels that are slices of work only', () => {
+    expect(placeNow(holder('realtime', { ranMs: 1e6, generated: 50 }, 3), 0)).toMatchObject({ level: 3, rank: 0 });
+  });
+
+  it('lets who has outlived its prediction give way, where preemption is allowed for as long as a level adds', () => {
+    const outlived = short({ generated: 30, ranMs: 400 });
+    const turn = { ...defaultSharing, batchPlacesMin: 0, nowMs: 0 };
+    expect(chooseYielder([outlived], waiting('realtime', 3), { ...turn, preemptibleShare: 1 })).toBe(outlived);
+    expect(chooseYielder([outlived], waiting('realtime', 3), turn)).toBeUndefined();
+    expect(chooseYielder([short({ generated: 5, ranMs: 4 })], waiting('realtime', 3), { ...turn, preemptibleShare: 1 })).toBeUndefined();
   });
 });
 
