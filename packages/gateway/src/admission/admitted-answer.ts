@@ -80,11 +80,10 @@ export class AdmittedAnswer implements AsyncIterableIterator<StreamPart> {
 
   /** With what an engine of ours orders its own queue by. */
   #request() {
-    const { request, lane, place, expectedTokens } = this.#ticket;
+    const { request } = this.#ticket;
     const { countsSequences, wantsNames } = this.#queue.pool;
     if (!countsSequences && !wantsNames) return request;
-    const standing = { lane, level: place.level, rank: place.rank, expectedTokens };
-    return { ...request, standing, ...(wantsNames && { emit: this.#emit }) };
+    return { ...request, standing: this.#queue.standingOf(this.#ticket), ...(wantsNames && { emit: this.#emit }) };
   }
 
   readonly #emit = (event: GatewayEvent) => {
@@ -114,7 +113,7 @@ export class AdmittedAnswer implements AsyncIterableIterator<StreamPart> {
         this.#promptTokens ??= part.promptTokens;
         break;
       case 'text-delta':
-        if (this.#queue.charges) this.#queue.tenants.chargeOutput(this.#ticket.tenant, part.tokenCount);
+        if (this.#queue.isFair) this.#queue.tenants.chargeOutput(this.#ticket.tenant, part.tokenCount);
         break;
       case 'text-end':
         this.#outputTokens += part.completionTokens;

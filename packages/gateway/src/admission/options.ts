@@ -4,6 +4,7 @@ import type { PolicyName } from './policies/index.ts';
 /** `admission` in the configuration file. */
 export interface AdmissionConfig {
   readonly policy: PolicyName;
+  readonly fairness: 'none' | 'vtc';
   readonly max_queue: number;
   readonly max_wait_ms: number;
   readonly aging_ms: number;
@@ -17,6 +18,7 @@ export interface AdmissionConfig {
 export function admissionOptions(config: AdmissionConfig): AdmissionOptions {
   return {
     policy: config.policy,
+    fairness: config.fairness,
     agingMs: config.aging_ms,
     waitMsMax: config.max_wait_ms,
     timeSliceMs: config.time_slice_ms,

@@ -1,5 +1,5 @@
-import { AutoglmError, type ErrorCode, type Lane } from '@open-autoglm/protocol';
-import { chooseNext } from './choose-next.ts';
+import { AutoglmError, type ErrorCode, type Lane, type LevelSlices, type Standing } from '@open-autoglm/protocol';
+import { chooseNext, isBefore } from './choose-next.ts';
 import type { EnginePool } from './engine-pool.ts';
 import { batchPlaces, maySend, type LaneBounds } from './lanes.ts';
 import { queuePolicies, type PolicyName, type QueuePolicy, type Situation } from './policies/index.ts';
@@ -10,6 +10,8 @@ import { WorkModel } from './work-model.ts';
 
 export interface QueueSettings {
   readonly policy: PolicyName;
+  /** `vtc`: tenants are served alike, in weighted tokens, and the policy orders the requests of each. */
+  readonly fairness: 'none' | 'vtc';
   readonly agingMs: number;
   /** In real time nobody waits for longer; nobody waits for what is of the batch lane. */
   readonly waitMsMax: number;
@@ -42,6 +44,8 @@ export class AdmissionQueue implements Situation {
   readonly tenants: TenantCounters;
   readonly timeSliceMs: number;
   readonly priorityWeight: number;
+  /** Whether tenants are served alike, and their tokens are to be charged as they come. */
+  readonly isFair: boolean;
   /** Sequences under way. */
   readonly running: Record<Lane, number> = { realtime: 0, batch: 0 };
   /** In the order of arrival. */
@@ -49,6 +53,7 @@ export class AdmissionQueue implements Situation {
   readonly refused: Record<Lane, Map<ErrorCode, number>> = { realtime: new Map(), batch: new Map() };
   readonly #settings: QueueSettings;
   readonly #policy: QueuePolicy;
+  readonly #slices: LevelSlices | undefined;
   readonly #clock: Clock;
   readonly #bounds: { -readonly [K in keyof LaneBounds]: LaneBounds[K] };
   #arrivals = 0;
@@ -63,6 +68,9 @@ export class AdmissionQueue implements Situation {
     this.#clock = clock;
     this.timeSliceMs = settings.timeSliceMs;
     this.priorityWeight = settings.priorityWeight;
+    this.isFair = settings.fairness === 'vtc' || this.#policy.isFair === true;
+    // Among tenants the order of sending is what is fair.
+    this.#slices = this.#policy.sinks && !this.isFair ? { timeSliceMs: settings.timeSliceMs, priorityWeight: settings.priorityWeight } : undefined;
     this.tenants = new TenantCounters(settings.tokenWeights);
     this.#bounds = { limit: 0, max: pool.max, batchShareMin: settings.batchShareMin };
   }
@@ -75,17 +83,14 @@ export class AdmissionQueue implements Situation {
     return this.work.msPerOutputToken;
   }
 
-  /** Whether tokens are to be charged to their tenants as they come. */
-  get charges(): boolean {
-    return this.#policy.changes;
-  }
-
   now(): number {
     return this.#clock.now();
   }
 
-  servedTo(tenant: string): number {
-    return this.tenants.servedTo(tenant);
+  /** Where one that was sent stands in the engine's own queue: as here, or in the order of sending where that is what is fair. */
+  standingOf({ lane, place, arrivedAtMs, expectedTokens }: Ticket): Standing {
+    if (this.isFair) return { lane, level: 0, rank: 0, expectedTokens };
+    return { lane, level: place.level, rank: place.rank, expectedTokens, waitsSinceMs: arrivedAtMs, slices: this.#slices };
   }
 
   /**
@@ -97,18 +102,18 @@ export class AdmissionQueue implements Situation {
     ticket.order = this.#arrivals += 1;
     ticket.place = this.#policy.place(ticket, this);
     if (this.waiting[ticket.lane].length === 0 && this.#mayGo(ticket.lane)) {
-      if (this.charges) this.tenants.enter(ticket.tenant);
+      if (this.isFair) this.tenants.enter(ticket.tenant);
       this.#send(ticket);
       return undefined;
     }
     this.#refuseWhatIsHopeless(ticket);
-    if (this.charges) this.tenants.enter(ticket.tenant);
+    if (this.isFair) this.tenants.enter(ticket.tenant);
     return this.#wait(ticket);
   }
 
   /** It is over, sent or not. */
   leave(ticket: Ticket): void {
-    if (this.charges) this.tenants.leave(ticket.tenant);
+    if (this.isFair) this.tenants.leave(ticket.tenant);
     if (ticket.sentAtMs === undefined) return this.#remove(ticket);
     this.running[ticket.lane] -= ticket.sequences;
     if (this.waiting.realtime.length + this.waiting.batch.length > 0) this.#sendWaiting();
@@ -138,8 +143,8 @@ export class AdmissionQueue implements Situation {
 
   #take(lane: Lane): Ticket {
     const waiting = this.waiting[lane];
-    if (this.#policy.changes) for (const ticket of waiting) ticket.place = this.#policy.place(ticket, this);
-    const index = chooseNext(waiting, { policy: this.#policy, nowMs: this.#clock.now(), agingMs: this.#settings.agingMs });
+    const servedTo = this.isFair ? (tenant: string) => this.tenants.servedTo(tenant) : undefined;
+    const index = chooseNext(waiting, { policy: this.#policy, nowMs: this.#clock.now(), agingMs: this.#settings.agingMs, servedTo });
     for (let before = 0; before < index; before += 1) (waiting[before] as Ticket).waitsFor = 'overtaken';
     return waiting.splice(index, 1)[0] as Ticket;
   }
@@ -149,7 +154,7 @@ export class AdmissionQueue implements Situation {
     ticket.sentAtMs = turn ? this.#clock.now() : ticket.arrivedAtMs;
     this.running[lane] += sequences;
     ticket.runningCount = this.running.realtime + this.running.batch;
-    if (this.charges) this.tenants.chargePrompt(ticket.tenant, ticket.promptTokens);
+    if (this.isFair) this.tenants.chargePrompt(ticket.tenant, ticket.promptTokens);
     turn?.resolve();
   }
 
@@ -175,7 +180,7 @@ export class AdmissionQueue implements Situation {
   #refuseWhatIsHopeless(ticket: Ticket): void {
     const { lane, deadlineAtMs, arrivedAtMs } = ticket;
     const waiting = this.waiting[lane];
-    if (waiting.length >= this.pool.queueMax) throw this.#refusal(ticket, 'queue_full', `${waiting.length} requests are waiting for this model already.`);
+    if (waiting.length >= this.pool.queueMax && !this.#makeRoomFor(ticket)) throw this.#refusal(ticket, 'queue_full', `${waiting.length} requests are waiting for this model already.`);
     if (this.work.count < answersMin) return;
     const waitMs = this.#waitOf(ticket);
     if (waitMs > this.#waitMsMaxOf(lane)) throw this.#refusal(ticket, 'queue_full', `The request would wait for about ${Math.ceil(waitMs)} ms, and ${this.#settings.waitMsMax} is the most (admission.max_wait_ms).`);
@@ -183,13 +188,43 @@ export class AdmissionQueue implements Situation {
     throw this.#refusal(ticket, 'deadline_unreachable', `The answer would not be complete within deadline_ms: about ${Math.ceil(waitMs)} ms would pass before it begins.`);
   }
 
+  /** Where tenants are served alike, the room to wait is too: the last of the one that has most there goes, if it has more than who comes. */
+  #makeRoomFor({ lane, tenant }: Ticket): boolean {
+    if (!this.isFair) return false;
+    const counts = this.#countTenants(lane);
+    const [most] = [...counts].reduce((best, next) => (next[1] > best[1] ? next : best));
+    if ((counts.get(most) as number) <= (counts.get(tenant) ?? 0) + 1) return false;
+    const last = this.waiting[lane].findLast((other) => other.tenant === most) as Ticket;
+    this.#turnAway(last, this.#refusal(last, 'queue_full', `The queue is full, and this tenant has more requests in it than others, who have as much right to it.`));
+    return true;
+  }
+
+  #countTenants(lane: Lane): Map<string, number> {
+    const counts = new Map<string, number>();
+    for (const { tenant } of this.waiting[lane]) counts.set(tenant, (counts.get(tenant) ?? 0) + 1);
+    return counts;
+  }
+
   /** Until its turn comes: those before it, at the rate at which requests end. */
   #waitOf(ticket: Ticket): number {
-    let ahead = ticket.sequences;
-    for (const other of this.waiting[ticket.lane]) {
-      if (!this.#policy.ages || chooseNext([other, ticket], { policy: this.#policy, nowMs: 0, agingMs: Infinity }) === 0) ahead += other.sequences;
-    }
-    return (ahead * this.work.meanMs) / this.pool.limit;
+    const ahead = this.isFair ? this.#aheadOfTenant(ticket) : this.#aheadOf(ticket);
+    return ((ahead + ticket.sequences) * this.work.meanMs) / this.pool.limit;
+  }
+
+  /** Sequences. */
+  #aheadOf({ lane, place }: Ticket): number {
+    let ahead = 0;
+    for (const other of this.waiting[lane]) if (!this.#policy.ages || !isBefore(place, other.place)) ahead += other.sequences;
+    return ahead;
+  }
+
+  /** As if the tenants took turns: as many of each other one as there are of its own, if they have so many. */
+  #aheadOfTenant({ lane, tenant }: Ticket): number {
+    const counts = this.#countTenants(lane);
+    const own = counts.get(tenant) ?? 0;
+    let ahead = own;
+    for (const [other, count] of counts) if (other !== tenant) ahead += Math.min(count, own + 1);
+    return ahead;
   }
 
   #waitMsMaxOf(lane: Lane): number {
@@ -250,6 +285,10 @@ export class AdmissionQueue implements Situation {
     const error = isLate
       ? this.#refusal(ticket, 'queue_full', `The request has waited for ${waitedMs} ms, and that is the most (admission.max_wait_ms).`)
       : this.#refusal(ticket, 'deadline_unreachable', `The request has waited for ${waitedMs} ms, and its answer cannot be complete within deadline_ms any more.`);
+    this.#turnAway(ticket, error);
+  }
+
+  #turnAway(ticket: Ticket, error: AutoglmError): void {
     const waiting = this.waiting[ticket.lane];
     waiting.splice(waiting.indexOf(ticket), 1);
     ticket.turn?.reject(error);

@@ -9,17 +9,19 @@ const policy = Type.Union([Type.Literal('fcfs'), Type.Literal('mlfq'), Type.Lite
 export const admissionSchema = Type.Object(
   {
     policy,
+    /** `vtc`: the tenant that has had the fewest weighted tokens is next, and `policy` and `aging_ms` order its own requests. */
+    fairness: Type.Union([Type.Literal('none'), Type.Literal('vtc')]),
     /** Requests of each lane that may wait for a model that other servers run; more are refused with 429. The embedded model has `model_config.max_queue`. */
     max_queue: Type.Integer({ minimum: 1, maximum: 100_000 }),
     /** Who has waited for so long in real time, or would, is refused with 429; the batch lane waits. */
     max_wait_ms: milliseconds,
     /** Who has waited for so long is overtaken by nobody of its lane any more (mlfq, srtf, edf). */
     aging_ms: milliseconds,
-    /** mlfq: each level holds requests of so many times the work of the one before. */
+    /** mlfq, srtf: each level holds requests of so many times the work of the one before; in the embedded engine, who runs for longer than its level holds sinks. */
     priority_weight: Type.Number({ minimum: 1.01, maximum: 100 }),
-    /** mlfq: the work of the first level, in milliseconds. */
+    /** mlfq, srtf: the work of the first level, in milliseconds. */
     time_slice_ms: Type.Number({ minimum: 0.001, maximum: 1_000_000 }),
-    /** A sequence may be made to give its place to a shorter one, or the batch lane's to real time, until it has made this share of its expected answer; 0: while its prompt is read. */
+    /** A sequence may be made to give its place to a shorter one, or the batch lane's to real time, until it has made this share of its expected answer; 0: while its prompt is read. Who goes on beyond that is expected to end at `priority_weight` times what it has made. */
     preemption_share: Type.Number({ minimum: 0, maximum: 1 }),
     lanes: Type.Object(
       {
@@ -42,7 +44,7 @@ export const admissionSchema = Type.Object(
       },
       closed,
     ),
-    /** vtc: what a token of a prompt and one of an answer count for. */
+    /** `fairness: vtc` and the policy vtc: what a token of a prompt and one of an answer count for. */
     token_weights: Type.Object({ prompt: Type.Number({ minimum: 0, maximum: 1000 }), output: Type.Number({ minimum: 0, maximum: 1000 }) }, closed),
   },
   closed,
@@ -50,6 +52,7 @@ export const admissionSchema = Type.Object(
 
 export const defaultAdmission: Static<typeof admissionSchema> = {
   policy: 'mlfq',
+  fairness: 'none',
   max_queue: 1024,
   max_wait_ms: 60_000,
   aging_ms: 5000,

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { QuantilePredictor } from '../../src/admission/length-predictor.ts';
-import { levelOf } from '../../src/admission/policies/mlfq.ts';
+import { levelOf } from '@open-autoglm/protocol';
 
 const kind = { tenant: 'a', model: 'm', promptTokens: 100, maxTokens: undefined as number | undefined };
 

@@ -113,7 +113,9 @@ describe('a request that cannot be answered in time', () => {
   });
 });
 
-describe('vtc', () => {
+const fair = [{ policy: 'vtc' }, { policy: 'fcfs', fairness: 'vtc' }, { policy: 'mlfq', fairness: 'vtc' }, { policy: 'srtf', fairness: 'vtc' }, { policy: 'edf', fairness: 'vtc' }] as const;
+
+describe.each(fair)('fair: %o', (way) => {
   it('serves tenants that both have requests waiting alike, within the bound, whatever they send', async () => {
     await fc.assert(
       fc.asyncProperty(arrivals(['realtime'], ['a', 'b', 'c']), fc.integer({ min: 1, max: 4 }), async (list, places) => {
@@ -125,7 +127,7 @@ describe('vtc', () => {
         const since = new Map<string, number>();
         const served = new Map<string, number>();
         await simulate({
-          arrivals: list, places, settings: { policy: 'vtc', tokenWeights: weights },
+          arrivals: list, places, settings: { ...way, tokenWeights: weights, agingMs: 100 },
           look: ({ waiting }, _nowMs, outcomes) => {
             for (const tenant of ['a', 'b', 'c']) {
               served.set(tenant, outcomes.reduce((sum, { ticket, endedAtMs }) => sum + (ticket.tenant !== tenant ? 0 : (ticket.sentAtMs === undefined ? 0 : ticket.promptTokens * weights.prompt) + (endedAtMs === undefined ? 0 : outcomes.find((other) => other.ticket === ticket)!.arrival.outputTokens * weights.output)), 0));
@@ -140,18 +142,48 @@ describe('vtc', () => {
           },
         });
       }),
-      { numRuns: 40 },
+      { numRuns: 25 },
     );
   });
 
   it('gives a newcomer no credit for the time when it asked for nothing', async () => {
     const early = Array.from({ length: 200 }, (): Arrival => ({ atMs: 0, promptTokens: 10, outputTokens: 10, tenant: 'early' }));
     const late = Array.from({ length: 50 }, (): Arrival => ({ atMs: 5000, promptTokens: 10, outputTokens: 10, tenant: 'late' }));
-    const outcomes = await simulate({ arrivals: [...early, ...late], places: 1, settings: { policy: 'vtc' } });
+    const outcomes = await simulate({ arrivals: [...early, ...late], places: 1, settings: way });
     const between = outcomes.filter(({ sentAtMs = 0 }) => sentAtMs > 5000 && sentAtMs < 5000 + 20 * 52);
     const ofLate = between.filter(({ ticket }) => ticket.tenant === 'late').length;
     expect(ofLate).toBeGreaterThanOrEqual(8);
     expect(ofLate).toBeLessThanOrEqual(12);
+  });
+});
+
+describe('fairness beside a policy', () => {
+  it('orders the requests of a tenant by the policy, and ages within a tenant', async () => {
+    await fc.assert(
+      fc.asyncProperty(arrivals(['realtime'], ['a', 'b']), fc.integer({ min: 1, max: 3 }), fc.integer({ min: 50, max: 500 }), async (list, places, agingMs) => {
+        const outcomes = await simulate({ arrivals: list, places, settings: { policy: 'srtf', fairness: 'vtc', agingMs } });
+        for (const later of outcomes) {
+          const sentAtMs = later.sentAtMs as number;
+          const others = outcomes.filter(({ ticket, sentAtMs: otherMs = 0 }) => ticket.tenant === later.ticket.tenant && ticket.order < later.ticket.order && otherMs > sentAtMs);
+          for (const { ticket } of others) {
+            expect(sentAtMs - ticket.arrivedAtMs).toBeLessThan(agingMs);
+            expect([ticket.place.level, ticket.place.rank] > [later.ticket.place.level, later.ticket.place.rank] || ticket.place.rank > later.ticket.place.rank).toBe(true);
+          }
+        }
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it('shares the room to wait: a flood makes room for who has less there, and for nobody else', async () => {
+    const flood = Array.from({ length: 30 }, (_, index): Arrival => ({ atMs: index, promptTokens: 10, outputTokens: 20, tenant: 'flood' }));
+    const few = Array.from({ length: 3 }, (_, index): Arrival => ({ atMs: 50 + index, promptTokens: 10, outputTokens: 20, tenant: 'few' }));
+    const most = { queue: 0 };
+    const outcomes = await simulate({ arrivals: [...flood, ...few], places: 1, queueMax: 10, settings: { policy: 'mlfq', fairness: 'vtc' }, look: ({ waiting }) => (most.queue = Math.max(most.queue, waiting.realtime.length)) });
+    expect(most.queue).toBe(10);
+    expect(outcomes.slice(30).every(({ endedAtMs }) => endedAtMs !== undefined)).toBe(true);
+    expect(outcomes.filter(({ code }) => code === 'queue_full')).toHaveLength(30 - 11 + 3);
+    expect(outcomes.filter(({ sentAtMs, refusedAtMs }) => (sentAtMs === undefined) === (refusedAtMs === undefined))).toEqual([]);
   });
 });
 

@@ -27,7 +27,7 @@ export interface Outcome {
   code?: string;
 }
 
-export const settings: QueueSettings = { policy: 'mlfq', agingMs: 500, waitMsMax: 1e9, timeSliceMs: 2, priorityWeight: 1.5, batchShareMin: 0.1, tokenWeights: { prompt: 1, output: 2 } };
+export const settings: QueueSettings = { policy: 'mlfq', fairness: 'none', agingMs: 500, waitMsMax: 1e9, timeSliceMs: 2, priorityWeight: 1.5, batchShareMin: 0.1, tokenWeights: { prompt: 1, output: 2 } };
 
 /** Milliseconds of work of one token. */
 export const cost = { prompt: 0.2, output: 5 };
@@ -56,7 +56,7 @@ export async function simulate({ arrivals, places, queueMax = 1e6, settings: cha
     time.after(firstMs + restMs, () => {
       outcome.endedAtMs = time.now();
       queue.work.add({ firstMs, restMs, promptTokens, outputTokens: outputTokens + 1 });
-      if (queue.charges) queue.tenants.chargeOutput(outcome.ticket.tenant, outputTokens);
+      if (queue.isFair) queue.tenants.chargeOutput(outcome.ticket.tenant, outputTokens);
       queue.leave(outcome.ticket);
     });
   };
@@ -82,13 +82,13 @@ export async function simulate({ arrivals, places, queueMax = 1e6, settings: cha
   return outcomes;
 }
 
-function ticketOf({ promptTokens, outputTokens, expectedTokens = outputTokens, lane, tenant = '', deadlineMs, atMs }: Arrival): Ticket {
+export function ticketOf({ promptTokens, outputTokens, expectedTokens = outputTokens, lane, tenant = '', deadlineMs, atMs }: Arrival): Ticket {
   const request = { lane, tenant, deadlineAtMs: deadlineMs === undefined ? undefined : atMs + deadlineMs } as GatewayRequest;
   return new Ticket({ request, promptTokens, expectedTokens, sequences: 1 });
 }
 
 /** A clock that goes on when everything of a moment has been done. */
-class VirtualTime {
+export class VirtualTime {
   #nowMs = 0;
   #actions: { readonly atMs: number; readonly action: () => void }[] = [];
 

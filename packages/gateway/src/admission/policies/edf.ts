@@ -4,5 +4,4 @@ import type { QueuePolicy } from './policy.ts';
 export const edf: QueuePolicy = {
   place: ({ deadlineAtMs }) => ({ level: 0, rank: deadlineAtMs ?? Number.MAX_VALUE }),
   ages: true,
-  changes: false,
 };

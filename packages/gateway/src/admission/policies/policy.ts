@@ -1,4 +1,4 @@
-import type { Lane, Standing } from '@open-autoglm/protocol';
+import type { Lane, LevelSlices, Standing } from '@open-autoglm/protocol';
 
 /** A request that waits, as a policy sees it. */
 export interface Waiting {
@@ -17,15 +17,10 @@ export interface Waiting {
 }
 
 /** What a policy may know beside the request. */
-export interface Situation {
+export interface Situation extends LevelSlices {
   /** Milliseconds that reading a token of a prompt takes, and making one of an answer. */
   readonly msPerPromptToken: number;
   readonly msPerOutputToken: number;
-  /** What a level may take, in milliseconds of work: this at the first, and so many times more at each further one. */
-  readonly timeSliceMs: number;
-  readonly priorityWeight: number;
-  /** Weighted tokens that a tenant has had. */
-  servedTo(tenant: string): number;
 }
 
 /** The next is the one with the smallest level, then the smallest rank, then the first to come. */
@@ -36,8 +31,10 @@ export interface QueuePolicy {
   place(waiting: Waiting, situation: Situation): Place;
   /** Whether who has waited for the aging bound goes first, in the order of arrival: where others could overtake it for ever. */
   readonly ages: boolean;
-  /** Whether a place changes while a request waits, so that it must be asked for at each choice. */
-  readonly changes: boolean;
+  /** Its levels are of predicted work: an engine of ours lets those sink that take more. */
+  readonly sinks?: boolean;
+  /** Tenants are served alike before it is asked, whatever `fairness` says. */
+  readonly isFair?: boolean;
 }
 
 /** The time that a request will take once it is served, in milliseconds. */

@@ -1,11 +1,15 @@
+import { levelOf } from '@open-autoglm/protocol';
 import { workOf, type QueuePolicy } from './policy.ts';
 
 /**
  * Shortest remaining time first, by prediction: the least mean wait that any order can give (Schrage 1968), as far as the
- * prediction is right. One that waits has all of its time left; those that run keep their places.
+ * prediction is right. Levels change nothing of this order; they say who is so much longer that it may be made to wait again.
  */
 export const srtf: QueuePolicy = {
-  place: (waiting, situation) => ({ level: 0, rank: workOf(waiting, situation) }),
+  place(waiting, situation) {
+    const workMs = workOf(waiting, situation);
+    return { level: levelOf(workMs, situation), rank: workMs };
+  },
   ages: true,
-  changes: false,
+  sinks: true,
 };
