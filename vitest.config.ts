@@ -19,5 +19,6 @@ export default defineConfig({
       { test: { ...common, name: 'integration', include: [integration], fileParallelism: false } },
     ],
     maxWorkers: 2,
+    globalSetup: 'tools/checks/temporary-folder.ts',
   },
 });
