@@ -31,7 +31,7 @@ export function openCache(config: Config['cache'], catalog: ModelCatalog): Cache
   if (!config.enabled) return undefined;
   const { redis_url: url } = config;
   const connection = url === undefined ? undefined : new RedisConnection({ url, timeoutMs: config.redis_timeout_ms, maxPending: pendingMax, now: () => performance.now() });
-  const redis = connection && new RedisLevel({ connection, prefix: answerPrefix, codec: answerCodec, maxWrites: config.max_redis_writes, now: Date.now });
+  const redis = connection && new RedisLevel({ connection, prefix: answerPrefix, codec: answerCodec, maxWrites: config.max_redis_writes, retryMs: 1000, now: Date.now });
   const responses = new ResponseCache({
     ttlMs: config.ttl_seconds * 1000,
     jitter: config.ttl_jitter,
@@ -61,6 +61,7 @@ export function openCache(config: Config['cache'], catalog: ModelCatalog): Cache
       memoryEntries: responses.store.memory.entries,
       memoryBytes: responses.store.memory.bytes,
       waitingWrites: redis?.waiting ?? 0,
+      waitingRevocations: redis?.waitingRevocations ?? 0,
       flights: responses.flightCount,
       revoked: responses.revoked,
       refreshes: { begun: responses.refreshes.begun, failed: responses.refreshes.failed, skipped: responses.refreshes.skipped },
@@ -68,6 +69,7 @@ export function openCache(config: Config['cache'], catalog: ModelCatalog): Cache
     close() {
       responses.close();
       revocations?.close();
+      redis?.close();
       connection?.close();
     },
   };

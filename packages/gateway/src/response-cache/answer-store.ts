@@ -38,6 +38,8 @@ export interface AnswerStoreOptions {
 export class AnswerStore {
   readonly memory: MemoryLevel<AnswerSlot>;
   readonly shared: CacheLevel<AnswerEntry> | undefined;
+  /** Questions to the shared level that are under way: one for all who ask for a key. Who finds another there, or none, has been overtaken by a revocation. */
+  readonly #reading = new Map<string, Promise<FoundAnswer | undefined>>();
 
   constructor({ maxBytes, shared, now }: AnswerStoreOptions) {
     this.memory = new MemoryLevel({ maxBytes, bytesOf: ({ entry }) => entryBytes(entry), now });
@@ -46,17 +48,38 @@ export class AnswerStore {
 
   /** What is found on the shared level is in the memory from then on. */
   async find(key: string): Promise<FoundAnswer | undefined> {
-    const slot = this.memory.get(key);
-    if (slot) return { slot, level: 'memory' };
-    return this.findShared(key);
+    return this.#findInMemory(key) ?? this.findShared(key);
+  }
+
+  /** As `find`, for who must know: rejects with `cache_unavailable` where the shared level cannot tell. */
+  async require(key: string): Promise<FoundAnswer | undefined> {
+    const found = this.#findInMemory(key);
+    if (found) return found;
+    const entry = await this.shared?.require(key);
+    return entry && { slot: new AnswerSlot(entry), level: 'redis' };
   }
 
   async findShared(key: string): Promise<FoundAnswer | undefined> {
-    const entry = await this.shared?.get(key);
-    if (!entry) return undefined;
-    const slot = new AnswerSlot(entry);
-    this.memory.set(key, slot, entry.goneAtMs);
-    return { slot, level: 'redis' };
+    return this.shared && (this.#reading.get(key) ?? this.#read(this.shared, key));
+  }
+
+  #read(shared: CacheLevel<AnswerEntry>, key: string): Promise<FoundAnswer | undefined> {
+    const reading = Promise.resolve(shared.get(key)).then((entry): FoundAnswer | undefined => {
+      // A reply that was on its way when its answer was revoked must not bring it back.
+      if (this.#reading.get(key) !== reading) return undefined;
+      this.#reading.delete(key);
+      if (!entry) return undefined;
+      const slot = new AnswerSlot(entry);
+      this.memory.set(key, slot, entry.goneAtMs);
+      return { slot, level: 'redis' };
+    });
+    this.#reading.set(key, reading);
+    return reading;
+  }
+
+  #findInMemory(key: string): FoundAnswer | undefined {
+    const slot = this.memory.get(key);
+    return slot && { slot, level: 'memory' };
   }
 
   keep(key: string, entry: AnswerEntry): void {
@@ -64,12 +87,17 @@ export class AnswerStore {
     this.shared?.set(key, entry, entry.goneAtMs);
   }
 
-  /** Whether it was on any level. Rejects where one cannot promise that it is gone; from the others it is gone then, too. */
-  async revoke(key: string): Promise<boolean> {
-    const wasInMemory = this.memory.delete(key);
-    const wasShared = (await this.shared?.delete(key)) ?? false;
-    // A question that was under way may have brought it back.
-    this.memory.delete(key);
-    return wasInMemory || wasShared;
+  /** Nobody gets it from this process any more, nor by a reply that is under way. Whether it was in memory. */
+  forget(key: string): boolean {
+    this.#reading.delete(key);
+    return this.memory.delete(key);
+  }
+
+  /** Rejects where a level cannot promise that it is gone; from the others it is gone then, too. */
+  async revoke(key: string): Promise<void> {
+    this.forget(key);
+    await this.shared?.delete(key);
+    // It may have been read while it was being deleted.
+    this.forget(key);
   }
 }

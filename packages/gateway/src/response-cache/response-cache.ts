@@ -55,6 +55,8 @@ export class ResponseCache {
   readonly refreshes: Refreshes;
   readonly #parts: ResponseCacheParts;
   readonly #flights = new Map<string, Flight>();
+  /** Computations that nobody joins, and their keys. */
+  readonly #alone = new Map<Flight, string>();
   #near: NearAnswers | undefined;
   /** Answers that were in memory when they were revoked, here or elsewhere. */
   revoked = 0;
@@ -83,9 +85,14 @@ export class ResponseCache {
     return found?.slot.entry.tenant === tenant ? found : undefined;
   }
 
-  /** What is told of an answer to who may have it. */
+  async #require(key: string, tenant: string): Promise<FoundAnswer | undefined> {
+    const found = await this.store.require(key);
+    return found?.slot.entry.tenant === tenant ? found : undefined;
+  }
+
+  /** What is told of an answer to who may have it. Rejects where a level cannot be reached. */
   async describe(key: string, tenant: string) {
-    const found = await this.find(key, tenant);
+    const found = await this.#require(key, tenant);
     if (!found) return undefined;
     const { level, slot } = found;
     const { model, engine, tier, keptAtMs, expiresAtMs, computeMs, parts } = slot.entry;
@@ -99,9 +106,9 @@ export class ResponseCache {
     };
   }
 
-  /** Whether there was one of this tenant's. From then on nobody gets it, nor what is being computed in its place. Rejects where a level cannot be reached. */
+  /** Whether there was one of this tenant's. From then on nobody gets it, nor what is being computed in its place. Rejects where a level cannot be reached: where it was found, it is gone from there as soon as it can be. */
   async revoke(key: string, tenant: string): Promise<boolean> {
-    if (!(await this.find(key, tenant))) return false;
+    if (!(await this.#require(key, tenant))) return false;
     this.forget(key);
     await this.store.revoke(key);
     return true;
@@ -109,8 +116,9 @@ export class ResponseCache {
 
   /** It was revoked, here or by another process: this one must not give it any more. */
   forget(key: string): void {
-    if (this.store.memory.delete(key)) this.revoked += 1;
+    if (this.store.forget(key)) this.revoked += 1;
     for (const [flightKey, flight] of this.#flights) if (flightKey.startsWith(key)) flight.disown();
+    for (const [flight, computed] of this.#alone) if (computed === key) flight.disown();
     this.#near?.onRevoked(key);
   }
 
@@ -186,7 +194,8 @@ export class ResponseCache {
   }
 
   #computeAlone(asking: Asking): AsyncIterator<StreamPart> {
-    const flight = this.#openFlight(asking, (request) => this.#compute(asking, request, flight), () => {});
+    const flight = this.#openFlight(asking, (request) => this.#compute(asking, request, flight), () => this.#alone.delete(flight));
+    this.#alone.set(flight, asking.key);
     return flight.join(asking.request);
   }
 

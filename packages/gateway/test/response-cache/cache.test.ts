@@ -74,6 +74,24 @@ describe('the response cache', () => {
     expect(server.engine.requests).toHaveLength(1);
   });
 
+  it.each([{ mode: 'refresh' }, { mode: 'auto' }])('does not keep what is being computed when its answer is revoked, by %j', async (cache) => {
+    const gate = createGate();
+    let asked = 0;
+    await using server = await startCachingServer({
+      beforeToken: (index) => {
+        if (index === 0) asked += 1;
+        return index === 3 && asked === 2 ? gate.passed : undefined;
+      },
+    });
+    const { note } = await seen(await server.ask(question));
+    const again = server.ask({ ...question, autoglm: { cache } }, cache.mode === 'auto' ? { 'cache-control': 'max-age=0' } : {});
+    await until(() => server.engine.runningCount === 1);
+    expect((await fetch(`${server.url}/v1/cache/${String(note?.['key'])}`, { method: 'DELETE' })).status).toBe(200);
+    gate.open();
+    expect((await seen(await again)).text).toBe('你好，世界！');
+    expect((await server.ask(question, { 'cache-control': 'only-if-cached' })).status).toBe(504);
+  });
+
   it('keeps the tenants apart', async () => {
     await using server = await startCachingServer();
     const ask = async (key: string) => (await server.ask(question, { authorization: `Bearer ${key}` })).headers.get('x-autoglm-cache');

@@ -22,6 +22,7 @@ export function levelContract(open: () => Promise<LevelUnderTest>): void {
     level.set('b', '', under.now() + 600_000);
     await under.settled();
     expect([await level.get('a'), await level.get('b'), await level.get('A')]).toEqual([text, '', undefined]);
+    expect([await level.require('a'), await level.require('A')]).toEqual([text, undefined]);
     await under.pass(61_000);
     expect([await level.get('a'), await level.get('b')]).toEqual([undefined, '']);
   });

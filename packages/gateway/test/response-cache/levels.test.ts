@@ -54,7 +54,7 @@ describe.skipIf(!hasRedis)('the Redis level (skipped where redis-server is absen
   const open = async ({ timeoutMs = 5000, maxWrites = 100, now = () => performance.now() } = {}) => {
     const connection = new RedisConnection({ url: redis.url, timeoutMs, maxPending: 100, now });
     let passedMs = 0;
-    const level = new RedisLevel<string>({ connection, prefix: 'p:', codec: { encode: (text) => JSON.stringify(text), decode: (text) => JSON.parse(text) as string }, maxWrites, now: () => Date.now() + passedMs });
+    const level = new RedisLevel<string>({ connection, prefix: 'p:', codec: { encode: (text) => JSON.stringify(text), decode: (text) => JSON.parse(text) as string }, maxWrites, retryMs: 20, now: () => Date.now() + passedMs });
     await until(() => connection.isUp);
     return {
       level, connection,
@@ -66,6 +66,7 @@ describe.skipIf(!hasRedis)('the Redis level (skipped where redis-server is absen
       },
       settled: () => until(() => level.waiting === 0),
       async [Symbol.asyncDispose]() {
+        level.close();
         connection.close();
       },
     };
@@ -97,7 +98,7 @@ describe.skipIf(!hasRedis)('the Redis level (skipped where redis-server is absen
     expect(under.level.counts).toMatchObject({ kept: 10, skipped: 90 });
   });
 
-  it('asks a silent Redis only now and then, promises no revocation, and is there again when it is', async () => {
+  it('asks a silent Redis only now and then, keeps revocations, and is there again when it is', async () => {
     let now = 0;
     await using under = await open({ timeoutMs: 100, now: () => now });
     const { level } = under;
@@ -106,13 +107,18 @@ describe.skipIf(!hasRedis)('the Redis level (skipped where redis-server is absen
     redis.freeze();
     for (let index = 0; index < 20; index += 1) expect(await level.get('a')).toBeUndefined();
     expect(level.counts).toMatchObject({ failed: 5, skipped: 15 });
-    await expect(level.delete('a')).rejects.toMatchObject({ code: 'cache_unavailable' });
+    await expect(level.require('a')).rejects.toMatchObject({ code: 'cache_unavailable' });
+    level.set('revoked', 'y', Date.now() + 60_000);
+    await expect(level.delete('revoked')).rejects.toMatchObject({ code: 'cache_unavailable' });
+    expect(level.waitingRevocations).toBe(1);
     redis.thaw();
     const laterGets = async (value: string | undefined) => {
       now += 20_000;
       return (await level.get('a')) === value;
     };
     await until(() => laterGets('x'));
+    await until(() => level.waitingRevocations === 0);
+    expect(await level.require('revoked')).toBeUndefined();
     await redis.kill();
     expect(await level.get('a')).toBeUndefined();
     await redis.start();

@@ -3,24 +3,40 @@ import { Redis } from 'ioredis';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { hasRedis, startRedis, type RedisServer } from '../services/redis.ts';
-import { until } from '../support.ts';
+import { createGate, until } from '../support.ts';
 import { question, seen, startCachingServer, type CachingServer } from './support.ts';
 
-/** A way to Redis on which every answer takes so long. */
-async function startSlowWay(url: string, delayMs: () => number) {
+/** A way to Redis on which every answer takes so long, or waits for something. */
+async function startSlowWay(url: string, delayMs: () => number, held: (data: Buffer) => Promise<void> | undefined = () => undefined) {
   const sockets = new Set<Socket>();
+  let isCut = false;
   const server = createServer((client) => {
+    if (isCut) return void client.destroy();
     const redis = connect(Number(new URL(url).port), '127.0.0.1');
     for (const socket of [client, redis]) {
       sockets.add(socket);
       socket.on('error', () => {}).on('close', () => (client.destroy(), redis.destroy(), sockets.delete(socket)));
     }
     client.on('data', (data) => redis.write(data));
-    redis.on('data', (data) => (delayMs() > 0 ? void setTimeout(() => client.writable && client.write(data), delayMs()) : client.write(data)));
+    const pass = (data: Buffer) => void (client.writable && client.write(data));
+    redis.on('data', (data) => {
+      const waited = held(data);
+      // What comes after it waits, too: answers stay in order.
+      if (waited) {
+        redis.pause();
+        void waited.then(() => (pass(data), redis.resume()));
+      } else if (delayMs() > 0) setTimeout(() => pass(data), delayMs());
+      else pass(data);
+    });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    cut() {
+      isCut = true;
+      for (const socket of sockets) socket.destroy();
+    },
+    mend: () => void (isCut = false),
     [Symbol.asyncDispose]: () => new Promise<void>((resolve) => {
       for (const socket of sockets) socket.destroy();
       server.close(() => resolve());
@@ -91,6 +107,74 @@ describe.skipIf(!hasRedis)('the response cache with Redis (skipped where redis-s
     expect(await answers()).toEqual([]);
     const onlyIfCached = async () => (await second.ask(question, { 'cache-control': 'only-if-cached' })).status;
     await until(async () => (await onlyIfCached()) === 504);
+  });
+
+  it('says that it cannot revoke while Redis is silent, and revokes when it answers', async () => {
+    let delayMs = 0;
+    await using way = await startSlowWay(redis.url, () => delayMs);
+    await using first = await start();
+    await using second = await start({ redis_url: way.url, redis_timeout_ms: 50 });
+    await Promise.all([connected(first), connected(second)]);
+    const { note } = await seen(await first.ask(question));
+    await until(async () => (await answers()).length === 1);
+    const ask = (method: string) => fetch(`${second.url}/v1/cache/${String(note?.['key'])}`, { method });
+    delayMs = 500;
+    for (const method of ['DELETE', 'GET']) {
+      const refused = await ask(method);
+      expect([refused.status, refused.headers.get('retry-after'), await refused.json()]).toMatchObject([503, '1', { error: { code: 'cache_unavailable' } }]);
+    }
+    delayMs = 0;
+    await until(async () => (await ask('DELETE')).status === 200);
+    expect(await answers()).toEqual([]);
+    expect((await ask('DELETE')).status).toBe(404);
+    await until(async () => (await first.ask(question, { 'cache-control': 'only-if-cached' })).status === 504);
+  });
+
+  it('keeps a revocation that Redis did not confirm, and gives the answer to nobody meanwhile', async () => {
+    await using way = await startSlowWay(redis.url, () => 0);
+    await using first = await start({ redis_url: way.url });
+    await using second = await start();
+    await Promise.all([connected(first), connected(second)]);
+    const { note } = await seen(await first.ask(question));
+    await until(async () => (await answers()).length === 1);
+    expect(await level(second)).toBe('redis');
+    way.cut();
+    expect((await fetch(`${first.url}/v1/cache/${String(note?.['key'])}`, { method: 'DELETE' })).status).toBe(503);
+    const onlyIfCached = async (server: CachingServer) => (await server.ask(question, { 'cache-control': 'only-if-cached' })).status;
+    expect(await onlyIfCached(first)).toBe(504);
+    way.mend();
+    await until(async () => {
+      expect(await onlyIfCached(first)).toBe(504);
+      return (await answers()).length === 0;
+    });
+    await until(async () => (await onlyIfCached(second)) === 504);
+  });
+
+  it('does not bring back by a late reply what was revoked meanwhile', async () => {
+    const gate = createGate();
+    let isHeld = false;
+    await using way = await startSlowWay(redis.url, () => 0, (data) => {
+      if (!data.includes('"completionTokens":3')) return undefined;
+      isHeld = true;
+      return gate.passed;
+    });
+    await using first = await start();
+    await using second = await start({ redis_url: way.url, redis_timeout_ms: 10_000 });
+    await Promise.all([connected(first), connected(second)]);
+    const cut = { ...question, max_tokens: 3 };
+    const revoked = await seen(await first.ask(cut));
+    const marker = await seen(await first.ask(question));
+    await until(async () => (await answers()).length === 2);
+    expect(await level(second)).toBe('redis');
+    const late = second.ask(cut);
+    await until(() => isHeld);
+    const revoke = async ({ note }: typeof revoked) => (await fetch(`${first.url}/v1/cache/${String(note?.['key'])}`, { method: 'DELETE' })).status;
+    expect([await revoke(revoked), await revoke(marker)]).toEqual([200, 200]);
+    // Revocations are heard in order: with the second one gone from memory, the first was heard.
+    await until(async () => (await (await fetch(`${second.url}/metrics`)).text()).includes('autoglm_response_cache_revoked_total 1'));
+    gate.open();
+    expect(await seen(await late)).toMatchObject({ cache: 'miss', text: '你好，' });
+    expect((await second.ask(cut, { 'cache-control': 'only-if-cached' })).status).toBe(504);
   });
 
   it('computes what is poisoned, and says nothing wrong', async () => {

@@ -8,6 +8,8 @@ export interface CacheReading {
   readonly memoryBytes: number;
   /** Answers that are not in Redis yet. */
   readonly waitingWrites: number;
+  /** Revocations that Redis has not confirmed. */
+  readonly waitingRevocations: number;
   /** Computations that others may join. */
   readonly flights: number;
   readonly revoked: number;
@@ -39,5 +41,6 @@ export function registerCacheMetrics(registry: Registry, read: () => CacheReadin
   gauge('autoglm_response_cache_entries', 'Answers in memory.', ({ memoryEntries }) => memoryEntries);
   gauge('autoglm_response_cache_bytes', 'What the answers in memory take, as the cache reckons it.', ({ memoryBytes }) => memoryBytes);
   gauge('autoglm_response_cache_writes_waiting', 'Answers that are on their way to Redis.', ({ waitingWrites }) => waitingWrites);
+  gauge('autoglm_response_cache_revocations_waiting', 'Revocations that Redis has not confirmed yet, and that are tried again.', ({ waitingRevocations }) => waitingRevocations);
   gauge('autoglm_response_cache_flights', 'Computations that are under way and may be joined.', ({ flights }) => flights);
 }

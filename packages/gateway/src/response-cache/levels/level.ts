@@ -7,6 +7,8 @@ export interface CacheLevel<V> {
   readonly name: 'memory' | 'redis';
   /** Never rejects: what cannot be had is not there. */
   get(key: string): V | undefined | Promise<V | undefined>;
+  /** As `get`, for who must know: rejects with `cache_unavailable` where the level cannot tell. */
+  require(key: string): V | undefined | Promise<V | undefined>;
   /** Keeps it until then, in milliseconds since 1970. Returns at once; a level may do it later, or not at all. */
   set(key: string, value: V, untilMs: number): void;
   /** Whether it was there; when this has resolved, nobody gets it any more. Rejects where that cannot be promised. */

@@ -53,6 +53,10 @@ export class MemoryLevel<V> implements CacheLevel<V> {
     return undefined;
   }
 
+  require(key: string): V | undefined {
+    return this.get(key);
+  }
+
   /** A value that is larger than all there may be is not kept. */
   set(key: string, value: V, untilMs: number): void {
     const size = slotBytes + key.length + this.#options.bytesOf(value);

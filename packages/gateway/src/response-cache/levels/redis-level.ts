@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { AutoglmError } from '@open-autoglm/protocol';
 import { noCounts, type CacheLevel, type LevelCounts } from './level.ts';
-import type { RedisConnection } from './redis-connection.ts';
+import type { RedisConnection, RedisReply } from './redis-connection.ts';
 import { announce } from './revocations.ts';
 
 /** How values are written down. */
@@ -18,6 +18,8 @@ export interface RedisLevelOptions<V> {
   readonly codec: Codec<V>;
   /** Values that wait to be written; more are not. */
   readonly maxWrites: number;
+  /** Revocations that Redis did not confirm are tried again so often. */
+  readonly retryMs: number;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
@@ -31,10 +33,14 @@ interface Write<V> {
 const writesAtOnce = 4;
 /** SHA-256 in base64url. */
 const checksumLength = 43;
+/** Revocations that wait for Redis; of more, the oldest is given up: its value ends with its time. */
+const revocationsMax = 4096;
 
 /**
  * Values that all gateways with the same Redis share, written beside the requests. Each is written with a checksum of its key and itself:
  * a value that was damaged, or stands under another key, is refused, removed and counted.
+ *
+ * A revocation that Redis does not confirm is kept and tried again until it does. Meanwhile the value is neither read nor written here.
  */
 export class RedisLevel<V> implements CacheLevel<V> {
   readonly name = 'redis';
@@ -42,6 +48,8 @@ export class RedisLevel<V> implements CacheLevel<V> {
   readonly #options: RedisLevelOptions<V>;
   readonly #waiting = new Map<string, Write<V>>();
   readonly #writing = new Map<string, Promise<void>>();
+  readonly #revocations = new Set<string>();
+  #retry: NodeJS.Timeout | undefined;
   #isScheduled = false;
 
   constructor(options: RedisLevelOptions<V>) {
@@ -53,29 +61,45 @@ export class RedisLevel<V> implements CacheLevel<V> {
     return this.#waiting.size + this.#writing.size;
   }
 
+  /** Revocations that Redis has not confirmed. */
+  get waitingRevocations(): number {
+    return this.#revocations.size;
+  }
+
   async get(key: string): Promise<V | undefined> {
+    const found = await this.#find(key);
+    return typeof found === 'string' ? undefined : found.value;
+  }
+
+  async require(key: string): Promise<V | undefined> {
+    const found = await this.#find(key);
+    if (typeof found === 'string') throw new AutoglmError('cache_unavailable', 'Redis does not answer, so it cannot be told whether there is such an answer. Ask again.', { retryAfterSeconds: 1 });
+    return found.value;
+  }
+
+  async #find(key: string): Promise<RedisReply<V | undefined>> {
     const { connection, prefix } = this.#options;
-    const reply = await connection.ask((redis) => redis.get(prefix + key));
+    const reply = this.#revocations.has(key) ? 'skipped' : await connection.ask((redis) => redis.get(prefix + key));
     if (typeof reply === 'string') {
       this.counts[reply] += 1;
-      return undefined;
+      return reply;
     }
     if (reply.value === null) {
       this.counts.misses += 1;
-      return undefined;
+      return { value: undefined };
     }
     const value = this.#read(key, reply.value);
     if (value === undefined) {
       this.counts.poisoned += 1;
       void connection.ask((redis) => redis.del(prefix + key));
-      return undefined;
+      return { value };
     }
     this.counts.hits += 1;
-    return value;
+    return { value };
   }
 
   set(key: string, value: V, untilMs: number): void {
-    if (!this.#options.connection.isUp || (this.#waiting.size >= this.#options.maxWrites && !this.#waiting.has(key))) {
+    if (this.#revocations.has(key) || !this.#options.connection.isUp || (this.#waiting.size >= this.#options.maxWrites && !this.#waiting.has(key))) {
       this.counts.skipped += 1;
       return;
     }
@@ -83,21 +107,52 @@ export class RedisLevel<V> implements CacheLevel<V> {
     this.#schedule();
   }
 
+  /** Where Redis does not confirm it, it is tried again until it does. */
   async delete(key: string): Promise<boolean> {
+    this.#keepRevocation(key);
     await this.#stopWriting(key);
-    const id = this.#options.prefix + key;
-    const reply = await this.#options.connection.ask((redis) => announce(redis, id));
+    const reply = await this.#revoke(key);
     if (typeof reply !== 'string') return reply.value;
-    this.counts[reply] += 1;
-    throw new AutoglmError('cache_unavailable', 'The answer is gone from this gateway, but Redis does not answer: others may still give it. Ask again.', { retryAfterSeconds: 1 });
+    this.#scheduleRetry();
+    throw new AutoglmError('cache_unavailable', 'The answer is gone from this gateway, but Redis does not answer: others may still give it until it does.', { retryAfterSeconds: 1 });
   }
 
   /** Another gateway revoked it: what is on its way there must not bring it back. */
   drop(key: string): void {
     const isWriting = this.#writing.has(key);
+    if (isWriting) this.#keepRevocation(key);
     void this.#stopWriting(key).then(async () => {
-      if (isWriting) await this.#options.connection.ask((redis) => redis.del(this.#options.prefix + key));
+      if (isWriting && typeof (await this.#revoke(key)) === 'string') this.#scheduleRetry();
     });
+  }
+
+  /** Tries nothing again. */
+  close(): void {
+    clearTimeout(this.#retry);
+    this.#revocations.clear();
+  }
+
+  #keepRevocation(key: string): void {
+    this.#revocations.add(key);
+    if (this.#revocations.size > revocationsMax) this.#revocations.delete(this.#revocations.keys().next().value as string);
+  }
+
+  async #revoke(key: string): Promise<RedisReply<boolean>> {
+    const id = this.#options.prefix + key;
+    const reply = await this.#options.connection.ask((redis) => announce(redis, id));
+    if (typeof reply === 'string') this.counts[reply] += 1;
+    else this.#revocations.delete(key);
+    return reply;
+  }
+
+  #scheduleRetry(): void {
+    this.#retry ??= setTimeout(() => void this.#revokeAgain(), this.#options.retryMs).unref();
+  }
+
+  async #revokeAgain(): Promise<void> {
+    for (const key of this.#revocations) if (typeof (await this.#revoke(key)) === 'string') break;
+    this.#retry = undefined;
+    if (this.#revocations.size > 0) this.#scheduleRetry();
   }
 
   async #stopWriting(key: string): Promise<void> {
