@@ -26,9 +26,9 @@ export function judgePrompt(request: GatewayRequest, policy: CascadePolicy, stro
 
 /**
  * Whether an answer may go out. First what it shows of itself, then what the policy has learned, and the model's own opinion last, for
- * that alone costs a call. Rejects only with the signal's reason.
+ * that alone costs a call: an opinion that is not there within `opinionMs` is none. Rejects only with the signal's reason.
  */
-export async function judgeAnswer(request: GatewayRequest, samples: readonly AnswerSample[], policy: CascadePolicy | undefined, { scoresMin, strongShare }: JudgeSettings, next: Next): Promise<Verdict> {
+export async function judgeAnswer(request: GatewayRequest, samples: readonly AnswerSample[], policy: CascadePolicy | undefined, { scoresMin, strongShare }: JudgeSettings, next: Next, opinionMs: number): Promise<Verdict> {
   const names = (Object.keys(scorers) as ScorerName[]).filter((name) => scoresMin[name] !== undefined);
   const scores = scoreAnswer(samples, names);
   const low = lowOf(scores, scoresMin);
@@ -36,7 +36,7 @@ export async function judgeAnswer(request: GatewayRequest, samples: readonly Ans
   const learned = policy?.answer && byGain(policy.answer, Math.max(...samples.map(({ text }) => predict(policy.answer as GainModel, observeAnswer(promptOf(request), text, scores)).gain)), strongShare, scores);
   if (learned && !learned.isTrusted) return learned;
   if (scoresMin.self_check !== undefined && samples.length === 1) {
-    const likely = await selfCheck(request, samples[0]?.text ?? '', next);
+    const likely = await selfCheck(request, samples[0]?.text ?? '', next, opinionMs);
     if (likely !== undefined) scores.self_check = likely;
   }
   const doubt = lowOf(scores, scoresMin);

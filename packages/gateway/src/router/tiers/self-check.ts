@@ -15,9 +15,10 @@ const no = /^\s*(?:no|false|wrong|incorrect|错|否|不)/iu;
 
 /**
  * Asks the model that answered whether its answer is right, in a few tokens (AutoMix's self-verification), and gives the probability
- * of yes; undefined where it said neither, or cannot be asked. Its `emit` is the caller's to choose. Rejects only with the signal's reason.
+ * of yes; undefined where it said neither, cannot be asked, or has not said it within `limitMs`. Its `emit` is the caller's to choose. Rejects only
+ * with the signal's reason.
  */
-export async function selfCheck(request: GatewayRequest, answer: string, next: Next): Promise<number | undefined> {
+export async function selfCheck(request: GatewayRequest, answer: string, next: Next, limitMs: number): Promise<number | undefined> {
   const { input, signal } = request;
   if (input.kind !== 'chat') return undefined;
   const question = questions[han.test(input.messages.at(-1)?.content ?? '') ? 'zh' : 'en'];
@@ -28,8 +29,11 @@ export async function selfCheck(request: GatewayRequest, answer: string, next: N
   } = request;
   let text = '';
   let first: TokenLogprob | undefined;
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(new Error('the self-check is late')), limitMs);
+  const limited = AbortSignal.any([signal, late.signal]);
   try {
-    for await (const part of next({ ...rest, id: `${request.id}-check`, input: { kind: 'chat', messages }, stream: true, choiceCount: 1, sampling: { temperature: 0 }, maxTokens: tokensMax, stop: [], topLogprobs })) {
+    for await (const part of next({ ...rest, id: `${request.id}-check`, signal: limited, input: { kind: 'chat', messages }, stream: true, choiceCount: 1, sampling: { temperature: 0 }, maxTokens: tokensMax, stop: [], topLogprobs })) {
       if (part.type !== 'text-delta') continue;
       text += part.text;
       first ??= part.logprobs?.find(({ token }) => token.trim() !== '');
@@ -37,6 +41,8 @@ export async function selfCheck(request: GatewayRequest, answer: string, next: N
   } catch {
     signal.throwIfAborted();
     return undefined;
+  } finally {
+    clearTimeout(timer);
   }
   return probabilityOfYes(first) ?? (yes.test(text) ? 1 : no.test(text) ? 0 : undefined);
 }

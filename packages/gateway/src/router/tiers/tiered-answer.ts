@@ -133,13 +133,14 @@ class Walk {
     const { level, attempt, tried } = asked;
     let verdict: Verdict;
     try {
-      const isWhole = await within(attempt.held, Math.max(1, level.answerMs - (options.now() - attempt.startedAtMs)));
+      const leftMs = () => Math.max(1, level.answerMs - (options.now() - attempt.startedAtMs));
+      const isWhole = await within(attempt.held, leftMs());
       if (!isWhole) return this.#passLate(asked);
       // Longer than is held: it cannot be taken back any more, and half of it cannot be judged.
       if (!attempt.isComplete) return asked;
-      // What is asked of the model about its answer is no part of the answer's time.
+      // What is asked of the model about its answer is no part of the answer's time, but of its tier's budget.
       const quiet = { ...request, model: level.model, emit: () => {} };
-      verdict = await judgeAnswer(quiet, attempt.samples(), level.policy, options, next);
+      verdict = await judgeAnswer(quiet, attempt.samples(), level.policy, options, next, leftMs());
     } catch (error) {
       return this.#passFailed(asked, error);
     }

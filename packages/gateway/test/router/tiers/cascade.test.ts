@@ -140,6 +140,15 @@ describe('the cascade', () => {
     expect(await askAuto(server)).toMatchObject({ tier: 'edge' });
   });
 
+  it('waits for the model\'s own opinion no longer than its tier may take, and goes by the other scores then', async () => {
+    edge.behave((response, request) => (JSON.stringify(request.body).includes('yes or no') ? hang(response, request) : sayWith(small)(response, request)));
+    await using server = await start({ scores_min: { self_check: 0.5 }, levels: [{ tier: 'edge', model: edgeModel, first_token_ms: 60_000, answer_ms: 2000 }, { tier: 'cloud', model: cloudModel, first_token_ms: 60_000 }] });
+    const answer = await askAuto(server);
+    expect(answer).toMatchObject({ tier: 'edge', text: 'It is 41.' });
+    expect(answer.cascade.scores).not.toHaveProperty('self_check');
+    await until(() => edge.openCount === 0);
+  });
+
   it('asks the next tier when the first token is late, and leaves the late one when that answers', async () => {
     edge.behave(hang);
     await using server = await start({ levels: [{ tier: 'edge', model: edgeModel, first_token_ms: 5 }, { tier: 'cloud', model: cloudModel, first_token_ms: 60_000 }] });
