@@ -1,6 +1,6 @@
 import { ChannelCredentials, status } from '@grpc/grpc-js';
 import { describe, expect, it } from 'vitest';
-import { chatBody, createGate } from '../support.ts';
+import { chatBody, createGate, until } from '../support.ts';
 import { hasOpenssl, makeCertificates, RawConversation, startGrpcGateway } from './support.ts';
 
 const tokens = ['你', '好', '！'];
@@ -84,6 +84,26 @@ describe('gRPC between tiers', () => {
     expect(await first.ended).toBeUndefined();
     using third = new RawConversation(server.target).hello();
     await third.until((message) => ('welcome' in message ? message : undefined));
+  });
+
+  it('counts a conversation until its client has read it to the end, and resets one that never does', async () => {
+    // More than a client buffers of its own accord (16 messages, and a window of HTTP/2), and no more than the server may still have to send.
+    await using server = await startGrpcGateway({ conversations_max: 1, idle_timeout_ms: 1500 }, { tokens: Array.from({ length: 26 }, () => 'x'.repeat(20_000)) });
+    using deaf = new RawConversation(server.target).hello().document(1, chatBody);
+    await deaf.until((message) => ('welcome' in message ? message : undefined));
+    deaf.call.pause();
+    deaf.call.end();
+    await until(() => server.engine.requests.length === 1 && server.engine.runningCount === 0);
+    for (let attempt = 0; attempt < 5; attempt += 1) {
+      using other = new RawConversation(server.target).hello();
+      expect(await other.ended).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
+    }
+    await until(async () => {
+      using other = new RawConversation(server.target).hello();
+      return (await Promise.race([other.ended, other.until((message) => ('welcome' in message ? 'welcome' : undefined))])) === 'welcome';
+    });
+    deaf.call.resume();
+    expect(await deaf.ended).toMatchObject({ code: status.CANCELLED });
   });
 
   it('frees the engine when the client leaves in the middle', async () => {

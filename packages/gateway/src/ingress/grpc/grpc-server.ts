@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { IncomingHttpHeaders } from 'node:http';
+import { constants as http2, type ServerHttp2Stream } from 'node:http2';
 import { Server, ServerCredentials, status, type ServerDuplexStream } from '@grpc/grpc-js';
 import { AutoglmError, toAutoglmError, type StreamPart } from '@open-autoglm/protocol';
 import type { Asked, Asker } from '../../common/asker.ts';
@@ -108,13 +109,14 @@ class OpenConversation {
   readonly #idleTimer: NodeJS.Timeout;
   readonly #closed = Promise.withResolvers<void>();
   #isClosed = false;
+  #isGone = false;
   #drained: Promise<void> | undefined;
 
   constructor(call: Call, { levels, stateBytesMax, idleTimeoutMs, asker, collect }: GrpcOptions, onClose: () => void) {
     this.#call = call;
     this.#onClose = onClose;
     this.#conversation = new Conversation({ levels, stateBytesMax, decide: decideBy(asker, collect, headersOf(call)), send: (message) => this.#send(message) });
-    this.#idleTimer = setTimeout(() => this.end(new AutoglmError('deadline_exceeded', `The client said nothing for ${idleTimeoutMs} ms.`)), idleTimeoutMs).unref();
+    this.#idleTimer = setTimeout(() => this.#onSilence(idleTimeoutMs), idleTimeoutMs).unref();
     call.on('data', (message: ClientMessage) => {
       this.#idleTimer.refresh();
       this.#receive(message);
@@ -127,6 +129,7 @@ class OpenConversation {
     // The client has said everything: it is told what is being decided, and no more.
     call.on('end', () => void this.finish());
     call.on('cancelled', () => this.#close(new AutoglmError('client_closed_request', 'The client left.')));
+    call.on('close', () => this.#leave());
     call.on('error', () => this.#close(new AutoglmError('client_closed_request', 'The connection failed.')));
   }
 
@@ -162,16 +165,35 @@ class OpenConversation {
     this.#drained = undefined;
   }
 
-  /** Whether it was open until now. */
+  #onSilence(idleTimeoutMs: number): void {
+    if (!this.#isClosed) this.end(new AutoglmError('deadline_exceeded', `The client said nothing for ${idleTimeoutMs} ms.`));
+    // Who does not read its last messages has been given the same time for them.
+    else reset(this.#call);
+  }
+
+  /** Whether it was open until now. What is written may still be on its way to the client: the call holds its place until it is not. */
   #close(reason: AutoglmError): boolean {
     if (this.#isClosed) return false;
     this.#isClosed = true;
-    clearTimeout(this.#idleTimer);
+    this.#idleTimer.refresh();
     this.#conversation.close(reason);
-    this.#onClose();
     this.#closed.resolve();
     return true;
   }
+
+  #leave(): void {
+    if (this.#isGone) return;
+    this.#isGone = true;
+    this.#close(new AutoglmError('client_closed_request', 'The connection failed.'));
+    clearTimeout(this.#idleTimer);
+    this.#onClose();
+  }
+}
+
+/** Drops what waits to be sent. The library's own ways to end a call send that first, to a client that may never read it. */
+function reset(call: Call): void {
+  const { call: carried } = call as unknown as { readonly call?: { readonly stream?: ServerHttp2Stream } };
+  carried?.stream?.close(http2.NGHTTP2_CANCEL);
 }
 
 function statusOf({ code, status: http }: AutoglmError): status {
