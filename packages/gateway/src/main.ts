@@ -109,6 +109,7 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
     isModel,
     engines: () => catalog.readiness().replicas,
     admission: () => admission.read(),
+    ...(batches.read && { batches: batches.read }),
     ...(semantic && { semantic: () => semantic.read() }),
     ...(prefetch && { prefetch: () => prefetch.prefetcher.counts }),
     steps: () => steps.read(),

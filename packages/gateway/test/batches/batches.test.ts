@@ -12,6 +12,7 @@ async function withServer(options: BatchServerOptions, use: (server: Awaited<Ret
 }
 
 const numbered = (count: number) => Array.from({ length: count }, (_, index) => ({ custom_id: `line-${index}` }));
+const metrics = async (url: string) => (await fetch(`${url}/metrics`)).text();
 const customIds = (lines: readonly { custom_id: string }[]) => lines.map(({ custom_id: id }) => id);
 
 describe('batches', () => {
@@ -113,8 +114,11 @@ describe('batches', () => {
   });
 
   it('ends when its window does', () =>
-    withServer({ script: { beforeToken: (_index, request) => (JSON.stringify(request.prompt).includes('slow') ? new Promise(() => {}) : undefined) } }, async ({ client }) => {
+    withServer({ script: { beforeToken: (_index, request) => (JSON.stringify(request.prompt).includes('slow') ? new Promise(() => {}) : undefined) } }, async ({ client, gateway }) => {
       const batch = await ended(client, (await createBatch(client, [{ custom_id: 'quick' }, { custom_id: 'slow' }], '/v1/chat/completions', '1s')).id);
+      await until(async () => (await metrics(gateway.url)).includes('autoglm_batches_open{status="in_progress"} 0'));
+      const text = await metrics(gateway.url);
+      for (const line of ['autoglm_batches_ended_total{status="expired"} 1', 'autoglm_batch_lines_total{outcome="completed"} 1', 'autoglm_batch_lines_total{outcome="failed"} 1', 'autoglm_batch_lag_seconds 0']) expect(text).toContain(line);
       expect(batch).toMatchObject({ status: 'expired', request_counts: { total: 2, completed: 1, failed: 1 } });
       expect(batch.expired_at).toBeGreaterThan(0);
       expect(await readOutput(client, batch.error_file_id)).toMatchObject([{ custom_id: 'slow', error: { code: 'batch_expired' } }]);

@@ -74,6 +74,18 @@ describe('files', () => {
       await upload(clientOf('two'), 'x'.repeat(1001));
     }));
 
+  it('that come at the same time do not share the same room', () =>
+    withServer({ batches: { tenant_files_max: 3, tenant_bytes_max: 400_000, bytes_max: 400_000 } }, async ({ client }) => {
+      for (let round = 0; round < 3; round += 1) {
+        const sent = await Promise.allSettled(Array.from({ length: 6 }, () => upload(client, 'x'.repeat(150_000))));
+        for (const result of sent) if (result.status === 'rejected') expect(result.reason).toMatchObject({ status: 413, code: 'storage_limit_exceeded' });
+        const { data } = await client.files.list();
+        expect(data.reduce((sum, { bytes }) => sum + bytes, 0)).toBeLessThanOrEqual(400_000);
+        for (const { id } of data) await client.files.delete(id);
+      }
+      await upload(client, 'x'.repeat(400_000));
+    }));
+
   it('whose client leaves in the middle leave nothing behind', () =>
     withServer({ batches: { tenant_bytes_max: 4 * 1024 * 1024 } }, async ({ client, gateway }) => {
       const { hostname, port } = new URL(gateway.url);

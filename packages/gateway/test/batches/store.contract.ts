@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { BatchStore, type NewBatch } from '../../src/ingress/batches/store/batch-store.ts';
+import { BatchStore, ClaimLost, type NewBatch } from '../../src/ingress/batches/store/batch-store.ts';
 import { chunkBytes, FileStore } from '../../src/ingress/batches/store/file-store.ts';
 import { openDatabase, type DatabasePlace } from '../../src/ingress/batches/store/open-database.ts';
 
@@ -92,7 +92,8 @@ export function storeContract(name: string, place: () => Promise<DatabasePlace>)
     it('keeps the first answer of a line, and only that', async () => {
       const { batches, close } = await open(await place());
       const batch = await batches.create(newBatch('b1'));
-      await batches.addLines('b1', Array.from({ length: 250 }, (_, index) => ({ number: index + 1, custom_id: `c${index}`, request: '{}' })));
+      await batches.claim({ by: 'me', untilMs: 100 }, 50);
+      await batches.addLines('b1', 'me', Array.from({ length: 250 }, (_, index) => ({ number: index + 1, custom_id: `c${index}`, request: '{}' })));
       const result = (outcome: 'completed' | 'failed', text: string) => ({ outcome, result: text, input_tokens: 3, output_tokens: 4 });
       expect(await batches.answerLine('b1', 2, result('completed', 'first'))).toBe(true);
       expect(await batches.answerLine('b1', 2, result('failed', 'second'))).toBe(false);
@@ -101,6 +102,28 @@ export function storeContract(name: string, place: () => Promise<DatabasePlace>)
       expect((await batches.openLines('b1', 248, 9)).map(({ custom_id: id }) => id)).toEqual(['c248', 'c249']);
       expect(await batches.answeredLines('b1', 'completed', 0, 9)).toEqual([{ number: 2, result: 'first', input_tokens: 3, output_tokens: 4 }]);
       expect(await batches.counts({ ...batch, total: 250 })).toEqual({ total: 250, completed: 1, failed: 1 });
+      await close();
+    });
+
+    it('takes nothing about a batch from who has lost it', async () => {
+      const { batches, files, close } = await open(await place());
+      await batches.create(newBatch('b1'));
+      await batches.claim({ by: 'one', untilMs: 100 }, 50);
+      const line = (number: number) => ({ number, custom_id: `c${number}`, request: '{}' });
+      await batches.addLines('b1', 'one', [line(1), line(2)]);
+      await batches.claim({ by: 'other', untilMs: 300 }, 150);
+      await expect(batches.addLines('b1', 'one', [line(3)])).rejects.toThrow(ClaimLost);
+      await expect(batches.clearLines('b1', 'one')).rejects.toThrow(ClaimLost);
+      await expect(batches.failLines('b1', 'one', [{ number: 1, result: 'x' }])).rejects.toThrow(ClaimLost);
+      await (await write(files, 'file-out', Buffer.from('x'))).flush();
+      expect(await batches.end('b1', 'one', ['validating'], { status: 'completed' }, ['file-out'])).toBe(false);
+      expect((await batches.openLines('b1', 0, 9)).map(({ number }) => number)).toEqual([1, 2]);
+      expect(await files.find('a', 'file-out')).toBeUndefined();
+      await batches.failLines('b1', 'other', [{ number: 1, result: 'x' }]);
+      expect(await batches.standing()).toEqual({ byStatus: { validating: 1 }, oldestCreatedAtMs: 1 });
+      expect(await batches.end('b1', 'other', ['validating'], { status: 'completed' }, ['file-out'])).toBe(true);
+      expect(await files.find('a', 'file-out')).toMatchObject({ size_bytes: 1 });
+      expect(await batches.standing()).toEqual({ byStatus: {}, oldestCreatedAtMs: undefined });
       await close();
     });
 

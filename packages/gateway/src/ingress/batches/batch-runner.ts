@@ -2,8 +2,8 @@ import { AutoglmError } from '@open-autoglm/protocol';
 import { askLine, type LineParts } from './ask-line.ts';
 import { endpoints, LineReader, unansweredLine, type Endpoint } from './batch-lines.ts';
 import { Places } from './places.ts';
-import type { Batch, BatchStore, OpenLine } from './store/batch-store.ts';
-import type { FileStore } from './store/file-store.ts';
+import { ClaimLost, type Batch, type BatchStore, type OpenLine, type Standing } from './store/batch-store.ts';
+import type { FileStore, FileWriter } from './store/file-store.ts';
 
 export interface RunnerOptions {
   readonly store: BatchStore;
@@ -35,6 +35,20 @@ class Stopped extends Error {
   }
 }
 
+/** What this gateway has done with batches, and what there is to do for all who share the database, as it last saw it. */
+export interface BatchReading {
+  readonly lines: Readonly<Record<'completed' | 'failed', number>>;
+  readonly ended: Readonly<Record<Ended, number>>;
+  readonly open: Standing['byStatus'];
+  /** The age of the oldest batch that has not ended; 0 where there is none. */
+  readonly lagMs: number;
+}
+
+type Ended = 'completed' | 'failed' | 'expired' | 'cancelled';
+
+/** Before the database is there. */
+export const noReading: BatchReading = { lines: { completed: 0, failed: 0 }, ended: { completed: 0, failed: 0, expired: 0, cancelled: 0 }, open: {}, lagMs: 0 };
+
 function isClosing(thrown: unknown): boolean {
   return thrown instanceof Stopped ? thrown.why === 'closed' : thrown instanceof AutoglmError && thrown.code === 'draining';
 }
@@ -57,10 +71,18 @@ export class BatchRunner {
   #looking: Promise<void> | undefined;
   #sweptAtMs = -Infinity;
   #isClosed = false;
+  #standing: Standing = { byStatus: {}, oldestCreatedAtMs: undefined };
+  readonly #lines = { ...noReading.lines };
+  readonly #ended = { ...noReading.ended };
 
   constructor(options: RunnerOptions) {
     this.#options = options;
     this.#places = new Places(options.concurrency);
+  }
+
+  read(): BatchReading {
+    const { byStatus, oldestCreatedAtMs } = this.#standing;
+    return { lines: this.#lines, ended: this.#ended, open: byStatus, lagMs: oldestCreatedAtMs === undefined ? 0 : Math.max(0, this.#options.now() - oldestCreatedAtMs) };
   }
 
   /** Looks for work now, and again a third of a lease later. */
@@ -104,6 +126,7 @@ export class BatchRunner {
       if (this.#running.has(batch.id)) continue;
       this.#start(batch);
     }
+    this.#standing = await store.standing();
     if (now() - this.#sweptAtMs >= sweepMs) await this.#sweep();
   }
 
@@ -137,7 +160,7 @@ export class BatchRunner {
       if (ended !== 'failed') await this.#finish(batch, ended, stop.signal);
     } catch (thrown) {
       // Whoever has it now does the rest.
-      if (thrown instanceof Stopped && thrown.why === 'lost') return;
+      if (thrown instanceof ClaimLost || (thrown instanceof Stopped && thrown.why === 'lost')) return;
       // What went wrong may go wrong again: the claim runs out by itself, and so it is tried again, but not at once.
       // Another gateway that drains says the same as this one.
       if (!isClosing(thrown) || !this.#isClosed) throw thrown;
@@ -165,31 +188,40 @@ export class BatchRunner {
     if (batch.status === 'cancelling') return 'cancelled';
     if (batch.status === 'validating' && !(await this.#read(batch, signal))) return 'failed';
     if (batch.status !== 'finalizing') await this.#askAll(batch, signal);
-    if (!(await store.change(batch.id, name, ['in_progress', 'finalizing'], { status: 'finalizing', finalizing_at_ms: now() }))) return 'cancelled';
+    if (!(await store.change(batch.id, name, ['in_progress', 'finalizing'], { status: 'finalizing', finalizing_at_ms: now() }))) return this.#cancelledOrLost(batch.id);
     return 'completed';
+  }
+
+  /** Why a change was not taken. Rejects with `ClaimLost`: what another has must not be ended for it. */
+  async #cancelledOrLost(id: string): Promise<'cancelled'> {
+    const { store, name, leaseMs, now } = this.#options;
+    if ((await store.renew(id, { by: name, untilMs: now() + leaseMs })) === 'cancelling') return 'cancelled';
+    throw new ClaimLost(id);
   }
 
   /** The lines of the input file; false: it was no file of requests, and the batch has failed of it. */
   async #read({ id, tenant, endpoint, input_file_id: fileId }: Batch, signal: AbortSignal): Promise<boolean> {
     const { store, files, name, now, linesMax, lineBytesMax } = this.#options;
     const reader = new LineReader(endpoint as Endpoint, { linesMax, lineBytesMax });
-    await store.deleteLines(id);
+    await store.clearLines(id, name);
     if (!(await files.find(tenant, fileId))) reader.errors.push({ code: 'file_not_found', line: null, message: `The file ${fileId} is gone.`, param: 'input_file_id' });
     for await (const bytes of files.read(fileId)) {
       signal.throwIfAborted();
       const lines = reader.push(bytes);
-      if (reader.errors.length === 0) await store.addLines(id, lines);
+      if (reader.errors.length === 0) await store.addLines(id, name, lines);
       if (reader.isFull) break;
     }
     const last = reader.end();
     if (reader.errors.length === 0) {
-      await store.addLines(id, last);
+      await store.addLines(id, name, last);
       const isOurs = await store.change(id, name, ['validating'], { status: 'in_progress', in_progress_at_ms: now(), total: reader.count });
-      if (!isOurs) throw new Stopped('cancelled');
+      if (!isOurs) throw new Stopped(await this.#cancelledOrLost(id));
       return true;
     }
-    await store.deleteLines(id);
-    await store.change(id, name, ['validating'], { status: 'failed', ended_at_ms: now(), errors: JSON.stringify({ object: 'list', data: reader.errors }) });
+    await store.clearLines(id, name);
+    const isOurs = await store.change(id, name, ['validating'], { status: 'failed', ended_at_ms: now(), errors: JSON.stringify({ object: 'list', data: reader.errors }) });
+    if (!isOurs) throw new Stopped(await this.#cancelledOrLost(id));
+    this.#ended.failed += 1;
     return false;
   }
 
@@ -219,59 +251,79 @@ export class BatchRunner {
   async #askOne({ id, tenant, key_name: key, endpoint }: Batch, line: OpenLine, signal: AbortSignal): Promise<void> {
     const { store, lines } = this.#options;
     const result = await askLine(lines, { api: endpoints[endpoint as Endpoint], line, caller: { key: key ?? undefined, tenant }, hold: this.#places.hold, signal });
-    await store.answerLine(id, line.number, result);
+    if (await store.answerLine(id, line.number, result)) this.#lines[result.outcome] += 1;
   }
 
-  /** What is not answered says why, in the error file; then both files, and the end, in this order. */
-  async #finish(batch: Batch, ended: 'completed' | 'expired' | 'cancelled', signal: AbortSignal): Promise<void> {
+  /**
+   * What is not answered says why, in the error file; then both files, and the end, in this order. The files are there when the batch has ended, and
+   * not before: whoever has to begin with them again finds none of an earlier attempt.
+   */
+  async #finish(batch: Batch, ended: Exclude<Ended, 'failed'>, signal: AbortSignal): Promise<void> {
     const { store, name, now } = this.#options;
     if (ended !== 'completed') await this.#giveUp(batch.id, ended);
-    const output = await this.#write(batch, 'completed', signal);
-    const errors = await this.#write(batch, 'failed', signal);
-    const isOurs = await store.change(batch.id, name, ['validating', 'in_progress', 'finalizing', 'cancelling'], {
-      status: ended, ended_at_ms: now(), output_file_id: output.fileId, error_file_id: errors.fileId, total: output.count + errors.count, completed: output.count, failed: errors.count,
+    const written: WrittenFile[] = [];
+    const discard = async () => {
+      for (const { writer } of written) await writer?.discard();
+    };
+    try {
+      for (const outcome of ['completed', 'failed'] as const) written.push(await this.#write(batch, outcome, signal));
+    } catch (error) {
+      await discard();
+      throw error;
+    }
+    const [output, errors] = written as [WrittenFile, WrittenFile];
+    // Where this rejects it may have been done all the same, and the files with it: those that were not are swept.
+    const isOurs = await store.end(batch.id, name, ['validating', 'in_progress', 'finalizing', 'cancelling'], {
+      status: ended, ended_at_ms: now(), output_file_id: output.writer?.id ?? null, error_file_id: errors.writer?.id ?? null, total: output.count + errors.count, completed: output.count, failed: errors.count,
       input_tokens: output.inputTokens, output_tokens: output.outputTokens,
-    });
-    if (isOurs) return store.deleteLines(batch.id);
-    for (const { fileId } of [output, errors]) if (fileId !== null) await this.#options.files.delete(batch.tenant, fileId);
+    }, written.flatMap(({ writer }) => (writer ? [writer.id] : [])));
+    if (!isOurs) return discard();
+    this.#ended[ended] += 1;
+    await store.deleteLines(batch.id);
   }
 
   async #giveUp(id: string, ended: 'expired' | 'cancelled'): Promise<void> {
-    const { store } = this.#options;
+    const { store, name } = this.#options;
     for (let page = await store.openLines(id, 0, pageLines); page.length > 0; page = await store.openLines(id, 0, pageLines)) {
-      for (const { number, custom_id: customId } of page) {
-        const result = unansweredLine(`batch_req_${id.slice('batch_'.length)}_${number}`, customId, `batch_${ended}`);
-        await store.answerLine(id, number, { outcome: 'failed', result, input_tokens: 0, output_tokens: 0 });
-      }
+      await store.failLines(id, name, page.map(({ number, custom_id: customId }) => ({ number, result: unansweredLine(`batch_req_${id.slice('batch_'.length)}_${number}`, customId, `batch_${ended}`) })));
+      this.#lines.failed += page.length;
     }
   }
 
   /** In the order of the input. Without lines there is no file. */
-  async #write({ id, tenant, output_expires_seconds: expiresSeconds }: Batch, outcome: 'completed' | 'failed', signal: AbortSignal) {
+  async #write({ id, tenant, output_expires_seconds: expiresSeconds }: Batch, outcome: 'completed' | 'failed', signal: AbortSignal): Promise<WrittenFile> {
     const { store, files, newFileId, now, ttlMs } = this.#options;
     let page = await store.answeredLines(id, outcome, 0, pageLines);
-    const written = { fileId: null as string | null, count: 0, inputTokens: 0, outputTokens: 0 };
-    if (page.length === 0) return written;
+    const sums = { count: 0, inputTokens: 0, outputTokens: 0 };
+    if (page.length === 0) return { writer: undefined, ...sums };
     const expiresAtMs = now() + (expiresSeconds === null ? ttlMs : expiresSeconds * 1000);
     const writer = await files.begin({ id: newFileId(), tenant, purpose: 'batch_output', filename: `${id}_${outcome === 'completed' ? 'output' : 'error'}.jsonl`, expires_at_ms: expiresAtMs, batch_id: id });
     try {
       while (page.length > 0) {
         for (const line of page) {
           await writer.write(Buffer.from(`${line.result}\n`));
-          written.count += 1;
-          written.inputTokens += line.input_tokens;
-          written.outputTokens += line.output_tokens;
+          sums.count += 1;
+          sums.inputTokens += line.input_tokens;
+          sums.outputTokens += line.output_tokens;
         }
         if ((signal.reason as Stopped | undefined)?.why === 'closed') throw signal.reason;
         page = await store.answeredLines(id, outcome, page.at(-1)?.number ?? 0, pageLines);
       }
-      await writer.finish();
+      await writer.flush();
     } catch (error) {
       await writer.discard();
       throw error;
     }
-    return { ...written, fileId: writer.id };
+    return { writer, ...sums };
   }
+}
+
+/** All of its bytes are in the database; it is not there for others yet. */
+interface WrittenFile {
+  readonly writer: FileWriter | undefined;
+  readonly count: number;
+  readonly inputTokens: number;
+  readonly outputTokens: number;
 }
 
 /** The open lines of a batch one after another, for several who take them; a page of them is in memory. */

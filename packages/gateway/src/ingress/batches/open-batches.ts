@@ -6,7 +6,7 @@ import type { Access } from '../access.ts';
 import type { Generations } from '../generations.ts';
 import type { FindResource } from '../resource.ts';
 import { BatchRoutes, type BatchStores } from './batch-routes.ts';
-import { BatchRunner } from './batch-runner.ts';
+import { BatchRunner, noReading, type BatchReading } from './batch-runner.ts';
 import { FileRoutes } from './file-routes.ts';
 import { BatchStore } from './store/batch-store.ts';
 import { FileStore } from './store/file-store.ts';
@@ -42,6 +42,8 @@ export interface BatchesParts {
 
 export interface Batches {
   readonly resources: readonly ((generations: Generations, embeddings: EmbeddingAsker) => FindResource)[];
+  /** Absent where no batches are kept. */
+  readonly read?: () => BatchReading;
   /** Begins no line any more; what is under way may end. */
   pause(): void;
   close(): Promise<void>;
@@ -59,7 +61,7 @@ export function openBatches(options: BatchOptions, parts: BatchesParts): Batches
     open = new Open(place, options, parts, generations, embeddings);
     return open.find;
   };
-  return { resources: [create], pause: () => open?.pause(), close: async () => open?.close() };
+  return { resources: [create], read: () => open?.read() ?? noReading, pause: () => open?.pause(), close: async () => open?.close() };
 }
 
 function placeOf({ sqlite_path: path, postgres_url_env: variable }: BatchOptions, env: BatchesParts['env']): DatabasePlace | undefined {
@@ -85,6 +87,7 @@ class Open {
   readonly #closed = new AbortController();
   /** Why it is not open yet. */
   #failure: unknown;
+  #runner: BatchRunner | undefined;
 
   constructor(place: DatabasePlace, options: BatchOptions, parts: BatchesParts, generations: Generations, embeddings: EmbeddingAsker) {
     const { access, bodyLimitBytes } = parts;
@@ -98,6 +101,7 @@ class Open {
         store: stores.batches, files: stores.files, lines: { asker: generations, embeddings, writeAnswer, writeEmbeddings, writeError, wait, random: Math.random }, name: randomUUID(),
         concurrency: options.concurrency, runningMax: options.running_max, linesMax: options.lines_max, lineBytesMax: options.line_bytes_max, ttlMs, leaseMs: options.lease_ms, now, newFileId, onFailure,
       });
+      this.#runner = runner;
       if (!this.#closed.signal.aborted) runner.look();
       return { ...opened, stores, runner };
     });
@@ -117,6 +121,10 @@ class Open {
       const found = files.find(path) ?? batches.find(path);
       return found && { ...found, serve: (call) => found.serve(call).catch((thrown: unknown) => Promise.reject(toStorageError(thrown))) };
     };
+  }
+
+  read(): BatchReading {
+    return this.#runner?.read() ?? noReading;
   }
 
   pause(): void {

@@ -4,6 +4,7 @@ import type { BottleneckWindow } from '../bottleneck/window.ts';
 import type { RequestProfile } from '../profile/request-profile.ts';
 import type { GcKind, RuntimeWatch } from '../runtime/runtime-watch.ts';
 import { registerAdmissionMetrics, type QueueReading } from './admission-metrics.ts';
+import { registerBatchMetrics, type BatchMetricsReading } from './batch-metrics.ts';
 import { registerCacheMetrics, type CacheReading } from './cache-metrics.ts';
 import { DiagnosisMetrics } from './diagnosis-metrics.ts';
 import { EnergyReader, registerEnergyMetrics } from './energy-metrics.ts';
@@ -31,6 +32,8 @@ export interface MetricsParts {
   readonly window: BottleneckWindow | undefined;
   /** Absent where nobody waits before an engine. */
   readonly admission?: (() => readonly QueueReading[]) | undefined;
+  /** Absent where no batches are kept. */
+  readonly batches?: (() => BatchMetricsReading) | undefined;
   /** Absent when nothing is cached. */
   readonly cache?: (() => CacheReading) | undefined;
   /** Absent where nothing is computed ahead. */
@@ -57,7 +60,7 @@ export class Metrics {
   readonly #onGc: (kind: GcKind, seconds: number) => void;
   #activeCount = 0;
 
-  constructor({ engines, isModel, window, admission, semantic, prefetch, cache, sinks, steps, rules, powercapFolder, eventTotals }: MetricsParts) {
+  constructor({ engines, isModel, window, admission, batches, semantic, prefetch, cache, sinks, steps, rules, powercapFolder, eventTotals }: MetricsParts) {
     const registry = this.#registry;
     this.#requests = new RequestMetrics(registry, new ModelLabels(isModel));
     this.#diagnosis = window && new DiagnosisMetrics(registry, window);
@@ -73,6 +76,7 @@ export class Metrics {
     });
     registerEngineMetrics(registry, engines);
     if (admission) registerAdmissionMetrics(registry, admission);
+    if (batches) registerBatchMetrics(registry, batches);
     if (steps) registerStepMetrics(registry, steps);
     if (cache) registerCacheMetrics(registry, cache);
     if (prefetch) registerPrefetchMetrics(registry, prefetch);

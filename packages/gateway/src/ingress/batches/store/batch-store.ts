@@ -1,4 +1,4 @@
-import type { Kysely } from 'kysely';
+import type { Kysely, Transaction } from 'kysely';
 import type { BatchesTable, BatchStatus, LinesTable, Tables } from './schema.ts';
 
 export type Batch = BatchesTable;
@@ -27,6 +27,19 @@ export interface BatchListing {
 export interface Claim {
   readonly by: string;
   readonly untilMs: number;
+}
+
+/** What is to be kept was not: another gateway has the batch now. */
+export class ClaimLost extends Error {
+  constructor(id: string) {
+    super(`The batch ${id} is another gateway's now.`);
+  }
+}
+
+/** Batches that have not ended, as they are at one moment. */
+export interface Standing {
+  readonly byStatus: Readonly<Partial<Record<BatchStatus, number>>>;
+  readonly oldestCreatedAtMs: number | undefined;
 }
 
 /** Those that somebody has to work on. */
@@ -111,13 +124,46 @@ export class BatchStore {
     return changed.numUpdatedRows === 1n;
   }
 
-  async addLines(batchId: string, lines: readonly NewLine[]): Promise<void> {
-    for (let start = 0; start < lines.length; start += rowsPerInsert) {
-      const rows = lines.slice(start, start + rowsPerInsert).map((line) => ({ ...line, batch_id: batchId, outcome: null, result: null, input_tokens: 0, output_tokens: 0 }));
-      await this.#database.insertInto('autoglm_batch_lines').values(rows).execute();
-    }
+  /** The batch has ended, and its files are there, at once. Whether this gateway still had it; if not, nothing has changed. */
+  async end(id: string, by: string, from: readonly BatchStatus[], changes: Partial<Batch>, fileIds: readonly string[]): Promise<boolean> {
+    return this.#database.transaction().execute(async (transaction) => {
+      const changed = await transaction.updateTable('autoglm_batches').where('id', '=', id).where('claimed_by', '=', by).where('status', 'in', from).set(changes).executeTakeFirst();
+      if (changed.numUpdatedRows !== 1n) return false;
+      if (fileIds.length > 0) await transaction.updateTable('autoglm_files').set({ is_complete: 1 }).where('id', 'in', fileIds).execute();
+      return true;
+    });
   }
 
+  async standing(): Promise<Standing> {
+    const rows = await this.#database.selectFrom('autoglm_batches').where('status', 'in', open).groupBy('status').select(({ fn }) => ['status', fn.countAll<number>().as('count'), fn.min('created_at_ms').as('oldest')]).execute();
+    const oldest = rows.map((row) => Number(row.oldest));
+    return { byStatus: Object.fromEntries(rows.map(({ status, count }) => [status, Number(count)])), oldestCreatedAtMs: oldest.length > 0 ? Math.min(...oldest) : undefined };
+  }
+
+  /** Rejects with `ClaimLost`, as do the next two. */
+  async addLines(batchId: string, by: string, lines: readonly NewLine[]): Promise<void> {
+    if (lines.length === 0) return;
+    await this.#asOwner(batchId, by, async (transaction) => {
+      for (let start = 0; start < lines.length; start += rowsPerInsert) {
+        const rows = lines.slice(start, start + rowsPerInsert).map((line) => ({ ...line, batch_id: batchId, outcome: null, result: null, input_tokens: 0, output_tokens: 0 }));
+        await transaction.insertInto('autoglm_batch_lines').values(rows).execute();
+      }
+    });
+  }
+
+  /** For a gateway that begins to read the file, or has found that it is no file of requests. */
+  async clearLines(batchId: string, by: string): Promise<void> {
+    await this.#asOwner(batchId, by, async (transaction) => void (await transaction.deleteFrom('autoglm_batch_lines').where('batch_id', '=', batchId).execute()));
+  }
+
+  /** Lines that will not be asked any more. */
+  async failLines(batchId: string, by: string, lines: readonly { readonly number: number; readonly result: string }[]): Promise<void> {
+    await this.#asOwner(batchId, by, async (transaction) => {
+      for (const { number, result } of lines) await answered(transaction, batchId, number, { outcome: 'failed', result, input_tokens: 0, output_tokens: 0 }).execute();
+    });
+  }
+
+  /** Of a batch that has ended. */
   async deleteLines(batchId: string): Promise<void> {
     await this.#database.deleteFrom('autoglm_batch_lines').where('batch_id', '=', batchId).execute();
   }
@@ -129,8 +175,8 @@ export class BatchStore {
   }
 
   /** Keeps the answer of a line, unless it has one: the first that is written stays. */
-  async answerLine(batchId: string, number: number, { outcome, result, input_tokens, output_tokens }: LineResult): Promise<boolean> {
-    const written = await this.#database.updateTable('autoglm_batch_lines').set({ outcome, result, input_tokens, output_tokens, request: null }).where('batch_id', '=', batchId).where('number', '=', number).where('outcome', 'is', null).executeTakeFirst();
+  async answerLine(batchId: string, number: number, result: LineResult): Promise<boolean> {
+    const written = await answered(this.#database, batchId, number, result).executeTakeFirst();
     return written.numUpdatedRows === 1n;
   }
 
@@ -148,7 +194,20 @@ export class BatchStore {
     return old.length;
   }
 
+  /** The row is locked until the end of it, so that nobody takes the batch over in the middle. */
+  async #asOwner(id: string, by: string, work: (transaction: Transaction<Tables>) => Promise<void>): Promise<void> {
+    await this.#database.transaction().execute(async (transaction) => {
+      const owned = await transaction.updateTable('autoglm_batches').where('id', '=', id).where('claimed_by', '=', by).set({ claimed_by: by }).executeTakeFirst();
+      if (owned.numUpdatedRows !== 1n) throw new ClaimLost(id);
+      await work(transaction);
+    });
+  }
+
   #owned(id: string, by: string) {
     return this.#database.updateTable('autoglm_batches').where('id', '=', id).where('claimed_by', '=', by);
   }
+}
+
+function answered(database: Kysely<Tables>, batchId: string, number: number, { outcome, result, input_tokens, output_tokens }: LineResult) {
+  return database.updateTable('autoglm_batch_lines').set({ outcome, result, input_tokens, output_tokens, request: null }).where('batch_id', '=', batchId).where('number', '=', number).where('outcome', 'is', null);
 }

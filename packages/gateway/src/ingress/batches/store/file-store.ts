@@ -110,7 +110,7 @@ export class FileWriter {
     this.#pending.push(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
     this.#pendingBytes += bytes.byteLength;
     this.#size += bytes.byteLength;
-    if (this.#pendingBytes >= chunkBytes) await this.#flush();
+    if (this.#pendingBytes >= chunkBytes) await this.flush();
   }
 
   get size(): number {
@@ -119,7 +119,7 @@ export class FileWriter {
 
   /** The file is there from now on. */
   async finish(changes: Partial<Pick<FilesTable, 'purpose' | 'filename' | 'expires_at_ms'>> = {}): Promise<void> {
-    if (this.#pendingBytes > 0) await this.#flush();
+    await this.flush();
     await this.#database.updateTable('autoglm_files').set({ ...changes, size_bytes: this.#size, is_complete: 1 }).where('id', '=', this.id).execute();
   }
 
@@ -128,7 +128,9 @@ export class FileWriter {
     await deleteFiles(this.#database, [this.id]);
   }
 
-  async #flush(): Promise<void> {
+  /** All that was given is written, and counts as kept; the file is not there yet. */
+  async flush(): Promise<void> {
+    if (this.#pendingBytes === 0) return;
     const bytes = Buffer.concat(this.#pending);
     this.#pending = [];
     this.#pendingBytes = 0;

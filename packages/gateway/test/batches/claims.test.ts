@@ -1,0 +1,89 @@
+import { randomUUID } from 'node:crypto';
+import path from 'node:path';
+import { expect, it } from 'vitest';
+import { BatchRunner } from '../../src/ingress/batches/batch-runner.ts';
+import { BatchStore } from '../../src/ingress/batches/store/batch-store.ts';
+import { FileStore, type NewFile } from '../../src/ingress/batches/store/file-store.ts';
+import { openDatabase } from '../../src/ingress/batches/store/open-database.ts';
+import { createGate, until } from '../support.ts';
+import { jsonl, temporaryFolder } from './support.ts';
+
+type Run = (call: { readonly signal: AbortSignal }) => Promise<never>;
+const waits: Run = ({ signal }) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
+const unasked = () => Promise.reject(new Error('no line is asked here'));
+
+/** A runner and its stores in a SQLite database of its own; lines fail at once, or wait for good. */
+async function openRunner(file: string, makeFiles: (...stores: ConstructorParameters<typeof FileStore>) => FileStore, run: Run = unasked) {
+  const { database } = await openDatabase({ kind: 'sqlite', path: file });
+  const [store, files] = [new BatchStore(database), makeFiles(database, Date.now)];
+  const failures: unknown[] = [];
+  const lines = { asker: { run }, embeddings: { embed: run }, writeAnswer: unasked, writeEmbeddings: unasked, writeError: () => '{}', wait: async () => {}, random: () => 0 };
+  const runner = new BatchRunner({
+    store, files, lines, name: randomUUID(), concurrency: 2, runningMax: 2, linesMax: 100, lineBytesMax: 4096, ttlMs: 60_000, leaseMs: 300, now: Date.now,
+    newFileId: () => `file-${randomUUID()}`, onFailure: (error) => failures.push(error),
+  });
+  const create = async (count: number) => {
+    const writer = await files.begin({ id: 'file-in', tenant: 'a', purpose: 'batch', filename: 'in.jsonl', expires_at_ms: null });
+    await writer.write(Buffer.from(jsonl(Array.from({ length: count }, (_, index) => ({ custom_id: `line-${index}` })))));
+    await writer.finish();
+    await store.create({ id: 'batch_1', tenant: 'a', key_name: null, endpoint: '/v1/chat/completions', input_file_id: 'file-in', completion_window: '24h', metadata: null, output_expires_seconds: null, created_at_ms: Date.now(), expires_at_ms: Date.now() + 86_400_000 });
+  };
+  const close = async () => {
+    await runner.close();
+    await database.destroy();
+  };
+  return { runner, store, files, failures, create, [Symbol.asyncDispose]: close };
+}
+
+it('a gateway that stood still while it read a file leaves the lines to who has taken the batch over', async () => {
+  using folder = temporaryFolder();
+  const gate = createGate();
+  let isReading = false;
+  class StillFiles extends FileStore {
+    override async *read(id: string) {
+      isReading = true;
+      await gate.passed;
+      yield* super.read(id);
+    }
+  }
+  await using one = await openRunner(path.join(folder.path, 'a.sqlite'), (...stores) => new StillFiles(...stores));
+  await one.create(5);
+  one.runner.look();
+  await until(() => isReading);
+  // Another gateway takes it over, as it would after the lease, and has read the file already.
+  const later = Date.now() + 3_600_000;
+  expect(await one.store.claim({ by: 'other', untilMs: later + 1 }, later)).toMatchObject({ id: 'batch_1' });
+  const lines = Array.from({ length: 5 }, (_, index) => ({ number: index + 1, custom_id: `line-${index}`, request: '{}' }));
+  await one.store.addLines('batch_1', 'other', lines);
+  expect(await one.store.change('batch_1', 'other', ['validating'], { status: 'in_progress', total: 5 })).toBe(true);
+  gate.open();
+  await one.runner.close();
+  expect(await one.store.openLines('batch_1', 0, 9)).toHaveLength(5);
+  expect(await one.store.find('a', 'batch_1')).toMatchObject({ status: 'in_progress', claimed_by: 'other' });
+  expect(one.failures).toEqual([]);
+});
+
+it('a batch whose files cannot be written at first leaves none of the first attempt behind', async () => {
+  using folder = temporaryFolder();
+  let begun = 0;
+  class FailingFiles extends FileStore {
+    override async begin(file: NewFile) {
+      if (file.purpose === 'batch_output' && (begun += 1) === 2) throw new Error('the disk is full');
+      return super.begin(file);
+    }
+  }
+  await using one = await openRunner(path.join(folder.path, 'a.sqlite'), (...stores) => new FailingFiles(...stores), waits);
+  await one.create(4);
+  one.runner.look();
+  await until(async () => (await one.store.find('a', 'batch_1'))?.status === 'in_progress');
+  // One is answered, so that there are two files; the others are given up.
+  await one.store.answerLine('batch_1', 1, { outcome: 'completed', result: '{}', input_tokens: 0, output_tokens: 0 });
+  await one.store.cancel('a', 'batch_1', Date.now());
+  one.runner.cancelled('batch_1');
+  await until(async () => (await one.store.find('a', 'batch_1'))?.status === 'cancelled');
+  const kept = await one.files.list({ tenant: 'a', purpose: 'batch_output', after: undefined, order: 'asc', limit: 9 });
+  expect(kept).toHaveLength(2);
+  expect((await one.files.usage('a')).count).toBe(3);
+  expect(one.failures).toHaveLength(1);
+  expect(one.runner.read()).toMatchObject({ lines: { completed: 0, failed: 3 }, ended: { cancelled: 1 } });
+});
