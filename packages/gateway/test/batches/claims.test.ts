@@ -14,8 +14,8 @@ const unasked = () => Promise.reject(new Error('no line is asked here'));
 
 /** A runner and its stores in a SQLite database of its own; lines fail at once, or wait for good. */
 async function openRunner(file: string, makeFiles: (...stores: ConstructorParameters<typeof FileStore>) => FileStore, run: Run = unasked) {
-  const { database } = await openDatabase({ kind: 'sqlite', path: file });
-  const [store, files] = [new BatchStore(database), makeFiles(database, Date.now)];
+  const { database, dialect } = await openDatabase({ kind: 'sqlite', path: file });
+  const [store, files] = [new BatchStore(database), makeFiles(database, dialect, Date.now)];
   const failures: unknown[] = [];
   const lines = { asker: { run }, embeddings: { embed: run }, writeAnswer: unasked, writeEmbeddings: unasked, writeError: () => '{}', wait: async () => {}, random: () => 0 };
   const runner = new BatchRunner({

@@ -6,8 +6,8 @@ import { openDatabase, type DatabasePlace } from '../../src/ingress/batches/stor
 /** What every database of files and batches does. `place` gives one that nobody has used yet. */
 export function storeContract(name: string, place: () => Promise<DatabasePlace>): void {
   const open = async (at: DatabasePlace, now = () => 1_000_000) => {
-    const { database } = await openDatabase(at);
-    return { files: new FileStore(database, now), batches: new BatchStore(database), close: () => database.destroy() };
+    const { database, dialect } = await openDatabase(at);
+    return { files: new FileStore(database, dialect, now), batches: new BatchStore(database), close: () => database.destroy() };
   };
   const newBatch = (id: string, changes: Partial<NewBatch> = {}): NewBatch => ({
     id, tenant: 'a', key_name: null, endpoint: '/v1/completions', input_file_id: 'file-1', completion_window: '24h', metadata: null, output_expires_seconds: null, created_at_ms: 1, expires_at_ms: 2, ...changes,
@@ -54,6 +54,17 @@ export function storeContract(name: string, place: () => Promise<DatabasePlace>)
       expect([await page(undefined, 'asc', 3), await page('f3', 'asc')]).toEqual([['f1', 'f2', 'f3'], ['f4']]);
       expect(await files.list({ tenant: 'a', purpose: 'batch_output', after: undefined, order: 'asc', limit: 9 })).toEqual([]);
       expect(await page('unknown', 'asc')).toEqual([]);
+      await close();
+    });
+
+    it('keeps no more than may be of files that come at the same time, and as much of them as fits', async () => {
+      const { files, close } = await open(await place());
+      const writers = await Promise.all(Array.from({ length: 6 }, (_, index) => write(files, `f${index}`, Buffer.alloc(300))));
+      const bounds = { tenantFilesMax: 9, tenantBytesMax: 1000, bytesMax: 10_000 };
+      const kept = await Promise.all(writers.map((writer) => files.keep(writer, 'a', {}, bounds)));
+      expect(kept.filter((tooMany) => tooMany === undefined)).toHaveLength(3);
+      expect(kept.filter((tooMany) => tooMany === 'bytes')).toHaveLength(3);
+      expect(await files.keep(writers[kept.indexOf('bytes')] as (typeof writers)[number], 'a', {}, { ...bounds, tenantFilesMax: 3 })).toBe('files');
       await close();
     });
 

@@ -6,14 +6,11 @@ import type { Generations } from '../generations.ts';
 import type { Resource, ResourceCall } from '../resource.ts';
 import { sendJson } from '../send-json.ts';
 import { invalid, readPageQuery, toPage } from './cursor-page.ts';
-import type { FileStore, StoredFile } from './store/file-store.ts';
+import type { FileStore, KeepBounds, StoredFile } from './store/file-store.ts';
 import { readUpload, type UploadedFile } from './upload.ts';
 
-export interface FileBounds {
+export interface FileBounds extends KeepBounds {
   readonly fileBytesMax: number;
-  readonly tenantFilesMax: number;
-  readonly tenantBytesMax: number;
-  readonly bytesMax: number;
   readonly ttlMs: number;
 }
 
@@ -30,8 +27,6 @@ export interface FileParts {
 /** As OpenAI bounds `expires_after`. */
 const expirySeconds = { min: 3600, max: 2_592_000 } as const;
 const filenameMax = 512;
-/** An upload looks whether there is still room for it after every so many bytes, and at its end. */
-const checkBytes = 16 * 1024 * 1024;
 const uploadFields: ReadonlySet<string> = new Set(['purpose', 'expires_after[anchor]', 'expires_after[seconds]']);
 
 /**
@@ -67,16 +62,10 @@ export class FileRoutes {
     const keep = async ({ filename, bytes }: UploadedFile) => {
       const writer = await files.begin({ id, tenant, purpose: 'batch', filename: filename.slice(0, filenameMax), expires_at_ms: now() + bounds.ttlMs });
       try {
-        let checkedAt = 0;
         for await (const chunk of bytes) {
           if (writer.size + chunk.length > room) throw noRoom('bytes');
           await writer.write(chunk);
-          if (writer.size - checkedAt < checkBytes) continue;
-          checkedAt = writer.size;
-          await this.#checkKept(files, tenant);
         }
-        await writer.flush();
-        await this.#checkKept(files, tenant);
         return writer;
       } catch (error) {
         await writer.discard();
@@ -87,7 +76,9 @@ export class FileRoutes {
     try {
       const expiresAtMs = writer.createdAtMs + this.#lifetimeMs(fields);
       signal.throwIfAborted();
-      await writer.finish({ expires_at_ms: expiresAtMs });
+      // Others may have taken the room meanwhile.
+      const tooMany = await files.keep(writer, tenant, { expires_at_ms: expiresAtMs }, bounds);
+      if (tooMany) throw noRoom(tooMany);
     } catch (error) {
       await writer.discard();
       throw error;
@@ -103,17 +94,6 @@ export class FileRoutes {
     const room = Math.min(tenantBytesMax - bytes, bytesMax - bytesOfAll);
     if (room <= 0) throw noRoom('bytes');
     return room;
-  }
-
-  /**
-   * Several uploads may have found the same room. What each has written the others see, and so whoever looks last sees too much: that one goes,
-   * or both, but never is too much kept.
-   */
-  async #checkKept(files: FileStore, tenant: string): Promise<void> {
-    const { tenantFilesMax, tenantBytesMax, bytesMax } = this.#parts.bounds;
-    const { count, bytes, bytesOfAll } = await files.usage(tenant);
-    if (count > tenantFilesMax) throw noRoom('files');
-    if (bytes > tenantBytesMax || bytesOfAll > bytesMax) throw noRoom('bytes');
   }
 
   #lifetimeMs(fields: Readonly<Record<string, string>>): number {

@@ -95,7 +95,7 @@ class Open {
     const newFileId = () => `file-${randomUUID().replaceAll('-', '')}`;
     const ttlMs = options.ttl_seconds * 1000;
     this.#opening = this.#open(place, parts.onFailure).then((opened) => {
-      const stores = { batches: new BatchStore(opened.database), files: new FileStore(opened.database, now) };
+      const stores = { batches: new BatchStore(opened.database), files: new FileStore(opened.database, opened.dialect, now) };
       const { writeAnswer, writeEmbeddings, writeError, onFailure } = parts;
       const runner = new BatchRunner({
         store: stores.batches, files: stores.files, lines: { asker: generations, embeddings, writeAnswer, writeEmbeddings, writeError, wait, random: Math.random }, name: randomUUID(),

@@ -1,5 +1,5 @@
-import type { Kysely } from 'kysely';
-import type { FilesTable, Tables } from './schema.ts';
+import type { Kysely, Transaction } from 'kysely';
+import { lockAll, type Dialect, type FilesTable, type Tables } from './schema.ts';
 
 export type StoredFile = Pick<FilesTable, 'id' | 'purpose' | 'filename' | 'size_bytes' | 'created_at_ms' | 'expires_at_ms'>;
 
@@ -16,6 +16,21 @@ export interface FileListing {
   readonly limit: number;
 }
 
+export type FileChanges = Partial<Pick<FilesTable, 'purpose' | 'filename' | 'expires_at_ms'>>;
+
+export interface KeepBounds {
+  readonly tenantFilesMax: number;
+  readonly tenantBytesMax: number;
+  /** Of all tenants. */
+  readonly bytesMax: number;
+}
+
+interface Usage {
+  readonly count: number;
+  readonly bytes: number;
+  readonly bytesOfAll: number;
+}
+
 /** Bytes of one row. */
 export const chunkBytes = 256 * 1024;
 const columns = ['id', 'purpose', 'filename', 'size_bytes', 'created_at_ms', 'expires_at_ms'] as const;
@@ -23,18 +38,34 @@ const columns = ['id', 'purpose', 'filename', 'size_bytes', 'created_at_ms', 'ex
 /** Files of tenants, in pieces. A file is there for others once it is complete. */
 export class FileStore {
   readonly #database: Kysely<Tables>;
+  readonly #dialect: Dialect;
   readonly #now: () => number;
 
-  constructor(database: Kysely<Tables>, now: () => number) {
+  constructor(database: Kysely<Tables>, dialect: Dialect, now: () => number) {
     this.#database = database;
+    this.#dialect = dialect;
     this.#now = now;
   }
 
   /** What a tenant keeps, and what all keep together. Files that are still coming count. */
-  async usage(tenant: string): Promise<{ readonly count: number; readonly bytes: number; readonly bytesOfAll: number }> {
-    const sum = this.#database.selectFrom('autoglm_files').select(({ fn }) => [fn.countAll<number>().as('count'), fn.sum<number | null>('size_bytes').as('bytes')]);
-    const [own, all] = await Promise.all([sum.where('tenant', '=', tenant).executeTakeFirstOrThrow(), sum.executeTakeFirstOrThrow()]);
-    return { count: Number(own.count), bytes: Number(own.bytes ?? 0), bytesOfAll: Number(all.bytes ?? 0) };
+  async usage(tenant: string): Promise<Usage> {
+    return usageIn(this.#database, tenant);
+  }
+
+  /**
+   * The file is there from now on, if it fits beside those that are: of several that came at the same time the first to be finished is kept, and
+   * never is more kept than may be. Otherwise says what there are too many of; the file is still to be discarded then.
+   */
+  async keep(writer: FileWriter, tenant: string, changes: FileChanges, bounds: KeepBounds): Promise<'files' | 'bytes' | undefined> {
+    await writer.flush();
+    return this.#database.transaction().execute(async (transaction) => {
+      await lockAll(transaction, this.#dialect);
+      const { count, bytes, bytesOfAll } = await usageIn(transaction, tenant, true);
+      if (count + 1 > bounds.tenantFilesMax) return 'files';
+      if (bytes + writer.size > bounds.tenantBytesMax || bytesOfAll + writer.size > bounds.bytesMax) return 'bytes';
+      await transaction.updateTable('autoglm_files').set({ ...changes, is_complete: 1 }).where('id', '=', writer.id).execute();
+      return undefined;
+    });
   }
 
   /** Writes a file piece by piece; its size is known, and it is there, when `finish` has been called. */
@@ -118,9 +149,9 @@ export class FileWriter {
   }
 
   /** The file is there from now on. */
-  async finish(changes: Partial<Pick<FilesTable, 'purpose' | 'filename' | 'expires_at_ms'>> = {}): Promise<void> {
+  async finish(): Promise<void> {
     await this.flush();
-    await this.#database.updateTable('autoglm_files').set({ ...changes, size_bytes: this.#size, is_complete: 1 }).where('id', '=', this.id).execute();
+    await this.#database.updateTable('autoglm_files').set({ is_complete: 1 }).where('id', '=', this.id).execute();
   }
 
   /** As if it had never been begun. */
@@ -142,6 +173,14 @@ export class FileWriter {
     // So that what is still coming counts as kept.
     await this.#database.updateTable('autoglm_files').set({ size_bytes: this.#size }).where('id', '=', this.id).execute();
   }
+}
+
+async function usageIn(database: Kysely<Tables> | Transaction<Tables>, tenant: string, isThere = false): Promise<Usage> {
+  let sum = database.selectFrom('autoglm_files').select(({ fn }) => [fn.countAll<number>().as('count'), fn.sum<number | null>('size_bytes').as('bytes')]);
+  if (isThere) sum = sum.where('is_complete', '=', 1);
+  const own = await sum.where('tenant', '=', tenant).executeTakeFirstOrThrow();
+  const all = await sum.executeTakeFirstOrThrow();
+  return { count: Number(own.count), bytes: Number(own.bytes ?? 0), bytesOfAll: Number(all.bytes ?? 0) };
 }
 
 export async function deleteFiles(database: Kysely<Tables>, ids: readonly string[]): Promise<void> {

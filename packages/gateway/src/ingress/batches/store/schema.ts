@@ -1,4 +1,4 @@
-import { sql, type Kysely } from 'kysely';
+import { sql, type Kysely, type Transaction } from 'kysely';
 
 /** All times in milliseconds since 1970. */
 export interface FilesTable {
@@ -83,12 +83,17 @@ export interface Tables {
 export type Dialect = 'sqlite' | 'postgres';
 
 /** Any number, as long as it is always the same one. */
-const migrationLock = 7_316_240_519;
+const lockNumber = 7_316_240_519;
+
+/** Whoever comes next waits until this transaction ends. SQLite's are one at a time anyway. */
+export async function lockAll(transaction: Transaction<Tables>, dialect: Dialect): Promise<void> {
+  if (dialect === 'postgres') await sql`select pg_advisory_xact_lock(${sql.lit(lockNumber)})`.execute(transaction);
+}
 
 /** Makes the tables that are not there. Gateways that start together wait for each other. */
 export async function migrate(database: Kysely<Tables>, dialect: Dialect): Promise<void> {
   await database.transaction().execute(async (transaction) => {
-    if (dialect === 'postgres') await sql`select pg_advisory_xact_lock(${sql.lit(migrationLock)})`.execute(transaction);
+    await lockAll(transaction, dialect);
     const bytes = dialect === 'postgres' ? 'bytea' : 'blob';
     const { schema } = transaction;
     await schema.createTable('autoglm_files').ifNotExists()
