@@ -39,13 +39,14 @@ async function startBare(engine: ReturnType<typeof createMockEngine>): Promise<s
   const target = { replica: promptReplica(engine), tier: 'edge', weight: 1, maxOutstanding: connectionsMax };
   const catalog = createCatalog([{ name: 'default', targets: [target] }], 1000);
   const embeddings = createEmbeddingCatalog(undefined, []);
+  const embeddingPath = createEmbeddingPath(embeddings, 1000, routerOptions(defaultConfig.router));
   const unobserved = { emit: () => {}, timings: { engine: 'mock', tier: 'edge', cache: undefined, notes: undefined, tokensUsed: undefined, promptTokens: 0, completionTokens: 0, header: () => '', fields: () => ({}) }, traceContext: () => undefined };
   const { server } = createIngress({
     catalog, access: new Access(undefined, undefined), respond, respondError, embeddings, respondEmbeddings,
-    embeddingPath: createEmbeddingPath(embeddings, 1000),
+    embeddingPath,
     maxRunning: connectionsMax,
     bodies: createBodyReading(createInputSteps(defaultConfig.input), defaultConfig.server.body_limit_bytes),
-    path: createRequestPath(catalog, createAdmission(catalog, admissionOptions(defaultConfig.admission)), routerOptions(defaultConfig.router), shortenOptions(defaultConfig, { read: () => undefined }, embeddings)),
+    path: createRequestPath(catalog, createAdmission(catalog, admissionOptions(defaultConfig.admission)), routerOptions(defaultConfig.router), shortenOptions(defaultConfig, { read: () => undefined }, embeddings, embeddingPath)),
     metrics: undefined,
     follow: () => unobserved,
   });

@@ -5,12 +5,16 @@
  *     ↓
  *   output     writes the vectors as JSON; alone encodes errors                           → every error below, in OpenAI's shape
  *     ↓
- *   this file  finds the model and who answers, waits for it, asks the next one where one cannot be reached → 404, 503 not ready
+ *   this file  finds the model and who answers, waits for it, asks the next one where one fails → 404, 503 not ready, 503 all are ejected
  *     ↓
  *   engine     texts of all requests encoded together, or another server                  → 400 too long, 429 queue full, 502 crashed
  */
-import { AutoglmError, type EmbeddingAnswer, type EmbeddingEngine, type EmbeddingRequest, type EmitEvent } from '@open-autoglm/protocol';
+import { AutoglmError, toAutoglmError, type EmbeddingAnswer, type EmbeddingEngine, type EmbeddingRequest, type EmitEvent } from '@open-autoglm/protocol';
+import { beginTry, closedBreaker, learn, mayTry, type Breaker, type BreakerSettings, type Outcome } from './common/breaker.ts';
 import type { EmbeddingCatalog, EmbeddingModel, EmbeddingTarget } from './common/embedding-catalog.ts';
+import { Budget } from './router/budget.ts';
+import { outcomeOf } from './router/replica-set.ts';
+import type { RouterOptions } from './router/router-stage.ts';
 
 /** A request on its way to an engine. */
 export interface EmbeddingCall {
@@ -23,31 +27,88 @@ export interface EmbeddingCall {
 
 export type EmbeddingPath = (call: EmbeddingCall) => Promise<EmbeddingAnswer>;
 
-export function createEmbeddingPath(catalog: EmbeddingCatalog, readyTimeoutMs: number): EmbeddingPath {
-  let turn = 0;
+/** The router's options, as far as they concern embeddings. */
+export type EmbeddingRouting = BreakerSettings & Pick<RouterOptions, 'triesMax' | 'retries' | 'panics' | 'now'>;
+
+/** At the beginning, and after a quiet time, so many may be asked a second time at once. */
+const retriesAtOnceMax = 100;
+
+export function createEmbeddingPath(catalog: EmbeddingCatalog, readyTimeoutMs: number, routing: EmbeddingRouting): EmbeddingPath {
+  const replicas = new EmbeddingReplicas(routing);
   return async (call) => {
     const model = catalog.find(call.model);
-    const targets = inTurn(model, (turn += 1));
-    for (const [index, target] of targets.entries()) {
-      try {
-        return await ask(target, call, model.isRemote, readyTimeoutMs);
-      } catch (error) {
-        if (index === targets.length - 1 || !isElsewhere(error)) throw error;
-      }
-    }
-    throw new AutoglmError('internal_error', 'The model has no engine.');
+    const [only] = model.targets;
+    if (only && !model.isRemote) return ask(only, call, false, readyTimeoutMs);
+    return replicas.ask(model, call.signal, (target) => ask(target, call, true, readyTimeoutMs));
   };
 }
 
-/** Those that are ready first, and of these each at its turn. */
-function inTurn({ targets }: EmbeddingModel, turn: number): EmbeddingTarget[] {
-  const rotated = targets.map((_, index) => targets[(index + turn) % targets.length] as EmbeddingTarget);
-  return rotated.toSorted((a, b) => Number(b.engine.status.state === 'ready') - Number(a.engine.status.state === 'ready'));
-}
+/**
+ * Who of several servers is asked for embeddings. Each has a breaker of its own for them, beside the one for its text: a server may fail at the
+ * one and not at the other.
+ */
+class EmbeddingReplicas {
+  readonly #routing: EmbeddingRouting;
+  readonly #retries: Budget;
+  readonly #breakers = new WeakMap<EmbeddingTarget, Breaker>();
+  #turn = 0;
 
-/** Whether nothing was begun, so that another engine may do it. */
-function isElsewhere(error: unknown): boolean {
-  return error instanceof AutoglmError && (error.code === 'upstream_unreachable' || error.code === 'upstream_connect_timeout' || error.code === 'engine_unavailable');
+  constructor(routing: EmbeddingRouting) {
+    this.#routing = routing;
+    this.#retries = new Budget({ ...routing.retries, max: retriesAtOnceMax });
+  }
+
+  async ask(model: EmbeddingModel, signal: AbortSignal, ask: (target: EmbeddingTarget) => Promise<EmbeddingAnswer>): Promise<EmbeddingAnswer> {
+    const { now, triesMax } = this.#routing;
+    this.#retries.deposit();
+    const targets = this.#inTurn(model).slice(0, triesMax);
+    let failure: AutoglmError | undefined;
+    for (const target of targets) {
+      if (failure && !this.#mayRetry(failure)) break;
+      this.#breakers.set(target, beginTry(this.#breakerOf(target), now(), this.#routing));
+      try {
+        const answer = await ask(target);
+        this.#learn(target, 'answered');
+        return answer;
+      } catch (thrown) {
+        failure = toAutoglmError(thrown);
+        this.#learn(target, signal.aborted ? 'abandoned' : outcomeOf(failure));
+        if (signal.aborted) break;
+      }
+    }
+    throw failure ?? this.#refusal(model);
+  }
+
+  /** Those that are ready first, and of these each at its turn; none that is ejected, unless all are that still answer. */
+  #inTurn({ targets }: EmbeddingModel): EmbeddingTarget[] {
+    const now = this.#routing.now();
+    this.#turn += 1;
+    const rotated = targets.map((_, index) => targets[(index + this.#turn) % targets.length] as EmbeddingTarget);
+    const isReady = ({ engine }: EmbeddingTarget) => engine.status.state === 'ready';
+    const possible = rotated.filter((target) => mayTry(this.#breakerOf(target), now));
+    if (possible.length === 0 && this.#routing.panics && targets.length > 1) return rotated.filter(isReady);
+    return possible.toSorted((a, b) => Number(isReady(b)) - Number(isReady(a)));
+  }
+
+  #mayRetry(error: AutoglmError): boolean {
+    // Where nothing was begun, nobody has done any work.
+    const isUntouched = outcomeOf(error) === 'unreachable' || error.code === 'engine_unavailable';
+    return error.retryable && (isUntouched || this.#retries.withdraw(this.#routing.now()));
+  }
+
+  #breakerOf(target: EmbeddingTarget): Breaker {
+    return this.#breakers.get(target) ?? closedBreaker;
+  }
+
+  #learn(target: EmbeddingTarget, outcome: Outcome): void {
+    this.#breakers.set(target, learn(this.#breakerOf(target), outcome, this.#routing.now(), this.#routing));
+  }
+
+  #refusal({ name, targets }: EmbeddingModel): AutoglmError {
+    const now = this.#routing.now();
+    const soonestMs = Math.min(...targets.map((target) => this.#breakerOf(target)).map((breaker) => (breaker.state === 'closed' ? now : breaker.untilMs)));
+    return new AutoglmError('engine_unavailable', `No engine of the model ${JSON.stringify(name)} can be reached at present.`, { retryAfterSeconds: Math.max(1, Math.ceil((soonestMs - now) / 1000)) });
+  }
 }
 
 async function ask({ engine, tier }: EmbeddingTarget, { request, signal, emit }: EmbeddingCall, isRemote: boolean, readyTimeoutMs: number): Promise<EmbeddingAnswer> {

@@ -93,7 +93,8 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
     onFailure: (error) => sinks.logs?.warn('batches wait', { reason: error instanceof Error ? error.message : String(error) }),
   }), (part) => part.close());
   const cache = opened.add(openCache(config.cache, catalog), (part) => part.close());
-  const semantic = cache && openSemantic(config.cache.semantic, cache.responses, embeddings, createEmbeddingPath(embeddings, config.server.ready_timeout_ms));
+  const embeddingPath = createEmbeddingPath(embeddings, config.server.ready_timeout_ms, routerOptions(config.router));
+  const semantic = cache && openSemantic(config.cache.semantic, cache.responses, embeddings, embeddingPath);
   if (semantic) cache.responses.watchWith(semantic);
   const prefetch = openPrefetch(config.cache, env);
   const prejudge = opened.add(await openPrejudge(config.prejudge, sinks.logs), (part) => part.close());
@@ -124,9 +125,9 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
     access,
     maxRunning: engines.maxRunning,
     bodies,
-    path: sinks.capture(createRequestPath(catalog, admission, routerOptions(config.router), shortenOptions(config, ttft, embeddings), { prejudge: prejudge?.stage, images: images?.stage, cache: cache?.stage, prefetch: prefetch?.prefetcher.stage, tiers: plan && createTiersStage(cascadeOptions(plan, models)) })),
+    path: sinks.capture(createRequestPath(catalog, admission, routerOptions(config.router), shortenOptions(config, ttft, embeddings, embeddingPath), { prejudge: prejudge?.stage, images: images?.stage, cache: cache?.stage, prefetch: prefetch?.prefetcher.stage, tiers: plan && createTiersStage(cascadeOptions(plan, models)) })),
     embeddings,
-    embeddingPath: createEmbeddingPath(embeddings, config.server.ready_timeout_ms),
+    embeddingPath,
     metrics: observability.metrics,
     resources: [...batches.resources, ...sessions.resources, ...events.resources, ...(devices ? [devices.resource] : []), ...(cache?.resources ?? [])],
     follow: observability.follow,
@@ -166,6 +167,7 @@ export function routerOptions({ balance, tries_max: triesMax, health, retries, h
     openMsFirst: health.eject_ms,
     openMsMax: health.eject_max_ms,
     slowFactor: health.slow_factor,
+    panics: health.panic,
     slowStartMs: health.slow_start_ms,
     retries: { ratio: retries.ratio, perSecond: retries.per_second },
     hedging: { enabled: hedging.enabled, quantile: hedging.quantile, ratio: hedging.ratio, delayMsMin: hedging.delay_min_ms },

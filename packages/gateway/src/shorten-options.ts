@@ -1,11 +1,11 @@
 import type { EmbeddingCatalog } from './common/embedding-catalog.ts';
 import type { TtftReading } from './common/ttft-meter.ts';
 import type { Config } from './config/schema.ts';
-import { createEmbeddingPath } from './embedding-path.ts';
+import type { EmbeddingPath } from './embedding-path.ts';
 import type { ShortenOptions } from './input/shorten-stage.ts';
 
 /** What reads documents and makes prompts shorter, as the configuration file has it. */
-export function shortenOptions({ fit, compression, documents, server }: Pick<Config, 'fit' | 'compression' | 'documents' | 'server'>, ttft: TtftReading, embeddings: EmbeddingCatalog): ShortenOptions {
+export function shortenOptions({ fit, compression, documents }: Pick<Config, 'fit' | 'compression' | 'documents'>, ttft: TtftReading, embeddings: EmbeddingCatalog, embeddingPath: EmbeddingPath): ShortenOptions {
   const models = Object.entries(fit.models).map(([name, { context_length: contextLength, tokenizer }]) => [name, { contextLength, tokenizer }] as const);
   const { rate_min: rateMin, rate_max: rateMax, ttft_low_ms: lowMs, ttft_high_ms: highMs, hysteresis } = compression.adaptive;
   return {
@@ -13,7 +13,7 @@ export function shortenOptions({ fit, compression, documents, server }: Pick<Con
     compression: { method: compression.method, rate: compression.rate, adaptive: { rateMin, rateMax, lowMs, highMs, hysteresis } },
     ttft,
     documents: {
-      embed: createEmbeddingPath(embeddings, server.ready_timeout_ms),
+      embed: embeddingPath,
       embeddingModel: () => embeddings.local?.name,
       tokensMax: documents.tokens_max,
       concurrency: documents.concurrency,

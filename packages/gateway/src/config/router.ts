@@ -28,6 +28,8 @@ export const routerSchema = Type.Object(
         eject_max_ms: milliseconds,
         /** One that takes so many times as long to its first part as the others is ejected too; 0: none is. */
         slow_factor: Type.Number({ minimum: 0, maximum: 1000 }),
+        /** Where every one of several engines is ejected, those whose probe is answered are asked all the same. */
+        panic: Type.Boolean(),
         /** How long one that comes back takes until it gets its whole share. */
         slow_start_ms: Type.Integer({ minimum: 0, maximum: 3_600_000 }),
       },
@@ -53,7 +55,7 @@ export const routerSchema = Type.Object(
 export const defaultRouter: Static<typeof routerSchema> = {
   balance: 'least_connections',
   tries_max: 3,
-  health: { probe_interval_ms: 5000, probe_timeout_ms: 1500, probe_failures: 2, failures: 3, eject_ms: 1000, eject_max_ms: 30_000, slow_factor: 5, slow_start_ms: 10_000 },
+  health: { probe_interval_ms: 5000, probe_timeout_ms: 1500, probe_failures: 2, failures: 3, eject_ms: 1000, eject_max_ms: 30_000, slow_factor: 5, panic: true, slow_start_ms: 10_000 },
   retries: { ratio: 0.2, per_second: 10 },
   hedging: { enabled: false, quantile: 0.95, ratio: 0.05, delay_min_ms: 10 },
 };

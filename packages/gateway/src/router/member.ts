@@ -51,6 +51,12 @@ export class Member implements Candidate {
     return this.outstanding < this.target.maxOutstanding && mayTry(this.#breaker, nowMs);
   }
 
+  /** Whether it could answer, whatever its last answers were: its probe is answered. */
+  isThere(): boolean {
+    const { state } = this.target.replica.status;
+    return this.outstanding < this.target.maxOutstanding && (state === 'ready' || state === 'starting');
+  }
+
   /** Whether it is a good choice, as long as there are others. */
   isWell(nowMs: number): boolean {
     const { state } = this.target.replica.status;

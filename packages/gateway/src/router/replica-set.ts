@@ -23,6 +23,8 @@ export interface ReplicaSetSettings extends MemberSettings {
   readonly triesMax: number;
   /** A replica that takes so many times as long to its first part as its fellows is left alone; 0: none is. */
   readonly slowFactor: number;
+  /** Where every one of several replicas is ejected, those whose probe is answered are chosen all the same. */
+  readonly panics: boolean;
   readonly retries: { readonly ratio: number; readonly perSecond: number };
   readonly hedging: { readonly enabled: boolean; readonly quantile: number; readonly ratio: number; readonly delayMsMin: number };
 }
@@ -141,9 +143,19 @@ export class ReplicaSet {
     // A request without prompts: the engine that reads them could not answer when they were to be made.
     const { prompts } = request;
     const kind = this.#hasDevices ? inputKindOf(request) : undefined;
-    const possible = this.#members.filter((member) => !tried.has(member) && member.mayTake(now) && (kind === undefined || member.isPlaced(kind)) && (prompts !== undefined || member.target.replica.takes === 'requests'));
+    const suitable = this.#members.filter((member) => !tried.has(member) && (kind === undefined || member.isPlaced(kind)) && (prompts !== undefined || member.target.replica.takes === 'requests'));
+    const possible = suitable.filter((member) => member.mayTake(now));
     const well = possible.filter((member) => member.isWell(now));
-    return well.length > 0 ? well : possible;
+    if (well.length > 0) return well;
+    return possible.length > 0 || !this.#isPanic() ? possible : suitable.filter((member) => member.isThere());
+  }
+
+  /**
+   * Nobody is left whose breaker is closed (Envoy's panic threshold, at its end): that all are broken at once is less likely than that something passed
+   * by which broke them all, and the first answer closes a breaker. A lone replica has nobody to be compared with, and rests.
+   */
+  #isPanic(): boolean {
+    return this.settings.panics && this.#members.length > 1 && this.#members.every(({ breaker }) => breaker.state !== 'closed');
   }
 
   /** Learns it, and tells whether the replica is too slow to go on with. */

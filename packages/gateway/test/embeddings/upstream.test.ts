@@ -77,6 +77,24 @@ describe('embeddings of another server', () => {
     expect(backend.requests).toHaveLength(4);
   });
 
+  it('are not asked of a server that fails at them, until it is tried again', async () => {
+    await using broken = await startFakeBackend((response) => sendJson(response, 500, {}));
+    await using backend = await startFakeBackend(embeds());
+    await using gateway = await startRemoteGateway([broken.url, backend.url], { router: { health: { failures: 3, eject_ms: 60_000, eject_max_ms: 60_000 } } });
+    for (let count = 0; count < 20; count += 1) expect((await gateway.post('/v1/embeddings', body)).status).toBe(200);
+    expect([broken.requests.length, backend.requests.length]).toEqual([3, 20]);
+  });
+
+  it('are refused where the only server fails at them, and asked again later', async () => {
+    await using backend = await startFakeBackend((response) => sendJson(response, 500, {}));
+    await using gateway = await startRemoteGateway([backend.url], { router: { health: { failures: 2, eject_ms: 50, eject_max_ms: 50 } } });
+    for (let count = 0; count < 2; count += 1) expect((await gateway.post('/v1/embeddings', body)).status).toBe(502);
+    const refused = await gateway.post('/v1/embeddings', body);
+    expect([refused.status, refused.headers.get('retry-after'), backend.requests.length]).toEqual([503, '1', 2]);
+    backend.behave(embeds());
+    await until(async () => (await gateway.post('/v1/embeddings', body)).status === 200);
+  });
+
   it('end there when the client leaves', async () => {
     await using backend = await startFakeBackend(hang);
     await using gateway = await startRemoteGateway([backend.url]);

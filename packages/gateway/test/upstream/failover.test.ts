@@ -146,6 +146,17 @@ describe('when nobody can answer', () => {
     await askMany(server, 5);
   });
 
+  it.each([true, false])('engines that were all ejected, and answer their probes, are asked all the same: %s', async (panic) => {
+    await using backends = await startBackends(3);
+    for (const backend of backends) backend.behave((response) => sendJson(response, 500, 'oops'));
+    await using server = await startRemoteGateway(urlsOf(backends), { router: { tries_max: 1, health: { failures: 2, eject_ms: 60_000, eject_max_ms: 60_000, panic } } });
+    for (let count = 0; count < 6; count += 1) expect((await server.post(chat, chatBody)).status).toBe(502);
+    for (const backend of backends) backend.behave(say());
+    const statuses: number[] = [];
+    for (let count = 0; count < 9; count += 1) statuses.push((await server.post(chat, chatBody)).status);
+    expect(statuses).toEqual(Array.from({ length: 9 }, () => (panic ? 200 : 503)));
+  });
+
   it('one that has all that it takes refuses with 429', async () => {
     await using backend = await startFakeBackend(hang);
     await using server = await startRemoteGateway([backend.url], { extra: { max_outstanding: 2 }, admission: { max_queue: 1 } });
