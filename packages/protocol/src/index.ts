@@ -13,3 +13,4 @@ export * from './replica.ts';
 export * from './request.ts';
 export * from './stage.ts';
 export * from './standing.ts';
+export * from './tiers.ts';

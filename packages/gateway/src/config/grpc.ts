@@ -20,6 +20,22 @@ export const grpcSchema = Type.Object(
           model: Type.Optional(Type.String({ minLength: 1, maxLength: 512 })),
           /** Of a decision; the state may ask for fewer. */
           max_tokens: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000_000 })),
+          /** Another gateway decides at this level: states are passed on to it as they change, and its decisions come from here. */
+          upstream: Type.Optional(
+            Type.Object(
+              {
+                /** `host:port` of its gRPC. */
+                target: Type.String({ minLength: 1, maxLength: 512 }),
+                /** Its own name for the level; this one's when not given. */
+                level: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
+                /** PEM files: who vouches for it, and what is shown to it. Needed for another machine. */
+                tls: Type.Optional(Type.Object({ ca: file, cert: Type.Optional(file), key: Type.Optional(file) }, closed)),
+                /** The environment variable that holds this gateway's key there. */
+                api_key_env: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })),
+              },
+              closed,
+            ),
+          ),
         },
         closed,
       ),
@@ -53,8 +69,16 @@ export const defaultGrpc: GrpcConfig = {
 /** What no schema can see: which key, and what is wrong with it. */
 export function problemOfGrpc({ enabled, host, tls, levels }: GrpcConfig): { readonly key: string; readonly reason: string } | undefined {
   if (!enabled) return undefined;
-  if (!tls && !/^(127\.\d+\.\d+\.\d+|::1|localhost)$/.test(host)) return { key: 'tls', reason: `is missing: without it nobody but this machine may be listened to, and host is ${host}` };
+  if (!tls && !isHere(host)) return { key: 'tls', reason: `is missing: without it nobody but this machine may be listened to, and host is ${host}` };
   const doubled = levels.find(({ name }, index) => levels.findIndex((other) => other.name === name) !== index);
   if (doubled) return { key: 'levels', reason: `has two levels of the name ${JSON.stringify(doubled.name)}` };
+  const open = levels.find(({ upstream }) => upstream && !upstream.tls && !isHere(upstream.target.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1')));
+  if (open) return { key: 'levels', reason: `has ${JSON.stringify(open.name)} without upstream.tls: nobody but this machine may be told states without it, and upstream.target is ${open.upstream?.target}` };
+  const half = levels.find(({ upstream }) => upstream?.tls && (upstream.tls.cert === undefined) !== (upstream.tls.key === undefined));
+  if (half) return { key: 'levels', reason: `has ${JSON.stringify(half.name)} with only one of upstream.tls.cert and upstream.tls.key` };
   return undefined;
+}
+
+function isHere(host: string): boolean {
+  return /^(127\.\d+\.\d+\.\d+|::1|localhost)$/.test(host);
 }

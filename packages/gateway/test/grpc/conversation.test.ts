@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Conversation, type Decide, type Level } from '../../src/ingress/grpc/conversation.ts';
-import type { Decision, ServerMessage } from '../../src/ingress/grpc/messages.ts';
+import type { TierDecision as Decision, TierServerMessage as ServerMessage } from '@open-autoglm/protocol';
 
 const levels: readonly Level[] = ['quick', 'middle', 'full'].map((name) => ({ name, model: name, maxTokens: undefined }));
 const body = (content: string) => ({ messages: [{ role: 'user', content }] });

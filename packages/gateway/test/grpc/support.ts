@@ -3,8 +3,8 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { ChannelCredentials, makeGenericClientConstructor, Metadata, type ChannelOptions, type ClientDuplexStream, type ServiceError } from '@grpc/grpc-js';
-import type { ClientMessage, ServerMessage } from '../../src/ingress/grpc/messages.ts';
-import { loadService } from '../../src/ingress/grpc/service.ts';
+import { loadService } from '@open-autoglm/client/tiers';
+import type { TierClientMessage, TierServerMessage } from '@open-autoglm/protocol';
 import { createMockEngine, defaultConfig, startGateway, type Config, type Gateway, type GatewayOptions, type MockEngine, type MockScript } from '../../src/main.ts';
 
 type GrpcConfig = Config['grpc'];
@@ -25,10 +25,10 @@ export async function startGrpcGateway(grpc: Partial<GrpcConfig> = {}, script: M
 
 /** A raw client: what anybody would make of the published .proto. */
 export class RawConversation implements Disposable {
-  readonly messages: ServerMessage[] = [];
+  readonly messages: TierServerMessage[] = [];
   /** Resolves with how the call ended. */
   readonly ended: Promise<ServiceError | undefined>;
-  readonly call: ClientDuplexStream<ClientMessage, ServerMessage>;
+  readonly call: ClientDuplexStream<TierClientMessage, TierServerMessage>;
   readonly #close: () => void;
   #wake = () => {};
   #hasEnded = false;
@@ -39,8 +39,8 @@ export class RawConversation implements Disposable {
     this.#close = () => client.close();
     const metadata = new Metadata();
     for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
-    this.call = (client as unknown as { Converse(metadata: Metadata): ClientDuplexStream<ClientMessage, ServerMessage> }).Converse(metadata);
-    this.call.on('data', (message: ServerMessage) => {
+    this.call = (client as unknown as { Converse(metadata: Metadata): ClientDuplexStream<TierClientMessage, TierServerMessage> }).Converse(metadata);
+    this.call.on('data', (message: TierServerMessage) => {
       this.messages.push(message);
       this.#wake();
     });
@@ -70,7 +70,7 @@ export class RawConversation implements Disposable {
   }
 
   /** The first message that the check accepts. */
-  async until<T>(check: (message: ServerMessage) => T | undefined): Promise<T> {
+  async until<T>(check: (message: TierServerMessage) => T | undefined): Promise<T> {
     for (;;) {
       for (const message of this.messages) {
         const found = check(message);

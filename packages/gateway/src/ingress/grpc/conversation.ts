@@ -1,10 +1,11 @@
-import { AutoglmError, toAutoglmError } from '@open-autoglm/protocol';
+import { AutoglmError, toAutoglmError, type TierClientMessage, type TierServerMessage, type TierState } from '@open-autoglm/protocol';
 import { HeldState } from './held-state.ts';
-import type { ClientMessage, ServerMessage, State } from './messages.ts';
 
 /** At which quality a decision is made. */
 export interface Level {
   readonly name: string;
+  /** Who decides, where it is not who decides for the others: a server that is reached from here. */
+  readonly decide?: Decide | undefined;
   /** Undefined: the one that the state names. */
   readonly model: string | undefined;
   readonly maxTokens: number | undefined;
@@ -28,7 +29,7 @@ export interface ConversationParts {
   readonly stateBytesMax: number;
   readonly decide: Decide;
   /** Resolves when the client may be told more. */
-  readonly send: (message: ServerMessage) => Promise<void> | void;
+  readonly send: (message: TierServerMessage) => Promise<void> | void;
 }
 
 /** A decision under way. */
@@ -67,7 +68,7 @@ export class Conversation {
   }
 
   /** Takes what the client says. Throws `invalid_value` where it does not keep to the protocol: the conversation is over then. */
-  receive({ hello, state }: ClientMessage): void {
+  receive({ hello, state }: TierClientMessage): void {
     if (hello) this.#greet(hello.levels);
     else if (state) this.#take(state);
     else throw new AutoglmError('invalid_value', 'The message holds neither hello nor state.');
@@ -95,7 +96,7 @@ export class Conversation {
     this.#send({ welcome: { levels: this.#levels.map(({ name, model = '' }) => ({ name, model })), stateBytesMax } });
   }
 
-  #take(state: State): void {
+  #take(state: TierState): void {
     if (!this.#levels) throw new AutoglmError('invalid_value', 'The client has to say hello first.');
     const taken = this.#state.take(state);
     if ('resend' in taken) return this.#send(taken);
@@ -108,7 +109,7 @@ export class Conversation {
     const run: Run = { level, rank, stateVersion, abort: new AbortController(), revision: 0 };
     this.#runs.push(run);
     try {
-      const decided = await this.#parts.decide(bodyAt(level, body), run.abort.signal, (delta) => this.#tell(run, delta));
+      const decided = await (level.decide ?? this.#parts.decide)(bodyAt(level, body), run.abort.signal, (delta) => this.#tell(run, delta));
       if (!run.abort.signal.aborted) this.#conclude(run, decided);
     } catch (thrown) {
       if (!run.abort.signal.aborted) this.#fail(run, thrown);
@@ -162,7 +163,7 @@ export class Conversation {
   }
 
   /** What is said once for a state or a decision; only text that goes on waits for the client. */
-  #send(message: ServerMessage): void {
+  #send(message: TierServerMessage): void {
     if (!this.#isClosed) void this.#parts.send(message);
   }
 }

@@ -2,19 +2,19 @@ import { readFile } from 'node:fs/promises';
 import type { IncomingHttpHeaders } from 'node:http';
 import { constants as http2, type ServerHttp2Stream } from 'node:http2';
 import { Server, ServerCredentials, status, type ServerDuplexStream } from '@grpc/grpc-js';
-import { AutoglmError, toAutoglmError, type StreamPart } from '@open-autoglm/protocol';
+import { loadService } from '@open-autoglm/client/tiers';
+import { AutoglmError, toAutoglmError, type StreamPart, type TierClientMessage, type TierServerMessage } from '@open-autoglm/protocol';
 import type { Asked, Asker } from '../../common/asker.ts';
 import { ConfigError } from '../../common/config-error.ts';
 import { Conversation, type Decide, type Level } from './conversation.ts';
-import type { ClientMessage, ServerMessage } from './messages.ts';
-import { loadService } from './service.ts';
+import type { ServedLevel, UpstreamDecisions } from './upstream-level.ts';
 
 export interface GrpcOptions {
   readonly host: string;
   readonly port: number;
   /** PEM files. With `client_ca` clients have to show a certificate, too. */
   readonly tls?: { readonly cert: string; readonly key: string; readonly client_ca?: string | undefined } | undefined;
-  readonly levels: readonly Level[];
+  readonly levels: readonly ServedLevel[];
   readonly conversationsMax: number;
   readonly stateBytesMax: number;
   readonly idleTimeoutMs: number;
@@ -35,7 +35,7 @@ export interface GrpcServer {
 /** For connections without a conversation to be closed. */
 const graceMs = 1000;
 
-type Call = ServerDuplexStream<ClientMessage, ServerMessage>;
+type Call = ServerDuplexStream<TierClientMessage, TierServerMessage>;
 
 /** One conversation for each call of `Converse`. Rejects with `ConfigError` when a certificate cannot be read, and when it cannot listen. */
 export async function startGrpcServer(options: GrpcOptions): Promise<GrpcServer> {
@@ -74,6 +74,7 @@ export async function startGrpcServer(options: GrpcOptions): Promise<GrpcServer>
       }, timeoutMs);
       await Promise.all([...open].map((conversation) => conversation.finish()));
       clearTimeout(timer);
+      for (const { upstream } of options.levels) upstream?.close();
       // A peer that is silent keeps its connection open.
       const cut = setTimeout(() => server.forceShutdown(), graceMs);
       await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
@@ -110,14 +111,16 @@ class OpenConversation {
   readonly #closed = Promise.withResolvers<void>();
   #isClosed = false;
   #isGone = false;
+  readonly #upstreams: UpstreamDecisions[] = [];
   #drained: Promise<void> | undefined;
 
   constructor(call: Call, { levels, stateBytesMax, idleTimeoutMs, asker, collect }: GrpcOptions, onClose: () => void) {
     this.#call = call;
     this.#onClose = onClose;
-    this.#conversation = new Conversation({ levels, stateBytesMax, decide: decideBy(asker, collect, headersOf(call)), send: (message) => this.#send(message) });
+    const headers = headersOf(call);
+    this.#conversation = new Conversation({ levels: levels.map((level) => this.#served(level, headers)), stateBytesMax, decide: decideBy(asker, collect, headers), send: (message) => this.#send(message) });
     this.#idleTimer = setTimeout(() => this.#onSilence(idleTimeoutMs), idleTimeoutMs).unref();
-    call.on('data', (message: ClientMessage) => {
+    call.on('data', (message: TierClientMessage) => {
       this.#idleTimer.refresh();
       this.#receive(message);
       // Who does not read what it is told is not heard either.
@@ -144,7 +147,7 @@ class OpenConversation {
     if (this.#close(reason)) this.#call.emit('error', { code: statusOf(reason), details: reason.message });
   }
 
-  #receive(message: ClientMessage): void {
+  #receive(message: TierClientMessage): void {
     if (this.#isClosed) return;
     try {
       this.#conversation.receive(message);
@@ -154,7 +157,7 @@ class OpenConversation {
   }
 
   /** Waits where the client reads slowly; of what is said once a state there is little. */
-  #send(message: ServerMessage): Promise<void> | void {
+  #send(message: TierServerMessage): Promise<void> | void {
     if (this.#isClosed || this.#call.write(message)) return undefined;
     return (this.#drained ??= this.#drain());
   }
@@ -163,6 +166,13 @@ class OpenConversation {
   async #drain(): Promise<void> {
     await Promise.race([new Promise<void>((resolve) => this.#call.once('drain', () => resolve())), this.#closed.promise]);
     this.#drained = undefined;
+  }
+
+  #served({ upstream, ...level }: ServedLevel, headers: Readonly<Record<string, string>>): Level {
+    if (!upstream) return level;
+    const decisions = upstream.begin(headers);
+    this.#upstreams.push(decisions);
+    return { ...level, decide: decisions.decide };
   }
 
   #onSilence(idleTimeoutMs: number): void {
@@ -177,6 +187,7 @@ class OpenConversation {
     this.#isClosed = true;
     this.#idleTimer.refresh();
     this.#conversation.close(reason);
+    for (const decisions of this.#upstreams) decisions.close();
     this.#closed.resolve();
     return true;
   }

@@ -1,10 +1,9 @@
-import { AutoglmError, toAutoglmError } from '@open-autoglm/protocol';
+import { AutoglmError, toAutoglmError, type TierServerMessage, type TierState } from '@open-autoglm/protocol';
 import { applyJsonPatch } from '../json-patch.ts';
 import { checkWellFormed } from '../validate.ts';
-import type { ServerMessage, State } from './messages.ts';
 
 type Body = Readonly<Record<string, unknown>>;
-type Refusal = Extract<ServerMessage, { readonly resend: unknown } | { readonly problem: unknown }>;
+type Refusal = Extract<TierServerMessage, { readonly resend: unknown } | { readonly problem: unknown }>;
 
 /** Of one patch. */
 const operationsMax = 10_000;
@@ -21,7 +20,7 @@ export class HeldState {
   }
 
   /** The body as of this state, or what the client is to be told instead. What was held before is held on then. */
-  take({ version, document, patch }: State): { readonly body: Body } | Refusal {
+  take({ version, document, patch }: TierState): { readonly body: Body } | Refusal {
     if (version <= this.#version) return refuse(version, new AutoglmError('invalid_value', `The version is ${version}, and ${this.#version} was there already.`, { param: 'state.version' }));
     if (patch && (this.#text === undefined || version !== this.#version + 1)) {
       const reason = this.#text === undefined ? 'there is no state yet' : `the patch is on version ${version - 1}`;
@@ -48,7 +47,7 @@ function refuse(stateVersion: number, { code, message, param, retryable }: Autog
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-function parse(bytes: Buffer | undefined, bytesMax: number): unknown {
+function parse(bytes: Uint8Array | undefined, bytesMax: number): unknown {
   if (!bytes) throw new AutoglmError('missing_parameter', 'The state holds neither document nor patch.', { param: 'state' });
   if (bytes.length > bytesMax) throw tooLarge(bytesMax);
   try {

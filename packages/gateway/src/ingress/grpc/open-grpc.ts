@@ -1,11 +1,13 @@
+import { ConfigError } from '../../common/config-error.ts';
 import type { GrpcOptions, GrpcServer } from './grpc-server.ts';
+import type { ServedLevel, UpstreamSettings } from './upstream-level.ts';
 
 export interface GrpcSettings {
   readonly enabled: boolean;
   readonly host: string;
   readonly port: number;
   readonly tls?: GrpcOptions['tls'];
-  readonly levels: readonly { readonly name: string; readonly model?: string | undefined; readonly max_tokens?: number | undefined }[];
+  readonly levels: readonly { readonly name: string; readonly model?: string | undefined; readonly max_tokens?: number | undefined; readonly upstream?: (UpstreamSettings & { readonly api_key_env?: string | undefined }) | undefined }[];
   readonly conversations_max: number;
   readonly state_bytes_max: number;
   readonly idle_timeout_ms: number;
@@ -13,14 +15,21 @@ export interface GrpcSettings {
 }
 
 /** What stands between tiers, where it is switched on; its library is loaded only then. */
-export async function openGrpc(settings: GrpcSettings, { asker, identify, collect }: Pick<GrpcOptions, 'asker' | 'identify' | 'collect'>): Promise<GrpcServer | undefined> {
+export async function openGrpc(settings: GrpcSettings, { asker, identify, collect, env }: Pick<GrpcOptions, 'asker' | 'identify' | 'collect'> & { readonly env: Readonly<Record<string, string | undefined>> }): Promise<GrpcServer | undefined> {
   if (!settings.enabled) return undefined;
   const { startGrpcServer } = await import('./grpc-server.ts');
+  const { openUpstreamLevel } = await import('./upstream-level.ts');
+  const levels: ServedLevel[] = [];
+  for (const { name, model, max_tokens: maxTokens, upstream } of settings.levels) {
+    const variable = upstream?.api_key_env;
+    if (variable !== undefined && !env[variable]) throw new ConfigError(`grpc.levels: the upstream.api_key_env of ${name}: the environment variable ${variable} is not set.`);
+    levels.push({ name, model, maxTokens, ...(upstream && { upstream: await openUpstreamLevel(name, upstream, variable === undefined ? undefined : env[variable], settings.keepalive_ms) }) });
+  }
   return startGrpcServer({
     host: settings.host,
     port: settings.port,
     tls: settings.tls,
-    levels: settings.levels.map(({ name, model, max_tokens: maxTokens }) => ({ name, model, maxTokens })),
+    levels,
     conversationsMax: settings.conversations_max,
     stateBytesMax: settings.state_bytes_max,
     idleTimeoutMs: settings.idle_timeout_ms,

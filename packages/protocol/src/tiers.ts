@@ -1,17 +1,17 @@
 /** The messages of `protocol/proto/tiers.proto`, as the loader gives and takes them: 64-bit numbers as numbers, absent members of a oneof left out. */
 
-export interface State {
+export interface TierState {
   readonly version: number;
-  readonly document?: Buffer;
-  readonly patch?: Buffer;
+  readonly document?: Uint8Array;
+  readonly patch?: Uint8Array;
 }
 
-export interface ClientMessage {
+export interface TierClientMessage {
   readonly hello?: { readonly levels: readonly string[] };
-  readonly state?: State;
+  readonly state?: TierState;
 }
 
-export interface Decision {
+export interface TierDecision {
   readonly revision: number;
   readonly stateVersion: number;
   readonly level: string;
@@ -20,12 +20,12 @@ export interface Decision {
   readonly text?: string;
   readonly supersedes?: number;
   readonly confirms?: boolean;
-  readonly answer?: Buffer;
+  readonly answer?: Uint8Array;
   readonly tier?: string;
   readonly engine?: string;
 }
 
-export interface Problem {
+export interface TierProblem {
   readonly stateVersion: number;
   readonly level?: string;
   readonly code: string;
@@ -35,9 +35,9 @@ export interface Problem {
   readonly revision?: number;
 }
 
-export type ServerMessage =
+export type TierServerMessage =
   | { readonly welcome: { readonly levels: readonly { readonly name: string; readonly model: string }[]; readonly stateBytesMax: number } }
-  | { readonly decision: Decision }
+  | { readonly decision: TierDecision }
   | { readonly retraction: { readonly revision: number; readonly reason: string } }
   | { readonly resend: { readonly haveVersion: number; readonly reason: string } }
-  | { readonly problem: Problem };
+  | { readonly problem: TierProblem };

@@ -1,14 +1,14 @@
 import { createRequire } from 'node:module';
 import type { handleBidiStreamingCall, ServiceDefinition } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
-import type { ClientMessage, ServerMessage } from './messages.ts';
+import type { TierClientMessage, TierServerMessage } from '@open-autoglm/protocol';
 
 interface Handlers {
-  [method: string]: handleBidiStreamingCall<ClientMessage, ServerMessage>;
-  readonly Converse: handleBidiStreamingCall<ClientMessage, ServerMessage>;
+  [method: string]: handleBidiStreamingCall<TierClientMessage, TierServerMessage>;
+  readonly Converse: handleBidiStreamingCall<TierClientMessage, TierServerMessage>;
 }
 
-/** `autoglm.tiers.v1.Tiers`, as the protocol package publishes it. Messages are those of `messages.ts`. */
+/** `autoglm.tiers.v1.Tiers`, as the protocol package publishes it. Messages are those of its `tiers.ts`. */
 export function loadService(): ServiceDefinition<Handlers> {
   const file = createRequire(import.meta.url).resolve('@open-autoglm/protocol/proto/tiers.proto');
   // Versions and revisions count messages of one conversation: a number holds them.
