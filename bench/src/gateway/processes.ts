@@ -2,7 +2,6 @@ import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -10,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { request } from 'undici';
 import { askProcess } from '../harness/ask-process.ts';
+import { freePort } from '../harness/free-port.ts';
 import type { LoopResult, LoopTask } from './protocol.ts';
 
 /** A server of the bench in a process of its own. */
@@ -95,13 +95,4 @@ async function untilAnswers(url: string): Promise<void> {
     if (performance.now() > until) throw new Error(`${url} was not ready in ${startTimeoutMs} ms (status ${status})`);
     await sleep(10);
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

