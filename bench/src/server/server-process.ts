@@ -1,5 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -34,7 +36,9 @@ export interface ServerOptions {
 /** The server's own process, on this Node, with the event-loop probe in it. */
 export function startServer(options: ServerOptions, probeFolder: string): Promise<RunningServer> {
   const probe = new URL('./probe.ts', import.meta.url).href;
-  return start(process.execPath, [`--import=${probe}`, 'packages/cli/bin/autoglm.js', 'serve'], options, { AUTOGLM_PROBE_FOLDER: probeFolder });
+  // As the program sets it a moment later: before that the probe alone would load what strips types, 12 MB which no user has.
+  const compileCache = { NODE_COMPILE_CACHE: path.join(tmpdir(), 'node-compile-cache') };
+  return start(process.execPath, [`--import=${probe}`, 'packages/cli/bin/autoglm.js', 'serve'], options, { AUTOGLM_PROBE_FOLDER: probeFolder, ...compileCache });
 }
 
 /** `npm start`, as a user types it. */

@@ -6,9 +6,7 @@ import type { FindResource } from './ingress/resource.ts';
 import { answerCodec } from './response-cache/answer-codec.ts';
 import type { AnswerEntry } from './response-cache/answer-entry.ts';
 import type { CacheReading } from './observability/metrics/cache-metrics.ts';
-import { RedisConnection } from './response-cache/levels/redis-connection.ts';
-import { RedisLevel } from './response-cache/levels/redis-level.ts';
-import { Revocations } from './response-cache/levels/revocations.ts';
+import type { RedisLevel } from './response-cache/levels/redis-level.ts';
 import { ResponseCache } from './response-cache/response-cache.ts';
 
 /** The response cache and what it is made of. */
@@ -26,12 +24,11 @@ const answerPrefix = 'autoglm:cache:1:answer:';
 /** Questions and writes to Redis that may be under way; each is bounded in time, too. */
 const pendingMax = 4096;
 
-/** The response cache, as the configuration wants it; undefined: it wants none. */
-export function openCache(config: Config['cache'], catalog: ModelCatalog): CacheParts | undefined {
+/** The response cache, as the configuration wants it; undefined: it wants none. Redis's library is loaded where it is used. */
+export async function openCache(config: Config['cache'], catalog: ModelCatalog): Promise<CacheParts | undefined> {
   if (!config.enabled) return undefined;
   const { redis_url: url } = config;
-  const connection = url === undefined ? undefined : new RedisConnection({ url, timeoutMs: config.redis_timeout_ms, maxPending: pendingMax, now: () => performance.now() });
-  const redis = connection && new RedisLevel({ connection, prefix: answerPrefix, codec: answerCodec, maxWrites: config.max_redis_writes, retryMs: 1000, now: Date.now });
+  const shared = url === undefined ? undefined : await openShared(url, config);
   const responses = new ResponseCache({
     ttlMs: config.ttl_seconds * 1000,
     jitter: config.ttl_jitter,
@@ -40,28 +37,28 @@ export function openCache(config: Config['cache'], catalog: ModelCatalog): Cache
     maxBytes: config.max_bytes,
     maxEntryBytes: config.max_entry_bytes,
     maxRefreshes: config.max_refreshes,
-    shared: redis,
+    shared: shared?.redis,
     identify: (model) => catalog.identity(model),
     now: Date.now,
     random: Math.random,
   });
-  const revocations = url === undefined ? undefined : new Revocations(url, (id) => {
+  const revocations = shared?.hear((id) => {
     if (!id.startsWith(answerPrefix)) return;
     const key = id.slice(answerPrefix.length);
-    redis?.drop(key);
+    shared.redis.drop(key);
     responses.forget(key);
   });
   return {
     stage: responses.stage,
     responses,
-    redis,
+    redis: shared?.redis,
     resources: [() => createCacheRoutes(responses)],
     read: () => ({
-      levels: [{ level: 'memory', counts: { ...responses.store.memory.counts } }, ...(redis ? [{ level: 'redis', counts: { ...redis.counts } }] : [])],
+      levels: [{ level: 'memory', counts: { ...responses.store.memory.counts } }, ...(shared ? [{ level: 'redis', counts: { ...shared.redis.counts } }] : [])],
       memoryEntries: responses.store.memory.entries,
       memoryBytes: responses.store.memory.bytes,
-      waitingWrites: redis?.waiting ?? 0,
-      waitingRevocations: redis?.waitingRevocations ?? 0,
+      waitingWrites: shared?.redis.waiting ?? 0,
+      waitingRevocations: shared?.redis.waitingRevocations ?? 0,
       flights: responses.flightCount,
       revoked: responses.revoked,
       refreshes: { begun: responses.refreshes.begun, failed: responses.refreshes.failed, skipped: responses.refreshes.skipped },
@@ -69,8 +66,24 @@ export function openCache(config: Config['cache'], catalog: ModelCatalog): Cache
     close() {
       responses.close();
       revocations?.close();
-      redis?.close();
-      connection?.close();
+      shared?.close();
+    },
+  };
+}
+
+/** The second level, which several gateways share, and what they revoke. */
+async function openShared(url: string, config: Config['cache']) {
+  const [{ RedisConnection }, { RedisLevel }, { Revocations }] = await Promise.all([
+    import('./response-cache/levels/redis-connection.ts'), import('./response-cache/levels/redis-level.ts'), import('./response-cache/levels/revocations.ts'),
+  ]);
+  const connection = new RedisConnection({ url, timeoutMs: config.redis_timeout_ms, maxPending: pendingMax, now: () => performance.now() });
+  const redis = new RedisLevel({ connection, prefix: answerPrefix, codec: answerCodec, maxWrites: config.max_redis_writes, retryMs: 1000, now: Date.now });
+  return {
+    redis,
+    hear: (onRevoked: (id: string) => void) => new Revocations(url, onRevoked),
+    close() {
+      redis.close();
+      connection.close();
     },
   };
 }

@@ -7,7 +7,6 @@ import type { EmbeddedEngineConfig, EngineConfig, OpenAiEngineConfig } from './c
 import type { Config } from './config/schema.ts';
 import { embeddedEngine, embeddingEngine } from './engines/embedded/index.ts';
 import { createMockEngine } from './engines/mock/mock-engine.ts';
-import { openAiReplica } from './engines/openai-compatible/index.ts';
 import { promptReplica } from './engines/prompt-replica.ts';
 
 /** An engine's state as it changes; `progress` is 0 … 1 while a model is being prepared. */
@@ -50,9 +49,9 @@ interface Started {
 }
 
 /** Starts every engine of the configuration. Those of the same model name are replicas of each other. */
-export function startEngines(config: Config, options: StartEnginesOptions): StartedEngines {
+export async function startEngines(config: Config, options: StartEnginesOptions): Promise<StartedEngines> {
   const embeddings = startEmbeddings(config.embeddings, options);
-  const started = config.engines.map((entry) => start(entry, config, options));
+  const started = await Promise.all(config.engines.map((entry) => start(entry, config, options)));
   const models = new Map<string, Target[]>();
   for (const { target, models: names } of started) {
     for (const name of names) models.set(name, [...(models.get(name) ?? []), target]);
@@ -71,10 +70,10 @@ function inHandOf({ maxOutstanding, concurrency }: Target, { admission }: Config
   return concurrency === undefined ? maxOutstanding + 2 * admission.max_queue : 2 * maxOutstanding;
 }
 
-function start(entry: EngineConfig, config: Config, options: StartEnginesOptions): Started {
+async function start(entry: EngineConfig, config: Config, options: StartEnginesOptions): Promise<Started> {
   if (entry.kind === 'embedded') return startEmbedded(entry, config, options);
   const engine = entry.kind === 'mock' ? createMockEngine() : undefined;
-  const replica = entry.kind === 'mock' ? promptReplica(engine as Engine, entry.name) : startRemote(entry, config.router.health, options);
+  const replica = entry.kind === 'mock' ? promptReplica(engine as Engine, entry.name) : await startRemote(entry, config.router.health, options);
   return { replica, target: { replica, tier: entry.tier, weight: entry.weight, maxOutstanding: entry.max_outstanding, variant: variantOf(entry), device: options.placeOf?.(entry) }, models: [entry.model], engine };
 }
 
@@ -103,7 +102,9 @@ function startEmbeddings(config: Config['embeddings'], { embeddings: given, onSt
   return { name: id, engine: embeddingEngine({ ...config, model, id }, onOwnStatus), tier: 'edge' };
 }
 
-function startRemote({ name, url, upstream_model: model, api_key_env: apiKeyEnv, max_batch_size: sizeMax, batch_timeout_us: timeoutUs, timeouts }: OpenAiEngineConfig, health: Config['router']['health'], { env, onStatus }: StartEnginesOptions): Replica {
+/** The client of other servers is loaded where there is one. */
+async function startRemote({ name, url, upstream_model: model, api_key_env: apiKeyEnv, max_batch_size: sizeMax, batch_timeout_us: timeoutUs, timeouts }: OpenAiEngineConfig, health: Config['router']['health'], { env, onStatus }: StartEnginesOptions): Promise<Replica> {
+  const { openAiReplica } = await import('./engines/openai-compatible/index.ts');
   const replica = openAiReplica({
     name, url, model, timeouts,
     batching: sizeMax === undefined ? undefined : { sizeMax, timeoutMs: timeoutUs / 1000 },

@@ -40,7 +40,7 @@ export { ConfigError } from './common/config-error.ts';
 export { loadConfig, type ConfigOverrides, type LoadConfigOptions } from './config/load.ts';
 export { defaultConfig, type Config } from './config/schema.ts';
 export type { EngineStatusReport } from './engine-targets.ts';
-export { listModels } from './engines/openai-compatible/discovery.ts';
+export { listModels } from './engines/openai-compatible/list-models.ts';
 export { createMockEmbeddings, type MockEmbeddings, type MockEmbeddingsScript } from './engines/mock/mock-embeddings.ts';
 export { createMockEngine, type MockEngine, type MockScript } from './engines/mock/mock-engine.ts';
 
@@ -80,8 +80,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 async function open({ config, engine, embeddings: givenEmbeddings, env = process.env, onEngineStatus = () => {} }: GatewayOptions, opened: Opened): Promise<Gateway> {
   const plan = planCascade(config);
   const devices = opened.add(openDevices(config.devices, env), (part) => part.close());
-  const access = opened.add(openAccess({ auth: config.auth, limits: config.limits, env }), (part) => part.close());
-  const engines = opened.add(startEngines(config, { engine, embeddings: givenEmbeddings, env, onStatus: onEngineStatus, placeOf: devices?.placeOf }), (part) => part.close());
+  const access = opened.add(await openAccess({ auth: config.auth, limits: config.limits, env }), (part) => part.close());
+  const engines = opened.add(await startEngines(config, { engine, embeddings: givenEmbeddings, env, onStatus: onEngineStatus, placeOf: devices?.placeOf }), (part) => part.close());
   const models = createCatalog(engines.models, config.server.ready_timeout_ms);
   const catalog = plan ? withCascade(models, plan.model, plan.levels.map(({ model }) => model)) : models;
   const embeddings = createEmbeddingCatalog(engines.embeddings, engines.models);
@@ -92,7 +92,7 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
     writeAnswer: (asked) => collectAnswer(asked, asked.parts), writeEmbeddings, writeError: (error) => JSON.stringify(errorBody(error)),
     onFailure: (error) => sinks.logs?.warn('batches wait', { reason: error instanceof Error ? error.message : String(error) }),
   }), (part) => part.close());
-  const cache = opened.add(openCache(config.cache, catalog), (part) => part.close());
+  const cache = opened.add(await openCache(config.cache, catalog), (part) => part.close());
   const embeddingPath = createEmbeddingPath(embeddings, config.server.ready_timeout_ms, routerOptions(config.router));
   const semantic = cache && openSemantic(config.cache.semantic, cache.responses, embeddings, embeddingPath);
   if (semantic) cache.responses.watchWith(semantic);
@@ -100,9 +100,9 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
   const prejudge = opened.add(await openPrejudge(config.prejudge, sinks.logs), (part) => part.close());
   const ttft = new TtftMeter();
   const steps = opened.add(createInputSteps(config.input), (part) => part.close());
-  const images = opened.add(openImages(config.input.images, steps, catalog), (part) => part.close());
+  const images = opened.add(await openImages(config.input.images, steps, catalog), (part) => part.close());
   const admission = createAdmission(catalog, admissionOptions(config.admission));
-  const events = opened.add(openEvents(config.events, steps), (part) => part.close());
+  const events = opened.add(await openEvents(config.events, steps), (part) => part.close());
   const observability = opened.add(createObservability(config.observability, {
     sinks,
     onFirstToken: (model, ms) => ttft.observe(model, ms),
@@ -119,7 +119,7 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
   }), (part) => part.close());
   sinks.logs?.watchEngines(() => catalog.readiness().replicas);
   const bodies = createBodyReading(steps, config.server.body_limit_bytes);
-  const sessions = opened.add(openSessions(config.sessions, bodies), (part) => part.close());
+  const sessions = opened.add(await openSessions(config.sessions, bodies), (part) => part.close());
   const ingress = createIngress({
     catalog,
     access,

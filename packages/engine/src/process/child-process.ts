@@ -1,3 +1,5 @@
+import { flushCompileCache } from 'node:module';
+
 /** What a process of the engine does with signals, with the end of its gateway, and before its own. */
 export function behaveAsChild(): void {
   // The gateway decides when it ends: a Ctrl-C in the terminal must let it drain first. Without a gateway there is no use.
@@ -9,4 +11,9 @@ export function behaveAsChild(): void {
     process.stderr.write(`${error.stack}\n${error.message}\n`);
     process.exit(1);
   });
+}
+
+/** Leaves what was compiled for the next start: this process is killed in the end, and would write nothing by itself. */
+export function keepCompiled(): void {
+  flushCompileCache();
 }

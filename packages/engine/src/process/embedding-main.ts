@@ -3,7 +3,7 @@ import { AutoglmError } from '@open-autoglm/protocol';
 import { EmbeddingCore } from '../encoder/embedding-core.ts';
 import { openEncoder } from '../encoder/encoder.ts';
 import { resolveModel } from '../models/resolve.ts';
-import { behaveAsChild } from './child-process.ts';
+import { behaveAsChild, keepCompiled } from './child-process.ts';
 import type { EmbeddingCommand, EmbeddingProcessOptions, EmbeddingReport } from './embedding-messages.ts';
 import { toWire } from './wire-error.ts';
 
@@ -30,6 +30,7 @@ async function start({ model, id, threads, maxQueue, home }: EmbeddingProcessOpt
     encoder.encode([encoder.vocabulary.tokenizeWhole('')]);
     core = new EmbeddingCore(encoder, { maxQueue });
     report({ type: 'ready', model: encoder.info, notice: undefined });
+    keepCompiled();
   } catch (error) {
     report({ type: 'failed', error: toWire(error) });
   }

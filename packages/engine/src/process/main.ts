@@ -4,7 +4,7 @@ import { EngineCore, openModel, type LoadedModel } from '../core.ts';
 import { resolveModel } from '../models/resolve.ts';
 import { ProcessWatch } from '../stats/process-watch.ts';
 import { StatsReporter } from '../stats/stats-reporter.ts';
-import { behaveAsChild } from './child-process.ts';
+import { behaveAsChild, keepCompiled } from './child-process.ts';
 import { fromMachineMs, onClock } from './machine-clock.ts';
 import { OutputBuffer } from './output-buffer.ts';
 import type { EngineCommand, EngineProcessOptions, EngineReport } from './messages.ts';
@@ -55,6 +55,7 @@ async function start(options: EngineProcessOptions): Promise<void> {
     reporter = new StatsReporter({ core, process: new ProcessWatch(), send: (stats) => report({ type: 'stats', stats }) });
     reporter.touch();
     report({ type: 'ready', model: model.info, notice: model.notice });
+    keepCompiled();
   } catch (error) {
     report({ type: 'failed', error: toWire(error) });
   }

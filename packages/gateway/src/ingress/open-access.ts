@@ -2,7 +2,6 @@ import { Access } from './access.ts';
 import { Keyring, type KeyEntry } from './auth/keyring.ts';
 import { Limits, type Allowance } from './limits/limits.ts';
 import { MemoryLimitStore } from './limits/memory-store.ts';
-import { RedisLimitStore } from './limits/redis-store.ts';
 import { ConfigError } from '../common/config-error.ts';
 
 export interface AccessOptions {
@@ -22,19 +21,19 @@ export interface AccessOptions {
 /** How long Redis is left alone after it failed. */
 const redisPauseMs = 1000;
 
-/** The door as the configuration has it. Throws `ConfigError`. */
-export function openAccess({ auth, limits, env }: AccessOptions): Access {
+/** The door as the configuration has it; Redis's library is loaded where it is used. Rejects with `ConfigError`. */
+export async function openAccess({ auth, limits, env }: AccessOptions): Promise<Access> {
   const keyring = auth.keys.length > 0 ? new Keyring(auth.keys, env) : undefined;
   const unknown = Object.keys(limits.keys).find((name) => !auth.keys.some((key) => key.name === name));
   if (unknown !== undefined) throw new ConfigError(`limits.keys.${unknown}: there is no key of this name in auth.keys.`);
   const isLimited = [limits.key, limits.tenant, ...Object.values(limits.keys)].some((allowance) => Object.keys(allowance).length > 0);
-  return new Access(keyring, isLimited ? openLimits(limits) : undefined);
+  return new Access(keyring, isLimited ? await openLimits(limits) : undefined);
 }
 
-function openLimits({ key, tenant, keys, ...options }: AccessOptions['limits']): Limits {
+async function openLimits({ key, tenant, keys, ...options }: AccessOptions['limits']): Promise<Limits> {
   const now = () => performance.now();
   const memory = new MemoryLimitStore({ bucketsMax: options.buckets_max, now });
   const { redis_url: url } = options;
-  const store = url === undefined ? memory : new RedisLimitStore({ url, timeoutMs: options.redis_timeout_ms, fallback: memory, pauseMs: redisPauseMs, now });
+  const store = url === undefined ? memory : new (await import('./limits/redis-store.ts')).RedisLimitStore({ url, timeoutMs: options.redis_timeout_ms, fallback: memory, pauseMs: redisPauseMs, now });
   return new Limits({ key, tenant, keys, answerTokensExpected: options.answer_tokens_expected, store });
 }

@@ -1,6 +1,5 @@
 import { fileURLToPath } from 'node:url';
 import type { Stage } from '@open-autoglm/protocol';
-import { LiveRules } from './live-rules.ts';
 import { createPrejudgeStage } from './prejudge-stage.ts';
 
 export interface PrejudgeOptions {
@@ -24,9 +23,10 @@ export interface Prejudge {
 /** The rules that come with the package. */
 const sampleFile = fileURLToPath(new URL('../../rules/sample.yaml', import.meta.url));
 
-/** The stage and the rules that it goes by; undefined where none are configured. Rejects with `ConfigError`. */
+/** The stage and the rules that it goes by; undefined where none are configured, and then their matchers are not loaded. Rejects with `ConfigError`. */
 export async function openPrejudge({ rules, scan_characters_max: scanCharactersMax }: PrejudgeOptions, log: RulesLog | undefined): Promise<Prejudge | undefined> {
   if (rules === undefined) return undefined;
+  const { LiveRules } = await import('./live-rules.ts');
   let loaded = 0;
   let refused = 0;
   const live = await LiveRules.open({

@@ -1,9 +1,8 @@
 import type { RemoteModel } from '@open-autoglm/protocol';
-import { Client, type Dispatcher } from 'undici';
+import type { Dispatcher } from 'undici';
 
 /** A server that does not answer is asked again sooner. */
 const retryMsMax = 1000;
-const listTimeoutMs = 5000;
 const listBytesMax = 4 * 1024 * 1024;
 
 /** What a server said of its models: the one that is wanted, or why nothing is known of it. */
@@ -72,26 +71,12 @@ async function discover({ model, timeoutMs, ...options }: DiscoveryOptions, stop
 }
 
 /** The models that a server lists, or how it answered instead. */
-async function list({ dispatcher, path, headers }: Pick<DiscoveryOptions, 'dispatcher' | 'path' | 'headers'>, signal: AbortSignal): Promise<WireModel[] | string> {
+export async function list({ dispatcher, path, headers }: Pick<DiscoveryOptions, 'dispatcher' | 'path' | 'headers'>, signal: AbortSignal): Promise<WireModel[] | string> {
   const { statusCode, body } = await dispatcher.request({ path, method: 'GET', headers: [...headers], signal });
   if (statusCode === 200) return readList(await readBounded(body));
   await body.dump();
   if (statusCode >= 500) throw new Error(`GET ${path} is answered with status ${statusCode}`);
   return `GET ${path} is answered with status ${statusCode}`;
-}
-
-/** The names of the models that the server at this base URL lists. Rejects when it cannot be reached, or answers with something else. */
-export async function listModels(url: string, apiKey?: string): Promise<string[]> {
-  const { origin, pathname } = new URL(url);
-  const client = new Client(origin, { connectTimeout: listTimeoutMs });
-  try {
-    const headers = ['accept', 'application/json', ...(apiKey === undefined ? [] : ['authorization', `Bearer ${apiKey}`])];
-    const listed = await list({ dispatcher: client, path: `${pathname.replace(/\/+$/, '')}/models`, headers }, AbortSignal.timeout(listTimeoutMs));
-    if (typeof listed === 'string') throw new Error(listed);
-    return listed.flatMap(({ id }) => (typeof id === 'string' && id !== '' ? [id] : []));
-  } finally {
-    await client.destroy();
-  }
 }
 
 async function readBounded(body: AsyncIterable<Buffer>): Promise<string> {

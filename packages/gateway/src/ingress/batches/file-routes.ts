@@ -7,7 +7,7 @@ import type { Resource, ResourceCall } from '../resource.ts';
 import { sendJson } from '../send-json.ts';
 import { invalid, readPageQuery, toPage } from './cursor-page.ts';
 import type { FileStore, KeepBounds, StoredFile } from './store/file-store.ts';
-import { readUpload, type UploadedFile } from './upload.ts';
+import type { UploadedFile } from './upload.ts';
 
 export interface FileBounds extends KeepBounds {
   readonly fileBytesMax: number;
@@ -72,6 +72,7 @@ export class FileRoutes {
         throw error;
       }
     };
+    const { readUpload } = await import('./upload.ts');
     const { fields, file: writer } = await readUpload(message, bounds.fileBytesMax, signal, keep);
     try {
       const expiresAtMs = writer.createdAtMs + this.#lifetimeMs(fields);

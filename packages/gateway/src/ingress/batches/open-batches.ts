@@ -10,7 +10,7 @@ import { BatchRunner, noReading, type BatchReading } from './batch-runner.ts';
 import { FileRoutes } from './file-routes.ts';
 import { BatchStore } from './store/batch-store.ts';
 import { FileStore } from './store/file-store.ts';
-import { openDatabase, type DatabasePlace, type OpenDatabase } from './store/open-database.ts';
+import type { DatabasePlace, OpenDatabase } from './store/open-database.ts';
 
 /** As the configuration has them. */
 export interface BatchOptions {
@@ -141,6 +141,7 @@ class Open {
 
   /** As often as it takes: a database that starts later than we do is no reason to end. */
   async #open(place: DatabasePlace, onFailure: (error: unknown) => void): Promise<OpenDatabase> {
+    const { openDatabase } = await import('./store/open-database.ts');
     for (;;) {
       this.#closed.signal.throwIfAborted();
       try {

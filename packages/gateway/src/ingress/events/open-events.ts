@@ -9,7 +9,6 @@ import { tenantOf } from '../tenant.ts';
 import { createValidator } from '../validate.ts';
 import type { EventBatch, EventLedger, EventSum } from './event-ledger.ts';
 import { MemoryEventLedger } from './memory-ledger.ts';
-import { RedisEventLedger } from './redis-ledger.ts';
 
 /** As the configuration has them. */
 export interface EventOptions {
@@ -54,13 +53,13 @@ const validate = createValidator(
   ),
 );
 
-/** `POST /v1/events`: what applications counted, each batch once however often it is sent. */
-export function openEvents(options: EventOptions, steps: InputSteps): Events {
+/** `POST /v1/events`: what applications counted, each batch once however often it is sent. Redis's library is loaded where it is used. */
+export async function openEvents(options: EventOptions, steps: InputSteps): Promise<Events> {
   if (!options.enabled) return { resources: [], totals: undefined, close: async () => {} };
   const limits = { namesMax: options.names_max, clientTtlMs: options.client_ttl_seconds * 1000 };
   const ledger: EventLedger = options.redis_url === undefined
     ? new MemoryEventLedger({ ...limits, clientsMax: options.clients_max, now: Date.now })
-    : new RedisEventLedger({ ...limits, url: options.redis_url, timeoutMs: options.redis_timeout_ms });
+    : new (await import('./redis-ledger.ts')).RedisEventLedger({ ...limits, url: options.redis_url, timeoutMs: options.redis_timeout_ms });
   const bodies = createBodyReading(steps, bodyBytesMax);
   return {
     resources: [(generations) => (path) => (path === '/v1/events' ? createResource(ledger, generations, bodies) : undefined)],

@@ -2,7 +2,6 @@ import type { Stage } from '@open-autoglm/protocol';
 import type { ModelCatalog } from '../../common/model-catalog.ts';
 import type { InputSteps } from '../../common/steps/input-steps.ts';
 import { ImageEncoder, type ImageEncoding } from './image-encoder.ts';
-import { ImageFetcher } from './image-fetcher.ts';
 import { createImagesStage } from './images-stage.ts';
 
 /** As the configuration has them. */
@@ -24,9 +23,10 @@ export interface Images {
   close(): Promise<void>;
 }
 
-/** Undefined where images go on as they came. */
-export function openImages(options: ImagesOptions, steps: InputSteps, catalog: ModelCatalog): Images | undefined {
+/** Undefined where images go on as they came; the HTTP client is not loaded then. */
+export async function openImages(options: ImagesOptions, steps: InputSteps, catalog: ModelCatalog): Promise<Images | undefined> {
   if (!options.enabled) return undefined;
+  const { ImageFetcher } = await import('./image-fetcher.ts');
   const { models, format, quality, decoded_pixels_max: decodedPixelsMax, bytes_max: bytesMax, images_max: imagesMax, fetch } = options;
   const fetcher = new ImageFetcher({ hosts: fetch.hosts, allowsPrivate: fetch.private_addresses, timeoutMs: fetch.timeout_ms, bytesMax });
   const pixelsOf = (model: string) => (Object.hasOwn(models, model) ? models[model]?.pixels_max : undefined) ?? options.pixels_max;
