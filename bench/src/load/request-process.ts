@@ -3,21 +3,36 @@ import { connect, type Socket } from 'node:net';
 import { ResponseEnd } from './response-end.ts';
 import type { RequestAnswer, RequestCount, RequestTask } from './request-client.ts';
 
-const pools = new Map<string, Socket[]>();
+interface Pool {
+  readonly sockets: readonly Socket[];
+  readonly usedAtMs: number;
+}
+
+/** Node's servers close a connection that was silent for 5 s; one that is about to be closed must not be asked. */
+const idleMsMax = 2000;
+const pools = new Map<string, Pool>();
 
 process.on('disconnect', () => process.exit(0));
 process.on('message', async (task: RequestTask) => {
   process.send?.(await run(task).catch((error: Error): RequestAnswer => ({ error: error.message })));
 });
 
-/** Connections are kept from one task to the next. */
+/** Connections are kept from one task to the next, if that comes soon. */
 async function run({ url, body, connections, durationMs }: RequestTask): Promise<RequestCount> {
   const request = encode(body);
-  const pool = pools.get(url) ?? (await Promise.all(Array.from({ length: connections }, () => open(url))));
-  pools.set(url, pool);
+  const sockets = await take(url, connections);
   const begin = performance.now();
-  const counts = await Promise.all(pool.map((socket) => ask(socket, request, begin + durationMs)));
+  const counts = await Promise.all(sockets.map((socket) => ask(socket, request, begin + durationMs)));
+  pools.set(url, { sockets, usedAtMs: performance.now() });
   return { requests: counts.reduce((sum, count) => sum + count, 0), elapsedMs: performance.now() - begin };
+}
+
+async function take(url: string, connections: number): Promise<readonly Socket[]> {
+  const kept = pools.get(url);
+  pools.delete(url);
+  if (kept && kept.sockets.length === connections && performance.now() - kept.usedAtMs < idleMsMax && kept.sockets.every((socket) => !socket.destroyed)) return kept.sockets;
+  for (const socket of kept?.sockets ?? []) socket.destroy();
+  return Promise.all(Array.from({ length: connections }, () => open(url)));
 }
 
 function open(url: string): Promise<Socket> {

@@ -10,7 +10,7 @@ const connections = 32;
 /** Short, so that whatever else wants the machine for a moment hits neighbours alike. */
 const sliceMs = 200;
 /** Long enough for V8: the whole path is compiled twice, and sampled requests are few. */
-const warmUpMs = 5000;
+const warmUpMs = 2500;
 /** Every contestant is started so many times: how a process's code is compiled and its heap laid out differs from start to start by more than what is measured. */
 const starts = 3;
 const goal = { atLeast: 0.97 };
