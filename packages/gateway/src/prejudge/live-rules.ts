@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { ConfigError } from '../common/config-error.ts';
+import { readRules } from './read-rules.ts';
 import { RuleSet } from './rule-set.ts';
 
 export type RulesEvent =
@@ -78,7 +79,7 @@ export class LiveRules {
       if (yaml === this.#yaml) return;
       // What was refused is not tried again before it changes.
       this.#yaml = yaml;
-      const next = await RuleSet.compile(file, yaml, scanCharactersMax);
+      const next = await RuleSet.build(await readRules(file, yaml), scanCharactersMax);
       if (!this.#watcher) return;
       this.current = next;
       onEvent({ type: 'loaded', file, rules: next.rules.length });

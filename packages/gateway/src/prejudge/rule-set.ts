@@ -1,6 +1,7 @@
 import type { ChatMessage, GatewayRequest } from '@open-autoglm/protocol';
 import { Finder, type Found, type SearchedText } from './matching/finder.ts';
-import { parseRules, type Role, type Rule } from './rule-file.ts';
+import { parseRules, type Role, type Rule, type RuleFile } from './rule-file.ts';
+import { sampleRequest } from './sample-request.ts';
 import { countScripts, shareOf } from './scripts.ts';
 
 /** A rule that was met. */
@@ -21,8 +22,11 @@ const roleBits: Readonly<Record<Role, number>> = { system: 1, user: 2, assistant
 const defaultRoles: readonly Role[] = ['user', 'tool'];
 /** As the configuration has it when it does not say. */
 export const defaultScanCharactersMax = 131_072;
-/** So many rules are compiled before other work gets a turn. */
-const rulesPerTurn = 20;
+/** Compiling goes on for so long before others get a turn; a single rule may take longer. */
+const turnMs = 4;
+/** Judgements that nobody asked for, before the first that somebody does: by then the functions that judge are machine code. */
+const warmUps = 40;
+const warmUpTexts = ['Please write a short summary of this report for me. '.repeat(60), '请帮我写一份 report 的简短摘要，明天上午之前。'.repeat(60)];
 
 /** Rules, compiled. Judging changes nothing and remembers nothing. */
 export class RuleSet {
@@ -41,16 +45,27 @@ export class RuleSet {
     this.#scanCharactersMax = scanCharactersMax;
   }
 
-  /** Compiles a file of rules, a few at a time. Rejects with `ConfigError`. */
+  /** Rejects with `ConfigError`. */
   static async compile(path: string, yaml: string, scanCharactersMax: number): Promise<RuleSet> {
-    const { rules, refuse } = parseRules(path, yaml);
+    return RuleSet.build(parseRules(path, yaml), scanCharactersMax);
+  }
+
+  /** Compiles the rules of a file, a few at a time. Rejects with `ConfigError`. */
+  static async build({ rules, refuse }: RuleFile, scanCharactersMax: number): Promise<RuleSet> {
+    const turns = new Turns();
     const finder = new Finder();
     for (const [index, { find }] of rules.entries()) {
       if (find) finder.add({ rule: index, find, roleMask: maskOf(find.in ?? defaultRoles) }, (rule, key, reason) => refuse(['rules', rule, ...key], reason));
-      if (index % rulesPerTurn === rulesPerTurn - 1) await new Promise((resolve) => setImmediate(resolve));
+      if (turns.isOver) await turns.next();
     }
-    finder.finish();
-    return new RuleSet(rules, finder, scanCharactersMax);
+    for (const _ of finder.finish()) if (turns.isOver) await turns.next();
+    const built = new RuleSet(rules, finder, scanCharactersMax);
+    const requests = warmUpTexts.map(sampleRequest);
+    for (let round = 0; round < warmUps; round += 1) {
+      for (const request of requests) built.judge(request, false);
+      if (turns.isOver) await turns.next();
+    }
+    return built;
   }
 
   /** `isDuplicate` is only read where a rule asks for it. */
@@ -62,10 +77,12 @@ export class RuleSet {
     const scripts = this.#needsScripts ? countScripts(texts.filter(({ roleMask }) => (roleMask & roleBits.user) !== 0).map(({ text }) => text), this.#scanCharactersMax) : undefined;
     const characters = texts.reduce((sum, { text }) => sum + text.length, 0);
     const met: Met[] = [];
-    for (const [index, rule] of this.rules.entries()) {
+    for (let index = 0; index < this.rules.length; index += 1) {
       const place = found[index] as number;
+      const rule = this.rules[index] as Rule;
+      // Most rules look for something, and most of it is not there.
+      if (place === -1 && rule.find) continue;
       const { larger_than: largerThan, script } = rule;
-      if (rule.find && place === -1) continue;
       if (rule.empty && !isEmpty(request, texts)) continue;
       if (largerThan && !(characters > (largerThan.characters ?? Infinity) || texts.length > (largerThan.messages ?? Infinity))) continue;
       if (script && scripts && shareOf(scripts, script.name) < script.share) continue;
@@ -75,6 +92,20 @@ export class RuleSet {
       if (!rule.label && !rule.watch) break;
     }
     return { met, unscanned };
+  }
+}
+
+/** Long work, taken apart. */
+class Turns {
+  #endsAt = performance.now() + turnMs;
+
+  get isOver(): boolean {
+    return performance.now() >= this.#endsAt;
+  }
+
+  async next(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    this.#endsAt = performance.now() + turnMs;
   }
 }
 

@@ -10,7 +10,7 @@ const few = (units: string) => fc.string({ unit: fc.constantFrom(...units), maxL
 describe('AhoCorasick', () => {
   it('finds exactly the words that occur', () => {
     fc.assert(fc.property(fc.uniqueArray(few('ab咒').filter((word) => word !== ''), { minLength: 1, maxLength: 30 }), fc.array(few('abc咒x'), { maxLength: 8 }), (words, pieces) => {
-      const automaton = new AhoCorasick(words);
+      const automaton = AhoCorasick.of(words);
       for (const text of [pieces.join(''), pieces.toReversed().join('b')]) {
         const found: number[] = [];
         automaton.scan(text, (word) => found.push(word));
@@ -21,7 +21,7 @@ describe('AhoCorasick', () => {
 
   it('finds them where the table of transitions has no room for most states', () => {
     const words = Array.from({ length: 3000 }, (_, index) => `${String.fromCodePoint(0x4e00 + index)}x${index}abc${String.fromCodePoint(0x4e00 + index + 1)}`);
-    const automaton = new AhoCorasick(words);
+    const automaton = AhoCorasick.of(words);
     const found = new Set<number>();
     automaton.scan(words.slice(0, 2999).join(''), (word) => found.add(word));
     expect(found.size).toBe(2999);
@@ -31,7 +31,7 @@ describe('AhoCorasick', () => {
     const skip = new Uint8Array(0x1_0000);
     skip['-'.charCodeAt(0)] = 1;
     const found: number[] = [];
-    new AhoCorasick(['忽略指令']).scan('请忽-略--指-令', (word) => found.push(word), skip);
+    AhoCorasick.of(['忽略指令'], skip).scan('请忽-略--指-令', (word) => found.push(word));
     expect(found).toEqual([0]);
   });
 });

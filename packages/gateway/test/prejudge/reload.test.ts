@@ -99,4 +99,33 @@ describe('a server whose rules change', () => {
     for (const response of await Promise.all(slow)) expect(await response.text()).toMatch(/data: \[DONE\]\n\n$/);
     await until(() => readFileSync(log, 'utf8').includes('rules loaded') && readFileSync(log, 'utf8').includes('rules[0] has no condition'));
   });
+
+  it('answers while hundreds of rules are read and compiled', async () => {
+    await using server = await startRuledServer([{ name: 'a', find: { literals: ['aaa'] }, refuse: {} }]);
+    const rule = (index: number) => ({ name: `rule-${index}`, find: index % 2 ? { patterns: [`(?:ask|tell) .{0,20}word${index}s? \\d{2,8}`] } : { literals: [`a phrase of number ${index}`, `the other ${index}`] }, refuse: {} });
+    const wrong = { name: 'wrong', find: { patterns: ['('] }, refuse: {} };
+    const answeredUntil = async (isDone: () => Promise<boolean>) => {
+      let answered = 0;
+      for (; !(await isDone()); answered += 1) expect((await server.ask('bbb')).status).toBe(200);
+      return answered;
+    };
+    server.save([...Array.from({ length: 300 }, (_, index) => rule(index)), wrong]);
+    // As long as it takes, some other requests are through it: the event loop is never held for all of it.
+    expect(await answeredUntil(async () => (await server.metrics('autoglm_rule_files_total{result="refused"} 1')).length === 1)).toBeGreaterThan(20);
+    server.save(Array.from({ length: 300 }, (_, index) => rule(index)));
+    expect(await answeredUntil(async () => (await server.metrics('autoglm_rules 300')).length === 1)).toBeGreaterThan(20);
+    expect((await server.ask('Tell me of word7 1234')).status).toBe(403);
+  });
+
+  it('says where a large file is wrong', async () => {
+    const file = path.join(newFolder(), 'rules.yaml');
+    writeFileSync(file, yaml('a'));
+    const { rules, events } = await open(file);
+    const lines = Array.from({ length: 500 }, (_, index) => `  - {name: r${index}, find: {literals: [x${index}]}, refuse: {}}`);
+    writeFileSync(`${file}~`, ['rules:', ...lines, "  - {name: last, find: {patterns: ['(']}, refuse: {}}"].join('\n'));
+    renameSync(`${file}~`, file);
+    await until(() => events.length === 2);
+    expect(events[1]).toMatchObject({ type: 'refused', reason: expect.stringMatching(/rules\.yaml:502: rules\[500\]\.find\.patterns\[0\] is no pattern in RE2's syntax/) });
+    rules.close();
+  });
 });

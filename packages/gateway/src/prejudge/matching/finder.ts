@@ -35,21 +35,11 @@ type Refuse = (rule: number, key: readonly (string | number)[], reason: string) 
 interface Pattern {
   readonly search: Search;
   readonly expression: RE2JS;
-  /** A bit for each group of texts of which a match contains one; 0: nothing is known. */
-  readonly allGroups: number;
-  /** Groups of which one was found, in the search of that number. */
-  foundGroups: number;
-  foundIn: number;
 }
 
-/** Who wants to know of a word. */
-interface Owner {
-  readonly searches: readonly Search[];
-  readonly groups: readonly PatternGroup[];
-}
-
+/** A text of a group of which every match contains one: the pattern's index, and the group's bit. */
 interface PatternGroup {
-  readonly pattern: Pattern;
+  readonly pattern: number;
   readonly bit: number;
 }
 
@@ -63,9 +53,18 @@ class ViewFinder {
   readonly #whole = new Map<string, Search[]>();
   readonly #groups = new Map<string, PatternGroup[]>();
   readonly #alwaysTried: Pattern[] = [];
-  #owners: readonly Owner[] = [];
+  /** Those with groups, and each one's groups as bits. */
+  readonly #patterns: Pattern[] = [];
+  readonly #allGroups: number[] = [];
   #automaton: AhoCorasick | undefined;
-  #searches = 0;
+  /** By word: the literals that it is. */
+  #literalsOf: readonly (readonly Search[])[] = [];
+  /** By word w: the groups that it is in, `#groupsOf[w]` to `#groupsOf[w + 1]`, each a pattern and a bit. Flat: a prompt has hundreds of them, and none is in a cache by itself. */
+  #groupsOf = new Int32Array(1);
+  #groupPattern = new Int32Array();
+  #groupBit = new Uint8Array();
+  /** By pattern: the groups of which one was found in the text that is searched. */
+  #foundGroups = new Uint8Array();
 
   constructor(view: View) {
     this.#view = view;
@@ -93,17 +92,27 @@ class ViewFinder {
     if (expression.programSize() > programSizeMax) refuse(`is compiled to ${expression.programSize()} instructions, more than ${programSizeMax}: it repeats too much`);
     if (!search.find.whole && expression.test('')) refuse('matches every text');
     const required = requiredLiterals(source, isFolded);
-    const pattern: Pattern = { search, expression, allGroups: 2 ** required.length - 1, foundGroups: 0, foundIn: 0 };
-    for (const [index, group] of required.entries()) for (const literal of group) push(this.#groups, literal, { pattern, bit: 2 ** index });
-    if (required.length > 0) return;
-    this.#alwaysTried.push(pattern);
+    if (required.length > 0) {
+      for (const [index, group] of required.entries()) for (const literal of group) push(this.#groups, literal, { pattern: this.#patterns.length, bit: 2 ** index });
+      this.#patterns.push({ search, expression });
+      this.#allGroups.push(2 ** required.length - 1);
+      return;
+    }
+    this.#alwaysTried.push({ search, expression });
     if (this.#alwaysTried.length > alwaysTriedMax) refuse(`has no fixed text of two characters that all its matches contain, as ${alwaysTriedMax} others before it: such patterns are tried on every message`);
   }
 
-  finish(): void {
+  /** In steps of about a millisecond, as the automaton is built. */
+  *finish(): Generator<undefined, void> {
     const words = [...new Set([...this.#literals.keys(), ...this.#groups.keys()])];
-    this.#owners = words.map((word) => ({ searches: this.#literals.get(word) ?? [], groups: this.#groups.get(word) ?? [] }));
-    this.#automaton = words.length > 0 ? new AhoCorasick(words) : undefined;
+    const groups = words.map((word) => this.#groups.get(word) ?? []);
+    this.#literalsOf = words.map((word) => this.#literals.get(word) ?? []);
+    this.#groupsOf = new Int32Array(words.length + 1);
+    for (const [word, { length }] of groups.entries()) this.#groupsOf[word + 1] = (this.#groupsOf[word] as number) + length;
+    this.#groupPattern = Int32Array.from(groups.flat(), ({ pattern }) => pattern);
+    this.#groupBit = Uint8Array.from(groups.flat(), ({ bit }) => bit);
+    this.#foundGroups = new Uint8Array(this.#patterns.length);
+    this.#automaton = words.length > 0 ? yield* AhoCorasick.inSteps(words, this.#view === 'letters' ? isNoLetter : undefined) : undefined;
   }
 
   /** `viewed`: the text as this view compares it; for letters, the folded one. */
@@ -115,18 +124,19 @@ class ViewFinder {
       if ((search.roleMask & searched.roleMask) === 0 || found[search.rule] !== -1) return;
       if (search.find.whole ? expression.testExact(viewed) : expression.test(viewed)) meet(search);
     };
-    this.#searches += 1;
-    const findGroup = ({ pattern, bit }: PatternGroup) => {
-      const before = pattern.foundIn === this.#searches ? pattern.foundGroups : 0;
-      pattern.foundIn = this.#searches;
-      pattern.foundGroups = before | bit;
-      if (before !== pattern.allGroups && pattern.foundGroups === pattern.allGroups) tryPattern(pattern);
-    };
+    const foundGroups = this.#foundGroups.fill(0);
     this.#automaton?.scan(viewed, (word) => {
-      const { searches, groups } = this.#owners[word] as Owner;
-      for (const search of searches) meet(search);
-      for (const group of groups) findGroup(group);
-    }, this.#view === 'letters' ? isNoLetter : undefined);
+      const literals = this.#literalsOf[word] as readonly Search[];
+      for (let index = 0; index < literals.length; index += 1) meet(literals[index] as Search);
+      const end = this.#groupsOf[word + 1] as number;
+      for (let at = this.#groupsOf[word] as number; at < end; at += 1) {
+        const pattern = this.#groupPattern[at] as number;
+        const before = foundGroups[pattern] as number;
+        const after = before | (this.#groupBit[at] as number);
+        foundGroups[pattern] = after;
+        if (before !== after && after === this.#allGroups[pattern]) tryPattern(this.#patterns[pattern] as Pattern);
+      }
+    });
     for (const pattern of this.#alwaysTried) tryPattern(pattern);
     if (this.#whole.size > 0 && viewed.length <= wholeLengthMax) for (const search of this.#whole.get(this.#view === 'letters' ? lettersOf(viewed) : viewed.trim()) ?? []) meet(search);
   }
@@ -143,9 +153,9 @@ export class Finder {
     finder.add(search, refuse);
   }
 
-  /** Once, after all were added. */
-  finish(): void {
-    for (const finder of this.#views.values()) finder.finish();
+  /** Once, after all were added; in steps, between which others may have a turn. */
+  *finish(): Generator<undefined, void> {
+    for (const finder of this.#views.values()) yield* finder.finish();
   }
 
   search(searched: SearchedText, found: Found): void {
