@@ -50,12 +50,28 @@ export class Access {
     holder?.allow(demand.model);
     if (!this.#limits) return undefined;
     const { tenant, answerTokensMax, answerCount, isBatch } = demand;
-    const key = caller?.key ?? holder?.name ?? caller?.tenant ?? tenantOf({ authorization: headers.authorization }, undefined);
+    const key = caller?.key ?? holder?.name ?? caller?.tenant ?? callerWithoutKey(headers);
     const admission = await this.#limits.admit({ key, tenant, promptTokens: demand.promptTokens(), answerTokensMax, answerCount, isBatch: isBatch || caller !== undefined });
     if (!admission) return undefined;
     emit({ type: 'limit-decision', result: admission.refusal ? 'refused' : 'admitted', source: admission.source });
     if (!admission.refusal) return admission;
-    for (const name in admission.headers) response?.setHeader(name, admission.headers[name] as string);
+    tell(admission, response);
     throw admission.refusal;
   }
+
+  /** A request that generates nothing, for this tenant of the caller's. Throws `missing_api_key`, `invalid_api_key` and `rate_limit_exceeded`; the response's headers say what is left. */
+  async admitCall(headers: IncomingHttpHeaders, tenant: string, response: ServerResponse): Promise<void> {
+    const holder = this.#keyring?.open(headers);
+    const admission = await this.#limits?.admitCall({ key: holder?.name ?? callerWithoutKey(headers), tenant });
+    tell(admission, response);
+    if (admission?.refusal) throw admission.refusal;
+  }
+}
+
+function callerWithoutKey({ authorization }: IncomingHttpHeaders): string {
+  return tenantOf({ authorization }, undefined);
+}
+
+function tell(admission: Admission | undefined, response: ServerResponse | undefined): void {
+  for (const name in admission?.headers) response?.setHeader(name, admission.headers[name] as string);
 }

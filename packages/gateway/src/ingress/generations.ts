@@ -124,6 +124,11 @@ export class Generations implements Asker {
     this.#parse(api, body, headers);
   }
 
+  /** For requests of a tenant that generate nothing. Throws `rate_limit_exceeded`. */
+  admitCall(message: IncomingMessage, tenant: string, response: ServerResponse): Promise<void> {
+    return this.#parts.access.admitCall(message.headers, tenant, response);
+  }
+
   /** For requests that generate nothing and have a body to read: in the same bound, and aborted as all are. Throws `queue_full` or `draining`. */
   take(response: ServerResponse): Hand {
     return this.#inHand.takeFor(response);

@@ -180,3 +180,31 @@ describe('limits', () => {
     expect(await metric(one, 'fallback')).toBeGreaterThan(0);
   });
 });
+
+describe('routes that generate nothing', () => {
+  it('count as requests: creating, patching, reading and deleting sessions, and events; a completion counts once', async () => {
+    await using server = await start({ limits: { key: { requests_per_minute: 6, tokens_per_minute: 1_000_000 } } });
+    const created = await server.ask({}, chatBody, '/v1/sessions');
+    expect([created.status, limitHeaders(created)]).toEqual([201, { 'x-ratelimit-limit-requests': '6', 'x-ratelimit-remaining-requests': '5' }]);
+    const { id } = (await created.json()) as { id: string };
+    const at = `${server.gateway.url}/v1/sessions/${id}`;
+    const patch = (etag: string) => fetch(at, { method: 'PATCH', body: '[{"op":"replace","path":"/messages/0/content","value":"hi"}]', headers: { 'content-type': 'application/json-patch+json', 'if-match': etag } });
+    const patched = await patch(created.headers.get('etag') as string);
+    expect([patched.status, patched.headers.get('x-ratelimit-remaining-requests')]).toEqual([204, '4']);
+    expect((await fetch(at)).headers.get('x-ratelimit-remaining-requests')).toBe('3');
+    expect((await server.ask({}, {}, `/v1/sessions/${id}/completions`)).headers.get('x-ratelimit-remaining-requests')).toBe('2');
+    const events = { client_id: 'a-client-1', batches: [{ sequence: 1, events: [{ name: 'tap', count: 1 }] }] };
+    expect((await server.ask({}, events, '/v1/events')).headers.get('x-ratelimit-remaining-requests')).toBe('1');
+    expect((await fetch(at, { method: 'DELETE' })).headers.get('x-ratelimit-remaining-requests')).toBe('0');
+    for (const refused of [await server.ask({}, chatBody, '/v1/sessions'), await patch('"x"'), await server.ask({}, events, '/v1/events')]) {
+      expect([refused.status, refused.headers.has('retry-after')]).toEqual([429, true]);
+      expect(await refused.json()).toMatchObject({ error: { code: 'rate_limit_exceeded' } });
+    }
+  });
+
+  it('are of the tenant that a session names', async () => {
+    await using server = await start({ limits: { tenant: { requests_per_minute: 1 } } });
+    const named = (tenant: string) => server.ask({}, { ...chatBody, autoglm: { tenant } }, '/v1/sessions');
+    expect([(await named('a')).status, (await named('b')).status, (await named('a')).status]).toEqual([201, 201, 429]);
+  });
+});

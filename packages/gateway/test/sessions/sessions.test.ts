@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createGate, until } from '../support.ts';
 import { addTurn, chat, jsonPatch, mergePatch, startSessionServer } from './support.ts';
@@ -136,6 +137,47 @@ describe('a session', () => {
     expect((await server.request('POST', `${path}/completions`, {}, { 'if-match': etag })).status).toBe(412);
     expect((await server.request('DELETE', path, undefined, { 'if-match': etag })).status).toBe(412);
     expect((await server.request('PATCH', path, [addTurn('2')], jsonPatch(second))).status).toBe(204);
+  });
+
+  it('is what the patches make that came from its own state, whatever of them is lost, repeated or comes late', async () => {
+    await using server = await startSessionServer();
+    const sent = fc.record({
+      /** The states before that its sender knew as the last one: 0, the newest. */
+      behind: fc.nat({ max: 3 }),
+      operations: fc.array(fc.constantFrom<'add' | 'remove' | 'replace'>('add', 'remove', 'replace'), { minLength: 1, maxLength: 3 }),
+      times: fc.nat({ max: 2 }),
+    });
+    await fc.assert(fc.asyncProperty(fc.array(sent, { maxLength: 10 }), async (network) => {
+      const { path, etag } = await server.create();
+      const etags = [etag];
+      let messages: { role: string; content: string }[] = chat.messages;
+      for (const [index, { behind, operations, times }] of network.entries()) {
+        const from = etags.at(-1 - behind) ?? etag;
+        const patch = operations.map((op, each) => (op === 'remove' ? { op: 'remove', path: '/messages/0' } : op === 'add' ? addTurn(`${index}.${each}`) : { op: 'replace', path: '/messages/0/content', value: `${index}.${each}` }));
+        let next = messages;
+        for (const [each, op] of operations.entries()) {
+          if (op === 'remove') next = next.slice(1);
+          else if (op === 'add') next = [...next, { role: 'user', content: `${index}.${each}` }];
+          else next = next.map((message, place) => (place === 0 ? { ...message, content: `${index}.${each}` } : message));
+        }
+        // A chat must have a message at all times, and each operation something that it changes.
+        const isPossible = operations.every((op, each) => op === 'add' || messages.length + operations.slice(0, each).filter((before) => before === 'add').length - operations.slice(0, each).filter((before) => before === 'remove').length > 0) && next.length > 0;
+        if (!isPossible) continue;
+        // 0: lost on its way; 2: sent again by somebody who did not hear the answer.
+        for (let time = 0; time < times; time += 1) {
+          const response = await server.request('PATCH', path, patch, jsonPatch(from));
+          const isCurrent = from === etags.at(-1);
+          expect(response.status).toBe(isCurrent ? 204 : 412);
+          if (!isCurrent) continue;
+          messages = next;
+          etags.push(response.headers.get('etag') as string);
+        }
+      }
+      const seen = (await (await server.request('GET', path)).json()) as { body: { messages: unknown } };
+      expect(seen.body.messages).toEqual(messages);
+      expect(new Set(etags).size).toBe(etags.length);
+      await server.request('DELETE', path);
+    }), { numRuns: 40 });
   });
 
   it('of many patches from one state takes one', async () => {

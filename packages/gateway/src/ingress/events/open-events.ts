@@ -72,9 +72,11 @@ function createResource(ledger: EventLedger, generations: Generations, bodies: B
   return {
     methods: ['POST'],
     async serve({ message, response }) {
+      const tenant = tenantOf(message.headers, undefined);
+      await generations.admitCall(message, tenant, response);
       const { value } = await readJson(message, bodies, generations.take(response).abort.signal);
       const { client, batches } = readBatches(value);
-      sendAnswer(response, 200, { object: 'events', ...(await ledger.add(tenantOf(message.headers, undefined), client, batches)) });
+      sendAnswer(response, 200, { object: 'events', ...(await ledger.add(tenant, client, batches)) });
     },
   };
 }

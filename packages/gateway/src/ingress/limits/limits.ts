@@ -73,12 +73,26 @@ export class Limits {
 
   /** Undefined: nothing limits this caller. */
   async admit(ask: Ask): Promise<Admission | undefined> {
-    const ofKey = this.#ofNamedKey.get(ask.key) ?? this.#ofKey;
-    const limits = this.#ofTenant.length === 0 ? ofKey : [...ofKey, ...this.#ofTenant];
+    const limits = this.#limitsOf(ask.key);
     if (limits.length === 0) return undefined;
     const tokens = ask.promptTokens + ask.answerCount * (ask.answerTokensMax ?? (ask.answerCount > 0 ? this.#options.answerTokensExpected : 0));
-    const claims = limits.map((limit) => ({ bucket: bucketOf(limit, ask), rate: limit.rate, cost: limit.unit === 'requests' ? 1 : tokens }));
     const share = ask.isBatch ? batchShare : 1;
+    return this.#take(limits, limits.map((limit) => ({ bucket: bucketOf(limit, ask), rate: limit.rate, cost: limit.unit === 'requests' ? 1 : tokens })), share);
+  }
+
+  /** A request that generates nothing, which no tokens are counted for. Undefined: nothing limits this caller. */
+  async admitCall(caller: Pick<Ask, 'key' | 'tenant'>): Promise<Admission | undefined> {
+    const limits = this.#limitsOf(caller.key).filter(({ unit }) => unit === 'requests');
+    if (limits.length === 0) return undefined;
+    return this.#take(limits, limits.map((limit) => ({ bucket: bucketOf(limit, caller), rate: limit.rate, cost: 1 })), 1);
+  }
+
+  #limitsOf(key: string): readonly Limit[] {
+    const ofKey = this.#ofNamedKey.get(key) ?? this.#ofKey;
+    return this.#ofTenant.length === 0 ? ofKey : [...ofKey, ...this.#ofTenant];
+  }
+
+  async #take(limits: readonly Limit[], claims: readonly Claim[], share: number): Promise<Admission> {
     const decision = await this.#options.store.take(claims, share);
     return {
       headers: headersOf(limits, decision.used),
@@ -114,7 +128,7 @@ function toLimits(allowance: Allowance, whose: Limit['whose']): Limit[] {
 }
 
 /** The braces keep the buckets of one key together in a cluster of Redis. */
-function bucketOf({ unit, whose, window }: Limit, { key, tenant }: Ask): string {
+function bucketOf({ unit, whose, window }: Limit, { key, tenant }: Pick<Ask, 'key' | 'tenant'>): string {
   return `{${key}}:${whose === 'tenant' ? tenant : ''}:${unit}:${window}`;
 }
 

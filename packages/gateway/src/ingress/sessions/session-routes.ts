@@ -70,6 +70,7 @@ class SessionRoutes {
     const value = await this.#readBody(message, response);
     const { autoglm } = Object(value) as { autoglm?: { tenant?: unknown } | null };
     const tenant = tenantOf(headers, typeof autoglm?.tenant === 'string' ? autoglm.tenant : undefined);
+    await this.#generations.admitCall(message, tenant, response);
     this.#check(value, headers);
     const id = this.#parts.newId();
     const { revision } = await this.#parts.store.create(tenant, id, encodeBody(withoutTenant(value), this.#parts.sessionBytesMax));
@@ -78,7 +79,7 @@ class SessionRoutes {
 
   async #read({ message, response }: ResourceCall, id: string): Promise<void> {
     const known = revisionOf(message.headers, 'if-none-match');
-    const record = await this.#require(tenantOf(message.headers, undefined), id);
+    const record = await this.#require(await this.#admit(message, response), id);
     const etag = toEtag(record.revision);
     if (known === record.revision) response.writeHead(304, { etag }).end();
     else sendAnswer(response, 200, { id, object: 'session', created: Math.floor(record.createdAtMs / 1000), body: JSON.parse(record.body) as unknown }, { etag, 'cache-control': 'no-store' });
@@ -87,7 +88,7 @@ class SessionRoutes {
   async #delete({ message, response }: ResourceCall, id: string): Promise<void> {
     const revision = revisionOf(message.headers, 'if-match');
     if (revision === null) throw sessionChanged(id);
-    const result = await this.#parts.store.remove(tenantOf(message.headers, undefined), id, revision);
+    const result = await this.#parts.store.remove(await this.#admit(message, response), id, revision);
     if (result === 'absent') throw sessionNotFound(id);
     if (result === 'changed') throw sessionChanged(id);
     response.writeHead(204).end();
@@ -98,8 +99,8 @@ class SessionRoutes {
     const applyPatch = this.#patchFor(headers, response);
     const expected = revisionOf(headers, 'if-match');
     if (expected === undefined) throw ifMatchMissing();
+    const tenant = await this.#admit(message, response);
     const patch = await this.#readBody(message, response);
-    const tenant = tenantOf(headers, undefined);
     const record = await this.#require(tenant, id);
     if (record.revision !== expected) throw sessionChanged(id);
     const { revision } = await this.#change(tenant, id, record, headers, (document) => applyPatch(document, patch));
@@ -181,6 +182,13 @@ class SessionRoutes {
       if (error instanceof AutoglmError) return { id, appended: false, reason: error.code, etag: toEtag(revision) };
       throw error;
     }
+  }
+
+  /** Counts a call that is no completion; says for whom it is. */
+  async #admit(message: IncomingMessage, response: ServerResponse): Promise<string> {
+    const tenant = tenantOf(message.headers, undefined);
+    await this.#generations.admitCall(message, tenant, response);
+    return tenant;
   }
 
   async #require(tenant: string, id: string): Promise<SessionRecord> {
