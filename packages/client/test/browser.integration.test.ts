@@ -72,3 +72,31 @@ it.skipIf(!chromium)('the client works in a browser (skipped where there is no C
     await browser.close();
   }
 });
+
+it.skipIf(!chromium)('a page of another origin needs no proxy where the server allows it (skipped where there is no Chromium)', async () => {
+  await using site = await servePage('http://127.0.0.1:1');
+  await using server = await startServer({}, {}, { cors: { origins: [site.url], max_age_seconds: 0 } });
+  await using closed = await startServer();
+  const browser = await launchChromium(chromium as string);
+  try {
+    const tab = await browser.newPage();
+    await tab.goto(site.url);
+    const seen = await tab.evaluate(`(async () => {
+      const { createClient } = await import('/client/index.ts');
+      const client = createClient({ baseUrl: ${JSON.stringify(`${server.url}/v1`)}, tenant: 'page' });
+      const session = await client.sessions.create({ model: 'default', messages: [{ role: 'user', content: '你好' }] });
+      session.messages.push({ role: 'user', content: '再见' });
+      await session.sync();
+      let text = '';
+      for await (const { choices } of await session.stream({ max_tokens: 2 })) text += choices[0]?.delta.content ?? '';
+      const refused = await client.chat.completions.create({ model: 'default', messages: [] }).catch((error) => [error.status, error.requestId !== undefined]);
+      client.track('page');
+      await client.close();
+      const shut = await createClient({ baseUrl: ${JSON.stringify(`${closed.url}/v1`)}, retriesMax: 0 }).models.list().catch(({ name }) => name);
+      return { text, turns: session.messages.length, refused, shut };
+    })()`);
+    expect(seen).toEqual({ text: '你好', turns: 3, refused: [400, true], shut: 'ConnectionError' });
+  } finally {
+    await browser.close();
+  }
+});

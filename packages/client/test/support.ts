@@ -11,9 +11,9 @@ export interface TestServer extends AsyncDisposable {
 }
 
 /** A real gateway on a free port, in front of the mocks. */
-export async function startServer(script: MockScript = {}, config: Partial<Config> = {}): Promise<TestServer> {
+export async function startServer(script: MockScript = {}, config: Partial<Config> = {}, server: Partial<Config['server']> = {}): Promise<TestServer> {
   const engine = createMockEngine(script);
-  const gateway = await startGateway({ config: { ...defaultConfig, ...config, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200 } }, engine, embeddings: createMockEmbeddings() });
+  const gateway = await startGateway({ config: { ...defaultConfig, ...config, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200, ...server } }, engine, embeddings: createMockEmbeddings() });
   return {
     gateway, engine,
     url: gateway.url,

@@ -18,6 +18,7 @@ import { startEngines, type EngineStatusReport } from './engine-targets.ts';
 import { openGrpc } from './ingress/grpc/open-grpc.ts';
 import { openAccess } from './ingress/open-access.ts';
 import { createBodyReading } from './ingress/body.ts';
+import { Cors } from './ingress/cors.ts';
 import { openImages } from './input/images/open-images.ts';
 import { createIngress, type Ingress } from './ingress/server.ts';
 import { openEvents } from './ingress/events/open-events.ts';
@@ -125,6 +126,7 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
     access,
     maxRunning: engines.maxRunning,
     bodies,
+    cors: config.server.cors.origins.length > 0 ? new Cors(config.server.cors) : undefined,
     path: sinks.capture(createRequestPath(catalog, admission, routerOptions(config.router), shortenOptions(config, ttft, embeddings, embeddingPath), { prejudge: prejudge?.stage, images: images?.stage, cache: cache?.stage, prefetch: prefetch?.prefetcher.stage, tiers: plan && createTiersStage(cascadeOptions(plan, models)) })),
     embeddings,
     embeddingPath,

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { ConfigError } from '../common/config-error.ts';
 import { check, oneOf, parseYaml, place, written, type YamlSource } from '../common/yaml-source.ts';
+import { problemOfCors } from './cors.ts';
 import { problemOfDevices } from './devices.ts';
 import { completeEngines, defaultEmbedded, engineSchemas, type EngineConfig, type EngineKind } from './engines.ts';
 import { checkCompression } from './compression.ts';
@@ -124,13 +125,15 @@ function hasNoBound({ kv_cache_bytes: bytes, kv_cache_strategy: strategy }: Conf
 }
 
 /** Values that each are of the right type, and would be passed over or fail with every use. */
-function refuseWhatCannotWork({ devices, fit, compression, engines, router: { health }, sessions, tiers, grpc, observability: { traces } }: Config, source: YamlSource | undefined): void {
+function refuseWhatCannotWork({ devices, fit, compression, engines, router: { health }, server, sessions, tiers, grpc, observability: { traces } }: Config, source: YamlSource | undefined): void {
   const refuse = (path: readonly string[], reason: string) => {
     throw new ConfigError(`${place(source, path)}${written(path)} ${reason}.`);
   };
   if (health.eject_max_ms < health.eject_ms) refuse(['router', 'health', 'eject_max_ms'], `is ${health.eject_max_ms}, and must not be less than eject_ms: ${health.eject_ms}`);
   checkFit(fit, refuse);
   checkCompression(compression, refuse);
+  const ofCors = problemOfCors(server.cors);
+  if (ofCors) refuse(['server', 'cors', 'origins', String(ofCors.index)], ofCors.reason);
   const ofSessions = problemOfSessions(sessions);
   if (ofSessions) refuse(['sessions', ofSessions.key], ofSessions.reason);
   const ofDevices = problemOfDevices(devices, engines);

@@ -2,6 +2,7 @@ import Type, { type Static } from 'typebox';
 import { admissionSchema, defaultAdmission } from './admission.ts';
 import { authSchema, defaultAuth } from './auth.ts';
 import { cacheSchema, defaultCache } from './cache.ts';
+import { corsSchema, defaultCors } from './cors.ts';
 import { defaultDevices, devicesSchema } from './devices.ts';
 import { batchesSchema, defaultBatches } from './batches.ts';
 import { defaultEmbedded, type EngineConfig } from './engines.ts';
@@ -34,6 +35,7 @@ export const configSchema = Type.Object(
         drain_timeout_ms: milliseconds,
         /** How long a request waits for a model that is still loading. */
         ready_timeout_ms: milliseconds,
+        cors: corsSchema,
       },
       closed,
     ),
@@ -150,7 +152,7 @@ export const configSchema = Type.Object(
 export type Config = Omit<Static<typeof configSchema>, 'engines'> & { readonly engines: readonly EngineConfig[] };
 
 export const defaultConfig: Config = {
-  server: { host: '127.0.0.1', port: 8080, body_limit_bytes: 8 * 1024 * 1024, drain_timeout_ms: 30_000, ready_timeout_ms: 120_000 },
+  server: { host: '127.0.0.1', port: 8080, body_limit_bytes: 8 * 1024 * 1024, drain_timeout_ms: 30_000, ready_timeout_ms: 120_000, cors: defaultCors },
   model_config: {
     path: 'default',
     enable_continuous_batching: true,

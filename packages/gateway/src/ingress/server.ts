@@ -5,6 +5,7 @@ import { AutoglmError } from '@open-autoglm/protocol';
 import type { Asker, AskCall, EmbeddingAsker } from '../common/asker.ts';
 import { readJson, type BodyReading } from './body.ts';
 import { createConsole } from './console.ts';
+import type { Cors } from './cors.ts';
 import { Generations, type GenerationParts } from './generations.ts';
 import { InHand } from './in-hand.ts';
 import { healthAnswer, modelAnswer, modelsAnswer, readinessAnswer, type JsonAnswer } from './information.ts';
@@ -14,6 +15,8 @@ import { EmbeddingRequests, type EmbeddingParts } from './serve-embeddings.ts';
 
 export interface IngressParts extends GenerationParts, EmbeddingParts {
   readonly bodies: BodyReading;
+  /** Absent: pages of other origins may not read what is answered. */
+  readonly cors?: Cors | undefined;
   /** More generations at once than this, waiting ones included, are refused with 429. */
   readonly maxRunning: number;
   /** Read at `/metrics`; absent: there is no such route. */
@@ -68,6 +71,7 @@ export function createIngress(parts: IngressParts): Ingress {
   };
 
   const route = async (message: IncomingMessage, response: ServerResponse): Promise<void> => {
+    if (parts.cors?.answers(message, response)) return;
     const requestId = requestIdOf(message);
     const path = (message.url ?? '/').split('?', 1)[0] as string;
     const call = { message, response, requestId, read: (signal: AbortSignal) => readJson(message, parts.bodies, signal) };
