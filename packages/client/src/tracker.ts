@@ -20,6 +20,7 @@ export interface TrackedSum {
 interface Batch {
   readonly sequence: number;
   readonly events: readonly TrackedSum[];
+  readonly bytes: number;
 }
 
 export interface TrackerParts {
@@ -37,7 +38,9 @@ export interface Timers {
 
 /** Names that are told apart between two batches; the rest are added up as `other`. */
 const namesMax = 500;
-/** Batches that wait for an answer at once; a page that is hidden and shown without a connection goes on adding up beyond that. */
+/** Bytes of a batch's events, and of the batches of one request, as JSON: browsers send no more than 64 KiB for a page that is gone. */
+const [batchBytesMax, requestBytesMax] = [28 * 1024, 60 * 1024];
+/** Batches that wait for an answer at once, about; a page that is hidden and shown without a connection goes on adding up beyond that. */
 const sealedMax = 16;
 /** The answers to these say that the same request will never be taken. */
 const refusals: ReadonlySet<number> = new Set([400, 413, 415, 422]);
@@ -58,6 +61,8 @@ export class Tracker {
   #openCount = 0;
   /** Not answered yet: one, and another for each time the page went away meanwhile. */
   #sealed: Batch[] = [];
+  /** Batches that are sent together, within the bytes of a request: halved when those were refused, so that one bad batch takes no other with it. */
+  #togetherMax = sealedMax;
   #sequence = 0;
   #failures = 0;
   #cancelTimer: (() => void) | undefined;
@@ -93,7 +98,10 @@ export class Tracker {
     while (!this.isEmpty) await this.#send();
   }
 
-  /** Sends what there is without waiting for anything: the page may be gone at the next moment. Nothing is lost where it comes back. */
+  /**
+   * Sends what one request holds without waiting for anything: the page may be gone at the next moment. It is the oldest, as a server takes batches in
+   * order only; nothing is lost where the page comes back.
+   */
   leave(): void {
     if (this.#sealed.length < sealedMax) this.#seal();
     if (this.#sealed.length > 0) this.#deliver(true).catch(() => {});
@@ -119,32 +127,60 @@ export class Tracker {
   }
 
   #seal(): void {
-    if (this.#openCount === 0) return;
-    this.#sequence += 1;
-    this.#sealed.push({ sequence: this.#sequence, events: Array.from(this.#open, ([name, { count, sum }]) => ({ name, count, sum })) });
+    let events: TrackedSum[] = [];
+    let bytes = 0;
+    const close = () => {
+      if (events.length === 0) return;
+      this.#sequence += 1;
+      this.#sealed.push({ sequence: this.#sequence, events, bytes });
+      [events, bytes] = [[], 0];
+    };
+    for (const [name, { count, sum }] of this.#open) {
+      const event = { name, count, sum };
+      // Names are ASCII.
+      const { length } = JSON.stringify(event);
+      if (bytes + length > batchBytesMax) close();
+      events.push(event);
+      bytes += length + 1;
+    }
+    close();
     this.#open = new Map();
     this.#openCount = 0;
   }
 
-  async #deliver(isLeaving: boolean): Promise<void> {
-    const batches = [...this.#sealed];
-    const last = batches.at(-1)?.sequence ?? 0;
-    try {
-      if (batches.length > 0) await this.#parts.transport.ask({ method: 'POST', path: '/events', body: { client_id: this.#parts.clientId, batches }, safety: 'repeatable', keepalive: isLeaving });
-      this.#forget(last);
-    } catch (error) {
-      if (error instanceof ApiError && refusals.has(error.status)) {
-        this.#forget(last);
-        this.#onRefused(error, batches.flatMap(({ events }) => events));
-        return;
-      }
-      this.#failures += 1;
-      this.#schedule(Math.max(this.#windowMs, backoffMs(this.#failures, this.#parts.random())));
-      throw error;
-    }
+  /** The oldest batches that fit into one request. */
+  #next(): readonly Batch[] {
+    let bytes = 0;
+    const end = this.#sealed.findIndex((batch) => (bytes += batch.bytes) > requestBytesMax);
+    return this.#sealed.slice(0, Math.min(this.#togetherMax, end === -1 ? this.#sealed.length : Math.max(1, end)));
   }
 
-  #forget(last: number): void {
+  async #deliver(isLeaving: boolean): Promise<void> {
+    do {
+      const batches = this.#next();
+      if (batches.length === 0) return;
+      try {
+        const body = { client_id: this.#parts.clientId, batches: batches.map(({ sequence, events }) => ({ sequence, events })) };
+        await this.#parts.transport.ask({ method: 'POST', path: '/events', body, safety: 'repeatable', keepalive: isLeaving });
+        this.#togetherMax = sealedMax;
+        this.#forget(batches);
+      } catch (error) {
+        if (!(error instanceof ApiError && refusals.has(error.status))) {
+          this.#failures += 1;
+          this.#schedule(Math.max(this.#windowMs, backoffMs(this.#failures, this.#parts.random())));
+          throw error;
+        }
+        if (batches.length > 1) this.#togetherMax = batches.length >>> 1;
+        else {
+          this.#forget(batches);
+          this.#onRefused(error, batches.flatMap(({ events }) => events));
+        }
+      }
+    } while (!isLeaving);
+  }
+
+  #forget(batches: readonly Batch[]): void {
+    const last = batches.at(-1)?.sequence ?? 0;
     this.#failures = 0;
     this.#sealed = this.#sealed.filter(({ sequence }) => sequence > last);
     if (!this.isEmpty) this.#schedule(this.#windowMs);

@@ -39,28 +39,22 @@ export class Transport {
   }
 
   /** Resolves with a response of status 2xx or 304, whose body is not read. Rejects with `ApiError`, `ConnectionError` or the signal's reason. */
-  async send(call: Call): Promise<Response> {
+  send(call: Call): Promise<Response> {
+    return this.#repeat(call, async (response) => response);
+  }
+
+  /** The answer's value. A body that breaks off counts as no answer, and the request is sent again where that is safe. */
+  ask<T>(call: Call): Promise<{ readonly value: T; readonly response: Response }> {
+    return this.#repeat(call, async (response) => ({ value: (await readBody(response)) as T, response }));
+  }
+
+  /** A request has one bound of tries, whatever of it fails: the connection, the status, or the body. */
+  async #repeat<T>(call: Call, read: (response: Response) => Promise<T>): Promise<T> {
     const { budget, retriesMax, random, wait } = this.#options;
     budget.earn();
     for (let attempt = 0; ; attempt += 1) {
       try {
-        return await this.#try(call);
-      } catch (error) {
-        call.signal?.throwIfAborted();
-        const delayMs = attempt < retriesMax ? retryDelayMs(error, call.safety, attempt, random()) : undefined;
-        if (delayMs === undefined || !budget.spend()) throw error;
-        await wait(delayMs, call.signal);
-      }
-    }
-  }
-
-  /** The answer's value. A body that breaks off counts as no answer, and the request is sent again where that is safe. */
-  async ask<T>(call: Call): Promise<{ readonly value: T; readonly response: Response }> {
-    const { budget, retriesMax, random, wait } = this.#options;
-    for (let attempt = 0; ; attempt += 1) {
-      const response = await this.send(call);
-      try {
-        return { value: (await readBody(response)) as T, response };
+        return await read(await this.#try(call));
       } catch (error) {
         call.signal?.throwIfAborted();
         const delayMs = attempt < retriesMax ? retryDelayMs(error, call.safety, attempt, random()) : undefined;

@@ -85,6 +85,22 @@ describe('the client over a bad connection', () => {
     expect(connections).toBeLessThanOrEqual(30 + 10 + 30 * 0.2);
   });
 
+  it('has one bound of tries, whichever part of the request fails', async () => {
+    // The head of an answer, and a body that breaks off; then a connection that does; and so on.
+    let tries = 0;
+    const broken = () => new Response(new ReadableStream({ start: (controller) => controller.error(new TypeError('terminated')) }));
+    const client = createClient({
+      baseUrl: 'http://server/v1', retriesMax: 2, wait: async () => {},
+      fetch: async () => {
+        tries += 1;
+        if (tries % 2 === 0) throw new TypeError('no network');
+        return broken();
+      },
+    });
+    await expect(client.models.list()).rejects.toBeInstanceOf(ConnectionError);
+    expect(tries).toBe(3);
+  });
+
   it('waits as long as the server asks for', async () => {
     const waits: number[] = [];
     const answers = [new Response('{"error":{"message":"full","code":"queue_full"}}', { status: 429, headers: { 'retry-after': '7' } }), new Response('{"data":[]}')];

@@ -1,12 +1,24 @@
 import { spawn } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { createClient, type ClientOptions } from '../src/index.ts';
+import { RetryBudget } from '../src/retry.ts';
+import { Tracker, type TrackedSum } from '../src/tracker.ts';
+import { Transport } from '../src/transport.ts';
 import { clientOf, seededRandom, startFlakyProxy, startServer, until, type Fate } from './support.ts';
 
 async function countsOf(url: string): Promise<Record<string, number>> {
   const text = await (await fetch(`${url}/metrics`)).text();
   return Object.fromEntries([...text.matchAll(/^(autoglm_client_event\w*)\{event="([^"]+)"\} (\S+)$/gm)].map(([, family, event, value]) => [`${family === 'autoglm_client_events_total' ? '' : 'sum of '}${event}`, Number(value)]));
 }
+
+/** A tracker whose page a test may leave. */
+function trackerOf(url: string, onRefused: (events: readonly TrackedSum[]) => void = () => {}): Tracker {
+  const transport = new Transport({ baseUrl: `${url}/v1`, headers: {}, encoding: 'json', retriesMax: 0, budget: new RetryBudget(0, 0), fetch, random: Math.random, now: Date.now, wait: async () => {} });
+  return new Tracker({ transport, clientId: crypto.randomUUID(), random: Math.random, timers: { set: () => () => {} } }, { eventsMax: Infinity, onRefused: (_, events) => onRefused(events) });
+}
+
+/** Five hundred names, of 128 letters each: 90 KB of sums. */
+const longNames = Array.from({ length: 500 }, (_, index) => `${index}`.padStart(128, 'n'));
 
 /** Fetches that are counted, and do not reach anybody. */
 function unanswered(): { readonly options: ClientOptions; readonly bodies: unknown[] } {
@@ -92,6 +104,49 @@ describe('track', () => {
     await client.close();
     expect(refused).toEqual([[{ name: 'a', count: 1, sum: 0 }]]);
     expect(await countsOf(other.url)).toEqual({ b: 1, 'sum of b': 0 });
+  });
+
+  it('loses nothing of much more than a request may hold', async () => {
+    await using server = await startServer({}, { events: { enabled: true, names_max: 1000, clients_max: 10, client_ttl_seconds: 60, redis_timeout_ms: 50 } });
+    let isAway = true;
+    const sizes: number[] = [];
+    await using proxy = await startFlakyProxy(server.url, () => (isAway ? 'cut-request' : 'pass'));
+    const tracker = trackerOf(proxy.url, () => sizes.push(-1));
+    // The page is hidden and shown 15 times without a connection: a megabyte and a half.
+    for (let round = 0; round < 15; round += 1) {
+      for (const name of longNames) tracker.track(name);
+      tracker.leave();
+    }
+    await expect(tracker.flush()).rejects.toThrow();
+    isAway = false;
+    await tracker.flush();
+    const counts = await countsOf(server.url);
+    // Of a page that was hidden so often without a connection, later sums join one batch.
+    expect(longNames.filter((name) => counts[name] !== 15)).toEqual([]);
+    expect(sizes).toEqual([]);
+  });
+
+  it('gives up the one batch that is refused, not those beside it', async () => {
+    await using server = await startServer();
+    const refused: TrackedSum[] = [];
+    const bodies: number[] = [];
+    const transport = new Transport({
+      baseUrl: 'http://server/v1', headers: {}, encoding: 'json', retriesMax: 0, budget: new RetryBudget(0, 0), random: Math.random, now: Date.now, wait: async () => {},
+      fetch: async (url, init) => {
+        const { batches } = JSON.parse(init?.body as string) as { batches: { events: TrackedSum[] }[] };
+        bodies.push(batches.length);
+        if (batches.some(({ events }) => events.some(({ name }) => name === 'bad'))) return Response.json({ error: { message: 'no' } }, { status: 400 });
+        return fetch(String(url).replace('http://server', server.url), init);
+      },
+    });
+    const tracker = new Tracker({ transport, clientId: crypto.randomUUID(), random: Math.random, timers: { set: () => () => {} } }, { onRefused: (_, events) => refused.push(...events) });
+    for (const name of ['a', 'b', 'bad', 'c']) {
+      tracker.track(name);
+      tracker.leave();
+    }
+    await tracker.flush();
+    expect(refused).toEqual([{ name: 'bad', count: 1, sum: 0 }]);
+    expect(await countsOf(server.url)).toMatchObject({ a: 1, b: 1, c: 1 });
   });
 
   it('takes no name and no value that no server would', () => {
