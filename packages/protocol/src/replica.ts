@@ -3,7 +3,7 @@ import type { EngineStats } from './engine-stats.ts';
 import type { EngineStatus, PromptSegment } from './engine.ts';
 import type { ModelInfo } from './model.ts';
 import type { StreamPart } from './parts.ts';
-import type { GatewayRequest } from './request.ts';
+import type { ChatMessage, GatewayRequest, Tool } from './request.ts';
 
 interface ReplicaBase {
   /** Named in `x-autoglm-engine`. */
@@ -38,6 +38,14 @@ export interface RemoteModel {
   readonly contextLength: number | undefined;
 }
 
+/** How another server counts. Both reject as `answer` throws, and with `upstream_error` where the server cannot be asked. */
+export interface RemoteTokens {
+  /** Of each text by itself. */
+  countTexts(texts: readonly string[], signal: AbortSignal): Promise<readonly number[]>;
+  /** Of the whole prompt, as the server's template makes it; images left out. */
+  countChat(messages: readonly ChatMessage[], tools: readonly Tool[], signal: AbortSignal): Promise<number>;
+}
+
 /** Takes requests as the client wrote them and does the rest itself, chat template included: another server. */
 export interface RequestReplica extends ReplicaBase {
   readonly takes: 'requests';
@@ -45,6 +53,8 @@ export interface RequestReplica extends ReplicaBase {
   readonly model: RemoteModel | undefined;
   /** Of the same model; absent where the server cannot be asked for any. It is closed with the replica. */
   readonly embeddings?: EmbeddingEngine | undefined;
+  /** Absent where the server cannot be asked. */
+  readonly tokens?: RemoteTokens | undefined;
   /** Whether the server was asked what it has, with whatever result. */
   readonly isKnown: boolean;
   /** Tells every change of the state from now on. */

@@ -1,4 +1,4 @@
-import type { CompressionMethod, FitOptions, GatewayRequest, ModelInfo, Stage } from '@open-autoglm/protocol';
+import { AutoglmError, type CompressionMethod, type FitOptions, type GatewayRequest, type ModelInfo, type RemoteTokens, type Stage } from '@open-autoglm/protocol';
 import { deferred } from '../common/deferred.ts';
 import type { CatalogModel, ModelCatalog } from '../common/model-catalog.ts';
 import type { TtftReading } from '../common/ttft-meter.ts';
@@ -7,7 +7,7 @@ import { nextRate, type AdaptiveSettings } from './compress/adaptive-rate.ts';
 import { compressRequest, type Compression } from './compress/compress-request.ts';
 import { readDocuments, type DocumentParts } from './documents/read-documents.ts';
 import { fitRequest, type FitDefaults } from './fit/fit-request.ts';
-import { localPromptSize, remotePromptSize, type PromptSize } from './fit/prompt-size.ts';
+import { askedPromptSize, localPromptSize, remotePromptSize, type PromptSize } from './fit/prompt-size.ts';
 import { remoteTokenizer } from './tokens/tokenizers.ts';
 
 export interface ShortenOptions {
@@ -112,11 +112,19 @@ class PromptSizes {
 
   #ofRemote(model: CatalogModel): PromptSize {
     const { contextLength, tokenizer } = this.#configured[model.name] ?? {};
-    const known = this.#remote.get(model) ?? remotePromptSize(undefined, remoteTokenizer(model.name, tokenizer));
+    const known = this.#remote.get(model) ?? (tokenizer === 'server' ? askedPromptSize(() => tokensOf(model)) : remotePromptSize(undefined, remoteTokenizer(model.name, tokenizer)));
     this.#remote.set(model, known);
     // What the servers list may change while this one runs; the smallest of them must have room.
     return { ...known, contextLength: contextLength ?? smallestContext(model) };
   }
+}
+
+/** Of the first of its servers that answers now: they have the same model. */
+function tokensOf({ name, targets }: CatalogModel): RemoteTokens {
+  const remote = targets.flatMap(({ replica }) => (replica.takes === 'requests' && replica.tokens ? [replica] : []));
+  const { tokens } = remote.find(({ status }) => status.state === 'ready') ?? remote[0] ?? {};
+  if (!tokens) throw new AutoglmError('engine_unavailable', `No server of the model ${name} can be asked how many tokens a prompt has.`);
+  return tokens;
 }
 
 function smallestContext({ targets }: CatalogModel): number | undefined {

@@ -120,6 +120,40 @@ describe('fit for models of other servers', () => {
     expect(messages.reduce((sum, { content }) => sum + content.trim().split(/\s+/u).length + 4, 3)).toBe(autoglm?.fitted?.prompt_tokens);
   });
 
+  /** Words are its tokens; a chat has a token around each message, and one before the answer. */
+  const wordsOf = (text: string) => text.match(/\S+/gu)?.length ?? 0;
+  type Asked = { readonly messages?: readonly { readonly content: string }[]; readonly prompt?: string; readonly content?: string };
+  const servers: Readonly<Record<string, (route: string, asked: Asked) => object | undefined>> = {
+    vLLM: (route, { messages, prompt }) => (route === '/tokenize' ? { count: messages ? messages.reduce((sum, { content }) => sum + wordsOf(content) + 1, 1) : wordsOf(prompt ?? ''), max_model_len: 4096, tokens: [] } : undefined),
+    'llama.cpp': (route, { messages, content }) => {
+      if (route === '/tokenize') return { tokens: Array.from({ length: wordsOf(content ?? '') }, () => 1) };
+      return route === '/apply-template' ? { prompt: `${messages?.map((message) => `<m> ${message.content}`).join(' ')} <a>` } : undefined;
+    },
+  };
+
+  it.each(Object.keys(servers))('counts as the server itself does, its chat template with it: %s', async (kind) => {
+    const answer = say();
+    await using backend = await startFakeBackend((response, { path: route, body, ...rest }) => {
+      if (route.startsWith('/v1/')) return answer(response, { path: route, body, ...rest });
+      const counted = servers[kind]?.(route, body as Asked);
+      response.writeHead(counted ? 200 : 404, { 'content-type': 'application/json' }).end(JSON.stringify(counted ?? { error: { message: 'no' } }));
+    });
+    await using gateway = await open({ models: { [fakeModel]: { context_length: 500, tokenizer: 'server' } } }, backend.url);
+    const { autoglm } = await read(gateway.post(chat, { model: fakeModel, messages: long, max_tokens: 100, autoglm: { fit: true } }));
+    expect(autoglm?.fitted).toMatchObject({ prompt_tokens_max: 400, counted_by: 'server' });
+    const messages = sent(backend.requests.findLast(({ path: route }) => route.startsWith('/v1/'))?.body);
+    expect(messages.reduce((sum, { content }) => sum + wordsOf(content) + 1, 1)).toBe(autoglm?.fitted?.prompt_tokens);
+    expect(autoglm?.fitted?.prompt_tokens).toBeLessThanOrEqual(400);
+  });
+
+  it('says so where the server does not count, and does not guess', async () => {
+    const answer = say();
+    await using backend = await startFakeBackend((response, request) => (request.path.startsWith('/v1/') ? answer(response, request) : void response.writeHead(404).end('{}')));
+    await using gateway = await open({ models: { [fakeModel]: { context_length: 500, tokenizer: 'server' } } }, backend.url);
+    const { error } = await read(gateway.post(chat, { model: fakeModel, messages: long, autoglm: { fit: true } }));
+    expect(error).toMatchObject({ code: 'upstream_error', message: expect.stringContaining('/tokenize') });
+  });
+
   it('keeps images and calls whole, in the words of the client', async () => {
     await using backend = await startFakeBackend(say());
     await using gateway = await open({ models: { [fakeModel]: { context_length: 100_000 } } }, backend.url);

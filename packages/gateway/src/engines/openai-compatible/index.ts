@@ -5,6 +5,7 @@ import type { BatchBounds } from '../batching/batch-size.ts';
 import { startDiscovery, type Discovered } from './discovery.ts';
 import { upstreamEmbeddings } from './embeddings.ts';
 import { errorOfProbe } from './errors.ts';
+import { upstreamTokens } from './tokenize.ts';
 import { UpstreamAnswer } from './upstream-answer.ts';
 import { upstreamBody } from './upstream-request.ts';
 
@@ -89,6 +90,7 @@ export function openAiReplica({ name, url, model, apiKey, batching, timeouts, pr
     takes: 'requests',
     name,
     embeddings,
+    tokens: upstreamTokens({ name, dispatcher: pool, base, headers: fixedHeaders, model }),
     get status() {
       return status;
     },

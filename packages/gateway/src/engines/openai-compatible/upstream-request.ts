@@ -50,7 +50,8 @@ function toWireSampling({ temperature, topK, topP, minP, repetitionPenalty, pres
   };
 }
 
-function toWireMessage({ role, content, name, toolCalls, toolCallId, wire }: ChatMessage): object {
+/** As the client wrote it, where it still stands. */
+export function toWireMessage({ role, content, name, toolCalls, toolCallId, wire }: ChatMessage): object {
   return wire ?? {
     role,
     content: content === '' && toolCalls ? null : content,

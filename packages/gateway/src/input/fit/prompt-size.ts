@@ -1,4 +1,4 @@
-import type { ChatMessage, ModelInfo, Tool } from '@open-autoglm/protocol';
+import type { ChatMessage, ModelInfo, RemoteTokens, Tool } from '@open-autoglm/protocol';
 import type { RenderChat } from '../chat-template.ts';
 import type { RemoteTokenizer } from '../tokens/tokenizers.ts';
 import { TokenCounter, type CountSegments } from '../tokens/token-counter.ts';
@@ -44,6 +44,8 @@ export function localPromptSize(model: ModelInfo, count: CountSegments, render: 
 const [perMessage, beforeAnswer] = [4, 3];
 /** An image has as many tokens as its server makes of it: a large one of OpenAI's. */
 const perImage = 1105;
+/** For one call of a server's count. */
+const askedMsMax = 10_000;
 
 /** Of a model of another server: its texts by its tokenizer, what its template adds by a rule of thumb. */
 export function remotePromptSize(contextLength: number | undefined, { name, count }: RemoteTokenizer): PromptSize {
@@ -56,6 +58,22 @@ export function remotePromptSize(contextLength: number | undefined, { name, coun
     async countChat(messages, tools, signal) {
       const texts = [...messages.map(allText), ...(tools.length > 0 ? [JSON.stringify(tools)] : [])];
       return sum(await counter.count(texts.map(toText), signal)) + messages.length * perMessage + beforeAnswer + sum(messages.map(countImages));
+    },
+    countTexts: (texts, signal) => counter.count(texts.map(toText), signal),
+  };
+}
+
+/** Of a model whose server says itself what it counts, its chat template with it. `tokens`: whom to ask now. */
+export function askedPromptSize(tokens: () => RemoteTokens): PromptSize {
+  // What is counted for one request is of use to another: it is not given up with the first.
+  const counter = new TokenCounter((segments) => tokens().countTexts(segments.map(({ text }) => text), AbortSignal.timeout(askedMsMax)));
+  return {
+    contextLength: undefined,
+    countedBy: 'server',
+    isCertainlyWithin,
+    countImages,
+    async countChat(messages, tools, signal) {
+      return (await tokens().countChat(messages, tools, AbortSignal.any([signal, AbortSignal.timeout(askedMsMax)]))) + sum(messages.map(countImages));
     },
     countTexts: (texts, signal) => counter.count(texts.map(toText), signal),
   };
