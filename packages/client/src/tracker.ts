@@ -123,7 +123,7 @@ export class Tracker {
   /** One request at a time: the next batch is closed when the last was answered. */
   #send(): Promise<void> {
     if (this.#sealed.length === 0) this.#seal();
-    return (this.#sending ??= this.#deliver(false).finally(() => (this.#sending = undefined)));
+    return (this.#sending ??= this.#deliverAll().finally(() => (this.#sending = undefined)));
   }
 
   #seal(): void {
@@ -155,28 +155,31 @@ export class Tracker {
     return this.#sealed.slice(0, Math.min(this.#togetherMax, end === -1 ? this.#sealed.length : Math.max(1, end)));
   }
 
+  async #deliverAll(): Promise<void> {
+    while (this.#sealed.length > 0) await this.#deliver(false);
+  }
+
+  /** One request; what the server will never take is given up, alone. */
   async #deliver(isLeaving: boolean): Promise<void> {
-    do {
-      const batches = this.#next();
-      if (batches.length === 0) return;
-      try {
-        const body = { client_id: this.#parts.clientId, batches: batches.map(({ sequence, events }) => ({ sequence, events })) };
-        await this.#parts.transport.ask({ method: 'POST', path: '/events', body, safety: 'repeatable', keepalive: isLeaving });
-        this.#togetherMax = sealedMax;
-        this.#forget(batches);
-      } catch (error) {
-        if (!(error instanceof ApiError && refusals.has(error.status))) {
-          this.#failures += 1;
-          this.#schedule(Math.max(this.#windowMs, backoffMs(this.#failures, this.#parts.random())));
-          throw error;
-        }
-        if (batches.length > 1) this.#togetherMax = batches.length >>> 1;
-        else {
-          this.#forget(batches);
-          this.#onRefused(error, batches.flatMap(({ events }) => events));
-        }
+    const batches = this.#next();
+    try {
+      const body = { client_id: this.#parts.clientId, batches: batches.map(({ sequence, events }) => ({ sequence, events })) };
+      await this.#parts.transport.ask({ method: 'POST', path: '/events', body, safety: 'repeatable', keepalive: isLeaving });
+      this.#togetherMax = sealedMax;
+      this.#forget(batches);
+    } catch (error) {
+      if (!(error instanceof ApiError && refusals.has(error.status))) {
+        this.#failures += 1;
+        this.#schedule(Math.max(this.#windowMs, backoffMs(this.#failures, this.#parts.random())));
+        throw error;
       }
-    } while (!isLeaving);
+      if (batches.length > 1) {
+        this.#togetherMax = batches.length >>> 1;
+        return;
+      }
+      this.#forget(batches);
+      this.#onRefused(error, batches.flatMap(({ events }) => events));
+    }
   }
 
   #forget(batches: readonly Batch[]): void {

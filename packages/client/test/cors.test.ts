@@ -4,7 +4,7 @@ import { startServer } from './support.ts';
 
 const origin = 'https://app.example.com';
 /** Of the Fetch standard: what needs no permission, and what a script may always read. */
-const simpleTypes = ['application/x-www-form-urlencoded', 'multipart/form-data', 'text/plain'];
+const simpleTypes = new Set(['application/x-www-form-urlencoded', 'multipart/form-data', 'text/plain']);
 const simpleHeaders = new Set(['accept', 'accept-language', 'content-language']);
 const readable = new Set(['cache-control', 'content-language', 'content-length', 'content-type', 'expires', 'last-modified', 'pragma']);
 const listOf = (header: string | null) => new Set((header ?? '').split(',').map((name) => name.trim().toLowerCase()));
@@ -12,7 +12,7 @@ const listOf = (header: string | null) => new Set((header ?? '').split(',').map(
 /** A fetch that holds to CORS as a browser's does in a page of another origin: asks first, and shows what the server exposes. */
 const pageFetch = (async (url: string, { headers: given, method = 'GET', ...init }: RequestInit = {}) => {
   const headers = new Headers(given);
-  const asking = [...headers.keys()].filter((name) => !simpleHeaders.has(name) && !(name === 'content-type' && simpleTypes.includes(headers.get(name) as string)));
+  const asking = [...headers.keys()].filter((name) => !simpleHeaders.has(name) && !(name === 'content-type' && simpleTypes.has(headers.get(name) as string)));
   if (asking.length > 0 || !['GET', 'HEAD', 'POST'].includes(method)) {
     const allowed = await fetch(url, { method: 'OPTIONS', headers: { origin, 'access-control-request-method': method, ...(asking.length > 0 && { 'access-control-request-headers': asking.join(',') }) } });
     const isAllowed = allowed.ok && allowed.headers.get('access-control-allow-origin') === origin && listOf(allowed.headers.get('access-control-allow-methods')).has(method.toLowerCase());
