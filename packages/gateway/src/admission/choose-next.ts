@@ -26,7 +26,8 @@ export interface Choice {
 export function chooseNext(waiting: readonly Aged[], { policy, nowMs, agingMs, servedTo }: Choice): number {
   const tenant = servedTo && leastServed(waiting, servedTo);
   let best = -1;
-  for (const [index, one] of waiting.entries()) {
+  for (let index = 0; index < waiting.length; index += 1) {
+    const one = waiting[index] as Aged;
     if (tenant !== undefined && one.tenant !== tenant) continue;
     if (best === -1 && policy.ages && nowMs - one.arrivedAtMs >= agingMs) return index;
     if (best === -1 || isBefore(one.place, (waiting[best] as Aged).place)) best = index;

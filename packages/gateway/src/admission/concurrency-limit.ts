@@ -8,6 +8,8 @@ export interface ConcurrencySettings {
   readonly max: number;
   /** A first part may take so many times as long as where nobody waits, before there is less at once. */
   readonly tolerance: number;
+  /** And so many milliseconds longer in any case: a server that begins within a millisecond takes several times as long for any reason, mostly for want of a core. */
+  readonly toleranceMs: number;
 }
 
 /** The first part of an answer. */
@@ -41,7 +43,7 @@ export class ConcurrencyLimit {
   readonly #baselines: Record<AnswerForm, number> = { stream: 0, whole: 0 };
   #value: number;
   #count = 0;
-  #ratios = 0;
+  #excesses = 0;
   #runningMost = 0;
   #windows = 0;
   #probe: Probe | undefined;
@@ -71,17 +73,17 @@ export class ConcurrencyLimit {
     // Faster than known: it is the new measure, but one answer alone is believed only half.
     if (baseline === 0) this.#baselines[form] = milliseconds;
     else if (milliseconds < baseline) this.#baselines[form] = (baseline + milliseconds) / 2;
-    this.#ratios += baseline === 0 ? 1 : milliseconds / Math.max(baseline, 0.001);
+    this.#excesses += baseline === 0 ? 1 : milliseconds / this.#mostOf(baseline);
     this.#runningMost = Math.max(this.#runningMost, runningCount);
     this.#count += 1;
     if (this.#count >= windowLength) this.#endWindow();
   }
 
   #endWindow(): void {
-    this.#value = this.#clamp(nextLimit({ limit: this.#value, ratio: this.#ratios / this.#count, runningMost: this.#runningMost, tolerance: this.#settings.tolerance }));
+    this.#value = this.#clamp(nextLimit({ limit: this.#value, excess: this.#excesses / this.#count, runningMost: this.#runningMost }));
     this.#windows += 1;
     this.#count = 0;
-    this.#ratios = 0;
+    this.#excesses = 0;
     this.#runningMost = 0;
     // With the least there may be, half of it would be measured no differently.
     const isDue = this.#windows % windowsBetweenProbes === 0 || firstProbes.has(this.#windows);
@@ -101,6 +103,11 @@ export class ConcurrencyLimit {
     this.#probe = undefined;
   }
 
+  #mostOf(baseline: number): number {
+    const { tolerance, toleranceMs } = this.#settings;
+    return Math.max(0.001, baseline * tolerance, baseline + toleranceMs);
+  }
+
   #clamp(value: number): number {
     return Math.min(this.#settings.max, Math.max(this.#settings.min, value));
   }
@@ -114,15 +121,14 @@ interface Probe {
 
 export interface LimitWindow {
   readonly limit: number;
-  /** Times to the first part, over what they are without company. */
-  readonly ratio: number;
+  /** Times to the first part, over what they may be. */
+  readonly excess: number;
   readonly runningMost: number;
-  readonly tolerance: number;
 }
 
 /** Where the limit moves after a window. Who had less than half of it under way has not tried it: it stays. */
-export function nextLimit({ limit, ratio, runningMost, tolerance }: LimitWindow): number {
+export function nextLimit({ limit, excess, runningMost }: LimitWindow): number {
   if (runningMost < limit / 2) return limit;
-  const gradient = Math.min(1, Math.max(gradientMin, tolerance / ratio));
+  const gradient = Math.min(1, Math.max(gradientMin, 1 / excess));
   return limit + (limit * gradient + Math.sqrt(limit) - limit) * smoothing;
 }

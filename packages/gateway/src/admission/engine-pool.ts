@@ -65,9 +65,9 @@ class PooledEngine {
   /** Absent: the limit is known, or is to be the most. */
   readonly adapts: ConcurrencyLimit | undefined;
 
-  constructor(target: Target, { adaptive, initial, min, tolerance }: PoolSettings) {
+  constructor(target: Target, { adaptive, initial, min, tolerance, toleranceMs }: PoolSettings) {
     this.#target = target;
-    this.adapts = adaptive && target.concurrency === undefined ? new ConcurrencyLimit({ initial, min: Math.min(min, target.maxOutstanding), max: target.maxOutstanding, tolerance }) : undefined;
+    this.adapts = adaptive && target.concurrency === undefined ? new ConcurrencyLimit({ initial, min: Math.min(min, target.maxOutstanding), max: target.maxOutstanding, tolerance, toleranceMs }) : undefined;
   }
 
   get name(): string {

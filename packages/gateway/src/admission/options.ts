@@ -11,7 +11,7 @@ export interface AdmissionConfig {
   readonly priority_weight: number;
   readonly time_slice_ms: number;
   readonly lanes: { readonly batch_share_min: number };
-  readonly concurrency: { readonly adaptive: boolean; readonly initial: number; readonly min: number; readonly tolerance: number };
+  readonly concurrency: { readonly adaptive: boolean; readonly initial: number; readonly min: number; readonly tolerance: number; readonly tolerance_ms: number };
   readonly token_weights: { readonly prompt: number; readonly output: number };
 }
 
@@ -25,7 +25,7 @@ export function admissionOptions(config: AdmissionConfig): AdmissionOptions {
     priorityWeight: config.priority_weight,
     batchShareMin: config.lanes.batch_share_min,
     tokenWeights: config.token_weights,
-    pool: { ...config.concurrency, queueMax: config.max_queue },
+    pool: { ...config.concurrency, toleranceMs: config.concurrency.tolerance_ms, queueMax: config.max_queue },
     clock: {
       now: () => performance.now(),
       after: (milliseconds, action) => {

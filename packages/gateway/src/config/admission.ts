@@ -41,6 +41,8 @@ export const admissionSchema = Type.Object(
         min: Type.Integer({ minimum: 1, maximum: 100_000 }),
         /** The first part may take so many times as long as where nobody waits. */
         tolerance: Type.Number({ minimum: 1, maximum: 100 }),
+        /** And so many milliseconds longer in any case. */
+        tolerance_ms: Type.Number({ minimum: 0, maximum: 60_000 }),
       },
       closed,
     ),
@@ -60,6 +62,6 @@ export const defaultAdmission: Static<typeof admissionSchema> = {
   time_slice_ms: 2,
   preemption_share: 0.5,
   lanes: { batch_yields: 'preemption', batch_share_min: 0.1 },
-  concurrency: { adaptive: false, initial: 64, min: 4, tolerance: 1.5 },
+  concurrency: { adaptive: false, initial: 64, min: 4, tolerance: 1.5, tolerance_ms: 100 },
   token_weights: { prompt: 1, output: 2 },
 };

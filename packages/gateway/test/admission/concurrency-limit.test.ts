@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ConcurrencyLimit, nextLimit, type ConcurrencySettings } from '../../src/admission/concurrency-limit.ts';
 
-const settings: ConcurrencySettings = { initial: 16, min: 2, max: 500, tolerance: 1.5 };
+const settings: ConcurrencySettings = { initial: 16, min: 2, max: 500, tolerance: 1.5, toleranceMs: 0 };
 
 /** A server that begins `capacity` answers at once in `baseMs` and lets all others wait; it always has as much to do as it may be sent. */
 function serve(limit: ConcurrencyLimit, { capacity, baseMs, answers, noise }: { readonly capacity: number; readonly baseMs: number; readonly answers: number; readonly noise: (index: number) => number }): number[] {
@@ -59,8 +59,22 @@ describe('ConcurrencyLimit', () => {
   });
 
   it('does not move while little is asked', () => {
-    expect(nextLimit({ limit: 20, ratio: 0.5, runningMost: 9, tolerance: 1.5 })).toBe(20);
-    expect(nextLimit({ limit: 20, ratio: 0.5, runningMost: 10, tolerance: 1.5 })).toBeGreaterThan(20);
+    expect(nextLimit({ limit: 20, excess: 0.5, runningMost: 9 })).toBe(20);
+    expect(nextLimit({ limit: 20, excess: 0.5, runningMost: 10 })).toBeGreaterThan(20);
+  });
+
+  it('leaves a server room whose first parts differ by milliseconds only', () => {
+    fc.assert(
+      fc.property(fc.array(fc.double({ min: 0.3, max: 20, noNaN: true }), { minLength: 500, maxLength: 500 }), (times) => {
+        const limit = new ConcurrencyLimit({ ...settings, initial: 64, toleranceMs: 25 });
+        for (const milliseconds of times) limit.add({ form: 'stream', milliseconds, runningCount: 64 });
+        expect(limit.value).toBeGreaterThanOrEqual(32);
+      }),
+      { numRuns: 30 },
+    );
+    // A slow one is held as before.
+    const slow = serve(new ConcurrencyLimit({ ...settings, toleranceMs: 25 }), { capacity: 16, baseMs: 200, answers: 4000, noise: () => 1 });
+    expect(Math.max(...slow.slice(2000))).toBeLessThan(16 * 2.5 + 10);
   });
 
   it('takes a refusal of the server for what it is', () => {

@@ -55,7 +55,7 @@ describe('another server', () => {
     await using backend = await startFakeBackend();
     // Eight at once, one after the other beyond that.
     backend.behave((response, request) => new Promise((resolve) => setTimeout(() => resolve(say()(response, request)), 20 * Math.max(1, backend.openCount / 8))));
-    await using server = await startRemoteGateway([backend.url], { admission: { concurrency: { initial: 64 } } });
+    await using server = await startRemoteGateway([backend.url], { admission: { concurrency: { adaptive: true, initial: 64, tolerance_ms: 0 } } });
     const statuses = new Set<number>();
     const over = new AbortController();
     const ask = async () => {
@@ -66,7 +66,8 @@ describe('another server', () => {
       }
     };
     const clients = Array.from({ length: 80 }, ask);
-    await until(async () => (await metric(server.url, 'autoglm_admission_limit{model_name="fake-model",engine="fake-0"}')) < 36);
+    const limit = () => metric(server.url, 'autoglm_admission_limit{model_name="fake-model",engine="fake-0"}');
+    await until(async () => (await limit()) < 36 && (await limit()) > 0);
     over.abort();
     await Promise.all(clients);
     expect(statuses).toEqual(new Set([200]));

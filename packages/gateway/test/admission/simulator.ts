@@ -45,7 +45,7 @@ export interface Simulation {
 export async function simulate({ arrivals, places, queueMax = 1e6, settings: changes = {}, look = () => {} }: Simulation): Promise<readonly Outcome[]> {
   const time = new VirtualTime();
   const target = { replica: promptReplica(createMockEngine()), tier: 'edge', weight: 1, maxOutstanding: places };
-  const pool = new EnginePool({ name: 'm', targets: [target] }, { adaptive: false, initial: 1, min: 1, tolerance: 1.5, queueMax });
+  const pool = new EnginePool({ name: 'm', targets: [target] }, { adaptive: false, initial: 1, min: 1, tolerance: 1.5, toleranceMs: 0, queueMax });
   const queue = new AdmissionQueue(pool, { ...settings, ...changes }, time);
   const outcomes = arrivals.map((arrival): Outcome => ({ arrival, ticket: ticketOf(arrival) }));
   const serve = (outcome: Outcome) => {

@@ -60,7 +60,7 @@ describe('the queue and the engine behind it', () => {
   async function run({ arrivals, policy, agingMs, fairness = 'none' }: Run): Promise<readonly Course[]> {
     const time = new VirtualTime();
     const target = { replica: promptReplica(createMockEngine()), tier: 'edge', weight: 1, maxOutstanding: 1000, concurrency: places };
-    const pool = new EnginePool({ name: 'm', targets: [target] }, { adaptive: false, initial: 1, min: 1, tolerance: 1.5, queueMax: 1000 });
+    const pool = new EnginePool({ name: 'm', targets: [target] }, { adaptive: false, initial: 1, min: 1, tolerance: 1.5, toleranceMs: 0, queueMax: 1000 });
     const queue = new AdmissionQueue(pool, { ...settings, policy, agingMs, fairness, batchShareMin: 0.5 }, time);
     const sharing = { agingMs, batchYields: 'preemption', batchShareMin: 0.5, preemptibleShare: 1 } as const;
     const core = new EngineCore(model, { maxBatchSize: places, stepTokenBudget: 128, maxChunk: 256, continuous: true, maxQueue: 1000, sharing }, () => time.now());
