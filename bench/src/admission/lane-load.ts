@@ -4,6 +4,8 @@ import type { Due } from './lane-schedule.ts';
 export interface LaneLoad {
   readonly url: string;
   readonly schedule: readonly Due[];
+  /** The number of the first prompt: of two loads with different numbers no two prompts are alike. */
+  readonly firstPrompt: number;
   /** Of the same model, that prompts are made of: no two alike in their first block. */
   readonly vocabularySize: number;
   /** Merged into every request. */
@@ -46,7 +48,7 @@ async function send(load: LaneLoad, due: Due, index: number, beginMs: number, ag
   };
   const { promptTokens, outputTokens, lane } = due;
   const body = JSON.stringify({
-    model: 'default', prompt: promptOf(promptTokens, index, load.vocabularySize), max_tokens: outputTokens, stream: true, ...load.body,
+    model: 'default', prompt: promptOf(promptTokens, load.firstPrompt + index, load.vocabularySize), max_tokens: outputTokens, stream: true, ...load.body,
     autoglm: { ...(load.tellsLanes && { lane }), ...(load.deadlineMs !== undefined && { deadline_ms: load.deadlineMs }) },
   });
   try {

@@ -31,6 +31,27 @@ export function replayBatches(arrivalsMs: readonly number[], batcher: Batcher, s
   return latencies;
 }
 
+/** A batch is sealed when it is full or when its first text has waited so long, whatever the server does; sealed batches are encoded in turn. */
+export interface StaticBatches {
+  readonly size: number;
+  readonly timeoutMs: number;
+}
+
+/** As `replayBatches`, with static batches. */
+export function replayStatic(arrivalsMs: readonly number[], { size, timeoutMs }: StaticBatches, serve: Serve): number[] {
+  const latencies: number[] = [];
+  let freeAtMs = 0;
+  for (let first = 0; first < arrivalsMs.length; ) {
+    const closesAtMs = (arrivalsMs[first] as number) + timeoutMs;
+    let next = first + 1;
+    while (next < arrivalsMs.length && next - first < size && (arrivalsMs[next] as number) <= closesAtMs) next += 1;
+    const sealedAtMs = next - first === size ? (arrivalsMs[next - 1] as number) : closesAtMs;
+    freeAtMs = Math.max(freeAtMs, sealedAtMs) + serve(first, next - first);
+    for (; first < next; first += 1) latencies.push(freeAtMs - (arrivalsMs[first] as number));
+  }
+  return latencies;
+}
+
 /** Poisson arrivals whose rate goes through the phases, each of this length, times the mean rate. */
 export function changingArrivals(perSecond: number, phases: readonly number[], phaseMs: number, random: () => number): number[] {
   const mean = phases.reduce((sum, share) => sum + share, 0) / phases.length;
@@ -47,6 +68,21 @@ export function changingArrivals(perSecond: number, phases: readonly number[], p
 export function quantile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0;
+}
+
+/** The largest rate at which the wait stays within the bound, by steps of a tenth from a guess that is near; monotone but for noise. Each step is a replay, at most so many. */
+export function rateNear(isKept: (perSecond: number) => boolean, guess: number, stepsMax: number): number {
+  const step = 1.1;
+  let rate = guess;
+  const grows = isKept(rate);
+  for (let count = 1; count < stepsMax; count += 1) {
+    const next = grows ? rate * step : rate / step;
+    const isNextKept = isKept(next);
+    if (grows && !isNextKept) return rate;
+    rate = next;
+    if (!grows && isNextKept) return rate;
+  }
+  return rate;
 }
 
 /** The largest mean rate at which the wait stays within the bound, by halving; monotone but for noise. */
