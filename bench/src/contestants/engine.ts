@@ -1,4 +1,4 @@
-import { EngineCore, openModel, type LoadedModel, type ModelOptions, type ModelTuning } from '@open-autoglm/engine/core';
+import { EngineCore, learnStepCosts, openModel, type LoadedModel, type ModelOptions, type ModelTuning } from '@open-autoglm/engine/core';
 import type { GenerateRequest, Sampling } from '@open-autoglm/protocol';
 import type { Contestant, ContestantOptions, DecodeTask } from './contestant.ts';
 
@@ -31,7 +31,7 @@ export function openEngine({ modelPath, threads, sequenceLength, maxSequences }:
   const model = openModel({ modelPath, id: 'default', source: 'bench', threads, poll, contextLength: sequenceLength, maxBatchSize: maxSequences, maxChunk, kvCache, ...(tuning && { tuning }) });
   // An answer that ended would leave a smaller batch to measure: here none does.
   const endless = { ...model, vocabulary: { ...model.vocabulary, endsGeneration: () => false } };
-  const core = new EngineCore(endless, { maxBatchSize: maxSequences, stepTokenBudget, maxChunk, continuous: true, maxQueue: maxSequences, stepCost: speculates ? (tokens) => model.runner.costOf(tokens) : undefined });
+  const core = new EngineCore(endless, { maxBatchSize: maxSequences, stepTokenBudget, maxChunk, continuous: true, maxQueue: maxSequences, stepCosts: speculates ? learnStepCosts(model) : undefined });
   return {
     name,
     model,

@@ -16,19 +16,21 @@ import { countLanes, defaultSharing, inTurn, laneOf, type SharingLimits } from '
 import { chooseVictim } from './scheduler/victim.ts';
 import { createSequence, leavePlace, takePlace, type Sequence } from './sequence.ts';
 import { noToken } from './runner/runner.ts';
-import { Speculator, type StepDraft } from './speculation/speculator.ts';
+import { Speculator, widthOf } from './speculation/speculator.ts';
+import type { StepCosts } from './speculation/step-costs.ts';
 import type { CoreStats } from './stats/stats-reporter.ts';
 import { StepCounters } from './stats/step-counters.ts';
 import { lastText } from './text/stop-matcher.ts';
 
 export { ConstraintCompiler } from './constraints/compiler.ts';
 export { openModel, type LoadedModel, type ModelOptions, type ModelTuning } from './model.ts';
+export { learnStepCosts } from './speculation/learn-step-costs.ts';
 
 export interface CoreLimits extends SchedulerLimits {
   /** Requests that may wait for a place in the batch. */
   readonly maxQueue: number;
-  /** What a step costs that computes so many tokens, in any unit. With it, tokens are drafted by prompt lookup where verifying them pays; no answer changes. */
-  readonly stepCost?: ((tokens: number) => number) | undefined;
+  /** With it, tokens are drafted by prompt lookup where verifying them pays; no answer changes. */
+  readonly stepCosts?: StepCosts | undefined;
   /** Sequences share keys and values whatever their `cacheScope`. */
   readonly isSharedBetweenScopes?: boolean | undefined;
   /** For requests that name none; `full` when absent. */
@@ -75,7 +77,7 @@ export class EngineCore {
     this.#now = now;
     this.#sharing = limits.sharing ?? defaultSharing;
     this.#laneShare = new LaneShare(this.#sharing.batchShareMin);
-    this.#speculator = limits.stepCost && new Speculator(limits.stepCost);
+    this.#speculator = limits.stepCosts && new Speculator(limits.stepCosts);
     this.#scratch = createSamplerScratch(model.vocabulary.size);
     this.#constraints = new ConstraintCompiler(model.vocabulary);
     this.#bounds = limits.contextStrategy && boundContext(limits.contextStrategy, model.info.contextLength, 'model_config.context_strategy');
@@ -310,26 +312,26 @@ export class EngineCore {
     const order = this.#model.cache.arrange(ids, lengthOf);
     const sequences = order.map((id) => this.#decoding.get(id) as Sequence);
     const drafts = this.#speculator?.draft(sequences, ({ id, context }, length) => context.hasRoomFor(length) && this.#model.cache.reserve(id, context.rows(length))) ?? [];
-    const queries = 1 + drafts.reduce((most, { tokens }) => Math.max(most, tokens.length), 0);
+    const queries = widthOf(drafts);
+    const since = this.#now();
     const logits = this.#computeStep(sequences, drafts, queries);
-    for (const [index, sequence] of sequences.entries()) this.#advance(sequence, drafts[index], logits.slice(index * queries, (index + 1) * queries), outputs);
+    this.#speculator?.observe(sequences, queries, this.#now() - since);
+    for (const [index, sequence] of sequences.entries()) this.#advance(sequence, drafts[index] ?? [], logits.slice(index * queries, (index + 1) * queries), outputs);
     return { sequences: sequences.length, tokens: sequences.length * queries };
   }
 
-  #computeStep(sequences: readonly Sequence[], drafts: readonly StepDraft[], queries: number): readonly Float32Array[] {
+  #computeStep(sequences: readonly Sequence[], drafts: readonly Int32Array[], queries: number): readonly Float32Array[] {
     const positions = Int32Array.from(sequences, ({ computed, context }) => context.rows(computed));
     const tokens = new Int32Array(sequences.length * queries).fill(noToken);
     for (const [index, sequence] of sequences.entries()) {
       tokens[index * queries] = sequence.tokens.at(sequence.computed);
-      const draft = drafts[index]?.tokens;
-      if (draft) tokens.set(draft, index * queries + 1);
+      tokens.set(drafts[index] ?? [], index * queries + 1);
     }
     return queries === 1 ? this.#model.runner.decode(tokens, positions) : this.#model.runner.verify(tokens, positions, queries);
   }
 
   /** The token that a step brought a sequence, and those of its draft that turned out to be the ones. */
-  #advance(sequence: Sequence, draft: StepDraft | undefined, logits: readonly Float32Array[], outputs: StepOutput[]): void {
-    const drafted = draft?.tokens ?? [];
+  #advance(sequence: Sequence, drafted: ArrayLike<number>, logits: readonly Float32Array[], outputs: StepOutput[]): void {
     let accepted = 0;
     for (;;) {
       sequence.computed += 1;
@@ -339,7 +341,6 @@ export class EngineCore {
       if (!isRight) break;
       accepted += 1;
     }
-    if (draft && drafted.length > 0 && !draft.isKnown) sequence.drafter.acceptance.onDraft(draft.matchLength, drafted.length, accepted);
   }
 
   /** Reads a piece of the prompt, as the budget allows. Returns how many prompts were read from: 0 or 1. */

@@ -104,7 +104,7 @@ export class Runner {
     turnKeys(this.#model, slot * this.#model.cache.slotRows + firstRow, turns);
   }
 
-  /** What a step costs that computes so many tokens, against other numbers of them. */
+  /** What the products of a step cost that computes so many tokens, against other numbers of them; not finite where their sums are not those of a full batch. */
   costOf(tokens: number): number {
     return this.#model.columnPlans.costOf(tokens);
   }

@@ -1,42 +1,45 @@
-/** Weight of the newest outcome in the running mean: about the last 16 drafted tokens count. */
-const gain = 1 / 16;
-/** From a match of so many tokens on, what follows is mostly copied; below, it is often chance. */
-const longMatch = 8;
-/** Before anything is known. */
-const priors = { short: 0.4, long: 0.85 };
-/** A draft of one token is tried after so many steps without any, so that a change of the text is noticed; the wait doubles up to the bound while it fails. */
-const firstRest = 16;
-const restMax = 256;
+/** The shortest match of each kind: the longer the match, the more of what follows is copied rather than chance. */
+const kinds = [1, 2, 3, 4, 6, 9, 16, 32] as const;
+/** Before anything is known: what two models did on texts quoted, summaries, code, poems and explanations, rounded down. */
+const priors = [0.2, 0.4, 0.5, 0.65, 0.75, 0.85, 0.92, 0.95] as const;
+/** About so many outcomes of a kind count; older ones fade. */
+const memory = 31 / 32;
 
-/** What one sequence's drafts were worth so far, apart for short and long matches. */
+/**
+ * How often the token that a match promises is the one, by the length of the match. Every token of an answer tells,
+ * whether or not its draft was verified: nothing needs to be tried for it.
+ */
 export class Acceptance {
-  readonly #rates = { ...priors };
-  #rest = firstRest;
-  #stepsSinceDraft = 0;
+  readonly #seen = new Float64Array(kinds.length);
+  readonly #right = new Float64Array(kinds.length);
+  readonly #before: Acceptance | undefined;
+  readonly #weight: number;
 
-  /** The chance that a drafted token is the one, when all before it were. */
+  /** `before`: what to expect while little was seen, such as what other answers did; it counts as `weight` outcomes. */
+  constructor(before: Acceptance | undefined, weight: number) {
+    this.#before = before;
+    this.#weight = weight;
+  }
+
+  /** The chance that the token promised by a match of so many tokens is the one. */
   rate(matchLength: number): number {
-    return this.#rates[kindOf(matchLength)];
+    return this.#rateOf(kindOf(matchLength));
   }
 
-  /** Whether a draft is due that the rate alone would not allow. */
-  get isProbeDue(): boolean {
-    return this.#stepsSinceDraft >= this.#rest;
-  }
-
-  /** A step with a draft of `drafted` tokens, of which the first `accepted` were right. */
-  onDraft(matchLength: number, drafted: number, accepted: number): void {
+  add(matchLength: number, isRight: boolean): void {
     const kind = kindOf(matchLength);
-    this.#stepsSinceDraft = 0;
-    for (let index = 0; index < Math.min(drafted, accepted + 1); index += 1) this.#rates[kind] += gain * ((index < accepted ? 1 : 0) - this.#rates[kind]);
-    this.#rest = accepted > 0 ? firstRest : Math.min(restMax, this.#rest * 2);
+    this.#seen[kind] = (this.#seen[kind] as number) * memory + 1;
+    this.#right[kind] = (this.#right[kind] as number) * memory + Number(isRight);
   }
 
-  onPlainStep(): void {
-    this.#stepsSinceDraft += 1;
+  #rateOf(kind: number): number {
+    const expected = this.#before ? this.#before.#rateOf(kind) : (priors[kind] as number);
+    return ((this.#right[kind] as number) + expected * this.#weight) / ((this.#seen[kind] as number) + this.#weight);
   }
 }
 
-function kindOf(matchLength: number): 'short' | 'long' {
-  return matchLength >= longMatch ? 'long' : 'short';
+function kindOf(matchLength: number): number {
+  let kind = kinds.length - 1;
+  while (kind > 0 && matchLength < (kinds[kind] as number)) kind -= 1;
+  return kind;
 }

@@ -1,37 +1,45 @@
-/** One sequence of the batch, as far as the length of its draft goes. */
-export interface DraftChance {
-  /** Tokens drafted. */
-  readonly available: number;
-  /** The chance that a drafted token is the one, when all before it were. */
-  readonly rate: number;
+/** Tokens of a sequence that a verify step computes: few numbers, so that a steady load builds no graph. */
+export const verifyWidths = [2, 3, 4, 6, 8, 12, 16, 24, 32] as const;
+
+/** A verify step must promise this much more than a plain one: its cost is estimated, and a loss is worse than a missed gain. */
+const margin = 1.05;
+
+/** The width of the verify step for the longest of its drafts; 1 for none. */
+export function widthFor(draftLength: number): number {
+  return draftLength === 0 ? 1 : (verifyWidths.find((width) => width > draftLength) ?? (verifyWidths.at(-1) as number));
 }
 
-/** A verify pass must promise this much more than a plain step: its cost is estimated, and a loss is worse than a missed gain. */
-const margin = 1.1;
-
 /**
- * How many drafted tokens a step should verify for each sequence, 0 for a plain step: the number with the most expected
- * tokens for its cost. `costOf(columns)`: what a step costs that computes so many tokens, in any unit; not finite where that is
- * not known. Every sequence gets as many columns as the one with the longest draft, at most `columnsMax` in all.
+ * How many tokens a step computes of each sequence, 1 for a plain step: the width with the most expected tokens for its
+ * cost. `chances`: for each sequence, the chance of each drafted token to be the one when all before it were. `costOf(width)`: what a
+ * step of that width costs, in any unit; not finite where that is not known. At most `widthMax`, and such a width that the step
+ * costs at most `riskMax` plain steps more than one.
  */
-export function chooseDraftLength(chances: readonly DraftChance[], costOf: (columns: number) => number, columnsMax: number): number {
-  const longest = Math.max(0, ...chances.map(({ available }) => available));
-  const plainCost = costOf(chances.length);
+export function chooseWidth(chances: readonly ArrayLike<number>[], costOf: (width: number) => number, { widthMax, riskMax }: { readonly widthMax: number; readonly riskMax: number }): number {
+  const longest = Math.max(0, ...chances.map(({ length }) => length));
+  const plainCost = costOf(1);
   // A step of no known cost is one whose sums are not those of larger steps: verifying could change the answer.
-  if (!Number.isFinite(plainCost)) return 0;
-  let best = 0;
+  if (!Number.isFinite(plainCost) || longest === 0) return 1;
+  let best = 1;
   let bestSpeed = (chances.length / plainCost) * margin;
-  for (let length = 1; length <= longest; length += 1) {
-    const columns = chances.length * (length + 1);
-    if (columns > columnsMax) break;
-    const speed = chances.reduce((sum, chance) => sum + expectedTokens(chance, length), 0) / costOf(columns);
-    if (speed > bestSpeed) [best, bestSpeed] = [length, speed];
+  for (const width of verifyWidths) {
+    if (width > widthMax) break;
+    const cost = costOf(width);
+    if (cost > plainCost * (1 + riskMax)) break;
+    const speed = chances.reduce((sum, rates) => sum + expectedTokens(rates, width - 1), 0) / cost;
+    if (speed > bestSpeed) [best, bestSpeed] = [width, speed];
+    if (width > longest) break;
   }
   return best;
 }
 
-/** One token, and each drafted one when all before it were right (Leviathan et al. 2023, equation 1). */
-function expectedTokens({ available, rate }: DraftChance, length: number): number {
-  const drafted = Math.min(available, length);
-  return rate === 1 ? drafted + 1 : (1 - rate ** (drafted + 1)) / (1 - rate);
+/** One token, and each drafted one when all before it were right (Leviathan et al. 2023, with a chance for each). */
+function expectedTokens(rates: ArrayLike<number>, length: number): number {
+  let expected = 1;
+  let survival = 1;
+  for (let index = 0; index < Math.min(length, rates.length); index += 1) {
+    survival *= rates[index] as number;
+    expected += survival;
+  }
+  return expected;
 }

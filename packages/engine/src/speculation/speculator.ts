@@ -1,19 +1,16 @@
 import type { Sequence } from '../sequence.ts';
-import { chooseDraftLength, type DraftChance } from './draft-length.ts';
-import { noDraft, type Draft } from './prompt-lookup.ts';
+import { Acceptance } from './acceptance.ts';
+import { chooseWidth, verifyWidths, widthFor } from './draft-length.ts';
+import { noDraft } from './prompt-lookup.ts';
+import type { StepCosts, StepSize } from './step-costs.ts';
 
-/** Drafted tokens of a sequence in one step at most. */
-const draftMax = 15;
 /** Tokens that one step verifies at most, of all sequences. */
 const columnsMax = 64;
+const widest = verifyWidths.at(-1) as number;
+/** What is expected of every answer counts as so many tokens of those that were seen. */
+const priorsWeight = 16;
 
-/** What a step verifies of one sequence, after the token that it computes anyway. */
-export interface StepDraft extends Draft {
-  /** Tokens that the sequence has had already: it lost its place, and computes them again. */
-  readonly isKnown: boolean;
-}
-
-const plainStep: StepDraft = { ...noDraft, isKnown: false };
+const allRight = new Float64Array(widest).fill(1);
 
 /**
  * Speculative decoding (Leviathan et al. 2023) with drafts that cost no model: whether, and how many tokens of each
@@ -21,49 +18,60 @@ const plainStep: StepDraft = { ...noDraft, isKnown: false };
  * numbers, chooses the same: every answer has the very tokens that it has without drafts.
  */
 export class Speculator {
-  readonly #costOf: (columns: number) => number;
-  /** By number of sequences: the draft length if every draft were right. */
-  readonly #ceilings: number[] = [];
+  readonly #costs: StepCosts;
+  readonly #acceptance = new Acceptance(undefined, priorsWeight);
 
-  constructor(costOf: (columns: number) => number) {
-    this.#costOf = costOf;
+  constructor(costs: StepCosts) {
+    this.#costs = costs;
   }
 
-  /** Drafts for the sequences of a step, all of at most the same length. `reserve` gives memory for so many tokens, or not. */
-  draft(sequences: readonly Sequence[], reserve: (sequence: Sequence, length: number) => boolean): readonly StepDraft[] {
-    const ceiling = this.#ceiling(sequences.length);
-    const drafts = sequences.map((sequence) => (ceiling === 0 ? plainStep : draftOf(sequence, ceiling)));
-    const length = this.#length(sequences, drafts);
-    return drafts.map((draft, index) => {
-      const sequence = sequences[index] as Sequence;
-      const tokens = draft.tokens.subarray(0, length);
-      if (tokens.length === 0 || !reserve(sequence, sequence.computed + 1 + tokens.length)) {
-        sequence.drafter.acceptance.onPlainStep();
-        return plainStep;
-      }
-      return { ...draft, tokens };
+  /** What a step verifies of each sequence, after the token that it computes anyway; empty for nothing. `reserve` gives memory for so many tokens, or not. */
+  draft(sequences: readonly Sequence[], reserve: (sequence: Sequence, length: number) => boolean): readonly Int32Array[] {
+    const width = this.#chooseWidth(sequences);
+    if (width === 1) return sequences.map(() => noDraft);
+    const cost = this.#costs.costOf(stepSize(sequences, width)) / this.#costs.costOf(stepSize(sequences, 1));
+    return sequences.map((sequence) => {
+      sequence.drafter.pay(sequence.computed, cost);
+      const draft = draftOf(sequence, width - 1);
+      return draft.length > 0 && reserve(sequence, sequence.computed + 1 + draft.length) ? draft : noDraft;
     });
   }
 
-  #length(sequences: readonly Sequence[], drafts: readonly StepDraft[]): number {
-    if (drafts.every(({ tokens }) => tokens.length === 0)) return 0;
-    const chances = drafts.map(({ tokens, matchLength, isKnown }, index): DraftChance => {
-      const { acceptance } = (sequences[index] as Sequence).drafter;
-      return { available: tokens.length, rate: isKnown ? 1 : acceptance.rate(matchLength) };
-    });
-    const length = chooseDraftLength(chances, this.#costOf, columnsMax);
-    const isProbeDue = drafts.some(({ tokens }, index) => tokens.length > 0 && (sequences[index] as Sequence).drafter.acceptance.isProbeDue);
-    return length === 0 && isProbeDue ? 1 : length;
+  /** A step with so many tokens of each sequence took so long. */
+  observe(sequences: readonly Sequence[], width: number, milliseconds: number): void {
+    this.#costs.observe(stepSize(sequences, width), milliseconds);
   }
 
-  #ceiling(count: number): number {
-    return (this.#ceilings[count] ??= chooseDraftLength(Array.from({ length: count }, () => ({ available: draftMax, rate: 1 })), this.#costOf, columnsMax));
+  #chooseWidth(sequences: readonly Sequence[]): number {
+    const widthMax = Math.min(widest, Math.floor(columnsMax / sequences.length));
+    const costOf = (width: number) => this.#costs.costOf(stepSize(sequences, width));
+    // Where a batch is so large that not even drafts that are all right would pay, nothing is looked up.
+    if (sequences.length > 1 && chooseWidth(sequences.map(() => allRight), costOf, { widthMax, riskMax: Infinity }) === 1) return 1;
+    const chances = sequences.map((sequence) => this.#chancesOf(sequence, widthMax - 1));
+    const riskMax = sequences.reduce((sum, { drafter }) => sum + drafter.credit, 0) / sequences.length;
+    return chooseWidth(chances, costOf, { widthMax, riskMax });
+  }
+
+  #chancesOf({ tokens, computed, generated, maxTokens, prompt, drafter }: Sequence, max: number): Float64Array {
+    drafter.read(tokens, prompt.length, computed, this.#acceptance);
+    const known = tokens.length - computed - 1;
+    // The step itself brings one token; more than are still wanted need not be verified.
+    return known > 0 ? allRight.subarray(0, Math.min(known, max)) : drafter.rates(Math.min(max, maxTokens - generated - 1));
   }
 }
 
-function draftOf({ tokens, computed, generated, maxTokens, drafter }: Sequence, max: number): StepDraft {
+function draftOf({ tokens, computed, generated, maxTokens, drafter }: Sequence, max: number): Int32Array {
   const known = tokens.all.subarray(computed + 1, computed + 1 + max);
-  if (known.length > 0) return { tokens: known, matchLength: 0, isKnown: true };
-  // The step itself brings one token; more than are still wanted need not be verified.
-  return { ...drafter.draft(tokens, Math.min(max, maxTokens - generated - 1)), isKnown: false };
+  // One that lost its place computes again what it has had already.
+  return known.length > 0 ? known : drafter.draft(Math.min(max, maxTokens - generated - 1));
+}
+
+function stepSize(sequences: readonly Sequence[], width: number): StepSize {
+  const keys = sequences.reduce((sum, { computed, context }) => sum + context.rows(computed) + 1, 0);
+  return { columns: sequences.length * width, keys: keys * width, isPlain: width === 1 };
+}
+
+/** How many tokens of each sequence a step computes that verifies these drafts. */
+export function widthOf(drafts: readonly Int32Array[]): number {
+  return widthFor(drafts.reduce((most, { length }) => Math.max(most, length), 0));
 }

@@ -1,0 +1,53 @@
+import type { LoadedModel } from '../model.ts';
+import { LearntStepCosts, type StepCosts } from './step-costs.ts';
+
+/** As deep as attention is looked at; beyond, it costs in proportion. */
+const depthMax = 1024;
+/** The fastest of some counts, since other programs may want the cores. When time is up, one has to do. */
+const repeats = 3;
+const budgetMs = 100;
+/** Columns are taken to cost no more than this share of as many lone ones, whatever was measured: other programs may have had the cores, and a wrong hope is corrected by the first drafts. */
+const hope = 0.6;
+/** Tokens of the step with a draft that is measured. */
+const width = 8;
+/** Of the cache's places, for as long as it is measured. */
+const sequence = 'step costs';
+
+/**
+ * What steps of a model cost, estimated from two steps of one token, one with nothing before it and one with many, from one of several, and
+ * from what products cost by their number of columns; then learnt. Takes some 30 ms with a small model, six steps with a large one. Nothing else may use the model meanwhile.
+ */
+export function learnStepCosts(model: LoadedModel): StepCosts {
+  const { runner, cache, info } = model;
+  const plainProducts = runner.costOf(1);
+  const depth = Math.min(depthMax, info.contextLength, cache.maxSequenceTokens) - 1;
+  const tokens = new Int32Array(depth);
+  const isPossible = Number.isFinite(plainProducts) && cache.acquire({ sequence, tokens, promptLength: depth, scope: sequence, spareTokens: 0 }) !== undefined;
+  // A lone step whose sums are not those of larger steps, or a cache without room: nothing is drafted.
+  if (!isPossible) return { costOf: () => Infinity, observe: () => {} };
+  try {
+    const endsAt = performance.now() + budgetMs;
+    const shallow = fastest(() => runner.decode(Int32Array.of(0), Int32Array.of(0)), endsAt);
+    const deep = fastest(() => runner.decode(Int32Array.of(0), Int32Array.of(depth - 1)), endsAt);
+    const several = fastest(() => runner.verify(new Int32Array(width), Int32Array.of(0), width), endsAt);
+    const perKey = Math.max(0, deep - shallow) / depth;
+    const productsOf = (columns: number) => (shallow * runner.costOf(columns)) / plainProducts;
+    const correction = several / productsOf(width);
+    const severalOf = (columns: number) => Math.min(productsOf(columns) * correction, columns * hope * shallow);
+    return new LearntStepCosts((columns, keys) => (columns === 1 ? shallow : severalOf(columns)) + keys * perKey);
+  } finally {
+    cache.release(sequence);
+  }
+}
+
+/** Milliseconds. Done once more before, since a shape's first step builds its graph. */
+function fastest(work: () => unknown, endsAt: number): number {
+  work();
+  let least = Infinity;
+  for (let run = 0; run < repeats && (run === 0 || performance.now() < endsAt); run += 1) {
+    const since = performance.now();
+    work();
+    least = Math.min(least, performance.now() - since);
+  }
+  return least;
+}
