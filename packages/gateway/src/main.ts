@@ -10,7 +10,7 @@ import { createCatalog } from './common/model-catalog.ts';
 import { Opened } from './common/opened.ts';
 import { TtftMeter } from './common/ttft-meter.ts';
 import type { Config } from './config/schema.ts';
-import { cascadeOptions, planCascade } from './cascade-plan.ts';
+import { cascadeOptions, openRecorder, planCascade } from './cascade-plan.ts';
 import { openDevices } from './device-parts.ts';
 import { createEmbeddingPath } from './embedding-path.ts';
 import { openBatches } from './ingress/batches/open-batches.ts';
@@ -20,6 +20,7 @@ import { openAccess } from './ingress/open-access.ts';
 import { createBodyReading } from './ingress/body.ts';
 import { Cors } from './ingress/cors.ts';
 import { openImages } from './input/images/open-images.ts';
+import { createCascadeRoutes } from './ingress/cascade-routes.ts';
 import { createIngress, type Ingress } from './ingress/server.ts';
 import { openEvents } from './ingress/events/open-events.ts';
 import { openSessions } from './ingress/sessions/open-sessions.ts';
@@ -88,6 +89,7 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
   const embeddings = createEmbeddingCatalog(engines.embeddings, engines.models);
   const isModel = (name: string) => catalog.has(name) || embeddings.has(name);
   const sinks = opened.addToTheEnd(await openSinks(config.observability, { isModel, config, env }), (part) => part.close());
+  const recorder = opened.add(openRecorder(config.tiers, (problem) => (problem === undefined ? sinks.logs?.info('outcomes of the cascade are recorded again', {}) : sinks.logs?.warn('outcomes of the cascade are not recorded', { reason: problem }))), (part) => part.close());
   const batches = opened.add(openBatches(config.batches, {
     access, env, bodyLimitBytes: config.server.body_limit_bytes,
     writeAnswer: (asked) => collectAnswer(asked, asked.parts), writeEmbeddings, writeError: (error) => JSON.stringify(errorBody(error)),
@@ -127,11 +129,11 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
     maxRunning: engines.maxRunning,
     bodies,
     cors: config.server.cors.origins.length > 0 ? new Cors(config.server.cors) : undefined,
-    path: sinks.capture(createRequestPath(catalog, admission, routerOptions(config.router), shortenOptions(config, ttft, embeddings, embeddingPath), { prejudge: prejudge?.stage, images: images?.stage, cache: cache?.stage, prefetch: prefetch?.prefetcher.stage, tiers: plan && createTiersStage(cascadeOptions(plan, models)) })),
+    path: sinks.capture(createRequestPath(catalog, admission, routerOptions(config.router), shortenOptions(config, ttft, embeddings, embeddingPath), { prejudge: prejudge?.stage, images: images?.stage, cache: cache?.stage, prefetch: prefetch?.prefetcher.stage, tiers: plan && createTiersStage(cascadeOptions(plan, models, recorder)) })),
     embeddings,
     embeddingPath,
     metrics: observability.metrics,
-    resources: [...batches.resources, ...sessions.resources, ...events.resources, ...(devices ? [devices.resource] : []), ...(cache?.resources ?? [])],
+    resources: [...batches.resources, ...sessions.resources, ...events.resources, ...(devices ? [devices.resource] : []), ...(recorder ? [createCascadeRoutes({ access, bodyLimitBytes: config.server.body_limit_bytes, judge: (id, tenant, judgement) => recorder.judge(id, tenant, judgement) })] : []), ...(cache?.resources ?? [])],
     follow: observability.follow,
     respond,
     respondEmbeddings,

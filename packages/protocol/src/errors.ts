@@ -26,6 +26,7 @@ export const errorTable = {
   session_not_found: { status: 404, ...invalid },
   file_not_found: { status: 404, ...invalid },
   batch_not_found: { status: 404, ...invalid },
+  answer_not_found: { status: 404, ...invalid },
   method_not_allowed: { status: 405, ...invalid },
   request_timeout: { status: 408, type: 'timeout_error', retryable: true },
   batch_not_cancellable: { status: 409, ...invalid },

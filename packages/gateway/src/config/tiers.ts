@@ -53,6 +53,19 @@ export const tiersSchema = Type.Object(
     ),
     /** An answer that is longer goes out unjudged. */
     held_characters_max: Type.Integer({ minimum: 1024, maximum: 16_777_216 }),
+    /** What becomes of its questions is written to a file, for `autoglm tune cascade`; nothing is where this is not given. */
+    record: Type.Optional(
+      Type.Object(
+        {
+          file: path,
+          /** Prompts and answers as well; otherwise what a policy looks at, as numbers. */
+          contents: Type.Optional(Type.Boolean()),
+          /** Nothing is written beyond; 64 MiB when not given. */
+          bytes_max: Type.Optional(Type.Integer({ minimum: 4096, maximum: Number.MAX_SAFE_INTEGER })),
+        },
+        closed,
+      ),
+    ),
   },
   closed,
 );

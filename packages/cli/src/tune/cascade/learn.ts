@@ -1,4 +1,4 @@
-import { observeAnswer, observePrompt, predict, type GainModel, type JudgedBy, type NumberWeight, type Observation } from '@open-autoglm/gateway/cascade-policy';
+import { observeAnswer, observePrompt, predict, scoreNumbers, type GainModel, type JudgedBy, type NumberWeight, type Observation } from '@open-autoglm/gateway/cascade-policy';
 import { createRandom } from '@open-autoglm/statistics';
 import { curveOf } from './curve.ts';
 import { fitLogistic, type FitOptions } from './fit-logistic.ts';
@@ -54,10 +54,16 @@ export function learn(outcomes: readonly Outcome[], by: JudgedBy, { seed, onProg
 
 /** Whether all outcomes hold what this judge looks at. */
 export function canLearnBy(outcomes: readonly Outcome[], by: JudgedBy): boolean {
-  return by === 'prompt' || outcomes.every(({ cheapAnswer }) => cheapAnswer !== undefined);
+  return by === 'prompt' || outcomes.every(({ cheapAnswer, numbers }) => cheapAnswer !== undefined || numbers?.answer !== undefined);
 }
 
-export function observe({ prompt, cheapAnswer = '', cheapScores }: Outcome, by: JudgedBy): Observation {
+/** How long the prompt is, in any unit that grows with it. */
+export function lengthOf(outcome: Outcome): number {
+  return observe(outcome, 'prompt').numbers['characters'] as number;
+}
+
+export function observe({ prompt, cheapAnswer = '', cheapScores, numbers }: Outcome, by: JudgedBy): Observation {
+  if (numbers) return { numbers: { ...numbers.prompt, ...(by === 'answer' && { ...numbers.answer, ...scoreNumbers(cheapScores) }) }, words: undefined };
   return by === 'prompt' ? observePrompt(prompt) : observeAnswer(prompt, cheapAnswer, cheapScores);
 }
 

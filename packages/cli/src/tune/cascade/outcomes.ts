@@ -3,7 +3,10 @@ import { createInterface } from 'node:readline';
 
 /** One question, as two models answered it. */
 export interface Outcome {
+  /** Of one that was recorded without contents, nothing but its numbers; never two alike where the prompts differ in what is looked at. */
   readonly prompt: string;
+  /** What a policy looks at, where the prompt and the answer themselves were not recorded. */
+  readonly numbers?: { readonly prompt: Numbers; readonly answer: Numbers | undefined } | undefined;
   readonly cheapRight: boolean;
   readonly strongRight: boolean;
   readonly cheapAnswer: string | undefined;
@@ -11,31 +14,62 @@ export interface Outcome {
   readonly cheapScores: Readonly<Record<string, number>> | undefined;
 }
 
+type Numbers = Readonly<Record<string, number>>;
+
+/** Outcomes, and how many recorded questions nobody has judged. */
+export interface ReadOutcomes {
+  readonly outcomes: readonly Outcome[];
+  readonly unjudged: number;
+}
+
 const outcomesMax = 1_000_000;
 const linesWrongTold = 3;
 
 /**
- * Reads outcomes, one JSON object a line: `prompt`, `cheap_ok` and `strong_ok`, and where they are known `cheap_answer` and `cheap_scores`. Other
- * fields are nobody's affair. Throws an error that names the file and the lines.
+ * Reads outcomes, one JSON object a line: `prompt`, `cheap_ok` and `strong_ok`, and where they are known `cheap_answer` and `cheap_scores`. Of what a
+ * gateway has recorded (`tiers.record`), judgements that have a line of their own are joined to their questions by `id`, the last word of each
+ * counts, and questions that nobody has judged on both sides are left out. Other fields are nobody's affair. Throws an error that names the file and the
+ * lines.
  */
-export async function readOutcomes(file: string): Promise<Outcome[]> {
-  const outcomes: Outcome[] = [];
+export async function readOutcomes(file: string): Promise<ReadOutcomes> {
+  const questions: Line[] = [];
+  const judgements = new Map<string, Judgement>();
   const wrong: string[] = [];
   let number = 0;
-  for await (const line of createInterface({ input: createReadStream(file, 'utf8'), crlfDelay: Infinity })) {
+  for await (const text of createInterface({ input: createReadStream(file, 'utf8'), crlfDelay: Infinity })) {
     number += 1;
-    if (line.trim() === '') continue;
-    const outcome = toOutcome(line);
-    if (typeof outcome === 'string') wrong.push(`${file}:${number}: ${outcome}`);
-    else outcomes.push(outcome);
-    if (outcomes.length > outcomesMax) throw new Error(`${file} has more than ${outcomesMax} outcomes; give it in parts.`);
+    if (text.trim() === '') continue;
+    const line = toLine(text);
+    if (typeof line === 'string') wrong.push(`${file}:${number}: ${line}`);
+    else if (line.isQuestion) questions.push(line);
+    else judgements.set(line.id as string, { ...judgements.get(line.id as string), ...line.judgement });
+    if (questions.length > outcomesMax || judgements.size > outcomesMax) throw new Error(`${file} has more than ${outcomesMax} outcomes; give it in parts.`);
     if (wrong.length >= linesWrongTold) break;
   }
   if (wrong.length > 0) throw new Error(`${wrong.join('\n')}\nEach line must be a JSON object with prompt, cheap_ok and strong_ok.`);
-  return outcomes;
+  const outcomes = questions.flatMap(({ id, judgement, outcome }) => {
+    const { cheapRight, strongRight } = { ...judgement, ...(id === undefined ? {} : judgements.get(id)) };
+    return cheapRight === undefined || strongRight === undefined ? [] : [{ ...(outcome as Unjudged), cheapRight, strongRight }];
+  });
+  return { outcomes, unjudged: questions.length - outcomes.length };
 }
 
-function toOutcome(line: string): Outcome | string {
+type Unjudged = Omit<Outcome, 'cheapRight' | 'strongRight'>;
+
+interface Judgement {
+  readonly cheapRight?: boolean;
+  readonly strongRight?: boolean;
+}
+
+/** A question, whether it is judged or not, or a judgement alone. */
+interface Line {
+  readonly isQuestion: boolean;
+  readonly id: string | undefined;
+  readonly judgement: Judgement;
+  readonly outcome: Unjudged | undefined;
+}
+
+function toLine(line: string): Line | string {
   let value: Record<string, unknown> | null;
   try {
     value = JSON.parse(line) as Record<string, unknown> | null;
@@ -43,15 +77,25 @@ function toOutcome(line: string): Outcome | string {
     return `this is not JSON: ${(error as Error).message}`;
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'this is no JSON object';
-  const { prompt, cheap_ok: cheapRight, strong_ok: strongRight, cheap_answer: cheapAnswer, cheap_scores: cheapScores } = value;
-  if (typeof prompt !== 'string' || prompt === '') return 'prompt must be a text';
-  if (typeof cheapRight !== 'boolean') return 'cheap_ok must be true or false';
-  if (typeof strongRight !== 'boolean') return 'strong_ok must be true or false';
+  const { id, prompt, cheap_ok: cheapRight, strong_ok: strongRight, cheap_answer: cheapAnswer, cheap_scores: cheapScores, prompt_numbers: promptNumbers, answer_numbers: answerNumbers } = value;
+  const isRecorded = typeof id === 'string' && id !== '' && value['at_ms'] !== undefined;
+  const judgement = { ...(typeof cheapRight === 'boolean' && { cheapRight }), ...(typeof strongRight === 'boolean' && { strongRight }) };
+  if (isRecorded && prompt === undefined && promptNumbers === undefined) return { isQuestion: false, id, judgement, outcome: undefined };
+  const isNumbers = isRecorded && isScores(promptNumbers);
+  if (!isNumbers && (typeof prompt !== 'string' || prompt === '')) return 'prompt must be a text';
+  if (!isRecorded && typeof cheapRight !== 'boolean') return 'cheap_ok must be true or false';
+  if (!isRecorded && typeof strongRight !== 'boolean') return 'strong_ok must be true or false';
   if (cheapAnswer !== undefined && cheapAnswer !== null && typeof cheapAnswer !== 'string') return 'cheap_answer must be a text';
   if (cheapScores !== undefined && cheapScores !== null && !isScores(cheapScores)) return 'cheap_scores must be an object of numbers';
-  return { prompt, cheapRight, strongRight, cheapAnswer: cheapAnswer ?? undefined, cheapScores: (cheapScores ?? undefined) as Outcome['cheapScores'] };
+  if (answerNumbers !== undefined && answerNumbers !== null && !isScores(answerNumbers)) return 'answer_numbers must be an object of numbers';
+  const outcome: Unjudged = {
+    prompt: isNumbers ? JSON.stringify(promptNumbers) : (prompt as string),
+    numbers: isNumbers ? { prompt: promptNumbers, answer: (answerNumbers ?? undefined) as Numbers | undefined } : undefined,
+    cheapAnswer: cheapAnswer ?? undefined, cheapScores: (cheapScores ?? undefined) as Outcome['cheapScores'],
+  };
+  return { isQuestion: true, id: isRecorded ? id : undefined, judgement, outcome };
 }
 
-function isScores(value: unknown): boolean {
+function isScores(value: unknown): value is Numbers {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && Object.values(value).every((score) => typeof score === 'number' && Number.isFinite(score));
 }

@@ -4,7 +4,7 @@ import { policyFormat, policyVersion, predict, type JudgedBy, type PolicyFile } 
 import { isFileSystemError, UserError } from '../../failure.ts';
 import { createProgressBar } from '../../terminal/progress-bar.ts';
 import { compare, shareOf, type Comparison, type Way } from './curve.ts';
-import { canLearnBy, learn, observe, outcomesMin, type Learned } from './learn.ts';
+import { canLearnBy, learn, lengthOf, observe, outcomesMin, type Learned } from './learn.ts';
 import { readOutcomes, type Outcome } from './outcomes.ts';
 import { formatReport, type CascadeReport } from './report.ts';
 
@@ -50,11 +50,12 @@ function missingAnswers(by: JudgedBy | undefined): string {
 }
 
 async function readChecked(file: string): Promise<Outcome[]> {
-  const outcomes = await readOutcomes(file).catch((error: unknown) => {
+  const { outcomes, unjudged } = await readOutcomes(file).catch((error: unknown) => {
     throw new UserError(isFileSystemError(error) ? `${file} cannot be read: ${error.message}` : (error as Error).message);
   });
-  if (outcomes.length < outcomesMin) throw new UserError(`${file} has ${outcomes.length} outcomes; at least ${outcomesMin} are needed.`);
-  return outcomes;
+  const others = unjudged > 0 ? `; ${unjudged} more have no cheap_ok or no strong_ok (POST /v1/cascade/feedback)` : '';
+  if (outcomes.length < outcomesMin) throw new UserError(`${file} has ${outcomes.length} outcomes; at least ${outcomesMin} are needed${others}.`);
+  return [...outcomes];
 }
 
 function judgesOf(outcomes: readonly Outcome[], test: readonly Outcome[] | undefined, by: JudgedBy | undefined): JudgedBy[] {
@@ -99,7 +100,7 @@ function waysOf(judged: readonly Outcome[], learned: LearnedBy, isOther: boolean
     if (!found) return [];
     return [{ name: by, scores: isOther ? judged.map((outcome) => predict(found.model, observe(outcome, by)).gain) : found.gains }];
   };
-  return [{ name: 'length', scores: judged.map(({ prompt }) => prompt.length) }, ...way('prompt'), ...way('answer')];
+  return [{ name: 'length', scores: judged.map(lengthOf) }, ...way('prompt'), ...way('answer')];
 }
 
 function policyOf(outcomes: readonly Outcome[], learned: LearnedBy, table: readonly Comparison[]): PolicyFile {

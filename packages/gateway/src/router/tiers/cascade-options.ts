@@ -1,4 +1,5 @@
 import type { JudgeSettings } from './judge.ts';
+import type { OutcomeRecorder } from './outcome-recorder.ts';
 import type { CascadePolicy, JudgedBy } from './policy/index.ts';
 
 /** A level of quality: a model, and how long one waits for it. */
@@ -24,6 +25,8 @@ export interface CascadeOptions extends JudgeSettings {
   readonly isReachable: (model: string) => boolean;
   /** Whether everybody who answers for this model takes requests as the client wrote them, images and all. */
   readonly isRemote: (model: string) => boolean;
+  /** Told what became of each question; absent: nobody is. */
+  readonly recorder?: Pick<OutcomeRecorder, 'question'> | undefined;
   /** Milliseconds on any clock that does not go back. */
   readonly now: () => number;
 }

@@ -1,7 +1,8 @@
 import { AutoglmError, toAutoglmError, type ErrorCode, type GatewayRequest, type Next, type StreamPart } from '@open-autoglm/protocol';
 import { inputKindOf } from '../devices/input-kind.ts';
 import type { CascadeOptions, TierLevel } from './cascade-options.ts';
-import { judgeAnswer, judgePrompt, type Verdict } from './judge.ts';
+import { judgeAnswer, judgePrompt, promptOf, type Verdict } from './judge.ts';
+import type { SeenQuestion } from './outcome-recorder.ts';
 import { needsLogprobs, type Scores } from './scorers/index.ts';
 import { TierTry } from './tier-try.ts';
 
@@ -39,6 +40,8 @@ interface Asked {
   wantsLogprobs: boolean;
   /** Another one was asked while it worked. */
   isBeside: boolean;
+  /** Its whole answer, once it was judged. */
+  judgedText?: string;
 }
 
 /**
@@ -48,8 +51,16 @@ interface Asked {
  */
 export async function* answerByTiers(parts: TieredAnswerParts): AsyncGenerator<StreamPart> {
   const walk = new Walk(parts);
+  const { recorder, heldCharactersMax } = parts.options;
+  let text = '';
   try {
-    yield* (await walk.choose()).take();
+    const attempt = await walk.choose();
+    if (!recorder) return yield* attempt.take();
+    for await (const part of attempt.take()) {
+      if (part.type === 'text-delta' && part.index === 0 && text.length < heldCharactersMax) text += part.text;
+      yield part;
+    }
+    recorder.question(walk.seen(text));
   } finally {
     walk.leave();
   }
@@ -78,6 +89,19 @@ class Walk {
       if (asked) return this.#settle(asked, asked.tried.reason ?? '', false);
     }
     return (await this.#spareAnswer()) ?? (await this.#lowerAnswer(from)) ?? this.#refuse();
+  }
+
+  /** What became of the question, when this was its answer. */
+  seen(answer: string): SeenQuestion {
+    const { request, options: { levels } } = this.#parts;
+    const isOf = (level: TierLevel | undefined) => (asked: Asked) => asked.level === level;
+    const [cheap, strong] = [this.#asked.find(isOf(levels[0])), this.#asked.find(isOf(levels.at(-1)))];
+    const answered = this.#tried.find(({ outcome }) => outcome === 'answered') as Tried;
+    const answerOf = (asked: Asked | undefined) => (asked && asked.tried === answered ? answer : asked?.judgedText);
+    return {
+      id: request.id, tenant: request.tenant, prompt: promptOf(request), cheapAnswer: answerOf(cheap), cheapScores: cheap?.tried.scores, strongAnswer: answerOf(strong),
+      tier: answered.tier, isEscalated: answered.tier !== levels[0]?.tier, tried: this.#tried,
+    };
   }
 
   /** Ends whoever still works. Idempotent. */
@@ -140,7 +164,9 @@ class Walk {
       if (!attempt.isComplete) return asked;
       // What is asked of the model about its answer is no part of the answer's time, but of its tier's budget.
       const quiet = { ...request, model: level.model, emit: () => {} };
-      verdict = await judgeAnswer(quiet, attempt.samples(), level.policy, options, next, leftMs());
+      const samples = attempt.samples();
+      asked.judgedText = samples[0]?.text ?? '';
+      verdict = await judgeAnswer(quiet, samples, level.policy, options, next, leftMs());
     } catch (error) {
       return this.#passFailed(asked, error);
     }

@@ -40,7 +40,7 @@ export function observePrompt(prompt: string): Observation {
 /** `scores`: what scorers said of the answer, for models that were learned with them. */
 export function observeAnswer(prompt: string, answer: string, scores: Readonly<Record<string, number>> = {}): Observation {
   const { numbers, words } = observePrompt(prompt);
-  return { numbers: { ...numbers, ...answerFeatures(prompt, answer), ...prefixed(scores) }, words };
+  return { numbers: { ...numbers, ...answerFeatures(prompt, answer), ...scoreNumbers(scores) }, words };
 }
 
 export function predict({ cheap, strong, length }: GainModel, observation: Observation): Prediction {
@@ -58,6 +58,7 @@ export function gainAt({ gains }: GainModel, strongShare: number): number {
   return below + ((gains[Math.ceil(place)] as number) - below) * (place - Math.floor(place));
 }
 
-function prefixed(scores: Readonly<Record<string, number>>): Record<string, number> {
+/** Scores as an observation has them. */
+export function scoreNumbers(scores: Readonly<Record<string, number>> = {}): Record<string, number> {
   return Object.fromEntries(Object.entries(scores).map(([name, value]) => [`score_${name}`, value]));
 }

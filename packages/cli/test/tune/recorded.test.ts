@@ -1,0 +1,37 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { loadConfig, startGateway } from '@open-autoglm/gateway';
+import { readPolicyFile } from '@open-autoglm/gateway/cascade-policy';
+import { expect, it } from 'vitest';
+import { run } from '../support.ts';
+
+it.each([true, false])('a policy is learned from what a gateway has recorded and was told, contents in the file: %s', async (contents) => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'autoglm-recorded-'));
+  const file = path.join(folder, 'outcomes.jsonl');
+  const settings = path.join(folder, 'config.yaml');
+  // JSON is YAML.
+  writeFileSync(settings, JSON.stringify({
+    server: { port: 0, drain_timeout_ms: 1 },
+    engines: [{ kind: 'mock', model: 'small', tier: 'edge' }, { kind: 'mock', model: 'large', tier: 'cloud' }],
+    tiers: { enabled: true, record: { file, contents }, levels: [{ tier: 'edge', model: 'small', first_token_ms: 60_000, answer_ms: 60_000 }, { tier: 'cloud', model: 'large', first_token_ms: 60_000 }] },
+  }));
+  const gateway = await startGateway({ config: loadConfig({ file: settings, env: {} }) });
+  try {
+    const post = async (at: string, body: object) => (await (await fetch(`${gateway.url}${at}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })).json()) as { id: string };
+    for (let index = 0; index < 64; index += 1) {
+      const { id } = await post('/v1/chat/completions', { model: 'auto', messages: [{ role: 'user', content: `Number ${index}: ${'elephants '.repeat(index % 32)}` }] });
+      // Of the last ones nobody says anything.
+      if (index < 60) await post('/v1/cascade/feedback', { id, cheap_ok: index % 32 < 16, strong_ok: true });
+    }
+  } finally {
+    await gateway.drain();
+  }
+  expect(/elephants/.test(readFileSync(file, 'utf8'))).toBe(contents);
+  const out = path.join(folder, 'policy.json');
+  const { code, stdout } = await run(['tune', 'cascade', file, '--out', out]);
+  expect(code).toBe(0);
+  expect(stdout).toContain('60 questions; right answers of the cheap model .533');
+  expect(readPolicyFile(out).answer?.gains).toHaveLength(101);
+  rmSync(folder, { recursive: true });
+});
