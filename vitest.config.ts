@@ -5,6 +5,8 @@ const env = {
   // The default model is converted once for all test files.
   AUTOGLM_HOME: path.resolve('.cache/autoglm'),
   AUTOGLM_THREADS: '1',
+  // Tests start processes: each compiles only what none before it has.
+  NODE_COMPILE_CACHE: path.resolve('.cache/compile'),
 };
 const integration = '**/test/**/*.integration.test.ts';
 const contract = '**/test/**/*.contract.test.ts';
