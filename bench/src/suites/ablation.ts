@@ -8,10 +8,10 @@ import { resolveModel } from '@open-autoglm/engine/models';
 import { watchKvUsage } from '../ablation/kv-watch.ts';
 import { replayTrace, type ReplayFigures, type ReplayLoad } from '../ablation/replay-process.ts';
 import { configOf, kvCacheBytes, variants, type Variant } from '../ablation/variants.ts';
-import { openEngine } from '../contestants/engine.ts';
 import { interleave } from '../harness/interleave.ts';
 import { figure, type Figure, type Goal } from '../harness/report.ts';
 import { CoreWaker } from '../harness/wake-cores.ts';
+import { noEarlyEnd } from '../load/no-early-end.ts';
 import { memoryOfTree } from '../server/memory.ts';
 import { startServer, type RunningServer } from '../server/server-process.ts';
 import type { Suite, SuiteOptions } from './suite.ts';
@@ -91,15 +91,12 @@ interface Bench {
 async function openBench(options: SuiteOptions): Promise<Bench> {
   options.onProgress('preparing the models');
   const [int8] = await Promise.all((['int8', 'none'] as const).map((quantization) => resolveModel({ model: options.model, quantization, home: defaultHome() })));
-  const engine = openEngine({ modelPath: (int8 as { readonly path: string }).path, threads: options.threads, sequenceLength: 64, maxSequences: 1, maxPrompt: 64 });
-  const { vocabulary } = engine.model;
-  const ends = Array.from({ length: vocabulary.size }, (_, token) => token).filter((token) => vocabulary.endsGeneration(token));
-  await engine.close();
+  const { body } = await noEarlyEnd((int8 as { readonly path: string }).path, options.threads);
   const folder = await mkdtemp(path.join(tmpdir(), 'autoglm-bench-'));
   const waker = new CoreWaker();
   return {
     options, folder, waker,
-    body: { temperature: 0, logit_bias: Object.fromEntries(ends.map((token) => [token, -100])) },
+    body,
     async close() {
       await waker.close();
       await rm(folder, { recursive: true });

@@ -9,10 +9,10 @@ import { resolveModel } from '@open-autoglm/engine/models';
 import { createRandom, quantile } from '@open-autoglm/statistics';
 import { runLaneLoad, type LoadOutcome } from '../admission/lane-load.ts';
 import { makeSchedule, type Due, type Lane } from '../admission/lane-schedule.ts';
-import { openEngine } from '../contestants/engine.ts';
 import { interleave } from '../harness/interleave.ts';
 import { figure, type Figure, type FigureInput } from '../harness/report.ts';
 import { CoreWaker } from '../harness/wake-cores.ts';
+import { noEarlyEnd } from '../load/no-early-end.ts';
 import { memoryOfTree } from '../server/memory.ts';
 import { startServer, type RunningServer } from '../server/server-process.ts';
 import type { Suite, SuiteOptions } from './suite.ts';
@@ -102,16 +102,13 @@ interface Bench {
 async function openBench(options: SuiteOptions, seconds: number): Promise<Bench> {
   options.onProgress('preparing the model');
   const { path: modelPath } = await resolveModel({ model: options.model, home: defaultHome() });
-  const engine = openEngine({ modelPath, threads: options.threads, sequenceLength: 64, maxSequences: 1, maxPrompt: 64 });
-  const { vocabulary } = engine.model;
-  const ends = Array.from({ length: vocabulary.size }, (_, token) => token).filter((token) => vocabulary.endsGeneration(token));
-  await engine.close();
+  const { vocabularySize, body } = await noEarlyEnd(modelPath, options.threads);
   const folder = await mkdtemp(path.join(tmpdir(), 'autoglm-bench-'));
   const waker = new CoreWaker();
   return {
     options, seconds, folder, waker,
-    vocabularySize: vocabulary.size,
-    body: { temperature: 0, logit_bias: Object.fromEntries(ends.map((token) => [token, -100])) },
+    vocabularySize,
+    body,
     warnings: new Set(),
     sent: { count: 0 },
     async close() {

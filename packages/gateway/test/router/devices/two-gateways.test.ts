@@ -43,7 +43,7 @@ const askOnce = async (server: RemoteGateway) => {
 };
 
 describe('two gateways that report to a third', () => {
-  it('get its requests while they report; one that is killed gets none, and is out', async () => {
+  it('get its requests while they report; one that is frozen or killed gets none, and is out', async () => {
     // Their addresses are only known when they run, and they must know where to report: the third is started twice, on one port.
     const engines = (urls: readonly string[]) => urls.map((url, index) => ({ kind: 'openai', name: `on-${index}`, device: `device-${index}`, url: `${url}/v1`, model: 'shared', tier: 'edge' }));
     const devices = { enabled: true, id: 'third', token_env: 'DEVICE_TOKEN', timeout_ms: 600 };
@@ -60,6 +60,12 @@ describe('two gateways that report to a third', () => {
       });
       const answers = await Promise.all(Array.from({ length: 16 }, () => askOnce(server)));
       expect(new Set(answers)).toEqual(new Set(['on-0', 'on-1']));
+      // One that is frozen is there, as far as its connections show, and says nothing.
+      running[0]?.child.kill('SIGSTOP');
+      await until(async () => (await statesOf(server))['device-0'] === 'out');
+      for (let round = 0; round < 8; round += 1) expect(await askOnce(server)).toBe('on-1');
+      running[0]?.child.kill('SIGCONT');
+      await until(async () => (await askOnce(server)) === 'on-0');
       await stop(running[0] as Device);
       await until(async () => (await statesOf(server))['device-0'] === 'out');
       for (let round = 0; round < 8; round += 1) expect(await askOnce(server)).toBe('on-1');
