@@ -61,7 +61,10 @@ export interface ClientBody {
 
 /** A request as it travels down the path, whatever protocol brought it. Stages replace it, never mutate it. */
 export interface GatewayRequest {
+  /** Of its answer. */
   readonly id: string;
+  /** `x-request-id`, which other servers are told, too; absent: its id. */
+  readonly requestId?: string;
   /** The model's name as the client wrote it. */
   readonly model: string;
   readonly input: RequestInput;

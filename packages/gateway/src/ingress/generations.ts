@@ -76,7 +76,7 @@ export class Generations implements Asker {
       if (hasEscapes) checkWellFormed(value);
       return { hand: taken, parsed: asked, admission: await access.admit(identity, demandOf(asked), followed.emit, response) };
     });
-    const { request, deadline } = this.#begin(parsed, followed, hand, message.socket.remoteAddress);
+    const { request, deadline } = this.#begin(parsed, requestId, followed, hand, message.socket.remoteAddress);
     try {
       const exchange = { request, requestId, format: parsed.format, response, timings: followed.timings, headers: admission?.headers, created: secondsNow() };
       await this.#parts.respond(exchange, through(this.#parts.path(request), request));
@@ -103,7 +103,7 @@ export class Generations implements Asker {
       const parsed: ParsedRequest = caller ? { ...read, tenant: caller.tenant, lane: 'batch' } : read;
       admission = await this.#parts.access.admit(identity, demandOf(parsed), emit);
       signal.throwIfAborted();
-      const begun = this.#begin(parsed, followed, hand, undefined);
+      const begun = this.#begin(parsed, requestId, followed, hand, undefined);
       deadline = begun.deadline;
       const result = await use({ request: begun.request, requestId, format: parsed.format, timings, created: secondsNow(), parts: this.#parts.path(begun.request) });
       emit({ type: 'request-end', outcome: 'answered', status: 200 });
@@ -140,9 +140,9 @@ export class Generations implements Asker {
     return (isRemote ? parseRemote : parse)(value, headers);
   }
 
-  #begin(parsed: ParsedRequest, { emit, traceContext }: Followed, hand: Hand, address: string | undefined): { request: GatewayRequest; deadline: NodeJS.Timeout | undefined } {
+  #begin(parsed: ParsedRequest, requestId: string, { emit, traceContext }: Followed, hand: Hand, address: string | undefined): { request: GatewayRequest; deadline: NodeJS.Timeout | undefined } {
     emit({ type: 'request-parsed', model: parsed.model, stream: parsed.format.stream, maxTokens: parsed.maxTokens, choiceCount: parsed.choiceCount });
-    const request = toGatewayRequest(parsed, address, { traceContext, signal: hand.abort.signal, emit });
+    const request = toGatewayRequest(parsed, address, { requestId, traceContext, signal: hand.abort.signal, emit });
     return { request, deadline: abortAfter(hand, parsed.deadlineMs) };
   }
 }
@@ -198,9 +198,10 @@ export function startOf(headers: IncomingHttpHeaders, requestId: string, operati
 }
 
 /** Field by field: what is left of an object without some of its fields costs V8 several times as much. */
-function toGatewayRequest(parsed: ParsedRequest, address: string | undefined, own: Pick<GatewayRequest, 'traceContext' | 'signal' | 'emit'>): GatewayRequest {
+function toGatewayRequest(parsed: ParsedRequest, address: string | undefined, own: Required<Pick<GatewayRequest, 'requestId' | 'signal' | 'emit'>> & Pick<GatewayRequest, 'traceContext'>): GatewayRequest {
   return {
     id: `${parsed.format.api === 'chat' ? 'chatcmpl' : 'cmpl'}-${randomUUID()}`,
+    requestId: own.requestId,
     model: parsed.model,
     input: parsed.input,
     prompts: undefined,

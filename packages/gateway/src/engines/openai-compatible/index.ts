@@ -104,7 +104,7 @@ export function openAiReplica({ name, url, model, apiKey, batching, timeouts, pr
     answer(request: GatewayRequest) {
       if (status.state === 'closed') throw new AutoglmError('engine_unavailable', `The engine ${name} was closed.`);
       const path = `${base}/${request.input.kind === 'chat' ? 'chat/completions' : 'completions'}`;
-      const headers = [...fixedHeaders, 'x-request-id', request.id];
+      const headers = [...fixedHeaders, 'x-request-id', request.requestId ?? request.id];
       const traceContext = request.traceContext?.();
       if (traceContext) headers.push(...Object.entries(traceContext).flat());
       return new UpstreamAnswer({ engine: name, request, dispatcher: pool, options: { path, method: 'POST', headers, body: upstreamBody(request, model) }, onOutcome });
