@@ -2,11 +2,13 @@
 const windowMs = 100;
 /** Below this share of the cores that the threads should have, one thread less computes faster: a thread without a core keeps all others waiting. */
 const shareMin = 0.8;
+/** Below this one, so much faster that one window decides. Above it a second has to agree: what passes within a window costs less than the rest after it. */
+const shareDire = 0.65;
 /** More threads are tried after so long at the soonest; the wait doubles each time they had to be taken back soon. */
-const firstRestMs = 250;
+const firstRestMs = 125;
 const restMaxMs = 8000;
-/** Of a core that counts as free. */
-const idleMin = 0.85;
+/** Of a core that counts as free. With so much, two threads have 0.85 of what they should have: enough to stay. */
+const idleMin = 0.7;
 
 export interface GovernorOptions {
   readonly threadsMax: number;
@@ -29,6 +31,7 @@ export class ThreadGovernor {
   #restMs = firstRestMs;
   #raisedAtMs = -Infinity;
   #mayRaiseAtMs = 0;
+  #isShort = false;
 
   constructor(options: GovernorOptions) {
     this.#options = options;
@@ -47,7 +50,9 @@ export class ThreadGovernor {
     const share = this.#cpuMs / (this.#wallMs * this.#threads);
     this.#wallMs = 0;
     this.#cpuMs = 0;
-    if (share < shareMin && this.#threads > 1) this.#lower(share);
+    const wasShort = this.#isShort;
+    this.#isShort = share < shareMin;
+    if (this.#threads > 1 && (share < shareDire || (this.#isShort && wasShort))) this.#lower(share);
     else if (this.#threads < this.#options.threadsMax && this.#options.now() >= this.#mayRaiseAtMs) this.#raise();
   }
 
@@ -55,6 +60,7 @@ export class ThreadGovernor {
     const now = this.#options.now();
     this.#restMs = now - this.#raisedAtMs < 2 * this.#restMs ? Math.min(restMaxMs, 2 * this.#restMs) : firstRestMs;
     this.#mayRaiseAtMs = now + this.#restMs;
+    this.#isShort = false;
     this.#threads = Math.max(1, Math.min(this.#threads - 1, Math.floor(this.#threads * share)));
     // The idle time that counts begins now.
     this.#options.idleCores();

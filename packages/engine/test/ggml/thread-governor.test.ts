@@ -56,6 +56,29 @@ describe('ThreadGovernor', () => {
     expect(machine.governor.threads).toBe(2);
   });
 
+  it('does not mind a program that wants a core for a moment', () => {
+    const { governor } = new Machine(2);
+    for (let second = 0; second < 10; second += 1) {
+      for (let graph = 0; graph < 200; graph += 1) governor.onComputed(5, second > 0 && graph < 20 ? 7 : 10);
+      expect(governor.threads).toBe(2);
+    }
+  });
+
+  it('comes back to all threads while another program uses a quarter of a core', () => {
+    let nowMs = 0;
+    const governor: ThreadGovernor = new ThreadGovernor({ threadsMax: 2, now: () => nowMs, idleCores: () => 2 - governor.threads - 0.25 });
+    const compute = (forMs: number, got: number) => {
+      for (const endMs = nowMs + forMs; nowMs < endMs; ) {
+        nowMs += 5;
+        governor.onComputed(5, 5 * Math.min(governor.threads, got));
+      }
+    };
+    compute(100, 1);
+    expect(governor.threads).toBe(1);
+    compute(500, 1.75);
+    expect(governor.threads).toBe(2);
+  });
+
   it('gives up only the cores that are missing', () => {
     const machine = new Machine(8);
     machine.othersWant = 3;
