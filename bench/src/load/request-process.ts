@@ -1,5 +1,6 @@
-/** A child process that asks over and over on plain sockets. An HTTP client would cost as much as the server that it measures. */
-import { connect, type Socket } from 'node:net';
+/** A child process that asks over and over on plain sockets. */
+import type { Socket } from 'node:net';
+import { encode, open } from './plain-request.ts';
 import { ResponseEnd } from './response-end.ts';
 import type { RequestAnswer, RequestCount, RequestTask } from './request-client.ts';
 
@@ -35,13 +36,6 @@ async function take(url: string, connections: number): Promise<readonly Socket[]
   return Promise.all(Array.from({ length: connections }, () => open(url)));
 }
 
-function open(url: string): Promise<Socket> {
-  const { hostname, port } = new URL(url);
-  const { promise, resolve, reject } = Promise.withResolvers<Socket>();
-  const socket = connect({ host: hostname, port: Number(port), noDelay: true }, () => resolve(socket)).once('error', reject);
-  return promise;
-}
-
 /** Asks again after each answer until the time is over; resolves with the number of answers. */
 function ask(socket: Socket, request: Buffer, untilMs: number): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>();
@@ -67,9 +61,4 @@ function ask(socket: Socket, request: Buffer, untilMs: number): Promise<number> 
   socket.on('close', onClose);
   socket.write(request);
   return promise;
-}
-
-function encode(body: object): Buffer {
-  const text = JSON.stringify(body);
-  return Buffer.from(`POST /v1/chat/completions HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`);
 }

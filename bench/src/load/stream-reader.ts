@@ -9,6 +9,9 @@ export interface StreamReader {
 /** The last events: finish reason, usage and `[DONE]`. */
 const tailLength = 4096;
 
+/** With what chunked encoding puts after it. */
+const endsWithDone = /data: \[DONE\]\s*(?:0\r\n\r\n)?$/;
+
 /** Reads the beginning and the end of a stream of chat completion chunks; of what is between, only when it came. */
 export function openStreamReader(now: () => number): StreamReader {
   let head = '';
@@ -29,7 +32,7 @@ export function openStreamReader(now: () => number): StreamReader {
       const text = tail.toString('utf8');
       const tokens = /"completion_tokens":\s*(\d+)/.exec(text)?.[1];
       const finishReason = [...text.matchAll(/"finish_reason":\s*"(\w+)"/g)].at(-1)?.[1];
-      if (!text.trimEnd().endsWith('data: [DONE]') || tokens === undefined || finishReason === undefined || firstTokenAt === undefined) {
+      if (!endsWithDone.test(text) || tokens === undefined || finishReason === undefined || firstTokenAt === undefined) {
         throw new Error(`a stream ended without its last events: ${text.slice(-200)}`);
       }
       return { firstTokenAt, endedAt: lastAt, tokens: Number(tokens), finishReason };

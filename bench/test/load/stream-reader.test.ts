@@ -34,6 +34,12 @@ describe('a stream reader', () => {
     expect(result.firstTokenAt).toBeLessThan(bytes.indexOf('京'));
   });
 
+  it('reads what chunked encoding puts around the events', () => {
+    const framed = stream.map((text) => Buffer.from(`${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`));
+    const head = Buffer.from('HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n');
+    expect(read([head, ...framed, Buffer.from('0\r\n\r\n')])).toEqual({ firstTokenAt: 3, endedAt: 8, tokens: 2, finishReason: 'length' });
+  });
+
   it('refuses a stream that was cut off', () => {
     expect(() => read(stream.slice(0, 3).map((text) => Buffer.from(text)))).toThrow('without its last events');
   });
