@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { defaultHome } from '@open-autoglm/engine';
@@ -16,6 +17,8 @@ const sets = [
 
 /** As the gateway has them when nothing is configured. */
 const [errorMax, checkShare, similarityMin] = [0.005, 0.05, 0.85];
+/** Shares of wrong answers that others may tolerate. */
+const tolerances = [0.02, 0.05];
 const passTokens = 512;
 const indexed = 10_000;
 const lookups = 500;
@@ -32,6 +35,12 @@ interface JudgedPair extends Pair {
   readonly wording: Wording;
 }
 
+/** By a hash of the texts, so that the same pairs are judged however many there are. Rules are made with those of `learning` before one's eyes, never with the others. */
+interface Halves {
+  readonly learning: readonly JudgedPair[];
+  readonly judging: readonly JudgedPair[];
+}
+
 /** One question's answer is kept, the other is asked: right and wrong hits on labelled pairs, and what a lookup takes. */
 export const semanticSuite: Suite = {
   name: 'semantic',
@@ -41,7 +50,7 @@ export const semanticSuite: Suite = {
   async run(options) {
     const figures: Figure[] = [];
     const notes: string[] = [
-      'Every pair is one request: a was asked before and its answer is kept, b is asked now. Learned on the pairs at even places, as checks would show it; the figures are of those at odd places, where it goes on checking and learning. Each run checks others by chance. Equal texts are exact hits and left out.',
+      'Every pair is one request: a was asked before and its answer is kept, b is asked now. Learned on one half of the pairs, as checks would show it; the figures are of the other half, where it goes on checking and learning. A hash of the texts halves them; the newest rule (how can I, how do I) was made with the first half in view only. Each run checks others by chance. Equal texts are exact hits and left out.',
       'A hit is wrong where the file says that the two are not the same. The files err: they call pairs different that differ by a space.',
       'The one threshold is set, knowing the answers, to as many right hits on the same pairs.',
     ];
@@ -51,7 +60,8 @@ export const semanticSuite: Suite = {
       const { pairs, vectors } = await embed(set.file, set.model, options);
       options.onProgress(`${set.name}: rules and checks`);
       const judged = judge(pairs, vectors);
-      figures.push(...measureHits(set.name, judged, options.runs, notes));
+      const halves = { learning: judged.filter(isForLearning), judging: judged.filter((pair) => !isForLearning(pair)) };
+      figures.push(...measureHits(set.name, halves, options.runs, notes));
       if (set.name === 'QQP' && options.parts.has('lookup')) figures.push(...measureLookup(vectors));
     }
     return {
@@ -90,32 +100,64 @@ function judge(pairs: readonly Pair[], vectors: ReadonlyMap<string, Float32Array
   });
 }
 
-function measureHits(name: string, judged: readonly JudgedPair[], runs: number, notes: string[]): Figure[] {
-  const [learning, judging] = [judged.filter((_, index) => index % 2 === 0), judged.filter((_, index) => index % 2 === 1)];
-  const positives = judging.filter(({ same }) => same === 1).length;
-  const wrongHits = new Set<string>();
-  const rounds = Array.from({ length: runs }, (_, seed) => {
-    const learner = new Learner({ errorMax, checkShare, entriesMax: 1e6, random: createRandom(seed + 1) });
-    serve(learning, learner);
-    const hits = serve(judging, learner);
+function isForLearning({ a, b }: Pair): boolean {
+  return hash('sha256', [a, b].toSorted().join('\n'), 'buffer').readUInt32BE() % 2 === 0;
+}
+
+/** The hits among the pairs that are judged. */
+function askAll({ learning, judging }: Halves, tolerated: number, seed: number): JudgedPair[] {
+  const learner = new Learner({ errorMax: tolerated, checkShare, entriesMax: 1e6, random: createRandom(seed) });
+  serve(learning, learner);
+  return serve(judging, learner);
+}
+
+function measureHits(name: string, halves: Halves, runs: number, notes: string[]): Figure[] {
+  const { judging: judged } = halves;
+  const positives = judged.filter(({ same }) => same === 1).length;
+  const wrongHits = new Map<string, string>();
+  const rounds = Array.from({ length: runs }, (_, run) => {
+    const hits = askAll(halves, errorMax, run + 1);
     const wrong = hits.filter(({ same }) => same === 0);
-    for (const { a, b } of wrong) wrongHits.add(`${a} | ${b}`);
+    for (const { a, b, wording, similarity } of wrong) wrongHits.set(`${a} | ${b}`, `${wording}, ${similarity.toFixed(3)}`);
     const right = hits.length - wrong.length;
-    return { wrong: share(wrong.length, hits.length), recall: share(right, positives), byOne: wrongByOneThreshold(judging, right), apart: wrong.filter(differByNumberOrDenial).length };
+    return { hits: hits.length, wrongCount: wrong.length, wrong: share(wrong.length, hits.length), recall: share(right, positives), byOne: wrongByOneThreshold(judged, right), apart: wrong.filter(differByNumberOrDenial).length };
   });
-  const apart = judging.filter((pair) => pair.same === 0 && differByNumberOrDenial(pair)).length;
-  const floor = judging.filter(({ a, b }) => written(a) === written(b));
+  const apart = judged.filter((pair) => pair.same === 0 && differByNumberOrDenial(pair)).length;
+  const floor = judged.filter(({ a, b }) => written(a) === written(b));
+  const middle = rounds.toSorted((a, b) => a.wrong - b.wrong)[Math.floor(runs / 2)] as (typeof rounds)[number];
+  const [low, high] = wilson(middle.wrongCount, middle.hits);
   notes.push(
-    `${name}: ${judging.length} pairs judged, ${positives} of them the same by the file, ${apart} different by a number or a negation. Of ${floor.length} that differ by nothing but capitals and punctuation the file calls ${floor.filter(({ same }) => same === 0).length} different.`,
-    ...[...wrongHits].map((pair) => `${name}, called a wrong hit by the file: ${pair}`),
+    `${name}: ${judged.length} pairs judged, ${positives} of them the same by the file, ${apart} different by a number or a negation. Of ${floor.length} that differ by nothing but capitals and punctuation the file calls ${floor.filter(({ same }) => same === 0).length} different.`,
+    `${name}, the middle run: ${middle.wrongCount} of ${middle.hits} hits wrong by the file, ${low.toFixed(2)} … ${high.toFixed(2)} % (Wilson, 95 %)${middle.hits < 3 / errorMax ? `; with fewer than ${Math.ceil(3 / errorMax)} hits not even none would show ${errorMax * 100} %` : ''}.`,
+    ...[...wrongHits].map(([pair, how]) => `${name}, called a wrong hit by the file (${how}): ${pair}`),
   );
   const byOne = rounds.map((round) => round.byOne);
   return [
     figure({ name: `${name}: wrong of the hits`, unit: '%', samples: rounds.map(({ wrong }) => wrong), goal: { below: 0.501 } }),
+    figure({ name: `${name}: hits`, unit: 'requests', samples: rounds.map(({ hits }) => hits) }),
     ...(byOne.every((value) => value > 0) ? [figure({ name: `${name}: wrong of the hits`, unit: '%', samples: rounds.map(({ wrong }) => wrong), reference: { name: 'one threshold', samples: byOne } })] : []),
     figure({ name: `${name}: recall`, unit: '%', samples: rounds.map(({ recall }) => recall) }),
     figure({ name: `${name}: wrong hits, another number or denial`, unit: 'requests', samples: rounds.map((round) => round.apart), goal: { below: 1 } }),
+    ...tolerances.flatMap((tolerated) => measureTolerance(name, halves, positives, tolerated, runs)),
   ];
+}
+
+/** What more may be had by who tolerates more. */
+function measureTolerance(name: string, halves: Halves, positives: number, tolerated: number, runs: number): Figure[] {
+  const rounds = Array.from({ length: runs }, (_, run) => askAll(halves, tolerated, run + 1)).map((hits) => ({ hits: hits.length, right: hits.filter(({ same }) => same === 1).length }));
+  return [
+    figure({ name: `${name}, error_max ${tolerated}: wrong of the hits`, unit: '%', samples: rounds.map(({ hits, right }) => share(hits - right, hits)) }),
+    figure({ name: `${name}, error_max ${tolerated}: recall`, unit: '%', samples: rounds.map(({ right }) => share(right, positives)) }),
+  ];
+}
+
+/** Where a share lies of which so many of so many were seen, with 95 % confidence, in per cent (Wilson 1927). */
+function wilson(part: number, whole: number): readonly [low: number, high: number] {
+  if (whole === 0) return [0, 100];
+  const [z, seen] = [1.96, part / whole];
+  const middle = (seen + (z * z) / (2 * whole)) / (1 + (z * z) / whole);
+  const half = (z / (1 + (z * z) / whole)) * Math.sqrt((seen * (1 - seen)) / whole + (z * z) / (4 * whole * whole));
+  return [100 * Math.max(0, middle - half), 100 * (middle + half)];
 }
 
 /** The pairs whose kept answer was given; of the others with a candidate the learner hears how it would have been. */

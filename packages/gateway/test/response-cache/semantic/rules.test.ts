@@ -106,6 +106,8 @@ const different: Readonly<Record<string, readonly Pair[]>> = {
 const same: readonly (readonly [...Pair, ReturnType<typeof compareWording>])[] = [
   ['How do I learn the guitar?', 'how do i learn guitar', 'same-text'],
   ['What is the capital of France?', "What's the capital of France", 'same-text'],
+  ['How can I learn guitar?', 'How do I learn guitar?', 'same-text'],
+  ['How can a car fly?', 'How does a car fly?', 'same-words'],
   ['Please tell me how I can learn French.', 'How can I learn French?', 'same-words'],
   ['How can I make money with Tumblr?', 'How do you make money using Tumblr?', 'same-words'],
   ['Which movie should I watch?', 'Which films should I watch?', 'same-words'],

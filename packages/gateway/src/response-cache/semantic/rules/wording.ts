@@ -5,7 +5,7 @@ import type { Reading, Word } from '../reading/reading.ts';
  * How much of what two questions say is the same, beside what all rules have agreed on. Each is judged apart by what checks
  * have shown: the fewer words differ, the more can be trusted.
  *
- * - `same-text`: nothing but capitals, punctuation, articles and politeness differs.
+ * - `same-text`: nothing but capitals, punctuation, articles and politeness differs, or "how can I" stands for "how do I".
  * - `same-words`: words that only say how it is asked differ, endings, or synonyms.
  * - `one-word`, `few-words`, `other-words`: so much of what it is about is said by other words.
  */
@@ -26,7 +26,13 @@ export function compareWording(a: Reading, b: Reading): Wording {
 }
 
 function textOf({ words }: Reading): string {
-  return words.filter(({ base }) => !articles.has(base)).map(asWritten).join(' ');
+  const kept = words.filter(({ base }) => !articles.has(base));
+  return kept.map((word, index) => (asksForAWay(kept, index) ? 'do' : asWritten(word))).join(' ');
+}
+
+/** The can of "how can I": it asks for the way, as do does. "How can a car fly" asks whether, too. */
+function asksForAWay(words: readonly Word[], index: number): boolean {
+  return words[index]?.base === 'can' && words[index - 1]?.base === 'how' && /^(?:i|you|we|one)$/.test(words[index + 1]?.base ?? '');
 }
 
 function asWritten({ text, base }: Word): string {
