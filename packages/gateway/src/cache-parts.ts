@@ -6,6 +6,8 @@ import type { FindResource } from './ingress/resource.ts';
 import { answerCodec } from './response-cache/answer-codec.ts';
 import type { AnswerEntry } from './response-cache/answer-entry.ts';
 import type { CacheReading } from './observability/metrics/cache-metrics.ts';
+import { KeptEmbeddings } from './response-cache/intermediate/kept-embeddings.ts';
+import { vectorCodec } from './response-cache/intermediate/vector-codec.ts';
 import type { RedisLevel } from './response-cache/levels/redis-level.ts';
 import { ResponseCache } from './response-cache/response-cache.ts';
 
@@ -14,6 +16,8 @@ export interface CacheParts {
   readonly stage: Stage;
   readonly responses: ResponseCache;
   readonly redis: RedisLevel<AnswerEntry> | undefined;
+  /** Undefined: they are not kept. */
+  readonly embeddings: KeptEmbeddings | undefined;
   readonly resources: readonly (() => FindResource)[];
   /** For metrics. */
   read(): CacheReading;
@@ -21,6 +25,8 @@ export interface CacheParts {
 }
 
 const answerPrefix = 'autoglm:cache:1:answer:';
+const vectorPrefix = 'autoglm:cache:1:embedding:';
+const revocationRetryMs = 1000;
 /** Questions and writes to Redis that may be under way; each is bounded in time, too. */
 const pendingMax = 4096;
 
@@ -42,6 +48,8 @@ export async function openCache(config: Config['cache'], catalog: ModelCatalog):
     now: Date.now,
     random: Math.random,
   });
+  const { intermediate } = config;
+  const embeddings = intermediate.enabled ? new KeptEmbeddings({ maxBytes: intermediate.max_bytes, ttlMs: intermediate.ttl_seconds * 1000, shared: shared?.vectors, now: Date.now }) : undefined;
   const revocations = shared?.hear((id) => {
     if (!id.startsWith(answerPrefix)) return;
     const key = id.slice(answerPrefix.length);
@@ -52,9 +60,12 @@ export async function openCache(config: Config['cache'], catalog: ModelCatalog):
     stage: responses.stage,
     responses,
     redis: shared?.redis,
+    embeddings,
     resources: [() => createCacheRoutes(responses)],
     read: () => ({
       levels: [{ level: 'memory', counts: { ...responses.store.memory.counts } }, ...(shared ? [{ level: 'redis', counts: { ...shared.redis.counts } }] : [])],
+      embeddingLevels: embeddings ? [{ level: 'memory', counts: { ...embeddings.memory.counts } }, ...(shared ? [{ level: 'redis', counts: { ...shared.vectors.counts } }] : [])] : [],
+      embeddingBytes: embeddings?.memory.bytes ?? 0,
       memoryEntries: responses.store.memory.entries,
       memoryBytes: responses.store.memory.bytes,
       waitingWrites: shared?.redis.waiting ?? 0,
@@ -77,9 +88,11 @@ async function openShared(url: string, config: Config['cache']) {
     import('./response-cache/levels/redis-connection.ts'), import('./response-cache/levels/redis-level.ts'), import('./response-cache/levels/revocations.ts'),
   ]);
   const connection = new RedisConnection({ url, timeoutMs: config.redis_timeout_ms, maxPending: pendingMax, now: () => performance.now() });
-  const redis = new RedisLevel({ connection, prefix: answerPrefix, codec: answerCodec, maxWrites: config.max_redis_writes, retryMs: 1000, now: Date.now });
+  const common = { connection, maxWrites: config.max_redis_writes, retryMs: revocationRetryMs, now: Date.now };
+  const redis = new RedisLevel({ ...common, prefix: answerPrefix, codec: answerCodec });
+  const vectors = new RedisLevel({ ...common, prefix: vectorPrefix, codec: vectorCodec });
   return {
-    redis,
+    redis, vectors,
     hear: (onRevoked: (id: string) => void) => new Revocations(url, onRevoked),
     close() {
       redis.close();

@@ -20,6 +20,8 @@ import type { RouterOptions } from './router/router-stage.ts';
 export interface EmbeddingCall {
   /** The model's name as the client wrote it. */
   readonly model: string;
+  /** Whose texts they are; absent: nobody's, and nothing is kept. */
+  readonly tenant?: string | undefined;
   readonly request: EmbeddingRequest;
   readonly signal: AbortSignal;
   readonly emit: EmitEvent;

@@ -13,6 +13,7 @@ import type { Config } from './config/schema.ts';
 import { cascadeOptions, openRecorder, planCascade } from './cascade-plan.ts';
 import { openDevices } from './device-parts.ts';
 import { createEmbeddingPath } from './embedding-path.ts';
+import { createKeptEmbeddingPath } from './kept-embedding-path.ts';
 import { openBatches } from './ingress/batches/open-batches.ts';
 import { startEngines, type EngineStatusReport } from './engine-targets.ts';
 import { openGrpc } from './ingress/grpc/open-grpc.ts';
@@ -131,7 +132,7 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
     cors: config.server.cors.origins.length > 0 ? new Cors(config.server.cors) : undefined,
     path: sinks.capture(createRequestPath(catalog, admission, routerOptions(config.router), shortenOptions(config, ttft, embeddings, embeddingPath), { prejudge: prejudge?.stage, images: images?.stage, cache: cache?.stage, prefetch: prefetch?.prefetcher.stage, tiers: plan && createTiersStage(cascadeOptions(plan, models, recorder)) })),
     embeddings,
-    embeddingPath,
+    embeddingPath: cache?.embeddings ? createKeptEmbeddingPath(embeddingPath, embeddings, cache.embeddings) : embeddingPath,
     metrics: observability.metrics,
     resources: [...batches.resources, ...sessions.resources, ...events.resources, ...(devices ? [devices.resource] : []), ...(recorder ? [createCascadeRoutes({ access, bodyLimitBytes: config.server.body_limit_bytes, judge: (id, tenant, judgement) => recorder.judge(id, tenant, judgement) })] : []), ...(cache?.resources ?? [])],
     follow: observability.follow,

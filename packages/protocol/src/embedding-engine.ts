@@ -40,6 +40,10 @@ export interface EmbeddingAnswer {
   /** One for each input, in order; of length 1 where the model is ours. */
   readonly vectors: readonly Float32Array[];
   readonly promptTokens: number;
+  /** Of each input; together `promptTokens`. Absent where an engine does not tell them apart. */
+  readonly tokenCounts?: readonly number[] | undefined;
+  /** Nothing was encoded: all of it was known. */
+  readonly isKept?: boolean | undefined;
   /** Absent where an engine tells nothing of its inside. Both in milliseconds: waiting, and computing. */
   readonly times?: { readonly queueMs: number; readonly computeMs: number } | undefined;
 }

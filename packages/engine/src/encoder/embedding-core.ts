@@ -15,7 +15,8 @@ export interface FinishedRequest {
   readonly id: string;
   /** The vectors one after another, in the order of the inputs. */
   readonly vectors: Float32Array;
-  readonly promptTokens: number;
+  /** Of each input. */
+  readonly tokenCounts: readonly number[];
   readonly queueMs: number;
   readonly computeMs: number;
 }
@@ -32,7 +33,7 @@ interface Text {
 class Pending {
   readonly id: string;
   readonly #addedAtMs: number;
-  readonly #promptTokens: number;
+  readonly #tokenCounts: readonly number[];
   readonly #dimensions: number;
   readonly #vectors: Float32Array;
   /** Shortest first: equal lengths then come into a pass together. */
@@ -44,7 +45,7 @@ class Pending {
     this.id = id;
     this.#addedAtMs = nowMs;
     this.#dimensions = dimensions;
-    this.#promptTokens = inputs.reduce((sum, { length }) => sum + length, 0);
+    this.#tokenCounts = inputs.map(({ length }) => length);
     this.#vectors = new Float32Array(inputs.length * dimensions);
     this.#texts = inputs.map((tokens, index) => ({ index, tokens })).toSorted((a, b) => a.tokens.length - b.tokens.length);
   }
@@ -70,7 +71,7 @@ class Pending {
 
   finish(nowMs: number): FinishedRequest {
     const startedAtMs = this.#startedAtMs ?? nowMs;
-    return { id: this.id, vectors: this.#vectors, promptTokens: this.#promptTokens, queueMs: startedAtMs - this.#addedAtMs, computeMs: nowMs - startedAtMs };
+    return { id: this.id, vectors: this.#vectors, tokenCounts: this.#tokenCounts, queueMs: startedAtMs - this.#addedAtMs, computeMs: nowMs - startedAtMs };
   }
 }
 

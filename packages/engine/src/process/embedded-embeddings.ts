@@ -61,11 +61,12 @@ export class EmbeddedEmbeddings implements EmbeddingEngine {
     this.#process.send({ type: 'embed', request: { id, inputs, dimensions, truncate } });
     this.#process.setBusy(true);
     try {
-      const { vectors, promptTokens, queueMs, computeMs } = await answer.promise;
+      const { vectors, tokenCounts, queueMs, computeMs } = await answer.promise;
       const length = vectors.length / inputs.length;
       return {
         vectors: inputs.map((_, index) => vectors.subarray(index * length, (index + 1) * length)),
-        promptTokens,
+        promptTokens: tokenCounts.reduce((sum, count) => sum + count, 0),
+        tokenCounts,
         times: { queueMs, computeMs },
       };
     } finally {

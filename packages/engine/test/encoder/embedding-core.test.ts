@@ -31,9 +31,9 @@ describe('the embedding core', () => {
     const { encoder, passes } = letters();
     const core = new EmbeddingCore(encoder, { maxQueue: 100 });
     core.add({ id: 'a', inputs: ['abcdefgh', 'b', 'cc', 'dddd', 'e'] });
-    const [{ vectors, promptTokens }] = drain(core) as [FinishedRequest];
+    const [{ vectors, tokenCounts }] = drain(core) as [FinishedRequest];
     expect([...vectors]).toEqual([code('a'), code('h'), 10, code('b'), code('b'), 3, code('c'), code('c'), 4, code('d'), code('d'), 6, code('e'), code('e'), 3]);
-    expect(promptTokens).toBe(26);
+    expect(tokenCounts).toEqual([10, 3, 4, 6, 3]);
     expect(passes.every((lengths) => lengths.reduce((sum, length) => sum + length, 0) <= 16)).toBe(true);
     expect(passes.every((lengths) => lengths.join() === lengths.toSorted((x, y) => x - y).join())).toBe(true);
   });
@@ -96,9 +96,9 @@ describe('the embedding core', () => {
     const { encoder, passes } = letters();
     const core = new EmbeddingCore(encoder, { maxQueue: 9 });
     core.add({ id: 'a', inputs: ['abcdefghijklmn', [1, ...new Array<number>(30).fill(50), 2]], truncate: true });
-    const [{ vectors, promptTokens }] = drain(core) as [FinishedRequest];
+    const [{ vectors, tokenCounts }] = drain(core) as [FinishedRequest];
     expect([...vectors]).toEqual([code('a'), code('j'), 12, 50, 50, 12]);
-    expect(promptTokens).toBe(24);
+    expect(tokenCounts).toEqual([12, 12]);
     expect(passes.flat()).toEqual([12, 12]);
   });
 });

@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox';
+import { defaultIntermediate, intermediateSchema } from './intermediate.ts';
 import { defaultPrefetch, prefetchSchema } from './prefetch.ts';
 import { defaultSemantic, semanticSchema } from './semantic.ts';
 
@@ -28,6 +29,7 @@ export const cacheSchema = Type.Object(
     max_entry_bytes: Type.Integer({ minimum: 1024, maximum: 1_073_741_824 }),
     /** Answers that are computed anew at one time while the old ones are given. */
     max_refreshes: Type.Integer({ minimum: 0, maximum: 10_000 }),
+    intermediate: intermediateSchema,
     semantic: semanticSchema,
     prefetch: prefetchSchema,
   },
@@ -45,6 +47,7 @@ export const defaultCache: Static<typeof cacheSchema> = {
   max_bytes: 64 * 1024 * 1024,
   max_entry_bytes: 1024 * 1024,
   max_refreshes: 4,
+  intermediate: defaultIntermediate,
   semantic: defaultSemantic,
   prefetch: defaultPrefetch,
 };

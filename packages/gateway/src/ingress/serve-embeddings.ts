@@ -24,6 +24,7 @@ export interface EmbeddingParts {
 /** A request for embeddings, as its path takes it. */
 interface EmbeddingCall {
   readonly model: string;
+  readonly tenant: string;
   readonly request: EmbeddingRequest;
   readonly signal: AbortSignal;
   readonly emit: EmitEvent;
@@ -90,9 +91,10 @@ export class EmbeddingRequests implements EmbeddingAsker {
       hand = this.#inHand.take();
       signal.addEventListener('abort', onAbort, { once: true });
       const parsed = this.#parse(body, headers);
-      admission = await access.admit(identity, demandOf(caller ? { ...parsed, tenant: caller.tenant } : parsed), emit);
+      const owned = caller ? { ...parsed, tenant: caller.tenant } : parsed;
+      admission = await access.admit(identity, demandOf(owned), emit);
       signal.throwIfAborted();
-      const begun = begin(parsed, followed, hand);
+      const begun = begin(owned, followed, hand);
       deadline = begun.deadline;
       const result = await use({ requestId, timings, model: parsed.model, encodingFormat: parsed.encodingFormat, answer: embeddingPath(begun.call) });
       emit({ type: 'request-end', outcome: 'answered', status: 200 });
@@ -113,10 +115,10 @@ export class EmbeddingRequests implements EmbeddingAsker {
   }
 }
 
-function begin({ model, inputs, dimensions, truncate, fields, deadlineMs }: ParsedEmbeddings, { emit, traceContext }: Followed, hand: Hand): { readonly call: EmbeddingCall; readonly deadline: NodeJS.Timeout | undefined } {
+function begin({ model, tenant, inputs, dimensions, truncate, fields, deadlineMs }: ParsedEmbeddings, { emit, traceContext }: Followed, hand: Hand): { readonly call: EmbeddingCall; readonly deadline: NodeJS.Timeout | undefined } {
   emit({ type: 'request-parsed', model, stream: false, maxTokens: undefined, choiceCount: 1 });
   const request = { id: `embd-${randomUUID()}`, inputs, dimensions, truncate, fields, traceContext };
-  return { call: { model, request, signal: hand.abort.signal, emit }, deadline: abortAfter(hand, deadlineMs) };
+  return { call: { model, tenant, request, signal: hand.abort.signal, emit }, deadline: abortAfter(hand, deadlineMs) };
 }
 
 function demandOf({ model, tenant, inputs }: ParsedEmbeddings): Demand {

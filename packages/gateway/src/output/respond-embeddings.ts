@@ -27,7 +27,7 @@ export async function respondEmbeddings(exchange: EmbeddingExchange, path: Promi
       'content-length': Buffer.byteLength(body),
       'x-request-id': exchange.requestId,
       'server-timing': timings.header(),
-      'x-autoglm-cache': 'off',
+      'x-autoglm-cache': answer.isKept ? 'exact' : 'off',
       ...(timings.tier && { 'x-autoglm-tier': timings.tier }),
       ...(timings.engine && { 'x-autoglm-engine': timings.engine }),
       ...exchange.headers,

@@ -46,6 +46,7 @@ export function embeddingEngineContract({ describe, it }: TestFramework, name: s
       const together = await engine.embed(request('a', ['hello world', 'the cat']), never);
       assert.ok(counts.every((count) => count > 0));
       assert.equal(together.promptTokens, counts.reduce((sum, count) => sum + count, 0));
+      if (together.tokenCounts) assert.deepEqual(together.tokenCounts, counts);
     }));
 
     it('answers many at once, each with its own', withEngine(async ({ engine }) => {

@@ -54,6 +54,7 @@ export function createMockEmbeddings(script: MockEmbeddingsScript = {}): MockEmb
       return {
         vectors: texts.map((characters) => countCharacters(characters, model.dimensions)),
         promptTokens: texts.reduce((sum, { length }) => sum + length, 0),
+        tokenCounts: texts.map(({ length }) => length),
         times: { queueMs: 0, computeMs: 0 },
       };
     },

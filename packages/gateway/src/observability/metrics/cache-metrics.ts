@@ -4,6 +4,9 @@ import { Counter, Gauge, type Registry } from 'prom-client';
 export interface CacheReading {
   /** By level, what came of every question and write. */
   readonly levels: readonly { readonly level: string; readonly counts: Readonly<Record<string, number>> }[];
+  /** The same of embeddings that are kept. */
+  readonly embeddingLevels: CacheReading['levels'];
+  readonly embeddingBytes: number;
   readonly memoryEntries: number;
   readonly memoryBytes: number;
   /** Answers that are not in Redis yet. */
@@ -35,6 +38,9 @@ export function registerCacheMetrics(registry: Registry, read: () => CacheReadin
     });
   counter('autoglm_response_cache_level_total', 'What came of questions to a level and of writes: hits, misses, kept, evicted, poisoned, failed, skipped.', ['level', 'event'], ({ levels }) =>
     levels.flatMap(({ level, counts }) => Object.entries(counts).map(([event, count]) => [{ level, event }, count] as const)));
+  counter('autoglm_embedding_cache_level_total', 'The same of texts whose embeddings were asked for.', ['level', 'event'], ({ embeddingLevels }) =>
+    embeddingLevels.flatMap(({ level, counts }) => Object.entries(counts).map(([event, count]) => [{ level, event }, count] as const)));
+  gauge('autoglm_embedding_cache_bytes', 'What the embeddings in memory take, as the cache reckons it.', ({ embeddingBytes }) => embeddingBytes);
   counter('autoglm_response_cache_refreshes_total', 'Answers computed anew while the old ones were given, and those that were not: too many at once.', ['result'], ({ refreshes }) =>
     Object.entries(refreshes).map(([result, count]) => [{ result }, count] as const));
   counter('autoglm_response_cache_revoked_total', 'Answers that were in memory when they were revoked, here or elsewhere.', [], ({ revoked }) => [[{}, revoked]]);
