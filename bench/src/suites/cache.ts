@@ -1,5 +1,6 @@
 import { median } from '@open-autoglm/statistics';
 import { loop, lookups, question, type Load } from '../cache/asking.ts';
+import { measureEmbeddings } from '../cache/embeddings.ts';
 import { startRedis } from '../cache/parts.ts';
 import { measurePrefetch } from '../cache/prefetch.ts';
 import { measureZipf } from '../cache/zipf.ts';
@@ -17,10 +18,10 @@ const redisKeys = 2000;
 /** What an answer costs that is known already. */
 export const cacheSuite: Suite = {
   name: 'cache',
-  description: 'exact hits from memory and Redis, 500 misses on one key at once, Zipf(1.0) questions over 10,000 keys with the default model, follow-ups computed ahead',
+  description: 'exact hits from memory and Redis, 500 misses on one key at once, Zipf(1.0) questions over 10,000 keys with the default model, follow-ups computed ahead, embeddings of known texts',
   needsNoModel: true,
   runsMax: 5,
-  parts: ['hits', 'redis', 'stampede', 'zipf', 'prefetch'],
+  parts: ['hits', 'redis', 'stampede', 'zipf', 'prefetch', 'embeddings'],
   async run(options) {
     const redis = await startRedis();
     const load = startLoad();
@@ -35,6 +36,7 @@ export const cacheSuite: Suite = {
       if (wants('stampede')) figures.push(...(await withFakeBackend({}, (bench) => measureStampede(bench, load, options))));
       if (wants('zipf')) add(await measureZipf(load, options));
       if (wants('prefetch')) add(await measurePrefetch(options));
+      if (wants('embeddings')) add(await measureEmbeddings(options));
     } finally {
       load.close();
       await waker.close();
