@@ -13,8 +13,8 @@ const usualShare = 0.7;
 const thinkMs = 100;
 const idleMs = 20;
 const backendMs = 40;
-/** Times that each topic is asked about so that its follow-up is known, and that count. */
-const [learnTurns, judgedTurns] = [4, 6];
+/** Times that each topic is asked about: so that its follow-up is known, where that is of use, and then those that count. */
+const [learnTurns, judgedTurns] = [4, 5];
 
 interface Outcome {
   readonly hits: number;
@@ -71,7 +71,7 @@ async function converse(enabled: boolean, seed: number): Promise<Outcome> {
   };
   try {
     let before: Record<string, number> = {};
-    for (let turn = 0; turn < learnTurns + judgedTurns; turn += 1) {
+    for (let turn = enabled ? 0 : learnTurns; turn < learnTurns + judgedTurns; turn += 1) {
       const isJudged = turn >= learnTurns;
       if (turn === learnTurns) before = await counts(gateway.url);
       for (let topic = 0; topic < topics; topic += 1) {
