@@ -88,6 +88,11 @@ describe('embeddings that are kept', () => {
         await server.ask(`not connected yet ${(count += 1)}`);
         return (await keys()).length > 0;
       });
+      // Each was looked for and written, or not: nothing is on its way any more.
+      await until(async () => {
+        const counts = [...(await (await fetch(`${server.url}/metrics`)).text()).matchAll(/autoglm_embedding_cache_level_total\{level="redis",event="(?:kept|misses|skipped|failed)"\} (\d+)/g)];
+        return counts.reduce((sum, [, value]) => sum + Number(value), 0) === 2 * count;
+      });
       await admin.flushall();
     }
     const { vectors } = await first.ask('shared');

@@ -60,14 +60,17 @@ describe.skipIf(!hasRedis)('the response cache with Redis (skipped where redis-s
 
   const answers = () => admin.keys('autoglm:cache:1:answer:*');
   const start = (cache: object = {}) => startCachingServer({}, { redis_url: redis.url, redis_timeout_ms: 2000, ...cache });
-  /** Asks something new until Redis has it: the gateway is connected. */
-  const connected = async (server: CachingServer) => {
-    let count = 0;
-    await until(async () => {
-      await seen(await server.ask({ ...question, seed: (count += 1), max_tokens: 1 }));
-      return (await answers()).length > 0;
-    });
-    await admin.flushall();
+  /** Asks something new until Redis has it: the gateway is connected. One after the other, and nothing is on its way when it is over. */
+  const connected = async (...servers: readonly CachingServer[]) => {
+    for (const server of servers) {
+      let count = 0;
+      await until(async () => {
+        await seen(await server.ask({ ...question, seed: (count += 1), max_tokens: 1 }));
+        return (await answers()).length > 0;
+      });
+      await until(async () => (await (await fetch(`${server.url}/metrics`)).text()).includes('autoglm_response_cache_writes_waiting 0\n'));
+      await admin.flushall();
+    }
   };
   const level = async (server: CachingServer, body: object = question) => {
     const { cache, note } = await seen(await server.ask(body));
@@ -77,7 +80,7 @@ describe.skipIf(!hasRedis)('the response cache with Redis (skipped where redis-s
   it('knows at one gateway what another has computed, as streams and as whole answers', async () => {
     await using first = await start();
     await using second = await start();
-    await Promise.all([connected(first), connected(second)]);
+    await connected(first, second);
     const { note, text } = await seen(await first.ask(question));
     await until(async () => (await answers()).length === 1);
     const client = new OpenAI({ baseURL: `${second.url}/v1`, apiKey: 'none', maxRetries: 0, defaultHeaders: { authorization: null } });
@@ -95,7 +98,7 @@ describe.skipIf(!hasRedis)('the response cache with Redis (skipped where redis-s
   it('revokes an answer everywhere, for its tenant alone', async () => {
     await using first = await start();
     await using second = await start();
-    await Promise.all([connected(first), connected(second)]);
+    await connected(first, second);
     const { note } = await seen(await first.ask(question));
     await until(async () => (await answers()).length === 1);
     expect(await level(second)).toBe('redis');
@@ -114,7 +117,7 @@ describe.skipIf(!hasRedis)('the response cache with Redis (skipped where redis-s
     await using way = await startSlowWay(redis.url, () => delayMs);
     await using first = await start();
     await using second = await start({ redis_url: way.url, redis_timeout_ms: 50 });
-    await Promise.all([connected(first), connected(second)]);
+    await connected(first, second);
     const { note } = await seen(await first.ask(question));
     await until(async () => (await answers()).length === 1);
     const ask = (method: string) => fetch(`${second.url}/v1/cache/${String(note?.['key'])}`, { method });
@@ -134,7 +137,7 @@ describe.skipIf(!hasRedis)('the response cache with Redis (skipped where redis-s
     await using way = await startSlowWay(redis.url, () => 0);
     await using first = await start({ redis_url: way.url });
     await using second = await start();
-    await Promise.all([connected(first), connected(second)]);
+    await connected(first, second);
     const { note } = await seen(await first.ask(question));
     await until(async () => (await answers()).length === 1);
     expect(await level(second)).toBe('redis');
@@ -160,7 +163,7 @@ describe.skipIf(!hasRedis)('the response cache with Redis (skipped where redis-s
     });
     await using first = await start();
     await using second = await start({ redis_url: way.url, redis_timeout_ms: 10_000 });
-    await Promise.all([connected(first), connected(second)]);
+    await connected(first, second);
     const cut = { ...question, max_tokens: 3 };
     const revoked = await seen(await first.ask(cut));
     const marker = await seen(await first.ask(question));
