@@ -16,7 +16,7 @@ export interface StepCosts {
   observe(step: StepSize, milliseconds: number): void;
 }
 
-/** Of a new step's surprise, so much is believed: of a plain one, of which there are many, and of one with drafts. */
+/** Of a new step's surprise, so much is believed at least: of a plain one, of which there are many, and of one with drafts. The first ones count in full. */
 const gains = { plain: 1 / 8, drafted: 1 / 4 };
 /** A step that another program interrupted tells little: no surprise counts as more than this factor, up or down. */
 const surpriseMax = Math.log(1.5);
@@ -36,6 +36,8 @@ export class LearntStepCosts implements StepCosts {
   /** By number of columns, as long as nothing new is known. */
   #corrections: number[] = [];
   #plainSteps = 0;
+  /** By number of columns: steps with drafts so far. */
+  readonly #draftedSteps: number[] = [];
 
   /** `estimate`: in any unit of time, not finite where it is not known. Rather too low than too high: what seems too dear is not tried. */
   constructor(estimate: (columns: number, keys: number) => number) {
@@ -54,15 +56,17 @@ export class LearntStepCosts implements StepCosts {
   }
 
   #learnSpeed(found: number): void {
-    this.#speed = this.#speed === undefined ? found : approach(this.#speed, found, gains.plain);
     this.#plainSteps += 1;
+    this.#speed = approach(this.#speed ?? found, found, gains.plain, this.#plainSteps);
     if (this.#plainSteps % fading.everySteps !== 0) return;
     for (const [columns, value] of this.#drafted) this.#drafted.set(columns, value * fading.share);
     this.#corrections = [];
   }
 
   #learn(columns: number, found: number): void {
-    this.#drafted.set(columns, approach(this.#correctionFor(columns), found, gains.drafted));
+    const steps = (this.#draftedSteps[columns] ?? 0) + 1;
+    this.#draftedSteps[columns] = steps;
+    this.#drafted.set(columns, approach(this.#correctionFor(columns), found, gains.drafted, steps));
     this.#corrections = [];
   }
 
@@ -77,6 +81,8 @@ export class LearntStepCosts implements StepCosts {
   }
 }
 
-function approach(value: number, found: number, gain: number): number {
+/** `steps`: this one and those before it. The mean of the first few, whatever they are; from then on an average that fades. */
+function approach(value: number, found: number, gain: number, steps: number): number {
+  if (steps * gain <= 1) return value + (found - value) / steps;
   return value + gain * Math.max(-surpriseMax, Math.min(surpriseMax, found - value));
 }

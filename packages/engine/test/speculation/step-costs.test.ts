@@ -22,6 +22,13 @@ describe('LearntStepCosts', () => {
     expect(ratio(costs, 6)).toBeCloseTo(1.5, 1);
   });
 
+  it('learns from the first steps at once that an estimate was far off', () => {
+    const costs = estimated();
+    costs.observe(plain, 2);
+    costs.observe(drafted(2), 40);
+    expect(ratio(costs, 2)).toBeCloseTo(20, 5);
+  });
+
   it('is not misled by a machine that is slower for a while', () => {
     const costs = estimated();
     for (let step = 0; step < 200; step += 1) {
