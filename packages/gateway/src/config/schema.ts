@@ -164,7 +164,7 @@ export const defaultConfig: Config = {
     context_length: 8192,
     step_token_budget: 256,
     max_queue: 256,
-    stream_interval_ms: 10,
+    stream_interval_ms: 20,
   },
   embeddings: { threads: 1, max_queue: 4096 },
   engines: [defaultEmbedded],
