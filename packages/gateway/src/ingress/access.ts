@@ -46,12 +46,15 @@ export class Access {
   }
 
   /** Undefined: nothing limits it. Throws `permission_denied` and `rate_limit_exceeded`; of the latter `response` says more in its headers. */
-  async admit({ holder, headers, caller }: Identity, demand: Demand, emit: EmitEvent, response?: ServerResponse): Promise<Admission | undefined> {
-    holder?.allow(demand.model);
-    if (!this.#limits) return undefined;
+  admit(identity: Identity, demand: Demand, emit: EmitEvent, response?: ServerResponse): Promise<Admission | undefined> | undefined {
+    identity.holder?.allow(demand.model);
+    return this.#limits && this.#limit(this.#limits, identity, demand, emit, response);
+  }
+
+  async #limit(limits: Limits, { holder, headers, caller }: Identity, demand: Demand, emit: EmitEvent, response: ServerResponse | undefined): Promise<Admission | undefined> {
     const { tenant, answerTokensMax, answerCount, isBatch } = demand;
     const key = caller?.key ?? holder?.name ?? caller?.tenant ?? callerWithoutKey(headers);
-    const admission = await this.#limits.admit({ key, tenant, promptTokens: demand.promptTokens(), answerTokensMax, answerCount, isBatch: isBatch || caller !== undefined });
+    const admission = await limits.admit({ key, tenant, promptTokens: demand.promptTokens(), answerTokensMax, answerCount, isBatch: isBatch || caller !== undefined });
     if (!admission) return undefined;
     emit({ type: 'limit-decision', result: admission.refusal ? 'refused' : 'admitted', source: admission.source });
     if (!admission.refusal) return admission;

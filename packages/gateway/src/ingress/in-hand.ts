@@ -43,7 +43,8 @@ export class InHand {
   /** As `take`, held until the response is closed; a client that leaves before its end aborts the request. */
   takeFor(response: ServerResponse): Hand {
     const hand = this.take();
-    response.once('close', () => {
+    // Emitted once; `once` would make sure of it again, for each request.
+    response.on('close', () => {
       hand.release();
       if (!response.writableFinished) hand.abort.abort(new AutoglmError('client_closed_request', 'The client left.'));
     });

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { AutoglmError } from '@open-autoglm/protocol';
 
@@ -12,7 +12,7 @@ export function tenantOf(headers: IncomingHttpHeaders, named: string | undefined
   const { authorization = '' } = headers;
   const name = named ?? nameFrom(headers);
   if (authorization === '' && name === undefined) return '';
-  return createHash('sha256').update(JSON.stringify([authorization, name])).digest('base64url');
+  return hash('sha256', JSON.stringify([authorization, name]), 'base64url');
 }
 
 function nameFrom(headers: IncomingHttpHeaders): string | undefined {

@@ -60,7 +60,8 @@ export function parseCompletion(body: unknown, headers: IncomingHttpHeaders): Pa
 
 /** Keeps the client's own words beside what was read of them. */
 export function withBody(body: object, read: Omit<ParsedRequest, 'body'>): ParsedRequest {
-  return { ...read, body: { fields: { ...body, autoglm: undefined }, read } };
+  const fields = ('autoglm' in body ? { ...body, autoglm: undefined } : body) as Readonly<Record<string, unknown>>;
+  return { ...read, body: { fields, read } };
 }
 
 type ChatLimits = Pick<ReturnType<typeof validateChat>, 'max_tokens' | 'max_completion_tokens' | 'logprobs' | 'top_logprobs'>;
@@ -108,8 +109,7 @@ export function common(body: Common, headers: IncomingHttpHeaders) {
     deadlineMs: body.autoglm?.deadline_ms ?? deadlineFromHeaders(headers, laneExtensions),
     lane: laneOf(headers, body.autoglm?.lane),
     tenant: tenantOf(headers, body.autoglm?.tenant ?? undefined),
-    ...contextOptions(body.autoglm),
-    ...inputOptions(body.autoglm),
+    ...(body.autoglm && { ...contextOptions(body.autoglm), ...inputOptions(body.autoglm) }),
     cache: cacheWish(body.autoglm?.cache, headers),
   };
 }
@@ -121,22 +121,23 @@ function refuseObfuscation({ stream_options: options }: Pick<Common, 'stream_opt
 
 /** What is absent or null is the engine's to choose: another server knows better what suits its model. */
 function toSampling(body: Common): Partial<Sampling> {
-  const asked: Record<string, unknown> = {
-    temperature: body.temperature,
-    // vLLM's word for 0.
-    topK: body.top_k === -1 ? 0 : body.top_k,
-    topP: body.top_p,
-    minP: body.min_p,
-    repetitionPenalty: body.repetition_penalty,
-    presencePenalty: body.presence_penalty,
-    frequencyPenalty: body.frequency_penalty,
-    logitBias: body.logit_bias,
-    seed: body.seed,
+  const sampling: Writable<Partial<Sampling>> = {};
+  const take = <K extends keyof Sampling>(name: K, value: Sampling[K] | null | undefined) => {
+    if (value !== undefined && value !== null) sampling[name] = value;
   };
-  const sampling: Record<string, unknown> = {};
-  for (const name in asked) if (asked[name] !== undefined && asked[name] !== null) sampling[name] = asked[name];
+  take('temperature', body.temperature);
+  // vLLM's word for 0.
+  take('topK', body.top_k === -1 ? 0 : body.top_k);
+  take('topP', body.top_p);
+  take('minP', body.min_p);
+  take('repetitionPenalty', body.repetition_penalty);
+  take('presencePenalty', body.presence_penalty);
+  take('frequencyPenalty', body.frequency_penalty);
+  take('logitBias', body.logit_bias);
+  take('seed', body.seed);
   return sampling;
 }
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** `further`: what else may stand in the headers. */
 export function deadlineFromHeaders(headers: IncomingHttpHeaders, further?: ReadonlySet<string>): number | undefined {

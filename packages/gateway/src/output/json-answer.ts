@@ -56,7 +56,7 @@ export async function collectAnswer({ request, format, timings, created }: Omit<
       const finish = { logprobs, finish_reason: choice.finishReason, ...choice.other };
       return isChat ? { index, message: messageOf(choice), ...finish } : { index, text: choice.text, ...finish };
     }),
-    usage,
+    usage: usage.toJSON(),
     ...answer,
     autoglm: { timings: timings.fields(), ...timings.notes, ...attention.fields() },
   };

@@ -160,9 +160,10 @@ export class ReplicaSet {
 
   /** Learns it, and tells whether the replica is too slow to go on with. */
   #learnLatency(member: Member, form: AnswerForm, sinceMs: number): boolean {
-    const fellows = this.#members.filter((other) => other !== member && other.breaker.state === 'closed').map(({ latencies }) => latencies[form]);
     const isTriedAgain = member.breaker.state === 'probing';
     member.learnLatency(form, sinceMs, this.now());
+    if (this.#members.length === 1) return false;
+    const fellows = this.#members.filter((other) => other !== member && other.breaker.state === 'closed').map(({ latencies }) => latencies[form]);
     // Half of the replicas must stay, however slow they are: with fewer, slowness is a sign of load.
     if (fellows.length * 2 < this.#members.length) return false;
     const { slowFactor } = this.settings;

@@ -2,7 +2,7 @@ import type { GatewayEvent } from '@open-autoglm/protocol';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { SegmentReading } from '../../src/observability/bottleneck/baselines.ts';
-import { Baselines } from '../../src/observability/bottleneck/baselines.ts';
+import { Baselines, workOf } from '../../src/observability/bottleneck/baselines.ts';
 import { diagnose, excess, slowestSegment, type Circumstances } from '../../src/observability/bottleneck/diagnose.ts';
 import { Diagnoser, type Pauses } from '../../src/observability/bottleneck/diagnoser.ts';
 import { StreamingMedian } from '../../src/observability/bottleneck/streaming-median.ts';
@@ -129,8 +129,8 @@ describe('baselines', () => {
   it('are of a token: long prompts and long answers are not slow', () => {
     const baselines = new Baselines();
     const judge = (profile: RequestProfile) => {
-      const slow = slowestSegment(baselines.read(profile, profile.times()));
-      baselines.learn(profile, profile.times());
+      const slow = slowestSegment(baselines.read(workOf(profile, profile.times()), profile.times()));
+      baselines.learn(workOf(profile, profile.times()), profile.times());
       return slow?.segment;
     };
     for (let index = 0; index < 50; index += 1) expect(judge(profileOf({ prompt: 10 + ((index * 37) % 400), answer: 5 + ((index * 53) % 200) }))).toBeUndefined();
@@ -143,8 +143,8 @@ describe('baselines', () => {
     const baselines = new Baselines();
     for (let index = 0; index < 500; index += 1) {
       const profile = profileOf({ queue: 1000 });
-      expect(slowestSegment(baselines.read(profile, profile.times()))?.segment).toBe('queue');
-      baselines.learn(profile, profile.times());
+      expect(slowestSegment(baselines.read(workOf(profile, profile.times()), profile.times()))?.segment).toBe('queue');
+      baselines.learn(workOf(profile, profile.times()), profile.times());
     }
   });
 

@@ -137,7 +137,8 @@ export class AnswerReader {
 
   /** What the answer's other chunks have not said yet: servers repeat their fingerprint with every token. */
   #news(fields: Record<string, unknown> | undefined): Record<string, unknown> | undefined {
-    const news = Object.entries(fields ?? {}).filter(([name, value]) => this.#said.get(name) !== value);
+    if (!fields) return undefined;
+    const news = Object.entries(fields).filter(([name, value]) => this.#said.get(name) !== value);
     for (const [name, value] of news) this.#said.set(name, value);
     return news.length > 0 ? Object.fromEntries(news) : undefined;
   }

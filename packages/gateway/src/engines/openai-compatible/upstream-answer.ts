@@ -119,7 +119,8 @@ export class UpstreamAnswer implements AsyncIterableIterator<StreamPart>, Dispat
     if (body.kind === 'events') {
       this.#read(() => body.reader.end());
     } else {
-      const text = Buffer.concat(body.chunks).toString('utf8');
+      const { chunks: [first, ...more] } = body;
+      const text = (first && more.length === 0 ? first : Buffer.concat(body.chunks)).toString('utf8');
       if (body.kind === 'error') return this.#fail(errorOfStatus(this.#call.engine, status, text, String(headers['retry-after'] ?? '') || undefined));
       this.#read(() => this.#answer.readWhole(text));
     }

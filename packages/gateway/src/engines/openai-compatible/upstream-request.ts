@@ -7,18 +7,19 @@ import type { ChatMessage, GatewayRequest, RequestInput, Sampling } from '@open-
 export function upstreamBody(request: GatewayRequest, model: string): string {
   const { body, input, stream, choiceCount, maxTokens, stop, sampling, topLogprobs } = request;
   const read = body?.read;
-  const isChat = input.kind === 'chat';
-  return JSON.stringify({
-    ...body?.fields,
-    model,
-    ...(input !== read?.input && toWireInput(input)),
-    ...toWireStream(stream, body?.fields['stream_options']),
-    ...(choiceCount !== (read?.choiceCount ?? 1) && { n: choiceCount }),
-    ...(maxTokens !== read?.maxTokens && { max_completion_tokens: undefined, max_tokens: maxTokens }),
-    ...(stop !== read?.stop && { stop: stop.length > 0 ? stop : undefined }),
-    ...(topLogprobs !== read?.topLogprobs && (isChat ? { logprobs: topLogprobs !== undefined || undefined, top_logprobs: topLogprobs } : { logprobs: topLogprobs })),
-    ...(sampling !== read?.sampling && toWireSampling(sampling)),
-  });
+  const wire: Record<string, unknown> = { ...body?.fields, model };
+  if (stream || 'stream' in wire || 'stream_options' in wire) Object.assign(wire, toWireStream(stream, wire['stream_options']));
+  if (input !== read?.input) Object.assign(wire, toWireInput(input));
+  if (choiceCount !== (read?.choiceCount ?? 1)) wire['n'] = choiceCount;
+  if (maxTokens !== read?.maxTokens) Object.assign(wire, { max_completion_tokens: undefined, max_tokens: maxTokens });
+  if (stop !== read?.stop) wire['stop'] = stop.length > 0 ? stop : undefined;
+  if (topLogprobs !== read?.topLogprobs) Object.assign(wire, toWireLogprobs(topLogprobs, input));
+  if (sampling !== read?.sampling) Object.assign(wire, toWireSampling(sampling));
+  return JSON.stringify(wire);
+}
+
+function toWireLogprobs(topLogprobs: number | undefined, { kind }: RequestInput): object {
+  return kind === 'chat' ? { logprobs: topLogprobs !== undefined || undefined, top_logprobs: topLogprobs } : { logprobs: topLogprobs };
 }
 
 /** A stream always tells its usage: it is known here whether the client wants to hear of it. */

@@ -19,7 +19,8 @@ const waitShare = 0.1;
 /** Requests after which a baseline of work is believed. */
 const learnedAfter = 8;
 
-interface Work {
+/** What an engine did for a request. */
+export interface Work {
   readonly segment: 'prefill' | 'decode' | 'upstream';
   readonly durationMs: number;
   /** The baseline is of one unit: long prompts and long answers take longer without being slow. */
@@ -45,8 +46,8 @@ export class Baselines {
   readonly #waits = Object.fromEntries(waits.map((segment) => [segment, new StreamingMedian()])) as Record<(typeof waits)[number], StreamingMedian>;
 
   /** By segment, each at most once. */
-  read(profile: RequestProfile, times: SegmentTimes): SegmentReading[] {
-    const readings = joinUpstream(workOf(profile, times).map((work) => this.#readWork(work)));
+  read(work: readonly Work[], times: SegmentTimes): SegmentReading[] {
+    const readings = joinUpstream(work.map((each) => this.#readWork(each)));
     const granted = waitShare * readings.reduce((sum, { expectedMs }) => sum + expectedMs, 0);
     for (const segment of waits) {
       const durationMs = times[segment];
@@ -58,8 +59,8 @@ export class Baselines {
     return readings;
   }
 
-  learn(profile: RequestProfile, times: SegmentTimes): void {
-    for (const { baseline, durationMs, units } of workOf(profile, times)) this.#work[baseline].add(durationMs / units);
+  learn(work: readonly Work[], times: SegmentTimes): void {
+    for (const { baseline, durationMs, units } of work) this.#work[baseline].add(durationMs / units);
     for (const segment of waits) this.#waits[segment].add(times[segment] ?? 0);
   }
 
@@ -71,7 +72,7 @@ export class Baselines {
   }
 }
 
-function workOf({ slowestChoice, completionTokens, firstTokenAtMs, start }: RequestProfile, times: SegmentTimes): Work[] {
+export function workOf({ slowestChoice, completionTokens, firstTokenAtMs, start }: RequestProfile, times: SegmentTimes): Work[] {
   const { prefill, decode, upstream } = times;
   const work: Work[] = [];
   if (prefill !== undefined && slowestChoice) {

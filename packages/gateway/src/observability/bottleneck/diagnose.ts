@@ -2,7 +2,7 @@ import type { Bottleneck, BottleneckCause, Segment } from '@open-autoglm/protoco
 import type { SegmentReading } from './baselines.ts';
 
 /** A request is slow when a segment takes this much longer than expected, … */
-const minExcessMs = 10;
+export const minExcessMs = 10;
 /** … and this much of what the whole request should have taken, … */
 const minExcessShare = 0.25;
 /** … and is further out than the segment usually strays. */
@@ -34,9 +34,11 @@ export interface Circumstances {
 
 /** The segment that grew most, where it grew so much that the request was slow. */
 export function slowestSegment(readings: readonly SegmentReading[]): SegmentReading | undefined {
-  const expectedMs = readings.reduce((sum, reading) => sum + reading.expectedMs, 0);
+  let expectedMs = 0;
+  for (const reading of readings) expectedMs += reading.expectedMs;
   const atLeast = Math.max(minExcessMs, minExcessShare * expectedMs);
   const grown = readings.filter((reading) => excess(reading) >= Math.max(atLeast, minDeviations * reading.deviationMs));
+  if (grown.length === 0) return undefined;
   const most = grown.reduce<SegmentReading | undefined>((found, reading) => (!found || excess(reading) > excess(found) ? reading : found), undefined);
   const output = grown.find(({ segment }) => segment === 'output');
   return most && output && readByOutput.has(most.segment) && excess(output) >= outputShare * excess(most) ? output : most;

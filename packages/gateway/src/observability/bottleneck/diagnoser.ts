@@ -1,7 +1,7 @@
 import type { Bottleneck } from '@open-autoglm/protocol';
 import type { RequestProfile } from '../profile/request-profile.ts';
-import { Baselines, type SegmentReading } from './baselines.ts';
-import { diagnose, slowestSegment } from './diagnose.ts';
+import { Baselines, workOf, type SegmentReading } from './baselines.ts';
+import { diagnose, minExcessMs, slowestSegment } from './diagnose.ts';
 import { BottleneckWindow } from './window.ts';
 
 /** Where the gateway's own process stood still, between two moments of `performance.now()`; in milliseconds. */
@@ -30,8 +30,10 @@ export class Diagnoser {
     if (model === undefined || engine === undefined) return undefined;
     const baselines = this.#of(model);
     const times = profile.times();
-    const slow = slowestSegment(baselines.read(profile, times));
-    if (outcome === 'answered') baselines.learn(profile, times);
+    const work = workOf(profile, times);
+    // What is over so soon has no segment that grew by so much.
+    const slow = (times.total as number) < minExcessMs ? undefined : slowestSegment(baselines.read(work, times));
+    if (outcome === 'answered') baselines.learn(work, times);
     if (!slow) this.window.add(profile.endedAtMs as number, undefined);
     return slow;
   }
