@@ -9,8 +9,8 @@ import type { Suite, SuiteOptions } from './suite.ts';
 const concurrencies = [1, 16, 64] as const;
 const durationMs = 500;
 const warmups = 1;
-/** Of each contestant, for whole answers and for streams. */
-const warmUpMs = 3000;
+/** Of each contestant, for whole answers and for streams. V8 compiles the gateway's path for some 8 s of full load; until then a request costs up to twice as much. */
+const warmUpMs = 8000;
 /** The sequential protocol by which gateways are compared in public: rounds of a few requests, one after the other. */
 const sequentialRounds = 7;
 const sequentialRequests = 25;
