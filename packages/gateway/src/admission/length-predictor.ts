@@ -33,7 +33,7 @@ export class QuantilePredictor implements LengthPredictor {
   predict(kind: AnswerKind): number {
     const bound = kind.maxTokens ?? Infinity;
     const own = this.#kinds.get(keyOf(kind, kind.tenant));
-    const known = own && own.count >= lengthsMin ? own : this.#kinds.get(keyOf(kind, ''));
+    const known = kind.tenant === '' || (own && own.count >= lengthsMin) ? own : this.#kinds.get(keyOf(kind, ''));
     if (known && known.count >= lengthsMin) return Math.max(1, Math.min(known.median, bound));
     return Math.min(bound, lengthFirst);
   }

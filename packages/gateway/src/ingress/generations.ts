@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 import { AutoglmError, toAutoglmError, type EmitEvent, type GatewayRequest, type StreamPart, type TraceContext } from '@open-autoglm/protocol';
 import type { Asked, Asker, AskCall } from '../common/asker.ts';
 import type { AnswerTimings, Exchange } from '../common/exchange.ts';
+import { newId } from '../common/new-id.ts';
 import { showsImages } from '../common/image-parts.ts';
 import type { ModelCatalog } from '../common/model-catalog.ts';
 import type { RequestStart } from '../common/request-start.ts';
@@ -200,7 +201,7 @@ export function startOf(headers: IncomingHttpHeaders, requestId: string, operati
 /** Field by field: what is left of an object without some of its fields costs V8 several times as much. */
 function toGatewayRequest(parsed: ParsedRequest, address: string | undefined, own: Required<Pick<GatewayRequest, 'requestId' | 'signal' | 'emit'>> & Pick<GatewayRequest, 'traceContext'>): GatewayRequest {
   return {
-    id: `${parsed.format.api === 'chat' ? 'chatcmpl' : 'cmpl'}-${randomUUID()}`,
+    id: `${parsed.format.api === 'chat' ? 'chatcmpl' : 'cmpl'}-${newId()}`,
     requestId: own.requestId,
     model: parsed.model,
     input: parsed.input,

@@ -58,10 +58,11 @@ export function parseCompletion(body: unknown, headers: IncomingHttpHeaders): Pa
   return withBody(checked, { ...common(checked, headers), ...completionInput(checked), format: format('completion', checked) });
 }
 
-/** Keeps the client's own words beside what was read of them. */
+/** Keeps the client's own words beside what was read of them, in what was read: no copy is made of that. */
 export function withBody(body: object, read: Omit<ParsedRequest, 'body'>): ParsedRequest {
   const fields = ('autoglm' in body ? { ...body, autoglm: undefined } : body) as Readonly<Record<string, unknown>>;
-  return { ...read, body: { fields, read } };
+  const { input, choiceCount, sampling, maxTokens, stop, topLogprobs } = read;
+  return Object.assign(read, { body: { fields, read: { input, choiceCount, sampling, maxTokens, stop, topLogprobs } } });
 }
 
 type ChatLimits = Pick<ReturnType<typeof validateChat>, 'max_tokens' | 'max_completion_tokens' | 'logprobs' | 'top_logprobs'>;

@@ -9,9 +9,9 @@ interface Choice {
   text: string;
   reasoning: string;
   reasoningField: string;
-  /** Fields that only another server has words for. */
-  message: Record<string, unknown>;
-  other: Record<string, unknown>;
+  /** Fields that only another server has words for; most answers have none. */
+  message: Record<string, unknown> | undefined;
+  other: Record<string, unknown> | undefined;
   finishReason: FinishReason | null;
   logprobs: TokenLogprob[];
 }
@@ -28,7 +28,7 @@ export async function collectAnswer({ request, format, timings, created }: Omit<
     attention.add(part);
     firstText.see(part);
     if (part.type === 'usage') continue;
-    const choice = (choices[part.index] ??= { text: '', reasoning: '', reasoningField: 'reasoning_content', message: {}, other: {}, finishReason: null, logprobs: [] });
+    const choice = (choices[part.index] ??= { text: '', reasoning: '', reasoningField: 'reasoning_content', message: undefined, other: undefined, finishReason: null, logprobs: [] });
     if (part.type === 'text-delta') {
       choice.text += part.text;
       if (part.logprobs) choice.logprobs.push(...part.logprobs);
@@ -36,39 +36,36 @@ export async function collectAnswer({ request, format, timings, created }: Omit<
       choice.reasoning += part.text;
       choice.reasoningField = part.field ?? choice.reasoningField;
     } else if (part.type === 'wire-delta') {
-      Object.assign(choice.message, part.delta);
-      Object.assign(choice.other, part.choice);
+      choice.message = { ...choice.message, ...part.delta };
+      choice.other = { ...choice.other, ...part.choice };
       Object.assign(answer, part.answer);
     } else if (part.type === 'text-end') {
       choice.finishReason = part.finishReason;
-      Object.assign(choice.other, part.wire);
+      if (part.wire) choice.other = { ...choice.other, ...part.wire };
     }
   }
   const hasLogprobs = request.topLogprobs !== undefined;
   const isChat = format.api === 'chat';
-  return {
+  const whole = {
     id: request.id,
     object: isChat ? 'chat.completion' : 'text_completion',
     created,
     model: request.model,
     choices: choices.map((choice, index) => {
       const logprobs = hasLogprobs ? (isChat ? chatLogprobs(choice.logprobs) : completionLogprobs(choice.logprobs, 0)) : null;
-      const finish = { logprobs, finish_reason: choice.finishReason, ...choice.other };
-      return isChat ? { index, message: messageOf(choice), ...finish } : { index, text: choice.text, ...finish };
+      const wire = isChat
+        ? { index, message: messageOf(choice), logprobs, finish_reason: choice.finishReason }
+        : { index, text: choice.text, logprobs, finish_reason: choice.finishReason };
+      return choice.other ? { ...wire, ...choice.other } : wire;
     }),
     usage: usage.toJSON(),
-    ...answer,
-    autoglm: { timings: timings.fields(), ...timings.notes, ...attention.fields() },
   };
+  return Object.assign(whole, answer, { autoglm: { timings: timings.fields(), ...timings.notes, ...attention.fields() } });
 }
 
 function messageOf({ text, reasoning, reasoningField, message }: Choice): object {
-  return {
-    role: 'assistant',
-    // Who calls a tool may have nothing to say.
-    content: text === '' && message['tool_calls'] !== undefined ? null : text,
-    ...(reasoning !== '' && { [reasoningField]: reasoning }),
-    refusal: null,
-    ...message,
-  };
+  // Who calls a tool may have nothing to say.
+  const content = text === '' && message?.['tool_calls'] !== undefined ? null : text;
+  if (reasoning === '' && !message) return { role: 'assistant', content, refusal: null };
+  return { role: 'assistant', content, ...(reasoning !== '' && { [reasoningField]: reasoning }), refusal: null, ...message };
 }

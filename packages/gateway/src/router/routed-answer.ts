@@ -65,8 +65,8 @@ export class RoutedAnswer implements AsyncIterableIterator<StreamPart> {
   }
 
   #firstOpening(): Promise<Opening> {
-    const openings = Array.from(this.#open, ({ opening }) => opening);
-    return openings.length === 1 ? (openings[0] as Promise<Opening>) : Promise.race(openings);
+    const [first, ...rivals] = this.#open;
+    return first && rivals.length === 0 ? first.opening : Promise.race(Array.from(this.#open, ({ opening }) => opening));
   }
 
   async #openingOrRival(delayMs: number): Promise<Opening> {

@@ -29,7 +29,8 @@ export class AnswerReader {
   readonly #choices: readonly Choice[];
   #framed: Framed | undefined;
   #framesLeft = 8;
-  readonly #said = new Map<string, unknown>();
+  /** What the answer's chunks have said beside their choices; most say nothing. */
+  #said: Map<string, unknown> | undefined;
   #usage: WireUsage | undefined;
   #isDone = false;
 
@@ -138,8 +139,9 @@ export class AnswerReader {
   /** What the answer's other chunks have not said yet: servers repeat their fingerprint with every token. */
   #news(fields: Record<string, unknown> | undefined): Record<string, unknown> | undefined {
     if (!fields) return undefined;
-    const news = Object.entries(fields).filter(([name, value]) => this.#said.get(name) !== value);
-    for (const [name, value] of news) this.#said.set(name, value);
+    const said = (this.#said ??= new Map());
+    const news = Object.entries(fields).filter(([name, value]) => said.get(name) !== value);
+    for (const [name, value] of news) said.set(name, value);
     return news.length > 0 ? Object.fromEntries(news) : undefined;
   }
 

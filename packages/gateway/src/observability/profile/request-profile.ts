@@ -3,7 +3,7 @@ import type { AnswerTimings } from '../../common/exchange.ts';
 import type { RequestStart } from '../../common/request-start.ts';
 import type { RequestObserver } from '../observer.ts';
 import { ChoiceProfile } from './choice-profile.ts';
-import { addRest, formatServerTiming, toFields, type SegmentTimes } from './segment-times.ts';
+import { addRest, copyTimes, formatServerTiming, toFields, type SegmentTimes } from './segment-times.ts';
 
 /** Time of the request as a whole, by segment and what it was spent on; a stage may report a hundred waits. */
 interface SpentTime {
@@ -126,7 +126,7 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
   /** Up to the end, or as far as it is known at this moment. */
   times(): Readonly<SegmentTimes> {
     if (this.#finalTimes) return this.#finalTimes;
-    const times: SegmentTimes = { ...this.slowestChoice?.times };
+    const times = copyTimes(this.slowestChoice?.times);
     for (const { segment, durationMs } of this.#spent) times[segment] = (times[segment] ?? 0) + durationMs;
     addRest(times, (this.endedAtMs ?? this.#now()) - this.start.startedAtMs);
     if (this.endedAtMs !== undefined) this.#finalTimes = times;
