@@ -177,7 +177,7 @@ function figuresOf(rounds: ReadonlyMap<Variant, readonly Round[]>): Figure[] {
       const samples = samplesOf(variant);
       if (samples.length === 0) return [];
       const isCompared = variant !== last && theirs.length === samples.length && theirs.every((value) => value > 0);
-      const isGoal = index === 0 && name === 'goodput';
+      const isGoal = index === 0 && (name === 'goodput' || name === 'throughput');
       return [figure({ name: `${variant.name}: ${name}`, unit, samples, ...(isCompared && { reference: { name: last.name, samples: theirs } }), ...(isGoal && { goal }) })];
     });
   });
