@@ -9,7 +9,6 @@ import { BatchRoutes, type BatchStores } from './batch-routes.ts';
 import { BatchRunner, noReading, type BatchReading } from './batch-runner.ts';
 import { FileRoutes } from './file-routes.ts';
 import { BatchStore } from './store/batch-store.ts';
-import { FileStore } from './store/file-store.ts';
 import type { DatabasePlace, OpenDatabase } from './store/open-database.ts';
 
 /** As the configuration has them. */
@@ -94,7 +93,9 @@ class Open {
     const now = Date.now;
     const newFileId = () => `file-${randomUUID().replaceAll('-', '')}`;
     const ttlMs = options.ttl_seconds * 1000;
-    this.#opening = this.#open(place, parts.onFailure).then((opened) => {
+    this.#opening = this.#open(place, parts.onFailure).then(async (opened) => {
+      // It loads the database's library, as `#open` has.
+      const { FileStore } = await import('./store/file-store.ts');
       const stores = { batches: new BatchStore(opened.database), files: new FileStore(opened.database, opened.dialect, now) };
       const { writeAnswer, writeEmbeddings, writeError, onFailure } = parts;
       const runner = new BatchRunner({
