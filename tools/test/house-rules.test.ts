@@ -18,6 +18,11 @@ describe('house rules', () => {
     expect(libraries.filter((file) => /\bconsole\.(log|info|debug)\(/.test(read(file)))).toEqual([]);
   });
 
+  it('a package finds its workers also where it was built', () => {
+    const published = sources.filter((file) => /^packages\/[a-z]+\/src\//.test(file));
+    expect(published.filter((file) => /new URL\('[^']*\.ts'/.test(read(file)))).toEqual([]);
+  });
+
   it('nothing is left to do in the text', () => {
     expect(sources.filter((file) => /\b(TODO|FIXME|XXX)\b/.test(read(file)))).toEqual([]);
   });

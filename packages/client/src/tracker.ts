@@ -175,6 +175,8 @@ export class Tracker {
       }
       if (batches.length > 1) {
         this.#togetherMax = batches.length >>> 1;
+        // Who leaves sends once; if the page comes back, the halves follow.
+        this.#schedule(this.#windowMs);
         return;
       }
       this.#forget(batches);

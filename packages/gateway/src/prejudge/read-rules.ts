@@ -20,7 +20,8 @@ const heapMegabytesMax = 1024;
  */
 export async function readRules(file: string, yaml: string): Promise<RuleFile> {
   if (yaml.length <= hereMax) return parseRules(file, yaml);
-  const worker = new Worker(new URL('./rules-worker.ts', import.meta.url), { workerData: { file, yaml } satisfies RulesToCheck, execArgv: ['--no-warnings'], name: 'rules', resourceLimits: { maxOldGenerationSizeMb: heapMegabytesMax } });
+  const program = import.meta.url.endsWith('.ts') ? './rules-worker.ts' : './rules-worker.js';
+  const worker = new Worker(new URL(program, import.meta.url), { workerData: { file, yaml } satisfies RulesToCheck, execArgv: ['--no-warnings'], name: 'rules', resourceLimits: { maxOldGenerationSizeMb: heapMegabytesMax } });
   worker.unref();
   try {
     const checked = await new Promise<CheckedRules>((resolve, reject) => {

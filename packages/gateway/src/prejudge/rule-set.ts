@@ -50,8 +50,8 @@ export class RuleSet {
     return RuleSet.build(parseRules(path, yaml), scanCharactersMax);
   }
 
-  /** Compiles the rules of a file, a few at a time. Rejects with `ConfigError`. */
-  static async build({ rules, refuse }: RuleFile, scanCharactersMax: number): Promise<RuleSet> {
+  /** Compiles the rules of a file, a few at a time. Those that will judge are warmed, so that the first request waits for no compilation. Rejects with `ConfigError`. */
+  static async build({ rules, refuse }: RuleFile, scanCharactersMax: number, { isWarmed = true } = {}): Promise<RuleSet> {
     const turns = new Turns();
     const finder = new Finder();
     for (const [index, { find }] of rules.entries()) {
@@ -60,12 +60,16 @@ export class RuleSet {
     }
     for (const _ of finder.finish()) if (turns.isOver) await turns.next();
     const built = new RuleSet(rules, finder, scanCharactersMax);
+    if (isWarmed) await built.#warmUp(turns);
+    return built;
+  }
+
+  async #warmUp(turns: Turns): Promise<void> {
     const requests = warmUpTexts.map(sampleRequest);
     for (let round = 0; round < warmUps; round += 1) {
-      for (const request of requests) built.judge(request, false);
+      for (const request of requests) this.judge(request, false);
       if (turns.isOver) await turns.next();
     }
-    return built;
   }
 
   /** `isDuplicate` is only read where a rule asks for it. */

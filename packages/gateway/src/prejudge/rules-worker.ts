@@ -11,7 +11,7 @@ parentPort?.postMessage(answer);
 async function check(): Promise<CheckedRules> {
   try {
     const read = parseRules(file, yaml);
-    await RuleSet.build(read, 1);
+    await RuleSet.build(read, 1, { isWarmed: false });
     return { rules: read.rules };
   } catch (error) {
     return { problem: (error as Error).message };
