@@ -1,7 +1,8 @@
 /**
  * A process that answers like an OpenAI server, on a schedule: each answer's first token so long after the request, its other tokens so long after one
  * another. Written on sockets, for an HTTP framework would take more of the shared cores than the generator that is measured. It speaks
- * only to HTTP/1.1 clients that give a content length. What it really took is told in each answer's last event, as `autoglm.timings`.
+ * only to HTTP/1.1 clients that give a content length. When it really had the request and really wrote is told in each answer's last event, as
+ * `autoglm.timings`: milliseconds on the machine's monotonic clock, which the replay reads as well.
  *
  *   node fake-server.ts '{"ttftMs": 20, "gapMs": 10}'       prints its URL; ends with its standard input
  */
@@ -20,12 +21,14 @@ const event = (json: string) => `data: ${json}\n\n`;
 const chunk = (text: string) => `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`;
 const common = '"id":"chatcmpl-1","object":"chat.completion.chunk","created":1760000000,"model":"fake"';
 const token = Buffer.from(chunk(event(`{${common},"choices":[{"index":0,"delta":{"content":" word"},"logprobs":null,"finish_reason":null}]}`)));
+const headersAndToken = Buffer.concat([Buffer.from(headers), token]);
+const monotonicMs = () => Number(process.hrtime.bigint()) / 1e6;
 
 const server = createServer({ noDelay: true }, (socket) => {
   let pending: Buffer = Buffer.alloc(0);
   socket.on('error', () => socket.destroy());
   socket.on('data', (piece) => {
-    const receivedAt = performance.now();
+    const receivedAt = monotonicMs();
     pending = pending.length === 0 ? piece : Buffer.concat([pending, piece]);
     const bodyStart = pending.indexOf(headEnd) + headEnd.length;
     if (bodyStart < headEnd.length) return;
@@ -55,17 +58,14 @@ function answer(socket: Socket, body: Buffer, receivedAt: number): void {
     if (socket.destroyed) return;
     sent += 1;
     if (sent === 1) {
-      firstAt = performance.now();
-      socket.cork();
-      socket.write(headers, 'latin1');
-      socket.write(token);
-      process.nextTick(() => socket.uncork());
+      firstAt = monotonicMs();
+      socket.write(headersAndToken);
     } else socket.write(token);
     if (sent < tokens) setTimeout(next, latencies.gapMs);
     else finish();
   };
   const finish = () => {
-    const timings = { known_ttft: firstAt - receivedAt, known_e2e: performance.now() - receivedAt };
+    const timings = { received_at: receivedAt, first_written_at: firstAt, end_written_at: monotonicMs() };
     const last = event(`{${common},"choices":[{"index":0,"delta":{},"finish_reason":"length"}],"usage":{"prompt_tokens":1,"completion_tokens":${tokens}},"autoglm":${JSON.stringify({ timings })}}`);
     socket.write(`${chunk(`${last}data: [DONE]\n\n`)}0\r\n\r\n`, 'latin1');
   };

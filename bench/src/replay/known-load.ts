@@ -15,8 +15,14 @@ export interface KnownLoad {
 
 /** Milliseconds, of one replay of a known load. */
 export interface KnownLoadFigures {
-  /** By how much the replay's time to first token was longer than what the server really took. */
+  /** Of what the replay reports: what it is late in sending, and late in learning of what the server wrote. */
   readonly ttftError: Percentiles;
+  readonly tpotError: Percentiles;
+  /** From when a request was due until the server had read it. */
+  readonly sendError: Percentiles;
+  /** From when the server wrote the first token until when the replay says that it came. */
+  readonly readError: Percentiles;
+  /** Of the end to end that the replay reports, less what the server took from reading the request: as if the server were never late to read. */
   readonly e2eError: Percentiles;
   /** Sent − due. */
   readonly lateness: Percentiles;
@@ -59,9 +65,9 @@ export async function replayKnownLoad(server: FakeServer, load: KnownLoad, folde
   replay.stderr.setEncoding('utf8').on('data', (text: string) => (output.err += text));
   const [code] = (await once(replay, 'close')) as [number | null];
   const wakeDelay = JSON.parse(await lastAnswer(probe)) as Percentiles;
-  const summary = JSON.parse(output.out.trimEnd().split('\n').at(-1) ?? '') as { readonly requests: number; readonly outcomes: { readonly answered: number }; readonly wall_s: number; readonly generator: { readonly cpuSeconds: number } };
+  const summary = JSON.parse(output.out.trimEnd().split('\n').at(-1) ?? '') as { readonly requests: number; readonly outcomes: { readonly answered: number }; readonly wall_s: number; readonly generator: { readonly cpuSeconds: number; readonly originMs: number } };
   if (code !== 0 || summary.outcomes.answered !== summary.requests) throw new Error(`the replay ended with ${code}, ${summary.outcomes.answered} of ${summary.requests} answered: ${output.err}`);
-  return { ...errorsOf(await readFile(outcomesFile, 'utf8')), wakeDelay, generatorCores: summary.generator.cpuSeconds / summary.wall_s };
+  return { ...errorsOf(await readFile(outcomesFile, 'utf8'), summary.generator.originMs), wakeDelay, generatorCores: summary.generator.cpuSeconds / summary.wall_s };
 }
 
 interface Outcome {
@@ -69,20 +75,28 @@ interface Outcome {
   readonly sentAtMs: number;
   readonly firstTokenAtMs: number;
   readonly endedAtMs: number;
-  readonly timings: { readonly known_ttft: number; readonly known_e2e: number };
+  readonly outputTokens: number;
+  /** On the machine's monotonic clock. */
+  readonly timings: { readonly received_at: number; readonly first_written_at: number; readonly end_written_at: number };
 }
 
-/** Request by request: percentiles of the errors, which are larger than errors of the percentiles. */
-export function errorsOf(outcomes: string): Pick<KnownLoadFigures, 'ttftError' | 'e2eError' | 'lateness'> {
-  const all = outcomes.trim().split('\n').map((line) => JSON.parse(line) as Outcome);
-  const percentiles = (of: (outcome: Outcome) => number) => {
-    const values = all.map(of);
+/** Request by request: percentiles of the errors' sizes, which are larger than errors of the percentiles. `originMs` is the outcomes' time zero on the server's clock. */
+export function errorsOf(outcomes: string, originMs: number): Omit<KnownLoadFigures, 'wakeDelay' | 'generatorCores'> {
+  const all = outcomes.trim().split('\n').map((line) => {
+    const { timings, ...outcome } = JSON.parse(line) as Outcome;
+    return { ...outcome, receivedAtMs: timings.received_at - originMs, firstWrittenAtMs: timings.first_written_at - originMs, endWrittenAtMs: timings.end_written_at - originMs };
+  });
+  const percentiles = (of: (outcome: (typeof all)[number]) => number) => {
+    const values = all.map((outcome) => Math.abs(of(outcome)));
     return { p50: quantile(values, 0.5), p99: quantile(values, 0.99) };
   };
   return {
-    ttftError: percentiles(({ firstTokenAtMs, dueAtMs, timings }) => firstTokenAtMs - dueAtMs - timings.known_ttft),
-    e2eError: percentiles(({ endedAtMs, dueAtMs, timings }) => endedAtMs - dueAtMs - timings.known_e2e),
-    lateness: percentiles(({ sentAtMs, dueAtMs }) => sentAtMs - dueAtMs),
+    ttftError: percentiles(({ dueAtMs, sentAtMs, firstTokenAtMs, firstWrittenAtMs }) => sentAtMs - dueAtMs + firstTokenAtMs - firstWrittenAtMs),
+    tpotError: percentiles(({ firstTokenAtMs, endedAtMs, firstWrittenAtMs, endWrittenAtMs, outputTokens }) => (endedAtMs - firstTokenAtMs - (endWrittenAtMs - firstWrittenAtMs)) / (outputTokens - 1)),
+    sendError: percentiles(({ dueAtMs, receivedAtMs }) => receivedAtMs - dueAtMs),
+    readError: percentiles(({ firstTokenAtMs, firstWrittenAtMs }) => firstTokenAtMs - firstWrittenAtMs),
+    e2eError: percentiles(({ dueAtMs, endedAtMs, receivedAtMs, endWrittenAtMs }) => endedAtMs - dueAtMs - (endWrittenAtMs - receivedAtMs)),
+    lateness: percentiles(({ dueAtMs, sentAtMs }) => sentAtMs - dueAtMs),
   };
 }
 

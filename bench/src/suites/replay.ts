@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { figure, type Figure } from '../harness/report.ts';
 import { CoreWaker } from '../harness/wake-cores.ts';
-import { replayKnownLoad, startFakeServer, type FakeServer, type KnownLoad, type KnownLoadFigures } from '../replay/known-load.ts';
+import { replayKnownLoad, startFakeServer, type FakeServer, type KnownLoad, type KnownLoadFigures, type Percentiles } from '../replay/known-load.ts';
 import type { Suite, SuiteOptions } from './suite.ts';
 
 /** Of the fake server. */
@@ -36,7 +36,8 @@ export const replaySuite: Suite = {
 };
 
 const notes = [
-  'Error: for each request, the time to the first token (to the end) that the replay reports, from the moment when it was due, less what the fake server took by its own clock, from reading the request to writing the token (the end). It holds being sent late, both ways through the loopback, and the time until the server and the replay get a core.',
+  'The fake server stamps, on the clock that the replay reads as well, when it had read a request, and when it wrote the first token and the end. Own error of TTFT, for each request: what the replay was late in sending, and what it was late in learning of the first token. Of TPOT: what the replay reports less what the server did. Percentiles are of the sizes of the errors.',
+  'How late the server itself is to read a request that lies in its socket is the server’s, as in any server, and no part of the own error; “due until read by the server” and the end to end hold it, and both ways through the loopback.',
   'The fake server is a process of its own, and shares the cores with the replay; its CPU is not counted, its competition is. A wake-up delay is how late a third process, which only waits, gets a core meanwhile: no program can be more punctual on this machine at that time.',
   'Arrivals are a Poisson process. CPU: all threads of the replay, with reading the trace and making the prompts, over the time of the replay.',
 ];
@@ -68,14 +69,16 @@ async function measure(runs: number, { onProgress }: SuiteOptions): Promise<Know
 
 function figuresOf(load: KnownLoad, rounds: readonly KnownLoadFigures[]): Figure[] {
   const name = nameOf(load);
-  const milliseconds = (what: string, of: (figures: KnownLoadFigures) => number, goal?: Figure['goal']) => figure({ name: `${name}: ${what}`, unit: 'ms', samples: rounds.map(of), goal });
+  const percentiles = (what: string, of: (figures: KnownLoadFigures) => Percentiles, goal?: Figure['goal']) =>
+    (['p50', 'p99'] as const).map((which) => figure({ name: `${name}: ${what}, ${which}`, unit: 'ms', samples: rounds.map((round) => of(round)[which]), goal }));
   return [
-    milliseconds('error of TTFT, p50', ({ ttftError }) => ttftError.p50, errorGoal),
-    milliseconds('error of TTFT, p99', ({ ttftError }) => ttftError.p99, errorGoal),
-    milliseconds('error of end to end, p50', ({ e2eError }) => e2eError.p50, errorGoal),
-    milliseconds('error of end to end, p99', ({ e2eError }) => e2eError.p99, errorGoal),
-    milliseconds('sent late, p99', ({ lateness }) => lateness.p99),
-    milliseconds('wake-up delay of a third process, p99', ({ wakeDelay }) => wakeDelay.p99),
+    ...percentiles('own error of TTFT', ({ ttftError }) => ttftError, errorGoal),
+    ...percentiles('own error of TPOT', ({ tpotError }) => tpotError, errorGoal),
+    ...percentiles('sent late', ({ lateness }) => lateness),
+    ...percentiles('due until read by the server', ({ sendError }) => sendError),
+    ...percentiles('written until read by the replay', ({ readError }) => readError),
+    ...percentiles("error of end to end, with the server's lateness", ({ e2eError }) => e2eError),
+    ...percentiles('wake-up delay of a third process', ({ wakeDelay }) => wakeDelay),
     figure({ name: `${name}: CPU of the replay`, unit: 'cores', samples: rounds.map(({ generatorCores }) => generatorCores), goal: { below: 1 } }),
   ];
 }

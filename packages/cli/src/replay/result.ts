@@ -98,6 +98,11 @@ export interface GeneratorFacts {
   readonly cpuSeconds: number;
   /** Sent − due, over all requests that were sent; null when none was. */
   readonly latenessMs: { readonly p50: number; readonly p99: number; readonly max: number } | null;
+  /**
+   * Time zero of the outcomes on the machine's monotonic clock, milliseconds: what another process of the machine stamped with `process.hrtime` can be compared. On
+   * another machine it says nothing.
+   */
+  readonly originMs: number;
   readonly inFlightPeak: number;
   readonly connectionPeak: number;
 }

@@ -1,4 +1,5 @@
-import { runGenerator, type GeneratorEnd } from './generator/generator.ts';
+import { runGenerator } from './generator/generator.ts';
+import type { GeneratorEnd } from './generator/messages.ts';
 import { quantileOfSorted, toSorted } from '@open-autoglm/statistics';
 import { prepare } from './prepare.ts';
 import { assumedCalibration, probeCalibration, probeModel, type Probed, type ProbeOptions } from './probe.ts';
@@ -144,13 +145,13 @@ function warningOfPromptSizes({ name }: ReplayTarget, outcomes: readonly Request
   return [`${name} counted ${counted} tokens of prompts, where the trace asks for ${wanted}.`];
 }
 
-function describeGenerator(outcomes: readonly RequestOutcome[], { inFlightPeak, connectionPeak }: GeneratorEnd, cpu: NodeJS.CpuUsage): GeneratorFacts {
+function describeGenerator(outcomes: readonly RequestOutcome[], { originMs, inFlightPeak, connectionPeak }: GeneratorEnd, cpu: NodeJS.CpuUsage): GeneratorFacts {
   const late = toSorted(outcomes.flatMap(({ sentAtMs, dueAtMs }) => (sentAtMs === undefined ? [] : [sentAtMs - dueAtMs])));
   const at = (q: number) => quantileOfSorted(late, q);
   return {
     cpuSeconds: (cpu.user + cpu.system) / 1e6,
     latenessMs: late.length === 0 ? null : { p50: at(0.5), p99: at(0.99), max: at(1) },
-    inFlightPeak, connectionPeak,
+    originMs, inFlightPeak, connectionPeak,
   };
 }
 

@@ -34,6 +34,23 @@ describe('a replay', () => {
     expect(new Set(server.received.map(({ body }) => body.messages?.[0]?.content)).size).toBe(3);
   });
 
+  it('tells its time zero on the clock that other processes of the machine read', async () => {
+    const nowMs = () => Number(process.hrtime.bigint()) / 1e6;
+    const receivedAt: number[] = [];
+    await using server = await startScriptedServer({
+      behave(...args) {
+        receivedAt.push(nowMs());
+        answerInFull(...args);
+      },
+    });
+    const beforeMs = nowMs();
+    const { generator, outcomes } = await replayText(azureTrace([0, 0.01]), [server.url]);
+    const [first, second] = outcomes.toSorted((a, b) => a.index - b.index).map(({ sentAtMs = 0, endedAtMs }) => [sentAtMs, endedAtMs].map((atMs) => generator.originMs + atMs));
+    const inOrder = (...times: readonly (number | undefined)[]) => expect(times.toSorted((a, b) => Number(a) - Number(b))).toEqual(times);
+    inOrder(beforeMs, generator.originMs, first?.[0], receivedAt[0], first?.[1], nowMs());
+    inOrder(second?.[0], receivedAt[1], second?.[1], nowMs());
+  });
+
   it('sends what was recorded as it was, and checks its answer', async () => {
     await using server = await startScriptedServer();
     const body = { model: 'theirs', messages: [{ role: 'user', content: '首都？' }], temperature: 0.5 };

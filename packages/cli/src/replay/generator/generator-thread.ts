@@ -64,7 +64,7 @@ port.on('message', (message: ToGenerator) => {
 const end = await sender.ended;
 clearInterval(reporting);
 alarm.close();
-post({ kind: 'ended', ...takeProgress(), end, inFlightPeak: sender.inFlightPeak, connectionPeak: sender.connectionPeak });
+post({ kind: 'ended', ...takeProgress(), end, originMs: Number(originNs) / 1e6, inFlightPeak: sender.inFlightPeak, connectionPeak: sender.connectionPeak });
 port.close();
 
 function postProgress(): void {

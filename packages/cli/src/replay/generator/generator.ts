@@ -1,7 +1,6 @@
 import { Worker } from 'node:worker_threads';
-import type { FromGenerator, GeneratorProgress, GeneratorThreadData, ToGenerator } from './messages.ts';
+import type { FromGenerator, GeneratorEnd, GeneratorProgress, GeneratorThreadData, ToGenerator } from './messages.ts';
 import type { PreparedRequest } from './prepared.ts';
-import type { SenderEnd } from './sender.ts';
 
 export interface GeneratorOptions {
   readonly send: GeneratorThreadData['options'];
@@ -13,12 +12,6 @@ export interface GeneratorOptions {
   readonly onBegin: () => void;
   /** Ten times a second and more. */
   readonly onProgress: (progress: GeneratorProgress) => void;
-}
-
-export interface GeneratorEnd {
-  readonly end: SenderEnd;
-  readonly inFlightPeak: number;
-  readonly connectionPeak: number;
 }
 
 /** Requests that are ready and not yet due: a second of the highest rates, and no more memory than that. */

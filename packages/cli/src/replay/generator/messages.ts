@@ -15,6 +15,14 @@ export type ToGenerator =
   | { readonly kind: 'complete' }
   | { readonly kind: 'stop' };
 
+export interface GeneratorEnd {
+  readonly end: SenderEnd;
+  /** Time zero of the outcomes, on the clock of `process.hrtime`; milliseconds. */
+  readonly originMs: number;
+  readonly inFlightPeak: number;
+  readonly connectionPeak: number;
+}
+
 export interface GeneratorProgress {
   /** Since the last message. */
   readonly outcomes: readonly RequestOutcome[];
@@ -27,4 +35,4 @@ export type FromGenerator =
   /** The clock has started. */
   | { readonly kind: 'begun' }
   | ({ readonly kind: 'progress' } & GeneratorProgress)
-  | ({ readonly kind: 'ended'; readonly end: SenderEnd; readonly inFlightPeak: number; readonly connectionPeak: number } & GeneratorProgress);
+  | ({ readonly kind: 'ended' } & GeneratorEnd & GeneratorProgress);

@@ -28,7 +28,7 @@ export function resultOf(outcomes: readonly RequestOutcome[], changes: Partial<R
     wallMs: 10_000,
     end: 'completed',
     warnings: [],
-    generator: { cpuSeconds: 1, latenessMs: { p50: 0.1, p99: 0.4, max: 1 }, inFlightPeak: 3, connectionPeak: 3 },
+    generator: { cpuSeconds: 1, latenessMs: { p50: 0.1, p99: 0.4, max: 1 }, originMs: 5000, inFlightPeak: 3, connectionPeak: 3 },
     ...changes,
   };
 }
