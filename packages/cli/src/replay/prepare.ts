@@ -1,15 +1,13 @@
 import type { PreparedRequest } from './generator/prepared.ts';
 import type { PromptMaker } from './prompts/prompt-maker.ts';
-import type { Calibration, ReplayTarget } from './result.ts';
+import type { Calibration, ReplayChoices, ReplayTarget } from './result.ts';
 import type { ScheduledRequest } from './trace/schedule.ts';
 import type { TraceRequest } from './trace/trace-format.ts';
 
-export interface PreparedFor {
+export interface PreparedFor extends Pick<ReplayChoices, 'outputScale' | 'outputTokensMax'> {
   readonly target: ReplayTarget;
   readonly prompts: PromptMaker;
   readonly calibration: Calibration;
-  readonly outputScale: number;
-  readonly outputTokensMax?: number;
 }
 
 const encoder = new TextEncoder();

@@ -53,12 +53,9 @@ export interface BrokenLine {
   readonly reason: string;
 }
 
-/** Everything that was chosen for the run and could have been otherwise. */
-export interface ReplaySettings {
-  /** Arrival times were divided by this. */
-  readonly speed: number;
-  /** The mean rate that results, requests a second of each target. */
-  readonly meanRatePerSecond: number;
+/** What is chosen for a replay, and reported with it. */
+export interface ReplayChoices {
+  /** Of the replay: what the trace has after it is left out. */
   readonly durationMs?: number;
   readonly limit?: number;
   readonly slo?: ServiceLevelObjective;
@@ -68,12 +65,20 @@ export interface ReplaySettings {
   readonly outputScale: number;
   readonly promptTokensMax?: number;
   readonly outputTokensMax?: number;
-  /** How synthesised prompts were sized, for each target; absent where the trace holds all contents. */
-  readonly calibration?: readonly Calibration[];
   /** Of synthesised prompts: another seed gives other words, which no cache has seen. */
   readonly seed: number;
-  /** When comparing: the trace is cut in blocks of this length, each replayed to both targets, the first of them in turn. */
+  /** When comparing: the trace is cut in blocks of this length, each replayed to both targets, the first of them in turn. By the length of the replay when not chosen. */
   readonly blockMs?: number;
+}
+
+/** Everything that could have been otherwise. */
+export interface ReplaySettings extends ReplayChoices {
+  /** Arrival times were divided by this. */
+  readonly speed: number;
+  /** The mean rate that results, requests a second of each target. */
+  readonly meanRatePerSecond: number;
+  /** How synthesised prompts were sized, for each target; absent where the trace holds all contents. */
+  readonly calibration?: readonly Calibration[];
 }
 
 /** Tokens that the server counts for a prompt = overheadTokens + words × tokensPerWord. */

@@ -5,29 +5,19 @@ import { prepare } from './prepare.ts';
 import { assumedCalibration, probeCalibration, probeModel, type Probed, type ProbeOptions } from './probe.ts';
 import { PromptMaker } from './prompts/prompt-maker.ts';
 import type { RequestOutcome } from './outcome.ts';
-import type { Calibration, GeneratorFacts, ReplayResult, ReplayTarget, ServiceLevelObjective } from './result.ts';
+import type { Calibration, GeneratorFacts, ReplayChoices, ReplayResult, ReplayTarget } from './result.ts';
 import { nameTargets, type TargetWish } from './targets.ts';
 import { openTrace } from './trace/open-trace.ts';
 import { planReplay, type PlanOptions, type ReplayPlan } from './trace/plan.ts';
 import { scheduleForOne, scheduleForTwo } from './trace/schedule.ts';
 import type { TraceFormat } from './trace/trace-format.ts';
 
-export interface ReplayRequest extends PlanOptions {
+export interface ReplayRequest extends PlanOptions, ReplayChoices {
   readonly tracePath: string;
   readonly format: TraceFormat['name'] | 'auto';
   /** One, or two to compare. */
   readonly targets: readonly TargetWish[];
   readonly apiKey?: string;
-  readonly slo?: ServiceLevelObjective;
-  readonly timeoutMs: number;
-  readonly inFlightMax: number;
-  readonly promptScale: number;
-  readonly outputScale: number;
-  readonly promptTokensMax?: number;
-  readonly outputTokensMax?: number;
-  readonly seed: number;
-  /** Length of a slice when comparing; chosen by the length of the replay when absent. */
-  readonly blockMs?: number;
 }
 
 export interface ReplayObserver {
@@ -78,7 +68,7 @@ export async function runReplay(request: ReplayRequest, observer: ReplayObserver
       observer.progresses({ endedCount: outcomes.length, failedCount, inFlight: progress.inFlight });
     },
   });
-  const { slo, timeoutMs, inFlightMax, promptScale, outputScale, seed } = request;
+  const { timeoutMs, inFlightMax, promptScale, outputScale, seed } = request;
   return {
     startedAt: startedAt.toISOString(),
     targets, outcomes,
@@ -90,9 +80,8 @@ export async function runReplay(request: ReplayRequest, observer: ReplayObserver
     options: {
       speed: plan.speed, meanRatePerSecond: plan.meanRatePerSecond, timeoutMs, inFlightMax, promptScale, outputScale, seed,
       ...(plan.makesPrompts && { calibration: calibrations }),
-      ...(slo && { slo }),
       ...(blockMs !== undefined && { blockMs }),
-      ...given(request, ['durationMs', 'limit', 'promptTokensMax', 'outputTokensMax']),
+      ...given(request, ['slo', 'durationMs', 'limit', 'promptTokensMax', 'outputTokensMax']),
     },
   };
 }

@@ -1,14 +1,12 @@
 import { UserError } from '../../failure.ts';
-import type { BrokenLine, TraceFacts } from '../result.ts';
+import type { BrokenLine, ReplayChoices, TraceFacts } from '../result.ts';
 import type { Trace } from './open-trace.ts';
 
 /** How fast the trace is played: its own times divided by `factor`, or so that its requests come at a mean rate. */
 export type Rate = { readonly kind: 'speed'; readonly factor: number } | { readonly kind: 'mean'; readonly perSecond: number };
 
-export interface PlanOptions {
+export interface PlanOptions extends Pick<ReplayChoices, 'durationMs' | 'limit'> {
   readonly rate: Rate;
-  readonly durationMs?: number;
-  readonly limit?: number;
 }
 
 /** What a first reading of the trace finds out, so that the second can send. */
