@@ -17,14 +17,13 @@ export class Drafter {
   /** For the step that is under way. */
   #paid: { readonly computed: number; readonly cost: number } | undefined;
 
-  /** Plain steps that a draft may cost. What drafts have won may be lost again: however they turn out, an answer is not slower than by its first credit. */
+  /** Plain steps that a draft may cost. What drafts have won may be lost again: while no step costs more, an answer is not slower than by its first credit and what its tokens add. */
   get credit(): number {
     return this.#credit;
   }
 
-  /** Reads what came since the last time; what the text before had promised there is counted, here and in `others`. `computed`: tokens of the sequence. */
-  read(tokens: TokenList, promptLength: number, computed: number, others: Acceptance): void {
-    this.#settle(computed);
+  /** Reads what came since the last time; what the text before had promised there is counted, here and in `others`. */
+  read(tokens: TokenList, promptLength: number, others: Acceptance): void {
     this.#acceptance ??= new Acceptance(others, othersWeight);
     for (let index = this.#lookup.length; index < tokens.length; index += 1) {
       const token = tokens.at(index);
@@ -47,12 +46,13 @@ export class Drafter {
     return this.#lookup.draft(length);
   }
 
-  /** A step follows that costs as much as so many plain ones, whatever it brings. */
+  /** A step follows that costs as much as so many plain ones, whatever it brings. `computed`: tokens of the sequence. */
   pay(computed: number, cost: number): void {
     this.#paid = { computed, cost };
   }
 
-  #settle(computed: number): void {
+  /** Counts what the step that was paid has brought: to be called before the next one, paid or not, since the tokens of that are not its gain. */
+  settle(computed: number): void {
     const paid = this.#paid;
     this.#paid = undefined;
     // One that lost its place meanwhile has nothing to show.

@@ -27,14 +27,15 @@ export class Speculator {
 
   /** What a step verifies of each sequence, after the token that it computes anyway; empty for nothing. `reserve` gives memory for so many tokens, or not. */
   draft(sequences: readonly Sequence[], reserve: (sequence: Sequence, length: number) => boolean): readonly Int32Array[] {
+    for (const { drafter, computed } of sequences) drafter.settle(computed);
     const width = this.#chooseWidth(sequences);
     if (width === 1) return sequences.map(() => noDraft);
-    const cost = this.#costs.costOf(stepSize(sequences, width)) / this.#costs.costOf(stepSize(sequences, 1));
-    return sequences.map((sequence) => {
-      sequence.drafter.pay(sequence.computed, cost);
+    const drafts = sequences.map((sequence) => {
       const draft = draftOf(sequence, width - 1);
       return draft.length > 0 && reserve(sequence, sequence.computed + 1 + draft.length) ? draft : noDraft;
     });
+    this.#charge(sequences, widthOf(drafts));
+    return drafts;
   }
 
   /** A step with so many tokens of each sequence took so long. */
@@ -42,18 +43,26 @@ export class Speculator {
     this.#costs.observe(stepSize(sequences, width), milliseconds);
   }
 
+  /** All pay for the step as it will be: those without a draft wait as long. */
+  #charge(sequences: readonly Sequence[], width: number): void {
+    if (width === 1) return;
+    const cost = this.#costs.costOf(stepSize(sequences, width)) / this.#costs.costOf(stepSize(sequences, 1));
+    for (const { drafter, computed } of sequences) drafter.pay(computed, cost);
+  }
+
   #chooseWidth(sequences: readonly Sequence[]): number {
     const widthMax = Math.min(widest, Math.floor(columnsMax / sequences.length));
     const costOf = (width: number) => this.#costs.costOf(stepSize(sequences, width));
-    // Where a batch is so large that not even drafts that are all right would pay, nothing is looked up.
-    if (sequences.length > 1 && chooseWidth(sequences.map(() => allRight), costOf, { widthMax, riskMax: Infinity }) === 1) return 1;
+    // Where not even drafts that are all right would pay, or could change the answer, nothing is looked up.
+    if (chooseWidth(sequences.map(() => allRight), costOf, { widthMax, riskMax: Infinity }) === 1) return 1;
     const chances = sequences.map((sequence) => this.#chancesOf(sequence, widthMax - 1));
-    const riskMax = sequences.reduce((sum, { drafter }) => sum + drafter.credit, 0) / sequences.length;
+    // What one has won is not another's to lose.
+    const riskMax = Math.min(...sequences.map(({ drafter }) => drafter.credit));
     return chooseWidth(chances, costOf, { widthMax, riskMax });
   }
 
   #chancesOf({ tokens, computed, generated, maxTokens, prompt, drafter }: Sequence, max: number): Float64Array {
-    drafter.read(tokens, prompt.length, computed, this.#acceptance);
+    drafter.read(tokens, prompt.length, this.#acceptance);
     const known = tokens.length - computed - 1;
     // The step itself brings one token; more than are still wanted need not be verified.
     return known > 0 ? allRight.subarray(0, Math.min(known, max)) : drafter.rates(Math.min(max, maxTokens - generated - 1));

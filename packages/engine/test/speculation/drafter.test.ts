@@ -8,7 +8,10 @@ const prompt = [1, 2, 3, 4, 5, 6, 7, 8];
 function reader() {
   const others = new Acceptance(undefined, 1);
   const drafter = new Drafter();
-  const read = (answer: readonly number[]) => drafter.read(new TokenList([...prompt, ...answer]), prompt.length, prompt.length + answer.length - 1, others);
+  const read = (answer: readonly number[]) => {
+    drafter.settle(prompt.length + answer.length - 1);
+    drafter.read(new TokenList([...prompt, ...answer]), prompt.length, others);
+  };
   return { others, drafter, read };
 }
 
