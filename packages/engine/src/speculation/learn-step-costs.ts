@@ -12,6 +12,8 @@ const hope = 0.6;
 const width = 8;
 /** Of the cache's places, for as long as it is measured. */
 const sequence = 'step costs';
+/** Nothing is drafted. */
+const unknownCosts: StepCosts = { costOf: () => Infinity, observe: () => {} };
 
 /**
  * What steps of a model cost, estimated from two steps of one token, one with nothing before it and one with many, from one of several, and
@@ -22,22 +24,32 @@ export function learnStepCosts(model: LoadedModel): StepCosts {
   const plainProducts = runner.costOf(1);
   const depth = Math.min(depthMax, info.contextLength, cache.maxSequenceTokens) - 1;
   const tokens = new Int32Array(depth);
-  const isPossible = Number.isFinite(plainProducts) && cache.acquire({ sequence, tokens, promptLength: depth, scope: sequence, spareTokens: 0 }) !== undefined;
+  const hasRoom = Number.isFinite(plainProducts) && cache.acquire({ sequence, tokens, promptLength: depth, scope: sequence, spareTokens: 0 }) !== undefined;
   // A lone step whose sums are not those of larger steps, or a cache without room: nothing is drafted.
-  if (!isPossible) return { costOf: () => Infinity, observe: () => {} };
+  if (!hasRoom) return unknownCosts;
   try {
     const endsAt = performance.now() + budgetMs;
     const shallow = fastest(() => runner.decode(Int32Array.of(0), Int32Array.of(0)), endsAt);
     const deep = fastest(() => runner.decode(Int32Array.of(0), Int32Array.of(depth - 1)), endsAt);
     const several = fastest(() => runner.verify(new Int32Array(width), Int32Array.of(0), width), endsAt);
-    const perKey = Math.max(0, deep - shallow) / depth;
-    const productsOf = (columns: number) => (shallow * runner.costOf(columns)) / plainProducts;
-    const correction = several / productsOf(width);
-    const severalOf = (columns: number) => Math.min(productsOf(columns) * correction, columns * hope * shallow);
-    return new LearntStepCosts((columns, keys) => (columns === 1 ? shallow : severalOf(columns)) + keys * perKey);
+    return estimateSteps({ shallow, several, perKey: Math.max(0, deep - shallow) / depth }, (columns) => runner.costOf(columns) / plainProducts);
   } finally {
     cache.release(sequence);
   }
+}
+
+/**
+ * `measured`: milliseconds of a lone step with nothing before it and of one of 8 tokens, and what each key adds. `productsOf`: what
+ * products cost by number of columns, against those of a lone step; not finite where their sums are unlike, and then the step's cost is not either.
+ */
+export function estimateSteps({ shallow, several, perKey }: { readonly shallow: number; readonly several: number; readonly perKey: number }, productsOf: (columns: number) => number): StepCosts {
+  const perProducts = several / productsOf(width);
+  if (!(perProducts > 0 && Number.isFinite(perProducts))) return unknownCosts;
+  const severalOf = (columns: number) => {
+    const products = productsOf(columns);
+    return Number.isFinite(products) ? Math.min(products * perProducts, columns * hope * shallow) : Infinity;
+  };
+  return new LearntStepCosts((columns, keys) => (columns === 1 ? shallow : severalOf(columns)) + keys * perKey);
 }
 
 /** Milliseconds. Done once more before, since a shape's first step builds its graph. */
