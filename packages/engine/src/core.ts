@@ -313,9 +313,11 @@ export class EngineCore {
     const sequences = order.map((id) => this.#decoding.get(id) as Sequence);
     const drafts = this.#speculator?.draft(sequences, ({ id, context }, length) => context.hasRoomFor(length) && this.#model.cache.reserve(id, context.rows(length))) ?? [];
     const queries = widthOf(drafts);
+    const { graphsBuilt } = this.#model.runner;
     const since = this.#now();
     const logits = this.#computeStep(sequences, drafts, queries);
-    this.#speculator?.observe(sequences, queries, this.#now() - since);
+    // A step that had to build its graph does not tell what the next ones take.
+    if (this.#model.runner.graphsBuilt === graphsBuilt) this.#speculator?.observe(sequences, queries, this.#now() - since);
     for (const [index, sequence] of sequences.entries()) this.#advance(sequence, drafts[index] ?? [], logits.slice(index * queries, (index + 1) * queries), outputs);
     return { sequences: sequences.length, tokens: sequences.length * queries };
   }

@@ -16,9 +16,9 @@ export interface StepCosts {
   observe(step: StepSize, milliseconds: number): void;
 }
 
-/** Of a new step's surprise, so much is believed at least: of a plain one, of which there are many, and of one with drafts. The first ones count in full. */
+/** Of a new step's surprise, so much is believed: of a plain one, of which there are many, and of one with drafts. Of the first, as many as make a whole, the median is. */
 const gains = { plain: 1 / 8, drafted: 1 / 4 };
-/** A step that another program interrupted tells little: no surprise counts as more than this factor, up or down. */
+/** A step that another program interrupted tells little: after the first few, no surprise counts as more than this factor, up or down. */
 const surpriseMax = Math.log(1.5);
 /** What was learnt of drafts fades while there are none, so that they are tried again: by half in some 700 plain steps. */
 const fading = { everySteps: 64, share: 15 / 16 };
@@ -30,14 +30,12 @@ const fading = { everySteps: 64, share: 15 / 16 };
  */
 export class LearntStepCosts implements StepCosts {
   readonly #estimate: (columns: number, keys: number) => number;
-  /** Logarithms of the factors. */
-  #speed: number | undefined;
-  readonly #drafted = new Map<number, number>();
+  /** Logarithms of the factors, the latter by number of columns. */
+  readonly #speed = new LearntValue(gains.plain);
+  readonly #drafted = new Map<number, LearntValue>();
   /** By number of columns, as long as nothing new is known. */
   #corrections: number[] = [];
   #plainSteps = 0;
-  /** By number of columns: steps with drafts so far. */
-  readonly #draftedSteps: number[] = [];
 
   /** `estimate`: in any unit of time, not finite where it is not known. Rather too low than too high: what seems too dear is not tried. */
   constructor(estimate: (columns: number, keys: number) => number) {
@@ -52,28 +50,28 @@ export class LearntStepCosts implements StepCosts {
     const found = Math.log(milliseconds / this.#estimate(columns, keys));
     if (!Number.isFinite(found)) return;
     if (isPlain) this.#learnSpeed(found);
-    else if (this.#speed !== undefined) this.#learn(columns, found - this.#speed);
+    else if (this.#plainSteps > 0) this.#learn(columns, found - this.#speed.value);
   }
 
   #learnSpeed(found: number): void {
     this.#plainSteps += 1;
-    this.#speed = approach(this.#speed ?? found, found, gains.plain, this.#plainSteps);
+    this.#speed.learn(found);
     if (this.#plainSteps % fading.everySteps !== 0) return;
-    for (const [columns, value] of this.#drafted) this.#drafted.set(columns, value * fading.share);
+    for (const drafted of this.#drafted.values()) drafted.fade(fading.share);
     this.#corrections = [];
   }
 
   #learn(columns: number, found: number): void {
-    const steps = (this.#draftedSteps[columns] ?? 0) + 1;
-    this.#draftedSteps[columns] = steps;
-    this.#drafted.set(columns, approach(this.#correctionFor(columns), found, gains.drafted, steps));
+    const drafted = this.#drafted.get(columns) ?? new LearntValue(gains.drafted);
+    this.#drafted.set(columns, drafted);
+    drafted.learn(found);
     this.#corrections = [];
   }
 
   /** That of the nearest number of columns that was seen. */
   #correctionFor(columns: number): number {
     let [correction, least] = [0, Infinity];
-    for (const [seen, value] of this.#drafted) {
+    for (const [seen, { value }] of this.#drafted) {
       const distance = Math.abs(Math.log(seen / columns));
       if (distance < least) [correction, least] = [value, distance];
     }
@@ -81,8 +79,32 @@ export class LearntStepCosts implements StepCosts {
   }
 }
 
-/** `steps`: this one and those before it. The mean of the first few, whatever they are; from then on an average that fades. */
-function approach(value: number, found: number, gain: number, steps: number): number {
-  if (steps * gain <= 1) return value + (found - value) / steps;
-  return value + gain * Math.max(-surpriseMax, Math.min(surpriseMax, found - value));
+/** The median of the first few, of two the lower since interruptions only add; from then on an average that fades and that no surprise moves far. */
+class LearntValue {
+  readonly #gain: number;
+  readonly #first: number[] = [];
+  #value = 0;
+
+  constructor(gain: number) {
+    this.#gain = gain;
+  }
+
+  /** 0 before anything was learnt. */
+  get value(): number {
+    return this.#value;
+  }
+
+  learn(found: number): void {
+    if (this.#first.length * this.#gain >= 1) {
+      this.#value += this.#gain * Math.max(-surpriseMax, Math.min(surpriseMax, found - this.#value));
+      return;
+    }
+    this.#first.push(found);
+    this.#first.sort((a, b) => a - b);
+    this.#value = this.#first[(this.#first.length - 1) >> 1] as number;
+  }
+
+  fade(share: number): void {
+    this.#value *= share;
+  }
 }

@@ -24,14 +24,15 @@ function stepsAndTexts(model: LoadedModel, limits: CoreLimits, requests: readonl
 
 describe('speculation', () => {
   let folder: string;
+  let tinyFile: string;
   let tiny: LoadedModel;
   let real: LoadedModel;
   beforeAll(async () => {
     folder = await mkdtemp(path.join(tmpdir(), 'autoglm-speculation-'));
-    const file = path.join(folder, 'tiny.gguf');
-    await writeTinyModel(file, { architecture: 'llama', seed: 5, type: 'f16', vocabulary: 320, headLength: 32, tiedEmbeddings: true });
+    tinyFile = path.join(folder, 'tiny.gguf');
+    await writeTinyModel(tinyFile, { architecture: 'llama', seed: 5, type: 'f16', vocabulary: 320, headLength: 32, tiedEmbeddings: true });
     // Blocks of 64 tokens, few enough that sequences lose their places.
-    tiny = openTestModel(file, { contextLength: 1024, maxBatchSize: 4, kvCache: { strategy: 'paged', type: 'f16', maxBytes: 17 * 64 * 256 * 2 } });
+    tiny = openTestModel(tinyFile, { contextLength: 1024, maxBatchSize: 4, kvCache: { strategy: 'paged', type: 'f16', maxBytes: 17 * 64 * 256 * 2 } });
     real = openTestModel(await defaultModelPath(), { maxBatchSize: 4 });
   });
   afterAll(async () => {
@@ -77,6 +78,25 @@ describe('speculation', () => {
       return { limit: parts.filter((part) => (part as string[])[0] === 'limit'), stop: parts.filter((part) => (part as string[])[0] === 'stop') };
     };
     expect(partsOf(eager)).toEqual(partsOf(plain));
+  });
+
+  it('learns from no step that had to build its graph', () => {
+    const fresh = openTestModel(tinyFile, { contextLength: 1024, maxBatchSize: 4 });
+    try {
+      let observed = 0;
+      const core = new EngineCore(endless(fresh), { ...plain, stepCosts: { costOf: () => 1, observe: () => void (observed += 1) } });
+      core.add(tokenRequest('one', somePrompt(100, 1), 200));
+      while (!core.step().some(({ part }) => part.type === 'prompt-end'));
+      const kinds = new Set<string>();
+      while (!core.idle) {
+        const before = { graphs: fresh.runner.graphsBuilt, observed };
+        core.step();
+        kinds.add(`${fresh.runner.graphsBuilt > before.graphs ? 'built' : 'kept'}, ${observed > before.observed ? 'observed' : 'ignored'}`);
+      }
+      expect([...kinds].sort()).toEqual(['built, ignored', 'kept, observed']);
+    } finally {
+      fresh.close();
+    }
   });
 
   it('takes several tokens a step where the answer repeats, and one where a batch makes them dear', () => {

@@ -29,6 +29,15 @@ describe('LearntStepCosts', () => {
     expect(ratio(costs, 2)).toBeCloseTo(20, 5);
   });
 
+  it('is not misled by one interruption among the first steps', () => {
+    const costs = estimated();
+    for (const milliseconds of [2, 500, 2]) costs.observe(plain, milliseconds);
+    for (const milliseconds of [8, 2000, 8]) {
+      costs.observe(drafted(8), milliseconds);
+      expect(ratio(costs, 8)).toBeCloseTo(4, 5);
+    }
+  });
+
   it('is not misled by a machine that is slower for a while', () => {
     const costs = estimated();
     for (let step = 0; step < 200; step += 1) {
