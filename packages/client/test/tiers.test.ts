@@ -1,6 +1,8 @@
+import { Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-js';
 import { createMockEngine, defaultConfig, startGateway, type Config } from '@open-autoglm/gateway';
+import type { TierClientMessage, TierServerMessage } from '@open-autoglm/protocol';
 import { expect, it } from 'vitest';
-import { openTiers, type TierEvent, type TiersConversation } from '../src/tiers/index.ts';
+import { loadService, openTiers, type TierEvent, type TiersConversation } from '../src/tiers/index.ts';
 
 const body = (content: string) => ({ model: 'default', messages: [{ role: 'system', content: 'Be brief. '.repeat(50) }, { role: 'user', content }] });
 
@@ -68,6 +70,75 @@ it('goes on after a state that was refused, with the whole of the next one', asy
   expect(await client.until('problem')).toMatchObject({ state: 2, level: '', code: 'payload_too_large' });
   client.conversation.update(body('three'));
   expect(await client.decided(3)).toMatchObject({ text: 'ok' });
+});
+
+it('sends no state that is larger than the server takes, and says so', async () => {
+  await using server = await startServer({ state_bytes_max: 2048 });
+  using client = new Listening(server.port);
+  client.conversation.update(body('x'.repeat(20_000)));
+  expect(await client.until('problem')).toMatchObject({ state: 1, level: '', code: 'payload_too_large', retryable: false });
+  client.conversation.update(body('two'));
+  expect(await client.decided(2)).toMatchObject({ text: 'ok' });
+  client.conversation.update(body('y'.repeat(20_000)));
+  await client.until('problem', ({ state }) => state === 3);
+  client.conversation.update(body('four'));
+  await client.decided(4);
+  expect(client.events.filter(({ type }) => type === 'lost')).toEqual([]);
+});
+
+/** A server that says what no gateway of ours would, or says it when the test wants it. */
+async function startScripted(onState: (state: NonNullable<TierClientMessage['state']>, tell: (message: TierServerMessage) => void) => void) {
+  const server = new Server();
+  server.addService(loadService(), {
+    Converse: (call: ServerDuplexStream<TierClientMessage, TierServerMessage>) => {
+      const tell = (message: TierServerMessage) => void call.write(message);
+      call.on('data', ({ hello, state }: TierClientMessage) => (hello ? tell({ welcome: { levels: [{ name: 'answer', model: '' }], stateBytesMax: 1_000_000 } }) : state && onState(state, tell)));
+      call.on('error', () => {});
+    },
+  });
+  const port = await new Promise<number>((resolve, reject) => server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) => (error ? reject(error) : resolve(bound))));
+  return { port, [Symbol.dispose]: () => server.forceShutdown() };
+}
+
+const final = (stateVersion: number, answer: string): TierServerMessage => ({ decision: { revision: stateVersion, stateVersion, level: 'answer', final: true, text: 'ok', answer: Buffer.from(answer) } });
+
+it('takes an answer that is not JSON for a problem of its state', async () => {
+  using server = await startScripted(({ version }, tell) => tell(final(version, version === 1 ? '{"cut' : '{}')));
+  using client = new Listening(server.port);
+  client.conversation.update(body('one'));
+  expect(await client.until('problem')).toMatchObject({ state: 1, level: 'answer', code: 'upstream_error' });
+  client.conversation.update(body('two'));
+  expect(await client.decided(2)).toMatchObject({ answer: {} });
+});
+
+it('ends the conversation of who listens and fails, and tells that', async () => {
+  using server = await startScripted(({ version }, tell) => tell(final(version, '{}')));
+  const tiers = openTiers({ target: `127.0.0.1:${server.port}` });
+  const lost = Promise.withResolvers<TierEvent>();
+  const conversation = tiers.converse({ on: (event) => {
+    if (event.type === 'lost') lost.resolve(event);
+    throw new Error('no ears');
+  } });
+  conversation.update(body('one'));
+  expect(await lost.promise).toMatchObject({ code: 13, message: 'The listener failed: Error: no ears' });
+  expect(() => conversation.update(body('two'))).toThrow('over');
+  tiers.close();
+});
+
+it('sends the whole once, however many patches under way the server could not take', async () => {
+  const documents: number[] = [];
+  using server = await startScripted(({ version, document }, tell) => {
+    if (document) documents.push(version);
+    // The second state was lost to it, and all patches up to the fourth are on that.
+    if (version === 4) for (let patches = 0; patches < 3; patches += 1) tell({ resend: { haveVersion: 1, reason: 'the patch is on another version' } });
+    if (version > 4) tell(final(version, '{}'));
+  });
+  using client = new Listening(server.port);
+  for (const content of ['one', 'two', 'three', 'four']) client.conversation.update(body(content));
+  await client.decided(4);
+  client.conversation.update(body('five'));
+  await client.decided(5);
+  expect(documents).toEqual([1, 5]);
 });
 
 it('opens a call that was cut again, and has the last state decided about', async () => {
