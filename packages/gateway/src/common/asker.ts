@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { EmbeddingAnswer, StreamPart } from '@open-autoglm/protocol';
+import type { EmbeddingAnswer, GatewayRequest, StreamPart } from '@open-autoglm/protocol';
 import type { AnswerFormat } from './answer-format.ts';
 import type { Exchange } from './exchange.ts';
 
@@ -48,4 +48,13 @@ export interface Asker {
    * `queue_full` and `draining`.
    */
   run<T>(call: AskCall, use: (asked: Asked) => Promise<T>): Promise<T>;
+}
+
+/** As `Asker`, for what another gateway answers. */
+export interface Relay {
+  /**
+   * As `run`, for a chat that `use` has answered by another gateway: its caller is let in, counted and observed here, and what the body asks for is
+   * judged there. The request's signal aborts it, and its `emit` is told what it took.
+   */
+  relay<T>(call: Omit<AskCall, 'api'>, use: (request: GatewayRequest) => Promise<T>): Promise<T>;
 }

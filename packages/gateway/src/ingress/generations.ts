@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import { AutoglmError, toAutoglmError, type EmitEvent, type GatewayRequest, type StreamPart, type TraceContext } from '@open-autoglm/protocol';
-import type { Asked, Asker, AskCall } from '../common/asker.ts';
+import type { Asked, Asker, AskCall, Relay } from '../common/asker.ts';
 import type { AnswerTimings, Exchange } from '../common/exchange.ts';
 import { newId } from '../common/new-id.ts';
 import { showsImages } from '../common/image-parts.ts';
@@ -11,7 +11,7 @@ import type { Access, Demand } from './access.ts';
 import type { JsonBody } from './body.ts';
 import type { Hand, InHand } from './in-hand.ts';
 import { estimatePrompt } from './limits/estimate.ts';
-import { parseRemoteChat, parseRemoteCompletion } from './to-remote-request.ts';
+import { parseRelayedChat, parseRemoteChat, parseRemoteCompletion } from './to-remote-request.ts';
 import { parseChat, parseCompletion, type ParsedRequest } from './to-request.ts';
 import { checkWellFormed } from './validate.ts';
 
@@ -56,7 +56,7 @@ export interface GenerationCall {
 }
 
 /** What generates: reads requests, sends them down the path, and has them answered. */
-export class Generations implements Asker {
+export class Generations implements Asker, Relay {
   readonly #parts: GenerationParts;
   readonly #inHand: InHand;
 
@@ -87,7 +87,17 @@ export class Generations implements Asker {
     }
   }
 
-  async run<T>({ api, body, headers, caller, signal }: AskCall, use: (asked: Asked) => Promise<T>): Promise<T> {
+  run<T>(call: AskCall, use: (asked: Asked) => Promise<T>): Promise<T> {
+    const parse: Parse = (body, headers) => this.#parse(call.api, body, headers);
+    return this.#admit(call, parse, (taken) => use({ ...taken, created: secondsNow(), parts: this.#parts.path(taken.request) }));
+  }
+
+  relay<T>(call: Omit<AskCall, 'api'>, use: (request: GatewayRequest) => Promise<T>): Promise<T> {
+    return this.#admit({ ...call, api: 'chat' }, parseRelayedChat, ({ request }) => use(request));
+  }
+
+  /** A request that did not come over HTTP, from the door to its end. */
+  async #admit<T>({ api, body, headers, caller, signal }: AskCall, parse: Parse, use: (taken: Omit<Asked, 'created' | 'parts'>) => Promise<T>): Promise<T> {
     const requestId = randomUUID();
     const followed = this.#parts.follow(startOf(headers, requestId, operations[api].name));
     const { emit, timings } = followed;
@@ -100,13 +110,13 @@ export class Generations implements Asker {
       const identity = this.#parts.access.identify(headers, caller);
       hand = this.#inHand.take();
       signal.addEventListener('abort', onAbort, { once: true });
-      const read = this.#parse(api, body, headers);
+      const read = parse(body, headers);
       const parsed: ParsedRequest = caller ? { ...read, tenant: caller.tenant, lane: 'batch' } : read;
       admission = await this.#parts.access.admit(identity, demandOf(parsed), emit);
       signal.throwIfAborted();
       const begun = this.#begin(parsed, requestId, followed, hand, undefined);
       deadline = begun.deadline;
-      const result = await use({ request: begun.request, requestId, format: parsed.format, timings, created: secondsNow(), parts: this.#parts.path(begun.request) });
+      const result = await use({ request: begun.request, requestId, format: parsed.format, timings });
       emit({ type: 'request-end', outcome: 'answered', status: 200 });
       return result;
     } catch (thrown) {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { AutoglmError } from '@open-autoglm/protocol';
-import type { Asker, AskCall, EmbeddingAsker } from '../common/asker.ts';
+import type { Asker, AskCall, EmbeddingAsker, Relay } from '../common/asker.ts';
 import { readJson, type BodyReading } from './body.ts';
 import { createConsole } from './console.ts';
 import type { Cors } from './cors.ts';
@@ -35,7 +35,7 @@ export interface MetricsSource {
 export interface Ingress {
   readonly server: Server;
   /** For whom a request does not come over HTTP. */
-  readonly asker: Asker;
+  readonly asker: Asker & Relay;
   /**
    * Refuses new generations and goes on telling so; running ones may end within this time and are aborted then. Resolves
    * when every connection is closed, at most two grace periods later.

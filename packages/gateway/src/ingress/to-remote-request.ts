@@ -12,6 +12,15 @@ const validateCompletion = createValidator(remoteCompletionSchema);
 export function parseRemoteChat(body: unknown, headers: IncomingHttpHeaders): ParsedRequest {
   const checked = validateChat(checkObject(body));
   refuseContextOptions(checked.autoglm);
+  return readChat(checked, headers);
+}
+
+/** A chat that another gateway answers, which may have all the options that this one has. */
+export function parseRelayedChat(body: unknown, headers: IncomingHttpHeaders): ParsedRequest {
+  return readChat(validateChat(checkObject(body)), headers);
+}
+
+function readChat(checked: ReturnType<typeof validateChat>, headers: IncomingHttpHeaders): ParsedRequest {
   return withBody(checked, {
     ...common(checked, headers),
     input: { kind: 'chat', messages: checked.messages.map(toMessage) },

@@ -16,9 +16,9 @@ export interface GrpcServerUnderTest extends AsyncDisposable {
 }
 
 /** A real gateway with gRPC on a free port, in front of the mock. */
-export async function startGrpcGateway(grpc: Partial<GrpcConfig> = {}, script: MockScript = {}, more: Pick<GatewayOptions, 'env'> & { readonly auth?: Config['auth'] } = {}): Promise<GrpcServerUnderTest> {
+export async function startGrpcGateway(grpc: Partial<GrpcConfig> = {}, script: MockScript = {}, more: Pick<GatewayOptions, 'env'> & { readonly auth?: Config['auth']; readonly limits?: Partial<Config['limits']> } = {}): Promise<GrpcServerUnderTest> {
   const engine = createMockEngine(script);
-  const config = { ...defaultConfig, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200 }, grpc: { ...defaultConfig.grpc, enabled: true, port: 0, ...grpc }, ...(more.auth && { auth: more.auth }) };
+  const config = { ...defaultConfig, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200 }, grpc: { ...defaultConfig.grpc, enabled: true, port: 0, ...grpc }, ...(more.auth && { auth: more.auth }), limits: { ...defaultConfig.limits, ...more.limits } };
   const gateway = await startGateway({ config, engine, ...(more.env && { env: more.env }) });
   return { gateway, engine, target: `127.0.0.1:${gateway.grpcPort}`, [Symbol.asyncDispose]: () => gateway.drain() };
 }

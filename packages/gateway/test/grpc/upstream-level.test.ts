@@ -1,4 +1,6 @@
+import { status } from '@grpc/grpc-js';
 import { expect, it } from 'vitest';
+import { LevelDoor } from '../../src/ingress/grpc/level-door.ts';
 import { ConfigError } from '../../src/main.ts';
 import { chatBody, createGate } from '../support.ts';
 import { startGatewayWith } from '../upstream/support.ts';
@@ -9,7 +11,7 @@ const levelsTo = (target: string, more: object = {}) => [{ name: 'quick', max_to
 it('decides quickly here and better there, and each state goes there as it changes', async () => {
   await using region = await startGrpcGateway({}, { tokens: ['all', ' right'] });
   await using edge = await startGrpcGateway({ levels: levelsTo(region.target) }, { tokens: ['a', 'b'] });
-  using conversation = new RawConversation(edge.target, undefined, { 'x-autoglm-tenant': 'car' }).hello().document(1, chatBody);
+  using conversation = new RawConversation(edge.target).hello().document(1, chatBody);
   expect(await conversation.final('quick', 1)).toMatchObject({ text: 'a', tier: 'edge' });
   const full = await conversation.final('full', 1);
   expect(full).toMatchObject({ text: 'all right' });
@@ -17,7 +19,75 @@ it('decides quickly here and better there, and each state goes there as it chang
   conversation.patch(2, [{ op: 'replace', path: '/messages/0/content', value: '再见' }]);
   expect(await conversation.final('full', 2)).toMatchObject({ text: 'all right' });
   expect(JSON.stringify(region.engine.requests.at(-1)?.prompt)).toContain('再见');
-  expect(region.engine.requests.at(-1)?.cacheScope).not.toBe(undefined);
+});
+
+const keyOf = (name: string) => ({ authorization: `Bearer a-long-enough-key-of-${name}` });
+const keys = (...names: string[]) => ({ auth: { keys: names.map((name) => ({ name, key_env: name })) }, env: Object.fromEntries(names.map((name) => [name, `a-long-enough-key-of-${name}`])) });
+
+it('callers who are apart here are apart there, whatever name they give', async () => {
+  await using region = await startGrpcGateway({}, { tokens: ['x'] });
+  await using edge = await startGrpcGateway({ levels: levelsTo(region.target) }, {}, keys('one', 'two'));
+  const scopeOf = async (headers: Record<string, string>, body: object) => {
+    using conversation = new RawConversation(edge.target, undefined, headers).hello('full').document(1, body);
+    await conversation.final('full', 1);
+    return region.engine.requests.at(-1)?.cacheScope;
+  };
+  const named = { ...chatBody, autoglm: { tenant: 'car' } };
+  const scopes = [
+    await scopeOf(keyOf('one'), named),
+    await scopeOf(keyOf('two'), named),
+    await scopeOf({ ...keyOf('one'), 'x-autoglm-tenant': 'bus' }, chatBody),
+    await scopeOf({ ...keyOf('two'), 'x-autoglm-tenant': 'bus' }, chatBody),
+    await scopeOf(keyOf('one'), chatBody),
+    await scopeOf(keyOf('two'), chatBody),
+  ];
+  expect(new Set(scopes).size).toBe(6);
+  expect(await scopeOf({ ...keyOf('one'), 'x-autoglm-tenant': 'bus' }, named)).toBe(scopes[0]);
+});
+
+it('whoever is decided for there is let in and counted here', async () => {
+  await using region = await startGrpcGateway({}, { tokens: ['x'] });
+  const { auth, env } = keys('one');
+  await using closed = await startGrpcGateway({ levels: levelsTo(region.target) }, {}, { auth: { keys: auth.keys.map((key) => ({ ...key, models: ['another'] })) }, env });
+  using stranger = new RawConversation(closed.target, undefined, keyOf('one')).hello('full').document(1, chatBody);
+  expect(await stranger.problem()).toMatchObject({ level: 'full', code: 'permission_denied', param: 'model' });
+  expect(region.engine.requests).toHaveLength(0);
+  await using counting = await startGrpcGateway({ levels: levelsTo(region.target) }, {}, { auth, env, limits: { key: { requests_per_minute: 1, tokens_per_minute: 1000 } } });
+  using conversation = new RawConversation(counting.target, undefined, keyOf('one')).hello('full').document(1, chatBody);
+  await conversation.final('full', 1);
+  conversation.patch(2, [{ op: 'replace', path: '/messages/0/content', value: 'more' }]);
+  expect(await conversation.problem()).toMatchObject({ stateVersion: 2, level: 'full', code: 'rate_limit_exceeded', retryable: true });
+  expect(region.engine.requests).toHaveLength(1);
+});
+
+it('is no outage where this gateway is refused there', async () => {
+  await using region = await startGrpcGateway({}, {}, keys('edge'));
+  await using edge = await startGrpcGateway({ levels: levelsTo(region.target) });
+  using conversation = new RawConversation(edge.target).hello('full').document(1, chatBody);
+  expect(await conversation.problem()).toMatchObject({ level: 'full', code: 'engine_failed', retryable: false });
+});
+
+it('who was refused waits before the next conversation, longer each time, and says so once', () => {
+  let nowMs = 0;
+  const told: string[] = [];
+  const door = new LevelDoor('full', (level, reason) => told.push(`${level}: ${reason}`), () => nowMs);
+  door.enter();
+  expect(door.lost(status.UNAVAILABLE, 'cut')).toMatchObject({ code: 'upstream_unreachable' });
+  door.enter();
+  expect(door.lost(status.RESOURCE_EXHAUSTED, 'full')).toMatchObject({ code: 'engine_unavailable', retryable: true });
+  expect(() => door.enter()).toThrow('refuses: full');
+  nowMs = 1000;
+  door.enter();
+  expect(door.lost(status.UNAUTHENTICATED, 'no key')).toMatchObject({ code: 'engine_failed', retryable: false });
+  nowMs = 2999;
+  expect(() => door.enter()).toThrow('refuses: no key');
+  nowMs = 3000;
+  door.enter();
+  door.entered();
+  expect(told).toEqual(['full: full']);
+  door.enter();
+  door.lost(status.UNAUTHENTICATED, 'no key');
+  expect(told).toHaveLength(2);
 });
 
 it('what was begun there is let go of when the client has another state, and when it leaves', async () => {

@@ -4,7 +4,7 @@ import { constants as http2, type ServerHttp2Stream } from 'node:http2';
 import { Server, ServerCredentials, status, type ServerDuplexStream } from '@grpc/grpc-js';
 import { loadService } from '@open-autoglm/client/tiers';
 import { AutoglmError, toAutoglmError, type StreamPart, type TierClientMessage, type TierServerMessage } from '@open-autoglm/protocol';
-import type { Asked, Asker } from '../../common/asker.ts';
+import type { Asked, Asker, Relay } from '../../common/asker.ts';
 import { ConfigError } from '../../common/config-error.ts';
 import { Conversation, type Decide, type Level } from './conversation.ts';
 import type { ServedLevel, UpstreamDecisions } from './upstream-level.ts';
@@ -19,7 +19,7 @@ export interface GrpcOptions {
   readonly stateBytesMax: number;
   readonly idleTimeoutMs: number;
   readonly keepaliveMs: number;
-  readonly asker: Asker;
+  readonly asker: Asker & Relay;
   /** Throws where nobody is let in with these credentials. */
   readonly identify: (headers: IncomingHttpHeaders) => void;
   /** Makes of an answer's parts what POST /v1/chat/completions answers. */
@@ -118,7 +118,7 @@ class OpenConversation {
     this.#call = call;
     this.#onClose = onClose;
     const headers = headersOf(call);
-    this.#conversation = new Conversation({ levels: levels.map((level) => this.#served(level, headers)), stateBytesMax, decide: decideBy(asker, collect, headers), send: (message) => this.#send(message) });
+    this.#conversation = new Conversation({ levels: levels.map((level) => this.#served(level, asker, headers)), stateBytesMax, decide: decideBy(asker, collect, headers), send: (message) => this.#send(message) });
     this.#idleTimer = setTimeout(() => this.#onSilence(idleTimeoutMs), idleTimeoutMs).unref();
     call.on('data', (message: TierClientMessage) => {
       this.#idleTimer.refresh();
@@ -168,11 +168,11 @@ class OpenConversation {
     this.#drained = undefined;
   }
 
-  #served({ upstream, ...level }: ServedLevel, headers: Readonly<Record<string, string>>): Level {
+  #served({ upstream, ...level }: ServedLevel, asker: Relay, headers: Record<string, string>): Level {
     if (!upstream) return level;
     const decisions = upstream.begin(headers);
     this.#upstreams.push(decisions);
-    return { ...level, decide: decisions.decide };
+    return { ...level, decide: (body, signal, onText) => asker.relay({ body, headers, signal }, (request) => decisions.decide(request, body, onText)) };
   }
 
   #onSilence(idleTimeoutMs: number): void {

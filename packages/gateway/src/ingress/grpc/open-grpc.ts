@@ -1,5 +1,6 @@
 import { ConfigError } from '../../common/config-error.ts';
 import type { GrpcOptions, GrpcServer } from './grpc-server.ts';
+import type { OnRefusal } from './level-door.ts';
 import type { ServedLevel, UpstreamSettings } from './upstream-level.ts';
 
 export interface GrpcSettings {
@@ -15,7 +16,7 @@ export interface GrpcSettings {
 }
 
 /** What stands between tiers, where it is switched on; its library is loaded only then. */
-export async function openGrpc(settings: GrpcSettings, { asker, identify, collect, env }: Pick<GrpcOptions, 'asker' | 'identify' | 'collect'> & { readonly env: Readonly<Record<string, string | undefined>> }): Promise<GrpcServer | undefined> {
+export async function openGrpc(settings: GrpcSettings, { asker, identify, collect, env, onRefusal }: Pick<GrpcOptions, 'asker' | 'identify' | 'collect'> & { readonly env: Readonly<Record<string, string | undefined>>; readonly onRefusal: OnRefusal }): Promise<GrpcServer | undefined> {
   if (!settings.enabled) return undefined;
   const { startGrpcServer } = await import('./grpc-server.ts');
   const { openUpstreamLevel } = await import('./upstream-level.ts');
@@ -23,7 +24,7 @@ export async function openGrpc(settings: GrpcSettings, { asker, identify, collec
   for (const { name, model, max_tokens: maxTokens, upstream } of settings.levels) {
     const variable = upstream?.api_key_env;
     if (variable !== undefined && !env[variable]) throw new ConfigError(`grpc.levels: the upstream.api_key_env of ${name}: the environment variable ${variable} is not set.`);
-    levels.push({ name, model, maxTokens, ...(upstream && { upstream: await openUpstreamLevel(name, upstream, variable === undefined ? undefined : env[variable], settings.keepalive_ms) }) });
+    levels.push({ name, model, maxTokens, ...(upstream && { upstream: await openUpstreamLevel(name, upstream, variable === undefined ? undefined : env[variable], settings.keepalive_ms, onRefusal) }) });
   }
   return startGrpcServer({
     host: settings.host,
