@@ -65,8 +65,9 @@ export async function replayKnownLoad(server: FakeServer, load: KnownLoad, folde
   replay.stderr.setEncoding('utf8').on('data', (text: string) => (output.err += text));
   const [code] = (await once(replay, 'close')) as [number | null];
   const wakeDelay = JSON.parse(await lastAnswer(probe)) as Percentiles;
+  if (code !== 0) throw new Error(`the replay ended with ${code}: ${output.err}`);
   const summary = JSON.parse(output.out.trimEnd().split('\n').at(-1) ?? '') as { readonly requests: number; readonly outcomes: { readonly answered: number }; readonly wall_s: number; readonly generator: { readonly cpuSeconds: number; readonly originMs: number } };
-  if (code !== 0 || summary.outcomes.answered !== summary.requests) throw new Error(`the replay ended with ${code}, ${summary.outcomes.answered} of ${summary.requests} answered: ${output.err}`);
+  if (summary.outcomes.answered !== summary.requests) throw new Error(`${summary.outcomes.answered} of ${summary.requests} were answered: ${output.err}`);
   return { ...errorsOf(await readFile(outcomesFile, 'utf8'), summary.generator.originMs), wakeDelay, generatorCores: summary.generator.cpuSeconds / summary.wall_s };
 }
 
