@@ -178,36 +178,43 @@ export class AdmissionQueue implements Situation {
 
   /** Throws where there is no room to wait, or no time. */
   #refuseWhatIsHopeless(ticket: Ticket): void {
-    const { lane, deadlineAtMs, arrivedAtMs } = ticket;
-    const waiting = this.waiting[lane];
-    if (waiting.length >= this.pool.queueMax && !this.#makeRoomFor(ticket)) throw this.#refusal(ticket, 'queue_full', `${waiting.length} requests are waiting for this model already.`);
+    const waiting = this.waiting[ticket.lane];
+    const isFull = waiting.length >= this.pool.queueMax;
+    const displaced = isFull ? this.#displacedBy(ticket) : undefined;
+    if (isFull && !displaced) throw this.#refusal(ticket, 'queue_full', `${waiting.length} requests are waiting for this model already.`);
+    this.#refuseWhatIsLate(ticket, displaced);
+    // Last: nobody gives its place to one that is refused itself.
+    if (displaced) this.#turnAway(displaced, this.#refusal(displaced, 'queue_full', `The queue is full, and this tenant has more requests in it than others, who have as much right to it.`));
+  }
+
+  /** Throws where its turn would come too late, as answers take now, with `displaced` gone. */
+  #refuseWhatIsLate(ticket: Ticket, displaced: Ticket | undefined): void {
     if (this.work.count < answersMin) return;
-    const waitMs = this.#waitOf(ticket);
+    const { lane, deadlineAtMs, arrivedAtMs } = ticket;
+    const waitMs = this.#waitOf(ticket, displaced);
     if (waitMs > this.#waitMsMaxOf(lane)) throw this.#refusal(ticket, 'queue_full', `The request would wait for about ${Math.ceil(waitMs)} ms, and ${this.#settings.waitMsMax} is the most (admission.max_wait_ms).`);
     if (deadlineAtMs === undefined || arrivedAtMs + waitMs + this.#workOf(ticket) <= deadlineAtMs) return;
     throw this.#refusal(ticket, 'deadline_unreachable', `The answer would not be complete within deadline_ms: about ${Math.ceil(waitMs)} ms would pass before it begins.`);
   }
 
   /** Where tenants are served alike, the room to wait is too: the last of the one that has most there goes, if it has more than who comes. */
-  #makeRoomFor({ lane, tenant }: Ticket): boolean {
-    if (!this.isFair) return false;
-    const counts = this.#countTenants(lane);
-    const [most] = [...counts].reduce((best, next) => (next[1] > best[1] ? next : best));
-    if ((counts.get(most) as number) <= (counts.get(tenant) ?? 0) + 1) return false;
-    const last = this.waiting[lane].findLast((other) => other.tenant === most) as Ticket;
-    this.#turnAway(last, this.#refusal(last, 'queue_full', `The queue is full, and this tenant has more requests in it than others, who have as much right to it.`));
-    return true;
+  #displacedBy({ lane, tenant }: Ticket): Ticket | undefined {
+    if (!this.isFair) return undefined;
+    const counts = this.#sumByTenant(this.waiting[lane], () => 1);
+    const most = Math.max(...counts.values());
+    if (most <= (counts.get(tenant) ?? 0) + 1) return undefined;
+    return this.waiting[lane].findLast((other) => counts.get(other.tenant) === most);
   }
 
-  #countTenants(lane: Lane): Map<string, number> {
-    const counts = new Map<string, number>();
-    for (const { tenant } of this.waiting[lane]) counts.set(tenant, (counts.get(tenant) ?? 0) + 1);
-    return counts;
+  #sumByTenant(tickets: readonly Ticket[], of: (ticket: Ticket) => number): Map<string, number> {
+    const sums = new Map<string, number>();
+    for (const ticket of tickets) sums.set(ticket.tenant, (sums.get(ticket.tenant) ?? 0) + of(ticket));
+    return sums;
   }
 
   /** Until its turn comes: those before it, at the rate at which requests end. */
-  #waitOf(ticket: Ticket): number {
-    const ahead = this.isFair ? this.#aheadOfTenant(ticket) : this.#aheadOf(ticket);
+  #waitOf(ticket: Ticket, displaced: Ticket | undefined): number {
+    const ahead = this.isFair ? this.#aheadOfTenant(ticket, displaced) : this.#aheadOf(ticket);
     return ((ahead + ticket.sequences) * this.work.meanMs) / this.pool.limit;
   }
 
@@ -218,12 +225,12 @@ export class AdmissionQueue implements Situation {
     return ahead;
   }
 
-  /** As if the tenants took turns: as many of each other one as there are of its own, if they have so many. */
-  #aheadOfTenant({ lane, tenant }: Ticket): number {
-    const counts = this.#countTenants(lane);
-    const own = counts.get(tenant) ?? 0;
+  /** Sequences, as if the tenants took turns: as many of each other one as of its own with this request, if they have so many. */
+  #aheadOfTenant({ lane, tenant, sequences }: Ticket, displaced: Ticket | undefined): number {
+    const sums = this.#sumByTenant(this.waiting[lane], (other) => (other === displaced ? 0 : other.sequences));
+    const own = sums.get(tenant) ?? 0;
     let ahead = own;
-    for (const [other, count] of counts) if (other !== tenant) ahead += Math.min(count, own + 1);
+    for (const [other, sum] of sums) if (other !== tenant) ahead += Math.min(sum, own + sequences);
     return ahead;
   }
 

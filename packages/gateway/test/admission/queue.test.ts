@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { isBefore } from '../../src/admission/choose-next.ts';
 import { simulate, type Arrival, type Outcome } from './simulator.ts';
 
 const arrivals = (lanes: readonly ('realtime' | 'batch')[] = ['realtime'], tenants = ['']) =>
@@ -167,7 +168,7 @@ describe('fairness beside a policy', () => {
           const others = outcomes.filter(({ ticket, sentAtMs: otherMs = 0 }) => ticket.tenant === later.ticket.tenant && ticket.order < later.ticket.order && otherMs > sentAtMs);
           for (const { ticket } of others) {
             expect(sentAtMs - ticket.arrivedAtMs).toBeLessThan(agingMs);
-            expect([ticket.place.level, ticket.place.rank] > [later.ticket.place.level, later.ticket.place.rank] || ticket.place.rank > later.ticket.place.rank).toBe(true);
+            expect(isBefore(later.ticket.place, ticket.place)).toBe(true);
           }
         }
       }),
@@ -184,6 +185,30 @@ describe('fairness beside a policy', () => {
     expect(outcomes.slice(30).every(({ endedAtMs }) => endedAtMs !== undefined)).toBe(true);
     expect(outcomes.filter(({ code }) => code === 'queue_full')).toHaveLength(30 - 11 + 3);
     expect(outcomes.filter(({ sentAtMs, refusedAtMs }) => (sentAtMs === undefined) === (refusedAtMs === undefined))).toEqual([]);
+  });
+
+  const taught = Array.from({ length: 10 }, (_, index): Arrival => ({ atMs: index, promptTokens: 100, outputTokens: 16, tenant: 'early' }));
+
+  it.each([{ refused: 'deadline_unreachable', deadlineMs: 1 }, { refused: 'queue_full', waitMsMax: 300 }])('takes no place from anybody for a request that is refused itself: $refused', async ({ refused, deadlineMs, waitMsMax = 1e9 }) => {
+    const flood = Array.from({ length: 4 }, (_, index): Arrival => ({ atMs: 5000 + index, promptTokens: 100, outputTokens: 16, tenant: 'flood' }));
+    const late: Arrival = { atMs: 5010, promptTokens: 100, outputTokens: 16, tenant: 'few', sequences: 3, ...(deadlineMs !== undefined && { deadlineMs }) };
+    const outcomes = await simulate({ arrivals: [...taught.map((arrival) => ({ ...arrival, atMs: arrival.atMs * 200 })), ...flood, late], places: 1, queueMax: 3, settings: { policy: 'fcfs', fairness: 'vtc', waitMsMax } });
+    expect(outcomes.filter(({ code }) => code !== undefined).map(({ code, ticket }) => [ticket.tenant, code])).toEqual([['few', refused]]);
+  });
+
+  it('predicts the wait by the sequences before it, not the requests', async () => {
+    const wide = Array.from({ length: 4 }, (_, index): Arrival => ({ atMs: 5000 + index, promptTokens: 100, outputTokens: 16, tenant: 'wide', sequences: 4 }));
+    const after: Arrival = { atMs: 5010, promptTokens: 100, outputTokens: 16, tenant: 'wide', deadlineMs: 700 };
+    const outcomes = await simulate({ arrivals: [...taught, ...wide, after], places: 4, settings: { policy: 'fcfs', fairness: 'vtc' } });
+    // Twelve sequences before it and its own, of 100 ms, by four: 325 ms and its 100 are within it; a deadline of 400 ms is not.
+    expect(outcomes.at(-1)?.code).toBeUndefined();
+    const hasty = await simulate({ arrivals: [...taught, ...wide, { ...after, deadlineMs: 400 }], places: 4, settings: { policy: 'fcfs', fairness: 'vtc' } });
+    expect([hasty.at(-1)?.code, hasty.at(-1)?.refusedAtMs]).toEqual(['deadline_unreachable', 5010]);
+  });
+
+  it.each([{ policy: 'vtc' }, { policy: 'fcfs', fairness: 'vtc' }] as const)('refuses what finds no room where nobody may wait: %o', async (way) => {
+    const outcomes = await simulate({ arrivals: taught.slice(0, 3), places: 1, queueMax: 0, settings: way });
+    expect(outcomes.map(({ code }) => code)).toEqual([undefined, 'queue_full', 'queue_full']);
   });
 });
 

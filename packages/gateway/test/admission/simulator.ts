@@ -15,6 +15,8 @@ export interface Arrival {
   readonly lane?: Lane;
   readonly tenant?: string;
   readonly deadlineMs?: number;
+  /** Each as long; 1 when absent. */
+  readonly sequences?: number;
 }
 
 export interface Outcome {
@@ -82,9 +84,9 @@ export async function simulate({ arrivals, places, queueMax = 1e6, settings: cha
   return outcomes;
 }
 
-export function ticketOf({ promptTokens, outputTokens, expectedTokens = outputTokens, lane, tenant = '', deadlineMs, atMs }: Arrival): Ticket {
+export function ticketOf({ promptTokens, outputTokens, expectedTokens = outputTokens, lane, tenant = '', deadlineMs, sequences = 1, atMs }: Arrival): Ticket {
   const request = { lane, tenant, deadlineAtMs: deadlineMs === undefined ? undefined : atMs + deadlineMs } as GatewayRequest;
-  return new Ticket({ request, promptTokens, expectedTokens, sequences: 1 });
+  return new Ticket({ request, promptTokens, expectedTokens, sequences });
 }
 
 /** A clock that goes on when everything of a moment has been done. */
