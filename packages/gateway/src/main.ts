@@ -117,6 +117,7 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
     ...(batches.read && { batches: batches.read }),
     ...(semantic && { semantic: () => semantic.read() }),
     ...(prefetch && { prefetch: () => prefetch.prefetcher.counts }),
+    ...(recorder && { outcomesDropped: () => recorder.dropped }),
     steps: () => steps.read(),
     cache: cache && (() => cache.read()),
     rules: prejudge && (() => prejudge.stats),

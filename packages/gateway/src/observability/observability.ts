@@ -11,7 +11,7 @@ export interface ObservabilityConfig {
   readonly diagnosis: { readonly enabled: boolean };
 }
 
-export interface ObservabilityParts extends Pick<MetricsParts, 'engines' | 'isModel' | 'admission' | 'batches' | 'semantic' | 'prefetch' | 'cache' | 'rules' | 'steps' | 'eventTotals'> {
+export interface ObservabilityParts extends Pick<MetricsParts, 'engines' | 'isModel' | 'admission' | 'batches' | 'semantic' | 'prefetch' | 'outcomesDropped' | 'cache' | 'rules' | 'steps' | 'eventTotals'> {
   readonly sinks: Sinks;
   /** Told how long a request waited for its first token, where an engine made it. */
   readonly onFirstToken?: (model: string, ms: number) => void;

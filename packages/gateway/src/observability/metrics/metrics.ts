@@ -15,6 +15,7 @@ import { GpuReader, registerGpuMetrics } from './gpu-metrics.ts';
 import { ModelLabels } from './model-labels.ts';
 import { createGcMetrics, registerProcessMetrics } from './process-metrics.ts';
 import { RequestMetrics } from './request-metrics.ts';
+import { registerOutcomeMetrics } from './outcome-metrics.ts';
 import { registerPrefetchMetrics, type PrefetchReading } from './prefetch-metrics.ts';
 import { registerSemanticMetrics, type SemanticReading } from './semantic-metrics.ts';
 import { registerSinkMetrics } from './sink-metrics.ts';
@@ -38,6 +39,8 @@ export interface MetricsParts {
   readonly cache?: (() => CacheReading) | undefined;
   /** Absent where nothing is computed ahead. */
   readonly prefetch?: (() => PrefetchReading) | undefined;
+  /** Lines; absent where the cascade's outcomes are not recorded. */
+  readonly outcomesDropped?: (() => number) | undefined;
   /** Absent where nobody looks for similar questions. */
   readonly semantic?: (() => SemanticReading) | undefined;
   readonly sinks: readonly SinkDrops[];
@@ -60,7 +63,7 @@ export class Metrics {
   readonly #onGc: (kind: GcKind, seconds: number) => void;
   #activeCount = 0;
 
-  constructor({ engines, isModel, window, admission, batches, semantic, prefetch, cache, sinks, steps, rules, powercapFolder, eventTotals }: MetricsParts) {
+  constructor({ engines, isModel, window, admission, batches, semantic, prefetch, outcomesDropped, cache, sinks, steps, rules, powercapFolder, eventTotals }: MetricsParts) {
     const registry = this.#registry;
     this.#requests = new RequestMetrics(registry, new ModelLabels(isModel));
     this.#diagnosis = window && new DiagnosisMetrics(registry, window);
@@ -80,6 +83,7 @@ export class Metrics {
     if (steps) registerStepMetrics(registry, steps);
     if (cache) registerCacheMetrics(registry, cache);
     if (prefetch) registerPrefetchMetrics(registry, prefetch);
+    if (outcomesDropped) registerOutcomeMetrics(registry, outcomesDropped);
     if (semantic) registerSemanticMetrics(registry, semantic);
     registerSinkMetrics(registry, sinks);
     if (eventTotals) registerEventMetrics(registry, eventTotals);

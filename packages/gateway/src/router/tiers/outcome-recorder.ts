@@ -1,5 +1,5 @@
 import { closeSync, mkdirSync, openSync, fstatSync } from 'node:fs';
-import { appendFile } from 'node:fs/promises';
+import { open, stat, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { observeAnswer, observePrompt } from './policy/index.ts';
 import type { Scores } from './scorers/index.ts';
@@ -8,7 +8,7 @@ export interface RecorderOptions {
   readonly file: string;
   /** Whether prompts and answers are written as well; otherwise what a policy looks at, as numbers, without words. */
   readonly hasContents: boolean;
-  /** A file that has so many is not written to any more. */
+  /** A file that has so many is not written to any more, until another is in its place. */
   readonly bytesMax: number;
   /** Milliseconds since 1970. */
   readonly now: () => number;
@@ -37,11 +37,23 @@ export interface Judgement {
   readonly strong_ok?: boolean | undefined;
 }
 
+/** What became of a judgement: written; of no answer that is known; the side was judged otherwise before; the file is full or the disk too slow. */
+export type JudgementResult = 'recorded' | 'unknown' | 'judged' | 'dropped';
+
+/** A question that may still be judged. */
+interface Known {
+  readonly tenant: string;
+  said: Judgement;
+}
+
 /** Lines that wait for the disk. */
 const waitingBytesMax = 4 * 1024 * 1024;
 /** Questions that may still be judged: the last ones. */
 const knownMax = 10_000;
 const textMax = 65_536;
+/** Whether a full file was moved away or emptied is looked at no more often. */
+const lookAgainMs = 10_000;
+const ownerOnly = 0o600;
 
 /**
  * Writes what becomes of the cascade's questions, for `autoglm tune cascade`: a line for each question, and a line for each judgement of one. Holds no
@@ -49,14 +61,15 @@ const textMax = 65_536;
  */
 export class OutcomeRecorder {
   readonly #options: RecorderOptions;
-  /** By the answer's id, whose question it was. */
-  readonly #known = new Map<string, string>();
+  /** By the answer's id. */
+  readonly #known = new Map<string, Known>();
   #waiting: string[] = [];
   #waitingBytes = 0;
   #writing: Promise<void> | undefined;
   /** Of the file, with what is on its way there. */
   #bytes: number;
   #isFull = false;
+  #lookedAtMs = -Infinity;
   #problem: string | undefined;
   dropped = 0;
 
@@ -64,7 +77,7 @@ export class OutcomeRecorder {
   constructor(options: RecorderOptions) {
     this.#options = options;
     mkdirSync(path.dirname(path.resolve(options.file)), { recursive: true });
-    const file = openSync(options.file, 'a', 0o600);
+    const file = openSync(options.file, 'a+', ownerOnly);
     this.#bytes = fstatSync(file).size;
     closeSync(file);
   }
@@ -75,20 +88,27 @@ export class OutcomeRecorder {
     const contents = hasContents
       ? { prompt: prompt.slice(0, textMax), cheap_answer: cheapAnswer?.slice(0, textMax), strong_answer: strongAnswer?.slice(0, textMax) }
       : { prompt_numbers: observePrompt(prompt).numbers, answer_numbers: cheapAnswer === undefined ? undefined : observeAnswer(prompt, cheapAnswer).numbers };
-    this.#write({ id, at_ms: now(), tier, escalated: isEscalated, ...contents, cheap_scores: cheapScores, tried });
+    if (!this.#write({ id, at_ms: now(), tier, escalated: isEscalated, ...contents, cheap_scores: cheapScores, tried })) return;
     this.#known.delete(id);
-    this.#known.set(id, tenant);
+    this.#known.set(id, { tenant, said: {} });
     for (const oldest of this.#known.keys()) {
       if (this.#known.size <= knownMax) break;
       this.#known.delete(oldest);
     }
   }
 
-  /** Whether this tenant asked such a question lately. */
-  judge(id: string, tenant: string, { cheap_ok: cheapOk, strong_ok: strongOk }: Judgement): boolean {
-    if (this.#known.get(id) !== tenant) return false;
-    this.#write({ id, at_ms: this.#options.now(), cheap_ok: cheapOk, strong_ok: strongOk });
-    return true;
+  /** Each side of an answer is judged once: the file holds no more lines of it, and who asks again is told the same. */
+  judge(id: string, tenant: string, { cheap_ok: cheapOk, strong_ok: strongOk }: Judgement): JudgementResult {
+    const known = this.#known.get(id);
+    if (known?.tenant !== tenant) return 'unknown';
+    const { said } = known;
+    const says = (before: boolean | undefined, now: boolean | undefined) => (now === undefined || now === before ? 'nothing' : before === undefined ? 'news' : 'otherwise');
+    const sides = new Set([says(said.cheap_ok, cheapOk), says(said.strong_ok, strongOk)]);
+    if (sides.has('otherwise')) return 'judged';
+    if (!sides.has('news')) return 'recorded';
+    if (!this.#write({ id, at_ms: this.#options.now(), cheap_ok: cheapOk, strong_ok: strongOk })) return 'dropped';
+    known.said = { cheap_ok: cheapOk ?? said.cheap_ok, strong_ok: strongOk ?? said.strong_ok };
+    return 'recorded';
   }
 
   /** When what waits has been written. */
@@ -96,16 +116,21 @@ export class OutcomeRecorder {
     await this.#writing;
   }
 
-  #write(line: object): void {
+  /** Whether the line is on its way. */
+  #write(line: object): boolean {
     const text = `${JSON.stringify(line)}\n`;
     const bytes = Buffer.byteLength(text);
     this.#isFull ||= this.#bytes + bytes > this.#options.bytesMax;
-    if (this.#isFull) return this.#drop(`the file has its ${this.#options.bytesMax} bytes (tiers.record.bytes_max)`);
+    if (this.#isFull) {
+      this.#lookAgain();
+      return this.#drop(`the file has its ${this.#options.bytesMax} bytes (tiers.record.bytes_max)`);
+    }
     if (this.#waitingBytes + bytes > waitingBytesMax) return this.#drop('the disk is too slow');
     this.#waiting.push(text);
     this.#waitingBytes += bytes;
     this.#bytes += bytes;
-    this.#writing ??= this.#flush().finally(() => (this.#writing = undefined));
+    this.#writing ??= this.#flush();
+    return true;
   }
 
   async #flush(): Promise<void> {
@@ -114,22 +139,64 @@ export class OutcomeRecorder {
       this.#waiting = [];
       this.#waitingBytes = 0;
       try {
-        await appendFile(this.#options.file, lines.join(''));
+        this.#bytes = (await append(this.#options.file, lines.join(''))) + this.#waitingBytes;
         if (!this.#isFull) this.#tell(undefined);
       } catch (error) {
         this.#bytes -= bytes;
         this.#drop((error as Error).message, lines.length);
       }
     }
+    // In the same breath as the last look at what waits: a line that comes now begins anew.
+    this.#writing = undefined;
   }
 
-  #drop(problem: string, count = 1): void {
+  /** Somebody may have moved a full file away, or emptied it. The line that asks is not kept waiting. */
+  #lookAgain(): void {
+    const nowMs = this.#options.now();
+    if (this.#writing || nowMs - this.#lookedAtMs < lookAgainMs) return;
+    this.#lookedAtMs = nowMs;
+    this.#writing = this.#look();
+  }
+
+  async #look(): Promise<void> {
+    const bytes = await stat(this.#options.file).then(({ size }) => size, () => 0);
+    this.#writing = undefined;
+    if (bytes >= this.#bytes) return;
+    this.#bytes = bytes;
+    this.#isFull = false;
+    this.#tell(undefined);
+  }
+
+  #drop(problem: string, count = 1): false {
     this.dropped += count;
     this.#tell(problem);
+    return false;
   }
 
   #tell(problem: string | undefined): void {
     if (problem !== this.#problem) this.#options.onProblem(problem);
     this.#problem = problem;
   }
+}
+
+/**
+ * Gives the file's size after it. A line that was cut off, by a full disk or a process that was killed, ends here, so that it spoils no other;
+ * a file that was moved away is made anew.
+ */
+async function append(file: string, lines: string): Promise<number> {
+  const handle = await open(file, 'a+', ownerOnly);
+  try {
+    const { size } = await handle.stat();
+    const text = (await isWithinLine(handle, size)) ? `\n${lines}` : lines;
+    await handle.appendFile(text);
+    return size + Buffer.byteLength(text);
+  } finally {
+    await handle.close();
+  }
+}
+
+async function isWithinLine(handle: FileHandle, size: number): Promise<boolean> {
+  if (size === 0) return false;
+  const { buffer } = await handle.read(Buffer.alloc(1), 0, 1, size - 1);
+  return buffer[0] !== 0x0a;
 }

@@ -60,7 +60,9 @@ export async function* answerByTiers(parts: TieredAnswerParts): AsyncGenerator<S
       if (part.type === 'text-delta' && part.index === 0 && text.length < heldCharactersMax) text += part.text;
       yield part;
     }
-    recorder.question(walk.seen(text));
+    const seen = walk.seen(text);
+    // Nothing can be learned of a question without words, such as an image alone.
+    if (seen.prompt !== '') recorder.question(seen);
   } finally {
     walk.leave();
   }

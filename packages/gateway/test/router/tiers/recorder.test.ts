@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -73,14 +73,78 @@ it('is nobody\'s affair where nothing is to be recorded, and must have a place w
   await expect(start({ file: folder })).rejects.toThrow('tiers.record.file');
 });
 
+it('is judged once a side, and by the tenant that the question named', async () => {
+  await using server = await start({});
+  const answer = await askAuto(server, { autoglm: { tenant: 'ada' } });
+  const judge = async (verdict: object) => (await feedback(server, { id: idOf(answer), ...verdict })).status;
+  const autoglm = { tenant: 'ada' };
+  expect([await judge({ cheap_ok: true }), await judge({ cheap_ok: true, autoglm: { tenant: 'bob' } })]).toEqual([404, 404]);
+  expect([await judge({ cheap_ok: true, autoglm }), await judge({ cheap_ok: true, autoglm }), await judge({ cheap_ok: false, autoglm }), await judge({ cheap_ok: true, strong_ok: false, autoglm })]).toEqual([200, 200, 400, 200]);
+  await until(() => linesOf().length === 3);
+});
+
+it('is refused, and counted, where there is no room for it', async () => {
+  await using server = await start({ bytes_max: 4096 });
+  const first = await askAuto(server);
+  for (let count = 0; count < 20; count += 1) await askAuto(server);
+  const response = await feedback(server, { id: idOf(first), cheap_ok: true });
+  expect([response.status, await response.json()]).toMatchObject([503, { error: { code: 'storage_unavailable' } }]);
+  expect(await (await fetch(`${server.url}/metrics`)).text()).toMatch(/^autoglm_outcomes_dropped_total [1-9]/m);
+});
+
+it('counts as a request of its tenant', async () => {
+  await using server = await startTiers({ edgeUrl: edge.url, cloudUrl: cloud.url, tiers: { record: { file: fileOf() } }, more: { limits: { tenant: { requests_per_minute: 2 } } } });
+  const id = idOf(await askAuto(server));
+  expect([(await feedback(server, { id, cheap_ok: true })).status, (await feedback(server, { id, strong_ok: true })).status]).toEqual([200, 429]);
+});
+
+it('is not recorded of a question without words', async () => {
+  await using server = await start({ contents: true });
+  await askAuto(server, { content: '' });
+  await askAuto(server, { content: 'What is 1?' });
+  await until(() => linesOf().length > 0);
+  expect(linesOf()).toMatchObject([{ prompt: 'What is 1?' }]);
+});
+
+const asked: SeenQuestion = { id: 'a', tenant: '', prompt: 'x'.repeat(200), cheapAnswer: undefined, cheapScores: undefined, strongAnswer: undefined, tier: 'edge', isEscalated: false, tried: [] };
+
+it('follows a line that was cut off on a line of its own', async () => {
+  writeFileSync(fileOf(), '{"id":"cut o');
+  const recorder = new OutcomeRecorder({ file: fileOf(), hasContents: true, bytesMax: 10_000, now: () => 0, onProblem: () => {} });
+  for (const id of ['a', 'b']) {
+    recorder.question({ ...asked, id });
+    await recorder.close();
+  }
+  const [cut, ...lines] = readFileSync(fileOf(), 'utf8').trimEnd().split('\n');
+  expect([cut, lines.map((line) => (JSON.parse(line) as { id: string }).id)]).toEqual(['{"id":"cut o', ['a', 'b']]);
+});
+
+it('begins a new file, for its owner only, when the old one was moved away, full or not', async () => {
+  let nowMs = 0;
+  const problems: (string | undefined)[] = [];
+  const recorder = new OutcomeRecorder({ file: fileOf(), hasContents: true, bytesMax: 1000, now: () => nowMs, onProblem: (problem) => problems.push(problem) });
+  const ask = async (id: string) => {
+    recorder.question({ ...asked, id });
+    await recorder.close();
+  };
+  await ask('a');
+  renameSync(fileOf(), `${fileOf()}.1`);
+  for (const id of ['b', 'c', 'd', 'e']) await ask(id);
+  expect([linesOf().map(({ id }) => id), statSync(fileOf()).mode & 0o077]).toEqual([['b', 'c', 'd'], 0]);
+  expect(recorder.judge('b', '', { cheap_ok: true })).toBe('dropped');
+  renameSync(fileOf(), `${fileOf()}.2`);
+  nowMs += 60_000;
+  for (const id of ['f', 'g']) await ask(id);
+  expect([linesOf().map(({ id }) => id), recorder.dropped, problems]).toEqual([['g'], 3, ['the file has its 1000 bytes (tiers.record.bytes_max)', undefined]]);
+});
+
 it('is written up to a bound, dropped and counted beyond it, and said once', async () => {
   const problems: (string | undefined)[] = [];
   const recorder = new OutcomeRecorder({ file: fileOf(), hasContents: true, bytesMax: 1000, now: () => 0, onProblem: (problem) => problems.push(problem) });
-  const seen: SeenQuestion = { id: 'a', tenant: '', prompt: 'x'.repeat(200), cheapAnswer: undefined, cheapScores: undefined, strongAnswer: undefined, tier: 'edge', isEscalated: false, tried: [] };
-  for (let count = 0; count < 10; count += 1) recorder.question({ ...seen, id: `a${count}` });
+  for (let count = 0; count < 10; count += 1) recorder.question({ ...asked, id: `a${count}` });
   await recorder.close();
   expect(statSync(fileOf()).size).toBeLessThanOrEqual(1000);
   expect([linesOf().length, recorder.dropped]).toEqual([3, 7]);
   expect(problems.filter(Boolean)).toEqual(['the file has its 1000 bytes (tiers.record.bytes_max)']);
-  expect(recorder.judge('a0', 'somebody', { cheap_ok: true })).toBe(false);
+  expect(['somebody', ''].map((tenant) => recorder.judge('a0', tenant, { cheap_ok: true }))).toEqual(['unknown', 'dropped']);
 });
