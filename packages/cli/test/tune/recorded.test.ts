@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { loadConfig, startGateway } from '@open-autoglm/gateway';
@@ -28,9 +28,12 @@ it.each([true, false])('a policy is learned from what a gateway has recorded and
     await gateway.drain();
   }
   expect(/elephants/.test(readFileSync(file, 'utf8'))).toBe(contents);
+  // One that was cut off, and one without words.
+  appendFileSync(file, '{"id":"chatcmpl-1","at_\n{"id":"chatcmpl-2","at_ms":1,"prompt":""}\n');
   const out = path.join(folder, 'policy.json');
-  const { code, stdout } = await run(['tune', 'cascade', file, '--out', out]);
+  const { code, stdout, stderr } = await run(['tune', 'cascade', file, '--out', out]);
   expect(code).toBe(0);
+  expect(stderr).toContain('left out 2 lines');
   expect(stdout).toContain('60 questions; right answers of the cheap model .533');
   expect(readPolicyFile(out).answer?.gains).toHaveLength(101);
   rmSync(folder, { recursive: true });

@@ -16,10 +16,11 @@ export interface Outcome {
 
 type Numbers = Readonly<Record<string, number>>;
 
-/** Outcomes, and how many recorded questions nobody has judged. */
+/** Outcomes, how many recorded questions nobody has judged, and how many recorded lines say nothing that can be read. */
 export interface ReadOutcomes {
   readonly outcomes: readonly Outcome[];
   readonly unjudged: number;
+  readonly unreadable: number;
 }
 
 const outcomesMax = 1_000_000;
@@ -28,30 +29,32 @@ const linesWrongTold = 3;
 /**
  * Reads outcomes, one JSON object a line: `prompt`, `cheap_ok` and `strong_ok`, and where they are known `cheap_answer` and `cheap_scores`. Of what a
  * gateway has recorded (`tiers.record`), judgements that have a line of their own are joined to their questions by `id`, the last word of each
- * counts, and questions that nobody has judged on both sides are left out. Other fields are nobody's affair. Throws an error that names the file and the
- * lines.
+ * counts, and questions that nobody has judged on both sides are left out, and so are lines that cannot be read, such as one that was cut off when the
+ * gateway was killed. Other fields are nobody's affair. Of what nobody recorded such a line is an error that names the file and the lines.
  */
 export async function readOutcomes(file: string): Promise<ReadOutcomes> {
   const questions: Line[] = [];
   const judgements = new Map<string, Judgement>();
   const wrong: string[] = [];
-  let number = 0;
+  let [number, wrongCount, isRecorded] = [0, 0, false];
   for await (const text of createInterface({ input: createReadStream(file, 'utf8'), crlfDelay: Infinity })) {
     number += 1;
     if (text.trim() === '') continue;
     const line = toLine(text);
-    if (typeof line === 'string') wrong.push(`${file}:${number}: ${line}`);
-    else if (line.isQuestion) questions.push(line);
+    isRecorded ||= typeof line === 'object' && line.id !== undefined;
+    if (typeof line === 'string') {
+      wrongCount += 1;
+      if (wrongCount <= linesWrongTold) wrong.push(`${file}:${number}: ${line}`);
+    } else if (line.isQuestion) questions.push(line);
     else judgements.set(line.id as string, { ...judgements.get(line.id as string), ...line.judgement });
     if (questions.length > outcomesMax || judgements.size > outcomesMax) throw new Error(`${file} has more than ${outcomesMax} outcomes; give it in parts.`);
-    if (wrong.length >= linesWrongTold) break;
   }
-  if (wrong.length > 0) throw new Error(`${wrong.join('\n')}\nEach line must be a JSON object with prompt, cheap_ok and strong_ok.`);
+  if (wrongCount > 0 && !isRecorded) throw new Error(`${wrong.join('\n')}\nEach line must be a JSON object with prompt, cheap_ok and strong_ok.`);
   const outcomes = questions.flatMap(({ id, judgement, outcome }) => {
     const { cheapRight, strongRight } = { ...judgement, ...(id === undefined ? {} : judgements.get(id)) };
     return cheapRight === undefined || strongRight === undefined ? [] : [{ ...(outcome as Unjudged), cheapRight, strongRight }];
   });
-  return { outcomes, unjudged: questions.length - outcomes.length };
+  return { outcomes, unjudged: questions.length - outcomes.length, unreadable: wrongCount };
 }
 
 type Unjudged = Omit<Outcome, 'cheapRight' | 'strongRight'>;

@@ -50,9 +50,10 @@ function missingAnswers(by: JudgedBy | undefined): string {
 }
 
 async function readChecked(file: string): Promise<Outcome[]> {
-  const { outcomes, unjudged } = await readOutcomes(file).catch((error: unknown) => {
+  const { outcomes, unjudged, unreadable } = await readOutcomes(file).catch((error: unknown) => {
     throw new UserError(isFileSystemError(error) ? `${file} cannot be read: ${error.message}` : (error as Error).message);
   });
+  if (unreadable > 0) process.stderr.write(`${file}: left out ${unreadable} ${unreadable === 1 ? 'line that is' : 'lines that are'} no recorded outcome.\n`);
   const others = unjudged > 0 ? `; ${unjudged} more have no cheap_ok or no strong_ok (POST /v1/cascade/feedback)` : '';
   if (outcomes.length < outcomesMin) throw new UserError(`${file} has ${outcomes.length} outcomes; at least ${outcomesMin} are needed${others}.`);
   return [...outcomes];
