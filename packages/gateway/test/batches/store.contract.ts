@@ -138,6 +138,20 @@ export function storeContract(name: string, place: () => Promise<DatabasePlace>)
       await close();
     });
 
+    it('ends no batch, and keeps no file, whose bytes were swept while they came', async () => {
+      const { batches, files, close } = await open(await place());
+      await batches.create(newBatch('b1'));
+      await batches.claim({ by: 'one', untilMs: 100 }, 50);
+      const swept = await write(files, 'swept', Buffer.from('x'));
+      await swept.flush();
+      expect(await files.sweep(2_000_000, 9)).toBe(1);
+      await (await write(files, 'there', Buffer.from('x'))).flush();
+      await expect(batches.end('b1', 'one', ['validating'], { status: 'completed' }, ['there', 'swept'])).rejects.toThrow('is gone');
+      expect([(await batches.find('a', 'b1'))?.status, await files.find('a', 'there')]).toEqual(['validating', undefined]);
+      await expect(files.keep(swept, 'a', {}, { tenantFilesMax: 9, tenantBytesMax: 1000, bytesMax: 1000 })).rejects.toMatchObject({ code: 'storage_unavailable' });
+      await close();
+    });
+
     it('lists and cancels batches of their tenant, and forgets old ones', async () => {
       const { batches, close } = await open(await place());
       for (const [index, id] of ['b1', 'b2', 'b3'].entries()) await batches.create(newBatch(id, { created_at_ms: index }));

@@ -124,12 +124,17 @@ export class BatchStore {
     return changed.numUpdatedRows === 1n;
   }
 
-  /** The batch has ended, and its files are there, at once. Whether this gateway still had it; if not, nothing has changed. */
+  /**
+   * The batch has ended, and its files are there, at once. Whether this gateway still had it; if not, nothing has changed. Rejects, and changes
+   * nothing, where a file is gone: one that took too long to write is swept.
+   */
   async end(id: string, by: string, from: readonly BatchStatus[], changes: Partial<Batch>, fileIds: readonly string[]): Promise<boolean> {
     return this.#database.transaction().execute(async (transaction) => {
       const changed = await transaction.updateTable('autoglm_batches').where('id', '=', id).where('claimed_by', '=', by).where('status', 'in', from).set(changes).executeTakeFirst();
       if (changed.numUpdatedRows !== 1n) return false;
-      if (fileIds.length > 0) await transaction.updateTable('autoglm_files').set({ is_complete: 1 }).where('id', 'in', fileIds).execute();
+      if (fileIds.length === 0) return true;
+      const shown = await transaction.updateTable('autoglm_files').set({ is_complete: 1 }).where('id', 'in', fileIds).executeTakeFirst();
+      if (shown.numUpdatedRows !== BigInt(fileIds.length)) throw new Error(`A file of the batch ${id} is gone; it took too long to write.`);
       return true;
     });
   }

@@ -1,3 +1,4 @@
+import { AutoglmError } from '@open-autoglm/protocol';
 import type { Kysely, Transaction } from 'kysely';
 import { lockAll, type Dialect, type FilesTable, type Tables } from './schema.ts';
 
@@ -54,7 +55,8 @@ export class FileStore {
 
   /**
    * The file is there from now on, if it fits beside those that are: of several that came at the same time the first to be finished is kept, and
-   * never is more kept than may be. Otherwise says what there are too many of; the file is still to be discarded then.
+   * never is more kept than may be. Otherwise says what there are too many of; the file is still to be discarded then. Rejects
+   * with `storage_unavailable` where it took so long to come that it was swept.
    */
   async keep(writer: FileWriter, tenant: string, changes: FileChanges, bounds: KeepBounds): Promise<'files' | 'bytes' | undefined> {
     await writer.flush();
@@ -63,7 +65,8 @@ export class FileStore {
       const { count, bytes, bytesOfAll } = await usageIn(transaction, tenant, true);
       if (count + 1 > bounds.tenantFilesMax) return 'files';
       if (bytes + writer.size > bounds.tenantBytesMax || bytesOfAll + writer.size > bounds.bytesMax) return 'bytes';
-      await transaction.updateTable('autoglm_files').set({ ...changes, is_complete: 1 }).where('id', '=', writer.id).execute();
+      const kept = await transaction.updateTable('autoglm_files').set({ ...changes, is_complete: 1 }).where('id', '=', writer.id).executeTakeFirst();
+      if (kept.numUpdatedRows !== 1n) throw new AutoglmError('storage_unavailable', 'The file took too long to come, and what had come was deleted: send it again.', { retryAfterSeconds: 1 });
       return undefined;
     });
   }
