@@ -2,6 +2,7 @@ import type { Stage } from '@open-autoglm/protocol';
 import type { ModelCatalog } from './common/model-catalog.ts';
 import type { Config } from './config/schema.ts';
 import { createCacheRoutes } from './ingress/cache-routes.ts';
+import type { Generations } from './ingress/generations.ts';
 import type { FindResource } from './ingress/resource.ts';
 import { answerCodec } from './response-cache/answer-codec.ts';
 import type { AnswerEntry } from './response-cache/answer-entry.ts';
@@ -18,7 +19,7 @@ export interface CacheParts {
   readonly redis: RedisLevel<AnswerEntry> | undefined;
   /** Undefined: they are not kept. */
   readonly embeddings: KeptEmbeddings | undefined;
-  readonly resources: readonly (() => FindResource)[];
+  readonly resources: readonly ((generations: Generations) => FindResource)[];
   /** For metrics. */
   read(): CacheReading;
   close(): void;
@@ -61,7 +62,7 @@ export async function openCache(config: Config['cache'], catalog: ModelCatalog):
     responses,
     redis: shared?.redis,
     embeddings,
-    resources: [() => createCacheRoutes(responses)],
+    resources: [createCacheRoutes(responses)],
     read: () => ({
       levels: [{ level: 'memory', counts: { ...responses.store.memory.counts } }, ...(shared ? [{ level: 'redis', counts: { ...shared.redis.counts } }] : [])],
       embeddingLevels: embeddings ? [{ level: 'memory', counts: { ...embeddings.memory.counts } }, ...(shared ? [{ level: 'redis', counts: { ...shared.vectors.counts } }] : [])] : [],

@@ -1,5 +1,7 @@
+import type { ServerResponse } from 'node:http';
 import { AutoglmError } from '@open-autoglm/protocol';
-import type { FindResource, ResourceCall } from './resource.ts';
+import type { Generations } from './generations.ts';
+import type { FindResource } from './resource.ts';
 import { sendAnswer } from './send-answer.ts';
 import { tenantOf } from './tenant.ts';
 
@@ -36,16 +38,23 @@ const pathPattern = /^\/v1\/cache\/([\w-]{43})$/;
  *
  * Another tenant's answer is not there.
  */
-export function createCacheRoutes(entries: CacheEntries): FindResource {
-  return (path) => {
+export function createCacheRoutes(entries: CacheEntries): (generations: Generations) => FindResource {
+  return (generations) => (path) => {
     const key = pathPattern.exec(path)?.[1];
     if (key === undefined) return undefined;
-    return { methods: ['GET', 'DELETE'], serve: (call) => (call.message.method === 'GET' ? describe(entries, key, call) : revoke(entries, key, call)) };
+    return {
+      methods: ['GET', 'DELETE'],
+      async serve({ message, response }) {
+        const tenant = tenantOf(message.headers, undefined);
+        await generations.admitCall(message, tenant, response);
+        await (message.method === 'GET' ? describe : revoke)(entries, key, tenant, response);
+      },
+    };
   };
 }
 
-async function describe(entries: CacheEntries, key: string, { message, response }: ResourceCall): Promise<void> {
-  const found = await entries.describe(key, tenantOf(message.headers, undefined));
+async function describe(entries: CacheEntries, key: string, tenant: string, response: ServerResponse): Promise<void> {
+  const found = await entries.describe(key, tenant);
   if (!found) throw notFound();
   const seconds = (ms: number) => Math.round(ms / 1000);
   sendAnswer(response, 200, {
@@ -65,8 +74,8 @@ async function describe(entries: CacheEntries, key: string, { message, response 
   });
 }
 
-async function revoke(entries: CacheEntries, key: string, { message, response }: ResourceCall): Promise<void> {
-  if (!(await entries.revoke(key, tenantOf(message.headers, undefined)))) throw notFound();
+async function revoke(entries: CacheEntries, key: string, tenant: string, response: ServerResponse): Promise<void> {
+  if (!(await entries.revoke(key, tenant))) throw notFound();
   sendAnswer(response, 200, { key, object: 'cache.entry', deleted: true });
 }
 

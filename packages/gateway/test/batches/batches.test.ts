@@ -16,6 +16,14 @@ const metrics = async (url: string) => (await fetch(`${url}/metrics`)).text();
 const customIds = (lines: readonly { custom_id: string }[]) => lines.map(({ custom_id: id }) => id);
 
 describe('batches', () => {
+  it('counts calls about batches and files as requests of their tenant', () =>
+    withServer({ config: { limits: { ...defaultConfig.limits, tenant: { requests_per_minute: 3 } } } }, async ({ client, clientOf }) => {
+      const id = await upload(client, jsonl(numbered(1)));
+      expect([(await client.files.retrieve(id)).id, (await client.batches.list()).data]).toEqual([id, []]);
+      for (const refused of [client.files.list(), client.files.content(id), client.batches.retrieve('batch_x')]) await expect(refused).rejects.toMatchObject({ status: 429, code: 'rate_limit_exceeded' });
+      expect((await clientOf('two').batches.list()).data).toEqual([]);
+    }));
+
   it('answers every line of a file, in its order, as its own route would', () =>
     withServer({}, async ({ client, engine }) => {
       const created = await createBatch(client, numbered(100));
@@ -88,10 +96,11 @@ describe('batches', () => {
   });
 
   it('comes again where there is no room, until there is', () =>
-    withServer({ config: { limits: { ...defaultConfig.limits, key: { requests_per_second: 20 } } } }, async ({ client }) => {
-      // Half of each bucket is left to those who wait: ten at once, and more as it drains.
-      const batch = await ended(client, (await createBatch(client, numbered(15))).id);
-      expect(batch.request_counts).toEqual({ total: 15, completed: 15, failed: 0 });
+    withServer({ config: { limits: { ...defaultConfig.limits, key: { requests_per_second: 20 } } } }, async ({ gateway, client }) => {
+      // Half of each bucket is left to those who wait: ten at once, and more as it drains. Who asks how far it is takes from the same one.
+      const { id } = await createBatch(client, numbered(15));
+      await until(async () => (await metrics(gateway.url)).includes('autoglm_batches_ended_total{status="completed"} 1'));
+      expect((await client.batches.retrieve(id)).request_counts).toEqual({ total: 15, completed: 15, failed: 0 });
     }));
 
   it('is cancelled at once, and keeps what was answered', () => {

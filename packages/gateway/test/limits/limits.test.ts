@@ -17,10 +17,11 @@ interface Server extends AsyncDisposable {
 interface Sections {
   readonly auth?: Config['auth'];
   readonly limits?: Partial<Config['limits']>;
+  readonly cache?: Config['cache'];
 }
 
-async function start({ auth = defaultConfig.auth, limits = {} }: Sections, script: MockScript = {}, env: Record<string, string> = {}): Promise<Server> {
-  const config: Config = { ...defaultConfig, auth, limits: { ...defaultConfig.limits, ...limits }, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200 } };
+async function start({ auth = defaultConfig.auth, limits = {}, cache = defaultConfig.cache }: Sections, script: MockScript = {}, env: Record<string, string> = {}): Promise<Server> {
+  const config: Config = { ...defaultConfig, auth, cache, limits: { ...defaultConfig.limits, ...limits }, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200 } };
   const gateway = await startGateway({ config, engine: createMockEngine(script), embeddings: createMockEmbeddings(), env });
   return {
     gateway,
@@ -200,6 +201,12 @@ describe('routes that generate nothing', () => {
       expect([refused.status, refused.headers.has('retry-after')]).toEqual([429, true]);
       expect(await refused.json()).toMatchObject({ error: { code: 'rate_limit_exceeded' } });
     }
+  });
+
+  it('are those about an answer that is kept, too', async () => {
+    await using server = await start({ cache: { ...defaultConfig.cache, enabled: true }, limits: { key: { requests_per_minute: 1 } } });
+    const revoke = async () => (await fetch(`${server.gateway.url}/v1/cache/${'A'.repeat(43)}`, { method: 'DELETE' })).status;
+    expect([await revoke(), await revoke()]).toEqual([404, 429]);
   });
 
   it('are of the tenant that a session names', async () => {

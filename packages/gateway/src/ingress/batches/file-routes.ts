@@ -1,6 +1,7 @@
 import { once } from 'node:events';
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AutoglmError } from '@open-autoglm/protocol';
+import type { Caller } from '../../common/asker.ts';
 import type { Access } from '../access.ts';
 import type { Generations } from '../generations.ts';
 import type { Resource, ResourceCall } from '../resource.ts';
@@ -52,8 +53,8 @@ export class FileRoutes {
   }
 
   async #create({ message, response }: ResourceCall): Promise<void> {
-    const { access, generations, bounds, newId, now } = this.#parts;
-    const { tenant } = access.callerOf(message.headers);
+    const { generations, bounds, newId, now } = this.#parts;
+    const { tenant } = await this.#admit(message, response);
     const { signal } = generations.take(response).abort;
     const files = await this.#parts.files();
     const id = newId();
@@ -87,6 +88,14 @@ export class FileRoutes {
     sendJson(response, 200, describe((await files.find(tenant, id)) as StoredFile));
   }
 
+  /** Who asks; it counts as a request. Throws `rate_limit_exceeded`. */
+  async #admit(message: IncomingMessage, response: ServerResponse): Promise<Caller> {
+    const { access, generations } = this.#parts;
+    const caller = access.callerOf(message.headers);
+    await generations.admitCall(message, caller.tenant, response);
+    return caller;
+  }
+
   /** Bytes that may still come. Throws `storage_limit_exceeded`. */
   async #room(files: FileStore, tenant: string): Promise<number> {
     const { tenantFilesMax, tenantBytesMax, bytesMax } = this.#parts.bounds;
@@ -111,26 +120,26 @@ export class FileRoutes {
   }
 
   async #list({ message, response }: ResourceCall): Promise<void> {
-    const { tenant } = this.#parts.access.callerOf(message.headers);
+    const { tenant } = await this.#admit(message, response);
     const { limit, ...query } = readPageQuery(message.url, { known: ['limit', 'after', 'order', 'purpose'], limit: 10_000, limitMax: 10_000 });
     const found = await (await this.#parts.files()).list({ tenant, ...query, limit: limit + 1 });
     sendJson(response, 200, toPage(found.map(describe), limit));
   }
 
   async #read({ message, response }: ResourceCall, id: string): Promise<void> {
-    const { tenant } = this.#parts.access.callerOf(message.headers);
+    const { tenant } = await this.#admit(message, response);
     sendJson(response, 200, describe(await findFile(await this.#parts.files(), tenant, id)));
   }
 
   async #delete({ message, response }: ResourceCall, id: string): Promise<void> {
-    const { tenant } = this.#parts.access.callerOf(message.headers);
+    const { tenant } = await this.#admit(message, response);
     if (!(await (await this.#parts.files()).delete(tenant, id))) throw noFile(id);
     sendJson(response, 200, { id, object: 'file', deleted: true });
   }
 
   async #content({ message, response }: ResourceCall, id: string): Promise<void> {
-    const { access, generations } = this.#parts;
-    const { tenant } = access.callerOf(message.headers);
+    const { generations } = this.#parts;
+    const { tenant } = await this.#admit(message, response);
     const { signal } = generations.take(response).abort;
     const files = await this.#parts.files();
     const file = await findFile(files, tenant, id);
