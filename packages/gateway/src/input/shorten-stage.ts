@@ -1,4 +1,4 @@
-import { AutoglmError, type CompressionMethod, type FitOptions, type GatewayRequest, type ModelInfo, type RemoteTokens, type Stage } from '@open-autoglm/protocol';
+import type { CompressionMethod, FitOptions, GatewayRequest, ModelInfo, RemoteTokens, Stage } from '@open-autoglm/protocol';
 import { deferred } from '../common/deferred.ts';
 import type { CatalogModel, ModelCatalog } from '../common/model-catalog.ts';
 import type { TtftReading } from '../common/ttft-meter.ts';
@@ -112,19 +112,17 @@ class PromptSizes {
 
   #ofRemote(model: CatalogModel): PromptSize {
     const { contextLength, tokenizer } = this.#configured[model.name] ?? {};
-    const known = this.#remote.get(model) ?? (tokenizer === 'server' ? askedPromptSize(() => tokensOf(model)) : remotePromptSize(undefined, remoteTokenizer(model.name, tokenizer)));
+    const known = this.#remote.get(model) ?? (tokenizer === 'server' ? askedPromptSize(model.name, () => tokensOf(model)) : remotePromptSize(undefined, remoteTokenizer(model.name, tokenizer)));
     this.#remote.set(model, known);
     // What the servers list may change while this one runs; the smallest of them must have room.
     return { ...known, contextLength: contextLength ?? smallestContext(model) };
   }
 }
 
-/** Of the first of its servers that answers now: they have the same model. */
-function tokensOf({ name, targets }: CatalogModel): RemoteTokens {
-  const remote = targets.flatMap(({ replica }) => (replica.takes === 'requests' && replica.tokens ? [replica] : []));
-  const { tokens } = remote.find(({ status }) => status.state === 'ready') ?? remote[0] ?? {};
-  if (!tokens) throw new AutoglmError('engine_unavailable', `No server of the model ${name} can be asked how many tokens a prompt has.`);
-  return tokens;
+/** Of its servers, which have the same model; first of those that answer now. */
+function tokensOf({ targets }: CatalogModel): RemoteTokens[] {
+  const remote = targets.flatMap(({ replica }) => (replica.takes === 'requests' && replica.tokens ? [{ tokens: replica.tokens, isReady: replica.status.state === 'ready' }] : []));
+  return remote.toSorted((a, b) => Number(b.isReady) - Number(a.isReady)).map(({ tokens }) => tokens);
 }
 
 function smallestContext({ targets }: CatalogModel): number | undefined {

@@ -3,9 +3,11 @@ import { mkdtempDisposable } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { countTokens } from 'gpt-tokenizer/encoding/o200k_base';
+import { Pool } from 'undici';
 import { describe, expect, it } from 'vitest';
+import { upstreamTokens } from '../../src/engines/openai-compatible/tokenize.ts';
 import { defaultConfig } from '../../src/main.ts';
-import { chatBody, startTestServer } from '../support.ts';
+import { chatBody, startTestServer, until } from '../support.ts';
 import { fakeModel, say, startFakeBackend } from '../upstream/fake-backend.ts';
 import { ConfigError, startGatewayWith } from '../upstream/support.ts';
 
@@ -152,6 +154,42 @@ describe('fit for models of other servers', () => {
     await using gateway = await open({ models: { [fakeModel]: { context_length: 500, tokenizer: 'server' } } }, backend.url);
     const { error } = await read(gateway.post(chat, { model: fakeModel, messages: long, autoglm: { fit: true } }));
     expect(error).toMatchObject({ code: 'upstream_error', message: expect.stringContaining('/tokenize') });
+  });
+
+  it('tells the client what the server refuses to count', async () => {
+    const answer = say();
+    await using backend = await startFakeBackend((response, request) => (request.path.startsWith('/v1/') ? answer(response, request) : void response.writeHead(400).end('{"error": {"message": "Conversation roles must alternate."}}')));
+    await using gateway = await open({ models: { [fakeModel]: { context_length: 500, tokenizer: 'server' } } }, backend.url);
+    const { error } = await read(gateway.post(chat, { model: fakeModel, messages: long, autoglm: { fit: true } }));
+    expect(error).toMatchObject({ code: 'invalid_value', message: 'Conversation roles must alternate.' });
+    expect(backend.requests.map(({ path: route }) => route)).toEqual(['/tokenize']);
+  });
+
+  it('asks the next server where one fails to count', async () => {
+    const answer = say();
+    const counting = (status: number) => startFakeBackend((response, request) => {
+      if (request.path.startsWith('/v1/')) return answer(response, request);
+      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(servers['vLLM']?.(request.path, request.body as Asked)));
+    });
+    await using broken = await counting(500);
+    await using sound = await counting(200);
+    const engines = [broken, sound].map(({ url }, index) => ({ kind: 'openai', name: `fake-${index}`, url, model: fakeModel }));
+    await using gateway = await startGatewayWith({ engines, fit: { models: { [fakeModel]: { context_length: 500, tokenizer: 'server' } } } });
+    const { autoglm } = await read(gateway.post(chat, { model: fakeModel, messages: long, max_tokens: 100, autoglm: { fit: true } }));
+    expect(autoglm?.fitted).toMatchObject({ prompt_tokens_max: 400, counted_by: 'server' });
+    expect(broken.requests.map(({ path: route }) => route)).toContain('/tokenize');
+  });
+
+  it('waits so long for a count and no longer, and asks nothing more where one has failed', async () => {
+    await using backend = await startFakeBackend(() => {});
+    const pool = new Pool(new URL(backend.url).origin);
+    const tokens = upstreamTokens({ name: 'fake', dispatcher: pool, base: '/v1', headers: ['content-type', 'application/json'], model: fakeModel });
+    await expect(tokens.countTexts(['a', 'b'], AbortSignal.timeout(20))).rejects.toMatchObject({ code: 'upstream_timeout' });
+    await until(() => backend.openCount === 0);
+    backend.behave((response, { body }) => void (body['prompt'] === 'wrong' && response.writeHead(500).end()));
+    await expect(tokens.countTexts(['a', 'b', 'wrong'], new AbortController().signal)).rejects.toMatchObject({ code: 'upstream_error' });
+    await until(() => backend.openCount === 0);
+    await pool.close();
   });
 
   it('keeps images and calls whole, in the words of the client', async () => {

@@ -23,15 +23,16 @@ const answerBytesMax = 64 * 1024 * 1024;
  */
 export function upstreamTokens({ name, dispatcher, base, headers, model }: UpstreamTokensOptions): RemoteTokens {
   const root = base.replace(/\/v1$/, '');
-  /** Undefined: the server has no such route, or does not take such a body there. */
+  /** Undefined: the server has no such route. */
   const ask = async (route: string, body: object, signal: AbortSignal): Promise<Readonly<Record<string, unknown>> | undefined> => {
     try {
       const { statusCode, body: answer } = await dispatcher.request({ path: `${root}${route}`, method: 'POST', headers: [...headers], body: JSON.stringify(body), signal });
       const text = await readBounded(name, answer);
-      if ([400, 404, 405, 422, 501].includes(statusCode)) return undefined;
+      if ([404, 405, 501].includes(statusCode)) return undefined;
       if (statusCode !== 200) throw errorOfStatus(name, statusCode, text);
       return JSON.parse(text) as Readonly<Record<string, unknown>>;
     } catch (error) {
+      if (isTimeout(signal.reason)) throw new AutoglmError('upstream_timeout', `The engine ${name} did not say in time how many tokens a text has.`, { cause: error });
       signal.throwIfAborted();
       throw error instanceof SyntaxError ? wrong(name, error) : errorOfConnection(name, error as Error);
     }
@@ -47,12 +48,19 @@ export function upstreamTokens({ name, dispatcher, base, headers, model }: Upstr
   return {
     async countTexts(texts, signal) {
       const counts: number[] = Array.from(texts, () => 0);
+      const over = new AbortController();
+      const own = AbortSignal.any([signal, over.signal]);
       let next = 0;
       const work = async () => {
-        for (let index = next++; index < texts.length; index = next++) counts[index] = await countText(texts[index] as string, false, signal);
+        for (let index = next++; index < texts.length; index = next++) counts[index] = await countText(texts[index] as string, false, own);
       };
-      await Promise.all(Array.from({ length: Math.min(concurrency, texts.length) }, work));
-      return counts;
+      try {
+        await Promise.all(Array.from({ length: Math.min(concurrency, texts.length) }, work));
+        return counts;
+      } finally {
+        // Where one fails, nobody waits for the others.
+        over.abort();
+      }
     },
     async countChat(messages, tools, signal) {
       const chat = { model, messages: messages.map(withoutImages), ...(tools.length > 0 && { tools: tools.map(toWireTool) }), add_generation_prompt: true };
@@ -83,6 +91,11 @@ function withoutImages(message: ChatMessage): object {
 /** What nobody here had to read is as the client wrote it. */
 function toWireTool(tool: Tool): object {
   return 'type' in tool ? tool : { type: 'function', function: tool };
+}
+
+/** As `AbortSignal.timeout` says it. */
+function isTimeout(reason: unknown): boolean {
+  return reason instanceof DOMException && reason.name === 'TimeoutError';
 }
 
 async function readBounded(name: string, body: AsyncIterable<Buffer>): Promise<string> {

@@ -1,4 +1,4 @@
-import type { ChatMessage, ModelInfo, RemoteTokens, Tool } from '@open-autoglm/protocol';
+import { AutoglmError, toAutoglmError, type ChatMessage, type ModelInfo, type RemoteTokens, type Tool } from '@open-autoglm/protocol';
 import type { RenderChat } from '../chat-template.ts';
 import type { RemoteTokenizer } from '../tokens/tokenizers.ts';
 import { TokenCounter, type CountSegments } from '../tokens/token-counter.ts';
@@ -46,6 +46,8 @@ const [perMessage, beforeAnswer] = [4, 3];
 const perImage = 1105;
 /** For one call of a server's count. */
 const askedMsMax = 10_000;
+/** Servers that are asked for one count, one after the other. */
+const askedMax = 3;
 
 /** Of a model of another server: its texts by its tokenizer, what its template adds by a rule of thumb. */
 export function remotePromptSize(contextLength: number | undefined, { name, count }: RemoteTokenizer): PromptSize {
@@ -63,17 +65,31 @@ export function remotePromptSize(contextLength: number | undefined, { name, coun
   };
 }
 
-/** Of a model whose server says itself what it counts, its chat template with it. `tokens`: whom to ask now. */
-export function askedPromptSize(tokens: () => RemoteTokens): PromptSize {
+/** Of a model whose servers say themselves what they count, their chat template with it. `servers`: whom to ask now; where one fails, the next. */
+export function askedPromptSize(model: string, servers: () => readonly RemoteTokens[]): PromptSize {
+  const ask = async <T>(count: (tokens: RemoteTokens, signal: AbortSignal) => Promise<T>, left?: AbortSignal): Promise<T> => {
+    let failure: AutoglmError | undefined;
+    for (const tokens of servers().slice(0, askedMax)) {
+      const limit = AbortSignal.timeout(askedMsMax);
+      try {
+        return await count(tokens, left ? AbortSignal.any([left, limit]) : limit);
+      } catch (thrown) {
+        left?.throwIfAborted();
+        failure = toAutoglmError(thrown);
+        if (!failure.retryable) break;
+      }
+    }
+    throw failure ?? new AutoglmError('engine_unavailable', `No server of the model ${model} can be asked how many tokens a prompt has.`);
+  };
   // What is counted for one request is of use to another: it is not given up with the first.
-  const counter = new TokenCounter((segments) => tokens().countTexts(segments.map(({ text }) => text), AbortSignal.timeout(askedMsMax)));
+  const counter = new TokenCounter((segments) => ask((tokens, signal) => tokens.countTexts(segments.map(({ text }) => text), signal)));
   return {
     contextLength: undefined,
     countedBy: 'server',
     isCertainlyWithin,
     countImages,
     async countChat(messages, tools, signal) {
-      return (await tokens().countChat(messages, tools, AbortSignal.any([signal, AbortSignal.timeout(askedMsMax)]))) + sum(messages.map(countImages));
+      return (await ask((tokens, limited) => tokens.countChat(messages, tools, limited), signal)) + sum(messages.map(countImages));
     },
     countTexts: (texts, signal) => counter.count(texts.map(toText), signal),
   };
