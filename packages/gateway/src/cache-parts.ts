@@ -22,13 +22,13 @@ export interface CacheParts {
   readonly resources: readonly ((generations: Generations) => FindResource)[];
   /** For metrics. */
   read(): CacheReading;
-  close(): void;
+  close(): Promise<void>;
 }
 
 const answerPrefix = 'autoglm:cache:1:answer:';
 const vectorPrefix = 'autoglm:cache:1:embedding:';
 const revocationRetryMs = 1000;
-/** Questions and writes to Redis that may be under way; each is bounded in time, too. */
+/** Questions and writes to Redis that may be under way on a connection; each is bounded in time, too. */
 const pendingMax = 4096;
 
 /** The response cache, as the configuration wants it; undefined: it wants none. Redis's library is loaded where it is used. */
@@ -69,16 +69,16 @@ export async function openCache(config: Config['cache'], catalog: ModelCatalog):
       embeddingBytes: embeddings?.memory.bytes ?? 0,
       memoryEntries: responses.store.memory.entries,
       memoryBytes: responses.store.memory.bytes,
-      waitingWrites: shared?.redis.waiting ?? 0,
+      waitingWrites: (shared?.redis.waiting ?? 0) + (shared?.vectors.waiting ?? 0),
       waitingRevocations: shared?.redis.waitingRevocations ?? 0,
       flights: responses.flightCount,
       revoked: responses.revoked,
       refreshes: { begun: responses.refreshes.begun, failed: responses.refreshes.failed, skipped: responses.refreshes.skipped },
     }),
-    close() {
+    async close() {
       responses.close();
       revocations?.close();
-      shared?.close();
+      await shared?.close();
     },
   };
 }
@@ -88,16 +88,20 @@ async function openShared(url: string, config: Config['cache']) {
   const [{ RedisConnection }, { RedisLevel }, { Revocations }] = await Promise.all([
     import('./response-cache/levels/redis-connection.ts'), import('./response-cache/levels/redis-level.ts'), import('./response-cache/levels/revocations.ts'),
   ]);
-  const connection = new RedisConnection({ url, timeoutMs: config.redis_timeout_ms, maxPending: pendingMax, now: () => performance.now() });
-  const common = { connection, maxWrites: config.max_redis_writes, retryMs: revocationRetryMs, now: Date.now };
-  const redis = new RedisLevel({ ...common, prefix: answerPrefix, codec: answerCodec });
-  const vectors = new RedisLevel({ ...common, prefix: vectorPrefix, codec: vectorCodec });
+  const connect = () => new RedisConnection({ url, timeoutMs: config.redis_timeout_ms, maxPending: pendingMax, now: () => performance.now() });
+  // A request for embeddings asks many questions at once: their failures, and their number, must not keep answers from being looked up and revoked.
+  const [ofAnswers, ofVectors] = [connect(), connect()];
+  const common = { maxWrites: config.max_redis_writes, retryMs: revocationRetryMs, now: Date.now };
+  const redis = new RedisLevel({ ...common, connection: ofAnswers, prefix: answerPrefix, codec: answerCodec });
+  const vectors = new RedisLevel({ ...common, connection: ofVectors, prefix: vectorPrefix, codec: vectorCodec });
   return {
     redis, vectors,
     hear: (onRevoked: (id: string) => void) => new Revocations(url, onRevoked),
-    close() {
-      redis.close();
-      connection.close();
+    async close() {
+      await redis.close();
+      await vectors.close();
+      ofAnswers.close();
+      ofVectors.close();
     },
   };
 }

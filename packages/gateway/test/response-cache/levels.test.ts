@@ -51,10 +51,10 @@ describe.skipIf(!hasRedis)('the Redis level (skipped where redis-server is absen
     await redis[Symbol.asyncDispose]();
   });
 
-  const open = async ({ timeoutMs = 5000, maxWrites = 100, now = () => performance.now() } = {}) => {
+  const open = async ({ timeoutMs = 5000, maxWrites = 100, now = () => performance.now(), retryMs = 20 } = {}) => {
     const connection = new RedisConnection({ url: redis.url, timeoutMs, maxPending: 100, now });
     let passedMs = 0;
-    const level = new RedisLevel<string>({ connection, prefix: 'p:', codec: { encode: (text) => JSON.stringify(text), decode: (text) => JSON.parse(text) as string }, maxWrites, retryMs: 20, now: () => Date.now() + passedMs });
+    const level = new RedisLevel<string>({ connection, prefix: 'p:', codec: { encode: (text) => JSON.stringify(text), decode: (text) => JSON.parse(text) as string }, maxWrites, retryMs, now: () => Date.now() + passedMs });
     await until(() => connection.isUp);
     return {
       level, connection,
@@ -66,7 +66,7 @@ describe.skipIf(!hasRedis)('the Redis level (skipped where redis-server is absen
       },
       settled: () => until(() => level.waiting === 0),
       async [Symbol.asyncDispose]() {
-        level.close();
+        await level.close();
         connection.close();
       },
     };
@@ -96,6 +96,23 @@ describe.skipIf(!hasRedis)('the Redis level (skipped where redis-server is absen
     for (let index = 0; index < 100; index += 1) under.level.set(`k${index}`, 'x', Date.now() + 60_000);
     await under.settled();
     expect(under.level.counts).toMatchObject({ kept: 10, skipped: 90 });
+  });
+
+  it('tries a revocation again when it is asked for again, and once more when it closes, though Redis was left alone', async () => {
+    await using under = await open({ retryMs: 3_600_000, now: () => 0 });
+    const { level, connection } = under;
+    for (const key of ['asked', 'closed']) level.set(key, 'x', Date.now() + 60_000);
+    await under.settled();
+    await admin.call('ACL', 'SETUSER', 'default', '-del');
+    const refused = { code: 'cache_unavailable', message: expect.stringContaining('Ask again.') };
+    for (const key of ['asked', 'closed']) await expect(level.delete(key)).rejects.toMatchObject(refused);
+    await expect(level.require('asked')).rejects.toMatchObject(refused);
+    await admin.call('ACL', 'SETUSER', 'default', '+del');
+    expect([await level.require('asked'), await admin.exists('p:asked'), await admin.exists('p:closed')]).toEqual([undefined, 0, 1]);
+    while (connection.isUp) await connection.ask(() => Promise.reject(new Error('silent')));
+    await until(async () => typeof (await connection.ask((client) => client.ping(), true)) !== 'string');
+    await level.close();
+    expect(await admin.exists('p:closed')).toBe(0);
   });
 
   it('asks a silent Redis only now and then, keeps revocations, and is there again when it is', async () => {

@@ -9,7 +9,7 @@ export interface CacheReading {
   readonly embeddingBytes: number;
   readonly memoryEntries: number;
   readonly memoryBytes: number;
-  /** Answers that are not in Redis yet. */
+  /** Answers and embeddings that are not in Redis yet. */
   readonly waitingWrites: number;
   /** Revocations that Redis has not confirmed. */
   readonly waitingRevocations: number;
@@ -46,7 +46,7 @@ export function registerCacheMetrics(registry: Registry, read: () => CacheReadin
   counter('autoglm_response_cache_revoked_total', 'Answers that were in memory when they were revoked, here or elsewhere.', [], ({ revoked }) => [[{}, revoked]]);
   gauge('autoglm_response_cache_entries', 'Answers in memory.', ({ memoryEntries }) => memoryEntries);
   gauge('autoglm_response_cache_bytes', 'What the answers in memory take, as the cache reckons it.', ({ memoryBytes }) => memoryBytes);
-  gauge('autoglm_response_cache_writes_waiting', 'Answers that are on their way to Redis.', ({ waitingWrites }) => waitingWrites);
+  gauge('autoglm_response_cache_writes_waiting', 'Answers and embeddings that are on their way to Redis.', ({ waitingWrites }) => waitingWrites);
   gauge('autoglm_response_cache_revocations_waiting', 'Revocations that Redis has not confirmed yet, and that are tried again.', ({ waitingRevocations }) => waitingRevocations);
   gauge('autoglm_response_cache_flights', 'Computations that are under way and may be joined.', ({ flights }) => flights);
 }

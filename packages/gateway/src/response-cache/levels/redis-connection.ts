@@ -48,9 +48,9 @@ export class RedisConnection {
     return this.#redis.status === 'ready' && mayTry(this.#breaker, this.#options.now());
   }
 
-  /** Never rejects. */
-  async ask<T>(command: (redis: Redis) => Promise<T>): Promise<RedisReply<T>> {
-    if (!this.isUp || this.#pending >= this.#options.maxPending) return 'skipped';
+  /** Never rejects. `isLast`: it cannot be asked later, and is asked now though Redis was silent lately. */
+  async ask<T>(command: (redis: Redis) => Promise<T>, isLast = false): Promise<RedisReply<T>> {
+    if (!(isLast ? this.#redis.status === 'ready' : this.isUp) || this.#pending >= this.#options.maxPending) return 'skipped';
     this.#breaker = beginTry(this.#breaker, this.#options.now(), breakerSettings);
     this.#pending += 1;
     try {

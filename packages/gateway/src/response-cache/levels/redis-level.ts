@@ -40,7 +40,7 @@ const revocationsMax = 4096;
  * Values that all gateways with the same Redis share, written beside the requests. Each is written with a checksum of its key and itself:
  * a value that was damaged, or stands under another key, is refused, removed and counted.
  *
- * A revocation that Redis does not confirm is kept and tried again until it does. Meanwhile the value is neither read nor written here.
+ * A revocation that Redis does not confirm is kept, and tried again until it does or this process ends. Meanwhile the value is neither read nor written here.
  */
 export class RedisLevel<V> implements CacheLevel<V> {
   readonly name = 'redis';
@@ -71,7 +71,9 @@ export class RedisLevel<V> implements CacheLevel<V> {
     return typeof found === 'string' ? undefined : found.value;
   }
 
+  /** Of what waits to be revoked, the revocation is tried again now. */
   async require(key: string): Promise<V | undefined> {
+    if (this.#revocations.has(key)) await this.delete(key);
     const found = await this.#find(key);
     if (typeof found === 'string') throw new AutoglmError('cache_unavailable', 'Redis does not answer, so it cannot be told whether there is such an answer. Ask again.', { retryAfterSeconds: 1 });
     return found.value;
@@ -107,14 +109,14 @@ export class RedisLevel<V> implements CacheLevel<V> {
     this.#schedule();
   }
 
-  /** Where Redis does not confirm it, it is tried again until it does. */
+  /** Where Redis does not confirm it, it is tried again; who must be certain asks again. */
   async delete(key: string): Promise<boolean> {
     this.#keepRevocation(key);
     await this.#stopWriting(key);
     const reply = await this.#revoke(key);
     if (typeof reply !== 'string') return reply.value;
     this.#scheduleRetry();
-    throw new AutoglmError('cache_unavailable', 'The answer is gone from this gateway, but Redis does not answer: others may still give it until it does.', { retryAfterSeconds: 1 });
+    throw new AutoglmError('cache_unavailable', 'The answer is gone from this gateway, but Redis does not answer, and others may still give it. Ask again.', { retryAfterSeconds: 1 });
   }
 
   /** Another gateway revoked it: what is on its way there must not bring it back. */
@@ -126,9 +128,10 @@ export class RedisLevel<V> implements CacheLevel<V> {
     });
   }
 
-  /** Tries nothing again. */
-  close(): void {
+  /** Revocations that wait are tried once more, all at once: it takes no longer than one command may. */
+  async close(): Promise<void> {
     clearTimeout(this.#retry);
+    await Promise.all(Array.from(this.#revocations, (key) => this.#revoke(key, true)));
     this.#revocations.clear();
   }
 
@@ -137,9 +140,9 @@ export class RedisLevel<V> implements CacheLevel<V> {
     if (this.#revocations.size > revocationsMax) this.#revocations.delete(this.#revocations.keys().next().value as string);
   }
 
-  async #revoke(key: string): Promise<RedisReply<boolean>> {
+  async #revoke(key: string, isLast = false): Promise<RedisReply<boolean>> {
     const id = this.#options.prefix + key;
-    const reply = await this.#options.connection.ask((redis) => announce(redis, id));
+    const reply = await this.#options.connection.ask((redis) => announce(redis, id), isLast);
     if (typeof reply === 'string') this.counts[reply] += 1;
     else this.#revocations.delete(key);
     return reply;
