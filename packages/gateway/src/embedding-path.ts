@@ -9,7 +9,7 @@
  *     ↓
  *   engine     texts of all requests encoded together, or another server                  → 400 too long, 429 queue full, 502 crashed
  */
-import { AutoglmError, toAutoglmError, type EmbeddingAnswer, type EmbeddingEngine, type EmbeddingRequest, type EmitEvent } from '@open-autoglm/protocol';
+import { AutoglmError, toAutoglmError, type CacheMode, type EmbeddingAnswer, type EmbeddingEngine, type EmbeddingRequest, type EmitEvent } from '@open-autoglm/protocol';
 import { beginTry, closedBreaker, learn, mayTry, type Breaker, type BreakerSettings, type Outcome } from './common/breaker.ts';
 import type { EmbeddingCatalog, EmbeddingModel, EmbeddingTarget } from './common/embedding-catalog.ts';
 import { Budget } from './router/budget.ts';
@@ -22,6 +22,8 @@ export interface EmbeddingCall {
   readonly model: string;
   /** Whose texts they are; absent: nobody's, and nothing is kept. */
   readonly tenant?: string | undefined;
+  /** `off`: nothing is looked up or kept; `refresh`: everything is computed anew. `auto` when absent. */
+  readonly cache?: CacheMode | undefined;
   readonly request: EmbeddingRequest;
   readonly signal: AbortSignal;
   readonly emit: EmitEvent;

@@ -24,6 +24,7 @@ const refused: readonly (readonly [string, RegExp])[] = [
   ['model_config: {kv_cache_strategy: pagd}', /kv_cache_strategy must be paged or static/],
   ['model_config: {kv_cache_type: q4_0}', /kv_cache_type must be f16 or q8_0/],
   ['model_config: {kv_cache_strategy: static, kv_cache_bytes: 1000000}', /kv_cache_bytes bounds the paged KV cache only/],
+  ['cache:\n  intermediate: {enabled: true}', /config\.yaml:2: cache\.intermediate\.enabled is true, and nothing is kept while cache\.enabled is not\.$/],
   ['cache: {ttl_seconds: 0}', /cache\.ttl_seconds /],
   ['engines: [{kind: openai}]', /config\.yaml:1: engines\[0\]\.url is missing\.$/],
   ['engines:\n  - {kind: mock, model: m}\n  - {kind: opnai}', /config\.yaml:3: engines\[1\]\.kind must be openai, embedded or mock\.$/],

@@ -33,6 +33,7 @@ export function loadConfig({ file, env, overrides = {} }: LoadConfigOptions): Co
   const source = path ? readYaml(path) : undefined;
   const merged = [source?.value ?? {}, fromEnvironment(env), overrides].reduce(merge, defaultConfig as Record<string, unknown>) as Config;
   check(merged, configSchema, [], source, explanations);
+  if (!merged.cache.enabled && asksForIntermediate(source?.value)) throw new ConfigError(`${place(source, ['cache', 'intermediate', 'enabled'])}cache.intermediate.enabled is true, and nothing is kept while cache.enabled is not.`);
   const hasModel = Object.hasOwn(source?.value ?? {}, 'model_config') || overrides.model_config?.path !== undefined;
   const config = { ...merged, engines: readEngines(overrides.engines ?? source?.value['engines'], hasModel, env, source) };
   refuseWhatIsMissing(config);
@@ -157,6 +158,12 @@ function isHeader(name: string, value: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** It is on by default, with the cache: only who wrote it asks for it. */
+function asksForIntermediate(value: unknown): boolean {
+  const asked = ['cache', 'intermediate', 'enabled'].reduce<unknown>((below, key) => (isRecord(below) ? below[key] : undefined), value);
+  return asked === true;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
-import type { EmbeddingAnswer, EmbeddingRequest, EmitEvent } from '@open-autoglm/protocol';
+import type { CacheMode, EmbeddingAnswer, EmbeddingRequest, EmitEvent } from '@open-autoglm/protocol';
 import type { AskCall, AskedEmbeddings, EmbeddingAsker } from '../common/asker.ts';
 import type { EmbeddingCatalog } from '../common/embedding-catalog.ts';
 import type { Exchange } from '../common/exchange.ts';
@@ -25,6 +25,7 @@ export interface EmbeddingParts {
 interface EmbeddingCall {
   readonly model: string;
   readonly tenant: string;
+  readonly cache: CacheMode | undefined;
   readonly request: EmbeddingRequest;
   readonly signal: AbortSignal;
   readonly emit: EmitEvent;
@@ -115,10 +116,10 @@ export class EmbeddingRequests implements EmbeddingAsker {
   }
 }
 
-function begin({ model, tenant, inputs, dimensions, truncate, fields, deadlineMs }: ParsedEmbeddings, { emit, traceContext }: Followed, hand: Hand): { readonly call: EmbeddingCall; readonly deadline: NodeJS.Timeout | undefined } {
+function begin({ model, tenant, cache, inputs, dimensions, truncate, fields, deadlineMs }: ParsedEmbeddings, { emit, traceContext }: Followed, hand: Hand): { readonly call: EmbeddingCall; readonly deadline: NodeJS.Timeout | undefined } {
   emit({ type: 'request-parsed', model, stream: false, maxTokens: undefined, choiceCount: 1 });
   const request = { id: `embd-${randomUUID()}`, inputs, dimensions, truncate, fields, traceContext };
-  return { call: { model, tenant, request, signal: hand.abort.signal, emit }, deadline: abortAfter(hand, deadlineMs) };
+  return { call: { model, tenant, cache, request, signal: hand.abort.signal, emit }, deadline: abortAfter(hand, deadlineMs) };
 }
 
 function demandOf({ model, tenant, inputs }: ParsedEmbeddings): Demand {

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { AutoglmError } from '@open-autoglm/protocol';
+import { AutoglmError, type CacheMode } from '@open-autoglm/protocol';
 import Type, { type TSchema } from 'typebox';
+import { cacheWish } from './cache-options.ts';
 import { tenantOf } from './tenant.ts';
 import { deadlineFromHeaders } from './to-request.ts';
 import { createValidator } from './validate.ts';
@@ -12,6 +13,8 @@ export interface ParsedEmbeddings {
   readonly dimensions: number | undefined;
   readonly truncate: boolean;
   readonly tenant: string;
+  /** Undefined: the request says nothing of it. */
+  readonly cache: CacheMode | undefined;
   readonly deadlineMs: number | undefined;
   /** The client's own words, but for `autoglm`. */
   readonly fields: Readonly<Record<string, unknown>>;
@@ -58,6 +61,7 @@ export function parseEmbeddings(body: unknown, headers: IncomingHttpHeaders, isR
     dimensions: own.dimensions ?? undefined,
     truncate: autoglm?.truncate ?? false,
     tenant: tenantOf(headers, autoglm?.tenant ?? undefined),
+    cache: cacheWish(undefined, headers)?.mode,
     deadlineMs,
     fields: own,
   };

@@ -11,12 +11,13 @@ async function start(cache: Partial<Config['cache']> = {}) {
   const engine = createMockEmbeddings();
   const config: Config = { ...defaultConfig, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200 }, cache: { ...defaultConfig.cache, enabled: true, ...cache } };
   const gateway = await startGateway({ config, engine: createMockEngine(), embeddings: engine });
-  const ask = async (input: unknown, more: object = {}, key = 'a') => {
-    const response = await fetch(`${gateway.url}/v1/embeddings`, { method: 'POST', body: JSON.stringify({ model: 'mock-embeddings', input, ...more }), headers: { 'content-type': 'application/json', authorization: `Bearer ${key}` } });
+  const ask = async (input: unknown, more: object = {}, key = 'a', headers: Record<string, string> = {}) => {
+    const response = await fetch(`${gateway.url}/v1/embeddings`, { method: 'POST', body: JSON.stringify({ model: 'mock-embeddings', input, ...more }), headers: { 'content-type': 'application/json', authorization: `Bearer ${key}`, ...headers } });
     const body = (await response.json()) as { data?: { embedding: number[] }[]; usage?: object; error?: { param: string } };
     return { status: response.status, cache: response.headers.get('x-autoglm-cache'), vectors: body.data?.map(({ embedding }) => embedding), usage: body.usage, param: body.error?.param };
   };
-  return { engine, ask, url: gateway.url, inputs: () => engine.requests.flatMap(({ inputs }) => inputs), [Symbol.asyncDispose]: () => gateway.drain() };
+  const chat = async (content: string) => (await fetch(`${gateway.url}/v1/chat/completions`, { method: 'POST', body: JSON.stringify({ model: 'default', temperature: 0, messages: [{ role: 'user', content }] }), headers: { 'content-type': 'application/json' } })).json();
+  return { engine, ask, chat, url: gateway.url, inputs: () => engine.requests.flatMap(({ inputs }) => inputs), [Symbol.asyncDispose]: () => gateway.drain() };
 }
 
 describe('embeddings that are kept', () => {
@@ -43,6 +44,18 @@ describe('embeddings that are kept', () => {
     await server.ask('hello', { autoglm: { truncate: true } });
     await server.ask([104, 101]);
     expect(server.inputs()).toEqual(['hello', 'hello', 'hello', [104, 101]]);
+  });
+
+  it('are not given, nor kept, for who does not want them to be', async () => {
+    await using server = await start();
+    const control = (value: string, input: string) => server.ask(input, {}, 'a', { 'cache-control': value });
+    await control('no-store', 'hello');
+    await server.ask('hello');
+    expect((await control('no-store', 'hello')).cache).toBe('off');
+    expect((await control('no-cache', 'hello')).cache).toBe('off');
+    await control('no-cache', 'new');
+    expect((await server.ask(['hello', 'new'])).cache).toBe('exact');
+    expect(server.inputs()).toEqual(['hello', 'hello', 'hello', 'hello', 'new']);
   });
 
   it('leave errors as they are: the input is named by its place in the client’s own list', async () => {
@@ -105,5 +118,27 @@ describe('embeddings that are kept', () => {
     expect(await second.ask('poisoned')).toMatchObject({ cache: 'off', vectors: poisoned.vectors });
     expect(second.inputs()).not.toContain('shared');
     admin.disconnect();
+  });
+
+  it.skipIf(!hasRedis)('leave the answers their Redis when theirs is silent (skipped where redis-server is absent)', async () => {
+    await using redis = await startRedis();
+    await using server = await start({ redis_url: redis.url, redis_timeout_ms: 1000 });
+    const counted = async (of: 'response' | 'embedding', event: string) => {
+      const text = await (await fetch(`${server.url}/metrics`)).text();
+      return Number(new RegExp(`autoglm_${of}_cache_level_total\\{level="redis",event="${event}"\\} (\\d+)`).exec(text)?.[1] ?? 0);
+    };
+    let count = 0;
+    await until(async () => {
+      await server.chat(`question ${(count += 1)}`);
+      await server.ask(`text ${count}`);
+      return (await counted('response', 'misses')) > 0 && (await counted('embedding', 'misses')) > 0;
+    });
+    redis.freeze();
+    const { status } = await server.ask(Array.from({ length: 8 }, (_, index) => `asked in silence ${index}`));
+    redis.thaw();
+    expect([status, await counted('embedding', 'failed')]).toEqual([200, expect.toSatisfy((failed: number) => failed >= 8)]);
+    const before = await counted('response', 'misses');
+    await server.chat('asked after the silence');
+    expect(await counted('response', 'misses')).toBe(before + 1);
   });
 });

@@ -48,9 +48,10 @@ export class KeptEmbeddings {
     this.memory = new MemoryLevel({ maxBytes: options.maxBytes, bytesOf: ({ vector }) => vector.byteLength + 128, now: options.now });
   }
 
-  async find(scope: VectorScope, { inputs, dimensions, truncate }: EmbeddingRequest, compute: Compute): Promise<FoundEmbeddings> {
+  /** `isAnew`: nothing is looked for, and all is kept. */
+  async find(scope: VectorScope, { inputs, dimensions, truncate }: EmbeddingRequest, compute: Compute, isAnew = false): Promise<FoundEmbeddings> {
     const keys = inputs.map((input) => hash('sha256', JSON.stringify([version, scope.tenant, scope.weightsFingerprint, dimensions ?? null, truncate ?? false, input]), 'base64url'));
-    const found = await this.#lookUp(keys);
+    const found = isAnew ? keys.map(() => undefined) : await this.#lookUp(keys);
     const missing = inputs.flatMap((_, index) => (found[index] ? [] : [index]));
     const keptTokens = found.reduce((sum, kept) => sum + (kept?.tokens ?? 0), 0);
     if (missing.length === 0) return { answer: { vectors: found.map((kept) => (kept as KeptVector).vector), promptTokens: keptTokens, isKept: true }, keptTokens };
