@@ -9,7 +9,7 @@ const keyCount = 10_000;
 /** Taken as asked before: of Zipf(1.0) over 10,000 keys they are 93 % of the questions. */
 const warmCount = 5000;
 const clients = 16;
-const answerTokens = 4;
+const answerTokens = 16;
 /** Cache off, and cold. */
 const windowMs = 5000;
 /** Questions of the warm window. */
