@@ -29,7 +29,9 @@ describe.each(files)('JSON Patch, %s', (file) => {
 
 describe('JSON Patch', () => {
   it('agrees with another implementation on patches between any two documents', () => {
-    const document = fc.dictionary(fc.constantFrom('messages', 'a', 'b/c', 'd~e'), fc.jsonValue({ maxDepth: 3 })).map((value) => JSON.parse(JSON.stringify(value).replaceAll('__proto__', 'p')) as object);
+    // Ours refuses the names that lead to prototypes, which fast-check likes to make.
+    const named = (value: object) => JSON.parse(JSON.stringify(value).replaceAll(/__proto__|prototype|constructor/g, 'p')) as object;
+    const document = fc.dictionary(fc.constantFrom('messages', 'a', 'b/c', 'd~e'), fc.jsonValue({ maxDepth: 3 })).map(named);
     fc.assert(
       fc.property(document, document, (from, to) => {
         const patch = createPatch(from, to);
