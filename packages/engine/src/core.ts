@@ -18,6 +18,7 @@ import { createSequence, leavePlace, takePlace, type Sequence } from './sequence
 import { noToken } from './runner/runner.ts';
 import { Speculator, widthOf } from './speculation/speculator.ts';
 import type { StepCosts } from './speculation/step-costs.ts';
+import { DelayAccount, SequenceDelays } from './stats/delay-account.ts';
 import type { CoreStats } from './stats/stats-reporter.ts';
 import { StepCounters } from './stats/step-counters.ts';
 import { lastText } from './text/stop-matcher.ts';
@@ -52,6 +53,7 @@ export class EngineCore {
   readonly #now: () => number;
   readonly #scratch: SamplerScratch;
   readonly #counters = new StepCounters();
+  readonly #delays: DelayAccount;
   readonly #speculator: Speculator | undefined;
   readonly #promptCosts = new PromptCosts();
   readonly #constraints: ConstraintCompiler;
@@ -70,11 +72,12 @@ export class EngineCore {
   /** The first of those waiting found no memory, and none has been given back since. */
   #isShort = false;
 
-  /** Throws `invalid_value` when the context strategy does not fit the model. */
-  constructor(model: LoadedModel, limits: CoreLimits, now: () => number = () => performance.now()) {
+  /** Throws `invalid_value` when the context strategy does not fit the model. `gcMs`: of the collector's pauses so far. */
+  constructor(model: LoadedModel, limits: CoreLimits, now: () => number = () => performance.now(), gcMs: () => number = () => 0) {
     this.#model = model;
     this.#limits = limits;
     this.#now = now;
+    this.#delays = new DelayAccount(() => ({ missingCoresMs: model.device.missingCoresMs, gcMs: gcMs() }));
     this.#sharing = limits.sharing ?? defaultSharing;
     this.#laneShare = new LaneShare(this.#sharing.batchShareMin);
     this.#speculator = limits.stepCosts && new Speculator(limits.stepCosts);
@@ -109,7 +112,7 @@ export class EngineCore {
     const constraint = request.grammar && this.#constraints.create(request.grammar);
     this.#arrivals += 1;
     const { contextLength } = this.#model.info;
-    this.#waiting.push(createSequence({ request, prompt, contextLength, bounds, constraint, scratch: this.#scratch, now: this.#now(), order: this.#arrivals }));
+    this.#waiting.push(createSequence({ request, prompt, contextLength, bounds, constraint, scratch: this.#scratch, delays: new SequenceDelays(this.#delays), now: this.#now(), order: this.#arrivals }));
   }
 
   /** Forgets a request and frees its place at once. Unknown ids, such as of answers just ended, are ignored. */
@@ -213,6 +216,7 @@ export class EngineCore {
     this.#prefilling = this.#prefilling.filter((other) => other !== sequence);
     this.#decoding.delete(sequence.id);
     leavePlace(sequence, this.#now());
+    sequence.delays.pause();
     const younger = this.#waiting.findIndex(({ order }) => order > sequence.order);
     this.#waiting.splice(younger === -1 ? this.#waiting.length : younger, 0, sequence);
     this.#suspensions += 1;
@@ -285,6 +289,7 @@ export class EngineCore {
     });
     if (found === undefined) return false;
     takePlace(sequence, found, this.#now());
+    sequence.delays.begin();
     return true;
   }
 
@@ -314,10 +319,14 @@ export class EngineCore {
     const drafts = this.#speculator?.draft(sequences, ({ id, context }, length) => context.hasRoomFor(length) && this.#model.cache.reserve(id, context.rows(length))) ?? [];
     const queries = widthOf(drafts);
     const { graphsBuilt } = this.#model.runner;
+    const { missingCoresMs } = this.#model.device;
     const since = this.#now();
     const logits = this.#computeStep(sequences, drafts, queries);
+    const milliseconds = this.#now() - since;
     // A step that had to build its graph does not tell what the next ones take.
-    if (this.#model.runner.graphsBuilt === graphsBuilt) this.#speculator?.observe(sequences, queries, this.#now() - since);
+    const isTypical = this.#model.runner.graphsBuilt === graphsBuilt;
+    if (isTypical) this.#speculator?.observe(sequences, queries, milliseconds);
+    this.#delays.onDecode({ sequences: sequences.length, milliseconds, missingCoresMs: this.#model.device.missingCoresMs - missingCoresMs, isTypical: isTypical && queries === 1 });
     for (const [index, sequence] of sequences.entries()) this.#advance(sequence, drafts[index] ?? [], logits.slice(index * queries, (index + 1) * queries), outputs);
     return { sequences: sequences.length, tokens: sequences.length * queries };
   }
@@ -358,7 +367,10 @@ export class EngineCore {
     const known = sequence.computed - start;
     const since = this.#now();
     const logits = this.#model.runner.prefill(this.#model.cache.slotOf(id), prompt.subarray(start, end), context.rows(start), wantsLogits, known);
-    this.#promptCosts.add({ computed: context.rows(start), count: end - start, milliseconds: this.#now() - since });
+    const milliseconds = this.#now() - since;
+    this.#promptCosts.add({ computed: context.rows(start), count: end - start, milliseconds });
+    this.#delays.onPrompt(milliseconds);
+    sequence.delays.onPrompt(milliseconds);
     sequence.computed = end;
     this.#model.cache.commit(id, prompt, end);
     if (end === prompt.length) {
@@ -383,6 +395,7 @@ export class EngineCore {
         cachedTokens: begun.cachedTokens,
         queueMs: startedAt - begun.arrivedAt + begun.suspensions.msBefore,
         prefillMs: begun.firstTokenAt - startedAt - begun.suspensions.msBefore,
+        delays: begun.delays.takePrompt(),
       } as const;
       outputs.push({ id: begun.id, part });
       this.#take(begun, logits, outputs);
@@ -425,9 +438,10 @@ export class EngineCore {
     const finishReason = last.stopped ? 'stop' : reason;
     const attention = sequence.request.attention ? mapAttention(this.#model, sequence) : undefined;
     const { count, msAfter: suspendedMs } = sequence.suspensions;
+    const delays = sequence.delays.takeDecode();
     outputs.push({
       id: sequence.id,
-      part: { type: 'text-end', finishReason, completionTokens: sequence.generated, decodeMs: this.#now() - sequence.firstTokenAt - suspendedMs, ...(attention && { attention }), ...(count > 0 && { suspensions: { count, milliseconds: suspendedMs } }) },
+      part: { type: 'text-end', finishReason, completionTokens: sequence.generated, decodeMs: this.#now() - sequence.firstTokenAt - suspendedMs, delays, ...(attention && { attention }), ...(count > 0 && { suspensions: { count, milliseconds: suspendedMs } }) },
     });
     this.#decoding.delete(sequence.id);
     this.#release(sequence.id);

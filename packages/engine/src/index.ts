@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { ContextStrategy } from '@open-autoglm/protocol';
 import type { KvCacheOptions } from './kv-cache/open-kv-cache.ts';
 import type { Quantization } from './models/prepare-options.ts';
-import type { SharingLimits } from './scheduler/standing.ts';
+import { defaultSharing, type SharingLimits } from './scheduler/standing.ts';
 import { EmbeddedEmbeddings, type EmbeddingSupervision } from './process/embedded-embeddings.ts';
 import { EmbeddedEngine, type SupervisionOptions } from './process/embedded-engine.ts';
 
@@ -71,13 +71,15 @@ export interface EmbeddingEngineOptions extends EmbeddingSupervision {
   readonly id: string;
   /** ggml threads; one when not given. */
   readonly threads?: number | undefined;
-  /** Texts that may wait. */
+  /** Texts of each lane that may wait. */
   readonly maxQueue: number;
+  /** Of what is encoded while both lanes want some, the batch lane's share at least; a tenth when not given. */
+  readonly batchShareMin?: number | undefined;
   /** Folder of converted models; `defaultHome()` when not given. */
   readonly home?: string | undefined;
 }
 
 /** Starts the embedding process and returns at once; `ready()` tells when it can answer. */
-export function startEmbeddingEngine({ model, id, threads = 1, maxQueue, home = defaultHome(), ...supervision }: EmbeddingEngineOptions): EmbeddedEmbeddings {
-  return new EmbeddedEmbeddings({ model, id, threads, maxQueue, home }, supervision);
+export function startEmbeddingEngine({ model, id, threads = 1, maxQueue, batchShareMin = defaultSharing.batchShareMin, home = defaultHome(), ...supervision }: EmbeddingEngineOptions): EmbeddedEmbeddings {
+  return new EmbeddedEmbeddings({ model, id, threads, maxQueue, batchShareMin, home }, supervision);
 }

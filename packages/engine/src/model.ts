@@ -11,7 +11,7 @@ import { openVocabulary, type Vocabulary } from './ggml/vocabulary.ts';
 import { weightsFingerprint } from './ggml/weights-fingerprint.ts';
 import type { KvCache } from './kv-cache/kv-cache.ts';
 import { openKvCache, type KvCacheOptions } from './kv-cache/open-kv-cache.ts';
-import { planColumns, unplanned } from './runner/batch-plan.ts';
+import { planColumns, unplanned, type ColumnPlans } from './runner/batch-plan.ts';
 import { measureProductCosts } from './runner/product-costs.ts';
 import { Runner } from './runner/runner.ts';
 import { loadWeights, type Weights } from './runner/weights.ts';
@@ -34,6 +34,8 @@ export interface ModelOptions {
   readonly tuning?: ModelTuning;
   /** Static in f16 when not given. */
   readonly kvCache?: KvCacheOptions;
+  /** Of a model with the same weights, so that a comparison of the two compares nothing else; measured when not given. */
+  readonly columnPlans?: ColumnPlans;
 }
 
 /** What is done for speed alone, so that a measurement can leave it out. */
@@ -55,6 +57,8 @@ export interface LoadedModel {
   readonly vocabulary: Vocabulary;
   readonly cache: KvCache;
   readonly runner: Runner;
+  /** How products are multiplied, by their width. */
+  readonly columnPlans: ColumnPlans;
   /** For people: what is not as it was asked for, and why. */
   readonly notice: string | undefined;
   /** Bytes of weights that a decode step reads. */
@@ -80,13 +84,14 @@ export function openModel(options: ModelOptions): LoadedModel {
   // What one sequence cannot hold even alone is no context.
   const contextLength = Math.min(wantedLength, cache.maxSequenceTokens);
   const notice = contextLength < wantedLength ? `The KV cache has room for ${contextLength} tokens: the context is no longer than that (model_config.kv_cache_bytes).` : cacheNotice;
-  const columnPlans = tuning.measuresProducts ? planColumns(measureProductCosts({ ggml, device, matrices: weights.matrices }), options.maxBatchSize) : unplanned;
+  const measured = () => (tuning.measuresProducts ? planColumns(measureProductCosts({ ggml, device, matrices: weights.matrices }), options.maxBatchSize) : unplanned);
+  const columnPlans = options.columnPlans ?? measured();
   const runner = new Runner({ ggml, device, architecture, sizes, weights, cache, columnPlans, vocabularySize: vocabulary.size, keepsGraphs: tuning.keepsGraphs });
   runner.warmUp(Math.min(options.maxChunk, contextLength));
   const info = describe(ggml, gguf, vocabulary, options, sizes, contextLength);
   gguf.close();
   return {
-    info, device, vocabulary, cache, runner, notice,
+    info, device, vocabulary, cache, runner, columnPlans, notice,
     bytesReadPerStep: weights.bytesReadPerStep,
     close: () => closeAll(runner, cache, weights, vocabulary, device),
   };

@@ -4,6 +4,7 @@ import { KeptContext } from './context/kept-context.ts';
 import { constrainedSampler, type Constraint } from './constraints/constraint.ts';
 import { createSampler, type Sampler, type SamplerScratch } from './sampler/sampler.ts';
 import { Drafter } from './speculation/drafter.ts';
+import type { SequenceDelays } from './stats/delay-account.ts';
 import { createStopMatcher, type StopMatcher } from './text/stop-matcher.ts';
 import { createTokenTextDecoder, type TokenTextDecoder } from './text/text-decoder.ts';
 import { TokenList } from './token-list.ts';
@@ -41,6 +42,7 @@ export interface Sequence {
   suspendedAt: number | undefined;
   /** How often it lost its place, and how long it waited for another, in milliseconds: before its first token, and after. */
   readonly suspensions: { count: number; msBefore: number; msAfter: number };
+  readonly delays: SequenceDelays;
   /** Prompt tokens whose keys and values were there when it first got a place. */
   cachedTokens: number;
   /** Tokens whose keys and values are in the cache. Falls back to 0 when it loses its place. */
@@ -57,11 +59,12 @@ export interface SequenceParts {
   readonly bounds: ContextBounds | undefined;
   readonly constraint: Constraint | undefined;
   readonly scratch: SamplerScratch;
+  readonly delays: SequenceDelays;
   readonly now: number;
   readonly order: number;
 }
 
-export function createSequence({ request, prompt, contextLength, bounds, constraint, scratch, now, order }: SequenceParts): Sequence {
+export function createSequence({ request, prompt, contextLength, bounds, constraint, scratch, delays, now, order }: SequenceParts): Sequence {
   const room = bounds ? Infinity : contextLength - prompt.length;
   const sampler = createSampler(request.sampling, prompt, scratch);
   return {
@@ -85,6 +88,7 @@ export function createSequence({ request, prompt, contextLength, bounds, constra
     ranMs: 0,
     suspendedAt: undefined,
     suspensions: { count: 0, msBefore: 0, msAfter: 0 },
+    delays,
     cachedTokens: 0,
     computed: 0,
     generated: 0,

@@ -1,5 +1,5 @@
 import type { EngineStatus } from './engine.ts';
-import type { TraceContext } from './request.ts';
+import type { TextsRequest } from './texts-request.ts';
 
 /** What an engine says of the model that makes its embeddings. Sizes in bytes, lengths in tokens. */
 export interface EmbeddingModelInfo {
@@ -22,18 +22,11 @@ export interface EmbeddingModelInfo {
   readonly pooling: string;
 }
 
-export interface EmbeddingRequest {
-  readonly id: string;
-  /** Texts, or their token ids, which are taken as they are: with those that the model wants at both ends. None is empty. */
-  readonly inputs: readonly (string | readonly number[])[];
+export interface EmbeddingRequest extends TextsRequest {
   /** Elements that the vectors shall have; absent: as many as the model makes. */
   readonly dimensions?: number | undefined;
   /** A text that is too long loses its end; else it is refused. */
   readonly truncate?: boolean | undefined;
-  /** What the client wrote, for who passes it on: fields that have no name here. */
-  readonly fields?: Readonly<Record<string, unknown>> | undefined;
-  /** As `GatewayRequest.traceContext`. */
-  readonly traceContext?: (() => TraceContext | undefined) | undefined;
 }
 
 export interface EmbeddingAnswer {

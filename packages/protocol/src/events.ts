@@ -1,3 +1,5 @@
+import type { EngineDelays } from './parts.ts';
+
 /**
  * Named parts of a request's time, as `Server-Timing` reports them. `other` is what no stage claims: transport between
  * processes, scheduling, an event loop that was busy. With `other` the parts add up to `total`, except where the output
@@ -41,9 +43,9 @@ export type GatewayEvent =
   | { readonly type: 'request-parsed'; readonly model: string; readonly stream: boolean; readonly maxTokens: number | undefined; readonly choiceCount: number }
   /**
    * A part of the time has ended now; `reason` says what it was spent on, where the stage knows. Several of one segment add
-   * up; those of choices, which run side by side, do not: the slowest choice counts.
+   * up; those of choices, which run side by side, do not: the slowest choice counts. `delays`: what an engine knows of the time.
    */
-  | { readonly type: 'segment-end'; readonly segment: Segment; readonly durationMs: number; readonly reason?: string; readonly choice?: number }
+  | { readonly type: 'segment-end'; readonly segment: Segment; readonly durationMs: number; readonly reason?: string; readonly choice?: number; readonly delays?: EngineDelays | undefined }
   /** What the limits of its key and its tenant said of it; `fallback`: this gateway alone, because Redis did not answer. */
   | { readonly type: 'limit-decision'; readonly result: 'admitted' | 'refused'; readonly source: LimitSource }
   /** A rule of the operator's was met. `isWatched`: it is only told, and nothing follows from it. */

@@ -1,4 +1,5 @@
 export * from './cache-wish.ts';
+export * from './classification-engine.ts';
 export * from './context-strategy.ts';
 export * from './embedding-engine.ts';
 export * from './engine.ts';
@@ -13,4 +14,5 @@ export * from './replica.ts';
 export * from './request.ts';
 export * from './stage.ts';
 export * from './standing.ts';
+export * from './texts-request.ts';
 export * from './tiers.ts';

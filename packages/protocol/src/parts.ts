@@ -19,6 +19,18 @@ export interface TextStartPart {
   readonly type: 'text-start';
 }
 
+/** What lengthened an engine's time for one sequence, in milliseconds of that time; those that came together count in each. */
+export interface EngineDelays {
+  /** Prompts of others were read. */
+  readonly promptsMs: number;
+  /** Steps took longer than with this sequence alone, because others were in them. */
+  readonly sharingMs: number;
+  /** Threads had no core, because other programs had it. */
+  readonly coresMs: number;
+  /** The engine's garbage collector stopped it. */
+  readonly gcMs: number;
+}
+
 /** The prompt has been read; the first token follows. */
 export interface PromptEndPart {
   readonly type: 'prompt-end';
@@ -29,6 +41,8 @@ export interface PromptEndPart {
   readonly queueMs: number;
   /** Time from the first prompt token's step to the last one's. */
   readonly prefillMs: number;
+  /** Of `prefillMs`; absent where the engine does not know. */
+  readonly delays?: EngineDelays | undefined;
 }
 
 /** New text. It may be empty while a character is incomplete or a stop string may be under way. */
@@ -80,6 +94,8 @@ export interface TextEndPart {
   readonly finishReason: FinishReason;
   readonly completionTokens: number;
   readonly decodeMs: number;
+  /** Of `decodeMs`; absent where the engine does not know. */
+  readonly delays?: EngineDelays | undefined;
   /** Where the request asked for it. */
   readonly attention?: AttentionMap;
   /** How often it gave its place to others, where it did, and how long it waited for another after its first token: that is no part of `decodeMs`. */

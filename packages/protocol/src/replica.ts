@@ -1,3 +1,4 @@
+import type { ClassificationEngine } from './classification-engine.ts';
 import type { EmbeddingEngine } from './embedding-engine.ts';
 import type { EngineStats } from './engine-stats.ts';
 import type { EngineStatus, PromptSegment } from './engine.ts';
@@ -42,8 +43,8 @@ export interface RemoteModel {
 export interface RemoteTokens {
   /** Of each text by itself. */
   countTexts(texts: readonly string[], signal: AbortSignal): Promise<readonly number[]>;
-  /** Of the whole prompt, as the server's template makes it; images left out. */
-  countChat(messages: readonly ChatMessage[], tools: readonly Tool[], signal: AbortSignal): Promise<number>;
+  /** Of the whole prompt, as the server's template makes it; images left out. Undefined: the server counts texts only. */
+  countChat(messages: readonly ChatMessage[], tools: readonly Tool[], signal: AbortSignal): Promise<number | undefined>;
 }
 
 /** Takes requests as the client wrote them and does the rest itself, chat template included: another server. */
@@ -53,6 +54,8 @@ export interface RequestReplica extends ReplicaBase {
   readonly model: RemoteModel | undefined;
   /** Of the same model; absent where the server cannot be asked for any. It is closed with the replica. */
   readonly embeddings?: EmbeddingEngine | undefined;
+  /** By the same model; absent where the server cannot be asked for any. It is closed with the replica. */
+  readonly classification?: ClassificationEngine | undefined;
   /** Absent where the server cannot be asked. */
   readonly tokens?: RemoteTokens | undefined;
   /** Whether the server was asked what it has, with whatever result. */

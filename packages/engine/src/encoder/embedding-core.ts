@@ -1,11 +1,14 @@
-import { AutoglmError, type EmbeddingRequest } from '@open-autoglm/protocol';
+import { AutoglmError, type EmbeddingRequest, type Lane } from '@open-autoglm/protocol';
+import { defaultSharing } from '../scheduler/standing.ts';
 import type { Encoder } from './encoder.ts';
-import { planPass } from './pass-plan.ts';
+import { LanePasses } from './lane-passes.ts';
 import { readInputs } from './read-inputs.ts';
 
 export interface EmbeddingCoreOptions {
-  /** Texts that may wait; a request that finds nobody waiting is taken whatever its size. */
+  /** Texts of each lane that may wait; a request that finds nobody of its lane waiting is taken whatever its size. */
   readonly maxQueue: number;
+  /** As `SharingLimits.batchShareMin`. */
+  readonly batchShareMin?: number;
   /** Milliseconds. */
   readonly now?: () => number;
 }
@@ -32,6 +35,7 @@ interface Text {
 /** A request on its way through the passes. */
 class Pending {
   readonly id: string;
+  readonly lane: Lane;
   readonly #addedAtMs: number;
   readonly #tokenCounts: readonly number[];
   readonly #dimensions: number;
@@ -41,8 +45,9 @@ class Pending {
   #next = 0;
   #startedAtMs: number | undefined;
 
-  constructor(id: string, inputs: readonly (readonly number[])[], dimensions: number, nowMs: number) {
+  constructor({ id, lane = 'realtime' }: Pick<EmbeddingRequest, 'id' | 'lane'>, inputs: readonly (readonly number[])[], dimensions: number, nowMs: number) {
     this.id = id;
+    this.lane = lane;
     this.#addedAtMs = nowMs;
     this.#dimensions = dimensions;
     this.#tokenCounts = inputs.map(({ length }) => length);
@@ -80,10 +85,12 @@ export class EmbeddingCore {
   readonly #encoder: Encoder;
   readonly #maxQueue: number;
   readonly #now: Clock;
+  readonly #passes: LanePasses;
   readonly #pending = new Map<string, Pending>();
 
-  constructor(encoder: Encoder, { maxQueue, now = () => performance.now() }: EmbeddingCoreOptions) {
+  constructor(encoder: Encoder, { maxQueue, batchShareMin = defaultSharing.batchShareMin, now = () => performance.now() }: EmbeddingCoreOptions) {
     this.#encoder = encoder;
+    this.#passes = new LanePasses({ passTokens: encoder.passTokens, batchShareMin });
     this.#maxQueue = maxQueue;
     this.#now = now;
   }
@@ -93,17 +100,17 @@ export class EmbeddingCore {
   }
 
   /** Throws `queue_full`, `context_length_exceeded`, `invalid_value`. */
-  add(request: Pick<EmbeddingRequest, 'id' | 'inputs' | 'dimensions' | 'truncate'>): void {
+  add(request: Pick<EmbeddingRequest, 'id' | 'inputs' | 'dimensions' | 'truncate' | 'lane'>): void {
     const addedAtMs = this.#now();
     const { info: { dimensions, contextLength }, vocabulary } = this.#encoder;
     if (request.dimensions !== undefined && request.dimensions !== dimensions) {
       throw new AutoglmError('invalid_value', `Invalid value for 'dimensions': this model makes vectors of ${dimensions} elements, and they cannot be shortened.`, { param: 'dimensions' });
     }
-    const waiting = this.#waiting();
+    const waiting = this.#waiting(request.lane ?? 'realtime');
     if (waiting > 0 && waiting + request.inputs.length > this.#maxQueue) {
       throw new AutoglmError('queue_full', `${waiting} texts wait for their embeddings already (embeddings.max_queue is ${this.#maxQueue}).`, { retryAfterSeconds: 1 });
     }
-    this.#pending.set(request.id, new Pending(request.id, readInputs(request, { vocabulary, contextLength }), dimensions, addedAtMs));
+    this.#pending.set(request.id, new Pending(request, readInputs(request, { vocabulary, contextLength }), dimensions, addedAtMs));
   }
 
   /** What has not been encoded yet never is. */
@@ -113,11 +120,14 @@ export class EmbeddingCore {
 
   /** One pass. Returns the requests that it completed. */
   step(): FinishedRequest[] {
-    const requests = [...this.#pending.values()];
     const startedAtMs = this.#now();
+    const realtime = this.#ofLane('realtime');
+    const batch = this.#ofLane('batch');
     // No text is empty, so no pass takes more texts than tokens.
-    const { passTokens } = this.#encoder;
-    const taken = planPass(requests.map((request) => request.lengths(passTokens)), passTokens);
+    const lengthsOf = (lane: readonly Pending[]) => lane.map((request) => request.lengths(this.#encoder.passTokens));
+    const plan = this.#passes.plan({ realtime: lengthsOf(realtime), batch: lengthsOf(batch) }, startedAtMs);
+    const requests = [...realtime, ...batch];
+    const taken = [...plan.realtime, ...plan.batch];
     const texts = requests
       .flatMap((request, index) => request.take(taken[index] as number, startedAtMs).map((text) => ({ request, ...text })))
       .toSorted((a, b) => a.tokens.length - b.tokens.length);
@@ -129,9 +139,11 @@ export class EmbeddingCore {
     return finished.map((request) => request.finish(endedAtMs));
   }
 
-  #waiting(): number {
-    let waiting = 0;
-    for (const request of this.#pending.values()) waiting += request.waiting;
-    return waiting;
+  #ofLane(lane: Lane): Pending[] {
+    return [...this.#pending.values()].filter((request) => request.lane === lane);
+  }
+
+  #waiting(lane: Lane): number {
+    return this.#ofLane(lane).reduce((sum, { waiting }) => sum + waiting, 0);
   }
 }

@@ -1,6 +1,9 @@
+import koffi from 'koffi';
 import type { Ggml, Pointer } from '../ggml/bindings.ts';
+import { tensorLayout } from '../ggml/tensor-layout.ts';
 import { GgmlType } from '../ggml/types.ts';
-import type { FusedMatrix } from '../runner/weights.ts';
+import { multiply } from '../runner/product-costs.ts';
+import type { FusedMatrix, WeightMatrix } from '../runner/weights.ts';
 import type { EncoderSizes } from './encoder-sizes.ts';
 import type { LinearWeights, NormWeights } from './encoder-weights.ts';
 
@@ -32,6 +35,7 @@ interface GraphParts {
   readonly context: Pointer;
   readonly graph: Pointer;
   readonly sizes: EncoderSizes;
+  readonly matrices: readonly WeightMatrix[];
   readonly groups: readonly LengthGroup[];
 }
 
@@ -55,12 +59,14 @@ export function groupLengths(lengths: readonly number[]): LengthGroup[] {
 export class EncoderGraph {
   readonly inputs: EncoderInputs;
   readonly #parts: GraphParts;
+  readonly #matrices: ReadonlyMap<Tensor, WeightMatrix>;
   readonly #tokens: number;
   readonly #texts: number;
 
   constructor(parts: GraphParts) {
     const { ggml, context, groups } = parts;
     this.#parts = parts;
+    this.#matrices = new Map(parts.matrices.map((matrix) => [matrix.tensor, matrix]));
     this.#tokens = groups.reduce((sum, { length, count }) => sum + length * count, 0);
     this.#texts = groups.reduce((sum, { count }) => sum + count, 0);
     const input = (length: number) => {
@@ -87,7 +93,8 @@ export class EncoderGraph {
   }
 
   linear({ weight, bias }: LinearWeights, x: Tensor): Tensor {
-    return this.add(this.#parts.ggml.mulMat(this.#parts.context, weight, x), bias);
+    const columns = Number(koffi.decode(x, tensorLayout.ne + 8, 'int64'));
+    return this.add(multiply(this.#parts.ggml, this.#parts.context, this.#matrices.get(weight) as WeightMatrix, x, { way: 'together', columns }), bias);
   }
 
   /** By its tanh form (Hendrycks and Gimpel 2016), as llama.cpp computes it here. */

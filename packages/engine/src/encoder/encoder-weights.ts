@@ -1,7 +1,7 @@
 import type { Ggml, Pointer } from '../ggml/bindings.ts';
 import type { Device } from '../ggml/device.ts';
 import type { Gguf } from '../ggml/gguf.ts';
-import { WeightLoader, type FusedMatrix } from '../runner/weights.ts';
+import { WeightLoader, type FusedMatrix, type WeightMatrix } from '../runner/weights.ts';
 import type { EncoderSizes } from './encoder-sizes.ts';
 
 /** A layer norm's. */
@@ -29,6 +29,8 @@ export interface EncoderWeights {
   readonly typeEmbedding: Pointer;
   readonly embeddingNorm: NormWeights;
   readonly layers: readonly EncoderLayerWeights[];
+  /** All that multiply. */
+  readonly matrices: readonly WeightMatrix[];
   close(): void;
 }
 
@@ -60,5 +62,5 @@ export function loadEncoderWeights(ggml: Ggml, device: Device, gguf: Gguf, sizes
     embeddingNorm: norm('token_embd_norm'),
     layers: Array.from({ length: layerCount }, (_, index) => layer(index)),
   };
-  return { ...weights, close: loader.load() };
+  return { ...weights, matrices: loader.matrices, close: loader.load() };
 }

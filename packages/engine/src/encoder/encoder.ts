@@ -100,7 +100,7 @@ interface RunnerParts {
 }
 
 /** Nodes of a layer, and those that each group of one length adds to it: q, k, v, attention, its shape, place and copy. */
-const [nodesPerLayer, nodesPerGroup] = [24, 8];
+const [nodesPerLayer, nodesPerGroup] = [32, 8];
 
 /** Builds and runs the graph of one pass after another; passes seldom have the same lengths, so none is kept. */
 class EncoderRunner {
@@ -123,7 +123,7 @@ class EncoderRunner {
     const { context, close } = this.#contexts.open();
     try {
       const graph = ggml.newGraph(context, this.#nodeCount, false);
-      const builder = new EncoderGraph({ ggml, context, graph, sizes, groups: groupLengths(lengths) });
+      const builder = new EncoderGraph({ ggml, context, graph, sizes, matrices: weights.matrices, groups: groupLengths(lengths) });
       const onlyFirst = sizes.pooling === 'cls';
       const output = weights.layers.reduce((x, layer, index) => bert.layer(builder, x, layer, onlyFirst && index === sizes.layerCount - 1), bert.embed(builder, weights));
       ggml.setOutput(output);

@@ -13,8 +13,12 @@ export interface Device {
   readonly bufferType: Pointer;
   /** The fastest buffer type whose kernels take a weight matrix of this shape; the plain one when none does. */
   bufferTypeFor(type: number, columns: number, rows: number): Pointer;
+  /** With so many rows of zeros after its own, a matrix of this type in this buffer type multiplies many columns faster; 0 for none. */
+  spareRowsFor(bufferType: Pointer, type: number, rows: number): number;
   /** Computes a graph, with fewer threads while other programs want the cores. Returns ggml's status: 0 is success. */
   compute(graph: Pointer): number;
+  /** Milliseconds, since the start, by which graphs took longer because other programs had the cores. */
+  readonly missingCoresMs: number;
   close(): void;
 }
 
@@ -25,6 +29,12 @@ export interface DeviceOptions {
   readonly poll: number;
 }
 
+/**
+ * AMX's kernels for quantized weights add up in the memory of the result, 32 columns of 32 rows at a time. Where its columns are a multiple of 2 KB apart, these fall
+ * into so few sets of the first-level cache that they drive each other out: products of 64 and of 512 columns took 1.6 times as long.
+ */
+const amxRows = { conflicting: 512, spare: 32 } as const;
+
 export function openDevice(ggml: Ggml, options: DeviceOptions): Device {
   const device = ggml.backendDevGet(0);
   const backend = ggml.devInit(device, null);
@@ -32,6 +42,7 @@ export function openDevice(ggml: Ggml, options: DeviceOptions): Device {
   const registry = ggml.devRegistry(device);
   const procedures = bindProcedures(ggml, registry);
   const pools = new Threadpools(ggml, procedures, backend, options);
+  const governor = new ThreadGovernor({ threadsMax: options.threads, idleCores: createIdleCores(), now: () => performance.now() });
 
   const plain = ggml.devBufferType(device);
   const special = listPointers(procedures.extraBufferTypes(device));
@@ -40,7 +51,19 @@ export function openDevice(ggml: Ggml, options: DeviceOptions): Device {
     description: ggml.devDescription(device),
     bufferType: plain,
     bufferTypeFor: (type, columns, rows) => special.find((candidate) => takesWeight(ggml, device, candidate, type, columns, rows)) ?? plain,
-    compute: governedCompute(ggml, backend, pools, options.threads),
+    spareRowsFor: (bufferType, type, rows) => (ggml.bufferTypeName(bufferType) === 'AMX' && type !== GgmlType.F16 && rows % amxRows.conflicting === 0 ? amxRows.spare : 0),
+    compute(graph) {
+      pools.use(governor.threads);
+      const startedAt = performance.now();
+      const before = process.cpuUsage();
+      const status = ggml.graphCompute(backend, graph);
+      const { user, system } = process.cpuUsage(before);
+      governor.onComputed(performance.now() - startedAt, (user + system) / 1000);
+      return status;
+    },
+    get missingCoresMs() {
+      return governor.missingCoresMs;
+    },
     close() {
       ggml.backendFree(backend);
       pools.close();
@@ -86,20 +109,6 @@ class Threadpools {
     this.#procedures.setThreadCount(this.#backend, this.#threads);
     this.#procedures.setThreadpool(this.#backend, pool);
   }
-}
-
-function governedCompute(ggml: Ggml, backend: Pointer, pools: Threadpools, threadsMax: number): Device['compute'] {
-  if (threadsMax === 1) return (graph) => ggml.graphCompute(backend, graph);
-  const governor = new ThreadGovernor({ threadsMax, idleCores: createIdleCores(), now: () => performance.now() });
-  return (graph) => {
-    pools.use(governor.threads);
-    const startedAt = performance.now();
-    const before = process.cpuUsage();
-    const status = ggml.graphCompute(backend, graph);
-    const { user, system } = process.cpuUsage(before);
-    governor.onComputed(performance.now() - startedAt, (user + system) / 1000);
-    return status;
-  };
 }
 
 export interface Procedures {

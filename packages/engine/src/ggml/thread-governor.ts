@@ -32,6 +32,7 @@ export class ThreadGovernor {
   #raisedAtMs = -Infinity;
   #mayRaiseAtMs = 0;
   #isShort = false;
+  #missingMs = 0;
 
   constructor(options: GovernorOptions) {
     this.#options = options;
@@ -42,10 +43,19 @@ export class ThreadGovernor {
     return this.#threads;
   }
 
+  /**
+   * Milliseconds, since the start, that graphs took because not all of `threadsMax` threads had a core. The system counts processor time in ticks: off by up
+   * to one, either way.
+   */
+  get missingCoresMs(): number {
+    return this.#missingMs;
+  }
+
   /** A graph was computed in `wallMs`, for which the process got `cpuMs` of all cores together. */
   onComputed(wallMs: number, cpuMs: number): void {
     this.#wallMs += wallMs;
     this.#cpuMs += cpuMs;
+    this.#missingMs += wallMs - cpuMs / this.#options.threadsMax;
     if (this.#wallMs < windowMs) return;
     const share = this.#cpuMs / (this.#wallMs * this.#threads);
     this.#wallMs = 0;

@@ -46,7 +46,7 @@ export class EmbeddedEmbeddings implements EmbeddingEngine {
     return this.#process.ready(signal);
   }
 
-  async embed({ id, inputs, dimensions, truncate }: EmbeddingRequest, signal: AbortSignal): Promise<EmbeddingAnswer> {
+  async embed({ id, inputs, dimensions, truncate, lane }: EmbeddingRequest, signal: AbortSignal): Promise<EmbeddingAnswer> {
     signal.throwIfAborted();
     const { state, detail } = this.#process.status;
     if (state !== 'ready') throw new AutoglmError('engine_unavailable', detail, { retryAfterSeconds: 1 });
@@ -58,7 +58,7 @@ export class EmbeddedEmbeddings implements EmbeddingEngine {
     };
     signal.addEventListener('abort', abort, { once: true });
     this.#running.set(id, answer);
-    this.#process.send({ type: 'embed', request: { id, inputs, dimensions, truncate } });
+    this.#process.send({ type: 'embed', request: { id, inputs, dimensions, truncate, lane } });
     this.#process.setBusy(true);
     try {
       const { vectors, tokenCounts, queueMs, computeMs } = await answer.promise;

@@ -22,13 +22,13 @@ process.on('message', (command: EmbeddingCommand) => {
 });
 behaveAsChild();
 
-async function start({ model, id, threads, maxQueue, home }: EmbeddingProcessOptions): Promise<void> {
+async function start({ model, id, threads, maxQueue, batchShareMin, home }: EmbeddingProcessOptions): Promise<void> {
   try {
     const found = await resolveModel({ model, home, onProgress: ({ phase, fraction }) => report({ type: 'progress', phase, fraction }) });
     const encoder = openEncoder({ modelPath: found.path, id, source: found.source, threads, poll, passTokens });
     // The first request must not pay for the allocator's first growth and the compiler's warming up.
     encoder.encode([encoder.vocabulary.tokenizeWhole('')]);
-    core = new EmbeddingCore(encoder, { maxQueue });
+    core = new EmbeddingCore(encoder, { maxQueue, batchShareMin });
     report({ type: 'ready', model: encoder.info, notice: undefined });
     keepCompiled();
   } catch (error) {

@@ -9,8 +9,10 @@ export interface EmbeddingProcessOptions {
   /** The name that clients use. */
   readonly id: string;
   readonly threads: number;
-  /** Texts that may wait. */
+  /** Texts of each lane that may wait. */
   readonly maxQueue: number;
+  /** As `SharingLimits.batchShareMin`. */
+  readonly batchShareMin: number;
   /** Folder of converted models. */
   readonly home: string;
 }
@@ -18,7 +20,7 @@ export interface EmbeddingProcessOptions {
 /** From the gateway to the embedding process. */
 export type EmbeddingCommand =
   | { readonly type: 'start'; readonly options: EmbeddingProcessOptions }
-  | { readonly type: 'embed'; readonly request: Pick<EmbeddingRequest, 'id' | 'inputs' | 'dimensions' | 'truncate'> }
+  | { readonly type: 'embed'; readonly request: Pick<EmbeddingRequest, 'id' | 'inputs' | 'dimensions' | 'truncate' | 'lane'> }
   | { readonly type: 'abort'; readonly id: string };
 
 /** From the embedding process to the gateway. */

@@ -50,9 +50,10 @@ async function start(options: EngineProcessOptions): Promise<void> {
     };
     // By another core, which counts for itself.
     warmUp(model, new EngineCore(model, limits));
-    core = new EngineCore(model, limits);
+    const watch = new ProcessWatch();
+    core = new EngineCore(model, limits, undefined, () => watch.gcMs);
     buffer = new OutputBuffer(options.streamIntervalMs);
-    reporter = new StatsReporter({ core, process: new ProcessWatch(), send: (stats) => report({ type: 'stats', stats }) });
+    reporter = new StatsReporter({ core, process: watch, send: (stats) => report({ type: 'stats', stats }) });
     reporter.touch();
     report({ type: 'ready', model: model.info, notice: model.notice });
     keepCompiled();

@@ -16,8 +16,8 @@ export interface ColumnPlans {
   readonly wayOf: (columns: number) => ProductWay;
   /** Columns to compute when so many are wanted: more, when a full tile costs less than a part of one. */
   readonly padded: (columns: number) => number;
-  /** What a step's products cost with so many columns, against other numbers of them. */
-  readonly costOf: (columns: number) => number;
+  /** What a step's products cost with so many columns, against other numbers of them. Those of decodes are padded, those of drafts are not, and may then be unlike: not finite. */
+  readonly costOf: (columns: number, isPadded: boolean) => number;
 }
 
 /** All together, and none beside those wanted: as ggml has it. */
@@ -56,8 +56,8 @@ export function planColumns(costs: ProductCosts, paddedMax: number): ColumnPlans
   return {
     wayOf,
     padded: (columns) => padded[columns] ?? columns,
-    costOf(columns) {
-      const computed = padded[columns] ?? columns;
+    costOf(columns, isPadded) {
+      const computed = isPadded ? (padded[columns] ?? columns) : columns;
       if (computed > measuredMax) return (costOf(measuredMax, wayOf(measuredMax)) * computed) / measuredMax;
       return costOf(computed, wayOf(computed));
     },

@@ -1,7 +1,7 @@
 import koffi from 'koffi';
 import type { Hyperparameters } from '../architectures/hyperparameters.ts';
 import type { Ggml, Pointer } from '../ggml/bindings.ts';
-import { tensorLayout } from '../ggml/tensor-layout.ts';
+import { columnBytes, tensorLayout } from '../ggml/tensor-layout.ts';
 import { GgmlType } from '../ggml/types.ts';
 import { blockTokens, type KvCache } from '../kv-cache/kv-cache.ts';
 import type { ColumnPlans } from './batch-plan.ts';
@@ -72,13 +72,12 @@ export class GraphBuilder {
   /** f32 [window / 64 + 1, count, headCount], where blocks are weighed: the attention that each block got, summed over the layers so far. */
   blockWeights: Tensor | undefined;
   readonly #parts: BuilderParts;
-  /** Matrices that may be copied, and multiplied column by column. */
-  readonly #plain: ReadonlyMap<Tensor, WeightMatrix>;
+  readonly #matrices: ReadonlyMap<Tensor, WeightMatrix>;
 
   constructor(parts: BuilderParts) {
     const { ggml, context, shape } = parts;
     this.#parts = parts;
-    this.#plain = new Map(parts.weights.matrices.filter(({ isPlain }) => isPlain).map((matrix) => [matrix.tensor, matrix]));
+    this.#matrices = new Map(parts.weights.matrices.map((matrix) => [matrix.tensor, matrix]));
     const needsMaskedStream = shape.kind === 'decode' && shape.count === 1 && shape.queries === 1 && shape.window >= splitKvWindow;
     const count = tokenCount(shape);
     this.streams = shape.kind === 'prefill' ? 1 : shape.count + (needsMaskedStream ? 1 : 0);
@@ -105,12 +104,11 @@ export class GraphBuilder {
     return ggml.mul(context, ggml.rmsNorm(context, x, sizes.normEpsilon), weight);
   }
 
-  /** `x`: [columns of the weight, tokens], contiguous. Returns [rows of the weight, tokens]. */
+  /** `x`: [columns of the weight, tokens], contiguous. Returns [rows of the weight, tokens], whose columns may lie apart. */
   matmul(weight: Tensor, x: Tensor): Tensor {
     const { ggml, context, columnPlans } = this.#parts;
-    const matrix = this.#plain.get(weight);
+    const matrix = this.#matrices.get(weight) as WeightMatrix;
     const tokens = Number(koffi.decode(x, tensorLayout.ne + 8, 'int64'));
-    if (!matrix) return ggml.mulMat(context, weight, x);
     return multiply(ggml, context, matrix, x, { way: columnPlans.wayOf(tokens), columns: tokens });
   }
 
@@ -144,7 +142,7 @@ export class GraphBuilder {
     const { ggml, context, graph, sizes, cache, shape } = this.#parts;
     const { headCount, kvHeadCount, headLength } = sizes;
     const [all] = this.#products(weights.attentionInput, x);
-    const tokenBytes = (headCount + 2 * kvHeadCount) * headLength * 4;
+    const tokenBytes = columnBytes(all);
     const count = tokenCount(shape);
     const heads = ggml.view3d(context, all, headLength, headCount + kvHeadCount, count, headLength * 4, tokenBytes, 0);
     const rotated = this.#rope(this.#normHeads(heads, weights, 0, headCount + kvHeadCount), true);
@@ -157,7 +155,7 @@ export class GraphBuilder {
     const { ggml, context, graph, sizes, cache, shape } = this.#parts;
     const { headCount, kvHeadCount, headLength } = sizes;
     const [q, k, v] = this.#products(weights.attentionInput, x) as [Tensor, Tensor, Tensor];
-    const heads = (tensor: Tensor, count: number) => ggml.reshape3d(context, tensor, headLength, count, tokenCount(shape));
+    const heads = (tensor: Tensor, count: number) => ggml.view3d(context, tensor, headLength, count, tokenCount(shape), headLength * 4, columnBytes(tensor), 0);
     const keyLength = kvHeadCount * headLength;
     const store = (rows: Tensor, offset: number) => {
       const part = ggml.view2d(context, cache.layers[weights.index] as Tensor, keyLength, cache.rowCount, cache.rowBytes, offset);

@@ -43,8 +43,11 @@ export interface Graph {
   free(): void;
 }
 
-/** Objects a layer needs in the graph's context, with room to spare; one object costs about 370 bytes. */
-const tensorsPerLayer = 40;
+/**
+ * Objects a layer needs in the graph's context, with room to spare: 48 in qwen3 with AMX, matrices apart and blocks weighed. One object costs about 370 bytes;
+ * one too many aborts the process.
+ */
+const tensorsPerLayer = 56;
 
 function tensorsFor(sizes: Hyperparameters): number {
   return tensorsPerLayer * (sizes.layerCount + 1);

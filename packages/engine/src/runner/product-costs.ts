@@ -1,6 +1,7 @@
 import koffi from 'koffi';
 import type { Ggml, Pointer } from '../ggml/bindings.ts';
 import type { Device } from '../ggml/device.ts';
+import { columnBytes } from '../ggml/tensor-layout.ts';
 import { GgmlType } from '../ggml/types.ts';
 import { createRandom } from '../sampler/random.ts';
 import type { ProductCosts, ProductWay } from './batch-plan.ts';
@@ -113,19 +114,27 @@ function buildProducts(ggml: Ggml, device: Device, matrices: readonly WeightMatr
   for (const product of products) ggml.buildForwardExpand(graph, product);
   ggml.gallocrAlloc(allocator, graph);
   for (const [length, input] of inputs) fillInput(new Float32Array(koffi.view(ggml.getData(input), length * columns * 4)), length);
+  const [product] = products as [Pointer];
   const { rows } = matrices[0] as WeightMatrix;
-  const result = () => new Float32Array(koffi.view(ggml.getData(products[0] as Pointer), rows * columns * 4));
+  const result = (column: number) => new Float32Array(koffi.view(ggml.getData(product) + BigInt(column * columnBytes(product)), rows * 4));
   return {
     compute: () => void device.compute(graph),
-    repeats: (column) => result().every((value, index) => value === column[index % column.length]),
-    firstColumn: () => result().slice(0, rows),
+    repeats: (expected) => Array.from({ length: columns }, (_, column) => result(column)).every((sums) => sums.every((value, row) => value === expected[row])),
+    firstColumn: () => result(0).slice(),
     free: () => ggml.free(context),
   };
 }
 
-/** `x`: [matrix.columns, columns], contiguous. Returns [matrix.rows, columns]. */
+/** Fewer columns fit into the cache as they are. */
+const widenedFrom = 17;
+
+/** `x`: [matrix.columns, columns], contiguous. Returns [matrix.rows, columns], whose columns may lie apart. */
 export function multiply(ggml: Ggml, context: Pointer, matrix: WeightMatrix, x: Pointer, { way, columns }: { readonly way: ProductWay; readonly columns: number }): Pointer {
-  if (way === 'together') return ggml.mulMat(context, matrix.tensor, x);
+  if (matrix.widened && columns >= widenedFrom) {
+    const product = ggml.mulMat(context, matrix.widened, x);
+    return ggml.view2d(context, product, matrix.rows, columns, columnBytes(product), 0);
+  }
+  if (way === 'together' || !matrix.isPlain) return ggml.mulMat(context, matrix.tensor, x);
   if (way === 'staged') return ggml.mulMat(context, ggml.dup(context, matrix.tensor), x);
   const apart = ggml.mulMat(context, matrix.tensor, ggml.reshape3d(context, x, matrix.columns, 1, columns));
   return ggml.reshape2d(context, apart, matrix.rows, columns);

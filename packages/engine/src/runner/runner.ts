@@ -104,9 +104,9 @@ export class Runner {
     turnKeys(this.#model, slot * this.#model.cache.slotRows + firstRow, turns);
   }
 
-  /** What the products of a step cost that computes so many tokens, against other numbers of them; not finite where their sums are not those of a full batch. */
-  costOf(tokens: number): number {
-    return this.#model.columnPlans.costOf(tokens);
+  /** What the products of a step cost that decodes or verifies so many tokens, against other numbers of them; not finite where their sums are not those of a full batch. */
+  costOf(tokens: number, kind: 'decode' | 'verify'): number {
+    return this.#model.columnPlans.costOf(tokens, kind === 'decode');
   }
 
   /** Every sequence has a slot; a lone one may as well be padded with tokens of its own. */

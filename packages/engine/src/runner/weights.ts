@@ -5,6 +5,7 @@ import type { LayerTensors } from '../architectures/layer-tensors.ts';
 import type { Ggml, Pointer } from '../ggml/bindings.ts';
 import type { Device } from '../ggml/device.ts';
 import type { Gguf, GgufTensor } from '../ggml/gguf.ts';
+import { useHugePages } from '../ggml/huge-pages.ts';
 import { GgmlType } from '../ggml/types.ts';
 
 /** Matrices that share their input, as one product when they share their type, else one by one. */
@@ -20,6 +21,8 @@ export interface WeightMatrix {
   readonly type: number;
   /** Laid out as in the file, not rearranged for some kernel. */
   readonly isPlain: boolean;
+  /** The same memory with rows of zeros after its own, where many columns are multiplied faster by that. */
+  readonly widened: Pointer | undefined;
 }
 
 export interface LayerWeights {
@@ -56,6 +59,7 @@ export interface Weights {
 interface Placement {
   readonly tensor: Pointer;
   readonly parts: readonly GgufTensor[];
+  /** Bytes; beyond the parts zeros. */
   readonly size: number;
 }
 
@@ -69,7 +73,7 @@ export function loadWeights(ggml: Ggml, device: Device, gguf: Gguf, sizes: Hyper
     outputNorm: loader.vector('output_norm.weight', embeddingLength),
     // A tied embedding is also read row by row, which only the plain buffer type can: kernels that
     // want another layout get a copy of their own.
-    output: loader.matrix(loader.has('output.weight') ? 'output.weight' : 'token_embd.weight', embeddingLength, vocabularySize),
+    output: loader.matrix(loader.has('output.weight') ? 'output.weight' : 'token_embd.weight', embeddingLength, vocabularySize, false),
     ropeFactors: loader.has('rope_freqs.weight') ? loader.vector('rope_freqs.weight', sizes.ropeDimensions / 2) : null,
     layers,
   };
@@ -149,9 +153,9 @@ export class WeightLoader {
     return this.#table(this.#find(name, columns, rows));
   }
 
-  /** A matrix that multiplies. */
-  matrix(name: string, columns: number, rows: number): Pointer {
-    return this.#matrix([this.#find(name, columns, rows)]);
+  /** A matrix that multiplies. `mayWiden`: its products need not be contiguous. */
+  matrix(name: string, columns: number, rows: number, mayWiden = true): Pointer {
+    return this.#matrix([this.#find(name, columns, rows)], mayWiden);
   }
 
   fused(columns: number, matrices: readonly NamedRows[], biasNames?: readonly NamedRows[]): FusedMatrix {
@@ -174,34 +178,38 @@ export class WeightLoader {
     return tensor;
   }
 
-  #matrix(parts: readonly GgufTensor[]): Pointer {
+  #matrix(parts: readonly GgufTensor[], mayWiden = true): Pointer {
     const [first] = parts as [GgufTensor];
     const rows = parts.reduce((sum, part) => sum + part.shape[1], 0);
     const bufferType = this.#device.bufferTypeFor(first.type, first.shape[0], rows);
     const isPlain = bufferType === this.#device.bufferType;
     this.bytesReadPerStep += sizeOf(parts);
-    const tensor = isPlain && parts.length === 1 ? this.#table(first) : this.#place(bufferType, parts);
-    this.matrices.push({ tensor, columns: first.shape[0], rows, type: first.type, isPlain });
+    const spareRows = mayWiden ? this.#device.spareRowsFor(bufferType, first.type, rows) : 0;
+    const placed = isPlain && parts.length === 1 ? this.#table(first) : this.#place(bufferType, parts, spareRows);
+    const widened = spareRows === 0 ? undefined : placed;
+    const tensor = widened ? this.#ggml.view2d(this.#contextFor(bufferType), widened, first.shape[0], rows, this.#ggml.rowSize(first.type, first.shape[0]), 0) : placed;
+    this.matrices.push({ tensor, columns: first.shape[0], rows, type: first.type, isPlain, widened });
     return tensor;
   }
 
-  #place(bufferType: Pointer, parts: readonly GgufTensor[]): Pointer {
+  #place(bufferType: Pointer, parts: readonly GgufTensor[], spareRows = 0): Pointer {
     const [first] = parts as [GgufTensor];
     const context = this.#contextFor(bufferType);
     const isMatrix = first.shape[1] > 1;
     const axis = isMatrix ? 1 : 0;
     const length = parts.reduce((sum, part) => sum + part.shape[axis], 0);
     const tensor = isMatrix
-      ? this.#ggml.newTensor2d(context, first.type, first.shape[0], length)
+      ? this.#ggml.newTensor2d(context, first.type, first.shape[0], length + spareRows)
       : this.#ggml.newTensor1d(context, first.type, length);
-    this.#placements.push({ tensor, parts, size: sizeOf(parts) });
+    this.#placements.push({ tensor, parts, size: sizeOf(parts) + (spareRows === 0 ? 0 : spareRows * this.#ggml.rowSize(first.type, first.shape[0])) });
     return tensor;
   }
 
   #contextFor(bufferType: Pointer): Pointer {
     let context = this.#contexts.get(bufferType);
     if (!context) {
-      const size = this.#ggml.tensorOverhead() * (this.#gguf.tensors.size + 8);
+      // A tensor and a view of it for each of the file's.
+      const size = this.#ggml.tensorOverhead() * 2 * (this.#gguf.tensors.size + 8);
       context = this.#ggml.init({ mem_size: size, mem_buffer: null, no_alloc: true });
       this.#contexts.set(bufferType, context);
     }
@@ -222,6 +230,7 @@ export class WeightLoader {
         const buffer = this.#ggml.allocTensors(context, bufferType);
         if (!buffer) throw this.#unusable('there is not enough memory for its weights');
         this.#ggml.bufferSetUsage(buffer, bufferUsageWeights);
+        useHugePages(this.#ggml, buffer);
         buffers.push(buffer);
       }
       const largest = Math.max(...this.#placements.map((placement) => placement.size));
@@ -246,6 +255,7 @@ export class WeightLoader {
         filled += count;
       }
     }
+    scratch.fill(0, filled, placement.size);
     // Whole tensors only: buffer types that rearrange weights take nothing less.
     this.#ggml.tensorSet(placement.tensor, scratch, 0, placement.size);
   }

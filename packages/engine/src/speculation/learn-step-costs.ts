@@ -21,7 +21,7 @@ const unknownCosts: StepCosts = { costOf: () => Infinity, observe: () => {} };
  */
 export function learnStepCosts(model: LoadedModel): StepCosts {
   const { runner, cache, info } = model;
-  const plainProducts = runner.costOf(1);
+  const plainProducts = runner.costOf(1, 'decode');
   const depth = Math.min(depthMax, info.contextLength, cache.maxSequenceTokens) - 1;
   const tokens = new Int32Array(depth);
   const hasRoom = Number.isFinite(plainProducts) && cache.acquire({ sequence, tokens, promptLength: depth, scope: sequence, spareTokens: 0 }) !== undefined;
@@ -32,24 +32,25 @@ export function learnStepCosts(model: LoadedModel): StepCosts {
     const shallow = fastest(() => runner.decode(Int32Array.of(0), Int32Array.of(0)), endsAt);
     const deep = fastest(() => runner.decode(Int32Array.of(0), Int32Array.of(depth - 1)), endsAt);
     const several = fastest(() => runner.verify(new Int32Array(width), Int32Array.of(0), width), endsAt);
-    return estimateSteps({ shallow, several, perKey: Math.max(0, deep - shallow) / depth }, (columns) => runner.costOf(columns) / plainProducts);
+    return estimateSteps({ shallow, several, perKey: Math.max(0, deep - shallow) / depth }, (columns, isPlain) => runner.costOf(columns, isPlain ? 'decode' : 'verify') / plainProducts);
   } finally {
     cache.release(sequence);
   }
 }
 
 /**
- * `measured`: milliseconds of a lone step with nothing before it and of one of 8 tokens, and what each key adds. `productsOf`: what
- * products cost by number of columns, against those of a lone step; not finite where their sums are unlike, and then the step's cost is not either.
+ * In milliseconds: a lone step with nothing before it (`shallow`), one of 8 tokens (`several`), and what each key adds. `productsOf`: what
+ * products cost by number of columns, against those of a lone step, `isPlain`: of a decode step, which may be padded; not finite where their sums are unlike, and then the step's cost is not either.
+ * The measured step bounds what products seem to cost: fewer tokens cost no more than it, more cost no more each.
  */
-export function estimateSteps({ shallow, several, perKey }: { readonly shallow: number; readonly several: number; readonly perKey: number }, productsOf: (columns: number) => number): StepCosts {
-  const perProducts = several / productsOf(width);
+export function estimateSteps({ shallow, several, perKey }: { readonly shallow: number; readonly several: number; readonly perKey: number }, productsOf: (columns: number, isPlain: boolean) => number): StepCosts {
+  const perProducts = several / productsOf(width, false);
   if (!(perProducts > 0 && Number.isFinite(perProducts))) return unknownCosts;
-  const severalOf = (columns: number) => {
-    const products = productsOf(columns);
-    return Number.isFinite(products) ? Math.min(products * perProducts, columns * hope * shallow) : Infinity;
+  const severalOf = (columns: number, isPlain: boolean) => {
+    const products = productsOf(columns, isPlain);
+    return Number.isFinite(products) ? Math.min(products * perProducts, several * Math.max(1, columns / width), columns * hope * shallow) : Infinity;
   };
-  return new LearntStepCosts((columns, keys) => (columns === 1 ? shallow : severalOf(columns)) + keys * perKey);
+  return new LearntStepCosts((columns, keys, isPlain) => (columns === 1 ? shallow : severalOf(columns, isPlain)) + keys * perKey);
 }
 
 /** Milliseconds. Done once more before, since a shape's first step builds its graph. */

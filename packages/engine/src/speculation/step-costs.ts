@@ -29,7 +29,7 @@ const fading = { everySteps: 64, share: 15 / 16 };
  * is chosen changes no bit of an answer, so a noisy clock cannot either. Constant time and memory.
  */
 export class LearntStepCosts implements StepCosts {
-  readonly #estimate: (columns: number, keys: number) => number;
+  readonly #estimate: (columns: number, keys: number, isPlain: boolean) => number;
   /** Logarithms of the factors, the latter by number of columns. */
   readonly #speed = new LearntValue(gains.plain);
   readonly #drafted = new Map<number, LearntValue>();
@@ -38,16 +38,16 @@ export class LearntStepCosts implements StepCosts {
   #plainSteps = 0;
 
   /** `estimate`: in any unit of time, not finite where it is not known. Rather too low than too high: what seems too dear is not tried. */
-  constructor(estimate: (columns: number, keys: number) => number) {
+  constructor(estimate: (columns: number, keys: number, isPlain: boolean) => number) {
     this.#estimate = estimate;
   }
 
   costOf({ columns, keys, isPlain }: StepSize): number {
-    return this.#estimate(columns, keys) * (isPlain ? 1 : (this.#corrections[columns] ??= Math.exp(this.#correctionFor(columns))));
+    return this.#estimate(columns, keys, isPlain) * (isPlain ? 1 : (this.#corrections[columns] ??= Math.exp(this.#correctionFor(columns))));
   }
 
   observe({ columns, keys, isPlain }: StepSize, milliseconds: number): void {
-    const found = Math.log(milliseconds / this.#estimate(columns, keys));
+    const found = Math.log(milliseconds / this.#estimate(columns, keys, isPlain));
     if (!Number.isFinite(found)) return;
     if (isPlain) this.#learnSpeed(found);
     else if (this.#plainSteps > 0) this.#learn(columns, found - this.#speed.value);

@@ -26,14 +26,20 @@ export class ProcessWatch {
     this.#loop.disable();
   }
 
+  /** Milliseconds of the collector's pauses since the start. The last one is known a turn of the event loop later. */
+  get gcMs(): number {
+    this.#count(this.#observer.takeRecords());
+    return this.#gcMs;
+  }
+
   /** The loop's delay is that since the call before. */
   read(): ProcessStats {
-    this.#count(this.#observer.takeRecords());
+    const { gcMs } = this;
     const { user, system } = process.cpuUsage();
     const { rss, heapUsed } = process.memoryUsage();
     const loopDelayMs = { p50: this.#delayMs(this.#loop.percentile(50)), p99: this.#delayMs(this.#loop.percentile(99)), max: this.#delayMs(this.#loop.max) };
     this.#loop.reset();
-    return { cpuSeconds: (user + system) / 1e6, residentBytes: rss, heapUsedBytes: heapUsed, loopDelayMs, gcCount: this.#gcCount, gcSeconds: this.#gcMs / 1000 };
+    return { cpuSeconds: (user + system) / 1e6, residentBytes: rss, heapUsedBytes: heapUsed, loopDelayMs, gcCount: this.#gcCount, gcSeconds: gcMs / 1000 };
   }
 
   close(): void {

@@ -28,6 +28,8 @@ describe('logits against libllama', () => {
     ['llama, f32', tiny('llama-f32', { architecture: 'llama', type: 'f32' })],
     ['llama, Q4_0', tiny('llama-q4', { architecture: 'llama', type: 'q4_0' })],
     ['qwen2, Q8_0', tiny('qwen2-q8', { architecture: 'qwen2', type: 'q8_0' })],
+    // Rows of which AMX gets more than there are; with biases.
+    ['qwen2, Q8_0, rows by 512', tiny('qwen2-q8-wide', { architecture: 'qwen2', type: 'q8_0', hidden: 512, heads: 8, kvHeads: 4, feedForward: 512 })],
     ['qwen2, f16, tied embeddings', tiny('qwen2-f16', { architecture: 'qwen2', type: 'f16', tiedEmbeddings: true })],
   ];
 

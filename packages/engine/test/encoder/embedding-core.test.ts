@@ -48,6 +48,28 @@ describe('the embedding core', () => {
     expect(drain(core).map(({ id }) => id)).toEqual(['list']);
   });
 
+  it('lets real time go before the batch lane, which moves on beside it', () => {
+    const { encoder, passes } = letters(12);
+    const core = new EmbeddingCore(encoder, { maxQueue: 100, batchShareMin: 0.25 });
+    core.add({ id: 'batch', inputs: Array.from({ length: 20 }, () => 'xx'), lane: 'batch' });
+    core.add({ id: 'list', inputs: Array.from({ length: 9 }, () => 'yy') });
+    core.add({ id: 'single', inputs: ['yy'], lane: 'realtime' });
+    expect(core.step().map(({ id }) => id)).toEqual(['single']);
+    const order = drain(core).map(({ id }) => id);
+    expect(order).toEqual(['list', 'batch']);
+    // Real time has 10 texts of 4 tokens; of what was encoded until its end, the batch lane had about a quarter.
+    const texts = passes.map(({ length }) => length);
+    expect(texts.slice(0, 5).reduce((sum, count) => sum + count, 0)).toBeGreaterThan(10);
+  });
+
+  it('bounds the lanes apart: a full batch lane refuses nobody in real time', () => {
+    const core = new EmbeddingCore(letters().encoder, { maxQueue: 2 });
+    core.add({ id: 'a', inputs: ['a', 'b', 'c'], lane: 'batch' });
+    expect(() => core.add({ id: 'b', inputs: ['b'], lane: 'batch' })).toThrow(expect.objectContaining({ code: 'queue_full' }));
+    core.add({ id: 'c', inputs: ['c'] });
+    expect(drain(core).map(({ id }) => id).toSorted()).toEqual(['a', 'c']);
+  });
+
   it('lets aborted requests go', () => {
     const { encoder, passes } = letters(4);
     const core = new EmbeddingCore(encoder, { maxQueue: 100 });

@@ -56,6 +56,17 @@ describe('ThreadGovernor', () => {
     expect(machine.governor.threads).toBe(2);
   });
 
+  it('tells how much time was lost for want of cores', () => {
+    const machine = new Machine(2);
+    machine.compute(1000);
+    expect(machine.governor.missingCoresMs).toBe(0);
+    machine.othersWant = 2;
+    machine.compute(1000);
+    // Two threads beside two programs get half of the cores; one gets a third, of which it makes more.
+    expect(machine.governor.missingCoresMs).toBeGreaterThanOrEqual(500);
+    expect(machine.governor.missingCoresMs).toBeLessThanOrEqual(1000 * (2 / 3));
+  });
+
   it('does not mind a program that wants a core for a moment', () => {
     const { governor } = new Machine(2);
     for (let second = 0; second < 10; second += 1) {

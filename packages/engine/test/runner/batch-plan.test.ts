@@ -40,7 +40,12 @@ describe('planColumns', () => {
     const costs = { together: points({ 8: 32, 16: 33 }), staged: none, apart: none, unlike: points({ 1: 8, 2: 9, 4: 12 }) };
     const { padded, costOf } = planColumns(costs, 16);
     expect([1, 2, 4].map(padded)).toEqual([1, 2, 8]);
-    expect([costOf(1), costOf(8)]).toEqual([Infinity, 32]);
+    expect([costOf(1, true), costOf(8, true)]).toEqual([Infinity, 32]);
+  });
+
+  it('knows no cost of columns that only padding gives the sums of a full batch, where nothing is padded', () => {
+    const { padded, costOf } = planColumns({ together: points({ 4: 3, 16: 5 }), staged: none, apart: none, unlike: points({ 1: 1.5, 2: 2 }) }, 16);
+    expect([padded(2), costOf(2, true), costOf(2, false), costOf(4, false)]).toEqual([4, 3, Infinity, 3]);
   });
 
   it('is never worse than the plain way by what was measured, and padding what is padded changes nothing', () => {

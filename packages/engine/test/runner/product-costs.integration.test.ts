@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Pointer } from '../../src/ggml/bindings.ts';
 import { openDevice, type Device } from '../../src/ggml/device.ts';
 import { loadGgml } from '../../src/ggml/library.ts';
+import { columnBytes } from '../../src/ggml/tensor-layout.ts';
 import { GgmlType } from '../../src/ggml/types.ts';
 import type { ProductWay } from '../../src/runner/batch-plan.ts';
 import { measureProductCosts, multiply } from '../../src/runner/product-costs.ts';
@@ -29,18 +30,19 @@ function newContext(): Pointer {
   return context;
 }
 
-function createMatrix(type: number): WeightMatrix {
+function createMatrix(type: number, spareRows = 0): WeightMatrix {
   const random = createRandom(5);
   const values = Float32Array.from({ length: columns * rows }, () => random() - 0.5);
-  const bytes = new Uint8Array(ggml.rowSize(type, columns) * rows);
+  const bytes = new Uint8Array(ggml.rowSize(type, columns) * (rows + spareRows));
   ggml.quantizeChunk(type, values, bytes, 0, rows, columns, null);
   const bufferType = device.bufferTypeFor(type, columns, rows);
   const context = newContext();
-  const tensor = ggml.newTensor2d(context, type, columns, rows);
+  const placed = ggml.newTensor2d(context, type, columns, rows + spareRows);
+  const tensor = ggml.view2d(context, placed, columns, rows, ggml.rowSize(type, columns), 0);
   const buffer = ggml.allocTensors(context, bufferType) as Pointer;
   cleanups.unshift(() => ggml.bufferFree(buffer));
-  ggml.tensorSet(tensor, bytes, 0, bytes.length);
-  return { tensor, columns, rows, type, isPlain: bufferType === device.bufferType };
+  ggml.tensorSet(placed, bytes, 0, bytes.length);
+  return { tensor, columns, rows, type, isPlain: bufferType === device.bufferType, widened: spareRows > 0 ? placed : undefined };
 }
 
 function product(matrix: WeightMatrix, way: ProductWay, count: number): Float32Array {
@@ -58,7 +60,9 @@ function product(matrix: WeightMatrix, way: ProductWay, count: number): Float32A
   const input = new Float32Array(koffi.view(ggml.getData(x), columns * count * 4));
   for (let index = 0; index < input.length; index += 1) input[index] = random() - 0.5;
   device.compute(graph);
-  return new Float32Array(koffi.view(ggml.getData(result), rows * count * 4)).slice();
+  const sums = new Float32Array(rows * count);
+  for (let column = 0; column < count; column += 1) sums.set(new Float32Array(koffi.view(ggml.getData(result) + BigInt(column * columnBytes(result)), rows * 4)), column * rows);
+  return sums;
 }
 
 describe('multiply', () => {
@@ -66,6 +70,10 @@ describe('multiply', () => {
     const matrix = createMatrix(GgmlType.Q8_0);
     const expected = product(matrix, 'together', count);
     for (const way of ['staged', 'apart'] as const) expect(product(matrix, way, count)).toEqual(expected);
+  });
+
+  it.each([1, 16, 17, 64, 100])('gives the same sums with rows of zeros after the matrix, %i columns', (count) => {
+    for (const type of [GgmlType.Q8_0, GgmlType.Q4_0]) expect(product(createMatrix(type, 32), 'together', count)).toEqual(product(createMatrix(type), 'together', count));
   });
 });
 

@@ -3,6 +3,7 @@ import { createSamplerScratch } from '../../src/sampler/sampler.ts';
 import { createSequence, type Sequence } from '../../src/sequence.ts';
 import { Speculator } from '../../src/speculation/speculator.ts';
 import type { StepSize } from '../../src/speculation/step-costs.ts';
+import { DelayAccount, SequenceDelays } from '../../src/stats/delay-account.ts';
 import { tokenRequest } from '../support/requests.ts';
 
 const vocabularySize = 100_000;
@@ -13,7 +14,7 @@ const costOf = ({ columns, isPlain }: StepSize) => (isPlain ? 1 : columns > 32 ?
 /** One whose prompt repeats itself, so that its text promises tokens, ready to decode. */
 function begin(id: string): Sequence {
   const prompt = [...period, ...period, ...period];
-  const sequence = createSequence({ request: tokenRequest(id, prompt, 4000), prompt, contextLength: 4096, bounds: undefined, constraint: undefined, scratch: createSamplerScratch(vocabularySize), now: 0, order: 0 });
+  const sequence = createSequence({ request: tokenRequest(id, prompt, 4000), prompt, contextLength: 4096, bounds: undefined, constraint: undefined, scratch: createSamplerScratch(vocabularySize), delays: new SequenceDelays(new DelayAccount(() => ({ missingCoresMs: 0, gcMs: 0 }))), now: 0, order: 0 });
   sequence.computed = prompt.length;
   sequence.tokens.push(1);
   sequence.generated = 1;

@@ -17,8 +17,9 @@ export interface ReplicaUnderTest {
   close(): Promise<void>;
 }
 
-/** What every implementation of the `Replica` port must do. `make` starts a fresh one; the suite closes it. */
-export function replicaContract({ describe, it }: TestFramework, name: string, make: () => Promise<ReplicaUnderTest>): void {
+/** What every implementation of the `Replica` port must do. `make` starts a fresh one; the suite closes it. `asks`: what its requests ask where a test says nothing else. */
+export function replicaContract({ describe, it }: TestFramework, name: string, make: () => Promise<ReplicaUnderTest>, asks: Partial<GatewayRequest> = {}): void {
+  const request = (changes: Partial<GatewayRequest> = {}) => requestOf({ ...asks, ...changes });
   const withReplica = (body: (under: ReplicaUnderTest) => Promise<void>) => async () => {
     const under = await make();
     try {
@@ -86,6 +87,19 @@ export function replicaContract({ describe, it }: TestFramework, name: string, m
       await until(() => runningCount() === 0);
     }));
 
+    for (const stream of [false, true]) {
+      it(`ends the work when the reader leaves before it has a part (stream: ${stream})`, withReplica(async ({ replica, runningCount }) => {
+        const events: GatewayEvent[] = [];
+        const parts = replica.answer(request({ stream, emit: (event) => events.push(event) }))[Symbol.asyncIterator]();
+        // It may settle in any way, or not at all: nobody waits for it.
+        parts.next().catch(() => {});
+        await until(() => runningCount() === 1);
+        await parts.return?.();
+        await until(() => runningCount() === 0);
+        assert.deepEqual(events.filter(({ type }) => type === 'choice-end'), []);
+      }));
+    }
+
     it('ends what runs with a typed error when it is closed, and answers nothing more', withReplica(async ({ replica, runningCount }) => {
       const running = collect(replica.answer(request({ stream: true })));
       const rejected = assert.rejects(running, AutoglmError);
@@ -99,7 +113,7 @@ export function replicaContract({ describe, it }: TestFramework, name: string, m
   });
 }
 
-function request(changes: Partial<GatewayRequest> = {}): GatewayRequest {
+function requestOf(changes: Partial<GatewayRequest>): GatewayRequest {
   return {
     id: 'contract', tenant: '', model: 'contract', input: { kind: 'chat', messages: [{ role: 'user', content: 'count' }] }, prompts: [{ segments: [{ kind: 'text', text: 'count' }] }],
     stream: false, choiceCount: 1, sampling: {}, maxTokens: undefined, stop: [], topLogprobs: undefined, signal: new AbortController().signal, emit: () => {},
