@@ -2,6 +2,7 @@ import { ConfigError } from './common/config-error.ts';
 import type { DevicePlace, DeviceReport, InputKind } from './common/device-registry.ts';
 import type { EngineConfig } from './config/engines.ts';
 import type { Config } from './config/schema.ts';
+import type { Access } from './ingress/access.ts';
 import { createDevicesResource } from './ingress/devices-resource.ts';
 import type { FindResource } from './ingress/resource.ts';
 import { DeviceTable } from './router/devices/device-table.ts';
@@ -22,7 +23,7 @@ export interface Devices {
 }
 
 /** Undefined where devices are not asked for. Throws `ConfigError` for a variable that is not set. */
-export function openDevices(config: Config['devices'], env: Env): Devices | undefined {
+export function openDevices(config: Config['devices'], access: Access, env: Env): Devices | undefined {
   if (!config.enabled) return undefined;
   const token = config.token_env === undefined ? undefined : variable(env, config.token_env, 'devices.token_env');
   const targets = config.report_to.map(({ url, token_env: tokenEnv, api_key_env: keyEnv }, index) => ({
@@ -52,7 +53,7 @@ export function openDevices(config: Config['devices'], env: Env): Devices | unde
       if (device !== undefined) return table.placeOf(device, device === config.id);
       return kind === 'openai' ? undefined : table.placeOf(config.id, true);
     },
-    resource: () => createDevicesResource({ registry: table, token }),
+    resource: () => createDevicesResource({ access, registry: table, token }),
     start(onTarget) {
       reporter = new DeviceReporter({
         id: config.id,

@@ -50,7 +50,7 @@ interface Started {
 
 /** Starts every engine of the configuration. Those of the same model name are replicas of each other. */
 export async function startEngines(config: Config, options: StartEnginesOptions): Promise<StartedEngines> {
-  const embeddings = startEmbeddings(config.embeddings, options);
+  const embeddings = startEmbeddings(config, options);
   const started = await Promise.all(config.engines.map((entry) => start(entry, config, options)));
   const models = new Map<string, Target[]>();
   for (const { target, models: names } of started) {
@@ -60,7 +60,7 @@ export async function startEngines(config: Config, options: StartEnginesOptions)
     models: [...models].map(([name, targets]) => ({ name, targets })),
     embedded: started[config.engines.findIndex(({ kind }) => kind === 'embedded')]?.engine,
     embeddings,
-    maxRunning: started.reduce((sum, { target }) => sum + inHandOf(target, config), embeddings ? config.embeddings.max_queue : 0),
+    maxRunning: started.reduce((sum, { target }) => sum + inHandOf(target, config), embeddings ? 2 * config.embeddings.max_queue : 0),
     close: async () => void (await Promise.all([embeddings?.engine.close(), ...started.map(({ replica }) => replica.close())])),
   };
 }
@@ -73,7 +73,7 @@ function inHandOf({ maxOutstanding, concurrency }: Target, { admission }: Config
 async function start(entry: EngineConfig, config: Config, options: StartEnginesOptions): Promise<Started> {
   if (entry.kind === 'embedded') return startEmbedded(entry, config, options);
   const engine = entry.kind === 'mock' ? createMockEngine() : undefined;
-  const replica = entry.kind === 'mock' ? promptReplica(engine as Engine, entry.name) : await startRemote(entry, config.router.health, options);
+  const replica = entry.kind === 'mock' ? promptReplica(engine as Engine, entry.name) : await startRemote(entry, config, options);
   return { replica, target: { replica, tier: entry.tier, weight: entry.weight, maxOutstanding: entry.max_outstanding, variant: variantOf(entry), device: options.placeOf?.(entry) }, models: [entry.model], engine };
 }
 
@@ -92,22 +92,22 @@ function startEmbedded(entry: EmbeddedEngineConfig, { model_config: model, admis
   return { replica, target: { replica, tier: entry.tier, weight: entry.weight, maxOutstanding, concurrency, variant: variantOf(entry, model), device: placeOf?.(entry) }, models: [...new Set(['default', entry.model])], engine };
 }
 
-function startEmbeddings(config: Config['embeddings'], { embeddings: given, onStatus }: StartEnginesOptions): LocalEmbeddings | undefined {
+function startEmbeddings({ embeddings: config, admission }: Config, { embeddings: given, onStatus }: StartEnginesOptions): LocalEmbeddings | undefined {
   const { model, name } = config;
   if (given) return { name: name ?? given.name, engine: given, tier: 'edge' };
   if (model === undefined) return undefined;
   const id = name ?? path.basename(model, '.gguf');
   // That it was closed is no news to who closed it. What is being prepared has a bar, which says itself what it is.
   const onOwnStatus = (status: EngineStatusReport) => status.state !== 'closed' && onStatus(status.progress === undefined ? { engine: 'embeddings', ...status } : status);
-  return { name: id, engine: embeddingEngine({ ...config, model, id }, onOwnStatus), tier: 'edge' };
+  return { name: id, engine: embeddingEngine({ ...config, model, id }, admission, onOwnStatus), tier: 'edge' };
 }
 
 /** The client of other servers is loaded where there is one. */
-async function startRemote({ name, url, upstream_model: model, api_key_env: apiKeyEnv, max_batch_size: sizeMax, batch_timeout_us: timeoutUs, timeouts }: OpenAiEngineConfig, health: Config['router']['health'], { env, onStatus }: StartEnginesOptions): Promise<Replica> {
+async function startRemote({ name, url, upstream_model: model, api_key_env: apiKeyEnv, classify_path: classifyPath, max_batch_size: sizeMax, batch_timeout_us: timeoutUs, join_completions: joinsCompletions, timeouts }: OpenAiEngineConfig, { admission, router: { health } }: Config, { env, onStatus }: StartEnginesOptions): Promise<Replica> {
   const { openAiReplica } = await import('./engines/openai-compatible/index.ts');
   const replica = openAiReplica({
-    name, url, model, timeouts,
-    batching: sizeMax === undefined ? undefined : { sizeMax, timeoutMs: timeoutUs / 1000 },
+    name, url, model, timeouts, classifyPath, joinsCompletions,
+    batching: sizeMax === undefined ? undefined : { sizeMax, timeoutMs: timeoutUs / 1000, batchShareMin: admission.lanes.batch_share_min },
     apiKey: apiKeyEnv === undefined ? undefined : env[apiKeyEnv],
     probe: { intervalMs: health.probe_interval_ms, timeoutMs: health.probe_timeout_ms, failuresMax: health.probe_failures },
   });

@@ -1,6 +1,6 @@
 import { AutoglmError } from '@open-autoglm/protocol';
+import type { EmbeddingPath } from './common/embedding-call.ts';
 import type { EmbeddingCatalog } from './common/embedding-catalog.ts';
-import type { EmbeddingPath } from './embedding-path.ts';
 import type { KeptEmbeddings } from './response-cache/intermediate/kept-embeddings.ts';
 
 /** The path, in front of which embeddings of our own model are looked for; those of other servers are not, since nobody tells when their weights change. */

@@ -4,6 +4,7 @@ import { createAdmission } from './admission/admission-stage.ts';
 import { admissionOptions } from './admission/options.ts';
 import { openCache } from './cache-parts.ts';
 import { createInputSteps } from './common/steps/input-steps.ts';
+import { createClassificationCatalog } from './common/classification-catalog.ts';
 import { createEmbeddingCatalog } from './common/embedding-catalog.ts';
 import { withCascade } from './common/cascade-catalog.ts';
 import { createCatalog } from './common/model-catalog.ts';
@@ -11,6 +12,7 @@ import { Opened } from './common/opened.ts';
 import { TtftMeter } from './common/ttft-meter.ts';
 import type { Config } from './config/schema.ts';
 import { cascadeOptions, openRecorder, planCascade } from './cascade-plan.ts';
+import { createClassificationPath } from './classification-path.ts';
 import { openDevices } from './device-parts.ts';
 import { createEmbeddingPath } from './embedding-path.ts';
 import { createKeptEmbeddingPath } from './kept-embedding-path.ts';
@@ -30,6 +32,7 @@ import { openSinks } from './observability/sinks/sinks.ts';
 import { collectAnswer } from './output/json-answer.ts';
 import { respond, respondError } from './output/respond.ts';
 import { errorBody } from './output/error-body.ts';
+import { respondClassifications } from './output/respond-classifications.ts';
 import { respondEmbeddings, writeEmbeddings } from './output/respond-embeddings.ts';
 import { openPrejudge } from './prejudge/open-prejudge.ts';
 import { openPrefetch } from './prefetch-parts.ts';
@@ -82,8 +85,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 
 async function open({ config, engine, embeddings: givenEmbeddings, env = process.env, onEngineStatus = () => {} }: GatewayOptions, opened: Opened): Promise<Gateway> {
   const plan = planCascade(config);
-  const devices = opened.add(openDevices(config.devices, env), (part) => part.close());
   const access = opened.add(await openAccess({ auth: config.auth, limits: config.limits, env }), (part) => part.close());
+  const devices = opened.add(openDevices(config.devices, access, env), (part) => part.close());
   const engines = opened.add(await startEngines(config, { engine, embeddings: givenEmbeddings, env, onStatus: onEngineStatus, placeOf: devices?.placeOf }), (part) => part.close());
   const models = createCatalog(engines.models, config.server.ready_timeout_ms);
   const catalog = plan ? withCascade(models, plan.model, plan.levels.map(({ model }) => model)) : models;
@@ -98,6 +101,8 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
   }), (part) => part.close());
   const cache = opened.add(await openCache(config.cache, catalog), (part) => part.close());
   const embeddingPath = createEmbeddingPath(embeddings, config.server.ready_timeout_ms, routerOptions(config.router));
+  const keptEmbeddingPath = cache?.embeddings ? createKeptEmbeddingPath(embeddingPath, embeddings, cache.embeddings) : embeddingPath;
+  const classifiers = createClassificationCatalog(engines.models);
   const semantic = cache && openSemantic(config.cache.semantic, cache.responses, embeddings, embeddingPath);
   if (semantic) cache.responses.watchWith(semantic);
   const prefetch = openPrefetch(config.cache, env);
@@ -133,12 +138,15 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
     cors: config.server.cors.origins.length > 0 ? new Cors(config.server.cors) : undefined,
     path: sinks.capture(createRequestPath(catalog, admission, routerOptions(config.router), shortenOptions(config, ttft, embeddings, embeddingPath), { prejudge: prejudge?.stage, images: images?.stage, cache: cache?.stage, prefetch: prefetch?.prefetcher.stage, tiers: plan && createTiersStage(cascadeOptions(plan, models, recorder)) })),
     embeddings,
-    embeddingPath: cache?.embeddings ? createKeptEmbeddingPath(embeddingPath, embeddings, cache.embeddings) : embeddingPath,
+    embeddingPath: keptEmbeddingPath,
+    classifiers,
+    classificationPath: createClassificationPath(classifiers, embeddings, keptEmbeddingPath, routerOptions(config.router)),
     metrics: observability.metrics,
     resources: [...batches.resources, ...sessions.resources, ...events.resources, ...(devices ? [devices.resource] : []), ...(recorder ? [createCascadeRoutes({ access, bodyLimitBytes: config.server.body_limit_bytes, judge: (id, tenant, judgement) => recorder.judge(id, tenant, judgement) })] : []), ...(cache?.resources ?? [])],
     follow: observability.follow,
     respond,
     respondEmbeddings,
+    respondClassifications,
     respondError,
   });
   const grpc = opened.add(await openGrpc(config.grpc, { asker: ingress.asker, identify: (headers) => void access.identify(headers), collect: collectAnswer, env, onRefusal: (level, reason) => sinks.logs?.warn('the gateway that decides at a level refuses conversations', { level, reason }) }), (part) => part.drain(0));

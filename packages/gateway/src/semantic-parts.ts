@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import type { EmbeddingPath } from './common/embedding-call.ts';
 import type { EmbeddingCatalog } from './common/embedding-catalog.ts';
 import type { Config } from './config/schema.ts';
-import type { EmbeddingPath } from './embedding-path.ts';
 import type { ResponseCache } from './response-cache/response-cache.ts';
 import { SemanticAnswers } from './response-cache/semantic/semantic-answers.ts';
 

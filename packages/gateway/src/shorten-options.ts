@@ -1,7 +1,7 @@
+import type { EmbeddingPath } from './common/embedding-call.ts';
 import type { EmbeddingCatalog } from './common/embedding-catalog.ts';
 import type { TtftReading } from './common/ttft-meter.ts';
 import type { Config } from './config/schema.ts';
-import type { EmbeddingPath } from './embedding-path.ts';
 import type { ShortenOptions } from './input/shorten-stage.ts';
 
 /** What reads documents and makes prompts shorter, as the configuration file has it. */

@@ -56,10 +56,10 @@ export class AdmittedAnswer implements AsyncIterableIterator<StreamPart> {
     if (this.#isOver) return { value: undefined, done: true };
     try {
       this.#parts = this.#next(this.#request())[Symbol.asyncIterator]();
+      return this.#onResult(await this.#parts.next());
     } catch (thrown) {
       return this.#onFailure(thrown);
     }
-    return this.#parts.next().then(this.#onResult, this.#onFailure);
   }
 
   async #wait(turn: Promise<void>): Promise<void> {

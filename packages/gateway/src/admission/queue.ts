@@ -52,7 +52,8 @@ export class AdmissionQueue implements Situation {
   readonly waiting: Readonly<Record<Lane, Ticket[]>> = { realtime: [], batch: [] };
   readonly refused: Record<Lane, Map<ErrorCode, number>> = { realtime: new Map(), batch: new Map() };
   readonly #settings: QueueSettings;
-  readonly #policy: QueuePolicy;
+  /** Of each lane. */
+  readonly #policies: Readonly<Record<Lane, QueuePolicy>>;
   readonly #slices: LevelSlices | undefined;
   readonly #clock: Clock;
   readonly #bounds: { -readonly [K in keyof LaneBounds]: LaneBounds[K] };
@@ -64,13 +65,16 @@ export class AdmissionQueue implements Situation {
   constructor(pool: EnginePool, settings: QueueSettings, clock: Clock) {
     this.pool = pool;
     this.#settings = settings;
-    this.#policy = queuePolicies[settings.policy];
+    const policy: QueuePolicy = queuePolicies[settings.policy];
+    // Nobody waits for a single request of the batch lane, but for the end of all: by predicted work the longest would be left for then, when places stand empty,
+    // and what others have begun would be computed twice.
+    this.#policies = { realtime: policy, batch: policy.sinks ? queuePolicies.fcfs : policy };
     this.#clock = clock;
     this.timeSliceMs = settings.timeSliceMs;
     this.priorityWeight = settings.priorityWeight;
-    this.isFair = settings.fairness === 'vtc' || this.#policy.isFair === true;
+    this.isFair = settings.fairness === 'vtc' || policy.isFair === true;
     // Among tenants the order of sending is what is fair.
-    this.#slices = this.#policy.sinks && !this.isFair ? { timeSliceMs: settings.timeSliceMs, priorityWeight: settings.priorityWeight } : undefined;
+    this.#slices = policy.sinks && !this.isFair ? { timeSliceMs: settings.timeSliceMs, priorityWeight: settings.priorityWeight } : undefined;
     this.tenants = new TenantCounters(settings.tokenWeights);
     this.#bounds = { limit: 0, max: pool.max, batchShareMin: settings.batchShareMin };
   }
@@ -90,7 +94,7 @@ export class AdmissionQueue implements Situation {
   /** Where one that was sent stands in the engine's own queue: as here, or in the order of sending where that is what is fair. */
   standingOf({ lane, place, arrivedAtMs, expectedTokens }: Ticket): Standing {
     if (this.isFair) return { lane, level: 0, rank: 0, expectedTokens };
-    return { lane, level: place.level, rank: place.rank, expectedTokens, waitsSinceMs: arrivedAtMs, slices: this.#slices };
+    return { lane, level: place.level, rank: place.rank, expectedTokens, waitsSinceMs: arrivedAtMs, slices: this.#policies[lane].sinks ? this.#slices : undefined };
   }
 
   /**
@@ -100,7 +104,7 @@ export class AdmissionQueue implements Situation {
   enter(ticket: Ticket): Promise<void> | undefined {
     ticket.arrivedAtMs = this.#clock.now();
     ticket.order = this.#arrivals += 1;
-    ticket.place = this.#policy.place(ticket, this);
+    ticket.place = this.#policies[ticket.lane].place(ticket, this);
     if (this.waiting[ticket.lane].length === 0 && this.#mayGo(ticket.lane)) {
       if (this.isFair) this.tenants.enter(ticket.tenant);
       this.#send(ticket);
@@ -144,7 +148,7 @@ export class AdmissionQueue implements Situation {
   #take(lane: Lane): Ticket {
     const waiting = this.waiting[lane];
     const servedTo = this.isFair ? (tenant: string) => this.tenants.servedTo(tenant) : undefined;
-    const index = chooseNext(waiting, { policy: this.#policy, nowMs: this.#clock.now(), agingMs: this.#settings.agingMs, servedTo });
+    const index = chooseNext(waiting, { policy: this.#policies[lane], nowMs: this.#clock.now(), agingMs: this.#settings.agingMs, servedTo });
     for (let before = 0; before < index; before += 1) (waiting[before] as Ticket).waitsFor = 'overtaken';
     return waiting.splice(index, 1)[0] as Ticket;
   }
@@ -221,7 +225,7 @@ export class AdmissionQueue implements Situation {
   /** Sequences. */
   #aheadOf({ lane, place }: Ticket): number {
     let ahead = 0;
-    for (const other of this.waiting[lane]) if (!this.#policy.ages || !isBefore(place, other.place)) ahead += other.sequences;
+    for (const other of this.waiting[lane]) if (!this.#policies[lane].ages || !isBefore(place, other.place)) ahead += other.sequences;
     return ahead;
   }
 

@@ -17,6 +17,8 @@ export interface AnswerTimings {
   readonly completionTokens: number;
   header(): string;
   fields(): Record<string, number>;
+  /** For the answer's `autoglm`: the fields, what made it slow where something did, and the notes. */
+  told(): Record<string, unknown>;
 }
 
 /** One request and the response that it is owed. */

@@ -2,8 +2,8 @@
 export interface RequestStart {
   /** `x-request-id`. */
   readonly requestId: string;
-  /** In OpenTelemetry's words (`gen_ai.operation.name`). */
-  readonly operation: 'chat' | 'text_completion' | 'embeddings';
+  /** In OpenTelemetry's words (`gen_ai.operation.name`) where it has one. */
+  readonly operation: 'chat' | 'text_completion' | 'embeddings' | 'classification';
   /** `performance.now()` when the headers were there. */
   readonly startedAtMs: number;
   /** W3C trace context as the client sent it, unchecked. */

@@ -2,7 +2,7 @@ import Type, { type Static } from 'typebox';
 
 const closed = { additionalProperties: false } as const;
 const milliseconds = Type.Integer({ minimum: 1, maximum: 86_400_000 });
-/** One file each in `admission/policies/`. */
+/** One file each in `admission/policies/`. mlfq and srtf are of real time: the batch lane keeps the order of arrival, where nobody waits for a single request. */
 const policy = Type.Union([Type.Literal('fcfs'), Type.Literal('mlfq'), Type.Literal('srtf'), Type.Literal('edf'), Type.Literal('vtc')]);
 
 /** Who is sent to an engine next, and who is refused before it waits in vain. */
@@ -27,7 +27,7 @@ export const admissionSchema = Type.Object(
       {
         /** In the embedded engine, when requests in real time find no place: `preemption`, sequences of the batch lane give theirs; `time_slice`, they keep them, but decode in their share of the steps only. */
         batch_yields: Type.Union([Type.Literal('preemption'), Type.Literal('time_slice')]),
-        /** Of what an engine can do at once, the batch lane has at least this share, however much comes in real time. */
+        /** Of what an engine can do at once, the batch lane has at least this share, however much comes in real time; so it has of texts to embed or classify, before other servers with `max_batch_size` (0.95 at most). */
         batch_share_min: Type.Number({ minimum: 0, maximum: 1 }),
       },
       closed,

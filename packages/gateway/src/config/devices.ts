@@ -15,7 +15,7 @@ export const devicesSchema = Type.Object(
     id: Type.String({ pattern: '^[\\w.:-]{1,128}$' }),
     /** What this machine is for. */
     accepts: Type.Array(Type.Union([Type.Literal('text'), Type.Literal('structured'), Type.Literal('image')]), { minItems: 1, maxItems: 3 }),
-    /** How often this machine says how it is. */
+    /** How often this machine says how it is. Each report counts against the request limits of its key, or of the device where keys are not checked. */
     interval_ms: Type.Integer({ minimum: 10, maximum: 3_600_000 }),
     /** Gateways that are told, besides this one. */
     report_to: Type.Array(

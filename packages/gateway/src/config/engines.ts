@@ -35,10 +35,14 @@ export const engineSchemas = {
       upstream_model: Type.Optional(model),
       /** The environment variable that holds the key; a key has no place in a file. */
       api_key_env: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })),
-      /** Texts of one request for embeddings to it, into which those of several clients are joined while it works; absent: each goes as it came. */
+      /** Where it classifies texts, on the server's own root: `/classify` of vLLM, `/v1/classify` of SGLang; absent: it does not. */
+      classify_path: Type.Optional(Type.String({ pattern: '^/[\\w./~-]{1,255}$', title: 'a path such as /classify' })),
+      /** Texts of one request for embeddings or classes to it, into which those of several clients are joined while it works; absent: each goes as it came. */
       max_batch_size: Type.Optional(Type.Integer({ minimum: 2, maximum: 2048 })),
       /** How long a text may wait for others while it works, in microseconds; when it does nothing, nobody waits. */
       batch_timeout_us: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000 })),
+      /** Text completions of the batch lane, not streamed, that agree in all but their prompts, are joined too, as `prompt` lists of at most `max_batch_size`. */
+      join_completions: Type.Optional(Type.Boolean()),
       timeouts: Type.Optional(
         Type.Object(
           {
@@ -75,9 +79,12 @@ interface OnDevice {
 
 export interface OpenAiEngineConfig extends OnDevice, Complete<Pick<OpenAiEntry, Place | 'kind' | 'url' | 'model' | 'upstream_model'>> {
   readonly api_key_env: string | undefined;
-  /** Absent: requests for embeddings are not joined. */
+  /** Absent: it does not classify. */
+  readonly classify_path: string | undefined;
+  /** Absent: requests for embeddings and classes are not joined. */
   readonly max_batch_size: number | undefined;
   readonly batch_timeout_us: number;
+  readonly join_completions: boolean;
   readonly timeouts: Complete<NonNullable<OpenAiEntry['timeouts']>>;
 }
 export interface EmbeddedEngineConfig extends OnDevice, Complete<Pick<EmbeddedEntry, 'kind' | 'name' | 'tier' | 'weight' | 'model'>> {
@@ -113,6 +120,7 @@ function completeOpenAi(entry: OpenAiEntry, before: readonly EngineConfig[], env
   const url = parseUrl(entry.url);
   if (typeof url === 'string') return refuse('url', url);
   if (entry.batch_timeout_us !== undefined && entry.max_batch_size === undefined) refuse('batch_timeout_us', 'without max_batch_size nothing is joined, and nobody waits');
+  if (entry.join_completions && entry.max_batch_size === undefined) refuse('join_completions', 'without max_batch_size nothing is joined');
   const { api_key_env: apiKeyEnv } = entry;
   const apiKey = apiKeyEnv === undefined ? undefined : env[apiKeyEnv];
   if (apiKeyEnv !== undefined && !apiKey) refuse('api_key_env', `the environment variable ${apiKeyEnv} is not set`);
@@ -128,8 +136,10 @@ function completeOpenAi(entry: OpenAiEntry, before: readonly EngineConfig[], env
     model: entry.model,
     upstream_model: entry.upstream_model ?? entry.model,
     api_key_env: apiKeyEnv,
+    classify_path: entry.classify_path,
     max_batch_size: entry.max_batch_size,
     batch_timeout_us: entry.batch_timeout_us ?? 2000,
+    join_completions: entry.join_completions ?? false,
     timeouts: { ...defaultTimeouts, ...entry.timeouts },
     ...(entry.device !== undefined && { device: entry.device }),
   };

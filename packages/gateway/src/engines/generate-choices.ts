@@ -33,10 +33,10 @@ function toChoices(request: GatewayRequest): GenerateRequest[] {
 function emitFacts({ emit }: GatewayRequest, part: GeneratePart, choice: number): void {
   if (part.type === 'prompt-end') {
     emit({ type: 'segment-end', segment: 'queue', durationMs: part.queueMs, choice });
-    emit({ type: 'segment-end', segment: 'prefill', durationMs: part.prefillMs, choice });
+    emit({ type: 'segment-end', segment: 'prefill', durationMs: part.prefillMs, choice, delays: part.delays });
     emit({ type: 'prompt-end', choice, promptTokens: part.promptTokens, cachedTokens: part.cachedTokens });
   } else if (part.type === 'text-end') {
-    emit({ type: 'segment-end', segment: 'decode', durationMs: part.decodeMs, choice });
+    emit({ type: 'segment-end', segment: 'decode', durationMs: part.decodeMs, choice, delays: part.delays });
     if (part.suspensions) emit({ type: 'segment-end', segment: 'queue', durationMs: part.suspensions.milliseconds, reason: 'preempted', choice });
     emit({ type: 'choice-end', choice, finishReason: part.finishReason, completionTokens: part.completionTokens });
   }

@@ -62,10 +62,13 @@ export class Access {
     throw admission.refusal;
   }
 
-  /** A request that generates nothing, for this tenant of the caller's. Throws `missing_api_key`, `invalid_api_key` and `rate_limit_exceeded`; the response's headers say what is left. */
-  async admitCall(headers: IncomingHttpHeaders, tenant: string, response: ServerResponse): Promise<void> {
+  /**
+   * A request that generates nothing, for this tenant of the caller's; `keyless`: by what it is counted where keys are not checked, else by its credentials.
+   * Throws `missing_api_key`, `invalid_api_key` and `rate_limit_exceeded`; the response's headers say what is left.
+   */
+  async admitCall(headers: IncomingHttpHeaders, tenant: string, response: ServerResponse, keyless = callerWithoutKey(headers)): Promise<void> {
     const holder = this.#keyring?.open(headers);
-    const admission = await this.#limits?.admitCall({ key: holder?.name ?? callerWithoutKey(headers), tenant });
+    const admission = await this.#limits?.admitCall({ key: holder?.name ?? keyless, tenant });
     tell(admission, response);
     if (admission?.refusal) throw admission.refusal;
   }

@@ -69,10 +69,13 @@ function parse(message: IncomingMessage, bytes: Uint8Array): JsonBody {
   }
 }
 
+/** The type of nearly every body: told without looking closer. */
+const plainJson = 'application/json';
+
 /** What the body is packed in; undefined: it is not. */
 function checkHeaders({ headers }: IncomingMessage, inflater: Inflater | undefined): Encoding | undefined {
   const type = headers['content-type'];
-  if (type !== undefined && !/\bjson\b/i.test(type) && !isMessagePack(type)) {
+  if (type !== plainJson && type !== undefined && !/\bjson\b/i.test(type) && !isMessagePack(type)) {
     throw new AutoglmError('unsupported_media_type', `The body must be JSON or MessagePack, but its content-type is ${JSON.stringify(type)}: send "content-type: application/json".`);
   }
   const given = headers['content-encoding'];
@@ -86,7 +89,7 @@ function checkHeaders({ headers }: IncomingMessage, inflater: Inflater | undefin
 
 /** Whether a content type is MessagePack's, whatever parameters it has. */
 export function isMessagePack(type: string | undefined): boolean {
-  return type !== undefined && messagePackTypes.has((type.split(';', 1)[0] as string).trim().toLowerCase());
+  return type !== plainJson && type !== undefined && messagePackTypes.has((type.split(';', 1)[0] as string).trim().toLowerCase());
 }
 
 /** Bytes that are not UTF-8 can say half of a surrogate pair here. */

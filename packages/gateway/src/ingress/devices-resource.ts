@@ -3,8 +3,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AutoglmError } from '@open-autoglm/protocol';
 import Type from 'typebox';
 import { inputKinds, type DeviceRegistry, type DeviceReport, type ListedDevice } from '../common/device-registry.ts';
+import type { Access } from './access.ts';
 import { readJson } from './body.ts';
 import type { FindResource } from './resource.ts';
+import { tenantOf } from './tenant.ts';
 import { createValidator } from './validate.ts';
 
 const closed = { additionalProperties: false } as const;
@@ -29,13 +31,17 @@ const idPattern = /^[\w.:-]{1,128}$/;
 const heartbeatPath = /^\/v1\/devices\/([^/]+)\/heartbeat$/;
 
 export interface DevicesResourceOptions {
+  readonly access: Access;
   readonly registry: DeviceRegistry;
   /** That devices show in `x-autoglm-device-token`; undefined: nobody asks for one. */
   readonly token: string | undefined;
 }
 
-/** `POST /v1/devices/{id}/heartbeat`, where devices say how they are, and `GET /v1/devices`, where that can be seen. */
-export function createDevicesResource({ registry, token }: DevicesResourceOptions): FindResource {
+/**
+ * `POST /v1/devices/{id}/heartbeat`, where devices say how they are, and `GET /v1/devices`, where that can be seen. Both count against request limits. Each
+ * device is a tenant and, without keys, a caller of its own: what others ask for silences none.
+ */
+export function createDevicesResource({ access, registry, token }: DevicesResourceOptions): FindResource {
   const check = (message: IncomingMessage) => {
     if (token !== undefined && !isEqual(message.headers['x-autoglm-device-token'], token)) throw new AutoglmError('invalid_api_key', "The header 'x-autoglm-device-token' is missing or wrong.", { param: 'x-autoglm-device-token' });
   };
@@ -45,6 +51,7 @@ export function createDevicesResource({ registry, token }: DevicesResourceOption
         methods: ['GET', 'HEAD'],
         async serve({ message, response }) {
           check(message);
+          await access.admitCall(message.headers, tenantOf(message.headers, undefined), response);
           send(response, 200, { object: 'list', data: registry.list().map(toWire) });
         },
       };
@@ -56,6 +63,8 @@ export function createDevicesResource({ registry, token }: DevicesResourceOption
       async serve({ message, response }) {
         check(message);
         const name = decode(id);
+        const tenant = tenantOf(message.headers, `device:${name}`);
+        await access.admitCall(message.headers, tenant, response, tenant);
         const { value } = await readJson(message, { limitBytes: bytesMax }, new AbortController().signal);
         registry.beat(name, toReport(value));
         response.writeHead(204);

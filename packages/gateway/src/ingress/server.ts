@@ -4,16 +4,17 @@ import type { Socket } from 'node:net';
 import { AutoglmError } from '@open-autoglm/protocol';
 import type { Asker, AskCall, EmbeddingAsker, Relay } from '../common/asker.ts';
 import { readJson, type BodyReading } from './body.ts';
+import { ClassificationRequests, type ClassificationParts } from './classification-requests.ts';
 import { createConsole } from './console.ts';
 import type { Cors } from './cors.ts';
+import { EmbeddingRequests, type EmbeddingParts } from './embedding-requests.ts';
 import { Generations, type GenerationParts } from './generations.ts';
 import { InHand } from './in-hand.ts';
 import { healthAnswer, modelAnswer, modelsAnswer, readinessAnswer, type JsonAnswer } from './information.ts';
 import type { FindResource } from './resource.ts';
 import { sendJson } from './send-json.ts';
-import { EmbeddingRequests, type EmbeddingParts } from './serve-embeddings.ts';
 
-export interface IngressParts extends GenerationParts, EmbeddingParts {
+export interface IngressParts extends GenerationParts, EmbeddingParts, ClassificationParts {
   readonly bodies: BodyReading;
   /** Absent: pages of other origins may not read what is answered. */
   readonly cors?: Cors | undefined;
@@ -59,6 +60,7 @@ export function createIngress(parts: IngressParts): Ingress {
   const inHand = new InHand(parts.maxRunning);
   const generations = new Generations(parts, inHand);
   const embeddings = new EmbeddingRequests(parts, inHand);
+  const classifications = new ClassificationRequests(parts, inHand);
   const resources = (parts.resources ?? []).map((create) => create(generations, embeddings));
   const web = createConsole();
 
@@ -70,18 +72,19 @@ export function createIngress(parts: IngressParts): Ingress {
     return undefined;
   };
 
-  const route = async (message: IncomingMessage, response: ServerResponse): Promise<void> => {
-    if (parts.cors?.answers(message, response)) return;
+  const route = (message: IncomingMessage, response: ServerResponse): Promise<void> | void => {
+    if (parts.cors?.answers(message, response)) return undefined;
     const requestId = requestIdOf(message);
     const path = (message.url ?? '/').split('?', 1)[0] as string;
     const call = { message, response, requestId, read: (signal: AbortSignal) => readJson(message, parts.bodies, signal) };
     const api = Object.hasOwn(generationRoutes, path) ? generationRoutes[path] : undefined;
     if (api && message.method === 'POST') return generations.serve({ ...call, api });
     if (path === '/v1/embeddings' && message.method === 'POST') return embeddings.serve(call);
+    if (path === '/v1/classify' && message.method === 'POST') return classifications.serve(call);
     response.setHeader('x-request-id', requestId);
     const file = web.find(path);
     if (!file && !openRoutes.has(path)) parts.access.identify(message.headers);
-    if (api || path === '/v1/embeddings') allow(message, response, 'POST');
+    if (api || path === '/v1/embeddings' || path === '/v1/classify') allow(message, response, 'POST');
     const resource = find(resources, path);
     if (resource) {
       allow(message, response, ...resource.methods);
@@ -91,20 +94,25 @@ export function createIngress(parts: IngressParts): Ingress {
       allow(message, response, 'GET', 'HEAD');
       return sendMetrics(response, parts.metrics);
     }
-    const answer = information(path);
-    if (!answer && !file) throw new AutoglmError('route_not_found', `There is nothing at ${message.method} ${path}.`);
+    const told = information(path);
+    if (!told && !file) throw new AutoglmError('route_not_found', `There is nothing at ${message.method} ${path}.`);
     allow(message, response, 'GET', 'HEAD');
-    if (answer) sendJson(response, answer.status, answer.body);
+    if (told) sendJson(response, told.status, told.body);
     else file?.send(response);
+    return undefined;
   };
 
-  const server = createServer({ requestTimeout: requestTimeoutMs, headersTimeout: headersTimeoutMs, noDelay: true }, (message, response) => {
-    route(message, response).catch((error: unknown) => {
+  const answer = async (message: IncomingMessage, response: ServerResponse): Promise<void> => {
+    try {
+      await route(message, response);
+    } catch (error) {
       // A body that was not read to its end would be taken for the next request.
       if (!message.complete && !response.headersSent) response.setHeader('connection', 'close');
       parts.respondError(response, error);
-    });
-  });
+    }
+  };
+
+  const server = createServer({ requestTimeout: requestTimeoutMs, headersTimeout: headersTimeoutMs, noDelay: true }, answer);
   server.on('clientError', refuseMalformed);
   return {
     server,

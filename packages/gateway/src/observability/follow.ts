@@ -48,7 +48,7 @@ class Following implements Followed {
 
   constructor(parts: FollowingParts, start: RequestStart) {
     this.#parts = parts;
-    this.timings = new RequestProfile(start, parts.now);
+    this.timings = new RequestProfile(start, parts.now, parts.diagnoser);
     this.#observers = beginAll(parts.observers, start, parts.onFailure);
     this.timings.traceContext = this.#observers.find((observer) => observer.traceContext)?.traceContext ?? clientTraceContext(start);
   }

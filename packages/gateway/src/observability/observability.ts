@@ -37,8 +37,12 @@ export function createObservability(config: ObservabilityConfig, { sinks, onFirs
   const follow = createFollower({
     observers: sinks.observers,
     diagnoser,
-    onStart: () => metrics?.onStart(),
+    onStart: () => {
+      watch?.loop.begin();
+      metrics?.onStart();
+    },
     onProfile: (profile) => {
+      watch?.loop.end();
       metrics?.onProfile(profile);
       if (onFirstToken) tellFirstToken(profile, onFirstToken);
       sinks.logs?.onProfile(profile);

@@ -60,7 +60,7 @@ export async function collectAnswer({ request, format, timings, created }: Omit<
     }),
     usage: usage.toJSON(),
   };
-  return Object.assign(whole, answer, { autoglm: { timings: timings.fields(), ...timings.notes, ...attention.fields() } });
+  return Object.assign(whole, answer, { autoglm: { ...timings.told(), ...attention.fields() } });
 }
 
 function messageOf({ text, reasoning, reasoningField, message }: Choice): object {

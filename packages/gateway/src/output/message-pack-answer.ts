@@ -100,7 +100,7 @@ export class MessagePackAnswer implements PartEncoder<Buffer> {
   /** The one chunk that stages have a say in: what they say is taken for what JSON would make of it. */
   #last(choices: readonly object[], more: Fields): Buffer {
     const { timings } = this.#exchange;
-    return this.#pack(jsonValue({ ...this.#head(), choices, ...more, autoglm: { timings: timings.fields(), ...timings.notes, ...this.attention.fields() } }) as object);
+    return this.#pack(jsonValue({ ...this.#head(), choices, ...more, autoglm: { ...timings.told(), ...this.attention.fields() } }) as object);
   }
 
   #head(): object {

@@ -12,7 +12,8 @@ import { SseAnswer } from './sse-answer.ts';
 /** Answers the client, in whatever way the path ends. Never rejects. */
 export async function respond(exchange: Exchange, parts: AsyncIterable<StreamPart>): Promise<void> {
   try {
-    await (exchange.format.stream ? sendStream(exchange, parts) : sendJson(exchange, parts));
+    if (exchange.format.stream) await sendStream(exchange, parts);
+    else sendJson(exchange, await collectAnswer(exchange, parts));
     if (exchange.response.writableLength > 0) await handOver(exchange.response, exchange.request);
     exchange.request.emit({ type: 'request-end', outcome: 'answered', status: 200 });
   } catch (thrown) {
@@ -62,8 +63,7 @@ async function sendStream(exchange: Exchange, parts: AsyncIterable<StreamPart>):
   request.emit({ type: 'segment-end', segment: 'output', durationMs: performance.now() - endingAt, reason: 'encode' });
 }
 
-async function sendJson(exchange: Exchange, parts: AsyncIterable<StreamPart>): Promise<void> {
-  const answer = await collectAnswer(exchange, parts);
+function sendJson(exchange: Exchange, answer: object): void {
   const completeAt = performance.now();
   const { contentType, body } = encodeWhole(exchange.response, answer);
   exchange.request.emit({ type: 'segment-end', segment: 'output', durationMs: performance.now() - completeAt, reason: 'encode' });

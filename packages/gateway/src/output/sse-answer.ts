@@ -99,7 +99,7 @@ export class SseAnswer implements PartEncoder<string> {
 
   #last(choices: readonly string[], extra: string): string {
     const { timings } = this.#exchange;
-    const autoglm = JSON.stringify({ timings: timings.fields(), ...timings.notes, ...this.attention.fields() });
+    const autoglm = JSON.stringify({ ...timings.told(), ...this.attention.fields() });
     return `${this.#head}${choices.join()}]${extra},"autoglm":${autoglm}}\n\n`;
   }
 }

@@ -37,8 +37,8 @@ export function formOf(parts: readonly StreamPart[], stream: boolean): AnswerEnt
  * the prompt was read this time is said as OpenAI says it, by `cached_tokens`.
  */
 export function toReplayed(part: StreamPart): StreamPart {
-  if (part.type === 'prompt-end') return { ...part, cachedTokens: part.promptTokens, queueMs: 0, prefillMs: 0 };
-  if (part.type === 'text-end') return { ...part, decodeMs: 0 };
+  if (part.type === 'prompt-end') return { ...part, cachedTokens: part.promptTokens, queueMs: 0, prefillMs: 0, delays: undefined };
+  if (part.type === 'text-end') return { ...part, decodeMs: 0, delays: undefined };
   if (part.type === 'usage') return { ...part, cachedTokens: part.promptTokens, ...(part.wire && { wire: toReplayedWire(part) }) };
   return part;
 }

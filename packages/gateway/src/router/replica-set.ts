@@ -70,7 +70,7 @@ export class ReplicaSet {
   }
 
   /** Takes a place at a replica; each must be given back by `end`. Undefined when all that may be chosen have been tried. */
-  begin(request: GatewayRequest, tried: ReadonlySet<Member>): Member | undefined {
+  begin(request: GatewayRequest, tried: readonly Member[]): Member | undefined {
     const now = this.now();
     const candidates = this.#candidates(request, tried, now);
     if (candidates.length === 0) return undefined;
@@ -87,7 +87,7 @@ export class ReplicaSet {
   }
 
   /** Whether `begin` would find one. */
-  hasOther(request: GatewayRequest, tried: ReadonlySet<Member>): boolean {
+  hasOther(request: GatewayRequest, tried: readonly Member[]): boolean {
     return this.#candidates(request, tried, this.now()).length > 0;
   }
 
@@ -139,15 +139,25 @@ export class ReplicaSet {
   }
 
   /** Those that are well; where none is, those that may be tried all the same. */
-  #candidates(request: GatewayRequest, tried: ReadonlySet<Member>, now: number): Member[] {
+  #candidates(request: GatewayRequest, tried: readonly Member[], now: number): Member[] {
+    const suits = this.#suits(request, tried);
+    const possible: Member[] = [];
+    const well: Member[] = [];
+    for (const member of this.#members) {
+      if (!suits(member) || !member.mayTake(now)) continue;
+      possible.push(member);
+      if (member.isWell(now)) well.push(member);
+    }
+    if (well.length > 0) return well;
+    return possible.length > 0 || !this.#isPanic() ? possible : this.#members.filter((member) => suits(member) && member.isThere());
+  }
+
+  /** Who could take this request at all, and was not asked yet. */
+  #suits(request: GatewayRequest, tried: readonly Member[]): (member: Member) => boolean {
     // A request without prompts: the engine that reads them could not answer when they were to be made.
     const { prompts } = request;
     const kind = this.#hasDevices ? inputKindOf(request) : undefined;
-    const suitable = this.#members.filter((member) => !tried.has(member) && (kind === undefined || member.isPlaced(kind)) && (prompts !== undefined || member.target.replica.takes === 'requests'));
-    const possible = suitable.filter((member) => member.mayTake(now));
-    const well = possible.filter((member) => member.isWell(now));
-    if (well.length > 0) return well;
-    return possible.length > 0 || !this.#isPanic() ? possible : suitable.filter((member) => member.isThere());
+    return (member) => !tried.includes(member) && (kind === undefined || member.isPlaced(kind)) && (prompts !== undefined || member.target.replica.takes === 'requests');
   }
 
   /**

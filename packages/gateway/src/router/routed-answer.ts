@@ -11,9 +11,10 @@ import { Try, type Opening } from './try.ts';
 export class RoutedAnswer implements AsyncIterableIterator<StreamPart> {
   readonly #replicas: ReplicaSet;
   readonly #request: GatewayRequest;
-  readonly #tried = new Set<Member>();
+  /** As many as there may be tries: few. */
+  readonly #tried: Member[] = [];
   /** Those whose first part is waited for. */
-  readonly #open = new Set<Try>();
+  #open: Try[] = [];
   #answer: Try | undefined;
   #stated: Member | undefined;
   #isLeft = false;
@@ -44,15 +45,15 @@ export class RoutedAnswer implements AsyncIterableIterator<StreamPart> {
     let reason = 'its turn';
     let failure: AutoglmError | undefined;
     for (;;) {
-      const attempt = this.#open.size === 0 ? this.#try(reason) : undefined;
-      if (!attempt && this.#open.size === 0) throw failure ?? this.#replicas.refusal();
+      const attempt = this.#open.length === 0 ? this.#try(reason) : undefined;
+      if (!attempt && this.#open.length === 0) throw failure ?? this.#replicas.refusal();
       const opening = await this.#nextOpening();
-      this.#open.delete(opening.by);
+      this.#open = this.#open.filter((other) => other !== opening.by);
       if ('result' in opening) return this.#settle(opening);
       const { error, by } = opening;
       // Beside another one that is still waited for, its time would count twice.
-      if (this.#open.size === 0) by.tell();
-      if (this.#open.size === 0 && !this.#mayRetry(error)) throw error;
+      if (this.#open.length === 0) by.tell();
+      if (this.#open.length === 0 && !this.#mayRetry(error)) throw error;
       failure = error;
       reason = `${error.code} at ${by.member.target.replica.name}`;
     }
@@ -60,13 +61,13 @@ export class RoutedAnswer implements AsyncIterableIterator<StreamPart> {
 
   /** The next try that begins or fails; a rival may join on the way. */
   #nextOpening(): Promise<Opening> {
-    const delayMs = this.#open.size === 1 && this.#tried.size === 1 ? this.#replicas.hedgeDelayMs(this.#request) : undefined;
+    const delayMs = this.#open.length === 1 && this.#tried.length === 1 ? this.#replicas.hedgeDelayMs(this.#request) : undefined;
     return delayMs === undefined ? this.#firstOpening() : this.#openingOrRival(delayMs);
   }
 
   #firstOpening(): Promise<Opening> {
     const [first, ...rivals] = this.#open;
-    return first && rivals.length === 0 ? first.opening : Promise.race(Array.from(this.#open, ({ opening }) => opening));
+    return first && rivals.length === 0 ? first.opening : Promise.race(this.#open.map(({ opening }) => opening));
   }
 
   async #openingOrRival(delayMs: number): Promise<Opening> {
@@ -83,10 +84,10 @@ export class RoutedAnswer implements AsyncIterableIterator<StreamPart> {
   #try(reason: string): Try | undefined {
     const member = this.#replicas.begin(this.#request, this.#tried);
     if (!member) return undefined;
-    this.#tried.add(member);
+    this.#tried.push(member);
     const attempt = new Try(this.#replicas, member, this.#request, this.#replicas.settings.hedging.enabled);
     this.#state(member, reason);
-    this.#open.add(attempt);
+    this.#open.push(attempt);
     return attempt;
   }
 
@@ -95,7 +96,7 @@ export class RoutedAnswer implements AsyncIterableIterator<StreamPart> {
     if (this.#stated !== by.member) this.#state(by.member, 'it answered first');
     by.tell();
     for (const loser of this.#open) loser.lose();
-    this.#open.clear();
+    this.#open = [];
     return result;
   }
 
@@ -112,7 +113,7 @@ export class RoutedAnswer implements AsyncIterableIterator<StreamPart> {
   }
 
   #mayRetry(error: AutoglmError): boolean {
-    if (this.#isLeft || this.#request.signal.aborted || !error.retryable || this.#tried.size >= this.#replicas.settings.triesMax) return false;
+    if (this.#isLeft || this.#request.signal.aborted || !error.retryable || this.#tried.length >= this.#replicas.settings.triesMax) return false;
     if (!this.#replicas.hasOther(this.#request, this.#tried)) return false;
     // Where no connection was made, nobody has done any work.
     return outcomeOf(error) === 'unreachable' || this.#replicas.retries.withdraw(this.#replicas.now());

@@ -1,3 +1,4 @@
+import type { Standing } from '@open-autoglm/protocol';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isBefore } from '../../src/admission/choose-next.ts';
@@ -64,6 +65,20 @@ describe('any policy', () => {
         }
       }),
       { numRuns: 60 },
+    );
+  });
+
+  it.each(['mlfq', 'srtf'] as const)('%s: the batch lane keeps the order of arrival, and no levels', async (policy) => {
+    await fc.assert(
+      fc.asyncProperty(arrivals(['realtime', 'batch']), fc.integer({ min: 1, max: 4 }), async (list, places) => {
+        const standings: Standing[] = [];
+        const outcomes = await simulate({ arrivals: list, places, settings: { policy }, look: (queue, _, all) => standings.push(...all.filter(({ ticket }) => ticket.lane === 'batch' && ticket.sentAtMs !== undefined).map(({ ticket }) => queue.standingOf(ticket))) });
+        const batch = outcomes.filter(({ ticket }) => ticket.lane === 'batch').toSorted((a, b) => a.ticket.order - b.ticket.order);
+        const sentAt = batch.map(({ sentAtMs }) => sentAtMs as number);
+        expect(sentAt).toEqual(sentAt.toSorted((a, b) => a - b));
+        for (const { level, slices } of standings) expect([level, slices]).toEqual([0, undefined]);
+      }),
+      { numRuns: 40 },
     );
   });
 

@@ -39,8 +39,8 @@ describe('batches', () => {
       expect(file).toMatchObject({ object: 'file', purpose: 'batch_output', filename: `${batch.id}_output.jsonl`, status: 'processed' });
     }));
 
-  it('answers text completions and embeddings', () =>
-    withServer({}, async ({ client }) => {
+  it('answers text completions and embeddings, in the batch lane', () =>
+    withServer({}, async ({ client, engine, embeddings: embedder }) => {
       const url = '/v1/completions';
       const completions = await createBatch(client, [{ custom_id: 'a', url, body: { model: 'default', prompt: 'x', max_tokens: 2 } }], url);
       const embeddings = await createBatch(client, [{ custom_id: 'a', url: '/v1/embeddings', body: { model: 'mock-embeddings', input: ['x', 'y'] } }], '/v1/embeddings');
@@ -48,6 +48,7 @@ describe('batches', () => {
       expect(one?.response?.body).toMatchObject({ object: 'text_completion', choices: [{ text: '你好' }] });
       const [other] = await readOutput(client, (await ended(client, embeddings.id)).output_file_id);
       expect(other?.response?.body).toMatchObject({ object: 'list', data: [{ index: 0 }, { index: 1 }], usage: { prompt_tokens: 2 } });
+      expect([engine.requests.map(({ standing }) => standing?.lane), embedder.requests.map(({ lane }) => lane)]).toEqual([['batch'], ['batch']]);
     }));
 
   it('puts what failed into the error file, each as its own route would answer', () =>

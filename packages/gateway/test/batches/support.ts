@@ -2,11 +2,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import OpenAI, { toFile } from 'openai';
-import { createMockEmbeddings, createMockEngine, defaultConfig, startGateway, type Config, type Gateway, type MockEngine, type MockScript } from '../../src/main.ts';
+import { createMockEmbeddings, createMockEngine, defaultConfig, startGateway, type Config, type Gateway, type MockEmbeddings, type MockEngine, type MockScript } from '../../src/main.ts';
 
 export interface BatchServer extends AsyncDisposable {
   readonly gateway: Gateway;
   readonly engine: MockEngine;
+  readonly embeddings: MockEmbeddings;
   readonly client: OpenAI;
   clientOf(key: string): OpenAI;
 }
@@ -26,12 +27,13 @@ export function temporaryFolder(): Disposable & { readonly path: string } {
 
 export async function startBatchServer(sqlitePath: string, { batches = {}, config = {}, script = {}, env = {} }: BatchServerOptions = {}): Promise<BatchServer> {
   const engine = createMockEngine(script);
+  const embeddings = createMockEmbeddings();
   const gateway = await startGateway({
     config: { ...defaultConfig, ...config, batches: { ...defaultConfig.batches, sqlite_path: sqlitePath, lease_ms: 1000, ...batches }, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200 } },
-    engine, embeddings: createMockEmbeddings(), env,
+    engine, embeddings, env,
   });
   const clientOf = (apiKey: string) => new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey, maxRetries: 0 });
-  return { gateway, engine, client: clientOf('one'), clientOf, [Symbol.asyncDispose]: () => gateway.drain() };
+  return { gateway, engine, embeddings, client: clientOf('one'), clientOf, [Symbol.asyncDispose]: () => gateway.drain() };
 }
 
 export interface Line {

@@ -1,4 +1,4 @@
-import { AutoglmError, type EmbeddingRequest } from '@open-autoglm/protocol';
+import { AutoglmError, type EmbeddingEngine, type EmbeddingRequest } from '@open-autoglm/protocol';
 import { embeddingEngineContract } from '@open-autoglm/protocol/contract';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -11,7 +11,7 @@ const request = (id: string, inputs: EmbeddingRequest['inputs'], changes: Partia
 
 function make(script: MockEmbeddingsScript = {}, options: { sizeMax?: number; timeoutMs?: number; waitingMax?: number } = {}) {
   const mock = createMockEmbeddings(script);
-  return { mock, engine: new BatchedEmbeddings(mock, { sizeMax: 16, timeoutMs: 60_000, waitingMax: 1000, now: () => performance.now(), ...options }) };
+  return { mock, engine: new BatchedEmbeddings(mock, { sizeMax: 16, timeoutMs: 60_000, waitingMax: 1000, batchShareMin: 0.1, now: () => performance.now(), ...options }) };
 }
 
 /** Holds the first batch until the gate opens, so that the others gather. */
@@ -41,19 +41,88 @@ describe('embeddings in batches', () => {
     expect(tokens).toEqual([1, 2, 3, 4]);
   });
 
+  it('go before those of the batch lane, which goes in short calls, one at a time', async () => {
+    const gates = [createGate(), createGate(), createGate()];
+    let asked = 0;
+    const { mock, engine } = make({ beforeAnswer: () => gates[asked++]?.passed }, { sizeMax: 8 });
+    const batch = ['a', 'b', 'c', 'd', 'e'].map((text) => engine.embed(request(text, [text], { lane: 'batch' }), never));
+    await until(() => mock.requests.length === 1);
+    const realtime = engine.embed(request('r', ['rr']), never);
+    await until(() => mock.requests.length === 2);
+    gates[0]?.open();
+    await batch[0];
+    // Real time is under way: two texts are a quarter of a call.
+    await until(() => mock.requests.length === 3);
+    gates[1]?.open();
+    gates[2]?.open();
+    await Promise.all([realtime, ...batch]);
+    expect(mock.requests.map(({ inputs }) => inputs)).toEqual([['a'], ['rr'], ['b', 'c'], ['d', 'e']]);
+    expect(mock.requests.map(({ lane }) => lane)).toEqual(['batch', undefined, 'batch', 'batch']);
+  });
+
+  it('that are as large as a batch go at once, and count for the lanes and for who waits', async () => {
+    const gates = [createGate(), createGate(), createGate()];
+    let asked = 0;
+    const { mock, engine } = make({ beforeAnswer: () => gates[asked++]?.passed }, { sizeMax: 8 });
+    const list = engine.embed(request('list', Array.from({ length: 9 }, () => 'l')), never);
+    await until(() => mock.requests.length === 1);
+    const waits = [engine.embed(request('r', ['r']), never), engine.embed(request('s', ['s', 's']), never)];
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(mock.requests).toHaveLength(1);
+    gates[0]?.open();
+    await list;
+    // What waited for the server goes when the list has ended.
+    await until(() => mock.requests.length === 2);
+    expect(mock.requests.map(({ inputs }) => inputs.length)).toEqual([9, 3]);
+    gates[1]?.open();
+    await Promise.all(waits);
+    const last = engine.embed(request('list', Array.from({ length: 8 }, () => 'l')), never);
+    const others = ['c', 'd', 'e', 'f'].map((text) => engine.embed(request(text, [text], { lane: 'batch' }), never));
+    await Promise.all(others);
+    gates[2]?.open();
+    await last;
+    // Beside a list the batch lane has short calls.
+    expect(mock.requests.slice(2).map(({ inputs }) => inputs.join(''))).toEqual(['llllllll', 'c', 'de', 'f']);
+  });
+
+  it('of the batch lane take their turns, whatever they have in common', async () => {
+    const { gate, script } = gated();
+    const { mock, engine } = make(script, { sizeMax: 8 });
+    const held = engine.embed(request('r', ['r']), never);
+    const batchOf = (user: string) => engine.embed(request(user, [user], { lane: 'batch', fields: { model: 'm', input: user, user } }), never);
+    const answers = [...Array.from({ length: 12 }, () => batchOf('a')), batchOf('z')];
+    await Promise.all(answers);
+    // Beside real time it has a short call at a time, which `a` alone could fill until nothing of it is left.
+    expect(mock.requests.slice(0, 5).map(({ inputs }) => inputs.join(''))).toEqual(['r', 'a', 'aa', 'z', 'aa']);
+    gate.open();
+    await held;
+  });
+
+  it('are at most two calls of the batch lane where nothing else is there', async () => {
+    const gate = createGate();
+    const { mock, engine } = make({ beforeAnswer: () => gate.passed }, { sizeMax: 2, timeoutMs: 0 });
+    const batch = ['a', 'b', 'c', 'd', 'e', 'f', 'g'].map((text) => engine.embed(request(text, [text], { lane: 'batch' }), never));
+    await until(() => mock.requests.length === 2);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(mock.requests).toHaveLength(2);
+    gate.open();
+    await Promise.all(batch);
+    expect(mock.requests.flatMap(({ inputs }) => inputs)).toEqual(['a', 'b', 'c', 'd', 'e', 'f', 'g']);
+  });
+
   it('lose nobody, double nobody and keep each request\'s order, whoever comes, leaves or fails', async () => {
     const texts = fc.array(fc.string({ minLength: 1, maxLength: 6, unit: 'grapheme-ascii' }), { minLength: 1, maxLength: 5 });
-    const asks = fc.array(fc.record({ inputs: texts, leaves: fc.boolean(), isBad: fc.boolean(), dimensions: fc.constantFrom(undefined, 8) }), { minLength: 1, maxLength: 30 });
+    const asks = fc.array(fc.record({ inputs: texts, leaves: fc.boolean(), isBad: fc.boolean(), dimensions: fc.constantFrom(undefined, 8), lane: fc.constantFrom('realtime', 'batch') }), { minLength: 1, maxLength: 30 });
     await fc.assert(
       fc.asyncProperty(asks, fc.integer({ min: 1, max: 12 }), async (all, sizeMax) => {
         const { gate, script } = gated();
         const { mock, engine } = make(script, { sizeMax });
         const alone = createMockEmbeddings();
         await alone.ready();
-        const running = all.map(({ inputs, leaves, isBad, dimensions }, index) => {
+        const running = all.map(({ inputs, leaves, isBad, dimensions, lane }, index) => {
           const left = new AbortController();
           const own = isBad ? [...inputs, 'x'.repeat(65)] : inputs;
-          const answer = engine.embed(request(`r${index}`, own, { dimensions }), left.signal).then((value) => ({ value }), (error: AutoglmError) => ({ error }));
+          const answer = engine.embed(request(`r${index}`, own, { dimensions, lane }), left.signal).then((value) => ({ value }), (error: AutoglmError) => ({ error }));
           return { answer, left, leaves, isBad, own, dimensions };
         });
         const reason = new AutoglmError('client_closed_request', 'left');
@@ -114,6 +183,18 @@ describe('embeddings in batches', () => {
     gone.gate.open();
     expect(await Promise.all(failed)).toEqual(['good', 'upstream_unreachable', 'upstream_unreachable']);
     expect(second.mock.requests).toHaveLength(2);
+  });
+
+  it('share the tokens of empty texts by their number', async () => {
+    const { gate, script } = gated();
+    const { mock } = make(script);
+    const counting: EmbeddingEngine = { name: 'counts beginnings', status: mock.status, ready: () => mock.ready(), embed: async (asked, signal) => ({ ...(await mock.embed(asked, signal)), promptTokens: 2 * asked.inputs.length }), close: () => mock.close() };
+    const engine = new BatchedEmbeddings(counting, { sizeMax: 16, timeoutMs: 60_000, waitingMax: 1000, batchShareMin: 0.1, now: () => performance.now() });
+    const answers = [['a'], [''], ['', '']].map((inputs, index) => engine.embed(request(`r${index}`, inputs), never));
+    await until(() => mock.requests.length === 1);
+    gate.open();
+    expect((await Promise.all(answers)).map(({ promptTokens }) => promptTokens)).toEqual([2, 2, 4]);
+    expect(mock.requests).toHaveLength(2);
   });
 
   it('keep apart what asks for different things, and refuse what there is no room for', async () => {

@@ -60,7 +60,7 @@ describe('POST /v1/embeddings', () => {
     ['dimensions that the model has not', { dimensions: 4 }, { code: 'invalid_value', param: 'dimensions' }],
     ['no dimensions', { dimensions: 0 }, { code: 'invalid_value', param: 'dimensions' }],
     ['a field of another route', { stream: true }, { code: 'unknown_parameter', param: 'stream' }],
-    ['an unknown extension', { autoglm: { lane: 'batch' } }, { code: 'unknown_parameter', param: 'autoglm.lane' }],
+    ['an unknown extension', { autoglm: { fit: true } }, { code: 'unknown_parameter', param: 'autoglm.fit' }],
     ['an extension of the wrong type', { autoglm: { truncate: 'yes' } }, { code: 'invalid_value' }],
     ['a text that is too long', { input: ['a', 'b'.repeat(65)] }, { code: 'context_length_exceeded', param: 'input[1]' }],
   ];
@@ -71,6 +71,18 @@ describe('POST /v1/embeddings', () => {
       expect(await response.json()).toMatchObject({ error: { type: 'invalid_request_error', ...expected } });
     });
   }
+
+  it('is of the lane that the client chose, the body first', async () => {
+    await using server = await startEmbeddingServer();
+    const headers = { 'x-autoglm-lane': 'batch' };
+    await server.embed(body);
+    await server.embed(body, { headers });
+    await server.embed({ ...body, autoglm: { lane: 'realtime' } }, { headers });
+    await server.embed({ ...body, autoglm: { lane: 'batch' } });
+    expect(server.engine.requests.map(({ lane }) => lane)).toEqual(['realtime', 'batch', 'realtime', 'batch']);
+    const refused = await server.embed({ ...body, autoglm: { lane: 'express' } });
+    expect([refused.status, await refused.json()]).toMatchObject([400, { error: { code: 'invalid_value', param: 'autoglm.lane' } }]);
+  });
 
   it('cuts a text only where that is asked for', async () => {
     expect((await answer({ input: 'b'.repeat(100), autoglm: { truncate: true } })).usage).toEqual({ prompt_tokens: 64, total_tokens: 64 });

@@ -42,6 +42,19 @@ describe('embeddings of another server', () => {
     expect(backend.requests[0]?.body).not.toHaveProperty('autoglm');
   });
 
+  it('say why they were slow', async () => {
+    const requestsUntilKnown = 10;
+    await using backend = await startFakeBackend((response, request) => {
+      const until = performance.now() + (backend.requests.length > requestsUntilKnown ? 200 : 0);
+      while (performance.now() < until);
+      return embeds()(response, request);
+    });
+    await using gateway = await startRemoteGateway([backend.url]);
+    const ask = async () => (await gateway.post('/v1/embeddings', body)).json();
+    for (let count = 0; count < requestsUntilKnown; count += 1) await ask();
+    expect(await ask()).toMatchObject({ autoglm: { timings: { total_ms: expect.any(Number) }, bottleneck: { segment: expect.any(String), cause: expect.any(String) } } });
+  });
+
   it('are read from base64, and written as the client wants', async () => {
     await using backend = await startFakeBackend(embeds(base64));
     await using gateway = await startRemoteGateway([backend.url]);
@@ -87,7 +100,7 @@ describe('embeddings of another server', () => {
 
   it('are refused where the only server fails at them, and asked again later', async () => {
     await using backend = await startFakeBackend((response) => sendJson(response, 500, {}));
-    await using gateway = await startRemoteGateway([backend.url], { router: { health: { failures: 2, eject_ms: 50, eject_max_ms: 50 } } });
+    await using gateway = await startRemoteGateway([backend.url], { router: { health: { failures: 2, eject_ms: 1000, eject_max_ms: 1000 } } });
     for (let count = 0; count < 2; count += 1) expect((await gateway.post('/v1/embeddings', body)).status).toBe(502);
     const refused = await gateway.post('/v1/embeddings', body);
     expect([refused.status, refused.headers.get('retry-after'), backend.requests.length]).toEqual([503, '1', 2]);

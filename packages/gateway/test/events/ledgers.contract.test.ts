@@ -1,8 +1,7 @@
-import { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { MemoryEventLedger } from '../../src/ingress/events/memory-ledger.ts';
 import { RedisEventLedger } from '../../src/ingress/events/redis-ledger.ts';
-import { hasRedis, startRedis, type RedisServer } from '../services/redis.ts';
+import { hasRedis, useRedis } from '../services/redis.ts';
 import { until } from '../support.ts';
 import { eventLedgerContract } from './ledger-contract.ts';
 
@@ -22,21 +21,11 @@ describe('events in memory', () => {
 });
 
 describe.skipIf(!hasRedis)('events in Redis (skipped where redis-server is absent)', () => {
-  let redis: RedisServer;
-  let admin: Redis;
-  beforeAll(async () => {
-    redis = await startRedis();
-    admin = new Redis(redis.url);
-    admin.on('error', () => {});
-  });
-  afterAll(async () => {
-    admin.disconnect();
-    await redis[Symbol.asyncDispose]();
-  });
+  const redis = useRedis();
 
   eventLedgerContract(async (limits) => {
-    await admin.flushall();
-    const ledger = new RedisEventLedger({ ...limits, url: redis.url, timeoutMs: 5000 });
+    await redis.admin.flushall();
+    const ledger = new RedisEventLedger({ ...limits, url: redis.server.url, timeoutMs: 5000 });
     await until(() => ledger.totals().then(() => true, () => false));
     return ledger;
   });

@@ -14,7 +14,7 @@ import { ConfigError, startGatewayWith } from '../upstream/support.ts';
 interface Answer {
   readonly usage: { readonly prompt_tokens: number };
   readonly error?: { readonly code: string; readonly param: string; readonly message: string };
-  readonly autoglm?: { readonly fitted?: { readonly prompt_tokens_before: number; readonly prompt_tokens: number; readonly prompt_tokens_max: number; readonly counted_by: string; readonly messages_left_out: number; readonly left_out: readonly object[] } };
+  readonly autoglm?: { readonly compressed?: { readonly counted_by: string }; readonly fitted?: { readonly prompt_tokens_before: number; readonly prompt_tokens: number; readonly prompt_tokens_max: number; readonly counted_by: string; readonly messages_left_out: number; readonly left_out: readonly object[] } };
 }
 
 const read = async (response: Promise<Response>) => (await (await response).json()) as Answer;
@@ -146,6 +146,31 @@ describe('fit for models of other servers', () => {
     const messages = sent(backend.requests.findLast(({ path: route }) => route.startsWith('/v1/'))?.body);
     expect(messages.reduce((sum, { content }) => sum + wordsOf(content) + 1, 1)).toBe(autoglm?.fitted?.prompt_tokens);
     expect(autoglm?.fitted?.prompt_tokens).toBeLessThanOrEqual(400);
+  });
+
+  it.each([400, 422])('counts the texts of chats where the server counts no chats, as SGLang, says so, and does not ask for one again: status %i', async (status) => {
+    const answer = say();
+    const refusal = "1 validation error:\n  {'type': 'missing', 'loc': ('body', 'prompt'), 'msg': 'Field required', 'input': {}}";
+    await using backend = await startFakeBackend((response, { path: route, body, ...rest }) => {
+      if (route.startsWith('/v1/')) return answer(response, { path: route, body, ...rest });
+      const { prompt } = body as Asked;
+      if (route !== '/tokenize') response.writeHead(404).end('{}');
+      else if (prompt === undefined) response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(status === 400 ? { object: 'error', message: refusal, code: 400 } : { detail: [{ type: 'missing', loc: ['body', 'prompt'], msg: 'Field required' }] }));
+      else response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ tokens: [], count: wordsOf(prompt), max_model_len: 4096 }));
+    });
+    await using gateway = await open({ models: { [fakeModel]: { context_length: 500, tokenizer: 'server' } } }, backend.url);
+    const body = { model: fakeModel, messages: long, max_tokens: 100, autoglm: { fit: true } };
+    const { autoglm } = await read(gateway.post(chat, body));
+    expect(autoglm?.fitted).toMatchObject({ prompt_tokens_max: 400, counted_by: 'server, template estimated' });
+    const messages = sent(backend.requests.findLast(({ path: route }) => route.startsWith('/v1/'))?.body);
+    expect(messages.reduce((sum, { content }) => sum + wordsOf(content) + 4, 3)).toBe(autoglm?.fitted?.prompt_tokens);
+    const chatsAsked = () => backend.requests.filter(({ path: route, body: asked }) => !route.startsWith('/v1/') && 'messages' in asked).length;
+    const before = chatsAsked();
+    expect((await read(gateway.post(chat, { ...body, messages: [...long, ...long.slice(1)] }))).autoglm?.fitted).toMatchObject({ counted_by: 'server, template estimated' });
+    expect(chatsAsked()).toBe(before);
+    // What counts texts only, says so of itself, whatever a chat has been counted by before.
+    const { autoglm: ofText } = await read(gateway.post('/v1/completions', { model: fakeModel, prompt: long.map(({ content }) => content).join('\n'), max_tokens: 100, autoglm: { fit: true, compression: 'dedupe' } }));
+    expect([ofText?.fitted?.counted_by, ofText?.compressed?.counted_by]).toEqual([undefined, 'server']);
   });
 
   it('says so where the server does not count, and does not guess', async () => {

@@ -18,10 +18,11 @@ interface Sections {
   readonly auth?: Config['auth'];
   readonly limits?: Partial<Config['limits']>;
   readonly cache?: Config['cache'];
+  readonly devices?: Config['devices'];
 }
 
-async function start({ auth = defaultConfig.auth, limits = {}, cache = defaultConfig.cache }: Sections, script: MockScript = {}, env: Record<string, string> = {}): Promise<Server> {
-  const config: Config = { ...defaultConfig, auth, cache, limits: { ...defaultConfig.limits, ...limits }, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200 } };
+async function start({ auth = defaultConfig.auth, limits = {}, cache = defaultConfig.cache, devices = defaultConfig.devices }: Sections, script: MockScript = {}, env: Record<string, string> = {}): Promise<Server> {
+  const config: Config = { ...defaultConfig, auth, cache, devices, limits: { ...defaultConfig.limits, ...limits }, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200 } };
   const gateway = await startGateway({ config, engine: createMockEngine(script), embeddings: createMockEmbeddings(), env });
   return {
     gateway,
@@ -154,6 +155,14 @@ describe('limits', () => {
     expect(metrics).toContain('autoglm_rate_limit_decisions_total{result="refused",source="memory"} 1');
   });
 
+  it('holds classes to them, labels as well as texts', async () => {
+    await using server = await start({ limits: { key: { tokens_per_minute: 100 } } });
+    const ask = (labels: string[]) => server.ask({}, { model: 'mock-embeddings', input: 'a', labels }, '/v1/classify');
+    const first = await ask(['b', 'c']);
+    expect([first.status, limitHeaders(first)]).toMatchObject([200, { 'x-ratelimit-remaining-tokens': '97' }]);
+    expect((await ask(['b'.repeat(400), 'c'])).status).toBe(429);
+  });
+
   it('are told in time to OpenAI\'s client, which comes again by itself', async () => {
     await using server = await start({ limits: { key: { requests_per_second: 1 } } });
     const client = new OpenAI({ baseURL: `${server.gateway.url}/v1`, apiKey: 'none', maxRetries: 1 });
@@ -201,6 +210,24 @@ describe('routes that generate nothing', () => {
       expect([refused.status, refused.headers.has('retry-after')]).toEqual([429, true]);
       expect(await refused.json()).toMatchObject({ error: { code: 'rate_limit_exceeded' } });
     }
+  });
+
+  it('are those of devices, each by itself: what others ask for silences none', async () => {
+    await using server = await start({ devices: { ...defaultConfig.devices, enabled: true }, limits: { key: { requests_per_minute: 2 } } });
+    const beat = async (id: string) => {
+      const response = await server.ask({}, { cpu: { cores: 4, load: 0 }, memory: { total_bytes: 100, free_bytes: 100 } }, `/v1/devices/${id}/heartbeat`);
+      return [response.status, response.headers.get('x-ratelimit-remaining-requests')];
+    };
+    const list = async () => (await fetch(`${server.gateway.url}/v1/devices`)).status;
+    expect([await list(), await list(), await list()]).toEqual([200, 200, 429]);
+    expect([await beat('a'), await beat('a'), await beat('a'), await beat('b')]).toEqual([[204, '1'], [204, '0'], [429, '0'], [204, '1']]);
+  });
+
+  it('count by the key of the device where keys are checked', async () => {
+    const auth: Config['auth'] = { keys: [{ name: 'device', key_env: 'KEY' }] };
+    await using server = await start({ auth, devices: { ...defaultConfig.devices, enabled: true }, limits: { keys: { device: { requests_per_minute: 2 } } } }, {}, { KEY: 'key-of-device' });
+    const beat = async (id: string, headers = bearer('key-of-device')) => (await server.ask(headers, { cpu: { cores: 4, load: 0 }, memory: { total_bytes: 100, free_bytes: 100 } }, `/v1/devices/${id}/heartbeat`)).status;
+    expect([await beat('a', bearer('wrong-key')), await beat('a'), await beat('b'), await beat('b')]).toEqual([401, 204, 204, 429]);
   });
 
   it('are those about an answer that is kept, too', async () => {

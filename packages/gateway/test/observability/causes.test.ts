@@ -9,6 +9,8 @@ import { scrape } from './scrape.ts';
 
 /** Long enough to be the slowest thing of a request that the mock answers at once; nothing waits for it to be over. */
 const delayMs = 80;
+/** Far longer than this process, which is the client as well and renders metrics meanwhile, computes: that would be a busy processor. */
+const waitMs = 10 * delayMs;
 
 /** The one bottleneck that the server has named so far. */
 async function named(server: TestServer): Promise<object> {
@@ -74,7 +76,7 @@ describe('the cause of a slow request', () => {
     server = await startTestServer({ loaded: gate.passed });
     const answer = server.post('/v1/chat/completions', chatBody);
     await until(async () => (await scrape(server.url)).value('autoglm_active_requests') === 1);
-    await pass(delayMs);
+    await pass(waitMs);
     gate.open();
     await (await answer).text();
     expect(await named(server)).toEqual({ segment: 'input', cause: 'lock', detail: 'model-loading' });
@@ -86,7 +88,7 @@ describe('the cause of a slow request', () => {
     const socket = await openSocket(server);
     socket.write(head(body) + body.slice(0, 10));
     await until(async () => (await scrape(server.url)).value('autoglm_active_requests') === 1);
-    await pass(delayMs);
+    await pass(waitMs);
     socket.write(body.slice(10));
     await once(socket, 'data');
     socket.destroy();
@@ -109,8 +111,7 @@ describe('the cause of a slow request', () => {
       before = generated;
       return stands;
     });
-    // Far longer than this process, which is the client as well, needs to read the rest: that would be a busy processor.
-    await pass(10 * delayMs);
+    await pass(waitMs);
     socket.resume();
     socket.setEncoding('latin1');
     let tail = '';

@@ -1,4 +1,4 @@
-import type { GatewayEvent } from '@open-autoglm/protocol';
+import type { EngineDelays, GatewayEvent } from '@open-autoglm/protocol';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { SegmentReading } from '../../src/observability/bottleneck/baselines.ts';
@@ -14,8 +14,9 @@ const ms = fc.double({ min: 0, max: 1e5, noNaN: true });
 const segment = fc.constantFrom('prejudge', 'input', 'cache', 'queue', 'prefill', 'decode', 'upstream', 'output', 'other') satisfies fc.Arbitrary<SegmentReading['segment']>;
 const reading: fc.Arbitrary<SegmentReading> = fc.record({ segment, durationMs: ms, expectedMs: ms, deviationMs: ms });
 const readings = fc.uniqueArray(reading, { selector: (one) => one.segment });
-const nothing: Circumstances = { gcMs: 0, loopBlockedMs: 0, bodyMs: 0, modelMs: 0, templateMs: 0, inflightMs: 0, clientMs: 0, encodeMs: 0 };
-const circumstances: fc.Arbitrary<Circumstances> = fc.record({ gcMs: ms, loopBlockedMs: ms, bodyMs: ms, modelMs: ms, templateMs: ms, inflightMs: ms, clientMs: ms, encodeMs: ms });
+const nothing: Circumstances = { gcMs: 0, loopBlockedMs: 0, bodyMs: 0, modelMs: 0, templateMs: 0, inflightMs: 0, clientMs: 0, encodeMs: 0, preemptedMs: 0, engine: undefined };
+const circumstances: fc.Arbitrary<Circumstances> = fc.record({ gcMs: ms, loopBlockedMs: ms, bodyMs: ms, modelMs: ms, templateMs: ms, inflightMs: ms, clientMs: ms, encodeMs: ms, preemptedMs: ms, engine: fc.option(fc.record({ promptsMs: ms, sharingMs: ms, coresMs: ms, gcMs: ms }), { nil: undefined }) });
+const delays = (changes: Partial<EngineDelays>): { readonly engine: EngineDelays } => ({ engine: { promptsMs: 0, sharingMs: 0, coresMs: 0, gcMs: 0, ...changes } });
 
 const read = (of: SegmentReading['segment'], durationMs: number, expectedMs: number, deviationMs = 0): SegmentReading => ({ segment: of, durationMs, expectedMs, deviationMs });
 
@@ -52,6 +53,12 @@ describe('diagnose', () => {
     ['queue', {}, 'queueing', 'batch-full'],
     ['prefill', {}, 'cpu', 'engine'],
     ['decode', { gcMs: 100, loopBlockedMs: 100 }, 'cpu', 'engine'],
+    ['decode', delays({ promptsMs: 40, sharingMs: 5, coresMs: 40, gcMs: 40 }), 'cpu', 'engine'],
+    ['decode', delays({ promptsMs: 20, sharingMs: 40, coresMs: 40 }), 'queueing', 'shared-steps'],
+    ['prefill', delays({ promptsMs: 100, sharingMs: 90 }), 'queueing', 'prompts-of-others'],
+    ['decode', delays({ promptsMs: 100, sharingMs: 90, coresMs: 60 }), 'cpu', 'missing-cores'],
+    ['prefill', delays({ promptsMs: 100, coresMs: 60, gcMs: 50 }), 'gc', 'engine-gc'],
+    ['queue', { preemptedMs: 90 }, 'queueing', 'preempted'],
     ['upstream', {}, 'io', 'slow-upstream'],
     ['upstream', { loopBlockedMs: 60 }, 'cpu', 'event-loop'],
     ['input', { modelMs: 90 }, 'lock', 'model-loading'],
@@ -76,7 +83,8 @@ describe('diagnose', () => {
       const found = diagnose(one, around);
       expect(found).toMatchObject({ segment: one.segment, durationMs: one.durationMs, expectedMs: one.expectedMs });
       expect(['queueing', 'lock', 'io', 'cpu', 'gc']).toContain(found.cause);
-      if (found.cause !== 'gc' && found.detail !== 'event-loop') return;
+      if (found.detail === 'engine-gc') expect(around.engine?.gcMs).toBeGreaterThanOrEqual(excess(one) / 2);
+      if (found.detail !== 'gc-pause' && found.detail !== 'event-loop') return;
       expect(around.gcMs + around.loopBlockedMs).toBeGreaterThanOrEqual(excess(one) / 2);
       expect(around.gcMs >= around.loopBlockedMs).toBe(found.cause === 'gc');
     }));

@@ -101,6 +101,30 @@ describe('createFollower', () => {
     expect(profile.firstTokenAtMs).toBeUndefined();
   });
 
+  it('tells the answer of a slow request what has made it slow so far, and learns nothing from that', () => {
+    let nowMs = start.startedAtMs;
+    const diagnoser = new Diagnoser(noPauses);
+    const follow = createFollower({ observers: [], diagnoser, now: () => nowMs });
+    const ask = (queueMs: number) => {
+      nowMs = start.startedAtMs;
+      const { emit, timings } = follow(start);
+      emit({ type: 'request-parsed', model: 'm', stream: false, maxTokens: undefined, choiceCount: 1 });
+      expect(timings.told()).toEqual({ timings: expect.any(Object) });
+      emit({ type: 'engine-chosen', engine: 'e', tier: 'edge', reason: 'only one' });
+      emit({ type: 'segment-end', segment: 'queue', durationMs: queueMs, choice: 0 });
+      emit({ type: 'answer-note', name: 'fit', value: 1 });
+      nowMs += queueMs + 1;
+      return { emit, timings };
+    };
+    // Of the first requests nobody knows whether they are slow.
+    expect(ask(900).timings.told()).toEqual({ timings: expect.any(Object), fit: 1 });
+    for (let count = 0; count < 8; count += 1) ask(0).emit({ type: 'request-end', outcome: 'answered', status: 200 });
+    const { timings } = ask(900);
+    const told = { bottleneck: { segment: 'queue', cause: 'queueing', detail: 'batch-full', duration_ms: 900, expected_ms: 0 }, fit: 1 };
+    for (let look = 0; look < 20; look += 1) expect(timings.told()).toMatchObject(told);
+    expect(diagnoser.window.summary(nowMs)).toEqual({ requests: 8, bottlenecks: [] });
+  });
+
   it('states no bottleneck of a request that no engine was asked about', () => {
     const observer = recorder();
     let nowMs = start.startedAtMs;

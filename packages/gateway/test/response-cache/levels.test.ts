@@ -1,9 +1,8 @@
-import { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { MemoryLevel } from '../../src/response-cache/levels/memory-level.ts';
 import { RedisConnection } from '../../src/response-cache/levels/redis-connection.ts';
 import { RedisLevel } from '../../src/response-cache/levels/redis-level.ts';
-import { hasRedis, startRedis, type RedisServer } from '../services/redis.ts';
+import { hasRedis, useRedis } from '../services/redis.ts';
 import { until } from '../support.ts';
 import { levelContract } from './level-contract.ts';
 
@@ -38,21 +37,11 @@ describe('the memory level', () => {
 });
 
 describe.skipIf(!hasRedis)('the Redis level (skipped where redis-server is absent)', () => {
-  let redis: RedisServer;
-  let admin: Redis;
-  beforeAll(async () => {
-    redis = await startRedis();
-    admin = new Redis(redis.url, { retryStrategy: () => 20 });
-    admin.on('error', () => {});
-  });
-  beforeEach(() => admin.flushall());
-  afterAll(async () => {
-    admin.disconnect();
-    await redis[Symbol.asyncDispose]();
-  });
+  const redis = useRedis();
+  beforeEach(() => redis.admin.flushall());
 
   const open = async ({ timeoutMs = 5000, maxWrites = 100, now = () => performance.now(), retryMs = 20 } = {}) => {
-    const connection = new RedisConnection({ url: redis.url, timeoutMs, maxPending: 100, now });
+    const connection = new RedisConnection({ url: redis.server.url, timeoutMs, maxPending: 100, now });
     let passedMs = 0;
     const level = new RedisLevel<string>({ connection, prefix: 'p:', codec: { encode: (text) => JSON.stringify(text), decode: (text) => JSON.parse(text) as string }, maxWrites, retryMs, now: () => Date.now() + passedMs });
     await until(() => connection.isUp);
@@ -62,7 +51,7 @@ describe.skipIf(!hasRedis)('the Redis level (skipped where redis-server is absen
       /** Redis has a clock of its own: what it counts down is moved instead. */
       async pass(ms: number) {
         passedMs += ms;
-        for (const key of await admin.keys('p:*')) await admin.pexpire(key, (await admin.pttl(key)) - ms);
+        for (const key of await redis.admin.keys('p:*')) await redis.admin.pexpire(key, (await redis.admin.pttl(key)) - ms);
       },
       settled: () => until(() => level.waiting === 0),
       async [Symbol.asyncDispose]() {
@@ -72,7 +61,7 @@ describe.skipIf(!hasRedis)('the Redis level (skipped where redis-server is absen
     };
   };
   levelContract(async () => {
-    await admin.flushall();
+    await redis.admin.flushall();
     return open();
   });
 
@@ -81,14 +70,14 @@ describe.skipIf(!hasRedis)('the Redis level (skipped where redis-server is absen
     const { level } = under;
     for (const key of ['a', 'b', 'c', 'd']) level.set(key, `value of ${key}`, Date.now() + 60_000);
     await under.settled();
-    const written = (await admin.get('p:a')) as string;
-    await admin.set('p:a', written.replace('value', 'Value'));
-    await admin.set('p:b', written);
-    await admin.set('p:c', 'nonsense');
-    await admin.rpush('p:e', 'a list');
+    const written = (await redis.admin.get('p:a')) as string;
+    await redis.admin.set('p:a', written.replace('value', 'Value'));
+    await redis.admin.set('p:b', written);
+    await redis.admin.set('p:c', 'nonsense');
+    await redis.admin.rpush('p:e', 'a list');
     expect(await Promise.all(['a', 'b', 'c', 'd', 'e'].map((key) => level.get(key)))).toEqual([undefined, undefined, undefined, 'value of d', undefined]);
     expect(level.counts).toMatchObject({ poisoned: 3, hits: 1, failed: 1 });
-    await until(async () => (await admin.exists('p:a', 'p:b', 'p:c')) === 0);
+    await until(async () => (await redis.admin.exists('p:a', 'p:b', 'p:c')) === 0);
   });
 
   it('drops writes beyond its bound', async () => {
@@ -103,16 +92,29 @@ describe.skipIf(!hasRedis)('the Redis level (skipped where redis-server is absen
     const { level, connection } = under;
     for (const key of ['asked', 'closed']) level.set(key, 'x', Date.now() + 60_000);
     await under.settled();
-    await admin.call('ACL', 'SETUSER', 'default', '-del');
+    await redis.admin.call('ACL', 'SETUSER', 'default', '-del');
     const refused = { code: 'cache_unavailable', message: expect.stringContaining('Ask again.') };
     for (const key of ['asked', 'closed']) await expect(level.delete(key)).rejects.toMatchObject(refused);
     await expect(level.require('asked')).rejects.toMatchObject(refused);
-    await admin.call('ACL', 'SETUSER', 'default', '+del');
-    expect([await level.require('asked'), await admin.exists('p:asked'), await admin.exists('p:closed')]).toEqual([undefined, 0, 1]);
+    await redis.admin.call('ACL', 'SETUSER', 'default', '+del');
+    expect([await level.require('asked'), await redis.admin.exists('p:asked'), await redis.admin.exists('p:closed')]).toEqual([undefined, 0, 1]);
     while (connection.isUp) await connection.ask(() => Promise.reject(new Error('silent')));
     await until(async () => typeof (await connection.ask((client) => client.ping(), true)) !== 'string');
     await level.close();
-    expect(await admin.exists('p:closed')).toBe(0);
+    expect(await redis.admin.exists('p:closed')).toBe(0);
+  });
+
+  it('takes a value as revoked only when the other gateways can hear of it', async () => {
+    await using under = await open({ retryMs: 3_600_000 });
+    const stream = 'autoglm:cache:revoked';
+    under.level.set('a', 'x', Date.now() + 60_000);
+    await under.settled();
+    await redis.admin.set(stream, 'not a stream');
+    await expect(under.level.delete('a')).rejects.toMatchObject({ code: 'cache_unavailable' });
+    expect(under.level.waitingRevocations).toBe(1);
+    await redis.admin.del(stream);
+    expect(await under.level.require('a')).toBeUndefined();
+    expect([under.level.waitingRevocations, await redis.admin.xlen(stream)]).toEqual([0, 1]);
   });
 
   it('asks a silent Redis only now and then, keeps revocations, and is there again when it is', async () => {
@@ -121,14 +123,14 @@ describe.skipIf(!hasRedis)('the Redis level (skipped where redis-server is absen
     const { level } = under;
     level.set('a', 'x', Date.now() + 60_000);
     await under.settled();
-    redis.freeze();
+    redis.server.freeze();
     for (let index = 0; index < 20; index += 1) expect(await level.get('a')).toBeUndefined();
     expect(level.counts).toMatchObject({ failed: 5, skipped: 15 });
     await expect(level.require('a')).rejects.toMatchObject({ code: 'cache_unavailable' });
     level.set('revoked', 'y', Date.now() + 60_000);
     await expect(level.delete('revoked')).rejects.toMatchObject({ code: 'cache_unavailable' });
     expect(level.waitingRevocations).toBe(1);
-    redis.thaw();
+    redis.server.thaw();
     const laterGets = async (value: string | undefined) => {
       now += 20_000;
       return (await level.get('a')) === value;
@@ -136,9 +138,9 @@ describe.skipIf(!hasRedis)('the Redis level (skipped where redis-server is absen
     await until(() => laterGets('x'));
     await until(() => level.waitingRevocations === 0);
     expect(await level.require('revoked')).toBeUndefined();
-    await redis.kill();
+    await redis.server.kill();
     expect(await level.get('a')).toBeUndefined();
-    await redis.start();
+    await redis.server.start();
     const answered = level.counts.misses;
     await until(async () => (await laterGets(undefined)) && level.counts.misses > answered);
     await until(() => {

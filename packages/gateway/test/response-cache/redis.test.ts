@@ -1,8 +1,7 @@
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
-import { Redis } from 'ioredis';
 import OpenAI from 'openai';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { hasRedis, startRedis, type RedisServer } from '../services/redis.ts';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { hasRedis, useRedis } from '../services/redis.ts';
 import { createGate, until } from '../support.ts';
 import { question, seen, startCachingServer, type CachingServer } from './support.ts';
 
@@ -45,21 +44,11 @@ async function startSlowWay(url: string, delayMs: () => number, held: (data: Buf
 }
 
 describe.skipIf(!hasRedis)('the response cache with Redis (skipped where redis-server is absent)', () => {
-  let redis: RedisServer;
-  let admin: Redis;
-  beforeAll(async () => {
-    redis = await startRedis();
-    admin = new Redis(redis.url, { retryStrategy: () => 20 });
-    admin.on('error', () => {});
-  });
-  beforeEach(() => admin.flushall());
-  afterAll(async () => {
-    admin.disconnect();
-    await redis[Symbol.asyncDispose]();
-  });
+  const redis = useRedis();
+  beforeEach(() => redis.admin.flushall());
 
-  const answers = () => admin.keys('autoglm:cache:1:answer:*');
-  const start = (cache: object = {}) => startCachingServer({}, { redis_url: redis.url, redis_timeout_ms: 2000, ...cache });
+  const answers = () => redis.admin.keys('autoglm:cache:1:answer:*');
+  const start = (cache: object = {}) => startCachingServer({}, { redis_url: redis.server.url, redis_timeout_ms: 2000, ...cache });
   /** Asks something new until Redis has it: the gateway is connected. One after the other, and nothing is on its way when it is over. */
   const connected = async (...servers: readonly CachingServer[]) => {
     for (const server of servers) {
@@ -69,7 +58,7 @@ describe.skipIf(!hasRedis)('the response cache with Redis (skipped where redis-s
         return (await answers()).length > 0;
       });
       await until(async () => (await (await fetch(`${server.url}/metrics`)).text()).includes('autoglm_response_cache_writes_waiting 0\n'));
-      await admin.flushall();
+      await redis.admin.flushall();
     }
   };
   const level = async (server: CachingServer, body: object = question) => {
@@ -114,7 +103,7 @@ describe.skipIf(!hasRedis)('the response cache with Redis (skipped where redis-s
 
   it('says that it cannot revoke while Redis is silent, and revokes when it answers', async () => {
     let delayMs = 0;
-    await using way = await startSlowWay(redis.url, () => delayMs);
+    await using way = await startSlowWay(redis.server.url, () => delayMs);
     await using first = await start();
     await using second = await start({ redis_url: way.url, redis_timeout_ms: 50 });
     await connected(first, second);
@@ -134,7 +123,7 @@ describe.skipIf(!hasRedis)('the response cache with Redis (skipped where redis-s
   });
 
   it('keeps a revocation that Redis did not confirm, and gives the answer to nobody meanwhile', async () => {
-    await using way = await startSlowWay(redis.url, () => 0);
+    await using way = await startSlowWay(redis.server.url, () => 0);
     await using first = await start({ redis_url: way.url });
     await using second = await start();
     await connected(first, second);
@@ -156,7 +145,7 @@ describe.skipIf(!hasRedis)('the response cache with Redis (skipped where redis-s
   it('does not bring back by a late reply what was revoked meanwhile', async () => {
     const gate = createGate();
     let isHeld = false;
-    await using way = await startSlowWay(redis.url, () => 0, (data) => {
+    await using way = await startSlowWay(redis.server.url, () => 0, (data) => {
       if (!data.includes('"completionTokens":3')) return undefined;
       isHeld = true;
       return gate.passed;
@@ -186,16 +175,16 @@ describe.skipIf(!hasRedis)('the response cache with Redis (skipped where redis-s
     await seen(await first.ask(question));
     await until(async () => (await answers()).length === 1);
     const [key] = await answers();
-    await admin.set(key as string, ((await admin.get(key as string)) as string).replace('世', '地'));
+    await redis.admin.set(key as string, ((await redis.admin.get(key as string)) as string).replace('世', '地'));
     await using second = await start();
     await connected(second);
-    await admin.set(key as string, 'x'.repeat(100));
+    await redis.admin.set(key as string, 'x'.repeat(100));
     expect(await seen(await second.ask(question))).toMatchObject({ cache: 'miss', text: '你好，世界！' });
   });
 
   it('answers every request while Redis is killed, started again and slow', async () => {
     let delayMs = 0;
-    await using way = await startSlowWay(redis.url, () => delayMs);
+    await using way = await startSlowWay(redis.server.url, () => delayMs);
     await using server = await start({ redis_url: way.url, redis_timeout_ms: 50, max_bytes: 65_536 });
     await connected(server);
     const over = new AbortController();
@@ -213,9 +202,9 @@ describe.skipIf(!hasRedis)('the response cache with Redis (skipped where redis-s
       await until(() => asked > before + count);
     };
     await more(300);
-    await redis.kill();
+    await redis.server.kill();
     await more(300);
-    await redis.start();
+    await redis.server.start();
     await more(300);
     delayMs = 400;
     await more(300);

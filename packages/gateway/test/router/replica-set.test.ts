@@ -16,7 +16,7 @@ function startSet() {
   const set = new ReplicaSet({ name: 'm', targets }, balancePolicies.round_robin, settings, { now: () => now, random: () => 0 });
   return {
     ask(request: GatewayRequest, durationOf: (name: string) => number): string {
-      const member = set.begin(request, new Set());
+      const member = set.begin(request, []);
       if (!member) throw new Error('nobody may be chosen');
       const { name } = member.target.replica;
       const durationMs = durationOf(name);
@@ -35,14 +35,14 @@ it('a probe that is silent for long keeps nobody out of a lone replica, and draw
     let now = 0;
     const targets = names.map((name) => ({ replica: promptReplica(createMockEngine(), name), tier: 'edge', weight: 1, maxOutstanding: 8 }));
     const set = new ReplicaSet({ name: 'm', targets }, balancePolicies.round_robin, routerOptions(defaultConfig.router), { now: () => now, random: () => 0 });
-    const failed = set.begin(stream, new Set());
+    const failed = set.begin(stream, []);
     set.onFailure({ member: failed as NonNullable<typeof failed>, giveUp: () => {} }, new AutoglmError('upstream_unreachable', 'gone'));
     now += defaultConfig.router.health.eject_ms;
-    const during = names.map(() => set.begin(stream, new Set()));
+    const during = names.map(() => set.begin(stream, []));
     expect(during).toContain(failed);
-    if (names.length === 1) expect(set.begin(stream, new Set())).toBeUndefined();
+    if (names.length === 1) expect(set.begin(stream, [])).toBeUndefined();
     now += defaultConfig.router.health.eject_ms;
-    const later = set.begin(stream, new Set());
+    const later = set.begin(stream, []);
     expect(later).toBeDefined();
     expect(later === failed).toBe(names.length === 1);
   }

@@ -3,6 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll } from 'vitest';
 import { freePort, hasProgram } from './programs.ts';
 
 export interface RedisServer extends AsyncDisposable {
@@ -43,6 +45,36 @@ export async function startRedis(): Promise<RedisServer> {
       child.kill('SIGCONT');
       await kill();
       rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+export interface SuiteRedis {
+  /** Known once the suite's tests run. */
+  readonly server: RedisServer;
+  /** Looks into it from outside; connects again by itself. */
+  readonly admin: Redis;
+}
+
+/** One Redis for the tests of the `describe` that calls this. */
+export function useRedis(): SuiteRedis {
+  let server: RedisServer;
+  let admin: Redis;
+  beforeAll(async () => {
+    server = await startRedis();
+    admin = new Redis(server.url, { retryStrategy: () => 20 });
+    admin.on('error', () => {});
+  });
+  afterAll(async () => {
+    admin.disconnect();
+    await server[Symbol.asyncDispose]();
+  });
+  return {
+    get server() {
+      return server;
+    },
+    get admin() {
+      return admin;
     },
   };
 }

@@ -102,6 +102,15 @@ describe('the answer of another server', () => {
     });
   });
 
+  it.each([['"7"'], ['-7'], ['1e999']])('is counted here where it tells its cached tokens as %s', async (cached) => {
+    const choice = '{"index": 0, "message": {"content": "x"}, "finish_reason": "stop"}';
+    await using backend = await startFakeBackend((response) => sendJson(response, 200, `{"choices": [${choice}], "usage": {"prompt_tokens": 9, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": ${cached}}}}`));
+    await using server = await startRemoteGateway([backend.url]);
+    const response = await server.post(chat, chatBody);
+    expect([response.status, await response.json()]).toMatchObject([200, { usage: { completion_tokens: 1 } }]);
+    expect((await fetch(`${server.url}/metrics`)).status).toBe(200);
+  });
+
   it('is read in whatever pieces the network makes of it', async () => {
     const whole = ['{"choices":[{"index":0,"delta":{"role":"assistant"}}]}', ...['你', '好', '\\u00e9', '!'].map((token) => `{"choices":[{"index":0,"delta":{"content":"${token}"}}]}`), '{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}', '[DONE]'];
     const bytes = Buffer.from(`: a comment\r\n\r\n${whole.map((data) => `event: x\r\ndata: ${data}\r\n\r\n`).join('')}`);

@@ -56,6 +56,6 @@ export interface EmbeddingModelConfig {
 }
 
 /** Starts the embedding engine as the configuration file describes it. */
-export function embeddingEngine({ model, id, threads, max_queue: maxQueue }: EmbeddingModelConfig, onStatus: (status: EmbeddedEngineStatus) => void): EmbeddingEngine {
-  return startEmbeddingEngine({ model, id, threads, maxQueue, onStatus });
+export function embeddingEngine({ model, id, threads, max_queue: maxQueue }: EmbeddingModelConfig, { lanes }: SharingConfig, onStatus: (status: EmbeddedEngineStatus) => void): EmbeddingEngine {
+  return startEmbeddingEngine({ model, id, threads, maxQueue, batchShareMin: lanes.batch_share_min, onStatus });
 }

@@ -2,7 +2,7 @@ import { AutoglmError, type FinishReason, type GatewayRequest, type StreamPart }
 import { errorOfEvent } from './errors.ts';
 import { learnFrame, readFramed, type Frame } from './frame.ts';
 import { readLogprobs } from './logprobs.ts';
-import { otherAnswerFields, otherChoiceFields, otherMessageFields, type WireAnswer, type WireChoice, type WireMessage, type WireUsage } from './wire.ts';
+import { isErrorAnswer, otherAnswerFields, otherChoiceFields, otherMessageFields, usageOf, type WireAnswer, type WireChoice, type WireMessage, type WireUsage } from './wire.ts';
 
 interface Choice {
   hasBegun: boolean;
@@ -38,7 +38,9 @@ export class AnswerReader {
     this.#engine = engine;
     this.#push = push;
     const promptCount = input.kind === 'chat' ? 1 : input.prompts.length;
-    this.#choices = Array.from({ length: promptCount * choiceCount }, () => ({ hasBegun: false, finishReason: undefined, tokens: 0, ending: undefined }));
+    const choices: Choice[] = [];
+    while (choices.length < promptCount * choiceCount) choices.push({ hasBegun: false, finishReason: undefined, tokens: 0, ending: undefined });
+    this.#choices = choices;
   }
 
   /** `[DONE]` was read. */
@@ -61,7 +63,11 @@ export class AnswerReader {
 
   /** The body of an answer that was not streamed. */
   readWhole(body: string): void {
-    const answer = this.#parse(body);
+    this.readParsed(this.#parse(body));
+  }
+
+  /** As `readWhole`. */
+  readParsed(answer: WireAnswer): void {
     this.#guard(() => this.#read(answer));
     this.#isDone = true;
   }
@@ -87,7 +93,7 @@ export class AnswerReader {
   }
 
   #read(answer: WireAnswer): void {
-    if (answer.usage) this.#usage = checkUsage(answer.usage) ?? this.#usage;
+    this.#usage = usageOf(answer) ?? this.#usage;
     for (const choice of answer.choices ?? []) this.#readChoice(choice);
     const answerFields = this.#news(otherAnswerFields(answer));
     if (answerFields) this.#pushOthers(0, { answer: answerFields });
@@ -176,7 +182,7 @@ export class AnswerReader {
     }
     if (typeof value !== 'object' || value === null) throw this.#unreadable(undefined);
     const answer = value as WireAnswer;
-    if (answer.error || answer.object === 'error') throw errorOfEvent(this.#engine, data);
+    if (isErrorAnswer(answer)) throw errorOfEvent(this.#engine, data);
     return answer;
   }
 
@@ -218,10 +224,4 @@ function finishReasonOf(reason: string): FinishReason {
 function string(value: unknown): string {
   if (typeof value !== 'string') throw new TypeError('a text is not a string');
   return value;
-}
-
-/** Undefined when it makes no sense; chunks are counted then. */
-function checkUsage(usage: WireUsage): WireUsage | undefined {
-  const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0;
-  return isCount(usage.prompt_tokens) && isCount(usage.completion_tokens ?? 0) ? usage : undefined;
 }

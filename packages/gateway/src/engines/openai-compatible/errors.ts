@@ -35,6 +35,12 @@ export function errorOfConnection(engine: string, error: Error): AutoglmError {
   return new AutoglmError(ours, `The engine ${engine} ${what} (${code || error.name}).`, { cause: error });
 }
 
+/** A kept connection which the server closed just when it was used again: nothing has been done yet, and another will do. */
+export function isStaleConnection(error: Error): boolean {
+  const { code, socket } = error as Error & { readonly code?: string; readonly socket?: { readonly bytesRead?: number } | null };
+  return code === 'UND_ERR_SOCKET' && (socket?.bytesRead ?? 0) > 0;
+}
+
 /** Why a server does not answer its probe, in words. */
 export function errorOfProbe(engine: string, error: Error): string {
   if (error.name === 'TimeoutError') return `The engine ${engine} does not answer its health probe.`;
@@ -113,6 +119,6 @@ function parse(body: string): Record<string, unknown> {
   }
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
+export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,10 +1,13 @@
 import { AutoglmError, type AutoglmError as Failure, type EngineStatus, type GatewayRequest, type RemoteModel, type RequestReplica } from '@open-autoglm/protocol';
 import { Pool } from 'undici';
+import { BatchedClassification } from '../batching/batched-classification.ts';
 import { BatchedEmbeddings } from '../batching/batched-embeddings.ts';
-import type { BatchBounds } from '../batching/batch-size.ts';
+import type { TextBatcherOptions } from '../batching/text-batcher.ts';
+import { upstreamClassification } from './classification.ts';
 import { startDiscovery, type Discovered } from './discovery.ts';
 import { upstreamEmbeddings } from './embeddings.ts';
 import { errorOfProbe } from './errors.ts';
+import { JoinedCompletions } from './joined-completions.ts';
 import { upstreamTokens } from './tokenize.ts';
 import { UpstreamAnswer } from './upstream-answer.ts';
 import { upstreamBody } from './upstream-request.ts';
@@ -17,8 +20,12 @@ export interface OpenAiReplicaOptions {
   readonly model: string;
   /** Sent as a bearer token, and never logged. */
   readonly apiKey?: string | undefined;
-  /** How requests for embeddings are joined; absent: each goes as it came. */
-  readonly batching?: BatchBounds | undefined;
+  /** Where it classifies, on the server's root; absent: it does not. */
+  readonly classifyPath?: string | undefined;
+  /** Whether text completions of the batch lane are joined as `batching` says. */
+  readonly joinsCompletions?: boolean;
+  /** How requests for embeddings and classes are joined; absent: each goes as it came. */
+  readonly batching?: Omit<TextBatcherOptions, 'waitingMax' | 'now'> | undefined;
   readonly timeouts: {
     /** For the connection. */
     readonly connect_ms: number;
@@ -33,7 +40,7 @@ export interface OpenAiReplicaOptions {
 
 const defaultProbe = { intervalMs: 5000, timeoutMs: 1500, failuresMax: 2 };
 
-/** Texts that wait to be joined. */
+/** Texts of a lane that wait to be joined. */
 const waitingTextsMax = 8192;
 
 /** Connections that nobody uses are kept for less than the 5 s after which uvicorn and cpp-httplib close them. */
@@ -43,7 +50,7 @@ const keepAliveMs = 4000;
  * Any server that speaks OpenAI's API: vLLM, SGLang, llama.cpp, Ollama, a vendor's, another open-autoglm. Every request has a
  * connection of its own while it runs; how many that may be is the router's to bound.
  */
-export function openAiReplica({ name, url, model, apiKey, batching, timeouts, probe = defaultProbe }: OpenAiReplicaOptions): RequestReplica {
+export function openAiReplica({ name, url, model, apiKey, classifyPath, joinsCompletions = false, batching, timeouts, probe = defaultProbe }: OpenAiReplicaOptions): RequestReplica {
   const { origin, pathname } = new URL(url);
   const base = pathname.replace(/\/+$/, '');
   const pool = new Pool(origin, {
@@ -83,13 +90,20 @@ export function openAiReplica({ name, url, model, apiKey, batching, timeouts, pr
     } else if (!error && status.state === 'unreachable') setStatus('ready', `${origin} answers again.`);
   };
 
-  const upstream = upstreamEmbeddings({ name, dispatcher: pool, path: `${base}/embeddings`, headers: fixedHeaders, model, status: () => status, onOutcome });
-  const embeddings = batching ? new BatchedEmbeddings(upstream, { ...batching, waitingMax: waitingTextsMax, now: () => performance.now() }) : upstream;
+  const texts = { name, dispatcher: pool, headers: fixedHeaders, model, status: () => status, onOutcome };
+  const joining = batching && { ...batching, waitingMax: waitingTextsMax, now: () => performance.now() };
+  const upstream = upstreamEmbeddings({ ...texts, path: `${base}/embeddings` });
+  const embeddings = joining ? new BatchedEmbeddings(upstream, joining) : upstream;
+  const classifier = classifyPath === undefined ? undefined : upstreamClassification({ ...texts, path: `${base.replace(/\/v1$/, '')}${classifyPath}` });
+  const classification = classifier && joining ? new BatchedClassification(classifier, joining) : classifier;
+
+  const completions = joining && joinsCompletions ? new JoinedCompletions({ ...texts, path: `${base}/completions` }, joining) : undefined;
 
   return {
     takes: 'requests',
     name,
     embeddings,
+    classification,
     tokens: upstreamTokens({ name, dispatcher: pool, base, headers: fixedHeaders, model }),
     get status() {
       return status;
@@ -103,6 +117,7 @@ export function openAiReplica({ name, url, model, apiKey, batching, timeouts, pr
     watch: (listener) => void listeners.add(listener),
     answer(request: GatewayRequest) {
       if (status.state === 'closed') throw new AutoglmError('engine_unavailable', `The engine ${name} was closed.`);
+      if (completions?.takes(request)) return completions.answer(request);
       const path = `${base}/${request.input.kind === 'chat' ? 'chat/completions' : 'completions'}`;
       const headers = [...fixedHeaders, 'x-request-id', request.requestId ?? request.id];
       const traceContext = request.traceContext?.();
@@ -112,7 +127,8 @@ export function openAiReplica({ name, url, model, apiKey, batching, timeouts, pr
     async close() {
       setStatus('closed', `${origin} is not asked any more.`);
       discovery.stop();
-      await embeddings.close();
+      completions?.close();
+      await Promise.all([embeddings.close(), classification?.close()]);
       await pool.destroy(new AutoglmError('engine_unavailable', `The engine ${name} was closed.`));
     },
   };

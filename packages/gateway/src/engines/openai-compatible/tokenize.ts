@@ -1,7 +1,9 @@
 import { AutoglmError, type ChatMessage, type RemoteTokens, type Tool } from '@open-autoglm/protocol';
 import type { Dispatcher } from 'undici';
 import { errorOfConnection, errorOfStatus } from './errors.ts';
+import { readBounded } from './read-bounded.ts';
 import { toWireMessage } from './upstream-request.ts';
+import { isCount } from './wire.ts';
 
 export interface UpstreamTokensOptions {
   readonly name: string;
@@ -17,9 +19,12 @@ export interface UpstreamTokensOptions {
 const concurrency = 8;
 const answerBytesMax = 64 * 1024 * 1024;
 
+/** A server that takes no chats is asked again after so long: another version may have taken its place. */
+const askAgainMs = 600_000;
+
 /**
  * The tokens that a server makes of texts and of chats, as it says itself: `POST /tokenize` of vLLM, SGLang and llama.cpp. vLLM renders a chat there, llama.cpp at
- * `/apply-template`; of a server that does neither chats cannot be counted.
+ * `/apply-template`; SGLang does neither, which is remembered.
  */
 export function upstreamTokens({ name, dispatcher, base, headers, model }: UpstreamTokensOptions): RemoteTokens {
   const root = base.replace(/\/v1$/, '');
@@ -27,7 +32,7 @@ export function upstreamTokens({ name, dispatcher, base, headers, model }: Upstr
   const ask = async (route: string, body: object, signal: AbortSignal): Promise<Readonly<Record<string, unknown>> | undefined> => {
     try {
       const { statusCode, body: answer } = await dispatcher.request({ path: `${root}${route}`, method: 'POST', headers: [...headers], body: JSON.stringify(body), signal });
-      const text = await readBounded(name, answer);
+      const text = await readBounded(name, answer, answerBytesMax);
       if ([404, 405, 501].includes(statusCode)) return undefined;
       if (statusCode !== 200) throw errorOfStatus(name, statusCode, text);
       return JSON.parse(text) as Readonly<Record<string, unknown>>;
@@ -37,6 +42,7 @@ export function upstreamTokens({ name, dispatcher, base, headers, model }: Upstr
       throw error instanceof SyntaxError ? wrong(name, error) : errorOfConnection(name, error as Error);
     }
   };
+  let takesNoChatsUntilMs = 0;
   /** Each server passes over the other's words. */
   const countText = async (text: string, isPrompt: boolean, signal: AbortSignal): Promise<number> => {
     if (text === '') return 0;
@@ -63,22 +69,35 @@ export function upstreamTokens({ name, dispatcher, base, headers, model }: Upstr
       }
     },
     async countChat(messages, tools, signal) {
+      if (performance.now() < takesNoChatsUntilMs) return undefined;
       const chat = { model, messages: messages.map(withoutImages), ...(tools.length > 0 && { tools: tools.map(toWireTool) }), add_generation_prompt: true };
-      const counted = await ask('/tokenize', chat, signal);
+      const counted = await ask('/tokenize', chat, signal).catch((error: unknown) => {
+        if (wantsPrompt(error)) return undefined;
+        throw error;
+      });
       // llama.cpp finds no text there, and makes no tokens of it.
       const count = counted && 'count' in counted ? countOf(counted) : undefined;
       if (count !== undefined) return count;
       const { prompt } = (await ask('/apply-template', chat, signal)) ?? {};
-      if (typeof prompt !== 'string') throw noRoute(name);
-      return countText(prompt, true, signal);
+      if (typeof prompt === 'string') return countText(prompt, true, signal);
+      takesNoChatsUntilMs = performance.now() + askAgainMs;
+      return undefined;
     },
   };
 }
 
 function countOf(answer: Readonly<Record<string, unknown>> | undefined): number | undefined {
   const { count, tokens } = answer ?? {};
-  if (Number.isSafeInteger(count)) return count as number;
+  if (isCount(count)) return count;
   return Array.isArray(tokens) ? tokens.length : undefined;
+}
+
+/**
+ * As SGLang says it, which reads a text and nothing else: pydantic misses the field `prompt` at the top of the body. vLLM, which takes either, names the kind of
+ * request before the field; what it refuses of a chat is the chat's.
+ */
+function wantsPrompt(error: unknown): boolean {
+  return error instanceof AutoglmError && (error.status === 400 || error.status === 422) && /["']body["'],\s*["'](?:prompt|text)["']/.test(error.message) && /missing|required/i.test(error.message);
 }
 
 /** What an image has in tokens is for its server to know, which need not look at it for that. */
@@ -96,17 +115,6 @@ function toWireTool(tool: Tool): object {
 /** As `AbortSignal.timeout` says it. */
 function isTimeout(reason: unknown): boolean {
   return reason instanceof DOMException && reason.name === 'TimeoutError';
-}
-
-async function readBounded(name: string, body: AsyncIterable<Buffer>): Promise<string> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of body) {
-    size += chunk.length;
-    if (size > answerBytesMax) throw wrong(name, new RangeError(`more than ${answerBytesMax} bytes`));
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }
 
 function noRoute(name: string): AutoglmError {

@@ -2,8 +2,9 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { AutoglmError, type GatewayRequest, type StreamPart } from '@open-autoglm/protocol';
 import type { Dispatcher } from 'undici';
 import { AnswerReader } from './answer-reader.ts';
-import { errorOfConnection, errorOfStatus } from './errors.ts';
+import { errorOfConnection, errorOfStatus, isStaleConnection } from './errors.ts';
 import { SseReader } from './sse-reader.ts';
+import { stateFacts } from './state-facts.ts';
 
 /** Parts that wait to be taken: from here on the server is not read any further, until few are left. */
 const partsMax = 256;
@@ -171,7 +172,7 @@ export class UpstreamAnswer implements AsyncIterableIterator<StreamPart>, Dispat
     } catch (error) {
       return this.#fail(error);
     }
-    this.#stateFacts();
+    stateFacts(this.#parts, this.#call.request.emit);
     this.#settle('complete');
     this.#call.onOutcome(undefined);
     this.#deliver();
@@ -226,18 +227,4 @@ export class UpstreamAnswer implements AsyncIterableIterator<StreamPart>, Dispat
     this.#firstPartAtMs = now;
     this.#call.request.emit({ type: 'segment-end', segment: 'upstream', durationMs: now - (this.#sentAtMs as number), reason: 'first byte' });
   }
-
-  #stateFacts(): void {
-    const { emit } = this.#call.request;
-    for (const part of this.#parts) {
-      if (part.type === 'text-end') emit({ type: 'choice-end', choice: part.index, finishReason: part.finishReason, completionTokens: part.completionTokens });
-      else if (part.type === 'usage' && part.source === 'engine') emit({ type: 'prompt-end', choice: 0, promptTokens: part.promptTokens, cachedTokens: part.cachedTokens });
-    }
-  }
-}
-
-/** A kept connection which the server closed just when it was used again: nothing has been done yet, and another will do. */
-function isStaleConnection(error: Error): boolean {
-  const { code, socket } = error as Error & { readonly code?: string; readonly socket?: { readonly bytesRead?: number } | null };
-  return code === 'UND_ERR_SOCKET' && (socket?.bytesRead ?? 0) > 0;
 }

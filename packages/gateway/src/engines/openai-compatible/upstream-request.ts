@@ -5,6 +5,11 @@ import type { ChatMessage, GatewayRequest, RequestInput, Sampling } from '@open-
  * has changed. Only what was asked for is in it.
  */
 export function upstreamBody(request: GatewayRequest, model: string): string {
+  return JSON.stringify(upstreamFields(request, model));
+}
+
+/** As `upstreamBody`, not yet written. */
+export function upstreamFields(request: GatewayRequest, model: string): Record<string, unknown> {
   const { body, input, stream, choiceCount, maxTokens, stop, sampling, topLogprobs } = request;
   const read = body?.read;
   const wire: Record<string, unknown> = { ...body?.fields, model };
@@ -15,7 +20,7 @@ export function upstreamBody(request: GatewayRequest, model: string): string {
   if (stop !== read?.stop) wire['stop'] = stop.length > 0 ? stop : undefined;
   if (topLogprobs !== read?.topLogprobs) Object.assign(wire, toWireLogprobs(topLogprobs, input));
   if (sampling !== read?.sampling) Object.assign(wire, toWireSampling(sampling));
-  return JSON.stringify(wire);
+  return wire;
 }
 
 function toWireLogprobs(topLogprobs: number | undefined, { kind }: RequestInput): object {

@@ -34,6 +34,18 @@ export interface WireUsage {
   readonly prompt_tokens_details?: { readonly cached_tokens?: number | null } | null;
 }
 
+/** What may be summed up and charged for. Servers have said -1, "12" and 1e999. */
+export const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+
+/** Undefined where there is none, or it makes no sense; chunks are counted then. */
+export function usageOf({ usage }: WireAnswer): WireUsage | undefined {
+  const { prompt_tokens: promptTokens, completion_tokens: completionTokens, prompt_tokens_details: details } = usage ?? {};
+  return isCount(promptTokens) && isCount(completionTokens ?? 0) && isCount(details?.cached_tokens ?? 0) ? (usage as WireUsage) : undefined;
+}
+
+/** Whether it says what went wrong instead, with whatever status it came. */
+export const isErrorAnswer = ({ error, object }: WireAnswer) => Boolean(error) || object === 'error';
+
 /** Fields that parts have words for, or that are the gateway's own to write. */
 const answerFields = new Set(['id', 'object', 'created', 'model', 'choices', 'usage', 'error', 'autoglm']);
 const choiceFields = new Set(['index', 'delta', 'message', 'text', 'logprobs', 'finish_reason']);

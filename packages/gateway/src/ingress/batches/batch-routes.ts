@@ -1,13 +1,12 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AutoglmError } from '@open-autoglm/protocol';
 import Type from 'typebox';
-import type { Caller } from '../../common/asker.ts';
 import type { Access } from '../access.ts';
 import { readJson } from '../body.ts';
 import type { Generations } from '../generations.ts';
 import type { Resource, ResourceCall } from '../resource.ts';
 import { sendJson } from '../send-json.ts';
 import { createValidator } from '../validate.ts';
+import { admitCaller } from './admit-caller.ts';
 import { endpoints, windowMs, type Endpoint } from './batch-lines.ts';
 import { invalid, readPageQuery, toPage } from './cursor-page.ts';
 import { findFile, toSeconds } from './file-routes.ts';
@@ -71,7 +70,7 @@ export class BatchRoutes {
 
   async #create({ message, response }: ResourceCall): Promise<void> {
     const { generations, bodyLimitBytes, perTenantMax, now, newId, onCreated } = this.#parts;
-    const { key, tenant } = await this.#admit(message, response);
+    const { key, tenant } = await admitCaller(this.#parts, message, response);
     const { value } = await readJson(message, { limitBytes: bodyLimitBytes }, generations.take(response).abort.signal);
     if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new AutoglmError('invalid_json', 'The body must be a JSON object.');
     const body = validate(value);
@@ -89,13 +88,13 @@ export class BatchRoutes {
   }
 
   async #read({ message, response }: ResourceCall, id: string): Promise<void> {
-    const { tenant } = await this.#admit(message, response);
+    const { tenant } = await admitCaller(this.#parts, message, response);
     const { batches } = await this.#parts.stores();
     sendJson(response, 200, await this.#describe(batches, tenant, id));
   }
 
   async #list({ message, response }: ResourceCall): Promise<void> {
-    const { tenant } = await this.#admit(message, response);
+    const { tenant } = await admitCaller(this.#parts, message, response);
     const { limit, after } = readPageQuery(message.url, { known: ['limit', 'after'], limit: 20, limitMax: 100 });
     const { batches } = await this.#parts.stores();
     const found = await batches.list({ tenant, after, limit: limit + 1 });
@@ -104,7 +103,7 @@ export class BatchRoutes {
 
   async #cancel({ message, response }: ResourceCall, id: string): Promise<void> {
     const { now, onCancelled } = this.#parts;
-    const { tenant } = await this.#admit(message, response);
+    const { tenant } = await admitCaller(this.#parts, message, response);
     const { batches } = await this.#parts.stores();
     if (await batches.cancel(tenant, id, now())) {
       onCancelled(id);
@@ -113,14 +112,6 @@ export class BatchRoutes {
       if (batch.status !== 'cancelling') throw new AutoglmError('batch_not_cancellable', `The batch is ${batch.status}; there is nothing left to cancel.`);
     }
     sendJson(response, 200, await this.#describe(batches, tenant, id));
-  }
-
-  /** Who asks; it counts as a request. Throws `rate_limit_exceeded`. */
-  async #admit(message: IncomingMessage, response: ServerResponse): Promise<Caller> {
-    const { access, generations } = this.#parts;
-    const caller = access.callerOf(message.headers);
-    await generations.admitCall(message, caller.tenant, response);
-    return caller;
   }
 
   async #describe(batches: BatchStore, tenant: string, id: string): Promise<object> {

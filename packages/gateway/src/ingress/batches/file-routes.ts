@@ -1,11 +1,11 @@
 import { once } from 'node:events';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import { AutoglmError } from '@open-autoglm/protocol';
-import type { Caller } from '../../common/asker.ts';
 import type { Access } from '../access.ts';
 import type { Generations } from '../generations.ts';
 import type { Resource, ResourceCall } from '../resource.ts';
 import { sendJson } from '../send-json.ts';
+import { admitCaller } from './admit-caller.ts';
 import { invalid, readPageQuery, toPage } from './cursor-page.ts';
 import type { FileStore, KeepBounds, StoredFile } from './store/file-store.ts';
 import type { UploadedFile } from './upload.ts';
@@ -54,7 +54,7 @@ export class FileRoutes {
 
   async #create({ message, response }: ResourceCall): Promise<void> {
     const { generations, bounds, newId, now } = this.#parts;
-    const { tenant } = await this.#admit(message, response);
+    const { tenant } = await admitCaller(this.#parts, message, response);
     const { signal } = generations.take(response).abort;
     const files = await this.#parts.files();
     const id = newId();
@@ -88,14 +88,6 @@ export class FileRoutes {
     sendJson(response, 200, describe((await files.find(tenant, id)) as StoredFile));
   }
 
-  /** Who asks; it counts as a request. Throws `rate_limit_exceeded`. */
-  async #admit(message: IncomingMessage, response: ServerResponse): Promise<Caller> {
-    const { access, generations } = this.#parts;
-    const caller = access.callerOf(message.headers);
-    await generations.admitCall(message, caller.tenant, response);
-    return caller;
-  }
-
   /** Bytes that may still come. Throws `storage_limit_exceeded`. */
   async #room(files: FileStore, tenant: string): Promise<number> {
     const { tenantFilesMax, tenantBytesMax, bytesMax } = this.#parts.bounds;
@@ -120,26 +112,26 @@ export class FileRoutes {
   }
 
   async #list({ message, response }: ResourceCall): Promise<void> {
-    const { tenant } = await this.#admit(message, response);
+    const { tenant } = await admitCaller(this.#parts, message, response);
     const { limit, ...query } = readPageQuery(message.url, { known: ['limit', 'after', 'order', 'purpose'], limit: 10_000, limitMax: 10_000 });
     const found = await (await this.#parts.files()).list({ tenant, ...query, limit: limit + 1 });
     sendJson(response, 200, toPage(found.map(describe), limit));
   }
 
   async #read({ message, response }: ResourceCall, id: string): Promise<void> {
-    const { tenant } = await this.#admit(message, response);
+    const { tenant } = await admitCaller(this.#parts, message, response);
     sendJson(response, 200, describe(await findFile(await this.#parts.files(), tenant, id)));
   }
 
   async #delete({ message, response }: ResourceCall, id: string): Promise<void> {
-    const { tenant } = await this.#admit(message, response);
+    const { tenant } = await admitCaller(this.#parts, message, response);
     if (!(await (await this.#parts.files()).delete(tenant, id))) throw noFile(id);
     sendJson(response, 200, { id, object: 'file', deleted: true });
   }
 
   async #content({ message, response }: ResourceCall, id: string): Promise<void> {
     const { generations } = this.#parts;
-    const { tenant } = await this.#admit(message, response);
+    const { tenant } = await admitCaller(this.#parts, message, response);
     const { signal } = generations.take(response).abort;
     const files = await this.#parts.files();
     const file = await findFile(files, tenant, id);

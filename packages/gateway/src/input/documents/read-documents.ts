@@ -1,4 +1,5 @@
 import { AutoglmError, type ChatMessage, type DocumentOptions, type EmbeddingAnswer, type EmbeddingRequest, type EmitEvent, type GatewayRequest, type Next } from '@open-autoglm/protocol';
+import { dot, unitVector } from '../../common/unit-vector.ts';
 import { withContent } from '../fit/conversation.ts';
 import type { PromptSize } from '../fit/prompt-size.ts';
 import { chunksOf, type Chunk } from './chunks.ts';
@@ -76,12 +77,12 @@ async function nearest({ request, asked, question, tokensMax, size, parts }: Tas
   let embeddedTokens = 0;
   const answers = await inParallel([...groups.entries()], parts.concurrency, request.signal, async ([index, group], signal) => {
     // Its engine and its times are not those of the answer.
-    const answer = await parts.embed({ model, signal, emit: () => {}, request: { id: `${request.id}/documents-${index}`, inputs: group, truncate: true, traceContext: request.traceContext } });
+    const answer = await parts.embed({ model, signal, emit: () => {}, request: { id: `${request.id}/documents-${index}`, inputs: group, truncate: true, lane: request.lane, traceContext: request.traceContext } });
     embeddedTokens += answer.promptTokens;
     return answer.vectors;
   });
-  const [wanted, ...vectors] = answers.flat();
-  const scores = vectors.map((vector) => similarity(wanted as Float32Array, vector));
+  const [wanted, ...vectors] = answers.flat().map(unitVector);
+  const scores = vectors.map((vector) => (wanted && vector?.length === wanted.length ? dot(wanted, vector) : 0));
   const tokens = await size.countTexts(chunks.map(({ text }) => text), request.signal);
   const used: number[] = [];
   let left = tokensMax;
@@ -148,17 +149,6 @@ function checked(chunks: readonly Chunk[], { chunksMax }: DocumentParts): readon
   if (chunks.length > 0 && chunks.length <= chunksMax) return chunks;
   const reason = chunks.length === 0 ? 'there is no text in them' : `they are ${chunks.length} pieces, and at most ${chunksMax} are read for one request`;
   throw new AutoglmError('invalid_value', `Invalid value for 'autoglm.documents.texts': ${reason}.`, { param: 'autoglm.documents.texts' });
-}
-
-function similarity(a: Float32Array, b: Float32Array): number {
-  let [product, aSquares, bSquares] = [0, 0, 0];
-  for (const [index, value] of a.entries()) {
-    const other = b[index] ?? 0;
-    product += value * other;
-    aSquares += value * value;
-    bSquares += other * other;
-  }
-  return product / (Math.sqrt(aSquares * bSquares) || 1);
 }
 
 /** Each document under its number and title, what was used of it in its order. */

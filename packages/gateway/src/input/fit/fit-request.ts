@@ -24,14 +24,19 @@ export async function fitRequest(request: GatewayRequest, asked: FitOptions, siz
   const tools = toolsOf(request);
   if (input.kind === 'chat') {
     if (size.isCertainlyWithin(input.messages, tools, budget)) return request;
+    let { countedBy } = size;
+    const countPrompt = async (messages: readonly ChatMessage[]) => {
+      const counted = await size.countChat(messages, tools, signal);
+      countedBy = counted.countedBy;
+      return counted.tokens;
+    };
     const fitted = await fit({
-      messages: input.messages, budget, recentTurns, signal, param: 'messages',
-      countPrompt: (messages) => size.countChat(messages, tools, signal),
+      messages: input.messages, budget, recentTurns, signal, param: 'messages', countPrompt,
       countTexts: (texts) => size.countTexts(texts, signal),
       countImages: size.countImages,
     });
     if (!fitted) return request;
-    note(request, [fitted], budget, size);
+    note(request, [fitted], budget, countedBy);
     return { ...request, input: { kind: 'chat', messages: fitted.messages } };
   }
   const prompts: (string | readonly number[])[] = [];
@@ -42,7 +47,7 @@ export async function fitRequest(request: GatewayRequest, asked: FitOptions, siz
     if (fitted) all.push(fitted);
   }
   if (all.length === 0) return request;
-  note(request, all, budget, size);
+  note(request, all, budget, size.countedBy);
   return { ...request, input: { kind: 'completion', prompts } };
 }
 
@@ -70,7 +75,7 @@ function budgetOf({ maxTokens, model }: GatewayRequest, { promptTokensMax, reser
   return Math.min(promptTokensMax ?? Infinity, room);
 }
 
-function note({ emit }: GatewayRequest, fitted: readonly Fitted[], budget: number, { countedBy }: PromptSize): void {
+function note({ emit }: GatewayRequest, fitted: readonly Fitted[], budget: number, countedBy: string): void {
   const total = (pick: (one: Fitted) => number) => fitted.reduce((sum, one) => sum + pick(one), 0);
   const leftOut = fitted.flatMap((one) => one.leftOut);
   const [tokensBefore, tokens] = [total((one) => one.tokensBefore), total((one) => one.tokens)];

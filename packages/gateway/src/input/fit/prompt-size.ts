@@ -8,14 +8,20 @@ import { allText } from './conversation.ts';
 export interface PromptSize {
   /** Prompt and answer together; undefined where nobody knows. */
   readonly contextLength: number | undefined;
-  /** Told to clients: what counts. */
+  /** Told to clients: what counts texts. */
   readonly countedBy: string;
   /** Whether so much text is certain to have fewer tokens than this, however it is cut: then nothing has to be counted. */
   isCertainlyWithin(messages: readonly ChatMessage[], tools: readonly Tool[], tokens: number): boolean;
-  countChat(messages: readonly ChatMessage[], tools: readonly Tool[], signal: AbortSignal): Promise<number>;
+  countChat(messages: readonly ChatMessage[], tools: readonly Tool[], signal: AbortSignal): Promise<ChatSize>;
   countTexts(texts: readonly string[], signal: AbortSignal): Promise<readonly number[]>;
   /** Tokens of what a message has beside its text. */
   countImages(message: ChatMessage): number;
+}
+
+export interface ChatSize {
+  readonly tokens: number;
+  /** Told to clients: what has counted it. */
+  readonly countedBy: string;
 }
 
 /** A token that every prompt begins with, in some models. */
@@ -34,7 +40,7 @@ export function localPromptSize(model: ModelInfo, count: CountSegments, render: 
     isCertainlyWithin,
     countImages: () => 0,
     async countChat(messages, tools, signal) {
-      return sum(await counter.count(render()(messages, tools), signal)) + beginning;
+      return { tokens: sum(await counter.count(render()(messages, tools), signal)) + beginning, countedBy: 'engine' };
     },
     countTexts: (texts, signal) => counter.count(texts.map(toText), signal),
   };
@@ -49,7 +55,13 @@ const askedMsMax = 10_000;
 /** Servers that are asked for one count, one after the other. */
 const askedMax = 3;
 
-/** Of a model of another server: its texts by its tokenizer, what its template adds by a rule of thumb. */
+/** Of its texts by what counts them; what its template adds by a rule of thumb. */
+async function estimateChat(messages: readonly ChatMessage[], tools: readonly Tool[], count: (texts: readonly string[]) => Promise<readonly number[]>): Promise<number> {
+  const texts = [...messages.map(allText), ...(tools.length > 0 ? [JSON.stringify(tools)] : [])];
+  return sum(await count(texts)) + messages.length * perMessage + beforeAnswer + sum(messages.map(countImages));
+}
+
+/** Of a model of another server: its texts by its tokenizer. */
 export function remotePromptSize(contextLength: number | undefined, { name, count }: RemoteTokenizer): PromptSize {
   const counter = new TokenCounter(count);
   return {
@@ -57,15 +69,15 @@ export function remotePromptSize(contextLength: number | undefined, { name, coun
     countedBy: name,
     isCertainlyWithin,
     countImages,
-    async countChat(messages, tools, signal) {
-      const texts = [...messages.map(allText), ...(tools.length > 0 ? [JSON.stringify(tools)] : [])];
-      return sum(await counter.count(texts.map(toText), signal)) + messages.length * perMessage + beforeAnswer + sum(messages.map(countImages));
-    },
+    countChat: async (messages, tools, signal) => ({ tokens: await estimateChat(messages, tools, (texts) => counter.count(texts.map(toText), signal)), countedBy: name }),
     countTexts: (texts, signal) => counter.count(texts.map(toText), signal),
   };
 }
 
-/** Of a model whose servers say themselves what they count, their chat template with it. `servers`: whom to ask now; where one fails, the next. */
+/**
+ * Of a model whose servers say themselves what they count, their chat template with it; where one counts texts only, its template is a rule of thumb, and
+ * clients are told. `servers`: whom to ask now; where one fails, the next.
+ */
 export function askedPromptSize(model: string, servers: () => readonly RemoteTokens[]): PromptSize {
   const ask = async <T>(count: (tokens: RemoteTokens, signal: AbortSignal) => Promise<T>, left?: AbortSignal): Promise<T> => {
     let failure: AutoglmError | undefined;
@@ -89,7 +101,9 @@ export function askedPromptSize(model: string, servers: () => readonly RemoteTok
     isCertainlyWithin,
     countImages,
     async countChat(messages, tools, signal) {
-      return (await ask((tokens, limited) => tokens.countChat(messages, tools, limited), signal)) + sum(messages.map(countImages));
+      const counted = await ask((tokens, limited) => tokens.countChat(messages, tools, limited), signal);
+      if (counted !== undefined) return { tokens: counted + sum(messages.map(countImages)), countedBy: 'server' };
+      return { tokens: await estimateChat(messages, tools, (texts) => counter.count(texts.map(toText), signal)), countedBy: 'server, template estimated' };
     },
     countTexts: (texts, signal) => counter.count(texts.map(toText), signal),
   };

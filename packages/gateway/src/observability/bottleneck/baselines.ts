@@ -43,7 +43,14 @@ export class Baselines {
     upstreamFirst: new StreamingMedian(),
     upstreamPerToken: new StreamingMedian(),
   };
-  readonly #waits = Object.fromEntries(waits.map((segment) => [segment, new StreamingMedian()])) as Record<(typeof waits)[number], StreamingMedian>;
+  readonly #waits: Readonly<Record<(typeof waits)[number], StreamingMedian>> = {
+    prejudge: new StreamingMedian(), input: new StreamingMedian(), cache: new StreamingMedian(), queue: new StreamingMedian(), output: new StreamingMedian(), other: new StreamingMedian(),
+  };
+
+  /** Whether enough was seen to tell what is usual: a server's first answers run code that is not compiled yet. */
+  get isKnown(): boolean {
+    return this.#waits.other.count >= learnedAfter;
+  }
 
   /** By segment, each at most once. */
   read(work: readonly Work[], times: SegmentTimes): SegmentReading[] {
@@ -59,9 +66,15 @@ export class Baselines {
     return readings;
   }
 
-  learn(work: readonly Work[], times: SegmentTimes): void {
+  learn(work: readonly Work[], { prejudge = 0, input = 0, cache = 0, queue = 0, output = 0, other = 0 }: SegmentTimes): void {
     for (const { baseline, durationMs, units } of work) this.#work[baseline].add(durationMs / units);
-    for (const segment of waits) this.#waits[segment].add(times[segment] ?? 0);
+    const waited = this.#waits;
+    waited.prejudge.add(prejudge);
+    waited.input.add(input);
+    waited.cache.add(cache);
+    waited.queue.add(queue);
+    waited.output.add(output);
+    waited.other.add(other);
   }
 
   /** As long as nothing is known, what was seen is what is expected. */

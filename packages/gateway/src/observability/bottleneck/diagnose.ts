@@ -1,4 +1,4 @@
-import type { Bottleneck, BottleneckCause, Segment } from '@open-autoglm/protocol';
+import type { Bottleneck, BottleneckCause, EngineDelays, Segment } from '@open-autoglm/protocol';
 import type { SegmentReading } from './baselines.ts';
 
 /** A request is slow when a segment takes this much longer than expected, … */
@@ -30,6 +30,10 @@ export interface Circumstances {
   /** Of `output`: waiting for the client; writing JSON. */
   readonly clientMs: number;
   readonly encodeMs: number;
+  /** Of `queue`: waiting for a place once more. */
+  readonly preemptedMs: number;
+  /** Of `prefill` or `decode`, whichever grew, as the engine tells it; undefined: it does not. */
+  readonly engine: EngineDelays | undefined;
 }
 
 /** The segment that grew most, where it grew so much that the request was slow. */
@@ -72,10 +76,10 @@ function explain(reading: SegmentReading, { gcMs, loopBlockedMs, ...spent }: Cir
     case 'cache':
       return explains(spent.inflightMs) ? ['lock', 'in-flight-answer'] : ['io', 'cache-store'];
     case 'queue':
-      return ['queueing', 'batch-full'];
+      return ['queueing', explains(spent.preemptedMs) ? 'preempted' : 'batch-full'];
     case 'prefill':
     case 'decode':
-      return ['cpu', 'engine'];
+      return explainEngine(spent.engine, explains);
     case 'upstream':
       return ['io', 'slow-upstream'];
     case 'output':
@@ -83,6 +87,14 @@ function explain(reading: SegmentReading, { gcMs, loopBlockedMs, ...spent }: Cir
     case 'other':
       return ['io', 'transport'];
   }
+}
+
+/** What should not be at all comes first; others are there as long as there is load, and are the reason where nothing else is. */
+function explainEngine(delays: EngineDelays | undefined, explains: (ms: number) => boolean): readonly [BottleneckCause, string] {
+  if (delays && explains(delays.gcMs)) return ['gc', 'engine-gc'];
+  if (delays && explains(delays.coresMs)) return ['cpu', 'missing-cores'];
+  if (delays && explains(delays.promptsMs + delays.sharingMs)) return ['queueing', delays.promptsMs > delays.sharingMs ? 'prompts-of-others' : 'shared-steps'];
+  return ['cpu', 'engine'];
 }
 
 export function excess({ durationMs, expectedMs }: SegmentReading): number {

@@ -1,5 +1,6 @@
 import type { Bottleneck } from '@open-autoglm/protocol';
 import type { RequestProfile } from '../profile/request-profile.ts';
+import type { SegmentTimes } from '../profile/segment-times.ts';
 import { Baselines, workOf, type SegmentReading } from './baselines.ts';
 import { diagnose, minExcessMs, slowestSegment } from './diagnose.ts';
 import { BottleneckWindow } from './window.ts';
@@ -23,26 +24,48 @@ export class Diagnoser {
     this.#pauses = pauses;
   }
 
+  /** What has made a request slow so far, for its answer; nothing is learnt. What comes after, such as a client that reads slowly, is not known yet. */
+  look(profile: RequestProfile, times: SegmentTimes): Bottleneck | undefined {
+    // Most answers are over so soon that there is nothing to look for.
+    if ((times.total as number) < minExcessMs) return undefined;
+    const compared = this.#compare(profile, times);
+    return compared?.slow && compared.baselines.isKnown ? this.#explain(profile, compared.slow, times) : undefined;
+  }
+
   /** The segment that made a finished request slow, if one did; then learns from it. To be called once for each. */
   judge(profile: RequestProfile): SegmentReading | undefined {
-    const { model, engine, outcome } = profile;
-    // Refused before an engine was asked: there is nothing to compare.
-    if (model === undefined || engine === undefined) return undefined;
-    const baselines = this.#of(model);
     const times = profile.times();
-    const work = workOf(profile, times);
-    // What is over so soon has no segment that grew by so much.
-    const slow = (times.total as number) < minExcessMs ? undefined : slowestSegment(baselines.read(work, times));
-    if (outcome === 'answered') baselines.learn(work, times);
+    const compared = this.#compare(profile, times);
+    if (!compared) return undefined;
+    const { baselines, work, slow } = compared;
+    if (profile.outcome === 'answered') baselines.learn(work, times);
     if (!slow) this.window.add(profile.endedAtMs as number, undefined);
     return slow;
   }
 
-  /** Why it was slow. The garbage collector's last pause is known one turn of the event loop after it. */
+  /** Why a finished request was slow. The garbage collector's last pause is known one turn of the event loop after it. */
   explain(profile: RequestProfile, slow: SegmentReading): Bottleneck {
-    const [from, to] = [profile.start.startedAtMs, profile.endedAtMs as number];
+    const bottleneck = this.#explain(profile, slow, profile.times());
+    this.window.add(profile.endedAtMs as number, bottleneck);
+    return bottleneck;
+  }
+
+  #compare(profile: RequestProfile, times: SegmentTimes) {
+    const { model, engine } = profile;
+    // Refused before an engine was asked: there is nothing to compare.
+    if (model === undefined || engine === undefined) return undefined;
+    const baselines = this.#of(model);
+    const work = workOf(profile, times);
+    // What is over so soon has no segment that grew by so much.
+    return { baselines, work, slow: (times.total as number) < minExcessMs ? undefined : slowestSegment(baselines.read(work, times)) };
+  }
+
+  #explain(profile: RequestProfile, slow: SegmentReading, times: SegmentTimes): Bottleneck {
+    const from = profile.start.startedAtMs;
+    const to = from + (times.total as number);
+    const choice = profile.slowestChoice;
     const gcMs = this.#pauses.gcMs(from, to);
-    const bottleneck = diagnose(slow, {
+    return diagnose(slow, {
       gcMs,
       loopBlockedMs: Math.max(0, this.#pauses.loopBlockedMs(from, to) - gcMs),
       bodyMs: profile.spentOn('input', 'body'),
@@ -51,9 +74,9 @@ export class Diagnoser {
       inflightMs: profile.spentOn('cache', 'inflight'),
       clientMs: profile.spentOn('output', 'client'),
       encodeMs: profile.spentOn('output', 'encode'),
+      preemptedMs: choice?.preemptedMs ?? 0,
+      engine: slow.segment === 'prefill' ? choice?.prefillDelays : choice?.decodeDelays,
     });
-    this.window.add(to, bottleneck);
-    return bottleneck;
   }
 
   #of(model: string): Baselines {

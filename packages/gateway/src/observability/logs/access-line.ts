@@ -1,5 +1,6 @@
+import { bottleneckFields } from '../bottleneck/bottleneck-fields.ts';
 import type { RequestProfile } from '../profile/request-profile.ts';
-import { segmentOrder } from '../profile/segment-times.ts';
+import { segmentOrder, toThousandths } from '../profile/segment-times.ts';
 import { describeError } from './describe-error.ts';
 
 /** What the log says of a finished request. Times in ms; what is unknown is not there. Contents are, where they were captured. */
@@ -24,16 +25,12 @@ export function accessLine(profile: RequestProfile, hasContents: boolean): Recor
     prompt_tokens: profile.isPromptKnown ? profile.promptTokens : undefined,
     cached_tokens: profile.isPromptKnown ? profile.cachedTokens : undefined,
     completion_tokens: choices.length > 0 ? profile.completionTokens : undefined,
-    ttft_ms: firstTokenAtMs === undefined ? undefined : rounded(firstTokenAtMs - start.startedAtMs),
-    tpot_ms: profile.secondsPerToken === undefined ? undefined : rounded(profile.secondsPerToken * 1000),
-    total_ms: rounded(times.total ?? 0),
-    segments_ms: Object.fromEntries(segmentOrder.flatMap((segment) => (segment === 'total' || times[segment] === undefined ? [] : [[segment, rounded(times[segment])]]))),
-    bottleneck: bottleneck && { segment: bottleneck.segment, cause: bottleneck.cause, detail: bottleneck.detail, duration_ms: rounded(bottleneck.durationMs), expected_ms: rounded(bottleneck.expectedMs) },
+    ttft_ms: firstTokenAtMs === undefined ? undefined : toThousandths(firstTokenAtMs - start.startedAtMs),
+    tpot_ms: profile.secondsPerToken === undefined ? undefined : toThousandths(profile.secondsPerToken * 1000),
+    total_ms: toThousandths(times.total ?? 0),
+    segments_ms: Object.fromEntries(segmentOrder.flatMap((segment) => (segment === 'total' || times[segment] === undefined ? [] : [[segment, toThousandths(times[segment])]]))),
+    bottleneck: bottleneck && bottleneckFields(bottleneck),
     error: cause === undefined || profile.status < 500 ? undefined : describeError(cause, hasContents),
     ...(hasContents && content && { input: content.input, answers: content.answers }),
   };
-}
-
-function rounded(milliseconds: number): number {
-  return Math.round(milliseconds * 1000) / 1000;
 }

@@ -30,25 +30,23 @@ export function registerProcessMetrics(registry: Registry, watch: RuntimeWatch):
 }
 
 /** The histogram starts anew with each reading, so that an old stall does not hide the present. */
-function registerLoopDelay(registry: Registry, { loopDelay }: RuntimeWatch): void {
+function registerLoopDelay(registry: Registry, { loop: { delays } }: RuntimeWatch): void {
   const readings: readonly (readonly [string, string, () => number])[] = [
-    ['nodejs_eventloop_lag_mean_seconds', 'Mean delay of the event loop since the reading before, in seconds.', () => loopDelay.mean],
-    ['nodejs_eventloop_lag_p50_seconds', 'Median delay of the event loop since the reading before, in seconds.', () => loopDelay.percentile(50)],
-    ['nodejs_eventloop_lag_p99_seconds', 'Delay of the event loop at the 99th percentile since the reading before, in seconds.', () => loopDelay.percentile(99)],
-    ['nodejs_eventloop_lag_max_seconds', 'Longest delay of the event loop since the reading before, in seconds.', () => loopDelay.max],
+    ['nodejs_eventloop_lag_mean_seconds', 'Mean delay of the event loop', () => delays.mean],
+    ['nodejs_eventloop_lag_p50_seconds', 'Median delay of the event loop', () => delays.percentile(50)],
+    ['nodejs_eventloop_lag_p99_seconds', 'Delay of the event loop at the 99th percentile', () => delays.percentile(99)],
+    ['nodejs_eventloop_lag_max_seconds', 'Longest delay of the event loop', () => delays.max],
   ];
-  for (const [index, [name, help, read]] of readings.entries()) {
+  for (const [index, [name, what, readMicroseconds]] of readings.entries()) {
     new Gauge({
-      name, help, registers: [registry],
+      name, help: `${what} since the reading before, while requests were under way, in seconds; 0 where none was.`, registers: [registry],
       collect() {
-        this.set(loopDelay.count === 0 ? 0 : Math.max(0, read() / 1e9 - loopResolutionSeconds));
-        if (index === readings.length - 1) loopDelay.reset();
+        this.set(delays.count === 0 ? 0 : readMicroseconds() / 1e6);
+        if (index === readings.length - 1) delays.reset();
       },
     });
   }
 }
-/** The histogram holds times between two ticks; what is above the tick is delay. */
-const loopResolutionSeconds = 0.01;
 
 /** By kind: `major`, `minor`, `incremental`, `weakcb`. */
 export function createGcMetrics(registry: Registry): (kind: string, seconds: number) => void {

@@ -1,6 +1,6 @@
 import type { Registry } from 'prom-client';
 import type { RequestStart } from '../../common/request-start.ts';
-import { segmentOrder, type SegmentTimes } from '../profile/segment-times.ts';
+import type { SegmentTimes } from '../profile/segment-times.ts';
 import type { RequestProfile } from '../profile/request-profile.ts';
 import * as buckets from './buckets.ts';
 import type { CounterSeries, HistogramSeries } from './families.ts';
@@ -29,37 +29,34 @@ export class RequestMetrics {
   take(profile: RequestProfile): void {
     const model = this.#models.of(profile.model);
     const times = profile.times();
-    this.#observeEnd(profile, this.#endOf(profile, model), times);
+    const perToken = profile.secondsPerToken;
+    this.#observeEnd(profile, this.#endOf(profile, model), times, perToken);
     if (profile.cache) this.#families.cache.series({ result: profile.cache }).add();
     for (const [by, tokens] of profile.tokensSpared ?? []) this.#families.spared.series({ model_name: model, by }).add(tokens);
     if (profile.limit) this.#families.limits.series({ result: profile.limit.result, source: profile.limit.source }).add();
     for (const { tier, reason } of profile.passedTiers ?? []) this.#families.passedTiers.series({ tier, reason }).add();
     if (profile.outcome !== 'answered') return;
     const series = this.#seriesOf(model);
-    this.#observe(profile, series, times);
+    this.#observe(profile, series, times, perToken);
     for (const { finishReason } of profile.choices) if (finishReason !== undefined) this.#countFinish(series, model, finishReason);
   }
 
-  #observeEnd({ outcome, firstTokenAtMs, secondsPerToken, start }: RequestProfile, series: EndSeries, times: Readonly<SegmentTimes>): void {
+  #observeEnd({ outcome, firstTokenAtMs, start }: RequestProfile, series: EndSeries, times: Readonly<SegmentTimes>, perToken: number | undefined): void {
     series.requests.add();
     series.duration.observe(seconds(times.total));
     // Both are of successful responses only.
     if (outcome !== 'answered') return;
     if (firstTokenAtMs !== undefined) series.firstToken?.observe(seconds(firstTokenAtMs - start.startedAtMs));
-    if (secondsPerToken !== undefined) series.perToken?.observe(secondsPerToken);
+    if (perToken !== undefined) series.perToken?.observe(perToken);
   }
 
-  #observe(profile: RequestProfile, series: ModelSeries, times: Readonly<SegmentTimes>): void {
+  #observe(profile: RequestProfile, series: ModelSeries, times: Readonly<SegmentTimes>, perToken: number | undefined): void {
     const { prefill, decode, upstream } = times;
     const { promptTokens, completionTokens, firstTokenAtMs, start, maxTokens } = profile;
     series.duration.observe(seconds(times.total));
     if (firstTokenAtMs !== undefined) series.firstToken.observe(seconds(firstTokenAtMs - start.startedAtMs));
-    const perToken = profile.secondsPerToken;
     if (perToken !== undefined) series.perToken.observe(perToken);
-    for (const segment of segmentOrder) {
-      const durationMs = times[segment];
-      if (durationMs !== undefined && segment !== 'total') series.segments[segment].observe(seconds(durationMs));
-    }
+    observeSegments(series.segments, times);
     if (times.queue !== undefined) series.queue.observe(seconds(times.queue));
     if (prefill !== undefined) series.prefill.observe(seconds(prefill));
     if (decode !== undefined) series.decode.observe(seconds(decode));
@@ -75,7 +72,7 @@ export class RequestMetrics {
 
   /** What a code says of outcome and status is settled in the table of errors. */
   #endOf(profile: RequestProfile, model: string): EndSeries {
-    const ends = this.#ends.get(model) ?? { chat: new Map(), text_completion: new Map(), embeddings: new Map() };
+    const ends = this.#ends.get(model) ?? { chat: new Map(), text_completion: new Map(), embeddings: new Map(), classification: new Map() };
     this.#ends.set(model, ends);
     const byCode = ends[profile.start.operation];
     const series = byCode.get(profile.code) ?? openEnd(this.#families, profile, model);
@@ -175,4 +172,20 @@ function openSeries(families: Families, model: string) {
 
 function seconds(milliseconds = 0): number {
   return milliseconds / 1000;
+}
+
+function observeSegments(series: ModelSeries['segments'], times: Readonly<SegmentTimes>): void {
+  observeKnown(series.prejudge, times.prejudge);
+  observeKnown(series.input, times.input);
+  observeKnown(series.cache, times.cache);
+  observeKnown(series.queue, times.queue);
+  observeKnown(series.prefill, times.prefill);
+  observeKnown(series.decode, times.decode);
+  observeKnown(series.upstream, times.upstream);
+  observeKnown(series.output, times.output);
+  observeKnown(series.other, times.other);
+}
+
+function observeKnown(series: HistogramSeries, durationMs: number | undefined): void {
+  if (durationMs !== undefined) series.observe(durationMs / 1000);
 }

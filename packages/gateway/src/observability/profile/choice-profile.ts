@@ -1,9 +1,14 @@
-import type { GatewayEvent } from '@open-autoglm/protocol';
-import type { SegmentTimes } from './segment-times.ts';
+import type { EngineDelays, GatewayEvent } from '@open-autoglm/protocol';
+import { addTime, copyTimes, type SegmentTimes } from './segment-times.ts';
 
 /** What is known of one choice: its time in the engine, by the engine's own clock, and its tokens. */
 export class ChoiceProfile {
-  readonly times: SegmentTimes = {};
+  readonly times: SegmentTimes = copyTimes();
+  /** What the engine says of those times. */
+  prefillDelays: EngineDelays | undefined;
+  decodeDelays: EngineDelays | undefined;
+  /** Of the time in the queue: waiting for a place once more, after it was given to another. */
+  preemptedMs = 0;
   promptTokens = 0;
   cachedTokens = 0;
   completionTokens = 0;
@@ -16,7 +21,10 @@ export class ChoiceProfile {
 
   on(event: GatewayEvent): void {
     if (event.type === 'segment-end') {
-      this.times[event.segment] = (this.times[event.segment] ?? 0) + event.durationMs;
+      addTime(this.times, event.segment, event.durationMs);
+      if (event.segment === 'prefill') this.prefillDelays = event.delays;
+      else if (event.segment === 'decode') this.decodeDelays = event.delays;
+      else if (event.reason === 'preempted') this.preemptedMs += event.durationMs;
     } else if (event.type === 'prompt-end') {
       this.promptTokens = event.promptTokens;
       this.cachedTokens = event.cachedTokens;

@@ -2,14 +2,20 @@ import type { Bottleneck, CacheResult, Content, GatewayEvent, LimitSource, Reque
 import type { AnswerTimings } from '../../common/exchange.ts';
 import type { RequestStart } from '../../common/request-start.ts';
 import type { RequestObserver } from '../observer.ts';
+import { bottleneckFields } from '../bottleneck/bottleneck-fields.ts';
 import { ChoiceProfile } from './choice-profile.ts';
-import { addRest, copyTimes, formatServerTiming, toFields, type SegmentTimes } from './segment-times.ts';
+import { addRest, addTime, copyTimes, formatServerTiming, toFields, type SegmentTimes } from './segment-times.ts';
 
 /** Time of the request as a whole, by segment and what it was spent on; a stage may report a hundred waits. */
 interface SpentTime {
   readonly segment: Segment;
   readonly reason: string | undefined;
   durationMs: number;
+}
+
+/** Says what has made a request slow so far. */
+export interface ProfileReader {
+  look(profile: RequestProfile, times: SegmentTimes): Bottleneck | undefined;
 }
 
 /**
@@ -49,13 +55,15 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
   content: Content | undefined;
   traceContext: TraceContext | undefined;
   readonly #now: () => number;
+  readonly #diagnoser: ProfileReader | undefined;
   /** Of a request that is over: several ask. */
   #finalTimes: SegmentTimes | undefined;
 
-  /** `now` in milliseconds, on the clock of `start.startedAtMs`. */
-  constructor(start: RequestStart, now: () => number) {
+  /** `now` in milliseconds, on the clock of `start.startedAtMs`. Without a diagnoser the answer does not say what made it slow. */
+  constructor(start: RequestStart, now: () => number, diagnoser?: ProfileReader) {
     this.start = start;
     this.#now = now;
+    this.#diagnoser = diagnoser;
   }
 
   on(event: GatewayEvent, atMs: number): void {
@@ -127,7 +135,7 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
   times(): Readonly<SegmentTimes> {
     if (this.#finalTimes) return this.#finalTimes;
     const times = copyTimes(this.slowestChoice?.times);
-    for (const { segment, durationMs } of this.#spent) times[segment] = (times[segment] ?? 0) + durationMs;
+    for (const { segment, durationMs } of this.#spent) addTime(times, segment, durationMs);
     addRest(times, (this.endedAtMs ?? this.#now()) - this.start.startedAtMs);
     if (this.endedAtMs !== undefined) this.#finalTimes = times;
     return times;
@@ -145,15 +153,21 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
 
   /** A prompt counts once, however many choices were made of it. */
   get promptTokens(): number {
-    return this.choices.reduce((sum, choice, index) => sum + (index % this.choiceCount === 0 ? choice.promptTokens : 0), 0);
+    let sum = 0;
+    for (let index = 0; index < this.choices.length; index += 1) if (index % this.choiceCount === 0) sum += (this.choices[index] as ChoiceProfile).promptTokens;
+    return sum;
   }
 
   get cachedTokens(): number {
-    return this.choices.reduce((sum, choice, index) => sum + (index % this.choiceCount === 0 ? choice.cachedTokens : 0), 0);
+    let sum = 0;
+    for (let index = 0; index < this.choices.length; index += 1) if (index % this.choiceCount === 0) sum += (this.choices[index] as ChoiceProfile).cachedTokens;
+    return sum;
   }
 
   get completionTokens(): number {
-    return this.choices.reduce((sum, choice) => sum + choice.completionTokens, 0);
+    let sum = 0;
+    for (const { completionTokens } of this.choices) sum += completionTokens;
+    return sum;
   }
 
   /** What no engine was asked for is free, and so is what failed before anything came of it; one that was left in the middle has taken nobody knows how many. */
@@ -177,6 +191,12 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
 
   fields(): Record<string, number> {
     return toFields(this.times());
+  }
+
+  told(): Record<string, unknown> {
+    const times = this.times();
+    const bottleneck = this.#diagnoser?.look(this, times);
+    return { timings: toFields(times), ...(bottleneck && { bottleneck: bottleneckFields(bottleneck) }), ...this.notes };
   }
 
   #spend(segment: Segment, reason: string | undefined, durationMs: number): void {

@@ -1,4 +1,4 @@
-import { SpanKind, SpanStatusCode, trace, type Attributes, type Context, type HrTime, type Span, type Tracer } from '@opentelemetry/api';
+import { SpanKind, SpanStatusCode, type Attributes, type Context, type HrTime, type Span, type Tracer } from '@opentelemetry/api';
 import type { GatewayEvent, Segment, TraceContext } from '@open-autoglm/protocol';
 import type { RequestObserver } from '../observer.ts';
 import type { RequestProfile } from '../profile/request-profile.ts';
@@ -9,6 +9,7 @@ export interface RequestSpanParts {
   readonly tracer: Tracer;
   /** Begun with the request, and recording. */
   readonly span: Span;
+  /** With this span: the parent of what follows. */
   readonly context: Context;
   readonly traceContext: TraceContext;
   /** Its own: an observer sees events, not what others made of them. */
@@ -87,10 +88,9 @@ export class RequestSpan implements RequestObserver {
   }
 
   #child({ segment, reason, choice }: SegmentFact, fromMs: number, toMs: number): void {
-    const { tracer, span, context, toTime } = this.#parts;
+    const { tracer, context, toTime } = this.#parts;
     const attributes = known({ 'autoglm.segment': segment, 'autoglm.reason': reason, 'autoglm.choice': choice });
-    const parent = trace.setSpan(context, span);
-    tracer.startSpan(segment, { kind: kindOf(segment), startTime: toTime(fromMs), attributes }, parent).end(toTime(toMs));
+    tracer.startSpan(segment, { kind: kindOf(segment), startTime: toTime(fromMs), attributes }, context).end(toTime(toMs));
   }
 }
 

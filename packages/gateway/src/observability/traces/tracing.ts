@@ -61,7 +61,8 @@ export function startTracing({ config, drops, isModel, queue, random = Math.rand
 
   const begin = (start: RequestStart): RequestObserver | undefined => {
     const parent = start.traceparent === undefined ? ROOT_CONTEXT : propagator.extract(ROOT_CONTEXT, start, startGetter);
-    if (!trace.getSpanContext(parent) && random() >= config.sample_ratio) return undefined;
+    const hasParent = parent !== ROOT_CONTEXT && trace.getSpanContext(parent) !== undefined;
+    if (!hasParent && random() >= config.sample_ratio) return undefined;
     const toTime = clockOf(Date.now() - performance.now());
     const span = tracer.startSpan(start.operation, { kind: SpanKind.SERVER, startTime: toTime(start.startedAtMs) }, parent);
     const context = trace.setSpan(parent, span);

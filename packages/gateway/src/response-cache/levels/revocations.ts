@@ -10,12 +10,12 @@ const batchMax = 1000;
 const silenceMsMax = 3 * blockMs;
 const retryMs = 500;
 
-/** Deletes a value, and tells every gateway in the same step. Whether it was there. */
+/** Deletes a value, and tells every gateway in the same step. Whether it was there. Throws when either failed: one alone is no revocation. */
 export async function announce(redis: Redis, id: string): Promise<boolean> {
   const replies = await redis.multi().del(id).xadd(stream, 'MAXLEN', '~', keptMax, '*', 'id', id).exec();
-  const [failure, deleted] = replies?.[0] ?? [new Error('the transaction was not carried out')];
-  if (failure) throw failure;
-  return deleted === 1;
+  if (!replies) throw new Error('the transaction was not carried out');
+  for (const [failure] of replies) if (failure) throw failure;
+  return replies[0]?.[1] === 1;
 }
 
 /** Hears what is revoked anywhere, until it is closed. */

@@ -1,4 +1,4 @@
-import { unitVector } from './unit-vector.ts';
+import { unitVector } from '../../common/unit-vector.ts';
 
 export type Embed = (texts: readonly string[], signal: AbortSignal) => Promise<readonly Float32Array[]>;
 

@@ -4,4 +4,4 @@ export { QuestionIndex } from './index/question-index.ts';
 export { readQuestion } from './reading/read.ts';
 export { findDifference } from './rules/index.ts';
 export { compareWording, type Wording } from './rules/wording.ts';
-export { unitVector } from './unit-vector.ts';
+export { unitVector } from '../../common/unit-vector.ts';

@@ -8,7 +8,7 @@ import { readQuestion } from './reading/read.ts';
 import { findDifference } from './rules/index.ts';
 import { compareWording, wordings } from './rules/wording.ts';
 import { compareAnswers } from './same-answer.ts';
-import { dot } from './unit-vector.ts';
+import { dot } from '../../common/unit-vector.ts';
 
 export interface SemanticSettings {
   /** `shadow`: everything but serving. */
