@@ -1,4 +1,5 @@
 import type { PreparedRequest } from './generator/prepared.ts';
+import { makeRequestMessage } from './generator/request-message.ts';
 import type { PromptMaker } from './prompts/prompt-maker.ts';
 import type { Calibration, ReplayChoices, ReplayTarget } from './result.ts';
 import type { ScheduledRequest } from './trace/schedule.ts';
@@ -6,21 +7,20 @@ import type { TraceRequest } from './trace/trace-format.ts';
 
 export interface PreparedFor extends Pick<ReplayChoices, 'outputScale' | 'outputTokensMax'> {
   readonly target: ReplayTarget;
+  readonly headers: Readonly<Record<string, string>>;
   readonly prompts: PromptMaker;
   readonly calibration: Calibration;
 }
 
-const encoder = new TextEncoder();
-
-/** Makes the bodies, each for its own target. */
+/** Makes the messages, each for its own target. */
 export async function* prepare(requests: AsyncIterable<ScheduledRequest>, targets: readonly PreparedFor[]): AsyncGenerator<PreparedRequest> {
   for await (const { index, target, block, dueInBlockMs, request } of requests) {
-    const { body, promptTokensWanted } = makeBody(request, index, targets[target] as PreparedFor);
+    const preparedFor = targets[target] as PreparedFor;
+    const { body, promptTokensWanted } = makeBody(request, index, preparedFor);
     yield {
       index, target, block, dueInBlockMs,
       slice: Math.floor(block / targets.length),
-      path: request.path,
-      body: encoder.encode(JSON.stringify(body)),
+      message: makeRequestMessage({ url: preparedFor.target.url, path: request.path, headers: preparedFor.headers, body: JSON.stringify(body) }),
       ...(promptTokensWanted !== undefined && { promptTokensWanted }),
       ...(request.answer && { answer: request.answer }),
     };

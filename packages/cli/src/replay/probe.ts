@@ -1,4 +1,4 @@
-import { request } from 'undici';
+import { errors, request } from 'undici';
 import { UserError } from '../failure.ts';
 import { isRecord, tryParseRecord } from './formats/fields.ts';
 import { describeConnectionError } from './generator/connection-error.ts';
@@ -70,8 +70,21 @@ async function ask(address: string, { headers, timeoutMs, signal }: ProbeOptions
   } catch (error) {
     if (signal.aborted) throw signal.reason;
     if (timeout.aborted) return { failure: `no answer within ${timeoutMs / 1000} s` };
-    const failure = describeConnectionError(error as Error);
+    const failure = describeFailure(error as Error);
     if (failure === 'connection refused' || failure === 'the host has no address') throw new UserError(`No server answers at ${new URL(address).origin}: ${failure}. Start one with: autoglm serve`);
     return { failure };
   }
+}
+
+/** Of undici's own codes; the system's are those of any connection. */
+const undiciFailures: Readonly<Record<string, string>> = {
+  UND_ERR_CONNECT_TIMEOUT: 'no connection in time',
+  UND_ERR_SOCKET: 'connection closed',
+  UND_ERR_HEADERS_OVERFLOW: 'the headers are too long',
+};
+
+function describeFailure(error: Error): string {
+  if (error.name === 'HTTPParserError') return 'what came is not HTTP/1.1';
+  const ofUndici = error instanceof errors.UndiciError ? undiciFailures[error.code] : undefined;
+  return ofUndici ?? describeConnectionError(error);
 }

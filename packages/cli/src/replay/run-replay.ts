@@ -45,7 +45,7 @@ export async function runReplay(request: ReplayRequest, observer: ReplayObserver
   const { targets, calibrations, warnings } = await probeTargets(request, plan, { headers, timeoutMs: Math.min(probeTimeoutMs, request.timeoutMs), signal });
   const blockMs = targets.length === 2 ? (request.blockMs ?? chooseBlockMs(plan.lengthMs)) : undefined;
   const schedule = blockMs === undefined ? scheduleForOne(trace, plan) : scheduleForTwo(trace, { ...plan, blockMs });
-  const requests = prepare(schedule, targets.map((target, index) => ({ ...request, target, calibration: calibrations[index] as Calibration, prompts: promptMakerFor(index, targets, calibrations, request, plan) })));
+  const requests = prepare(schedule, targets.map((target, index) => ({ ...request, target, headers, calibration: calibrations[index] as Calibration, prompts: promptMakerFor(index, targets, calibrations, request, plan) })));
 
   const outcomes: RequestOutcome[] = [];
   let failedCount = 0;
@@ -54,7 +54,7 @@ export async function runReplay(request: ReplayRequest, observer: ReplayObserver
   const end = await runGenerator({
     requests, signal,
     // Not before the first request's time is up: a long prompt on a slow machine is read in silence.
-    send: { targets: targets.map(({ url }) => ({ url, headers })), timeoutMs: request.timeoutMs, inFlightMax: request.inFlightMax, silenceMaxMs: request.timeoutMs },
+    send: { targets: targets.map(({ url }) => url), timeoutMs: request.timeoutMs, inFlightMax: request.inFlightMax, silenceMaxMs: request.timeoutMs },
     onBegin() {
       startedAt = new Date();
       cpuBefore = process.cpuUsage();

@@ -2,7 +2,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { runReplay, type ReplayRequest } from '../../src/replay/run-replay.ts';
-import { answerInFull, startScriptedServer, streamHead, textChunk } from './scripted-server.ts';
+import { answerInFull, event, startScriptedServer, streamHead, textChunk } from './scripted-server.ts';
 import { azureTrace, withFile } from './trace-file.ts';
 
 const common: Omit<ReplayRequest, 'tracePath' | 'targets'> = {
@@ -90,6 +90,13 @@ describe('a replay', () => {
     const result = await running;
     expect(result.end).toBe('interrupted');
     expect(result.outcomes).toMatchObject([0, 1].map(() => ({ outcome: 'abandoned', error: 'interrupted' })));
+  });
+
+  it('waits no more for a stream that has told an error, though it stays open', async () => {
+    await using server = await startScriptedServer({ behave: (response) => (streamHead(response), response.write(event({ error: { message: 'out of memory' } }))) });
+    const result = await replayText(azureTrace([0, 0.01]), [server.url]);
+    expect(result.end).toBe('completed');
+    expect(result.outcomes).toMatchObject([0, 1].map(() => ({ outcome: 'cut', error: 'error event: out of memory' })));
   });
 
   it('takes its measure by itself where the server does not count, and says so', async () => {

@@ -2,36 +2,46 @@ import { createServer, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { Exchanges } from '../../src/replay/generator/exchanges.ts';
 import type { PreparedRequest } from '../../src/replay/generator/prepared.ts';
+import { makeRequestMessage } from '../../src/replay/generator/request-message.ts';
 import { Sender, type SenderOptions } from '../../src/replay/generator/sender.ts';
 import type { RequestOutcome } from '../../src/replay/outcome.ts';
 import { answerInFull, event, startScriptedServer, streamHead, textChunk, type Behaviour } from './scripted-server.ts';
 
-const encoder = new TextEncoder();
-
 function requestAt(dueInBlockMs: number, index: number, others: Partial<PreparedRequest> = {}): PreparedRequest {
-  return { index, target: 0, slice: 0, block: 0, dueInBlockMs, path: '/v1/chat/completions', body: encoder.encode(JSON.stringify({ stream: true, index })), ...others };
+  const message = makeRequestMessage({ url: 'http://127.0.0.1', path: '/v1/chat/completions', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ stream: true, index }) });
+  return { index, target: 0, slice: 0, block: 0, dueInBlockMs, message, ...others };
 }
 
-/** A sender whose time stands still until a test moves it. */
+/** A sender whose time stands still until a test moves it, and what is made of its facts. */
 function openSender(url: string | readonly string[], options: Partial<SenderOptions> = {}) {
   const outcomes: RequestOutcome[] = [];
   const clock = { nowMs: 0, alarmAtMs: undefined as number | undefined };
   let waiters: { readonly count: number; readonly resolve: () => void }[] = [];
-  const sender = new Sender({
-    targets: [url].flat().map((address) => ({ url: address, headers: { 'content-type': 'application/json' } })),
-    timeoutMs: 1000, inFlightMax: 100, silenceMaxMs: 100_000,
-    now: () => clock.nowMs,
-    arrivedAt: () => clock.nowMs,
-    setAlarm: (atMs) => (clock.alarmAtMs = atMs),
+  const exchanges = new Exchanges({
+    onSpoilt: (id) => sender.drop(id),
     onOutcome(outcome) {
       outcomes.push(outcome);
       waiters = waiters.filter(({ count, resolve }) => outcomes.length < count || resolve());
     },
+  });
+  const sender = new Sender({
+    targets: [url].flat(),
+    timeoutMs: 1000, inFlightMax: 100, silenceMaxMs: 100_000,
+    now: () => clock.nowMs,
+    arrivedAt: () => clock.nowMs,
+    setAlarm: (atMs) => (clock.alarmAtMs = atMs),
+    onRead() {},
+    tell: exchanges.tell,
     ...options,
   });
   return {
     sender, outcomes, clock,
+    add(requests: readonly PreparedRequest[]) {
+      for (const request of requests) exchanges.expect(request);
+      sender.add(requests);
+    },
     hasOutcomes: (count: number) => new Promise<void>((resolve) => (outcomes.length >= count ? resolve() : waiters.push({ count, resolve }))),
     moveTo(nowMs: number) {
       clock.nowMs = nowMs;
@@ -44,8 +54,8 @@ function openSender(url: string | readonly string[], options: Partial<SenderOpti
 /** Plays the requests given, all due at 0, to their end. */
 async function outcomesOf(behave: Behaviour, count = 1, options: Partial<SenderOptions> = {}) {
   await using server = await startScriptedServer({ behave });
-  const { sender, outcomes } = openSender(server.url, options);
-  sender.add(Array.from({ length: count }, (_, index) => requestAt(0, index)));
+  const { sender, add, outcomes } = openSender(server.url, options);
+  add(Array.from({ length: count }, (_, index) => requestAt(0, index)));
   sender.complete();
   sender.begin();
   expect(await sender.ended).toBe('completed');
@@ -55,8 +65,8 @@ async function outcomesOf(behave: Behaviour, count = 1, options: Partial<SenderO
 describe('sending on time', () => {
   it('waits for the moment, and for nobody: a request that is not answered delays none', async () => {
     await using server = await startScriptedServer({ behave: () => {} });
-    const { sender, clock, moveTo } = openSender(server.url);
-    sender.add([requestAt(0, 0), requestAt(10, 1), requestAt(10, 2), requestAt(25, 3)]);
+    const { sender, add, clock, moveTo } = openSender(server.url);
+    add([requestAt(0, 0), requestAt(10, 1), requestAt(10, 2), requestAt(25, 3)]);
     expect(sender.inFlight).toBe(0);
     sender.begin();
     expect([sender.inFlight, clock.alarmAtMs]).toEqual([1, 10]);
@@ -73,8 +83,8 @@ describe('sending on time', () => {
 
   it('counts latencies from the moment that the trace says, however late it was itself', async () => {
     await using server = await startScriptedServer();
-    const { sender, outcomes, moveTo, hasOutcomes } = openSender(server.url);
-    sender.add([requestAt(10, 0)]);
+    const { sender, add, outcomes, moveTo, hasOutcomes } = openSender(server.url);
+    add([requestAt(10, 0)]);
     sender.complete();
     sender.begin();
     moveTo(50);
@@ -86,10 +96,10 @@ describe('sending on time', () => {
     await using server = await startScriptedServer();
     await fc.assert(
       fc.asyncProperty(fc.array(fc.nat(50), { minLength: 1, maxLength: 20 }), fc.array(fc.nat(20), { minLength: 1, maxLength: 10 }), async (gaps, steps) => {
-        const { sender, outcomes, clock, moveTo } = openSender(server.url);
+        const { sender, add, outcomes, clock, moveTo } = openSender(server.url);
         let dueMs = 0;
         const dues = gaps.map((gap) => (dueMs += gap));
-        sender.add(dues.map((due, index) => requestAt(due, index)));
+        add(dues.map((due, index) => requestAt(due, index)));
         sender.complete();
         sender.begin();
         for (const step of steps) moveTo(clock.nowMs + step);
@@ -107,8 +117,8 @@ describe('sending on time', () => {
   it('begins a block when the one before has ended, with its times from there', async () => {
     const answers: (() => void)[] = [];
     await using server = await startScriptedServer({ behave: (response, request, count) => void answers.push(() => answerInFull(response, request, count)) });
-    const { sender, outcomes, moveTo, hasOutcomes } = openSender([server.url, server.url]);
-    sender.add([requestAt(0, 0), requestAt(5, 0, { block: 1, target: 1, slice: 0 })]);
+    const { sender, add, outcomes, moveTo, hasOutcomes } = openSender([server.url, server.url]);
+    add([requestAt(0, 0), requestAt(5, 0, { block: 1, target: 1, slice: 0 })]);
     sender.complete();
     sender.begin();
     await server.hasReceived(1);
@@ -127,8 +137,8 @@ describe('sending on time', () => {
 describe('bounds', () => {
   it('gives up a request whose time is up, and goes on', async () => {
     await using server = await startScriptedServer({ behave: (response, request, count) => count > 1 && answerInFull(response, request, count) });
-    const { sender, outcomes, moveTo, hasOutcomes } = openSender(server.url);
-    sender.add([requestAt(0, 0), requestAt(900, 1)]);
+    const { sender, add, outcomes, moveTo, hasOutcomes } = openSender(server.url);
+    add([requestAt(0, 0), requestAt(900, 1)]);
     sender.complete();
     sender.begin();
     await server.hasReceived(1);
@@ -141,8 +151,8 @@ describe('bounds', () => {
 
   it('abandons what would be too many at once, at its moment', async () => {
     await using server = await startScriptedServer({ behave: () => {} });
-    const { sender, outcomes } = openSender(server.url, { inFlightMax: 2 });
-    sender.add([0, 1, 2, 3].map((index) => requestAt(0, index)));
+    const { sender, add, outcomes } = openSender(server.url, { inFlightMax: 2 });
+    add([0, 1, 2, 3].map((index) => requestAt(0, index)));
     sender.begin();
     expect([sender.inFlight, sender.inFlightPeak, sender.connectionPeak]).toEqual([2, 2, 2]);
     expect(outcomes.map(({ index, outcome, sentAtMs }) => ({ index, outcome, sentAtMs }))).toEqual([2, 3].map((index) => ({ index, outcome: 'abandoned', sentAtMs: undefined })));
@@ -154,8 +164,8 @@ describe('bounds', () => {
   it('ends when a server takes connections and never says a word', async () => {
     const silent = createServer((socket) => socket.on('error', () => {})).listen(0, '127.0.0.1');
     await once(silent, 'listening');
-    const { sender, outcomes, moveTo } = openSender(`http://127.0.0.1:${(silent.address() as AddressInfo).port}`, { timeoutMs: 1_000_000, silenceMaxMs: 3000 });
-    sender.add([requestAt(0, 0), requestAt(5000, 1)]);
+    const { sender, add, outcomes, moveTo } = openSender(`http://127.0.0.1:${(silent.address() as AddressInfo).port}`, { timeoutMs: 1_000_000, silenceMaxMs: 3000 });
+    add([requestAt(0, 0), requestAt(5000, 1)]);
     sender.begin();
     await once(silent, 'connection');
     moveTo(3000);
@@ -168,8 +178,8 @@ describe('bounds', () => {
 
   it('uses a connection again', async () => {
     await using server = await startScriptedServer();
-    const { sender, moveTo, hasOutcomes } = openSender(server.url);
-    sender.add([0, 1, 2, 3].map((index) => requestAt(index * 10, index)));
+    const { sender, add, moveTo, hasOutcomes } = openSender(server.url);
+    add([0, 1, 2, 3].map((index) => requestAt(index * 10, index)));
     sender.complete();
     sender.begin();
     for (const index of [0, 1, 2, 3]) {
@@ -220,8 +230,8 @@ describe('what becomes of a request', () => {
     const { port } = closed.address() as AddressInfo;
     closed.close();
     await once(closed, 'close');
-    const { sender, outcomes } = openSender(`http://127.0.0.1:${port}`);
-    sender.add([requestAt(0, 0), requestAt(0, 1)]);
+    const { sender, add, outcomes } = openSender(`http://127.0.0.1:${port}`);
+    add([requestAt(0, 0), requestAt(0, 1)]);
     sender.complete();
     sender.begin();
     expect(await sender.ended).toBe('completed');
@@ -230,8 +240,8 @@ describe('what becomes of a request', () => {
 
   it('checks answers that are known, and only if they were whole', async () => {
     await using server = await startScriptedServer();
-    const { sender, outcomes } = openSender(server.url);
-    sender.add([requestAt(0, 0, { answer: { equals: '北京是首都' } }), requestAt(0, 1, { answer: { contains: '上海' } }), requestAt(0, 2)]);
+    const { sender, add, outcomes } = openSender(server.url);
+    add([requestAt(0, 0, { answer: { equals: '北京是首都' } }), requestAt(0, 1, { answer: { contains: '上海' } }), requestAt(0, 2)]);
     sender.complete();
     sender.begin();
     await sender.ended;

@@ -7,9 +7,6 @@ const descriptions: Readonly<Record<string, string>> = {
   EHOSTUNREACH: 'the host cannot be reached',
   ENETUNREACH: 'the host cannot be reached',
   ETIMEDOUT: 'no connection in time',
-  UND_ERR_CONNECT_TIMEOUT: 'no connection in time',
-  UND_ERR_SOCKET: 'connection closed',
-  UND_ERR_HEADERS_OVERFLOW: 'the headers are too long',
   EMFILE: 'too many open files: raise ulimit -n, or lower --max-in-flight',
   EADDRNOTAVAIL: 'this computer has no port left for another connection',
 };
@@ -19,7 +16,6 @@ export function describeConnectionError(error: Error): string {
   // Where a name has several addresses, the errors of all are within.
   const first: unknown = error instanceof AggregateError ? error.errors[0] : undefined;
   const code = codeOf(error) ?? codeOf(first) ?? '';
-  if (error.name === 'HTTPParserError') return 'what came is not HTTP/1.1';
   return descriptions[code] ?? (code === '' ? error.message : `${error.message} (${code})`);
 }
 

@@ -1,22 +1,24 @@
-import { Client } from 'undici';
+import { Connection, type ConnectionOptions } from './connection.ts';
 
-export interface ConnectionOptions {
-  /** Without its path. */
-  readonly origin: string;
-  readonly connectTimeoutMs: number;
+export interface ConnectionsOptions extends Omit<ConnectionOptions, 'onClosed'> {
+  readonly now: () => number;
+}
+
+interface Idle {
+  readonly connection: Connection;
+  readonly untilMs: number;
 }
 
 /**
  * Connections of one target: one request each at a time, opened when none is idle, the one used last taken first, so that those not needed run into
- * their own idle limit. undici's pool looks through all its connections for an idle one, which with thousands of streams costs more than
- * the request. Their number is bounded by whoever takes them.
+ * their own idle limit. Their number is bounded by whoever takes them.
  */
 export class Connections {
-  readonly #options: ConnectionOptions;
-  readonly #idle: Client[] = [];
-  readonly #all = new Set<Client>();
+  readonly #options: ConnectionsOptions;
+  #idle: Idle[] = [];
+  readonly #all = new Set<Connection>();
 
-  constructor(options: ConnectionOptions) {
+  constructor(options: ConnectionsOptions) {
     this.#options = options;
   }
 
@@ -24,32 +26,33 @@ export class Connections {
     return this.#all.size;
   }
 
-  take(): Client {
-    return this.#idle.pop() ?? this.#open();
+  take(): Connection {
+    for (let last = this.#idle.pop(); last; last = this.#idle.pop()) {
+      if (this.#all.has(last.connection) && last.untilMs > this.#options.now()) return last.connection;
+      this.drop(last.connection);
+    }
+    return this.#open();
   }
 
   /** After a request that ended in order. */
-  giveBack(connection: Client): void {
-    if (this.#all.has(connection)) this.#idle.push(connection);
+  giveBack(connection: Connection): void {
+    if (this.#all.has(connection)) this.#idle.push({ connection, untilMs: this.#options.now() + connection.idleMaxMs });
   }
 
   /** Cuts whatever goes on. */
-  drop(connection: Client): void {
+  drop(connection: Connection): void {
     this.#all.delete(connection);
-    void connection.destroy().catch(() => {});
+    connection.destroy();
   }
 
-  async close(): Promise<void> {
-    const all = [...this.#all];
+  close(): void {
+    for (const connection of this.#all) connection.destroy();
     this.#all.clear();
-    this.#idle.length = 0;
-    await Promise.all(all.map((connection) => connection.destroy()));
+    this.#idle = [];
   }
 
-  #open(): Client {
-    const { origin, connectTimeoutMs } = this.#options;
-    // The time limits of requests are the sender's; two timers fewer for each. HTTP/2 is not negotiated: its streams share a connection, and stall together.
-    const connection = new Client(origin, { pipelining: 1, headersTimeout: 0, bodyTimeout: 0, allowH2: false, connect: { timeout: connectTimeoutMs } });
+  #open(): Connection {
+    const connection = new Connection({ ...this.#options, onClosed: (closed) => this.#all.delete(closed) });
     this.#all.add(connection);
     return connection;
   }

@@ -1,82 +1,67 @@
-import type { Dispatcher } from 'undici';
 import type { OutcomeKind, RequestOutcome } from '../outcome.ts';
 import { AnswerReader, errorMessage } from './answer-reader.ts';
 import { isRightAnswer } from './answer-check.ts';
-import { describeConnectionError } from './connection-error.ts';
+import type { FactKind } from './exchange-facts.ts';
 import { tryParseRecord } from '../formats/fields.ts';
-import type { PreparedRequest } from './prepared.ts';
-
-export interface ExchangeOptions {
-  readonly request: PreparedRequest;
-  readonly dueAtMs: number;
-  readonly sentAtMs: number;
-  readonly now: () => number;
-  readonly arrivedAt: () => number;
-  /** The server has said something. */
-  readonly onBytes: () => void;
-  readonly onEnd: (end: ExchangeEnd) => void;
-}
-
-export interface ExchangeEnd {
-  readonly outcome: RequestOutcome;
-  /** The connection can carry another request. */
-  readonly isConnectionWhole: boolean;
-}
+import type { ExpectedAnswer } from './prepared.ts';
 
 /** Of the body of a refusal. */
 const refusalLengthMax = 16 * 1024;
 const errorLengthMax = 200;
+const decoder = new TextDecoder();
 
-/** One request and its answer, as undici's handler; ends once, by the server, by the connection, or by `giveUp`. */
-export class Exchange implements Dispatcher.DispatchHandler {
-  readonly sentAtMs: number;
-  readonly #options: ExchangeOptions;
+/** Makes the outcome of one request from the facts that are told of it. */
+export class Exchange {
+  readonly #expected: ExpectedAnswer;
   readonly #reader: AnswerReader;
+  #dueAtMs = 0;
+  #sentAtMs: number | undefined;
   #status: number | undefined;
   #contentType = '';
   #refusal = '';
-  #hasEnded = false;
 
-  constructor(options: ExchangeOptions) {
-    this.#options = options;
-    this.sentAtMs = options.sentAtMs;
-    this.#reader = new AnswerReader(options.request.answer !== undefined);
+  constructor(expected: ExpectedAnswer) {
+    this.#expected = expected;
+    this.#reader = new AnswerReader(expected.answer !== undefined);
   }
 
-  /** The connection is dropped with it. */
-  giveUp(outcome: 'timed-out' | 'abandoned', error: string): void {
-    this.#end(outcome, error, false);
+  /** The outcome, once there is one; no fact may be told after it. Some are known before the connection has ended. */
+  take(kind: FactKind, atMs: number, value: number, bytes: Uint8Array): RequestOutcome | undefined {
+    switch (kind) {
+      case 'unsent':
+        this.#dueAtMs = value;
+        return this.#outcome('abandoned', atMs, decoder.decode(bytes));
+      case 'sent':
+        this.#dueAtMs = value;
+        this.#sentAtMs = atMs;
+        return undefined;
+      case 'head':
+        this.#status = value;
+        this.#contentType = decoder.decode(bytes);
+        return undefined;
+      case 'piece': return this.#takePiece(atMs, bytes);
+      case 'whole': return this.#takeEnd(atMs);
+      case 'broken': return this.#outcome(this.#brokenKind, atMs, decoder.decode(bytes));
+      case 'timed-out':
+      case 'abandoned': return this.#outcome(kind, atMs, decoder.decode(bytes));
+    }
   }
 
-  onRequestStart(): void {}
-
-  onResponseStart(_: Dispatcher.DispatchController, status: number, headers: Readonly<Record<string, unknown>>): void {
-    this.#options.onBytes();
-    this.#status = status;
-    this.#contentType = String(headers['content-type'] ?? '');
-  }
-
-  onResponseData(_: Dispatcher.DispatchController, piece: Buffer): void {
-    if (this.#hasEnded) return;
-    if (this.#isStream) this.#reader.push(piece, this.#options.arrivedAt());
-    else if (this.#refusal.length < refusalLengthMax) this.#refusal += piece.toString('utf8');
+  #takePiece(atMs: number, bytes: Uint8Array): RequestOutcome | undefined {
+    if (this.#isStream) this.#reader.push(bytes, atMs);
+    else if (this.#refusal.length < refusalLengthMax) this.#refusal += decoder.decode(bytes);
     // It may go on for ever with what nobody reads.
-    if (this.#reader.error !== undefined) this.#end(this.#brokenKind, this.#reader.error, false);
+    return this.#reader.error === undefined ? undefined : this.#outcome(this.#brokenKind, atMs, this.#reader.error);
   }
 
-  onResponseEnd(): void {
-    if (this.#hasEnded) return;
+  #takeEnd(atMs: number): RequestOutcome {
     const status = this.#status as number;
     if (status < 200 || status > 299) {
       const isRefused = (status >= 400 && status < 500) || status === 503;
-      this.#end(isRefused ? 'refused' : 'failed', this.#describeRefusal(status), true);
-    } else if (!this.#isStream) this.#end('failed', `no event stream, but ${this.#contentType || 'no content type'}`, true);
-    else if (!this.#reader.isDone) this.#end(this.#brokenKind, 'the stream ended without [DONE]', true);
-    else this.#end('answered', undefined, true, this.#options.arrivedAt());
-  }
-
-  onResponseError(_: Dispatcher.DispatchController, error: Error): void {
-    this.#end(this.#brokenKind, describeConnectionError(error), false);
+      return this.#outcome(isRefused ? 'refused' : 'failed', atMs, this.#describeRefusal(status));
+    }
+    if (!this.#isStream) return this.#outcome('failed', atMs, `no event stream, but ${this.#contentType || 'no content type'}`);
+    return this.#reader.isDone ? this.#outcome('answered', atMs) : this.#outcome(this.#brokenKind, atMs, 'the stream ended without [DONE]');
   }
 
   get #isStream(): boolean {
@@ -92,33 +77,28 @@ export class Exchange implements Dispatcher.DispatchHandler {
     return body ? `HTTP ${status}: ${errorMessage(body)}` : `HTTP ${status}`;
   }
 
-  #end(outcome: OutcomeKind, error: string | undefined, isConnectionWhole: boolean, endedAtMs = this.#options.now()): void {
-    if (this.#hasEnded) return;
-    this.#hasEnded = true;
-    const { request, dueAtMs, sentAtMs } = this.#options;
+  #outcome(outcome: OutcomeKind, endedAtMs: number, error?: string): RequestOutcome {
+    const { index, target, slice, promptTokensWanted, answer } = this.#expected;
     const reader = this.#reader;
     const known = {
+      sentAtMs: this.#sentAtMs,
       firstTokenAtMs: reader.firstTokenAtMs,
-      promptTokensWanted: request.promptTokensWanted,
+      promptTokensWanted,
       promptTokens: reader.promptTokens,
       cachedTokens: reader.cachedTokens,
       status: this.#status,
       error: error?.slice(0, errorLengthMax),
-      answerCorrect: outcome === 'answered' && request.answer ? isRightAnswer(reader.text, request.answer) : undefined,
+      answerCorrect: outcome === 'answered' && answer ? isRightAnswer(reader.text, answer) : undefined,
       timings: reader.timings,
       gapMaxMs: reader.gapMaxMs,
     };
-    this.#options.onEnd({
-      isConnectionWhole,
-      outcome: {
-        index: request.index, target: request.target, slice: request.slice,
-        dueAtMs, sentAtMs, endedAtMs,
-        chunkCount: reader.chunkCount,
-        outputTokens: reader.completionTokens ?? reader.chunkCount,
-        outcome,
-        ...withoutUndefined(known),
-      },
-    });
+    return {
+      index, target, slice, endedAtMs, outcome,
+      dueAtMs: this.#dueAtMs,
+      chunkCount: reader.chunkCount,
+      outputTokens: reader.completionTokens ?? reader.chunkCount,
+      ...withoutUndefined(known),
+    };
   }
 }
 

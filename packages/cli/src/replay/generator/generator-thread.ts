@@ -1,87 +1,80 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import type { RequestOutcome } from '../outcome.ts';
 import { startAlarm } from './alarm.ts';
+import { FactWriter } from './fact-log.ts';
 import type { FromGenerator, GeneratorThreadData, ToGenerator } from './messages.ts';
 import { PollClock } from './poll-clock.ts';
+import { PreciseAlarm } from './precise-alarm.ts';
 import { Sender } from './sender.ts';
 import { warmUp } from './warm-up.ts';
 
 const reportEveryMs = 100;
-/** Copying more at once would stop the sender for a millisecond. */
-const outcomesPerMessageMax = 32;
+/** Logs that the other thread has not read: 16 MiB. */
+const unreadLogsMax = 64;
 
 const port = parentPort as NonNullable<typeof parentPort>;
-const { options } = workerData as GeneratorThreadData;
+const { options, readLogs } = workerData as GeneratorThreadData;
 let originMs = 0;
 let originNs = 0n;
-let addedCount = 0;
-let outcomes: RequestOutcome[] = [];
+let postedLogs = 0;
 
 let awake: Sender | undefined;
+const now = () => performance.now() - originMs;
 const polls = new PollClock();
-const alarm = startAlarm(() => {
+const rough = startAlarm(() => {
   polls.stamp();
-  awake?.wake();
+  precise.ring();
 });
-const clock = {
-  now: () => performance.now() - originMs,
-  arrivedAt: () => polls.stamp() - originMs,
-  setAlarm: (atMs: number) => alarm.set(originNs + BigInt(Math.ceil(atMs * 1e6))),
-};
+const precise = new PreciseAlarm({
+  now,
+  setRough: (atMs) => rough.set(originNs + BigInt(Math.ceil(atMs * 1e6))),
+  onRing: () => awake?.wake(),
+});
+const clock = { now, arrivedAt: () => polls.stamp() - originMs, setAlarm: (atMs: number) => precise.set(atMs), onRead: precise.look };
 startClock();
 // Messages wait meanwhile. Without a loopback interface the first requests are late, and that is reported.
-await warmUp({ ...clock, onSender: (sender) => (awake = sender) }).catch(() => {});
-const sender = new Sender({
-  ...options, ...clock,
-  onOutcome(outcome) {
-    outcomes.push(outcome);
-    if (outcomes.length >= outcomesPerMessageMax) postProgress();
-  },
-});
+await warmUp({ ...clock, tell: new FactWriter(() => {}).tell, onSender: (sender) => (awake = sender) }).catch(() => {});
+const facts = new FactWriter(postLog);
+const sender = new Sender({ ...options, ...clock, tell: facts.tell });
 awake = sender;
 const reporting = setInterval(() => {
   sender.check();
-  postProgress();
+  facts.flush();
+  post({ kind: 'progress', takenCount: sender.takenCount, inFlight: sender.inFlight });
 }, reportEveryMs);
 
 port.on('message', (message: ToGenerator) => {
   polls.stamp();
   switch (message.kind) {
-    case 'requests':
-      addedCount += message.requests.length;
-      return sender.add(message.requests);
+    case 'requests': return sender.add(message.requests);
     case 'begin':
       startClock();
       post({ kind: 'begun' });
       return sender.begin();
-    case 'complete':
-      return sender.complete();
-    case 'stop':
-      return sender.stop();
+    case 'complete': return sender.complete();
+    case 'drop': return sender.drop(message.id);
+    case 'stop': return sender.stop();
   }
 });
 
 const end = await sender.ended;
 clearInterval(reporting);
-alarm.close();
-post({ kind: 'ended', ...takeProgress(), end, originMs: Number(originNs) / 1e6, inFlightPeak: sender.inFlightPeak, connectionPeak: sender.connectionPeak });
+rough.close();
+facts.flush();
+post({ kind: 'ended', end, originMs: Number(originNs) / 1e6, inFlightPeak: sender.inFlightPeak, connectionPeak: sender.connectionPeak });
 port.close();
-
-function postProgress(): void {
-  post({ kind: 'progress', ...takeProgress() });
-}
 
 function startClock(): void {
   originNs = process.hrtime.bigint();
   originMs = performance.now();
 }
 
-function takeProgress() {
-  const taken = outcomes;
-  outcomes = [];
-  return { outcomes: taken, takenCount: addedCount - sender.waiting, inFlight: sender.inFlight };
+/** A reader that is too slow holds the sender, whose lateness is reported, rather than filling the memory. */
+function postLog(log: Uint8Array<ArrayBuffer>): void {
+  for (let read = Atomics.load(readLogs, 0); postedLogs - read >= unreadLogsMax; read = Atomics.load(readLogs, 0)) Atomics.wait(readLogs, 0, read);
+  postedLogs += 1;
+  post({ kind: 'log', log }, [log.buffer]);
 }
 
-function post(message: FromGenerator): void {
-  port.postMessage(message);
+function post(message: FromGenerator, transfer: ArrayBuffer[] = []): void {
+  port.postMessage(message, transfer);
 }

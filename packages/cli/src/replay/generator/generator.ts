@@ -1,6 +1,15 @@
 import { Worker } from 'node:worker_threads';
-import type { FromGenerator, GeneratorEnd, GeneratorProgress, GeneratorThreadData, ToGenerator } from './messages.ts';
-import type { PreparedRequest } from './prepared.ts';
+import type { RequestOutcome } from '../outcome.ts';
+import { Exchanges } from './exchanges.ts';
+import { readFacts } from './fact-log.ts';
+import type { FromGenerator, GeneratorEnd, GeneratorThreadData, ToGenerator } from './messages.ts';
+import type { PreparedRequest, RequestToSend } from './prepared.ts';
+
+export interface GeneratorProgress {
+  /** Since the last call. */
+  readonly outcomes: readonly RequestOutcome[];
+  readonly inFlight: number;
+}
 
 export interface GeneratorOptions {
   readonly send: GeneratorThreadData['options'];
@@ -24,28 +33,45 @@ const batchMax = 16;
 const batchBytesMax = 1024 * 1024;
 
 /**
- * Runs the sender in a thread of its own, so that reading the trace, making prompts and drawing progress delay no request and no time stamp. The
+ * Runs the sender in a thread of its own, so that reading the trace, making prompts, parsing answers and drawing progress delay no request and no time stamp. The
  * clock starts when as much is ready as may wait. Rejects when the requests cannot be read, after the thread has ended.
  */
 export async function runGenerator({ send, requests, signal, onBegin, onProgress }: GeneratorOptions): Promise<GeneratorEnd> {
-  const workerData: GeneratorThreadData = { options: send };
+  const workerData: GeneratorThreadData = { options: send, readLogs: new Int32Array(new SharedArrayBuffer(4)) };
   const thread = new Worker(new URL(import.meta.url.endsWith('.ts') ? './generator-thread.ts' : './generator-thread.js', import.meta.url), { workerData, resourceLimits });
   const backlog = new Backlog();
   const ended = Promise.withResolvers<GeneratorEnd>();
   const post = (message: ToGenerator, transfer: ArrayBuffer[] = []) => thread.postMessage(message, transfer);
   const stop = () => post({ kind: 'stop' });
+  let outcomes: RequestOutcome[] = [];
+  let inFlight = 0;
+  const exchanges = new Exchanges({ onOutcome: (outcome) => void outcomes.push(outcome), onSpoilt: (id) => post({ kind: 'drop', id }) });
+  const report = () => {
+    const taken = outcomes;
+    outcomes = [];
+    onProgress({ outcomes: taken, inFlight });
+  };
   thread.on('message', (message: FromGenerator) => {
-    if (message.kind === 'begun') return onBegin();
-    backlog.taken(message.takenCount);
-    onProgress(message);
-    if (message.kind === 'ended') ended.resolve(message);
+    switch (message.kind) {
+      case 'begun': return onBegin();
+      case 'log':
+        readFacts(message.log, exchanges.tell);
+        Atomics.add(workerData.readLogs, 0, 1);
+        Atomics.notify(workerData.readLogs, 0);
+        return report();
+      case 'progress':
+        backlog.taken(message.takenCount);
+        inFlight = message.inFlight;
+        return report();
+      case 'ended': return ended.resolve(message);
+    }
   });
   thread.on('error', (error) => ended.reject(error));
   ended.promise.then(() => backlog.close(), () => backlog.close());
   signal.addEventListener('abort', stop);
   if (signal.aborted) stop();
   try {
-    await Promise.race([ended.promise, feed(requests, backlog, post)]);
+    await Promise.race([ended.promise, feed(requests, { backlog, exchanges, post })]);
     return await ended.promise;
   } finally {
     signal.removeEventListener('abort', stop);
@@ -53,14 +79,21 @@ export async function runGenerator({ send, requests, signal, onBegin, onProgress
   }
 }
 
-async function feed(requests: AsyncIterable<PreparedRequest>, backlog: Backlog, post: (message: ToGenerator, transfer?: ArrayBuffer[]) => void): Promise<void> {
+interface Feeding {
+  readonly backlog: Backlog;
+  readonly exchanges: Exchanges;
+  readonly post: (message: ToGenerator, transfer?: ArrayBuffer[]) => void;
+}
+
+async function feed(requests: AsyncIterable<PreparedRequest>, { backlog, exchanges, post }: Feeding): Promise<void> {
   let hasBegun = false;
-  let batch: PreparedRequest[] = [];
+  let batch: RequestToSend[] = [];
   let batchBytes = 0;
-  for await (const request of requests) {
-    batch.push(request);
-    batchBytes += request.body.byteLength;
-    backlog.added(request.body.byteLength);
+  for await (const { target, block, dueInBlockMs, message, ...expected } of requests) {
+    exchanges.expect({ target, ...expected });
+    batch.push({ target, block, dueInBlockMs, message });
+    batchBytes += message.byteLength;
+    backlog.added(message.byteLength);
     if (batch.length >= batchMax || batchBytes >= batchBytesMax) flush();
     if (!backlog.isFull) continue;
     flush();
@@ -73,7 +106,7 @@ async function feed(requests: AsyncIterable<PreparedRequest>, backlog: Backlog, 
   begin();
 
   function flush(): void {
-    if (batch.length > 0) post({ kind: 'requests', requests: batch }, batch.map(({ body }) => body.buffer));
+    if (batch.length > 0) post({ kind: 'requests', requests: batch }, batch.map(({ message }) => message.buffer));
     batch = [];
     batchBytes = 0;
   }

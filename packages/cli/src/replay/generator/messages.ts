@@ -1,18 +1,21 @@
-import type { RequestOutcome } from '../outcome.ts';
-import type { PreparedRequest } from './prepared.ts';
+import type { RequestToSend } from './prepared.ts';
 import type { SenderEnd, SenderOptions } from './sender.ts';
 
 /** Given to the generator's thread when it starts. */
 export interface GeneratorThreadData {
   readonly options: Pick<SenderOptions, 'targets' | 'timeoutMs' | 'inFlightMax' | 'silenceMaxMs'>;
+  /** [0]: how many logs the other thread has read. */
+  readonly readLogs: Int32Array<SharedArrayBuffer>;
 }
 
 export type ToGenerator =
-  | { readonly kind: 'requests'; readonly requests: readonly PreparedRequest[] }
+  | { readonly kind: 'requests'; readonly requests: readonly RequestToSend[] }
   /** The clock starts. */
   | { readonly kind: 'begin' }
   /** No more requests come. */
   | { readonly kind: 'complete' }
+  /** Nothing more of this request is of use. */
+  | { readonly kind: 'drop'; readonly id: number }
   | { readonly kind: 'stop' };
 
 export interface GeneratorEnd {
@@ -23,9 +26,7 @@ export interface GeneratorEnd {
   readonly connectionPeak: number;
 }
 
-export interface GeneratorProgress {
-  /** Since the last message. */
-  readonly outcomes: readonly RequestOutcome[];
+export interface SendingProgress {
   /** Requests that wait no more. */
   readonly takenCount: number;
   readonly inFlight: number;
@@ -34,5 +35,7 @@ export interface GeneratorProgress {
 export type FromGenerator =
   /** The clock has started. */
   | { readonly kind: 'begun' }
-  | ({ readonly kind: 'progress' } & GeneratorProgress)
-  | ({ readonly kind: 'ended' } & GeneratorEnd & GeneratorProgress);
+  /** What was told since, as `FactWriter` writes it. */
+  | { readonly kind: 'log'; readonly log: Uint8Array<ArrayBuffer> }
+  | ({ readonly kind: 'progress' } & SendingProgress)
+  | ({ readonly kind: 'ended' } & GeneratorEnd);

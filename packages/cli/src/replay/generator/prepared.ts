@@ -1,23 +1,22 @@
 import type { RecordedAnswer } from '../formats/recorded.ts';
-import type { CompletionPath } from '../trace/trace-format.ts';
 
-/** A request that needs only to be sent. */
-export interface PreparedRequest {
+/** What the generator's thread needs to send a request. */
+export interface RequestToSend {
+  readonly target: number;
+  readonly block: number;
+  readonly dueInBlockMs: number;
+  /** As it goes to the server, head and body, in a buffer of its own. */
+  readonly message: Uint8Array<ArrayBuffer>;
+}
+
+/** What is asked of its answer. */
+export interface ExpectedAnswer {
   readonly index: number;
   readonly target: number;
   readonly slice: number;
-  readonly block: number;
-  readonly dueInBlockMs: number;
-  readonly path: CompletionPath;
-  /** JSON in UTF-8, in a buffer of its own. */
-  readonly body: Uint8Array<ArrayBuffer>;
   readonly promptTokensWanted?: number;
   readonly answer?: RecordedAnswer;
 }
 
-/** Where a request goes, with what goes into its headers. */
-export interface SenderTarget {
-  /** Without `/v1`. */
-  readonly url: string;
-  readonly headers: Readonly<Record<string, string>>;
-}
+/** A request that needs only to be sent. */
+export type PreparedRequest = RequestToSend & ExpectedAnswer;

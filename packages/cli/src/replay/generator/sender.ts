@@ -1,10 +1,11 @@
-import type { RequestOutcome } from '../outcome.ts';
 import { Connections } from './connections.ts';
-import { Exchange, type ExchangeEnd } from './exchange.ts';
-import type { PreparedRequest, SenderTarget } from './prepared.ts';
+import { noBytes, type TellFact } from './exchange-facts.ts';
+import { Flight } from './flight.ts';
+import type { RequestToSend } from './prepared.ts';
 
 export interface SenderOptions {
-  readonly targets: readonly SenderTarget[];
+  /** URLs of the targets. */
+  readonly targets: readonly string[];
   /** From sending to the end. */
   readonly timeoutMs: number;
   /** A request that is due when so many are under way is abandoned, for a client that waits would hide the server's slowness. */
@@ -17,8 +18,13 @@ export interface SenderOptions {
   readonly arrivedAt: () => number;
   /** Calls `wake` at the moment or a little after; a later call replaces an earlier one. */
   readonly setAlarm: (atMs: number) => void;
-  readonly onOutcome: (outcome: RequestOutcome) => void;
+  /** Bytes have come from a socket: a moment to look whether something is due, in the midst of many. */
+  readonly onRead: () => void;
+  /** Requests are told of by their number in the order of `add`, from 0. */
+  readonly tell: TellFact;
 }
+
+const encoder = new TextEncoder();
 
 export type SenderEnd = 'completed' | 'interrupted' | 'silent';
 
@@ -31,11 +37,12 @@ export class Sender {
   readonly #connections: readonly Connections[];
   readonly #firstSentAtMs: (number | undefined)[] = [];
   readonly #hasAnswered: boolean[] = [];
-  /** In the order of sending, which is that of their time limits. */
-  readonly #inFlight = new Set<Exchange>();
+  /** By number; in the order of sending, which is that of their time limits. */
+  readonly #inFlight = new Map<number, Flight>();
   readonly #ended = Promise.withResolvers<SenderEnd>();
-  #queue: PreparedRequest[] = [];
+  #queue: RequestToSend[] = [];
   #queueHead = 0;
+  #takenCount = 0;
   #hasBegun = false;
   #isComplete = false;
   #end: SenderEnd | undefined;
@@ -47,7 +54,7 @@ export class Sender {
   constructor(options: SenderOptions) {
     this.#options = options;
     const connectTimeoutMs = Math.min(options.timeoutMs, 10_000);
-    this.#connections = options.targets.map(({ url }) => new Connections({ origin: new URL(url).origin, connectTimeoutMs }));
+    this.#connections = options.targets.map((target) => new Connections({ url: new URL(target), connectTimeoutMs, now: options.now, onRead: options.onRead }));
   }
 
   /** Settles when every request that was added, and is due before the end, has its outcome, and all connections are closed. */
@@ -59,8 +66,9 @@ export class Sender {
     return this.#inFlight.size;
   }
 
-  get waiting(): number {
-    return this.#queue.length - this.#queueHead;
+  /** Requests that wait no more. */
+  get takenCount(): number {
+    return this.#takenCount;
   }
 
   get inFlightPeak(): number {
@@ -78,7 +86,7 @@ export class Sender {
   }
 
   /** In the order in which they are due. */
-  add(requests: readonly PreparedRequest[]): void {
+  add(requests: readonly RequestToSend[]): void {
     if (this.#end) return;
     for (const request of requests) this.#queue.push(request);
     this.wake();
@@ -97,7 +105,7 @@ export class Sender {
     this.#queue = [];
     this.#queueHead = 0;
     this.#end = end;
-    for (const exchange of this.#inFlight) exchange.giveUp('abandoned', why);
+    for (const flight of this.#inFlight.values()) flight.giveUp('abandoned', why);
     this.#finish();
   }
 
@@ -123,64 +131,60 @@ export class Sender {
         this.#options.setAlarm(dueAtMs);
         return;
       }
-      this.#takeFromQueue();
-      this.#send(request, dueAtMs, nowMs);
+      this.#send(request, this.#takeFromQueue(), dueAtMs, nowMs);
     }
   }
 
   /** Looks for those whose time is up. */
   check(): void {
     const nowMs = this.#options.now();
-    for (const exchange of this.#inFlight) {
-      if (exchange.sentAtMs + this.#options.timeoutMs > nowMs) break;
-      exchange.giveUp('timed-out', `no end within ${this.#options.timeoutMs / 1000} s`);
+    for (const flight of this.#inFlight.values()) {
+      if (flight.options.sentAtMs + this.#options.timeoutMs > nowMs) break;
+      flight.giveUp('timed-out', `no end within ${this.#options.timeoutMs / 1000} s`);
     }
     const isSilent = this.#firstSentAtMs.some((firstSentAtMs, target) => firstSentAtMs !== undefined && !this.#hasAnswered[target] && nowMs - firstSentAtMs > this.#options.silenceMaxMs);
     if (isSilent) this.stop('silent');
   }
 
-  #takeFromQueue(): void {
-    this.#queueHead += 1;
-    if (this.#queueHead < 1024 || this.#queueHead * 2 < this.#queue.length) return;
-    this.#queue = this.#queue.slice(this.#queueHead);
-    this.#queueHead = 0;
+  /** Nothing more of it is of use, such as after an error event. */
+  drop(id: number): void {
+    this.#inFlight.get(id)?.drop();
   }
 
-  #send(request: PreparedRequest, dueAtMs: number, nowMs: number): void {
-    const { inFlightMax, targets, onOutcome } = this.#options;
-    const { index, target, slice, promptTokensWanted } = request;
-    if (this.#inFlight.size >= inFlightMax) {
-      const wanted = promptTokensWanted !== undefined && { promptTokensWanted };
-      onOutcome({ index, target, slice, dueAtMs, endedAtMs: nowMs, chunkCount: 0, outputTokens: 0, ...wanted, outcome: 'abandoned', error: `${inFlightMax} requests were under way already` });
-      return;
+  #takeFromQueue(): number {
+    this.#queueHead += 1;
+    if (this.#queueHead >= 1024 && this.#queueHead * 2 >= this.#queue.length) {
+      this.#queue = this.#queue.slice(this.#queueHead);
+      this.#queueHead = 0;
     }
+    this.#takenCount += 1;
+    return this.#takenCount - 1;
+  }
+
+  #send({ target, message }: RequestToSend, id: number, dueAtMs: number, sentAtMs: number): void {
+    const { inFlightMax, tell, now, arrivedAt } = this.#options;
+    if (this.#inFlight.size >= inFlightMax) return tell('unsent', id, sentAtMs, dueAtMs, encoder.encode(`${inFlightMax} requests were under way already`));
     const connections = this.#connections[target] as Connections;
-    const { url, headers } = targets[target] as SenderTarget;
-    const connection = connections.take();
-    const exchange = new Exchange({
-      request, dueAtMs, sentAtMs: nowMs, now: this.#options.now, arrivedAt: this.#options.arrivedAt,
-      onBytes: () => {
-        this.#hasAnswered[target] = true;
-      },
-      onEnd: (end) => this.#onEnd(exchange, connections, connection, end),
-    });
-    this.#inFlight.add(exchange);
-    this.#firstSentAtMs[target] ??= nowMs;
+    const flight = new Flight({ id, target, sentAtMs, connections, now, arrivedAt, tell, onEnd: this.#onEnd, onHead: this.#onHead });
+    this.#inFlight.set(id, flight);
+    tell('sent', id, sentAtMs, dueAtMs, noBytes);
+    flight.send(message);
+    this.#firstSentAtMs[target] ??= sentAtMs;
     this.#inFlightPeak = Math.max(this.#inFlightPeak, this.#inFlight.size);
     this.#connectionPeak = Math.max(this.#connectionPeak, this.#connections.reduce((sum, { count }) => sum + count, 0));
-    connection.dispatch({ path: new URL(url).pathname.replace(/\/$/, '') + request.path, method: 'POST', headers, body: request.body }, exchange);
   }
 
-  #onEnd(exchange: Exchange, connections: Connections, connection: ReturnType<Connections['take']>, { outcome, isConnectionWhole }: ExchangeEnd): void {
-    this.#inFlight.delete(exchange);
-    if (isConnectionWhole) connections.giveBack(connection);
-    else connections.drop(connection);
-    this.#options.onOutcome(outcome);
+  readonly #onHead = ({ options }: Flight) => {
+    this.#hasAnswered[options.target] = true;
+  };
+
+  readonly #onEnd = ({ options }: Flight) => {
+    this.#inFlight.delete(options.id);
     if (this.#inFlight.size === 0) this.wake();
-  }
+  };
 
   #finish(): void {
-    const end = this.#end as SenderEnd;
-    void Promise.all(this.#connections.map((connections) => connections.close())).then(() => this.#ended.resolve(end), this.#ended.reject);
+    for (const connections of this.#connections) connections.close();
+    this.#ended.resolve(this.#end as SenderEnd);
   }
 }

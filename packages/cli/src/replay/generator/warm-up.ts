@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { makeRequestMessage } from './request-message.ts';
 import { Sender, type SenderOptions } from './sender.ts';
 
 const requestCount = 600;
@@ -15,14 +16,14 @@ const tail = `${done.length.toString(16)}\r\n${done}\r\n0\r\n\r\n`;
  * Sends requests to a server within this thread, so that the first requests of a replay find code that is compiled: without it they were up to 50 ms late. Takes
  * `requestCount` milliseconds. `setAlarm` is the replay's own, whose rings go to the sender that is given to `onSender`.
  */
-export async function warmUp({ onSender, ...clock }: Pick<SenderOptions, 'setAlarm' | 'now' | 'arrivedAt'> & { readonly onSender: (sender: Sender) => void }): Promise<void> {
+export async function warmUp({ onSender, ...options }: Pick<SenderOptions, 'setAlarm' | 'now' | 'arrivedAt' | 'onRead' | 'tell'> & { readonly onSender: (sender: Sender) => void }): Promise<void> {
   const server = createServer({ noDelay: true }, answer).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const sender = new Sender({ targets: [{ url, headers: { 'content-type': 'application/json' } }], timeoutMs: 2000, inFlightMax: requestCount, silenceMaxMs: 2000, ...clock, onOutcome() {} });
+  const sender = new Sender({ targets: [url], timeoutMs: 2000, inFlightMax: requestCount, silenceMaxMs: 2000, ...options });
   onSender(sender);
-  const body = new TextEncoder().encode('{}');
-  sender.add(Array.from({ length: requestCount }, (_, index) => ({ index, target: 0, slice: 0, block: 0, dueInBlockMs: index * everyMs, path: '/v1/chat/completions', body })));
+  const message = makeRequestMessage({ url, path: '/v1/chat/completions', headers: { 'content-type': 'application/json' }, body: '{}' });
+  sender.add(Array.from({ length: requestCount }, (_, index) => ({ target: 0, block: 0, dueInBlockMs: index * everyMs, message })));
   sender.complete();
   sender.begin();
   const checking = setInterval(() => sender.check(), 100);

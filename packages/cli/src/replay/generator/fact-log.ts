@@ -1,0 +1,55 @@
+import { factKinds, type FactKind, type TellFact } from './exchange-facts.ts';
+
+/** Kind 1, id 4, length 4, time 8, value 8. */
+const headBytes = 25;
+/** Far longer than any read from a socket. */
+export const logBytes = 256 * 1024;
+
+const kindNumbers = new Map<FactKind, number>(factKinds.map((kind, index) => [kind, index]));
+
+/** Writes facts into buffers that can change threads without a copy; `post` gets each that is full. */
+export class FactWriter {
+  readonly #post: (log: Uint8Array<ArrayBuffer>) => void;
+  #bytes = new Uint8Array(logBytes);
+  #view = new DataView(this.#bytes.buffer);
+  #used = 0;
+
+  constructor(post: (log: Uint8Array<ArrayBuffer>) => void) {
+    this.#post = post;
+  }
+
+  readonly tell: TellFact = (kind, id, atMs, value, bytes) => {
+    const length = headBytes + bytes.length;
+    if (length > logBytes) throw new Error(`a fact of ${bytes.length} bytes does not fit into a log`);
+    if (this.#used + length > logBytes) this.flush();
+    const at = this.#used;
+    this.#view.setUint8(at, kindNumbers.get(kind) as number);
+    this.#view.setUint32(at + 1, id);
+    this.#view.setUint32(at + 5, bytes.length);
+    this.#view.setFloat64(at + 9, atMs);
+    this.#view.setFloat64(at + 17, value);
+    this.#bytes.set(bytes, at + headBytes);
+    this.#used = at + length;
+  };
+
+  /** Posts what there is. */
+  flush(): void {
+    if (this.#used === 0) return;
+    const log = this.#bytes.subarray(0, this.#used);
+    this.#bytes = new Uint8Array(logBytes);
+    this.#view = new DataView(this.#bytes.buffer);
+    this.#used = 0;
+    this.#post(log);
+  }
+}
+
+/** Tells the facts of a log, in their order. */
+export function readFacts(log: Uint8Array, tell: TellFact): void {
+  const view = new DataView(log.buffer, log.byteOffset, log.byteLength);
+  for (let at = 0; at < log.length; ) {
+    const length = view.getUint32(at + 5);
+    const bytesAt = at + headBytes;
+    tell(factKinds[view.getUint8(at)] as FactKind, view.getUint32(at + 1), view.getFloat64(at + 9), view.getFloat64(at + 17), log.subarray(bytesAt, bytesAt + length));
+    at = bytesAt + length;
+  }
+}
