@@ -15,6 +15,10 @@ export interface EngineVariant {
   /** Paged in f16, as the engine process has it, when not given. */
   readonly kvCache?: ModelOptions['kvCache'];
   readonly speculates?: boolean;
+  /** Whose way to multiply it takes over, where nothing but the rest is to be compared: measured twice beside other programs, the ways differ by more than what is compared. */
+  readonly multipliesAs?: EngineContestant;
+  /** Whose model in memory it shares, where only the core differs: two copies of the weights in unlike pages differed by half. The other closes it. */
+  readonly on?: EngineContestant;
 }
 
 /** What the engine process uses. */
@@ -27,8 +31,8 @@ const greedy: Sampling = {
 };
 
 /** The engine's core in this process: scheduler, runner, sampler and text decoder, everything but the process border. */
-export function openEngine({ modelPath, threads, sequenceLength, maxSequences }: ContestantOptions, { name = 'engine', tuning, speculates = false, kvCache = { strategy: 'paged', type: 'f16' } }: EngineVariant = {}): EngineContestant {
-  const model = openModel({ modelPath, id: 'default', source: 'bench', threads, poll, contextLength: sequenceLength, maxBatchSize: maxSequences, maxChunk, kvCache, ...(tuning && { tuning }) });
+export function openEngine({ modelPath, threads, sequenceLength, maxSequences }: ContestantOptions, { name = 'engine', tuning, speculates = false, kvCache = { strategy: 'paged', type: 'f16' }, multipliesAs, on }: EngineVariant = {}): EngineContestant {
+  const model = on?.model ?? openModel({ modelPath, id: 'default', source: 'bench', threads, poll, contextLength: sequenceLength, maxBatchSize: maxSequences, maxChunk, kvCache, ...(tuning && { tuning }), ...(multipliesAs && { columnPlans: multipliesAs.model.columnPlans }) });
   // An answer that ended would leave a smaller batch to measure: here none does.
   const endless = { ...model, vocabulary: { ...model.vocabulary, endsGeneration: () => false } };
   const core = new EngineCore(endless, { maxBatchSize: maxSequences, stepTokenBudget, maxChunk, continuous: true, maxQueue: maxSequences, stepCosts: speculates ? learnStepCosts(model) : undefined });
@@ -39,7 +43,7 @@ export function openEngine({ modelPath, threads, sequenceLength, maxSequences }:
     decode: async (task) => decode(core, task),
     prefill: async (prompt) => prefill(core, prompt),
     answer: (text, tokens) => answer(core, core.tokenize({ segments: [{ kind: 'control', text }] }), tokens),
-    close: async () => model.close(),
+    close: async () => (on ? undefined : model.close()),
   };
 }
 

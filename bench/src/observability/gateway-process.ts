@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { createMockEngine, defaultConfig, startGateway, type Config } from '@open-autoglm/gateway';
-import { Access, admissionOptions, createAdmission, createBodyReading, createCatalog, createInputSteps, createEmbeddingCatalog, createEmbeddingPath, createIngress, createRequestPath, promptReplica, respond, respondEmbeddings, respondError, routerOptions, shortenOptions } from '@open-autoglm/gateway/parts';
+import { Access, admissionOptions, createAdmission, createBodyReading, createCatalog, createClassificationCatalog, createClassificationPath, createInputSteps, createEmbeddingCatalog, createEmbeddingPath, createIngress, createRequestPath, promptReplica, respond, respondClassifications, respondEmbeddings, respondError, routerOptions, shortenOptions } from '@open-autoglm/gateway/parts';
 import type { GatewayAnswer, GatewayQuestion, Watching } from './gateway.ts';
 
 /** Fixed answers: nothing but the gateway costs time. */
@@ -40,10 +40,12 @@ async function startBare(engine: ReturnType<typeof createMockEngine>): Promise<s
   const catalog = createCatalog([{ name: 'default', targets: [target] }], 1000);
   const embeddings = createEmbeddingCatalog(undefined, []);
   const embeddingPath = createEmbeddingPath(embeddings, 1000, routerOptions(defaultConfig.router));
-  const unobserved = { emit: () => {}, timings: { engine: 'mock', tier: 'edge', cache: undefined, notes: undefined, tokensUsed: undefined, promptTokens: 0, completionTokens: 0, header: () => '', fields: () => ({}) }, traceContext: () => undefined };
+  const classifiers = createClassificationCatalog([]);
+  const unobserved = { emit: () => {}, timings: { engine: 'mock', tier: 'edge', cache: undefined, notes: undefined, tokensUsed: undefined, promptTokens: 0, completionTokens: 0, header: () => '', fields: () => ({}), told: () => ({}) }, traceContext: () => undefined };
   const { server } = createIngress({
-    catalog, access: new Access(undefined, undefined), respond, respondError, embeddings, respondEmbeddings,
+    catalog, access: new Access(undefined, undefined), respond, respondError, embeddings, respondEmbeddings, classifiers, respondClassifications,
     embeddingPath,
+    classificationPath: createClassificationPath(classifiers, embeddings, embeddingPath, routerOptions(defaultConfig.router)),
     maxRunning: connectionsMax,
     bodies: createBodyReading(createInputSteps(defaultConfig.input), defaultConfig.server.body_limit_bytes),
     path: createRequestPath(catalog, createAdmission(catalog, admissionOptions(defaultConfig.admission)), routerOptions(defaultConfig.router), shortenOptions(defaultConfig, { read: () => undefined }, embeddings, embeddingPath)),

@@ -26,15 +26,20 @@ const load = 0.9;
 const burst = 128;
 const burstSeeds = [2, 3] as const;
 const seed = 1;
+/** Other words than those of the open loop, whose prompts the server knows by then. */
+const saturationSeed = 4;
+/** Requests that wait from the beginning, as a multiple of what the best variant answers in that time: none runs out of them. */
+const surplus = 2;
+const atOnce = 100_000;
 const answerTimeoutMs = 30_000;
 const goal: Goal = { atLeast: 3 };
 
 /** Weights in 8 bits or 16, batches that are joined at every step or run to their end: what each brings under a real load. */
 export const ablationSuite: Suite = {
   name: 'ablation',
-  description: 'int8 / f16 weights × continuous / static batching on the Azure trace: throughput, goodput, TTFT, TPOT, memory',
+  description: 'int8 / f16 weights × continuous / static batching on the Azure trace: throughput at saturation, goodput of an open loop, TTFT, TPOT, memory',
   runsMax: 5,
-  numbers: [{ name: 'seconds', description: 'of the trace, for each variant and round', default: 20 }],
+  numbers: [{ name: 'seconds', description: 'of the trace, and then of saturation, for each variant and round', default: 20 }],
   async run(options) {
     const seconds = options.numbers['seconds'] as number;
     const settings = { model: options.model, threads: options.threads, runs: options.runs, seconds };
@@ -43,11 +48,14 @@ export const ablationSuite: Suite = {
     try {
       const capacity = await measureCapacity(bench);
       const rate = load * capacity;
-      const rounds = await measureRounds(bench, { rate, limit: Math.max(1, Math.round(rate * seconds)), seed });
+      const rounds = await measureRounds(bench, {
+        open: { rate, limit: Math.max(1, Math.round(rate * seconds)), seed, timeoutMs: answerTimeoutMs },
+        saturated: { rate: atOnce, limit: Math.ceil(surplus * capacity * seconds), seed: saturationSeed, timeoutMs: seconds * 1000 },
+      });
       return {
         settings: { ...settings, 'requests/s': Math.round(rate * 100) / 100, 'requests a round': Math.round(rate * seconds), 'prompt scale': scales.promptScale, 'output scale': scales.outputScale },
-        figures: figuresOf(rounds), notes: notesOf(capacity),
-        warnings: [...new Set([...rounds.values()].flat().flatMap(({ replay }) => warningsOf(replay)))],
+        figures: figuresOf(rounds), notes: notesOf(capacity, seconds),
+        warnings: [...new Set([...rounds].flatMap(([variant, all]) => all.flatMap((round) => warningsOf(variant, round))))],
       };
     } finally {
       await bench.close();
@@ -55,29 +63,40 @@ export const ablationSuite: Suite = {
   },
 };
 
-function notesOf(capacity: number): string[] {
+function notesOf(capacity: number, seconds: number): string[] {
   return [
-    `The first requests of Azure’s conversation trace of 2023, in its own bursts. Its prompts are an eighth as long and its answers half as long: on a processor, a token of a prompt costs about as much as one of an answer in a full batch, on an accelerator a tenth. No answer ends early (logit_bias).`,
-    `Requests come at ${load * 100} % of the ${capacity.toFixed(1)} a second that ${variants[0]?.name} answered of ${burst} that came at once, at the better of ${burstSeeds.length} times. All variants get the same requests at the same times; each is a server of its own, alone, and begins with empty caches.`,
-    `Goodput: requests a second that had their first token within ${slo.ttftMs} ms of when they were due, and ${slo.tpotMs} ms for each of the others. An answer that takes longer than ${answerTimeoutMs / 1000} s is given up; latencies are those of answered requests. Tokens a second run until the last answer ended.`,
-    `Memory: resident sets after the load. Keys and values: the most that sequences held; what is kept for later prompts beside them is bounded by ${kvCacheBytes / 2 ** 20} MiB, and is part of the engine’s memory.`,
+    `The first requests of Azure’s conversation trace of 2023, in its own order. Its prompts are an eighth as long and its answers half as long: on a processor, a token of a prompt costs about as much as one of an answer in a full batch, on an accelerator a tenth. No answer ends early (logit_bias).`,
+    `Static batching: whenever no request runs, as many of those that wait as a batch may hold begin together, in the order of their coming, and none joins before the longest of them has ended. So its batches are full wherever enough wait; places whose answers have ended stay empty.`,
+    `Throughput, a capacity: all requests of ${seconds} s, ${surplus} times as many as the best variant can answer, wait from the beginning, and what is not answered by then is given up. Tokens that came within that time count, those of unfinished answers as well, so no batch runs empty at the end of the measurement.`,
+    `Goodput, an open loop: requests come in the trace’s own bursts, at ${load * 100} % of the ${capacity.toFixed(1)} a second that ${variants[0]?.name} answered of ${burst} that came at once, at the better of ${burstSeeds.length} times. Those a second that had their first token within ${slo.ttftMs} ms of when they were due, and ${slo.tpotMs} ms for each of the others. An answer that takes longer than ${answerTimeoutMs / 1000} s is given up; latencies are those of answered requests.`,
+    `All variants get the same requests at the same times; each is a server of its own, alone, begins with empty caches, and is measured in the open loop first.`,
+    `Memory: resident sets after both loads. Keys and values: the most that sequences held; what is kept for later prompts beside them is bounded by ${kvCacheBytes / 2 ** 20} MiB, and is part of the engine’s memory.`,
   ];
 }
 
-function warningsOf({ warnings, outcomes, requests }: ReplayFigures): readonly string[] {
-  const { refused, failed, cut } = outcomes;
-  return refused + failed + cut > 0 ? [...warnings, `${refused + failed + cut} of ${requests} requests were refused or failed.`] : warnings;
+function warningsOf({ name }: Variant, { open, saturated }: Round): readonly string[] {
+  const spoilt = [open, saturated].flatMap(({ warnings, outcomes, requests }) => {
+    const { refused, failed, cut } = outcomes;
+    return refused + failed + cut > 0 ? [...warnings, `${refused + failed + cut} of ${requests} requests were refused or failed.`] : warnings;
+  });
+  return saturated.outcomes['timed-out'] > 0 ? spoilt : [...spoilt, `${name} had nothing left to do before the time of saturation was up: its throughput is more than that.`];
 }
 
-/** What one replay to one variant brought. */
+/** What one variant brought. */
 interface Round {
-  readonly replay: ReplayFigures;
+  readonly open: ReplayFigures;
+  readonly saturated: ReplayFigures;
   readonly engineMegabytes: number;
   readonly gatewayMegabytes: number;
   readonly kvMegabytes: number;
 }
 
-type Arrivals = Pick<ReplayLoad, 'rate' | 'limit' | 'seed'>;
+type Arrivals = Pick<ReplayLoad, 'rate' | 'limit' | 'seed' | 'timeoutMs'>;
+
+interface Loads {
+  readonly open: Arrivals;
+  readonly saturated: Arrivals;
+}
 
 interface Bench {
   readonly options: SuiteOptions;
@@ -109,29 +128,32 @@ function measureCapacity(bench: Bench): Promise<number> {
   bench.options.onProgress('capacity');
   return withServer(bench, variants[0] as Variant, async ({ url }) => {
     const rates: number[] = [];
-    for (const seed of burstSeeds) rates.push((await replay(bench, url, { rate: 100_000, limit: burst, seed })).answered_rps);
+    for (const seed of burstSeeds) rates.push((await replay(bench, url, { rate: atOnce, limit: burst, seed, timeoutMs: answerTimeoutMs })).answered_rps);
     return Math.max(...rates);
   });
 }
 
 /** By variant, round by round. */
-async function measureRounds(bench: Bench, arrivals: Arrivals): Promise<ReadonlyMap<Variant, readonly Round[]>> {
+async function measureRounds(bench: Bench, loads: Loads): Promise<ReadonlyMap<Variant, readonly Round[]>> {
   const rounds = new Map(variants.map((variant): [Variant, Round[]] => [variant, []]));
   const contestants = variants.map((variant) => async () => {
     bench.options.onProgress(variant.name);
-    const round = await measure(bench, variant, arrivals);
+    const round = await measure(bench, variant, loads);
     rounds.get(variant)?.push(round);
-    return round.replay.goodput_rps;
+    return round.open.goodput_rps;
   });
   // Every server begins cold, and is warmed up by its replay.
   await interleave(contestants, { runs: bench.options.runs, warmups: 0, settle: async () => {} });
   return rounds;
 }
 
-function measure(bench: Bench, variant: Variant, arrivals: Arrivals): Promise<Round> {
+function measure(bench: Bench, variant: Variant, loads: Loads): Promise<Round> {
   return withServer(bench, variant, async (server) => {
-    const { result, peak } = await watchKvUsage(server.url, () => replay(bench, server.url, arrivals));
-    return { replay: result, ...memoryOf(server), kvMegabytes: (peak * kvCacheBytes) / 1e6 };
+    const { result, peak } = await watchKvUsage(server.url, async () => ({
+      open: await replay(bench, server.url, loads.open),
+      saturated: await replay(bench, server.url, loads.saturated),
+    }));
+    return { ...result, ...memoryOf(server), kvMegabytes: (peak * kvCacheBytes) / 1e6 };
   });
 }
 
@@ -148,7 +170,7 @@ async function withServer<T>({ options: { model, threads }, folder, waker }: Ben
 }
 
 function replay({ body }: Bench, url: string, arrivals: Arrivals): Promise<ReplayFigures> {
-  return replayTrace({ trace, url, body, slo, timeoutMs: answerTimeoutMs, ...scales, ...arrivals });
+  return replayTrace({ trace, url, body, slo, ...scales, ...arrivals });
 }
 
 /** NaN where there is no /proc. */
@@ -159,12 +181,12 @@ function memoryOf({ pid }: RunningServer): Pick<Round, 'engineMegabytes' | 'gate
 
 function figuresOf(rounds: ReadonlyMap<Variant, readonly Round[]>): Figure[] {
   const measures: readonly (readonly [name: string, unit: Figure['unit'], of: (round: Round) => number | undefined])[] = [
-    ['goodput', 'req/s', ({ replay }) => replay.goodput_rps],
-    ['throughput', 'tokens/s', ({ replay }) => replay.output_tokens_per_second],
-    ['TTFT p50', 'ms', ({ replay }) => replay.ttft_ms?.p50],
-    ['TTFT p99', 'ms', ({ replay }) => replay.ttft_ms?.p99],
-    ['TPOT p50', 'ms', ({ replay }) => replay.tpot_ms?.p50],
-    ['TPOT p99', 'ms', ({ replay }) => replay.tpot_ms?.p99],
+    ['throughput, saturated', 'tokens/s', ({ saturated }) => saturated.output_tokens_per_second],
+    ['goodput', 'req/s', ({ open }) => open.goodput_rps],
+    ['TTFT p50', 'ms', ({ open }) => open.ttft_ms?.p50],
+    ['TTFT p99', 'ms', ({ open }) => open.ttft_ms?.p99],
+    ['TPOT p50', 'ms', ({ open }) => open.tpot_ms?.p50],
+    ['TPOT p99', 'ms', ({ open }) => open.tpot_ms?.p99],
     ['memory, engine', 'MB', ({ engineMegabytes }) => engineMegabytes],
     ['memory, gateway', 'MB', ({ gatewayMegabytes }) => gatewayMegabytes],
     ['keys and values, most', 'MB', ({ kvMegabytes }) => kvMegabytes],
@@ -177,7 +199,7 @@ function figuresOf(rounds: ReadonlyMap<Variant, readonly Round[]>): Figure[] {
       const samples = samplesOf(variant);
       if (samples.length === 0) return [];
       const isCompared = variant !== last && theirs.length === samples.length && theirs.every((value) => value > 0);
-      const isGoal = index === 0 && (name === 'goodput' || name === 'throughput');
+      const isGoal = index === 0 && (name === 'goodput' || name === 'throughput, saturated');
       return [figure({ name: `${variant.name}: ${name}`, unit, samples, ...(isCompared && { reference: { name: last.name, samples: theirs } }), ...(isGoal && { goal }) })];
     });
   });

@@ -2,10 +2,11 @@ import { defaultHome } from '@open-autoglm/engine';
 import { openEncoder } from '@open-autoglm/engine/encoder';
 import { resolveModel } from '@open-autoglm/engine/models';
 import { openEmbeddingReference } from '@open-autoglm/engine/reference/embeddings';
+import { measureLanes } from '../embeddings/lanes.ts';
 import { interleave } from '../harness/interleave.ts';
 import { figure, type Figure } from '../harness/report.ts';
 import { CoreWaker } from '../harness/wake-cores.ts';
-import type { Suite } from './suite.ts';
+import type { Suite, SuiteMeasurements, SuiteOptions } from './suite.ts';
 
 const batches = [1, 8, 32] as const;
 /** Texts of a measurement, of any batch the same. */
@@ -21,50 +22,63 @@ const texts = Array.from({ length: textCount }, (_, index) => sentence.slice(ind
 /** Texts a second: together against one at a time, and against libllama with the same texts at a time. */
 export const embeddingsSuite: Suite = {
   name: 'embeddings',
-  description: 'embeddings by bge-small-zh: 1, 8 and 32 texts at a time, against one at a time and against libllama',
-  async run({ model, threads, runs, onProgress }) {
+  description: 'embeddings by bge-small-zh: 1, 8 and 32 texts at a time, against one at a time and against libllama; real time beside a batch lane',
+  parts: ['texts', 'lanes'],
+  numbers: [{ name: 'seconds', description: 'of each round of the lanes', default: 5 }],
+  async run({ model, threads, runs, parts, numbers, onProgress }) {
+    const seconds = numbers['seconds'] as number;
     const { path: modelPath, source } = await resolveModel({ model: model === 'default' ? 'bge-small-zh' : model, home: defaultHome() });
-    const encoder = openEncoder({ modelPath, id: 'bench', source, threads, poll, passTokens });
-    const reference = openEmbeddingReference({ modelPath, threads, batchSize: 2048, maxSequences: Math.max(...batches) });
-    const waker = new CoreWaker();
-    try {
-      const tokens = texts.map((text) => encoder.vocabulary.tokenizeWhole(text));
-      const batchesOf = (size: number) => Array.from({ length: textCount / size }, (_, index) => tokens.slice(index * size, (index + 1) * size));
-      const rate = (run: () => void) => {
-        const since = performance.now();
-        run();
-        return (textCount / (performance.now() - since)) * 1000;
-      };
-      const byEngine = (size: number) => async () => rate(() => {
-        for (const batch of batchesOf(size)) for (const pass of passes(batch)) encoder.encode(pass);
-      });
-      const byLibllama = (size: number) => async () => rate(() => {
-        for (const batch of batchesOf(size)) reference.embed(batch);
-      });
-      onProgress('texts together and one at a time');
-      const measured = await interleave(batches.flatMap((size) => [byEngine(size), byLibllama(size)]), { runs, warmups, settle: () => waker.wake() });
-      const [single = []] = measured;
-      const figures = batches.flatMap((size, index): Figure[] => {
-        const [ours = [], theirs = []] = measured.slice(index * 2);
-        const name = `${size} text${size === 1 ? '' : 's'} at a time`;
-        return [
-          figure({ name, unit: 'texts/s', samples: ours, reference: { name: 'libllama', samples: theirs }, goal: { atLeast: 1 } }),
-          ...(size === 1 ? [] : [figure({ name, unit: 'texts/s', samples: ours, reference: { name: 'one at a time', samples: single } })]),
-        ];
-      });
-      const tokenCount = tokens.reduce((sum, { length }) => sum + length, 0);
-      return {
-        settings: { model: source, 'weight type': encoder.info.weightType, threads, runs, texts: textCount, 'tokens a text': Math.round(tokenCount / textCount) },
-        figures,
-        notes: ['The same texts in the same groups; tokenized beforehand for both. Rounds are interleaved.'],
-      };
-    } finally {
-      await waker.close();
-      reference.close();
-      encoder.close();
-    }
+    const lanes = parts.has('lanes') ? await measureLanes({ model: modelPath, threads, runs, seconds, texts, onProgress }) : [];
+    const { settings, figures } = parts.has('texts') ? await measureTexts(modelPath, source, { threads, runs, onProgress }) : { settings: {}, figures: [] };
+    return { settings: { model: source, threads, runs, ...settings, ...(lanes.length > 0 && { seconds }) }, figures: [...figures, ...lanes], notes };
   },
 };
+
+const notes = [
+  'Texts: the same in the same groups; tokenized beforehand for both. Rounds are interleaved.',
+  'Lanes: single texts in real time, at a fifth of what the model does, at the times of a Poisson process, beside eight lists of 32 texts that are always there: of the batch lane, and without lanes. Latency from when a text was due.',
+];
+
+async function measureTexts(modelPath: string, source: string, { threads, runs, onProgress }: Pick<SuiteOptions, 'threads' | 'runs' | 'onProgress'>): Promise<Pick<SuiteMeasurements, 'settings' | 'figures'>> {
+  const encoder = openEncoder({ modelPath, id: 'bench', source, threads, poll, passTokens });
+  const reference = openEmbeddingReference({ modelPath, threads, batchSize: 2048, maxSequences: Math.max(...batches) });
+  const waker = new CoreWaker();
+  try {
+    const tokens = texts.map((text) => encoder.vocabulary.tokenizeWhole(text));
+    const batchesOf = (size: number) => Array.from({ length: textCount / size }, (_, index) => tokens.slice(index * size, (index + 1) * size));
+    const rate = (run: () => void) => {
+      const since = performance.now();
+      run();
+      return (textCount / (performance.now() - since)) * 1000;
+    };
+    const byEngine = (size: number) => async () => rate(() => {
+      for (const batch of batchesOf(size)) for (const pass of passes(batch)) encoder.encode(pass);
+    });
+    const byLibllama = (size: number) => async () => rate(() => {
+      for (const batch of batchesOf(size)) reference.embed(batch);
+    });
+    onProgress('texts together and one at a time');
+    const measured = await interleave(batches.flatMap((size) => [byEngine(size), byLibllama(size)]), { runs, warmups, settle: () => waker.wake() });
+    const [single = []] = measured;
+    const figures = batches.flatMap((size, index): Figure[] => {
+      const [ours = [], theirs = []] = measured.slice(index * 2);
+      const name = `${size} text${size === 1 ? '' : 's'} at a time`;
+      return [
+        figure({ name, unit: 'texts/s', samples: ours, reference: { name: 'libllama', samples: theirs }, goal: { atLeast: 1 } }),
+        ...(size === 1 ? [] : [figure({ name, unit: 'texts/s', samples: ours, reference: { name: 'one at a time', samples: single } })]),
+      ];
+    });
+    const tokenCount = tokens.reduce((sum, { length }) => sum + length, 0);
+    return {
+      settings: { 'weight type': encoder.info.weightType, texts: textCount, 'tokens a text': Math.round(tokenCount / textCount) },
+      figures,
+    };
+  } finally {
+    await waker.close();
+    reference.close();
+    encoder.close();
+  }
+}
 
 /** As the engine cuts what waits: shortest first, while a pass has room. */
 function passes(batch: readonly (readonly number[])[]): (readonly number[])[][] {

@@ -6,32 +6,32 @@ import { figure, type Figure, type Goal } from '../harness/report.ts';
 import type { SuiteOptions } from './suite.ts';
 
 const traces = fileURLToPath(new URL('../../../../shared/data/traces/', import.meta.url));
-const blockTokens = 64;
+const [mooncake, azure] = ['mooncake-synthetic.jsonl', 'azure-conversation-2023.jsonl'].map((name) => path.join(traces, name)) as [string, string];
+export const blockTokens = 64;
 /** Tokens of a block in Mooncake's trace. */
-const traceBlockTokens = 512;
+export const traceBlockTokens = 512;
 const cacheBlocks = [1000, 4000, 16_000] as const;
 const memoryLimit = 512;
 const memorySequences = 16;
 
 /** What the block manager does with real traces; only counting, no model. Empty, with a note, where the traces are absent. */
 export function measureBlocks({ onProgress }: SuiteOptions): { readonly figures: Figure[]; readonly notes: readonly string[] } {
-  const [mooncake, azure] = ['mooncake-synthetic.jsonl', 'azure-conversation-2023.jsonl'].map((name) => path.join(traces, name)) as [string, string];
-  if (!existsSync(mooncake) || !existsSync(azure)) return { figures: [], notes: [`Hit rate and memory were not counted: there are no traces in ${path.relative(process.cwd(), traces)}.`] };
+  const requests = readMooncake();
+  if (!requests || !existsSync(azure)) return { figures: [], notes: [`Hit rate and memory were not counted: there are no traces in ${path.relative(process.cwd(), traces)}.`] };
   onProgress('block hit rate');
-  const requests = readLines<MooncakeRequest>(mooncake);
   const hitRates = cacheBlocks.map((blocks) =>
     figure({ name: `block hits, ${blocks} blocks`, unit: '%', samples: [100 * hitRate(requests, blocks)], reference: { name: 'ideal LRU', value: 100 * idealHitRate(requests, blocks) }, goal: { atLeast: 0.98 } }),
   );
   return {
     figures: [...hitRates, ...measureMemory(readLines<AzureRequest>(azure))],
     notes: [
-      `Block hits: Mooncake’s synthetic trace (${requests.length} requests), scaled to ${blockTokens} tokens for each of its blocks of ${traceBlockTokens}, one request after the other. The ideal is least recently used over the same full blocks, at no cost for chains or places.`,
+      `Block hits: Mooncake’s synthetic trace (${requests.length} requests), scaled to ${blockTokens} tokens for each of its blocks of ${traceBlockTokens}, one request after the other, through the engine’s block manager alone: nothing is computed. The ideal is least recently used over the same full blocks, at no cost for chains or places.`,
       `Memory: requests of Azure’s conversation trace, ${memorySequences} at a time, each a token a step; the most that they held at once, against ${memorySequences} places of ${memoryLimit} tokens. “Scaled”: lengths divided so that the longest fits into a place, as places must. “Short”: those with at most ${memoryLimit} tokens, as they are. Nothing is shared.`,
     ],
   };
 }
 
-interface MooncakeRequest {
+export interface MooncakeRequest {
   readonly input_length: number;
   readonly hash_ids: readonly number[];
 }
@@ -41,12 +41,17 @@ interface AzureRequest {
   readonly output_tokens: number;
 }
 
+/** `undefined` where it is absent. */
+export function readMooncake(): MooncakeRequest[] | undefined {
+  return existsSync(mooncake) ? readLines<MooncakeRequest>(mooncake) : undefined;
+}
+
 function readLines<T>(file: string): T[] {
   return readFileSync(file, 'utf8').trim().split('\n').map((line) => JSON.parse(line) as T);
 }
 
 /** The blocks of a request that are full: only these can be found. */
-function fullBlocks({ input_length: length, hash_ids: ids }: MooncakeRequest): readonly number[] {
+export function fullBlocks({ input_length: length, hash_ids: ids }: MooncakeRequest): readonly number[] {
   return ids.slice(0, Math.floor(length / traceBlockTokens));
 }
 
@@ -67,7 +72,7 @@ function hitRate(requests: readonly MooncakeRequest[], blockCount: number): numb
   return found / asked;
 }
 
-function idealHitRate(requests: readonly MooncakeRequest[], blockCount: number): number {
+export function idealHitRate(requests: readonly MooncakeRequest[], blockCount: number): number {
   const kept = new Set<number>();
   let asked = 0;
   let found = 0;

@@ -9,6 +9,7 @@ import { interleave } from '../harness/interleave.ts';
 import { figure, type Figure, type FigureInput } from '../harness/report.ts';
 import { CoreWaker } from '../harness/wake-cores.ts';
 import { measureBlocks } from './kv-blocks.ts';
+import { measureServed } from './kv-served.ts';
 import type { Suite, SuiteOptions } from './suite.ts';
 
 const promptLength = 16;
@@ -33,12 +34,12 @@ const againstLibllamaGoal = 1;
 export const kvSuite: Suite = {
   name: 'kv',
   description: 'paged keys and values: speed against static ones and libllama, shared prefixes, hit rate, memory, a long prompt beside a stream',
-  parts: ['prefix', 'stall', 'speed', 'blocks'],
+  parts: ['prefix', 'stall', 'speed', 'blocks', 'served'],
   async run(options) {
     const { path: modelPath, source } = await resolveModel({ model: options.model, home: defaultHome() });
     const common = { modelPath, threads: options.threads, sequenceLength, maxSequences: 16, maxPrompt: prefillLength };
     const paged = openEngine(common, { name: 'paged' });
-    const others = [openEngine(common, { name: 'static', kvCache: { strategy: 'static', type: 'f16' } }), openLibllama(common, { keepsThreads: false })];
+    const others = [openEngine(common, { name: 'static', kvCache: { strategy: 'static', type: 'f16' }, multipliesAs: paged }), openLibllama(common, { keepsThreads: false })];
     const contest = { paged, others, waker: new CoreWaker() };
     try {
       const { parts } = options;
@@ -47,12 +48,13 @@ export const kvSuite: Suite = {
         ...(parts.has('prefix') ? await measurePrefix(contest, options) : []),
         ...(parts.has('stall') ? await measureStall(contest, options) : []),
         ...(parts.has('speed') ? await measureSpeed(contest, options) : []),
-        ...blocks.figures,
       ];
+      // Last: it leaves the cache of `paged` full of the trace.
+      const served = parts.has('served') ? measureServed(paged, options) : { figures: [], notes: [] };
       return {
         settings: { model: source, 'weight type': paged.model.info.weightType, kernels: paged.model.device.description, threads: options.threads, runs: options.runs },
-        figures,
-        notes: [...notes, ...blocks.notes],
+        figures: [...figures, ...blocks.figures, ...served.figures],
+        notes: [...notes, ...blocks.notes, ...served.notes],
       };
     } finally {
       await contest.waker.close();
@@ -64,7 +66,7 @@ export const kvSuite: Suite = {
 const notes = [
   `Shared prefix: a prompt of ${prefixLength + tailLength} tokens that is new, then one with the same first ${prefixLength} and other ${tailLength}; milliseconds from the request to its first token, in process.`,
   `Long prompt: a sequence decodes while a prompt of ${longPromptLength} tokens is read; between two of its tokens lie its own step and one chunk, of which the smallest has 64 tokens. With no arrival: ${quietSteps} steps before it, of the sequence alone.`,
-  'Decode and prefill: no prompt has been seen before. Rounds are interleaved; a ratio is the median over pairs of one round, with a bootstrap interval. libllama as its API comes.',
+  'Decode and prefill: no prompt has been seen before. Rounds are interleaved; a ratio is the median over pairs of one round, with a bootstrap interval. Paged and static multiply the same way, as it was measured when the paged one was loaded. libllama as its API comes.',
 ];
 
 interface Contest {

@@ -38,7 +38,7 @@ export const replaySuite: Suite = {
 const notes = [
   'The fake server stamps, on the clock that the replay reads as well, when it had read a request, and when it wrote the first token and the end. Own error of TTFT, for each request: what the replay was late in sending, and what it was late in learning of the first token. Of TPOT: what the replay reports less what the server did. Percentiles are of the sizes of the errors.',
   'How late the server itself is to read a request that lies in its socket is the server’s, as in any server, and no part of the own error; “due until read by the server” and the end to end hold it, and both ways through the loopback.',
-  'The fake server is a process of its own, and shares the cores with the replay; its CPU is not counted, its competition is. A wake-up delay is how late a third process, which only waits, gets a core meanwhile: no program can be more punctual on this machine at that time.',
+  'The fake server is a process of its own, and shares the cores with the replay; its CPU is not counted, its competition is. A wake-up delay is how late a third process, which only waits, gets a core meanwhile: no program that sleeps can be more punctual on this machine at that time. The last line of each load is the ratio of the two: at 1 and below, the error is within what the machine itself allows.',
   'Arrivals are a Poisson process. CPU: all threads of the replay, with reading the trace and making the prompts, over the time of the replay.',
 ];
 
@@ -79,6 +79,10 @@ function figuresOf(load: KnownLoad, rounds: readonly KnownLoadFigures[]): Figure
     ...percentiles('written until read by the replay', ({ readError }) => readError),
     ...percentiles("error of end to end, with the server's lateness", ({ e2eError }) => e2eError),
     ...percentiles('wake-up delay of a third process', ({ wakeDelay }) => wakeDelay),
+    figure({
+      name: `${name}: own error of TTFT, p99`, unit: 'ms', samples: rounds.map(({ ttftError }) => ttftError.p99),
+      reference: { name: 'wake-up delay, p99', samples: rounds.map(({ wakeDelay }) => wakeDelay.p99) },
+    }),
     figure({ name: `${name}: CPU of the replay`, unit: 'cores', samples: rounds.map(({ generatorCores }) => generatorCores), goal: { below: 1 } }),
   ];
 }

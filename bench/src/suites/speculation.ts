@@ -96,7 +96,8 @@ export const speculationSuite: Suite = {
     const { path: modelPath, source } = await resolveModel({ model: options.model, home: defaultHome() });
     const answerTokens = options.numbers['answer-tokens'] as number;
     const common = { modelPath, threads: options.threads, sequenceLength: 1024, maxSequences: 4, maxPrompt: 512 };
-    const [drafting, plain] = [openEngine(common, { speculates: true }), openEngine(common, { name: 'without drafts' })];
+    const plain = openEngine(common, { name: 'without drafts' });
+    const drafting = openEngine(common, { speculates: true, on: plain });
     const waker = new CoreWaker();
     try {
       const figures: Figure[] = [];
@@ -118,11 +119,11 @@ export const speculationSuite: Suite = {
       return {
         settings: { model: source, threads: options.threads, runs: options.runs, 'answer tokens': answerTokens },
         figures,
-        notes: [...notes, 'Both give the same tokens. An answer that copies has its first words given, since a small model would not begin to copy by itself. No answer ends early.'],
+        notes: [...notes, 'Both compute with the same weights in memory, and give the same tokens. An answer that copies has its first words given, since a small model would not begin to copy by itself. No answer ends early.'],
       };
     } finally {
       await waker.close();
-      for (const engine of [drafting, plain]) await engine.close();
+      await plain.close();
     }
   },
 };
