@@ -1,16 +1,15 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { setTimeout as pass } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterEach, describe, expect, it } from 'vitest';
+import { stopClock, type StoppedClock } from '../stopped-clock.ts';
 import { chatBody, createGate, portOf, startTestServer, until, type TestServer } from '../support.ts';
 import { scrape } from './scrape.ts';
 
 /** Long enough to be the slowest thing of a request that the mock answers at once; nothing waits for it to be over. */
 const delayMs = 80;
-/** Far longer than this process, which is the client as well and renders metrics meanwhile, computes: that would be a busy processor. */
-const waitMs = 10 * delayMs;
 
 /** The one bottleneck that the server has named so far. */
 async function named(server: TestServer): Promise<object> {
@@ -26,6 +25,15 @@ async function named(server: TestServer): Promise<object> {
 function block(forMs: number): void {
   const until = performance.now() + forMs;
   while (performance.now() < until);
+}
+
+/** Little by little: no tick of the loop's watch may look late. */
+async function passIdly(clock: StoppedClock): Promise<void> {
+  const [ticks, tickMs] = [8, 20];
+  for (let tick = 0; tick < ticks; tick += 1) {
+    clock.pass(delayMs / ticks);
+    await sleep(tickMs);
+  }
 }
 
 async function openSocket(server: TestServer): Promise<Socket> {
@@ -72,23 +80,25 @@ describe('the cause of a slow request', () => {
   });
 
   it('is a lock when the model is still loading', async () => {
+    using clock = stopClock();
     const gate = createGate();
     server = await startTestServer({ loaded: gate.passed });
     const answer = server.post('/v1/chat/completions', chatBody);
     await until(async () => (await scrape(server.url)).value('autoglm_active_requests') === 1);
-    await pass(waitMs);
+    await passIdly(clock);
     gate.open();
     await (await answer).text();
     expect(await named(server)).toEqual({ segment: 'input', cause: 'lock', detail: 'model-loading' });
   });
 
   it('is I/O when the client sends its request slowly', async () => {
+    using clock = stopClock();
     server = await startTestServer();
     const body = JSON.stringify(chatBody);
     const socket = await openSocket(server);
     socket.write(head(body) + body.slice(0, 10));
     await until(async () => (await scrape(server.url)).value('autoglm_active_requests') === 1);
-    await pass(waitMs);
+    await passIdly(clock);
     socket.write(body.slice(10));
     await once(socket, 'data');
     socket.destroy();
@@ -96,6 +106,7 @@ describe('the cause of a slow request', () => {
   });
 
   it.each([true, false])('is I/O when the client reads its answer slowly, a stream or not: %s', async (stream) => {
+    using clock = stopClock();
     const token = 'x'.repeat(128 * 1024);
     let generated = 0;
     server = await startTestServer({ tokens: Array.from({ length: 64 }, () => token), beforeToken: (index) => void (generated = index) });
@@ -106,12 +117,12 @@ describe('the cause of a slow request', () => {
     // Until the system's buffers are full, and the stream stands still.
     let before = -1;
     await until(async () => {
-      await pass(20);
+      await sleep(20);
       const stands = generated > 0 && generated === before;
       before = generated;
       return stands;
     });
-    await pass(waitMs);
+    await passIdly(clock);
     socket.resume();
     socket.setEncoding('latin1');
     let tail = '';

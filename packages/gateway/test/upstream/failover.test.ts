@@ -1,10 +1,13 @@
 import { describe, expect, it } from 'vitest';
+import { stopClock } from '../stopped-clock.ts';
 import { startBackendProcess } from './backend-process.ts';
 import { begin, fakeModel, hang, say, sendJson, startFakeBackend, type Behaviour, type FakeBackend } from './fake-backend.ts';
 import { chat, chatBody, chunksOf, startRemoteGateway, textOf, until, type RemoteGateway } from './support.ts';
 
 const streamed = { ...chatBody, stream: true };
-const quickProbes = { probe_interval_ms: 20, probe_timeout_ms: 100, probe_failures: 2 };
+const quickProbes = { probe_interval_ms: 20, probe_timeout_ms: 200, probe_failures: 3 };
+/** Longer than any test, and nobody is out for having been slow on a busy machine. */
+const ejectsForLong = { eject_ms: 3_600_000, eject_max_ms: 3_600_000, slow_factor: 0 };
 
 /** Asks so many times at once; everybody must get the whole answer. Says who answered. */
 async function askMany(server: RemoteGateway, count: number, body: object = streamed): Promise<string[]> {
@@ -41,7 +44,7 @@ describe('of three engines, one that', () => {
   it.each(failing)('%s fails no request, and is soon left alone', async (_, behaviour) => {
     await using backends = await startBackends(3);
     backends[1]?.behave(behaviour);
-    await using server = await startRemoteGateway(urlsOf(backends), { router: { balance: 'round_robin' } });
+    await using server = await startRemoteGateway(urlsOf(backends), { router: { balance: 'round_robin', health: ejectsForLong } });
     for (let round = 0; round < 4; round += 1) expect(await askMany(server, 10)).not.toContain('fake-1');
     // At most those of the first round, which nobody could know better for.
     expect(backends[1]?.requests.length).toBeLessThanOrEqual(5);
@@ -50,14 +53,14 @@ describe('of three engines, one that', () => {
   it('hangs fails no request once its time is up', async () => {
     await using backends = await startBackends(3);
     backends[0]?.behave(hang);
-    await using server = await startRemoteGateway(urlsOf(backends), { extra: { timeouts: { headers_ms: 100 } } });
+    await using server = await startRemoteGateway(urlsOf(backends), { extra: (index) => (index === 0 ? { timeouts: { headers_ms: 100 } } : {}) });
     expect(await askMany(server, 6)).not.toContain('fake-0');
   });
 
   it('is killed fails no request', async () => {
     await using backends = await startBackends(2);
     await using victim = await startBackendProcess();
-    await using server = await startRemoteGateway([...urlsOf(backends), victim.url], { router: { health: { probe_interval_ms: 20 } } });
+    await using server = await startRemoteGateway([...urlsOf(backends), victim.url], { router: { balance: 'round_robin', health: { probe_interval_ms: 20, slow_factor: 0 } } });
     expect(new Set(await askMany(server, 12))).toEqual(new Set(['fake-0', 'fake-1', 'fake-2']));
     const asking = askMany(server, 12);
     victim.kill('SIGKILL');
@@ -80,20 +83,25 @@ describe('of three engines, one that', () => {
   });
 
   it('is slow gets no more requests', async () => {
+    using clock = stopClock();
     await using backends = await startBackends(3);
-    const gates: (() => void)[] = [];
+    let answered = 0;
+    // Its fellows have taken no time when 60 ms pass that it alone takes.
     backends[2]?.behave(async (response, request) => {
-      await new Promise<void>((resolve) => gates.push(resolve));
+      await until(() => answered === 2);
+      clock.pass(60);
       await say()(response, request);
     });
-    let clock: NodeJS.Timeout | undefined;
-    // Its answers come late, some at a time.
-    await using _ = { [Symbol.asyncDispose]: async () => clearInterval(clock) };
-    clock = setInterval(() => gates.splice(0).forEach((open) => open()), 60);
-    await using server = await startRemoteGateway(urlsOf(backends), { router: { balance: 'round_robin', health: { slow_factor: 3, eject_ms: 60_000, eject_max_ms: 60_000 } } });
-    for (let round = 0; round < 12; round += 1) await askMany(server, 3);
-    const before = backends[2]?.requests.length ?? 0;
-    expect(before).toBeGreaterThan(8);
+    await using server = await startRemoteGateway(urlsOf(backends), { router: { balance: 'round_robin', health: { ...ejectsForLong, slow_factor: 3 } } });
+    for (let round = 0; round < 12; round += 1) {
+      answered = 0;
+      await Promise.all([0, 1, 2].map(async () => {
+        await askMany(server, 1);
+        answered += 1;
+      }));
+    }
+    // As many as it takes to know it.
+    expect(backends[2]?.requests).toHaveLength(10);
     expect(await askMany(server, 12)).not.toContain('fake-2');
   });
 });
@@ -135,21 +143,25 @@ describe('when nobody can answer', () => {
   });
 
   it('a lone engine is left alone for a while, and tried again', async () => {
+    using clock = stopClock();
     await using backend = await startFakeBackend((response) => sendJson(response, 500, 'oops'));
-    await using server = await startRemoteGateway([backend.url], { router: { health: { eject_ms: 50, eject_max_ms: 50 } } });
+    await using server = await startRemoteGateway([backend.url], { router: { health: { eject_ms: 1000, eject_max_ms: 1000 } } });
     for (let count = 0; count < 3; count += 1) expect((await server.post(chat, chatBody)).status).toBe(502);
     const refused = await server.post(chat, chatBody);
     expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '1']);
     expect(backend.requests).toHaveLength(3);
     backend.behave(say());
-    await until(async () => (await server.post(chat, chatBody)).status === 200);
+    clock.pass(999);
+    expect((await server.post(chat, chatBody)).status).toBe(503);
+    clock.pass(1);
+    expect((await server.post(chat, chatBody)).status).toBe(200);
     await askMany(server, 5);
   });
 
   it.each([true, false])('engines that were all ejected, and answer their probes, are asked all the same: %s', async (panic) => {
     await using backends = await startBackends(3);
     for (const backend of backends) backend.behave((response) => sendJson(response, 500, 'oops'));
-    await using server = await startRemoteGateway(urlsOf(backends), { router: { tries_max: 1, health: { failures: 2, eject_ms: 60_000, eject_max_ms: 60_000, panic } } });
+    await using server = await startRemoteGateway(urlsOf(backends), { router: { tries_max: 1, health: { ...ejectsForLong, failures: 2, panic } } });
     for (let count = 0; count < 6; count += 1) expect((await server.post(chat, chatBody)).status).toBe(502);
     for (const backend of backends) backend.behave(say());
     const statuses: number[] = [];

@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import { createGate } from '../support.ts';
 import { begin, hang, say, startFakeBackend, type Behaviour } from './fake-backend.ts';
 import { chat, chatBody, chunksOf, startRemoteGateway, textOf, until } from './support.ts';
 
@@ -11,12 +12,11 @@ describe('a request whose engine is silent for longer than usual', () => {
   it('is sent to another one too; who speaks first answers, and the other is left', async () => {
     await using one = await startFakeBackend();
     await using two = await startFakeBackend();
-    await using server = await startRemoteGateway([one.url, two.url], { router: { balance: 'round_robin', hedging, health: { eject_ms: 1, eject_max_ms: 1 } } });
+    await using server = await startRemoteGateway([one.url, two.url], { router: { balance: 'round_robin', hedging, health: { slow_factor: 0 } } });
     for (let count = 0; count < learning; count += 1) await (await server.post(chat, streamed)).text();
     one.behave(hang);
     const before = one.requests.length;
-    // On a busy machine it may have been slow, and be out for a moment.
-    for (let count = 0; count < learning && (count < 4 || one.requests.length === before); count += 1) {
+    for (let count = 0; count < 4; count += 1) {
       const response = await server.post(chat, streamed);
       expect(response.headers.get('x-autoglm-engine')).toBe('fake-1');
       const chunks = chunksOf(await response.text());
@@ -27,22 +27,34 @@ describe('a request whose engine is silent for longer than usual', () => {
   });
 
   it('is not sent twice once it has begun', async () => {
-    const stalls: Behaviour = (response) => {
+    const gate = createGate();
+    const stalls: Behaviour = async (response) => {
       const events = begin(response);
       events.delta({ content: 'Hello' });
-      setTimeout(() => {
-        events.delta({}, { finish_reason: 'stop' });
-        events.done();
-      }, 100);
+      await gate.passed;
+      events.delta({}, { finish_reason: 'stop' });
+      events.done();
     };
     await using one = await startFakeBackend();
     await using two = await startFakeBackend();
-    await using server = await startRemoteGateway([one.url, two.url], { router: { balance: 'round_robin', hedging: { ...hedging, delay_min_ms: 50 } } });
+    await using server = await startRemoteGateway([one.url, two.url], { router: { balance: 'round_robin', health: { slow_factor: 0 }, hedging: { ...hedging, delay_min_ms: 5000 } } });
     for (let count = 0; count < learning; count += 1) await (await server.post(chat, streamed)).text();
     one.behave(stalls);
     two.behave(stalls);
     const before = one.requests.length + two.requests.length;
-    expect(textOf(chunksOf(await (await server.post(chat, streamed)).text()))).toBe('Hello');
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const response = await server.post(chat, streamed);
+      const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+      let text = '';
+      while (!text.includes('Hello')) text += (await reader.read()).value;
+      await vi.advanceTimersByTimeAsync(10_000);
+      gate.open();
+      for (let part = await reader.read(); !part.done; part = await reader.read()) text += part.value;
+      expect(textOf(chunksOf(text))).toBe('Hello');
+    } finally {
+      vi.useRealTimers();
+    }
     expect(one.requests.length + two.requests.length).toBe(before + 1);
   });
 

@@ -13,9 +13,9 @@ export interface RemoteGateway extends AsyncDisposable {
   get(path: string): Promise<{ readonly status: number; readonly body: Record<string, unknown> }>;
 }
 
-/** A real gateway on a free port, in front of these servers; `extra` is added to every entry. */
-export async function startRemoteGateway(urls: readonly string[], { router, admission, extra = {}, env = {} }: { router?: object; admission?: object; extra?: object; env?: Record<string, string> } = {}): Promise<RemoteGateway> {
-  const engines = urls.map((url, index) => ({ kind: 'openai', name: `fake-${index}`, url, model: fakeModel, ...extra }));
+/** A real gateway on a free port, in front of these servers; `extra` is added to every entry, or to each its own. */
+export async function startRemoteGateway(urls: readonly string[], { router, admission, extra = {}, env = {} }: { router?: object; admission?: object; extra?: object | ((index: number) => object); env?: Record<string, string> } = {}): Promise<RemoteGateway> {
+  const engines = urls.map((url, index) => ({ kind: 'openai', name: `fake-${index}`, url, model: fakeModel, ...(typeof extra === 'function' ? (extra as (index: number) => object)(index) : extra) }));
   return startGatewayWith({ engines, ...(router && { router }), ...(admission && { admission }) }, env);
 }
 
