@@ -10,15 +10,22 @@ const env = {
 };
 const integration = '**/test/**/*.integration.test.ts';
 const contract = '**/test/**/*.contract.test.ts';
-const common = { env, exclude: ['**/node_modules/**', '**/dist/**'], testTimeout: 60_000, hookTimeout: 60_000 };
+const common = {
+  env,
+  exclude: ['**/node_modules/**', '**/dist/**'],
+  // What they import is loaded once by each of two processes, and not anew for each file: no test replaces a module.
+  isolate: false,
+  // Ends what hangs: no test takes a tenth of it, and a busy machine must fail none.
+  testTimeout: 180_000,
+  hookTimeout: 180_000,
+};
 
 export default defineConfig({
   test: {
     projects: [
       { test: { ...common, name: 'unit', include: ['**/test/**/*.test.ts'], exclude: [...common.exclude, integration, contract] } },
       { test: { ...common, name: 'contract', include: [contract] } },
-      // Engine processes want a core each: one file at a time.
-      { test: { ...common, name: 'integration', include: [integration], fileParallelism: false } },
+      { test: { ...common, name: 'integration', include: [integration] } },
     ],
     maxWorkers: 2,
     globalSetup: 'tools/checks/temporary-folder.ts',

@@ -184,7 +184,7 @@ describe('a reader that does not read', () => {
 
   it('is let go at its deadline', async () => {
     await using server = await startTestServer({ tokens: largeAnswer });
-    const socket = unread(server.url, { ...chatBody, stream: true, autoglm: { deadline_ms: 50 } });
+    const socket = unread(server.url, { ...chatBody, stream: true, autoglm: { deadline_ms: 500 } });
     await until(() => server.engine.requests.length === 1);
     await until(() => server.engine.runningCount === 0);
     socket.destroy();

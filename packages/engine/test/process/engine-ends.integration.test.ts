@@ -1,21 +1,15 @@
-import type { ChildProcess, fork as Fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startEmbeddedEngine, type EmbeddedEngine, type EmbeddedEngineStatus } from '../../src/index.ts';
 
-/** The real engine processes, so that a test can speak to them, and for them. */
-const { children } = vi.hoisted(() => ({ children: [] as ChildProcess[] }));
-vi.mock('node:child_process', async (importOriginal) => {
-  const original = await importOriginal<{ readonly fork: typeof Fork }>();
-  const fork = (...args: Parameters<typeof Fork>) => {
-    const child = original.fork(...args);
-    children.push(child);
-    return child;
-  };
-  return { ...original, fork };
-});
-
 describe('the end of the engine process', () => {
+  /** The real engine processes, so that a test can speak to them, and for them. */
+  const children: ChildProcess[] = [];
+  const onChild = (message: unknown) => void children.push((message as { readonly process: ChildProcess }).process);
+  beforeAll(() => subscribe('child_process', onChild));
+  afterAll(() => void unsubscribe('child_process', onChild));
   let engine: EmbeddedEngine | undefined;
   afterEach(() => engine?.close());
   const start = (onStatus?: (status: EmbeddedEngineStatus) => void) => {

@@ -52,10 +52,10 @@ describe('bodies that come packed', () => {
 
   it('are refused with 413 where they unpack to more than the limit, however small they are', async () => {
     const bombs = [
-      ['gzip', gzipSync(zeros(200_000_000), { level: 9 })],
+      ['gzip', gzipSync(zeros(20_000_000), { level: 9 })],
       ['br', brotliCompressSync(zeros(limitBytes + 1), { params: { [constants.BROTLI_PARAM_QUALITY]: 4 } })],
-      ['zstd', zstdCompressSync(zeros(100_000_000))],
-      ['deflate', deflateSync(zeros(50_000_000))],
+      ['zstd', zstdCompressSync(zeros(20_000_000))],
+      ['deflate', deflateSync(zeros(10_000_000))],
     ] as const;
     expect(bombs[2][1].length).toBeLessThan(16_000);
     const answers = await Promise.all(bombs.map(([encoding, bytes]) => send(bytes, encoding)));

@@ -4,6 +4,7 @@ import type { Engine } from '@open-autoglm/protocol';
 import { createMockEngine, defaultConfig, startGateway, type Config } from '../../src/main.ts';
 import { FollowUps } from '../../src/response-cache/prefetch/follow-ups.ts';
 import { TokenBudget } from '../../src/response-cache/prefetch/token-budget.ts';
+import { stopClock } from '../stopped-clock.ts';
 import { createGate, until } from '../support.ts';
 
 describe('FollowUps', () => {
@@ -74,13 +75,14 @@ async function startServer(prefetch: Partial<Config['cache']['prefetch']>, scrip
 
 describe('prefetching', () => {
   it('computes what usually follows, and says when it was of use', async () => {
+    using clock = stopClock();
     await using server = await startServer({ follow_ups: { ...defaultConfig.cache.prefetch.follow_ups, count_min: 2 } }, {}, { ttl_seconds: 1, ttl_jitter: 0, stale_seconds: 0, early_refresh: 0 });
     for (const user of ['a', 'b']) {
       await server.ask('first', { user });
       await server.ask('second', { user });
     }
     // Everything that was kept has gone; what was learned has not.
-    await new Promise((resolve) => setTimeout(resolve, 1100));
+    clock.pass(1100);
     expect(await server.ask('first', { user: 'c' })).toMatchObject({ cache: 'miss' });
     await until(async () => (await server.count('computed')) === 1);
     // Another tenant's client gets nothing of it.

@@ -192,7 +192,7 @@ describe.skipIf(!hasRedis)('the response cache with Redis (skipped where redis-s
     const failures: string[] = [];
     const load = Array.from({ length: 8 }, async (_, worker) => {
       while (!over.signal.aborted) {
-        const content = `${worker % 4} ${(asked += 1) % 300}`;
+        const content = `${worker % 4} ${(asked += 1) % 150}`;
         const { status, text } = await seen(await server.ask({ ...question, messages: [{ role: 'user', content }] }));
         if (status !== 200 || text !== '你好，世界！') failures.push(`${status} ${text}`);
       }
@@ -201,13 +201,13 @@ describe.skipIf(!hasRedis)('the response cache with Redis (skipped where redis-s
       const before = asked;
       await until(() => asked > before + count);
     };
-    await more(300);
+    await more(150);
     await redis.server.kill();
-    await more(300);
+    await more(150);
     await redis.server.start();
-    await more(300);
+    await more(150);
     delayMs = 400;
-    await more(300);
+    await more(150);
     delayMs = 0;
     await more(100);
     over.abort();

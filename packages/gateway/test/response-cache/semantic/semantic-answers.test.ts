@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { stopClock } from '../../stopped-clock.ts';
 import { createGate, until } from '../../support.ts';
 import { startSemanticServer, type SemanticServer } from './support.ts';
 
@@ -102,10 +103,11 @@ describe('the semantic cache, on', () => {
   });
 
   it('forgets what has gone from the cache', async () => {
+    using clock = stopClock();
     await using server = await startSemanticServer({ answers: { guitar: 'Practise.' }, cache: { ttl_seconds: 1, stale_seconds: 0, ttl_jitter: 0 } });
     await server.ask({ messages: [{ role: 'user', content: question }], autoglm: { cache: { ttl_seconds: 1 } } });
     expect(await count(server, 'entries')).toBe(1);
-    await new Promise((resolve) => setTimeout(resolve, 1100));
+    clock.pass(1100);
     expect((await server.ask(again)).cache).toBe('miss');
     await until(async () => (await count(server, 'entries')) === 1);
     expect(await count(server, 'questions_total{step="candidate"}')).toBe(0);
