@@ -1,9 +1,11 @@
 import { defaultHome } from '@open-autoglm/engine';
 import { resolveModel } from '@open-autoglm/engine/models';
+import { median } from '@open-autoglm/statistics';
 import { openEngine, type EngineContestant } from '../contestants/engine.ts';
 import { interleave } from '../harness/interleave.ts';
 import { figure, type Figure } from '../harness/report.ts';
 import { CoreWaker } from '../harness/wake-cores.ts';
+import { measureSteps, speedOfPerfectDrafts } from '../speculation/perfect-drafts.ts';
 import type { Suite } from './suite.ts';
 
 const warmups = 1;
@@ -86,6 +88,11 @@ function textsFor({ model: { vocabulary } }: EngineContestant): Texts {
   return vocabulary.tokenize(chinese.article, false).length > chinese.article.length ? english : chinese;
 }
 
+function describe(costs: ReadonlyMap<number, number>): string {
+  const [[, plainCost], ...several] = [...costs] as [[number, number], ...[number, number][]];
+  return `${several.map(([width]) => width).join(', ')} tokens cost ${several.map(([, cost]) => (cost / plainCost).toFixed(1)).join(', ')}`;
+}
+
 /** Drafts by prompt lookup at batch 1: the same answers, with and without. */
 export const speculationSuite: Suite = {
   name: 'speculation',
@@ -113,13 +120,16 @@ export const speculationSuite: Suite = {
           return answer.rate;
         };
         const [with_ = [], without = []] = await interleave([drafting, plain].map(measure), { runs: options.runs, warmups, settle: () => waker.wake() });
-        figures.push(figure({ name, unit: 'tokens/s', samples: with_, reference: { name: 'without drafts', samples: without }, goal: { atLeast: isCopying ? 1.8 : 0.97 } }));
-        notes.push(`${name}: ${steps} steps for ${answerTokens - 1} tokens.`);
+        const depth = plain.core.tokenize({ segments: [{ kind: 'control', text: prompt }] }).length + (answerTokens >> 1);
+        const costs = await measureSteps(plain.model, depth, () => waker.wake());
+        const limit = median(without) * speedOfPerfectDrafts(answerTokens - 1, costs);
+        figures.push(figure({ name, unit: 'tokens/s', samples: with_, limit, reference: { name: 'without drafts', samples: without }, goal: { atLeast: isCopying ? 1.8 : 0.97 } }));
+        notes.push(`${name}: ${steps} steps for ${answerTokens - 1} tokens; after ${depth}, ${describe(costs)} plain steps.`);
       }
       return {
         settings: { model: source, threads: options.threads, runs: options.runs, 'answer tokens': answerTokens },
         figures,
-        notes: [...notes, 'Both compute with the same weights in memory, and give the same tokens. An answer that copies has its first words given, since a small model would not begin to copy by itself. No answer ends early.'],
+        notes: [...notes, 'Both compute with the same weights in memory, and give the same tokens. An answer that copies has its first words given, since a small model would not begin to copy by itself. No answer ends early. The limit: every draft right, each step of the best width, at what steps cost here.'],
       };
     } finally {
       await waker.close();

@@ -25,6 +25,7 @@ import { lastText } from './text/stop-matcher.ts';
 
 export { ConstraintCompiler } from './constraints/compiler.ts';
 export { openModel, type LoadedModel, type ModelOptions, type ModelTuning } from './model.ts';
+export { verifyWidths } from './speculation/draft-length.ts';
 export { learnStepCosts } from './speculation/learn-step-costs.ts';
 
 export interface CoreLimits extends SchedulerLimits {

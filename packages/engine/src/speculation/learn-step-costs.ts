@@ -13,7 +13,7 @@ const width = 8;
 /** Of the cache's places, for as long as it is measured. */
 const sequence = 'step costs';
 /** Nothing is drafted. */
-const unknownCosts: StepCosts = { costOf: () => Infinity, observe: () => {} };
+const unknownCosts: StepCosts = { costOf: () => Infinity, observe: () => undefined };
 
 /**
  * What steps of a model cost, estimated from two steps of one token, one with nothing before it and one with many, from one of several, and

@@ -6,6 +6,8 @@ import type { StepCosts, StepSize } from './step-costs.ts';
 
 /** Tokens that one step verifies at most, of all sequences. */
 const columnsMax = 64;
+/** A step that took so many times what is learnt of such steps was interrupted. What is learnt follows steps that are dearer for long. */
+const interruptedFrom = 1.5;
 const widest = verifyWidths.at(-1) as number;
 /** What is expected of every answer counts as so many tokens of those that were seen. */
 const priorsWeight = 16;
@@ -27,7 +29,7 @@ export class Speculator {
 
   /** What a step verifies of each sequence, after the token that it computes anyway; empty for nothing. `reserve` gives memory for so many tokens, or not. */
   draft(sequences: readonly Sequence[], reserve: (sequence: Sequence, length: number) => boolean): readonly Int32Array[] {
-    for (const { drafter, computed } of sequences) drafter.settle(computed);
+    for (const { drafter, computed } of sequences) drafter.account.settle(computed);
     const width = this.#chooseWidth(sequences);
     if (width === 1) return sequences.map(() => noDraft);
     const drafts = sequences.map((sequence) => {
@@ -40,14 +42,19 @@ export class Speculator {
 
   /** A step with so many tokens of each sequence took so long. */
   observe(sequences: readonly Sequence[], width: number, milliseconds: number): void {
-    this.#costs.observe(stepSize(sequences, width), milliseconds);
+    const step = stepSize(sequences, width);
+    const taken = this.#costs.observe(step, milliseconds);
+    if (width === 1 || taken === undefined) return;
+    // As many plain steps would have done the same; and what far exceeds what such steps take, other programs took.
+    const plainSteps = Math.min(width, Math.min(taken, this.#costs.costOf(step) * interruptedFrom) / this.#costs.costOf(stepSize(sequences, 1)));
+    for (const { drafter } of sequences) drafter.account.correct(plainSteps);
   }
 
   /** All pay for the step as it will be: those without a draft wait as long. */
   #charge(sequences: readonly Sequence[], width: number): void {
     if (width === 1) return;
     const cost = this.#costs.costOf(stepSize(sequences, width)) / this.#costs.costOf(stepSize(sequences, 1));
-    for (const { drafter, computed } of sequences) drafter.pay(computed, cost);
+    for (const { drafter, computed } of sequences) drafter.account.pay(computed, cost);
   }
 
   #chooseWidth(sequences: readonly Sequence[]): number {
@@ -57,7 +64,7 @@ export class Speculator {
     if (chooseWidth(sequences.map(() => allRight), costOf, { widthMax, riskMax: Infinity }) === 1) return 1;
     const chances = sequences.map((sequence) => this.#chancesOf(sequence, widthMax - 1));
     // What one has won is not another's to lose.
-    const riskMax = Math.min(...sequences.map(({ drafter }) => drafter.credit));
+    const riskMax = Math.min(...sequences.map(({ drafter }) => drafter.account.credit));
     return chooseWidth(chances, costOf, { widthMax, riskMax });
   }
 

@@ -12,8 +12,8 @@ export interface StepSize {
 export interface StepCosts {
   /** In any unit; not finite where a step's sums would not be those of larger ones. */
   costOf(step: StepSize): number;
-  /** A step took so long. */
-  observe(step: StepSize, milliseconds: number): void;
+  /** A step took so long. Returns what it cost, in the unit of `costOf`; undefined when that cannot be told. */
+  observe(step: StepSize, milliseconds: number): number | undefined;
 }
 
 /** Of a new step's surprise, so much is believed: of a plain one, of which there are many, and of one with drafts. Of the first, as many as make a whole, the median is. */
@@ -46,11 +46,13 @@ export class LearntStepCosts implements StepCosts {
     return this.#estimate(columns, keys, isPlain) * (isPlain ? 1 : (this.#corrections[columns] ??= Math.exp(this.#correctionFor(columns))));
   }
 
-  observe({ columns, keys, isPlain }: StepSize, milliseconds: number): void {
+  observe({ columns, keys, isPlain }: StepSize, milliseconds: number): number | undefined {
     const found = Math.log(milliseconds / this.#estimate(columns, keys, isPlain));
-    if (!Number.isFinite(found)) return;
+    if (!Number.isFinite(found)) return undefined;
+    const cost = milliseconds / Math.exp(this.#speed.value);
     if (isPlain) this.#learnSpeed(found);
     else if (this.#plainSteps > 0) this.#learn(columns, found - this.#speed.value);
+    return cost;
   }
 
   #learnSpeed(found: number): void {

@@ -12,7 +12,7 @@ import { greedy, runAll, somePrompt, tokenRequest } from '../support/requests.ts
 import { writeTinyModel } from '../support/tiny-model.ts';
 
 const limits: CoreLimits = { maxBatchSize: 6, stepTokenBudget: 128, maxChunk: 512, continuous: true, maxQueue: 100 };
-const eager: CoreLimits = { ...limits, stepCosts: { costOf: () => 1, observe: () => {} } };
+const eager: CoreLimits = { ...limits, stepCosts: { costOf: () => 1, observe: () => undefined } };
 const window: ContextStrategy = { kind: 'window', sinks: 64, window: 256 };
 const attention: ContextStrategy = { kind: 'attention', sinks: 64, window: 448 };
 /** Two layers, two heads of 32 elements for keys and for values, f16. */

@@ -10,7 +10,7 @@ import { writeTinyModel } from '../support/tiny-model.ts';
 
 const plain: CoreLimits = { maxBatchSize: 4, stepTokenBudget: 128, maxChunk: 512, continuous: true, maxQueue: 64 };
 /** Columns cost nothing: whatever can be drafted is verified. */
-const eager: CoreLimits = { ...plain, stepCosts: { costOf: () => 1, observe: () => {} } };
+const eager: CoreLimits = { ...plain, stepCosts: { costOf: () => 1, observe: () => undefined } };
 
 function stepsAndTexts(model: LoadedModel, limits: CoreLimits, requests: readonly (readonly [number, GenerateRequest])[]) {
   const core = new EngineCore(model, limits);
@@ -103,7 +103,7 @@ describe('speculation', () => {
     const repeating = tokenRequest('again', real.vocabulary.tokenize('春天来了，花开了。'.repeat(12), false), 60);
     const model = endless(real);
     const cheap = stepsAndTexts(model, eager, [[0, repeating]]);
-    const dear = stepsAndTexts(model, { ...plain, stepCosts: { costOf: ({ columns }) => columns, observe: () => {} } }, [[0, repeating]]);
+    const dear = stepsAndTexts(model, { ...plain, stepCosts: { costOf: ({ columns }) => columns, observe: () => undefined } }, [[0, repeating]]);
     expect(cheap.texts).toEqual(dear.texts);
     expect(cheap.steps).toBeLessThan(dear.steps / 3);
   });

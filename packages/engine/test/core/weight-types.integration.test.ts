@@ -13,7 +13,7 @@ const steps = 24;
 /** The answers' tokens with the logprobs of all alternatives, which tell the least difference of a sum. */
 function answers(model: LoadedModel, ids: readonly number[], isEager = false): ReadonlyMap<string, readonly unknown[]> {
   const endless = { ...model, vocabulary: { ...model.vocabulary, endsGeneration: () => false } };
-  const core = new EngineCore(endless, { maxBatchSize, stepTokenBudget: 128, maxChunk: 512, continuous: true, maxQueue: 64, ...(isEager && { stepCosts: { costOf: () => 1, observe: () => {} } }) });
+  const core = new EngineCore(endless, { maxBatchSize, stepTokenBudget: 128, maxChunk: 512, continuous: true, maxQueue: 64, ...(isEager && { stepCosts: { costOf: () => 1, observe: () => undefined } }) });
   for (const id of ids) core.add(tokenRequest(`${id}`, somePrompt(20 + id, id), steps, { topLogprobs: 3 }));
   const scores = new Map<string, unknown[]>();
   while (!core.idle) {

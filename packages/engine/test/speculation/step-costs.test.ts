@@ -22,6 +22,13 @@ describe('LearntStepCosts', () => {
     expect(ratio(costs, 6)).toBeCloseTo(1.5, 1);
   });
 
+  it('tells what a step cost in the unit of its estimates, whatever the machine\'s speed', () => {
+    const costs = estimated();
+    for (let step = 0; step < 40; step += 1) costs.observe(plain, 6);
+    expect(costs.observe(drafted(4), 12)).toBeCloseTo(2 * costs.costOf(plain), 5);
+    expect(costs.observe(drafted(4), NaN)).toBe(undefined);
+  });
+
   it('learns from the first steps at once that an estimate was far off', () => {
     const costs = estimated();
     costs.observe(plain, 2);
