@@ -26,6 +26,8 @@ export class RedisConnection {
   readonly #options: RedisConnectionOptions;
   #breaker: Breaker = closedBreaker;
   #pending = 0;
+  /** It is closing, which a Redis that is silent may draw out. */
+  #isGivenUp = false;
 
   constructor(options: RedisConnectionOptions) {
     this.#options = options;
@@ -41,6 +43,7 @@ export class RedisConnection {
     });
     // Every command says so itself; an error that nobody listens to would end the process.
     this.#redis.on('error', () => {});
+    this.#redis.on('close', () => (this.#isGivenUp = false));
   }
 
   /** Whether it would be asked now. */
@@ -72,7 +75,9 @@ export class RedisConnection {
   #learnFailure(): void {
     const before = this.#breaker;
     this.#breaker = learn(before, 'failed', this.#options.now(), breakerSettings);
+    if (this.#breaker.state !== 'open' || before.state === 'open' || this.#isGivenUp) return;
     // Commands without an answer would pile up behind a connection that is dead and does not know it.
-    if (this.#breaker.state === 'open' && before.state !== 'open') this.#redis.disconnect(true);
+    this.#isGivenUp = true;
+    this.#redis.disconnect(true);
   }
 }
