@@ -1,8 +1,10 @@
 import type { ServerResponse } from 'node:http';
 import { AutoglmError } from '@open-autoglm/protocol';
+import { Roster, type Listed } from '../common/roster.ts';
 
 /** A request that the server works on. */
-export class Hand {
+export class Hand implements Listed {
+  place = -1;
   readonly abort = new AbortController();
   readonly #onRelease: (hand: Hand) => void;
 
@@ -18,7 +20,7 @@ export class Hand {
 
 /** Every request that the server works on, whoever asked: at most so many, and none once it drains. */
 export class InHand {
-  readonly #hands = new Set<Hand>();
+  readonly #hands = new Roster<Hand>();
   readonly #max: number;
   #draining = false;
   #onIdle = () => {};

@@ -1,5 +1,6 @@
 import { AutoglmError, type ErrorCode, type GatewayRequest } from '@open-autoglm/protocol';
 import type { CatalogModel } from '../common/model-catalog.ts';
+import { Roster, type Listed } from '../common/roster.ts';
 import type { BalancePolicy, Choice } from './balance/index.ts';
 import type { Outcome } from '../common/breaker.ts';
 import { Budget } from './budget.ts';
@@ -12,7 +13,7 @@ import { RecentQuantile } from './recent-quantile.ts';
 import { isSlow, isSlowSample } from './slowness.ts';
 
 /** A request at a replica, as far as it concerns the others. */
-export interface Attempt {
+export interface Attempt extends Listed {
   readonly member: Member;
   /** Nothing is to be hoped for from its replica. */
   giveUp(): void;
@@ -48,7 +49,7 @@ export class ReplicaSet {
   /** Time to the first part: of streams, and of whole answers, which is all of their time. */
   readonly #firstParts: Readonly<Record<AnswerForm, RecentQuantile>>;
   /** Tries that have no first part yet. */
-  readonly #waiting = new Set<Attempt>();
+  readonly #waiting = new Roster<Attempt>();
   /** The start tag of the last request. Who comes back goes on from here, and not with all the turns that it missed. */
   #virtualTime = 0;
 

@@ -10,6 +10,7 @@ export type Opening =
 /** One request at one replica. It holds a place there until it has ended, failed, or was left. */
 export class Try implements Attempt {
   readonly member: Member;
+  place = -1;
   /** Never rejects. */
   readonly opening: Promise<Opening>;
   readonly #replicas: ReplicaSet;
