@@ -1,61 +1,67 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { startBeside } from '../gateway/processes.ts';
 import { interleave } from '../harness/interleave.ts';
-import { figure, type Figure } from '../harness/report.ts';
+import { figure, type Figure, type Goal } from '../harness/report.ts';
 import { startRequestClient, type RequestClient } from '../load/request-client.ts';
-import { startFakedGateway, type FakedGateway, type Watching } from '../observability/gateway.ts';
+import { startFakedGateway, type FakedGateway } from '../observability/gateway.ts';
 import type { Suite } from './suite.ts';
 
 const connections = 32;
 /** Short, so that whatever else wants the machine for a moment hits neighbours alike. */
 const sliceMs = 200;
 /** Long enough for V8, which compiles the whole path twice; longer, the suite would take minutes. */
-const warmUpMs = 2500;
+const warmUpMs = 3500;
 /** Every contestant is started so many times: how a process's code is compiled and its heap laid out differs from start to start by more than what is measured. */
 const starts = 3;
-const goal = { atLeast: 0.97 };
 
 const message = { role: 'user', content: '你好' };
 const workloads = [
-  { name: 'answers of 16 tokens', body: { model: 'default', messages: [message] } },
-  { name: 'streams of 16 tokens', body: { model: 'default', messages: [message], stream: true } },
+  { name: 'answers', body: { messages: [message] } },
+  { name: 'streams', body: { messages: [message], stream: true } },
+] as const;
+
+/** Where the answers come from. What is observed costs the least beside a server that must be asked, as gateways do; and of one's own process, the most that it can. */
+const origins = [
+  { name: 'a fake backend', model: 'bench', isRemote: true, slicesPerRun: 2, goal: { atLeast: 0.97 } },
+  { name: 'an engine in its process', model: 'default', isRemote: false, slicesPerRun: 1, goal: undefined },
 ] as const;
 
 /** What it costs to know where the time goes. */
 export const observabilitySuite: Suite = {
   name: 'observability',
-  description: 'requests a second through a fake engine: segments, metrics, diagnosis and traces (1 % sampled) on against nothing observed',
+  description: 'requests a second through a gateway: segments, metrics, diagnosis and traces (1 % sampled) on against off',
   needsNoModel: true,
   async run(options) {
-    const samples = workloads.map((): Samples => ({ rates: contestants.map(() => []), costs: contestants.map(() => []) }));
+    const samples = origins.map(() => workloads.map((): Samples => ({ rates: [[], []], costs: [[], []] })));
     for (let begun = 0; begun < starts; begun += 1) {
-      options.onProgress(`start ${begun + 1} of ${starts}`);
-      const bench = await openBench();
-      try {
-        for (const [index, { body }] of workloads.entries()) await measure(bench, body, options.runs, samples[index] as Samples);
-      } finally {
-        await bench.close();
+      for (const [place, { name, model, isRemote, slicesPerRun }] of origins.entries()) {
+        options.onProgress(`${name}, start ${begun + 1} of ${starts}`);
+        const bench = await openBench(isRemote);
+        try {
+          for (const [index, { body }] of workloads.entries()) await measure(bench, { model, ...body }, options.runs * slicesPerRun, (samples[place] as Samples[])[index] as Samples);
+        } finally {
+          await bench.close();
+        }
       }
     }
     return {
       settings: { connections, 'slice ms': sliceMs, starts, runs: options.runs },
-      figures: workloads.flatMap(({ name }, index) => figuresOf(name, samples[index] as Samples)),
+      figures: origins.flatMap(({ name, goal }, place) => workloads.flatMap((workload, index) => figuresOf(`${workload.name} of ${name}`, (samples[place] as Samples[])[index] as Samples, goal))),
       notes,
     };
   },
 };
 
 const notes = [
-  `Each contestant is a gateway process of its own in front of an engine that answers at once; ${connections} connections ask over and over for ${sliceMs} ms, then it is the next one’s turn; all are started anew ${starts} times. ` +
-    'The client is another process, which only looks for the ends of answers. The engine’s time is nothing here: a real one makes every ratio better.',
-  '“Everything” is the default configuration with traces, of which a collector gets one in a hundred. “Switched off” has the metrics, the diagnosis and the traces off, and still tells every client its segments. ' +
-    '“Nothing” is the same request path without even those, as no configuration can have it.',
+  `Each contestant is a gateway process of its own; ${connections} connections ask over and over for ${sliceMs} ms, then it is the other one’s turn; all are started anew ${starts} times. ` +
+    'The client is another process, which only looks for the ends of answers.',
+  '“On” is the default configuration with traces, of which a collector gets one in a hundred. “Off” has the metrics, the diagnosis and the traces off, and still tells every client its segments, which no configuration switches off.',
+  'The fake backend is a third process, which answers at once; it, the client and the gateway share the cores. An engine in the gateway’s own process costs less than any real one, and makes the share of what is observed the largest that it can be: there is no goal for it.',
   'Processor time is that of the gateway process, over the requests that it answered.',
 ];
 
-const contestants = ['everything', 'segments', 'nothing'] as const satisfies readonly Watching[];
-
-/** By contestant, in the order above: requests a second, and microseconds of processor time for one. */
+/** On, then off: requests a second, and microseconds of processor time for one. */
 interface Samples {
   readonly rates: readonly number[][];
   readonly costs: readonly number[][];
@@ -67,16 +73,18 @@ interface Bench {
   close(): Promise<void>;
 }
 
-async function openBench(): Promise<Bench> {
+async function openBench(isRemote: boolean): Promise<Bench> {
   const collector = await startCollector();
   const address = `http://127.0.0.1:${(collector.address() as AddressInfo).port}`;
-  const gateways = await Promise.all(contestants.map((watching) => startFakedGateway(watching, address)));
+  const backend = isRemote ? await startBeside('./fake-backend-process.ts') : undefined;
+  const gateways = await Promise.all([true, false].map((isObserved) => startFakedGateway({ isObserved, collector: address, backend: backend?.url })));
   const client = startRequestClient();
   return {
     gateways, client,
     async close() {
       client.close();
       for (const gateway of gateways) gateway.close();
+      await backend?.stop();
       collector.closeAllConnections();
       await new Promise((resolve) => collector.close(resolve));
     },
@@ -104,12 +112,9 @@ async function measure({ gateways, client }: Bench, body: object, runs: number, 
   for (const [index, samples] of figures.entries()) rates[index]?.push(...samples);
 }
 
-function figuresOf(name: string, { rates, costs }: Samples): Figure[] {
-  const [on = [], off = [], bare = []] = rates;
-  const [onCost = [], , bareCost = []] = costs;
+function figuresOf(name: string, { rates: [on = [], off = []], costs: [onCost = [], offCost = []] }: Samples, goal: Goal | undefined): Figure[] {
   return [
-    figure({ name: `${name}, everything`, unit: 'req/s', samples: on, reference: { name: 'nothing', samples: bare }, goal }),
-    figure({ name: `${name}, everything`, unit: 'req/s', samples: on, reference: { name: 'switched off', samples: off }, goal }),
-    figure({ name: `${name}, processor time of one`, unit: 'µs', samples: onCost, reference: { name: 'nothing', samples: bareCost } }),
+    figure({ name, unit: 'req/s', samples: on, reference: { name: 'off', samples: off }, goal }),
+    figure({ name: `${name}: processor time of one`, unit: 'µs', samples: onCost, reference: { name: 'off', samples: offCost } }),
   ];
 }
