@@ -42,6 +42,16 @@ describe('/metrics', () => {
     expect(histograms.find(({ name }) => name === 'vllm:request_generation_tokens')).toMatchObject({ labels: { model_name: 'default' }, count: 3, sum: 18 });
   });
 
+  it('counts requests that are more than are counted together', async () => {
+    server = await startTestServer();
+    const send = async () => void (await (await server.post('/v1/chat/completions', chatBody)).text());
+    const counted = async () => (await scrape(server.url)).histograms.find(({ name }) => name === 'vllm:request_generation_tokens')?.count;
+    await Promise.all(Array.from({ length: 70 }, send));
+    expect(await counted()).toBe(70);
+    await send();
+    expect(await counted()).toBe(71);
+  });
+
   it('counts known requests: tokens, choices, ends, operations, streams and not', async () => {
     server = await startTestServer();
     await (await server.post('/v1/chat/completions', chatBody)).text();

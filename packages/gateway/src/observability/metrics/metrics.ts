@@ -52,6 +52,12 @@ export interface MetricsParts {
   readonly powercapFolder?: string;
 }
 
+/**
+ * Requests that are counted together, or when somebody reads. One by one, each would find the dozens of series that it is counted in,
+ * and the code that does it, gone from the processor's caches: that took several times as long as the counting.
+ */
+const finishedMax = 64;
+
 /** Everything that `/metrics` tells, in Prometheus' text format. */
 export class Metrics {
   readonly contentType = Registry.PROMETHEUS_CONTENT_TYPE;
@@ -62,6 +68,8 @@ export class Metrics {
   readonly #failures: CounterSeries;
   readonly #onGc: (kind: GcKind, seconds: number) => void;
   #activeCount = 0;
+  /** Finished requests that are not yet counted. */
+  #finished: RequestProfile[] = [];
 
   constructor({ engines, isModel, window, admission, batches, semantic, prefetch, outcomesDropped, cache, sinks, steps, rules, powercapFolder, eventTotals }: MetricsParts) {
     const registry = this.#registry;
@@ -102,9 +110,18 @@ export class Metrics {
 
   onProfile(profile: RequestProfile): void {
     this.#activeCount -= 1;
-    this.#requests.take(profile);
-    this.#diagnosis?.take(profile);
-    this.#rules?.take(profile);
+    // Contents may be long, and need not wait.
+    if (this.#finished.push(profile) >= finishedMax || profile.content) this.#count();
+  }
+
+  #count(): void {
+    const finished = this.#finished;
+    this.#finished = [];
+    for (const profile of finished) {
+      this.#requests.take(profile);
+      this.#diagnosis?.take(profile);
+      this.#rules?.take(profile);
+    }
   }
 
   onGc(kind: GcKind, seconds: number): void {
@@ -116,6 +133,7 @@ export class Metrics {
   }
 
   render(): Promise<string> {
+    this.#count();
     return this.#registry.metrics();
   }
 }
