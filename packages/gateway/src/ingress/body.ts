@@ -141,6 +141,8 @@ function readBytes(message: IncomingMessage, limitBytes: number, signal: AbortSi
     message.on('end', onEnd);
     message.on('error', onCut);
     message.on('close', onCut);
+    // Whoever awaited something before may come too late for both.
+    if (message.destroyed) onCut();
   });
 }
 

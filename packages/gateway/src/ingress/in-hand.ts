@@ -42,8 +42,10 @@ export class InHand {
     return hand;
   }
 
-  /** As `take`, held until the response is closed; a client that leaves before its end aborts the request. */
+  /** As `take`, held until the response is closed; a client that leaves before its end aborts the request. Throws `client_closed_request` where it has left. */
   takeFor(response: ServerResponse): Hand {
+    // It is closed once, and a hand that was taken after that would never be released.
+    if (response.destroyed) throw new AutoglmError('client_closed_request', 'The client left.');
     const hand = this.take();
     // Emitted once; `once` would make sure of it again, for each request.
     response.on('close', () => {
