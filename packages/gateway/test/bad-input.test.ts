@@ -135,6 +135,19 @@ describe('bad input', () => {
     expect((await server.post(chat, chatBody, { headers: { 'x-autoglm-deadline-ms': '5000' } })).status).toBe(200);
   });
 
+  it.each([
+    ['x-autoglm-speed', 'unknown_parameter'],
+    ['x-autoglm-deadline-ms', 'invalid_value'],
+    ['x-autoglm-lane', 'invalid_value'],
+    ['x-autoglm-tenant', 'invalid_value'],
+  ])('names the header %s, also where the body says all that it needs', async (param, code) => {
+    const body = { model: 'default', autoglm: { deadline_ms: 5000, lane: 'realtime', tenant: 't' } };
+    for (const [path, asked] of [[chat, { ...chatBody, ...body }], [completions, { ...body, prompt: 'a' }], ['/v1/embeddings', { ...body, input: 'a' }], ['/v1/classify', { ...body, input: 'a', labels: ['b', 'c'] }]] as const) {
+      const response = await server.post(path, asked, { headers: { [param]: 'x'.repeat(257) } });
+      expect([path, response.status, await response.json()]).toMatchObject([path, 400, { error: { code, param } }]);
+    }
+  });
+
   it('answers what is not HTTP', async () => {
     const answer = await new Promise<string>((resolve) => {
       let text = '';

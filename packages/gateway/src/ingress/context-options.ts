@@ -16,9 +16,6 @@ const strategySchema = Type.Object(
 const validateStrategy = createValidator(strategySchema);
 
 /** Extensions that only the body has. */
-export const contextExtensions: ReadonlySet<string> = new Set(['context_strategy', 'attention']);
-
-/** Their place in the body's schema. */
 export const contextFields = {
   context_strategy: Type.Optional(Type.Union([Type.Object({ kind: Type.Unknown() }), Type.Null()], { title: 'an object with a kind' })),
   attention: Type.Optional(Type.Union([Type.Boolean(), Type.Null()], { title: 'true or false' })),

@@ -30,9 +30,6 @@ const validateDocuments = createValidator(
 );
 
 /** Extensions about what becomes of a prompt before anybody reads it; only the body has them. */
-export const inputExtensions: readonly string[] = ['fit', 'compression', 'documents'];
-
-/** Their place in the body's schema. */
 export const inputFields = {
   fit: Type.Optional(Type.Union([Type.Boolean(), Type.Object({}), Type.Null()], { title: 'true, false or an object' })),
   compression: Type.Optional(Type.Union([method, Type.Object({}), Type.Null()], { title: `${methodTitle}, or an object with a method` })),

@@ -1,10 +1,9 @@
 import { AutoglmError, type GatewayRequest, type ResponseFormat, type Tool, type ToolChoice } from '@open-autoglm/protocol';
 import Type, { type Static } from 'typebox';
-import { createValidator } from './validate.ts';
+import { createValidator, optional } from './validate.ts';
 
 const closed = { additionalProperties: false } as const;
 const functionName = Type.String({ pattern: '^[a-zA-Z0-9_-]{1,64}$', title: 'a name of up to 64 letters, digits, underscores and dashes' });
-const optional = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T, title: string) => Type.Optional(Type.Union([schema, Type.Null()], { title }));
 const schemaObject = Type.Record(Type.String(), Type.Unknown(), { title: 'a JSON Schema' });
 
 const jsonSchema = Type.Object({

@@ -1,14 +1,13 @@
-import Type, { type TSchema } from 'typebox';
+import Type from 'typebox';
 import { cacheFields } from './cache-options.ts';
 import { contextFields } from './context-options.ts';
+import { sharedFields } from './extensions.ts';
 import { inputFields } from './input-options.ts';
-import { laneFields } from './lane.ts';
 import { outputFormatFields } from './output-format.ts';
+import { optional } from './validate.ts';
 
 const closed = { additionalProperties: false } as const;
 
-/** A field that may be absent or null. `title` completes "must be …" in the error. */
-const optional = <T extends TSchema>(schema: T, title: string) => Type.Optional(Type.Union([schema, Type.Null()], { title }));
 const number = (minimum: number, maximum: number) => optional(Type.Number({ minimum, maximum }), `a number from ${minimum} to ${maximum}`);
 const integer = (minimum: number, maximum: number) => optional(Type.Integer({ minimum, maximum }), `an integer from ${minimum} to ${maximum}`);
 const boolean = () => optional(Type.Boolean(), 'true or false');
@@ -16,6 +15,9 @@ const text = (maxLength: number) => optional(Type.String({ maxLength }), 'a stri
 
 const maxTokenCount = 10_000_000;
 const stop = Type.Union([Type.String({ minLength: 1, maxLength: 1024 }), Type.Array(Type.String({ minLength: 1, maxLength: 1024 }), { maxItems: 16 })]);
+
+/** `autoglm`; its keys are checked before its values. */
+export const extensionFields = { ...sharedFields, ...contextFields, ...inputFields, ...cacheFields };
 
 /** What chat and text completions share: sampling, limits, streaming, and our extensions. */
 const commonFields = {
@@ -41,7 +43,7 @@ const commonFields = {
     'an object with include_usage',
   ),
   user: text(1024),
-  autoglm: optional(Type.Object({ deadline_ms: integer(1, 86_400_000), tenant: optional(Type.String({ minLength: 1, maxLength: 256 }), 'a string of 1 to 256 characters'), ...laneFields, ...contextFields, ...inputFields, ...cacheFields }), 'an object'),
+  autoglm: optional(Type.Object(extensionFields), 'an object'),
 };
 
 const textPart = Type.Object({ type: Type.Literal('text'), text: Type.String() }, closed);

@@ -10,7 +10,8 @@ const header = 'x-autoglm-tenant';
  */
 export function tenantOf(headers: IncomingHttpHeaders, named: string | undefined): string {
   const { authorization = '' } = headers;
-  const name = named ?? nameFrom(headers);
+  const fromHeader = nameFrom(headers);
+  const name = named ?? fromHeader;
   if (authorization === '' && name === undefined) return '';
   return hash('sha256', JSON.stringify([authorization, name]), 'base64url');
 }

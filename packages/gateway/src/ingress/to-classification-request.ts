@@ -2,8 +2,8 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { AutoglmError } from '@open-autoglm/protocol';
 import Type from 'typebox';
 import type { ParsedTexts } from './serve-texts.ts';
-import { checkTextBody, optional, readTextOptions, readTexts, textFields, textsMax } from './text-fields.ts';
-import { createValidator } from './validate.ts';
+import { checkTextBody, readTextOptions, readTexts, textFields, textsMax } from './text-fields.ts';
+import { createValidator, optional } from './validate.ts';
 
 export interface ParsedClassification extends ParsedTexts {
   /** Absent: the model knows its own. */

@@ -1,8 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import Type from 'typebox';
 import type { ParsedTexts } from './serve-texts.ts';
-import { checkTextBody, optional, readTextOptions, readTexts, textFields, textsMax } from './text-fields.ts';
-import { createValidator } from './validate.ts';
+import { checkTextBody, readTextOptions, readTexts, textFields, textsMax } from './text-fields.ts';
+import { createValidator, optional } from './validate.ts';
 
 export interface ParsedEmbeddings extends ParsedTexts {
   readonly encodingFormat: 'float' | 'base64';

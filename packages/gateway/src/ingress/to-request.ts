@@ -3,12 +3,13 @@ import { AutoglmError, type ChatMessage, type ClientBody, type ContextStrategy, 
 import type { AnswerFormat } from '../common/answer-format.ts';
 import { readOutputFormat } from './output-format.ts';
 import { cacheWish } from './cache-options.ts';
-import { contextExtensions, contextOptions } from './context-options.ts';
-import { inputExtensions, inputOptions } from './input-options.ts';
-import { laneExtensions, laneOf } from './lane.ts';
-import { chatSchema, completionSchema, messageSchemas } from './schemas.ts';
+import { contextOptions } from './context-options.ts';
+import { checkBodyExtensions, checkHeaderExtensions, deadlineOf } from './extensions.ts';
+import { inputOptions } from './input-options.ts';
+import { laneOf } from './lane.ts';
+import { chatSchema, completionSchema, extensionFields, messageSchemas } from './schemas.ts';
 import { tenantOf } from './tenant.ts';
-import { checkExtensions, refuseOtherParts, withoutUnsupported } from './unsupported.ts';
+import { refuseOtherParts, withoutUnsupported } from './unsupported.ts';
 import { createValidator } from './validate.ts';
 
 /** What a body asks for, checked and in our words. */
@@ -87,12 +88,9 @@ function prepare(body: unknown): unknown {
 /** A JSON object whose extensions are known. */
 export function checkObject(body: unknown): Readonly<Record<string, unknown>> {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) throw new AutoglmError('invalid_json', 'The body must be a JSON object.');
-  const { autoglm } = body as { autoglm?: unknown };
-  if (typeof autoglm === 'object' && autoglm !== null) checkExtensions(Object.keys(autoglm), (name) => `autoglm.${name}`, bodyExtensions);
+  checkBodyExtensions((body as { autoglm?: unknown }).autoglm, extensionFields);
   return body as Record<string, unknown>;
 }
-
-const bodyExtensions: ReadonlySet<string> = new Set([...contextExtensions, ...laneExtensions, ...inputExtensions, 'cache']);
 
 type Common = Pick<ReturnType<typeof validateChat>, 'model' | 'n' | 'temperature' | 'top_p' | 'top_k' | 'min_p' | 'repetition_penalty' | 'presence_penalty' | 'frequency_penalty' | 'logit_bias' | 'seed' | 'stop' | 'stream' | 'stream_options' | 'autoglm' | 'user'> & { readonly prompt_cache_key?: string | null };
 
@@ -101,13 +99,14 @@ export function common(body: Common, headers: IncomingHttpHeaders) {
   if (body.stream_options && !body.stream) {
     throw new AutoglmError('invalid_value', "Invalid value for 'stream_options': it needs 'stream' to be true.", { param: 'stream_options' });
   }
+  checkHeaderExtensions(headers);
   return {
     model: body.model,
     choiceCount: body.n ?? 1,
     sampling: toSampling(body),
     stop: typeof body.stop === 'string' ? [body.stop] : (body.stop ?? []),
     session: body.prompt_cache_key ?? body.user ?? undefined,
-    deadlineMs: body.autoglm?.deadline_ms ?? deadlineFromHeaders(headers, laneExtensions),
+    deadlineMs: deadlineOf(headers, body.autoglm?.deadline_ms),
     lane: laneOf(headers, body.autoglm?.lane),
     tenant: tenantOf(headers, body.autoglm?.tenant ?? undefined),
     ...(body.autoglm && { ...contextOptions(body.autoglm), ...inputOptions(body.autoglm) }),
@@ -139,19 +138,6 @@ function toSampling(body: Common): Partial<Sampling> {
   return sampling;
 }
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
-
-/** `further`: what else may stand in the headers. */
-export function deadlineFromHeaders(headers: IncomingHttpHeaders, further?: ReadonlySet<string>): number | undefined {
-  for (const name in headers) {
-    if (name.startsWith(headerPrefix)) checkExtensions([name.slice(headerPrefix.length).replaceAll('-', '_')], () => name, further);
-  }
-  const value = headers[`${headerPrefix}deadline-ms`];
-  if (value === undefined) return undefined;
-  const deadline = Number(value);
-  if (Number.isInteger(deadline) && deadline >= 1 && deadline <= 86_400_000) return deadline;
-  throw new AutoglmError('invalid_value', "Invalid value for 'x-autoglm-deadline-ms': must be an integer from 1 to 86400000.", { param: 'x-autoglm-deadline-ms' });
-}
-const headerPrefix = 'x-autoglm-';
 
 export function format(api: AnswerFormat['api'], body: Pick<Common, 'stream' | 'stream_options'>): AnswerFormat {
   return { api, stream: body.stream ?? false, includeUsage: body.stream_options?.include_usage ?? false };

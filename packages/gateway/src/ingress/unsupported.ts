@@ -52,13 +52,3 @@ export function refuseOtherParts(content: unknown, param: string): void {
     }
   }
 }
-
-const knownExtensions = new Set(['deadline_ms', 'tenant']);
-
-/** Checks the keys of the body's `autoglm` and of `x-autoglm-*` headers, which agree in name but for `further` ones. */
-export function checkExtensions(names: readonly string[], written: (name: string) => string, further: ReadonlySet<string> = new Set()): void {
-  for (const name of names) {
-    const param = written(name);
-    if (!knownExtensions.has(name) && !further.has(name)) throw new AutoglmError('unknown_parameter', `Unknown parameter: '${param}'.`, { param });
-  }
-}

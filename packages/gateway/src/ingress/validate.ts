@@ -1,6 +1,9 @@
 import { AutoglmError } from '@open-autoglm/protocol';
-import type { Static, TSchema } from 'typebox';
+import Type, { type Static, type TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
+
+/** A field that may be absent or null. `title` completes "must be …" in the error. */
+export const optional = <T extends TSchema>(schema: T, title: string) => Type.Optional(Type.Union([schema, Type.Null()], { title }));
 
 export type Validate<T> = (value: unknown, prefix?: string) => T;
 
