@@ -7,11 +7,11 @@ export const logBytes = 256 * 1024;
 
 const kindNumbers = new Map<FactKind, number>(factKinds.map((kind, index) => [kind, index]));
 
-/** Writes facts into buffers that can change threads without a copy; `post` gets each that is full. */
+/** Writes facts into a buffer; `post` gets what is in it when it is full, as a copy of just that size, which can change threads as it is. */
 export class FactWriter {
   readonly #post: (log: Uint8Array<ArrayBuffer>) => void;
-  #bytes = new Uint8Array(logBytes);
-  #view = new DataView(this.#bytes.buffer);
+  readonly #bytes = new Uint8Array(logBytes);
+  readonly #view = new DataView(this.#bytes.buffer);
   #used = 0;
 
   constructor(post: (log: Uint8Array<ArrayBuffer>) => void) {
@@ -35,9 +35,7 @@ export class FactWriter {
   /** Posts what there is. */
   flush(): void {
     if (this.#used === 0) return;
-    const log = this.#bytes.subarray(0, this.#used);
-    this.#bytes = new Uint8Array(logBytes);
-    this.#view = new DataView(this.#bytes.buffer);
+    const log = this.#bytes.slice(0, this.#used);
     this.#used = 0;
     this.#post(log);
   }

@@ -5,17 +5,16 @@ import type { FromGenerator, GeneratorThreadData, ToGenerator } from './messages
 import { PollClock } from './poll-clock.ts';
 import { PreciseAlarm } from './precise-alarm.ts';
 import { Sender } from './sender.ts';
+import { UnreadLogs } from './unread-logs.ts';
 import { warmUp } from './warm-up.ts';
 
 const reportEveryMs = 100;
-/** Logs that the other thread has not read: 16 MiB. */
-const unreadLogsMax = 64;
 
 const port = parentPort as NonNullable<typeof parentPort>;
-const { options, readLogs } = workerData as GeneratorThreadData;
+const { options, unreadLogs } = workerData as GeneratorThreadData;
+const unread = new UnreadLogs(unreadLogs);
 let originMs = 0;
 let originNs = 0n;
-let postedLogs = 0;
 
 let awake: Sender | undefined;
 const now = () => performance.now() - originMs;
@@ -70,8 +69,7 @@ function startClock(): void {
 
 /** A reader that is too slow holds the sender, whose lateness is reported, rather than filling the memory. */
 function postLog(log: Uint8Array<ArrayBuffer>): void {
-  for (let read = Atomics.load(readLogs, 0); postedLogs - read >= unreadLogsMax; read = Atomics.load(readLogs, 0)) Atomics.wait(readLogs, 0, read);
-  postedLogs += 1;
+  unread.add(log.byteLength);
   post({ kind: 'log', log }, [log.buffer]);
 }
 

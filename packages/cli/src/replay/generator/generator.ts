@@ -4,6 +4,7 @@ import { Exchanges } from './exchanges.ts';
 import { readFacts } from './fact-log.ts';
 import type { FromGenerator, GeneratorEnd, GeneratorThreadData, ToGenerator } from './messages.ts';
 import type { PreparedRequest, RequestToSend } from './prepared.ts';
+import { UnreadLogs, unreadCell } from './unread-logs.ts';
 
 export interface GeneratorProgress {
   /** Since the last call. */
@@ -37,7 +38,8 @@ const batchBytesMax = 1024 * 1024;
  * clock starts when as much is ready as may wait. Rejects when the requests cannot be read, after the thread has ended.
  */
 export async function runGenerator({ send, requests, signal, onBegin, onProgress }: GeneratorOptions): Promise<GeneratorEnd> {
-  const workerData: GeneratorThreadData = { options: send, readLogs: new Int32Array(new SharedArrayBuffer(4)) };
+  const workerData: GeneratorThreadData = { options: send, unreadLogs: unreadCell() };
+  const unread = new UnreadLogs(workerData.unreadLogs);
   const thread = new Worker(new URL(import.meta.url.endsWith('.ts') ? './generator-thread.ts' : './generator-thread.js', import.meta.url), { workerData, resourceLimits });
   const backlog = new Backlog();
   const ended = Promise.withResolvers<GeneratorEnd>();
@@ -56,8 +58,7 @@ export async function runGenerator({ send, requests, signal, onBegin, onProgress
       case 'begun': return onBegin();
       case 'log':
         readFacts(message.log, exchanges.tell);
-        Atomics.add(workerData.readLogs, 0, 1);
-        Atomics.notify(workerData.readLogs, 0);
+        unread.read(message.log.byteLength);
         return report();
       case 'progress':
         backlog.taken(message.takenCount);

@@ -4,8 +4,8 @@ import type { SenderEnd, SenderOptions } from './sender.ts';
 /** Given to the generator's thread when it starts. */
 export interface GeneratorThreadData {
   readonly options: Pick<SenderOptions, 'targets' | 'timeoutMs' | 'inFlightMax' | 'silenceMaxMs'>;
-  /** [0]: how many logs the other thread has read. */
-  readonly readLogs: Int32Array<SharedArrayBuffer>;
+  /** The cell of `UnreadLogs`. */
+  readonly unreadLogs: Int32Array<SharedArrayBuffer>;
 }
 
 export type ToGenerator =
