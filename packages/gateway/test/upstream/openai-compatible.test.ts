@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { stopClock } from '../stopped-clock.ts';
 import { begin, fakeModel, hang, say, sendJson, startFakeBackend, type Behaviour } from './fake-backend.ts';
 import { chat, chatBody, chunksOf, startRemoteGateway, textOf, until } from './support.ts';
 
@@ -208,6 +209,28 @@ describe('a server that fails', () => {
     await using server = await startRemoteGateway([backend.url]);
     const response = await server.post(chat, chatBody);
     expect([response.status, ((await response.json()) as { error: { code: string } }).error.code]).toEqual([502, 'upstream_unreachable']);
+  });
+});
+
+describe('a kept connection that is closed', () => {
+  const asked: Readonly<Record<string, object>> = { [chat]: chatBody, '/v1/embeddings': { model: fakeModel, input: 'a' } };
+  const answers: Behaviour = (response, received) => {
+    if (received.path.endsWith('/embeddings')) return sendJson(response, 200, { data: [{ index: 0, embedding: [1] }] });
+    return say()(response, received);
+  };
+
+  it.each([[chat, 0, 200, 3], [chat, 1500, 502, 2], ['/v1/embeddings', 0, 200, 3], ['/v1/embeddings', 1500, 502, 2]])('has its request sent again only where nothing was done for it: %s after %d ms', async (route, workedMs, status, count) => {
+    using clock = stopClock();
+    await using backend = await startFakeBackend(answers);
+    await using server = await startRemoteGateway([backend.url]);
+    expect((await server.post(route, asked[route])).status).toBe(200);
+    backend.behave((response) => {
+      backend.behave(answers);
+      clock.pass(workedMs);
+      response.destroy();
+    });
+    expect((await server.post(route, asked[route])).status).toBe(status);
+    expect(backend.requests).toHaveLength(count);
   });
 });
 

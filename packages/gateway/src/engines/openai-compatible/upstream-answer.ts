@@ -130,7 +130,7 @@ export class UpstreamAnswer implements AsyncIterableIterator<StreamPart>, Dispat
 
   onResponseError(_: Dispatcher.DispatchController, error: Error): void {
     if (this.#end) return;
-    if (isStaleConnection(error) && !this.#response && !this.#hasRetried) {
+    if (!this.#hasRetried && !this.#response && isStaleConnection(error, performance.now() - (this.#sentAtMs as number))) {
       this.#hasRetried = true;
       this.#call.dispatcher.dispatch(this.#call.options, this);
       return;

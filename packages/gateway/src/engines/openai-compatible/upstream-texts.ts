@@ -30,8 +30,9 @@ export function upstreamTexts<Request extends TextsRequest, Answer>(options: Ups
     const { id, inputs, fields, traceContext } = request;
     const body = JSON.stringify({ ...(fields ?? fieldsOf(request)), model });
     const send = () => dispatcher.request({ path, method: 'POST', headers: [...headers, 'x-request-id', id, ...Object.entries(traceContext?.() ?? {}).flat()], body, signal });
+    const sentAtMs = performance.now();
     const response = await send().catch((error: Error) => {
-      if (isStaleConnection(error)) return send();
+      if (isStaleConnection(error, performance.now() - sentAtMs)) return send();
       throw error;
     });
     const text = await readBounded(name, response.body, answerBytesMax);
