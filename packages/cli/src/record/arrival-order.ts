@@ -1,3 +1,5 @@
+import { Fifo } from '../fifo.ts';
+
 /** The place of a request in the trace, kept while it runs. */
 export interface Place {
   /** Its line, or nothing where it is not recorded. Once. */
@@ -26,9 +28,7 @@ interface Entry {
  */
 export class ArrivalOrder {
   readonly #options: ArrivalOrderOptions;
-  #entries: Entry[] = [];
-  /** Entries before it are gone; they are cut off now and then. */
-  #head = 0;
+  readonly #entries = new Fifo<Entry>();
   #heldCharacters = 0;
   #unfinishedCount = 0;
 
@@ -58,25 +58,20 @@ export class ArrivalOrder {
 
   /** Writes all that is held. */
   end(): void {
-    while (this.#head < this.#entries.length) this.#release();
+    while (this.#entries.length > 0) this.#release();
   }
 
   #flush(): void {
     const { heldMax, heldCharactersMax } = this.#options;
-    while (this.#entries[this.#head]?.isSettled || this.#entries.length - this.#head > heldMax || this.#heldCharacters > heldCharactersMax) this.#release();
+    while (this.#entries.first?.isSettled || this.#entries.length > heldMax || this.#heldCharacters > heldCharactersMax) this.#release();
   }
 
   #release(): void {
-    const entry = this.#entries[this.#head] as Entry;
-    this.#head += 1;
+    const entry = this.#entries.shift() as Entry;
     entry.isGone = true;
     const line = entry.isSettled ? entry.line : entry.draft();
     if (entry.isSettled) this.#heldCharacters -= line?.length ?? 0;
     else if (line !== undefined) this.#unfinishedCount += 1;
     if (line !== undefined) this.#options.write(line);
-    if (this.#head > 1000 && this.#head * 2 > this.#entries.length) {
-      this.#entries = this.#entries.slice(this.#head);
-      this.#head = 0;
-    }
   }
 }

@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { Fifo } from '../../fifo.ts';
 import type { RequestOutcome } from '../outcome.ts';
 import { Exchanges } from './exchanges.ts';
 import { readFacts } from './fact-log.ts';
@@ -120,15 +121,14 @@ async function feed(requests: AsyncIterable<PreparedRequest>, { backlog, exchang
 
 /** How much waits in the thread. */
 class Backlog {
-  #sizes: number[] = [];
-  #head = 0;
+  readonly #sizes = new Fifo<number>();
   #takenCount = 0;
   #bytes = 0;
   #change = Promise.withResolvers<void>();
   isClosed = false;
 
   get isFull(): boolean {
-    return this.#sizes.length - this.#head >= waitingMax || this.#bytes >= waitingBytesMax;
+    return this.#sizes.length >= waitingMax || this.#bytes >= waitingBytesMax;
   }
 
   added(bytes: number): void {
@@ -137,14 +137,7 @@ class Backlog {
   }
 
   taken(count: number): void {
-    for (; this.#takenCount < count; this.#takenCount += 1) {
-      this.#bytes -= this.#sizes[this.#head] ?? 0;
-      this.#head += 1;
-    }
-    if (this.#head >= waitingMax) {
-      this.#sizes = this.#sizes.slice(this.#head);
-      this.#head = 0;
-    }
+    for (; this.#takenCount < count; this.#takenCount += 1) this.#bytes -= this.#sizes.shift() ?? 0;
     this.#changed();
   }
 

@@ -1,3 +1,4 @@
+import { Fifo } from '../../fifo.ts';
 import { Connections } from './connections.ts';
 import { noBytes, type TellFact } from './exchange-facts.ts';
 import { Flight } from './flight.ts';
@@ -39,9 +40,8 @@ export class Sender {
   readonly #hasAnswered: boolean[] = [];
   /** By number; in the order of sending, which is that of their time limits. */
   readonly #inFlight = new Map<number, Flight>();
+  readonly #queue = new Fifo<RequestToSend>();
   readonly #ended = Promise.withResolvers<SenderEnd>();
-  #queue: RequestToSend[] = [];
-  #queueHead = 0;
   #takenCount = 0;
   #hasBegun = false;
   #isComplete = false;
@@ -102,8 +102,7 @@ export class Sender {
   stop(end: SenderEnd = 'interrupted'): void {
     if (this.#end) return;
     const why = end === 'silent' ? 'the server answered nothing' : 'interrupted';
-    this.#queue = [];
-    this.#queueHead = 0;
+    this.#queue.clear();
     this.#end = end;
     for (const flight of this.#inFlight.values()) flight.giveUp('abandoned', why);
     this.#finish();
@@ -112,7 +111,7 @@ export class Sender {
   /** Sends what is due. Cheap when nothing is. */
   wake(): void {
     while (this.#hasBegun && !this.#end) {
-      const request = this.#queue[this.#queueHead];
+      const request = this.#queue.first;
       if (!request) {
         if (this.#isComplete && this.#inFlight.size === 0) {
           this.#end = 'completed';
@@ -131,7 +130,9 @@ export class Sender {
         this.#options.setAlarm(dueAtMs);
         return;
       }
-      this.#send(request, this.#takeFromQueue(), dueAtMs, nowMs);
+      this.#queue.shift();
+      this.#takenCount += 1;
+      this.#send(request, this.#takenCount - 1, dueAtMs, nowMs);
     }
   }
 
@@ -149,16 +150,6 @@ export class Sender {
   /** Nothing more of it is of use, such as after an error event. */
   drop(id: number): void {
     this.#inFlight.get(id)?.drop();
-  }
-
-  #takeFromQueue(): number {
-    this.#queueHead += 1;
-    if (this.#queueHead >= 1024 && this.#queueHead * 2 >= this.#queue.length) {
-      this.#queue = this.#queue.slice(this.#queueHead);
-      this.#queueHead = 0;
-    }
-    this.#takenCount += 1;
-    return this.#takenCount - 1;
   }
 
   #send({ target, message }: RequestToSend, id: number, dueAtMs: number, sentAtMs: number): void {
