@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
+import { validateHeaderValue } from 'node:http';
 import { messageOf, UserError } from '../failure.ts';
 import { describeMachine, formatSummary, renderPage, summarise } from './report/index.ts';
 import { formatDuration } from './report/text.ts';
@@ -76,14 +77,14 @@ function chooseTargets({ url, compare, model, body }: ReplayOptions): TargetWish
 
 function toRequest(tracePath: string, targets: readonly TargetWish[], options: ReplayOptions): Parameters<typeof runReplay>[0] {
   const { format, rate, duration, limit, slo, timeout, maxInFlight, promptScale, outputScale, maxPromptTokens, maxTokens, seed, block, apiKeyEnv } = options;
-  const apiKey = process.env[apiKeyEnv];
+  const apiKey = readApiKey(apiKeyEnv);
   return {
     tracePath, targets, format, rate, promptScale, outputScale,
     timeoutMs: timeout,
     inFlightMax: maxInFlight,
     // Another one each time: a server would find the last replay's prompts in its caches.
     seed: seed ?? randomInt(2 ** 31),
-    ...(apiKey !== undefined && apiKey !== '' && { apiKey }),
+    ...(apiKey !== undefined && { apiKey }),
     ...(duration !== undefined && { durationMs: duration }),
     ...(limit !== undefined && { limit }),
     ...(slo && { slo }),
@@ -91,6 +92,17 @@ function toRequest(tracePath: string, targets: readonly TargetWish[], options: R
     ...(maxTokens !== undefined && { outputTokensMax: maxTokens }),
     ...(block !== undefined && { blockMs: block }),
   };
+}
+
+function readApiKey(variable: string): string | undefined {
+  const apiKey = process.env[variable];
+  if (apiKey === undefined || apiKey === '') return undefined;
+  try {
+    validateHeaderValue('authorization', apiKey);
+  } catch {
+    throw new UserError(`The key in ${variable} cannot be sent: it has a line end, another control character, or one beyond Latin-1.`);
+  }
+  return apiKey;
 }
 
 async function report(result: ReplayResult, { json, html, outcomes }: ReplayOptions): Promise<void> {

@@ -59,6 +59,13 @@ describe('autoglm replay', () => {
     expect(stdout).toContain('HTTP 429');
   });
 
+  it.each(['abc\n', 'schlüssel中'])('refuses the key %j, which no header can hold, and names the variable', async (key) => {
+    await using server = await startScriptedServer();
+    await using trace = await withFile(azureTrace([0]));
+    const { code, stderr } = await run(['replay', trace.path, '--url', server.url, '--api-key-env', 'SOME_KEY'], { env: { SOME_KEY: key } });
+    expect({ code, stderr }).toEqual({ code: 1, stderr: 'autoglm: The key in SOME_KEY cannot be sent: it has a line end, another control character, or one beyond Latin-1.\n' });
+  });
+
   it.each([
     [['--url', 'nowhere'], 'nowhere is no URL of a server'],
     [['--url', 'http://user:key@127.0.0.1:1'], 'give the key in an environment variable'],
