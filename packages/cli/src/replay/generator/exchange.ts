@@ -1,3 +1,4 @@
+import { TextDecoder } from 'node:util';
 import type { OutcomeKind, RequestOutcome } from '../outcome.ts';
 import { AnswerReader, errorMessage } from './answer-reader.ts';
 import { isRightAnswer } from './answer-check.ts';
@@ -19,6 +20,8 @@ export class Exchange {
   #status: number | undefined;
   #contentType = '';
   #refusal = '';
+  /** Only a refusal needs one: a character may be cut between two pieces. */
+  #refusalDecoder: TextDecoder | undefined;
 
   constructor(expected: ExpectedAnswer) {
     this.#expected = expected;
@@ -49,7 +52,7 @@ export class Exchange {
 
   #takePiece(atMs: number, bytes: Uint8Array): RequestOutcome | undefined {
     if (this.#isStream) this.#reader.push(bytes, atMs);
-    else if (this.#refusal.length < refusalLengthMax) this.#refusal += decoder.decode(bytes);
+    else if (this.#refusal.length < refusalLengthMax) this.#refusal += (this.#refusalDecoder ??= new TextDecoder()).decode(bytes, { stream: true });
     // It may go on for ever with what nobody reads.
     return this.#reader.error === undefined ? undefined : this.#outcome(this.#brokenKind, atMs, this.#reader.error);
   }
