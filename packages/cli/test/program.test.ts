@@ -18,7 +18,7 @@ describe('autoglm', () => {
     expect(code).toBe(0);
     expect(stdout).toContain('autoglm serve');
     expect(stdout).toContain('autoglm chat');
-    for (const name of ['PORT', 'HOST', 'AUTOGLM_CONFIG', 'AUTOGLM_THREADS', 'AUTOGLM_HOME', 'AUTOGLM_URL']) expect(stdout).toContain(name);
+    for (const name of ['PORT', 'HOST', 'AUTOGLM_CONFIG', 'AUTOGLM_THREADS', 'AUTOGLM_HOME', 'AUTOGLM_URL', 'AUTOGLM_API_KEY']) expect(stdout).toContain(name);
   });
 
   it.each([['serve', 'curl'], ['chat', 'autoglm chat --url'], ['replay', '--compare http://a:8000 http://b:8000']])('teaches %s', async (command, example) => {

@@ -22,7 +22,7 @@ export function replayCommand(): Command {
     .option('--max-tokens <number>', 'ask for no longer answers', positiveInteger)
     .addOption(new Option('--body <json>', 'merged into every request, such as {"temperature": 0}').argParser(jsonObject).default({}, 'nothing'))
     .addOption(new Option('--api-key-env <name>', "environment variable with the server's key").default('AUTOGLM_API_KEY'))
-    .addOption(new Option('--timeout <time>', 'of a request').argParser(duration).default(120_000, '120s'))
+    .addOption(new Option('--timeout <time>', 'of a request; also how long a server may answer nothing at all before the replay ends').argParser(duration).default(120_000, '120s'))
     .addOption(new Option('--max-in-flight <number>', 'requests under way at once; what is due beyond is counted as abandoned').argParser(positiveInteger).default(4096))
     .option('--block <time>', 'with --compare: length of the slices that the servers get in turn', duration)
     .option('--seed <number>', 'makes the same prompts again; otherwise each replay makes others', integer)
