@@ -48,7 +48,7 @@ function remedy({ names }: ClassificationCatalog): string {
   return names.length > 0 ? ` Classifiers: ${names.join(', ')}.` : '';
 }
 
-async function ask({ engine, tier }: ClassificationTarget, { request, signal, emit }: ClassificationCall): Promise<ClassificationAnswer> {
+async function ask({ engine, target: { tier } }: ClassificationTarget, { request, signal, emit }: ClassificationCall): Promise<ClassificationAnswer> {
   emit({ type: 'engine-chosen', engine: engine.name, tier, reason: 'turn' });
   const askedAt = performance.now();
   try {

@@ -11,15 +11,14 @@
  */
 import { AutoglmError, type EmbeddingAnswer, type EmbeddingEngine } from '@open-autoglm/protocol';
 import type { EmbeddingCall, EmbeddingPath } from './common/embedding-call.ts';
-import type { EmbeddingCatalog, EmbeddingTarget } from './common/embedding-catalog.ts';
+import type { EmbeddingCatalog, EmbeddingTarget, RemoteEmbeddingTarget } from './common/embedding-catalog.ts';
 import { TargetsInTurn, type TurnSettings } from './router/targets-in-turn.ts';
 
 export function createEmbeddingPath(catalog: EmbeddingCatalog, readyTimeoutMs: number, routing: TurnSettings): EmbeddingPath {
-  const replicas = new TargetsInTurn<EmbeddingTarget>(routing);
+  const replicas = new TargetsInTurn<RemoteEmbeddingTarget>(routing);
   return async (call) => {
     const model = catalog.find(call.model);
-    const [only] = model.targets;
-    if (only && !model.isRemote) return ask(only, call, false, readyTimeoutMs);
+    if (!model.isRemote) return ask(model.target, call, false, readyTimeoutMs);
     return replicas.ask(model, call.signal, (target) => ask(target, call, true, readyTimeoutMs));
   };
 }

@@ -1,10 +1,11 @@
 import type { ClassificationEngine } from '@open-autoglm/protocol';
-import type { CatalogModel } from './model-catalog.ts';
+import type { CatalogModel, Target } from './model-catalog.ts';
 
 /** A classifier in its place. */
 export interface ClassificationTarget {
   readonly engine: ClassificationEngine;
-  readonly tier: string;
+  /** Its server. */
+  readonly target: Target;
 }
 
 /** A model that classifies, and who runs it: at least one. */
@@ -25,7 +26,7 @@ export interface ClassificationCatalog {
 export function createClassificationCatalog(models: readonly CatalogModel[]): ClassificationCatalog {
   const byName = new Map<unknown, ClassificationModel>();
   for (const { name, targets } of models) {
-    const own = targets.flatMap(({ replica, tier }) => (replica.takes === 'requests' && replica.classification ? [{ engine: replica.classification, tier }] : []));
+    const own = targets.flatMap((target) => (target.replica.takes === 'requests' && target.replica.classification ? [{ engine: target.replica.classification, target }] : []));
     if (own.length > 0) byName.set(name, { name, targets: own });
   }
   return { names: [...byName.values()].map(({ name }) => name), find: (name) => byName.get(name), has: (name) => byName.has(name) };

@@ -1,5 +1,5 @@
 import { AutoglmError, type EmbeddingEngine, type EmbeddingModelInfo } from '@open-autoglm/protocol';
-import type { CatalogModel } from './model-catalog.ts';
+import type { CatalogModel, Target } from './model-catalog.ts';
 
 /** An engine in its place. */
 export interface EmbeddingTarget {
@@ -7,13 +7,15 @@ export interface EmbeddingTarget {
   readonly tier: string;
 }
 
-/** A model that makes embeddings, and who runs it: at least one. */
-export interface EmbeddingModel {
-  readonly name: string;
-  readonly targets: readonly EmbeddingTarget[];
-  /** Whether all who answer for it take requests as they are. */
-  readonly isRemote: boolean;
+/** Another server's. */
+export interface RemoteEmbeddingTarget extends EmbeddingTarget {
+  readonly target: Target;
 }
+
+/** A model that makes embeddings, and who runs it: at least one. `isRemote`: all who answer for it take requests as they are. */
+export type EmbeddingModel =
+  | { readonly name: string; readonly isRemote: false; readonly target: EmbeddingTarget }
+  | { readonly name: string; readonly isRemote: true; readonly targets: readonly RemoteEmbeddingTarget[] };
 
 /** The model that is run here. */
 export interface LocalEmbeddings extends EmbeddingTarget {
@@ -37,10 +39,10 @@ export interface EmbeddingCatalog {
 export function createEmbeddingCatalog(local: LocalEmbeddings | undefined, models: readonly CatalogModel[]): EmbeddingCatalog {
   const byName = new Map<string, EmbeddingModel>();
   for (const { name, targets } of models) {
-    const own = targets.flatMap(({ replica, tier }) => (replica.takes === 'requests' && replica.embeddings ? [{ engine: replica.embeddings, tier }] : []));
+    const own = targets.flatMap((target) => (target.replica.takes === 'requests' && target.replica.embeddings ? [{ engine: target.replica.embeddings, tier: target.tier, target }] : []));
     if (own.length > 0) byName.set(name, { name, targets: own, isRemote: true });
   }
-  if (local) byName.set(local.name, { name: local.name, targets: [local], isRemote: false });
+  if (local) byName.set(local.name, { name: local.name, target: local, isRemote: false });
   let info: EmbeddingModelInfo | undefined;
   const learn = (model: EmbeddingModelInfo | undefined) => void (info = model);
   // Learnt without being asked; a failure is told to whoever asks.

@@ -1,15 +1,18 @@
-import { AutoglmError, type ErrorCode, type GatewayRequest } from '@open-autoglm/protocol';
+import type { AutoglmError, GatewayRequest } from '@open-autoglm/protocol';
 import type { CatalogModel } from '../common/model-catalog.ts';
 import { Roster, type Listed } from '../common/roster.ts';
 import type { BalancePolicy, Choice } from './balance/index.ts';
 import type { Outcome } from '../common/breaker.ts';
 import { Budget } from './budget.ts';
+import { candidatesOf, refusalOf } from './candidates.ts';
 import { inputKindOf } from './devices/input-kind.ts';
+import { outcomeOf } from './failure-outcome.ts';
 import { hashText } from './hash.ts';
 import { formOf, type AnswerForm } from './latency.ts';
 import { membersOf, type Member, type MemberSettings } from './member.ts';
 import { piecesOf } from './prefix-index.ts';
 import { RecentQuantile } from './recent-quantile.ts';
+import { SharedFailures } from './shared-failures.ts';
 import { isSlow, isSlowSample } from './slowness.ts';
 
 /** A request at a replica, as far as it concerns the others. */
@@ -31,7 +34,7 @@ export interface ReplicaSetSettings extends MemberSettings {
 }
 
 /** At the beginning, and after a quiet time, so many retries may come at once: the requests in flight of a replica that dies. */
-const retriesAtOnceMax = 100;
+export const retriesAtOnceMax = 100;
 const hedgesAtOnceMax = 10;
 
 /** The replicas of one model: who may be chosen, who is, and how it went. */
@@ -48,6 +51,7 @@ export class ReplicaSet {
   readonly #hasDevices: boolean;
   /** Time to the first part: of streams, and of whole answers, which is all of their time. */
   readonly #firstParts: Readonly<Record<AnswerForm, RecentQuantile>>;
+  readonly #failures = new SharedFailures();
   /** Tries that have no first part yet. */
   readonly #waiting = new Roster<Attempt>();
   /** The start tag of the last request. Who comes back goes on from here, and not with all the turns that it missed. */
@@ -92,6 +96,12 @@ export class ReplicaSet {
     return this.#candidates(request, tried, this.now()).length > 0;
   }
 
+  /** Whether the budget has it that a request which failed so is sent to another one. */
+  mayRetry(error: AutoglmError): boolean {
+    // Where no connection was made, nobody has done any work.
+    return outcomeOf(error) === 'unreachable' || this.#failures.isPaid(error, () => this.retries.withdraw(this.now()));
+  }
+
   wait(attempt: Attempt): void {
     this.#waiting.add(attempt);
   }
@@ -118,7 +128,7 @@ export class ReplicaSet {
 
   onFailure(attempt: Attempt, error: AutoglmError): void {
     if (error.code === 'rate_limit_exceeded') attempt.member.rest(error.retryAfterSeconds ?? 1, this.now());
-    this.onEnd(attempt, outcomeOf(error));
+    this.onEnd(attempt, this.#failures.isNews(error) ? outcomeOf(error) : 'abandoned');
   }
 
   /** How long a try may be silent before another one begins beside it; undefined: none does. */
@@ -130,27 +140,11 @@ export class ReplicaSet {
 
   /** Why nobody could be chosen, before any was tried. */
   refusal(): AutoglmError {
-    const now = this.now();
-    const isFull = this.#members.some(({ breaker, outstanding, target }) => breaker.state === 'closed' && outstanding >= target.maxOutstanding);
-    if (isFull) return new AutoglmError('queue_full', `Every engine of the model ${JSON.stringify(this.#model)} has all the requests that it takes.`, { retryAfterSeconds: 1 });
-    const soonestMs = Math.min(...this.#members.map(({ breaker }) => (breaker.state === 'closed' ? now : breaker.untilMs)));
-    return new AutoglmError('engine_unavailable', `No engine of the model ${JSON.stringify(this.#model)} can be reached at present.`, {
-      retryAfterSeconds: Math.max(1, Math.ceil((soonestMs - now) / 1000)),
-    });
+    return refusalOf(this.#model, this.#members, this.now());
   }
 
-  /** Those that are well; where none is, those that may be tried all the same. */
   #candidates(request: GatewayRequest, tried: readonly Member[], now: number): Member[] {
-    const suits = this.#suits(request, tried);
-    const possible: Member[] = [];
-    const well: Member[] = [];
-    for (const member of this.#members) {
-      if (!suits(member) || !member.mayTake(now)) continue;
-      possible.push(member);
-      if (member.isWell(now)) well.push(member);
-    }
-    if (well.length > 0) return well;
-    return possible.length > 0 || !this.#isPanic() ? possible : this.#members.filter((member) => suits(member) && member.isThere());
+    return candidatesOf(this.#members, this.#suits(request, tried), now, this.settings.panics);
   }
 
   /** Who could take this request at all, and was not asked yet. */
@@ -159,14 +153,6 @@ export class ReplicaSet {
     const { prompts } = request;
     const kind = this.#hasDevices ? inputKindOf(request) : undefined;
     return (member) => !tried.includes(member) && (kind === undefined || member.isPlaced(kind)) && (prompts !== undefined || member.target.replica.takes === 'requests');
-  }
-
-  /**
-   * Nobody is left whose breaker is closed (Envoy's panic threshold, at its end): that all are broken at once is less likely than that something passed
-   * by which broke them all, and the first answer closes a breaker. A lone replica has nobody to be compared with, and rests.
-   */
-  #isPanic(): boolean {
-    return this.settings.panics && this.#members.length > 1 && this.#members.every(({ breaker }) => breaker.state !== 'closed');
   }
 
   /** Learns it, and tells whether the replica is too slow to go on with. */
@@ -194,20 +180,4 @@ export class ReplicaSet {
       if (attempt.member === member && isElsewhere) attempt.giveUp();
     }
   }
-}
-
-/** Failures of the replica; whatever else it says is an answer. */
-const outcomes: Partial<Record<ErrorCode, Outcome>> = {
-  upstream_unreachable: 'unreachable',
-  upstream_connect_timeout: 'unreachable',
-  upstream_error: 'failed',
-  upstream_timeout: 'failed',
-  engine_crashed: 'failed',
-  engine_failed: 'failed',
-  engine_unavailable: 'failed',
-  internal_error: 'failed',
-};
-
-export function outcomeOf({ code }: AutoglmError): Outcome {
-  return outcomes[code] ?? 'answered';
 }

@@ -1,6 +1,6 @@
 import type { AutoglmError, GatewayRequest, StreamPart } from '@open-autoglm/protocol';
 import type { Member } from './member.ts';
-import { outcomeOf, type ReplicaSet } from './replica-set.ts';
+import type { ReplicaSet } from './replica-set.ts';
 import { Try, type Opening } from './try.ts';
 
 /**
@@ -115,7 +115,6 @@ export class RoutedAnswer implements AsyncIterableIterator<StreamPart> {
   #mayRetry(error: AutoglmError): boolean {
     if (this.#isLeft || this.#request.signal.aborted || !error.retryable || this.#tried.length >= this.#replicas.settings.triesMax) return false;
     if (!this.#replicas.hasOther(this.#request, this.#tried)) return false;
-    // Where no connection was made, nobody has done any work.
-    return outcomeOf(error) === 'unreachable' || this.#replicas.retries.withdraw(this.#replicas.now());
+    return this.#replicas.mayRetry(error);
   }
 }

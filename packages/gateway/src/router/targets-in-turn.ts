@@ -1,15 +1,21 @@
-import { AutoglmError, toAutoglmError, type EngineStatus } from '@open-autoglm/protocol';
-import { beginTry, closedBreaker, learn, mayTry, type Breaker, type BreakerSettings, type Outcome } from '../common/breaker.ts';
+import { toAutoglmError, type AutoglmError } from '@open-autoglm/protocol';
+import type { Target } from '../common/model-catalog.ts';
+import { roundRobin } from './balance/round-robin.ts';
 import { Budget } from './budget.ts';
-import { outcomeOf } from './replica-set.ts';
+import { candidatesOf, refusalOf } from './candidates.ts';
+import { outcomeOf } from './failure-outcome.ts';
+import { Member, type MemberSettings } from './member.ts';
+import { retriesAtOnceMax } from './replica-set.ts';
 import type { RouterOptions } from './router-stage.ts';
+import { SharedFailures } from './shared-failures.ts';
 
 /** The router's options, as far as they concern calls that answer at once. */
-export type TurnSettings = BreakerSettings & Pick<RouterOptions, 'triesMax' | 'retries' | 'panics' | 'now'>;
+export type TurnSettings = MemberSettings & Pick<RouterOptions, 'triesMax' | 'retries' | 'panics' | 'now' | 'random'>;
 
 /** Who may be asked. */
 export interface TurnTarget {
-  readonly engine: { readonly status: EngineStatus };
+  /** Its server, as it is known to the router: its weight, its bound, its device. */
+  readonly target: Target;
 }
 
 /** A model, and who answers for it. */
@@ -18,73 +24,94 @@ export interface TurnModel<T> {
   readonly targets: readonly T[];
 }
 
-/** At the beginning, and after a quiet time, so many may be asked a second time at once. */
-const retriesAtOnceMax = 100;
-
 /**
- * Who of several servers is asked for what is no text: embeddings, classes. Each has a breaker of its own for that, beside the one for its text: a server may
- * fail at the one and not at the other.
+ * Who of several servers is asked for what is no text: embeddings, classes. Each is a member of its own for that, beside the one for its text: a server may
+ * fail at the one and not at the other, and its bound is each one's.
  */
 export class TargetsInTurn<T extends TurnTarget> {
   readonly #routing: TurnSettings;
-  readonly #retries: Budget;
-  readonly #breakers = new WeakMap<T, Breaker>();
-  #turn = 0;
+  readonly #turns = new WeakMap<TurnModel<T>, Turns<T>>();
 
   constructor(routing: TurnSettings) {
     this.#routing = routing;
-    this.#retries = new Budget({ ...routing.retries, max: retriesAtOnceMax });
   }
 
-  async ask<Answer>(model: TurnModel<T>, signal: AbortSignal, ask: (target: T) => Promise<Answer>): Promise<Answer> {
+  ask<Answer>(model: TurnModel<T>, signal: AbortSignal, ask: (target: T) => Promise<Answer>): Promise<Answer> {
+    const turns = this.#turns.get(model) ?? new Turns(model, this.#routing);
+    this.#turns.set(model, turns);
+    return turns.ask(signal, ask);
+  }
+}
+
+/** The turns of one model's servers, as often as their weights say. */
+class Turns<T extends TurnTarget> {
+  readonly #model: string;
+  readonly #routing: TurnSettings;
+  readonly #retries: Budget;
+  readonly #failures = new SharedFailures();
+  readonly #targets: ReadonlyMap<Member, T>;
+  readonly #members: readonly Member[];
+  /** As a `ReplicaSet`'s. */
+  #virtualTime = 0;
+
+  constructor({ name, targets }: TurnModel<T>, routing: TurnSettings) {
+    this.#model = name;
+    this.#routing = routing;
+    this.#retries = new Budget({ ...routing.retries, max: retriesAtOnceMax });
+    this.#targets = new Map(targets.map((target) => [new Member(target.target, routing), target]));
+    this.#members = [...this.#targets.keys()];
+  }
+
+  async ask<Answer>(signal: AbortSignal, ask: (target: T) => Promise<Answer>): Promise<Answer> {
+    signal.throwIfAborted();
     const { now, triesMax } = this.#routing;
     this.#retries.deposit();
-    const targets = this.#inTurn(model).slice(0, triesMax);
+    const tried: Member[] = [];
     let failure: AutoglmError | undefined;
-    for (const target of targets) {
-      if (failure && !this.#mayRetry(failure)) break;
-      this.#breakers.set(target, beginTry(this.#breakerOf(target), now(), this.#routing));
+    while (tried.length < triesMax && !signal.aborted) {
+      const candidates = this.#candidates(tried);
+      if (candidates.length === 0 || (failure && !this.#mayRetry(failure))) break;
+      const member = this.#begin(candidates);
+      tried.push(member);
       try {
-        const answer = await ask(target);
-        this.#learn(target, 'answered');
+        const answer = await ask(this.#targets.get(member) as T);
+        member.learn('answered', now());
         return answer;
       } catch (thrown) {
         failure = toAutoglmError(thrown);
-        this.#learn(target, signal.aborted ? 'abandoned' : outcomeOf(failure));
-        if (signal.aborted) break;
+        this.#learnFailure(member, failure, signal);
+      } finally {
+        member.end();
       }
     }
-    throw failure ?? this.#refusal(model);
+    throw failure ?? refusalOf(this.#model, this.#members, now());
   }
 
-  /** Those that are ready first, and of these each at its turn; none that is ejected, unless all are that still answer. */
-  #inTurn({ targets }: TurnModel<T>): T[] {
-    const now = this.#routing.now();
-    this.#turn += 1;
-    const rotated = targets.map((_, index) => targets[(index + this.#turn) % targets.length] as T);
-    const isReady = ({ engine }: T) => engine.status.state === 'ready';
-    const possible = rotated.filter((target) => mayTry(this.#breakerOf(target), now));
-    if (possible.length === 0 && this.#routing.panics && targets.length > 1) return rotated.filter(isReady);
-    return possible.toSorted((a, b) => Number(isReady(b)) - Number(isReady(a)));
+  #candidates(tried: readonly Member[]): Member[] {
+    const { now, panics } = this.#routing;
+    return candidatesOf(this.#members, (member) => !tried.includes(member) && member.isPlaced('text'), now(), panics);
+  }
+
+  #begin(candidates: readonly Member[]): Member {
+    const { now, random } = this.#routing;
+    const nowMs = now();
+    for (const candidate of candidates) candidate.show(nowMs, this.#virtualTime, 'whole');
+    const chosen = candidates[roundRobin.choose(candidates, { key: undefined, random })] as Member;
+    this.#virtualTime = chosen.pass;
+    chosen.begin(nowMs);
+    return chosen;
+  }
+
+  #learnFailure(member: Member, error: AutoglmError, signal: AbortSignal): void {
+    const nowMs = this.#routing.now();
+    if (signal.aborted) return member.learn('abandoned', nowMs);
+    if (error.code === 'rate_limit_exceeded') member.rest(error.retryAfterSeconds ?? 1, nowMs);
+    member.learn(this.#failures.isNews(error) ? outcomeOf(error) : 'abandoned', nowMs);
   }
 
   #mayRetry(error: AutoglmError): boolean {
     // Where nothing was begun, nobody has done any work.
     const isUntouched = outcomeOf(error) === 'unreachable' || error.code === 'engine_unavailable';
-    return error.retryable && (isUntouched || this.#retries.withdraw(this.#routing.now()));
-  }
-
-  #breakerOf(target: T): Breaker {
-    return this.#breakers.get(target) ?? closedBreaker;
-  }
-
-  #learn(target: T, outcome: Outcome): void {
-    this.#breakers.set(target, learn(this.#breakerOf(target), outcome, this.#routing.now(), this.#routing));
-  }
-
-  #refusal({ name, targets }: TurnModel<T>): AutoglmError {
-    const now = this.#routing.now();
-    const soonestMs = Math.min(...targets.map((target) => this.#breakerOf(target)).map((breaker) => (breaker.state === 'closed' ? now : breaker.untilMs)));
-    return new AutoglmError('engine_unavailable', `No engine of the model ${JSON.stringify(name)} can be reached at present.`, { retryAfterSeconds: Math.max(1, Math.ceil((soonestMs - now) / 1000)) });
+    return error.retryable && (isUntouched || this.#failures.isPaid(error, () => this.#retries.withdraw(this.#routing.now())));
   }
 }

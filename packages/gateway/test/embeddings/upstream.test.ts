@@ -99,6 +99,14 @@ describe('embeddings of another server', () => {
     expect([broken.requests.length, backend.requests.length]).toEqual([3, 20]);
   });
 
+  it('go to servers by their weights', async () => {
+    await using light = await startFakeBackend(embeds());
+    await using heavy = await startFakeBackend(embeds());
+    await using gateway = await startRemoteGateway([light.url, heavy.url], { extra: (index) => ({ weight: index === 0 ? 1 : 3 }) });
+    for (let count = 0; count < 8; count += 1) expect((await gateway.post('/v1/embeddings', body)).status).toBe(200);
+    expect([light.requests.length, heavy.requests.length]).toEqual([2, 6]);
+  });
+
   it('are refused where the only server fails at them, and asked again later', async () => {
     using clock = stopClock();
     await using backend = await startFakeBackend((response) => sendJson(response, 500, {}));

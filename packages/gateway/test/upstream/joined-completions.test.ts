@@ -18,14 +18,14 @@ const completes: Behaviour = (response, { body }) => {
 };
 
 /** The first call waits for the gate, so that the others gather. */
-async function startGated(behaviour = completes) {
+async function startGated(behaviour = completes, router: object = {}) {
   const gate = createGate();
   let count = 0;
   const backend = await startFakeBackend(async (response, request) => {
     if ((count += 1) === 1) await gate.passed;
     return behaviour(response, request);
   });
-  const gateway = await startRemoteGateway([backend.url], { extra });
+  const gateway = await startRemoteGateway([backend.url], { extra, router });
   const first = ask(gateway, 'first');
   await until(() => backend.requests.length === 1);
   return { gate, backend, gateway, first, async [Symbol.asyncDispose]() { await gateway[Symbol.asyncDispose](); await backend[Symbol.asyncDispose](); } };
@@ -76,6 +76,17 @@ describe('text completions of the batch lane', () => {
     expect((await Promise.all(others)).map(({ status, choices, error }) => [status, choices?.[0]?.text ?? error?.message])).toEqual([[200, 'aa'], [400, 'no: no!'], [200, 'cc']]);
     servers.backend.behave((response) => sendJson(response, 200, { choices: [] }));
     expect(await ask(servers.gateway, 'a')).toMatchObject({ status: 502, error: { code: 'upstream_error' } });
+  });
+
+  it('are one failure where one call of them fails', async () => {
+    await using servers = await startGated(completes, { health: { failures: 2, eject_ms: 60_000, eject_max_ms: 60_000 } });
+    const others = [ask(servers.gateway, 'a'), ask(servers.gateway, 'b'), ask(servers.gateway, 'c')];
+    await running(servers.gateway, 4);
+    servers.backend.behave((response) => sendJson(response, 500, {}));
+    servers.gate.open();
+    expect((await Promise.all(others)).map(({ status }) => status)).toEqual([502, 502, 502]);
+    servers.backend.behave(completes);
+    expect(await ask(servers.gateway, 'd')).toMatchObject({ status: 200 });
   });
 
   const choice = { index: 0, text: 'x', finish_reason: 'stop' };
