@@ -1,19 +1,21 @@
 /**
  * The path of `POST /v1/classify`. As that of embeddings, it has none of the request path's stages.
  *
- *   ingress    reads and checks the HTTP request                                          → 400, 404, 405, 413, 415, 503 draining
+ *   ingress    reads and checks the HTTP request, lets it in                              → 400, 401, 404, 405, 408, 413, 415, 429 limits, 503 draining
  *     ↓
  *   output     writes the classes as JSON; alone encodes errors                           → every error below, in OpenAI's shape
  *     ↓
- *   this file  finds the model: another server's classifier, or labels by embeddings      → 400 labels, 404, 503 all are ejected
+ *   this file  finds the model: another server's classifier, or labels by embeddings      → 400 labels, 404, 422 truncate, 503 all are ejected, 504 not cached
  *     ↓
- *   engine     another server, texts of all requests together; or the path of embeddings  → 400 too long, 429 queue full, 502
+ *   engine     another server, texts of all requests together                             → 400, 429 queue full, 429, 502, 504, as that server has it
+ *              or the path of embeddings                                                  → what that has, 502 vectors that cannot be compared
  */
 import { AutoglmError, type ClassificationAnswer } from '@open-autoglm/protocol';
 import type { ClassificationCall, ClassificationPath } from './common/classification-call.ts';
 import type { ClassificationCatalog, ClassificationTarget } from './common/classification-catalog.ts';
 import type { EmbeddingPath } from './common/embedding-call.ts';
 import type { EmbeddingCatalog, EmbeddingModel } from './common/embedding-catalog.ts';
+import { notCached } from './common/not-cached.ts';
 import { TargetsInTurn, type TurnSettings } from './router/targets-in-turn.ts';
 import { classifyByLabels } from './zero-shot.ts';
 
@@ -23,6 +25,7 @@ export function createClassificationPath(catalog: ClassificationCatalog, embeddi
     const model = catalog.find(call.model);
     if (model) {
       if (call.truncate) throw new AutoglmError('unsupported_feature', `'autoglm.truncate' is not available for the model ${JSON.stringify(model.name)}: use the field that its server has for it.`, { param: 'autoglm.truncate' });
+      if (call.cache?.onlyIfCached) throw notCached('classes of another server are not kept');
       return replicas.ask(model, call.signal, (target) => ask(target, call));
     }
     const { name, isRemote } = findEmbeddings(embeddings, call.model, catalog);

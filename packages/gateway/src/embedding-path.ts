@@ -1,23 +1,28 @@
 /**
  * The path of `POST /v1/embeddings`. No text is generated, so none of the request path's stages has a part in it.
  *
- *   ingress    reads and checks the HTTP request                                          → 400, 404, 405, 413, 415, 503 draining
+ *   ingress    reads and checks the HTTP request, lets it in                              → 400, 401, 404, 405, 408, 413, 415, 429 limits, 503 draining
  *     ↓
  *   output     writes the vectors as JSON; alone encodes errors                           → every error below, in OpenAI's shape
  *     ↓
- *   this file  finds the model and who answers, waits for it, asks the next one where one fails → 404, 503 not ready, 503 all are ejected
+ *   kept       gives what is known of our own model, where that is kept: `kept-embedding-path.ts`
  *     ↓
- *   engine     texts of all requests encoded together, or another server                  → 400 too long, 429 queue full, 502 crashed
+ *   this file  finds the model and who answers, waits for it, asks the next one where one fails → 404, 503 not ready, 503 all are ejected, 504 not cached
+ *     ↓
+ *   engine     texts of all requests encoded together                                     → 400 too long, 429 queue full, 502 crashed
+ *              or another server                                                          → 400, 422 truncate, 429, 502, 504, as that server has it
  */
 import { AutoglmError, type EmbeddingAnswer, type EmbeddingEngine } from '@open-autoglm/protocol';
 import type { EmbeddingCall, EmbeddingPath } from './common/embedding-call.ts';
 import type { EmbeddingCatalog, EmbeddingTarget, RemoteEmbeddingTarget } from './common/embedding-catalog.ts';
+import { notCached } from './common/not-cached.ts';
 import { TargetsInTurn, type TurnSettings } from './router/targets-in-turn.ts';
 
 export function createEmbeddingPath(catalog: EmbeddingCatalog, readyTimeoutMs: number, routing: TurnSettings): EmbeddingPath {
   const replicas = new TargetsInTurn<RemoteEmbeddingTarget>(routing);
   return async (call) => {
     const model = catalog.find(call.model);
+    if (call.cache?.onlyIfCached) throw notCached('not all of its embeddings are at hand');
     if (!model.isRemote) return ask(model.target, call, false, readyTimeoutMs);
     return replicas.ask(model, call.signal, (target) => ask(target, call, true, readyTimeoutMs));
   };

@@ -12,15 +12,15 @@ const temperatureDefault = 0.05;
  * texts nobody has calibrated them. Labels and texts are asked for together, so that known labels (`cache.intermediate`) cost nothing.
  */
 export async function classifyByLabels({ model, tenant, cache, request, labels, temperature = temperatureDefault, truncate, signal, emit }: ClassificationCall & { readonly labels: readonly string[] }, embed: EmbeddingPath): Promise<ClassifiedTexts> {
-  const { id, inputs, lane, traceContext } = request;
-  const asked = { id, inputs: [...labels, ...inputs], lane, truncate, traceContext };
-  const { vectors, promptTokens } = await embed({ model, tenant, cache, request: asked, signal, emit }).catch((error: unknown) => {
+  const { id, requestId, inputs, lane, traceContext } = request;
+  const asked = { id, requestId, inputs: [...labels, ...inputs], lane, truncate, traceContext };
+  const { vectors, promptTokens, isKept } = await embed({ model, tenant, cache, request: asked, signal, emit }).catch((error: unknown) => {
     throw inOwnWords(error, labels.length, inputs.length);
   });
   const units = toUnits(model, vectors);
   const ofLabels = units.slice(0, labels.length);
   const classifications = units.slice(labels.length).map((text) => classify(text, ofLabels, labels, temperature));
-  return { classifications, promptTokens, zeroShot: { temperature } };
+  return { classifications, promptTokens, zeroShot: { temperature }, isKept };
 }
 
 function classify(text: Float32Array, ofLabels: readonly Float32Array[], labels: readonly string[], temperature: number): Classification {

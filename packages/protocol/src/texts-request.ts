@@ -3,7 +3,10 @@ import type { Lane } from './standing.ts';
 
 /** A request that asks the same of several texts: for embeddings, for classes. */
 export interface TextsRequest {
+  /** Its own among all that are under way. */
   readonly id: string;
+  /** As `GatewayRequest.requestId`. */
+  readonly requestId?: string | undefined;
   /** Texts, or their token ids, which are taken as they are: with those that the model wants at both ends. None is empty. */
   readonly inputs: readonly (string | readonly number[])[];
   /** In real time when absent. */

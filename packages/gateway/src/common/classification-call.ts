@@ -1,4 +1,4 @@
-import type { CacheMode, ClassificationAnswer, ClassificationRequest, EmitEvent } from '@open-autoglm/protocol';
+import type { CacheWish, ClassificationAnswer, ClassificationRequest, EmitEvent } from '@open-autoglm/protocol';
 
 /** A request for classes on its way. */
 export interface ClassificationCall {
@@ -6,7 +6,7 @@ export interface ClassificationCall {
   readonly model: string;
   readonly tenant: string;
   /** Undefined: the request says nothing of it. */
-  readonly cache: CacheMode | undefined;
+  readonly cache: CacheWish | undefined;
   readonly request: ClassificationRequest;
   /** The classes, in words, for a model that makes embeddings. */
   readonly labels: readonly string[] | undefined;
@@ -21,6 +21,8 @@ export interface ClassificationCall {
 export interface ClassifiedTexts extends ClassificationAnswer {
   /** By labels, without a model that was made for them: at this temperature. */
   readonly zeroShot?: { readonly temperature: number } | undefined;
+  /** As `EmbeddingAnswer.isKept`. */
+  readonly isKept?: boolean | undefined;
 }
 
 export type ClassificationPath = (call: ClassificationCall) => Promise<ClassifiedTexts>;

@@ -1,4 +1,4 @@
-import type { CacheMode, EmbeddingAnswer, EmbeddingRequest, EmitEvent } from '@open-autoglm/protocol';
+import type { CacheWish, EmbeddingAnswer, EmbeddingRequest, EmitEvent } from '@open-autoglm/protocol';
 
 /** A request on its way to an engine. */
 export interface EmbeddingCall {
@@ -6,8 +6,8 @@ export interface EmbeddingCall {
   readonly model: string;
   /** Whose texts they are; absent: nobody's, and nothing is kept. */
   readonly tenant?: string | undefined;
-  /** `off`: nothing is looked up or kept; `refresh`: everything is computed anew. `auto` when absent. */
-  readonly cache?: CacheMode | undefined;
+  /** `off`: nothing is looked up or kept; `refresh`: everything is computed anew. `auto` when absent. What is kept never expires; how old it is nobody knows. */
+  readonly cache?: CacheWish | undefined;
   readonly request: EmbeddingRequest;
   readonly signal: AbortSignal;
   readonly emit: EmitEvent;

@@ -1,8 +1,8 @@
-import { randomUUID } from 'node:crypto';
 import type { EmbeddingAnswer } from '@open-autoglm/protocol';
 import type { AskCall, AskedEmbeddings, EmbeddingAsker } from '../common/asker.ts';
 import type { EmbeddingPath } from '../common/embedding-call.ts';
 import type { EmbeddingCatalog } from '../common/embedding-catalog.ts';
+import { newId } from '../common/new-id.ts';
 import type { TextsExchange } from '../common/texts-exchange.ts';
 import type { InHand } from './in-hand.ts';
 import { TextsRequests, type TextsParts } from './serve-texts.ts';
@@ -21,8 +21,8 @@ export class EmbeddingRequests extends TextsRequests<ParsedEmbeddings, Embedding
       name: 'embeddings',
       parse: (body, headers) => parseEmbeddings(body, headers, parts.embeddings.isRemote((body as { model?: unknown } | null)?.model)),
       textsOf: ({ inputs }) => inputs,
-      ask({ parsed: { model, tenant, cache, inputs, dimensions, truncate, lane, fields }, signal, emit, traceContext }) {
-        return parts.embeddingPath({ model, tenant, cache, request: { id: `embd-${randomUUID()}`, inputs, dimensions, truncate, lane, fields, traceContext }, signal, emit });
+      ask({ parsed: { model, tenant, cache, inputs, dimensions, truncate, lane, fields }, requestId, signal, emit, traceContext }) {
+        return parts.embeddingPath({ model, tenant, cache, request: { id: `embd-${newId()}`, requestId, inputs, dimensions, truncate, lane, fields, traceContext }, signal, emit });
       },
       respond: parts.respondEmbeddings,
     });

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
-import type { CacheMode, Lane, TextsRequest } from '@open-autoglm/protocol';
+import type { CacheWish, Lane, TextsRequest } from '@open-autoglm/protocol';
 import type { AskCall } from '../common/asker.ts';
 import type { Exchange } from '../common/exchange.ts';
 import type { RequestStart } from '../common/request-start.ts';
@@ -18,12 +18,12 @@ export interface ParsedTexts {
   readonly tenant: string;
   readonly lane: Lane;
   /** Undefined: the request says nothing of it. */
-  readonly cache: CacheMode | undefined;
+  readonly cache: CacheWish | undefined;
   readonly deadlineMs: number | undefined;
 }
 
 /** A request on its way. */
-export interface TextsCall<Parsed> extends Pick<Followed, 'emit' | 'traceContext'> {
+export interface TextsCall<Parsed> extends Pick<Followed, 'emit' | 'traceContext'>, Pick<Exchange, 'requestId'> {
   readonly parsed: Parsed;
   readonly signal: AbortSignal;
 }
@@ -76,8 +76,8 @@ export class TextsRequests<Parsed extends ParsedTexts, Answer> {
     const start = startOf(message.headers, requestId, name);
     const followed = follow(start);
     const { emit, timings } = followed;
-    const { hand, parsed, admission } = await take({ message, response, read, start, followed, access, inHand: this.#inHand }, (value) => parse(value, message.headers), (read) => demandOf(read, textsOf(read)));
-    const call = begin(parsed, followed, hand);
+    const { hand, parsed, admission } = await take({ message, response, read, start, followed, access, inHand: this.#inHand }, (value) => parse(value, message.headers), (asked) => demandOf(asked, textsOf(asked)));
+    const call = begin(parsed, requestId, followed, hand);
     const deadline = abortAfter(hand, parsed.deadlineMs);
     try {
       await respond({ parsed, requestId, response, timings, headers: admission?.headers, signal: call.signal, emit }, ask(call));
@@ -90,15 +90,15 @@ export class TextsRequests<Parsed extends ParsedTexts, Answer> {
   /** As `Asker.run`. */
   run<T>(asked: Omit<AskCall, 'api'>, use: (asked: AskedTexts<Parsed, Answer>) => Promise<T>): Promise<T> {
     const { name, parse, textsOf, ask } = this.#operation;
-    return runAsked({ ...asked, ...this.#parts, operation: name, inHand: this.#inHand, parse, demandOf: (read) => demandOf(read, textsOf(read)) }, ({ requestId, parsed, followed, hand }) =>
-      use({ requestId, timings: followed.timings, parsed, answer: ask(begin(parsed, followed, hand)) }),
+    return runAsked({ ...asked, ...this.#parts, operation: name, inHand: this.#inHand, parse, demandOf: (parsed) => demandOf(parsed, textsOf(parsed)) }, ({ requestId, parsed, followed, hand }) =>
+      use({ requestId, timings: followed.timings, parsed, answer: ask(begin(parsed, requestId, followed, hand)) }),
     );
   }
 }
 
-function begin<Parsed extends ParsedTexts>(parsed: Parsed, { emit, traceContext }: Followed, hand: Hand): TextsCall<Parsed> {
+function begin<Parsed extends ParsedTexts>(parsed: Parsed, requestId: string, { emit, traceContext }: Followed, hand: Hand): TextsCall<Parsed> {
   emit({ type: 'request-parsed', model: parsed.model, stream: false, maxTokens: undefined, choiceCount: 1 });
-  return { parsed, signal: hand.abort.signal, emit, traceContext };
+  return { parsed, requestId, signal: hand.abort.signal, emit, traceContext };
 }
 
 function demandOf({ model, tenant, lane }: ParsedTexts, texts: TextsRequest['inputs']): Demand {

@@ -35,7 +35,7 @@ export function readTextOptions(autoglm: Static<typeof extensions> | null | unde
     truncate: autoglm?.truncate ?? false,
     tenant: tenantOf(headers, autoglm?.tenant ?? undefined),
     lane: laneOf(headers, autoglm?.lane),
-    cache: cacheWish(undefined, headers)?.mode,
+    cache: cacheWish(undefined, headers),
     deadlineMs: deadlineOf(headers, autoglm?.deadline_ms),
   };
 }

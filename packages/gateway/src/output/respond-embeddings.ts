@@ -3,7 +3,8 @@ import { encodingOf } from '../common/accepted-encoding.ts';
 import type { AskedEmbeddings } from '../common/asker.ts';
 import { encodeMessagePackFloat32, messagePackContentType } from '../common/message-pack.ts';
 import type { TextsExchange } from '../common/texts-exchange.ts';
-import { respondTexts, type EncodedAnswer } from './respond-texts.ts';
+import { respondTexts } from './respond-texts.ts';
+import type { EncodedAnswer } from './respond.ts';
 
 type Parsed = Pick<AskedEmbeddings, 'model' | 'encodingFormat'>;
 type Listed = Parsed & Pick<AskedEmbeddings, 'timings'>;
@@ -21,10 +22,9 @@ export async function writeEmbeddings({ answer, ...asked }: AskedEmbeddings): Pr
 
 function encode(listed: Listed, answer: EmbeddingAnswer, accept: string | undefined): EncodedAnswer {
   const encoding = encodingOf(accept);
-  const cache = answer.isKept ? 'exact' : 'off';
-  if (encoding === 'json') return { contentType: 'application/json; charset=utf-8', body: JSON.stringify(toList(listed, answer, toNumbers)), cache };
+  if (encoding === 'json') return { contentType: 'application/json; charset=utf-8', body: JSON.stringify(toList(listed, answer, toNumbers)) };
   const list = toList(listed, answer, (vector) => Array.from(vector));
-  return { contentType: messagePackContentType(encoding), body: encodeMessagePackFloat32(list, encoding), cache };
+  return { contentType: messagePackContentType(encoding), body: encodeMessagePackFloat32(list, encoding) };
 }
 
 /** OpenAI's list of embeddings. */

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import { AutoglmError, toAutoglmError, type StreamPart } from '@open-autoglm/protocol';
+import { AutoglmError, toAutoglmError, type CacheResult, type EmitEvent, type StreamPart } from '@open-autoglm/protocol';
 import { encodingOf } from '../common/accepted-encoding.ts';
 import type { Exchange } from '../common/exchange.ts';
 import { encodeMessagePack, messagePackContentType } from '../common/message-pack.ts';
@@ -9,20 +9,28 @@ import { collectAnswer } from './json-answer.ts';
 import { endMessagePackStream, MessagePackAnswer } from './message-pack-answer.ts';
 import { SseAnswer } from './sse-answer.ts';
 
+/** A response, and what its headers say. */
+type Owed = Pick<Exchange, 'requestId' | 'response' | 'timings' | 'headers'>;
+
 /** Answers the client, in whatever way the path ends. Never rejects. */
 export async function respond(exchange: Exchange, parts: AsyncIterable<StreamPart>): Promise<void> {
   try {
     if (exchange.format.stream) await sendStream(exchange, parts);
-    else sendJson(exchange, await collectAnswer(exchange, parts));
+    else await sendJson(exchange, parts);
     if (exchange.response.writableLength > 0) await handOver(exchange.response, exchange.request);
     exchange.request.emit({ type: 'request-end', outcome: 'answered', status: 200 });
   } catch (thrown) {
-    const error = toAutoglmError(thrown);
-    const hasLeft = error.code === 'client_closed_request';
-    exchange.request.emit({ type: 'request-end', outcome: hasLeft ? 'abandoned' : 'failed', status: error.status, code: error.code, cause: error.cause });
-    if (hasLeft) exchange.response.destroy();
-    else respondError(exchange.response, error, exchange);
+    endWithout(exchange, exchange.request.emit, thrown);
   }
+}
+
+/** Ends a request that was not answered, or not to its end. */
+export function endWithout(owed: Owed, emit: EmitEvent, thrown: unknown): void {
+  const error = toAutoglmError(thrown);
+  const hasLeft = error.code === 'client_closed_request';
+  emit({ type: 'request-end', outcome: hasLeft ? 'abandoned' : 'failed', status: error.status, code: error.code, cause: error.cause });
+  if (hasLeft) owed.response.destroy();
+  else respondError(owed.response, error, owed);
 }
 
 /** Writes an error: as the whole response, or as a marked event where a stream has begun. Where its time went is told where it is known. */
@@ -57,24 +65,40 @@ async function sendStream(exchange: Exchange, parts: AsyncIterable<StreamPart>):
     headers['x-accel-buffering'] = 'no';
     response.writeHead(200, headers);
   });
+  // A path may take no notice of a client that leaves.
+  request.signal.throwIfAborted();
   if (!response.headersSent) throw new AutoglmError('internal_error', 'The engine gave no answer.');
   const endingAt = performance.now();
   answer.end();
   request.emit({ type: 'segment-end', segment: 'output', durationMs: performance.now() - endingAt, reason: 'encode' });
 }
 
-function sendJson(exchange: Exchange, answer: object): void {
+async function sendJson(exchange: Exchange, parts: AsyncIterable<StreamPart>): Promise<void> {
+  const { request, response } = exchange;
+  const answer = await collectAnswer(exchange, parts);
+  request.signal.throwIfAborted();
+  sendWhole(exchange, request.emit, () => encodeWhole(response, answer));
+}
+
+/** An answer, as it is sent. */
+export interface EncodedAnswer {
+  readonly contentType: string;
+  readonly body: string | Buffer;
+}
+
+/** Answers with all at once. */
+export function sendWhole(owed: Owed, emit: EmitEvent, encode: () => EncodedAnswer, cache?: CacheResult): void {
   const completeAt = performance.now();
-  const { contentType, body } = encodeWhole(exchange.response, answer);
-  exchange.request.emit({ type: 'segment-end', segment: 'output', durationMs: performance.now() - completeAt, reason: 'encode' });
-  const headers = answerHeaders(exchange, contentType);
+  const { contentType, body } = encode();
+  emit({ type: 'segment-end', segment: 'output', durationMs: performance.now() - completeAt, reason: 'encode' });
+  const headers = answerHeaders(owed, contentType, cache);
   headers['content-length'] = String(Buffer.byteLength(body));
-  exchange.response.writeHead(200, headers);
-  exchange.response.end(body);
+  owed.response.writeHead(200, headers);
+  owed.response.end(body);
 }
 
 /** In the encoding that the client wants. */
-export function encodeWhole(response: ServerResponse, value: object): { readonly contentType: string; readonly body: string | Buffer } {
+export function encodeWhole(response: ServerResponse, value: object): EncodedAnswer {
   const encoding = encodingOf(response.req.headers.accept);
   if (encoding === 'json') return { contentType: 'application/json; charset=utf-8', body: JSON.stringify(value) };
   return { contentType: messagePackContentType(encoding), body: encodeMessagePack(value, encoding) };
@@ -87,11 +111,11 @@ function endInError(response: ServerResponse, body: object): void {
 }
 
 /** All of a response's headers: those that are set before its head is written take Node a slower way. */
-function answerHeaders({ requestId, timings, headers: more }: Exchange, contentType: string): Record<string, string> {
+function answerHeaders({ requestId, timings, headers: more }: Owed, contentType: string, cache = timings.cache ?? 'off'): Record<string, string> {
   const headers: Record<string, string> = {
     'x-request-id': requestId,
     'server-timing': timings.header(),
-    'x-autoglm-cache': timings.cache ?? 'off',
+    'x-autoglm-cache': cache,
     'content-type': contentType,
   };
   if (timings.tier) headers['x-autoglm-tier'] = timings.tier;

@@ -1,6 +1,7 @@
-import { AutoglmError, type GatewayRequest, type Next, type Stage, type StreamPart } from '@open-autoglm/protocol';
+import type { GatewayRequest, Next, Stage, StreamPart } from '@open-autoglm/protocol';
 import { deferred } from '../common/deferred.ts';
 import type { ModelIdentity } from '../common/model-catalog.ts';
+import { notCached } from '../common/not-cached.ts';
 import { entryBytes, formOf, toReplayed, whyNotKept, type AnswerEntry } from './answer-entry.ts';
 import { AnswerStore, type AnswerSlot, type FoundAnswer } from './answer-store.ts';
 import { cacheUse } from './cache-use.ts';
@@ -293,8 +294,4 @@ function flightKeyOf({ key, identity, request: { stream, cache, lane } }: Questi
 
 function choiceCountOf({ input, choiceCount }: GatewayRequest): number {
   return (input.kind === 'chat' ? 1 : input.prompts.length) * choiceCount;
-}
-
-function notCached(reason: string): AutoglmError {
-  return new AutoglmError('not_cached', `The request asks for a cached answer only, and ${reason}.`);
 }

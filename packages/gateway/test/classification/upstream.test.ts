@@ -38,12 +38,19 @@ describe('classes by another server', () => {
     expect(response.headers.get('x-autoglm-engine')).toBe('fake-0');
     expect(response.headers.get('server-timing')).toContain('upstream;dur=');
     const answer = await response.json();
-    expect(answer).toMatchObject({ object: 'list', model: fakeModel, usage: { prompt_tokens: 4, total_tokens: 4, completion_tokens: 0 }, data: [{ index: 0, label: 'long', probs: [0.25, 0.75], num_classes: 2 }, { index: 1, label: 'short', probs: [0.9, 0.1], num_classes: 2 }] });
+    expect(answer).toMatchObject({ id: 'classify-mine', object: 'list', model: fakeModel, usage: { prompt_tokens: 4, total_tokens: 4, completion_tokens: 0 }, data: [{ index: 0, label: 'long', probs: [0.25, 0.75], num_classes: 2 }, { index: 1, label: 'short', probs: [0.9, 0.1], num_classes: 2 }] });
     expect(answer).not.toHaveProperty('autoglm.zero_shot');
-    expect(backend.requests[0]).toMatchObject({ path: '/classify', body: { ...body, truncate_prompt_tokens: 8, labels: ['theirs'], user: 'u' } });
+    expect(backend.requests[0]).toMatchObject({ path: '/classify', headers: { 'x-request-id': 'mine' }, body: { ...body, truncate_prompt_tokens: 8, labels: ['theirs'], user: 'u' } });
     expect(backend.requests[0]?.body).not.toHaveProperty('autoglm');
     const metrics = await (await fetch(`${gateway.url}/metrics`)).text();
     expect(metrics).toMatch(/^autoglm_requests_total\{model_name="fake-model",operation="classification",outcome="answered",status="200",code=""\} 1$/mu);
+  });
+
+  it('are not kept, and so refused where nothing may be computed', async () => {
+    await using backend = await startFakeBackend(classifies);
+    await using gateway = await startRemoteGateway([backend.url], { extra });
+    const refused = await gateway.post('/v1/classify', body, { headers: { 'cache-control': 'only-if-cached' } });
+    expect([refused.status, await refused.json(), backend.requests]).toMatchObject([504, { error: { code: 'not_cached' } }, []]);
   });
 
   it('are asked for at whatever path the server has them', async () => {

@@ -86,9 +86,9 @@ describe('POST /v1/classify by a model that makes embeddings', () => {
       sendJson(response, 200, { data, usage: { prompt_tokens: 4 } });
     });
     await using gateway = await startRemoteGateway([backend.url]);
-    const { data } = (await (await gateway.post('/v1/classify', { ...body, model: fakeModel })).json()) as Answer;
+    const { data } = (await (await gateway.post('/v1/classify', { ...body, model: fakeModel }, { headers: { 'x-request-id': 'mine' } })).json()) as Answer;
     expect(data.map(({ label }) => label)).toEqual(['a', 'c']);
-    expect(backend.requests[0]).toMatchObject({ path: '/v1/embeddings', body: { model: fakeModel, input: ['a', 'c', 'aaab', 'ccc'] } });
+    expect(backend.requests[0]).toMatchObject({ path: '/v1/embeddings', headers: { 'x-request-id': 'mine' }, body: { model: fakeModel, input: ['a', 'c', 'aaab', 'ccc'] } });
     const refused = await gateway.post('/v1/classify', { model: fakeModel, input: 'a' });
     expect([refused.status, await refused.json()]).toMatchObject([400, { error: { code: 'missing_parameter', param: 'labels', message: expect.stringContaining('classify_path') } }]);
   });

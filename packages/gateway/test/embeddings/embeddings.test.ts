@@ -84,6 +84,13 @@ describe('POST /v1/embeddings', () => {
     expect([refused.status, await refused.json()]).toMatchObject([400, { error: { code: 'invalid_value', param: 'autoglm.lane' } }]);
   });
 
+  it('answers two requests of one id, each its own', async () => {
+    const answers = await Promise.all(['a', 'bb'].map(async (input) => (await server.embed({ ...body, input }, { headers: { 'x-request-id': 'one' } })).json()));
+    expect(answers).toMatchObject([{ usage: { prompt_tokens: 1 } }, { usage: { prompt_tokens: 2 } }]);
+    const [one, two] = server.engine.requests.slice(-2);
+    expect([one?.requestId, two?.requestId, one?.id === two?.id]).toEqual(['one', 'one', false]);
+  });
+
   it('cuts a text only where that is asked for', async () => {
     expect((await answer({ input: 'b'.repeat(100), autoglm: { truncate: true } })).usage).toEqual({ prompt_tokens: 64, total_tokens: 64 });
   });

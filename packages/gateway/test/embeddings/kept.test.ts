@@ -13,11 +13,16 @@ async function start(cache: Partial<Config['cache']> = {}) {
   const gateway = await startGateway({ config, engine: createMockEngine(), embeddings: engine });
   const ask = async (input: unknown, more: object = {}, key = 'a', headers: Record<string, string> = {}) => {
     const response = await fetch(`${gateway.url}/v1/embeddings`, { method: 'POST', body: JSON.stringify({ model: 'mock-embeddings', input, ...more }), headers: { 'content-type': 'application/json', authorization: `Bearer ${key}`, ...headers } });
-    const body = (await response.json()) as { data?: { embedding: number[] }[]; usage?: object; error?: { param: string } };
-    return { status: response.status, cache: response.headers.get('x-autoglm-cache'), vectors: body.data?.map(({ embedding }) => embedding), usage: body.usage, param: body.error?.param };
+    const body = (await response.json()) as { data?: { embedding: number[] }[]; usage?: object; error?: { param: string; code: string } };
+    return { status: response.status, cache: response.headers.get('x-autoglm-cache'), vectors: body.data?.map(({ embedding }) => embedding), usage: body.usage, param: body.error?.param, code: body.error?.code };
   };
   const chat = async (content: string) => (await fetch(`${gateway.url}/v1/chat/completions`, { method: 'POST', body: JSON.stringify({ model: 'default', temperature: 0, messages: [{ role: 'user', content }] }), headers: { 'content-type': 'application/json' } })).json();
-  return { engine, ask, chat, url: gateway.url, inputs: () => engine.requests.flatMap(({ inputs }) => inputs), [Symbol.asyncDispose]: () => gateway.drain() };
+  const classify = async (headers: Record<string, string> = {}, more: object = {}) => {
+    const response = await fetch(`${gateway.url}/v1/classify`, { method: 'POST', body: JSON.stringify({ model: 'mock-embeddings', input: ['aaab', 'ccc'], labels: ['a', 'c'], ...more }), headers: { 'content-type': 'application/json', authorization: 'Bearer a', ...headers } });
+    const body = (await response.json()) as { data?: { label: string }[]; error?: { code: string } };
+    return { status: response.status, cache: response.headers.get('x-autoglm-cache'), labels: body.data?.map(({ label }) => label), code: body.error?.code };
+  };
+  return { engine, ask, chat, classify, url: gateway.url, inputs: () => engine.requests.flatMap(({ inputs }) => inputs), [Symbol.asyncDispose]: () => gateway.drain() };
 }
 
 describe('embeddings that are kept', () => {
@@ -56,6 +61,38 @@ describe('embeddings that are kept', () => {
     await control('no-cache', 'new');
     expect((await server.ask(['hello', 'new'])).cache).toBe('exact');
     expect(server.inputs()).toEqual(['hello', 'hello', 'hello', 'hello', 'new']);
+  });
+
+  it('are told of where texts are classified by them', async () => {
+    await using server = await start();
+    expect(await server.classify()).toMatchObject({ cache: 'off', labels: ['a', 'c'] });
+    expect(await server.classify()).toMatchObject({ cache: 'exact', labels: ['a', 'c'] });
+    expect(await server.classify({ 'cache-control': 'no-cache' })).toMatchObject({ cache: 'off', labels: ['a', 'c'] });
+    expect(await server.classify({}, { input: ['new', 'ccc'] })).toMatchObject({ cache: 'off' });
+  });
+
+  it('are all that is given where nothing may be computed', async () => {
+    await using server = await start();
+    const only = { 'cache-control': 'only-if-cached' };
+    expect(await server.ask('hello', {}, 'a', only)).toMatchObject({ status: 504, code: 'not_cached' });
+    expect(await server.classify(only)).toMatchObject({ status: 504, code: 'not_cached' });
+    await server.ask('hello');
+    await server.classify();
+    expect(await server.ask('hello', {}, 'a', only)).toMatchObject({ status: 200, cache: 'exact' });
+    expect(await server.classify(only)).toMatchObject({ status: 200, cache: 'exact' });
+    expect(await server.ask(['hello', 'new'], {}, 'a', only)).toMatchObject({ status: 504 });
+    expect(server.inputs()).toEqual(['hello', 'a', 'c', 'aaab', 'ccc']);
+    await using other = await start({ enabled: false });
+    await other.ask('hello');
+    expect(await other.ask('hello', {}, 'a', only)).toMatchObject({ status: 504, code: 'not_cached' });
+  });
+
+  it('are computed anew for who bounds their age, which nobody knows, and are good for as long as anybody wants', async () => {
+    await using server = await start();
+    await server.ask('hello');
+    expect(await server.ask('hello', {}, 'a', { 'cache-control': 'max-age=60' })).toMatchObject({ status: 200, cache: 'off' });
+    expect(await server.ask('hello', {}, 'a', { 'cache-control': 'min-fresh=60' })).toMatchObject({ status: 200, cache: 'exact' });
+    expect(server.inputs()).toEqual(['hello', 'hello']);
   });
 
   it('leave errors as they are: the input is named by its place in the client’s own list', async () => {

@@ -39,7 +39,7 @@ describe('embeddings of another server', () => {
     expect(response.headers.get('x-autoglm-engine')).toBe('fake-0');
     expect(response.headers.get('server-timing')).toContain('upstream;dur=');
     expect(await response.json()).toMatchObject({ data: [{ index: 0, embedding: [2, 97] }, { index: 1, embedding: [1, 99] }], usage: { prompt_tokens: 3 } });
-    expect(backend.requests[0]).toMatchObject({ path: '/v1/embeddings', body: { ...body, dimensions: 2, truncate_prompt_tokens: 8, user: 'u' } });
+    expect(backend.requests[0]).toMatchObject({ path: '/v1/embeddings', headers: { 'x-request-id': 'mine' }, body: { ...body, dimensions: 2, truncate_prompt_tokens: 8, user: 'u' } });
     expect(backend.requests[0]?.body).not.toHaveProperty('autoglm');
   });
 

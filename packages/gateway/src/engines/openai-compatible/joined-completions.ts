@@ -60,19 +60,19 @@ export class JoinedCompletions {
 
   /** They are all of the batch lane, which admission has held already: the batcher, where nobody is in real time, is told no lane and holds none back. */
   async *#answer(request: GatewayRequest, signal: AbortSignal): AsyncGenerator<StreamPart, undefined> {
-    const { id, requestId = id, input, traceContext, emit } = request;
+    const { id, requestId, input, traceContext, emit } = request;
     const { name, model } = this.#options;
     const askedAtMs = performance.now();
     let isAnswered = false;
     const parts: StreamPart[] = [];
     try {
-      const joined = await this.#batcher.ask({ id: requestId, inputs: input.kind === 'completion' ? input.prompts : [], fields: upstreamFields(request, model), traceContext }, signal);
+      const joined = await this.#batcher.ask({ id, requestId, inputs: input.kind === 'completion' ? input.prompts : [], fields: upstreamFields(request, model), traceContext }, signal);
       const reader = new AnswerReader(name, request, (part) => parts.push(part));
       reader.readParsed(toWireAnswer(joined));
       reader.end();
       isAnswered = true;
     } finally {
-      emit({ type: 'segment-end', segment: 'upstream', durationMs: performance.now() - askedAtMs, reason: isAnswered ? 'answer' : 'failed' });
+      emit({ type: 'segment-end', segment: 'upstream', durationMs: performance.now() - askedAtMs, reason: isAnswered ? 'answer' : signal.aborted ? 'left' : 'failed' });
     }
     stateFacts(parts, emit);
     yield* parts;

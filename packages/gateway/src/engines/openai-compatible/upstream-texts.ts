@@ -27,9 +27,9 @@ const answerBytesMax = 256 * 1024 * 1024;
 export function upstreamTexts<Request extends TextsRequest, Answer>(options: UpstreamTextsOptions, fieldsOf: (request: Request) => object, readAnswer: ReadAnswer<Answer>): (request: Request, signal: AbortSignal) => Promise<Answer> {
   const { name, dispatcher, path, headers, model, status, onOutcome } = options;
   const ask = async (request: Request, signal: AbortSignal): Promise<Answer> => {
-    const { id, inputs, fields, traceContext } = request;
+    const { id, requestId = id, inputs, fields, traceContext } = request;
     const body = JSON.stringify({ ...(fields ?? fieldsOf(request)), model });
-    const send = () => dispatcher.request({ path, method: 'POST', headers: [...headers, 'x-request-id', id, ...Object.entries(traceContext?.() ?? {}).flat()], body, signal });
+    const send = () => dispatcher.request({ path, method: 'POST', headers: [...headers, 'x-request-id', requestId, ...Object.entries(traceContext?.() ?? {}).flat()], body, signal });
     const sentAtMs = performance.now();
     const response = await send().catch((error: Error) => {
       if (isStaleConnection(error, performance.now() - sentAtMs)) return send();
