@@ -28,7 +28,8 @@ interface Reader {
   reject(error: unknown): void;
 }
 
-type End = { readonly error: unknown } | 'complete';
+/** `left`: nobody wanted the rest. */
+type End = { readonly error: unknown } | 'complete' | 'left';
 
 /** How a response body is read, by its status and type. */
 type Body = { readonly kind: 'events'; readonly reader: SseReader } | { readonly kind: 'whole' | 'error'; readonly chunks: Buffer[]; readonly limitBytes: number };
@@ -63,7 +64,7 @@ export class UpstreamAnswer implements AsyncIterableIterator<StreamPart>, Dispat
     if (this.#sentAtMs === undefined && !this.#end) this.#begin();
     const part = this.#parts[this.#taken];
     if (part) return Promise.resolve({ value: this.#take(part), done: false });
-    if (this.#end === 'complete') return Promise.resolve({ value: undefined, done: true });
+    if (this.#end === 'complete' || this.#end === 'left') return Promise.resolve({ value: undefined, done: true });
     if (this.#end) {
       const { error } = this.#end;
       this.#end = 'complete';
@@ -76,7 +77,7 @@ export class UpstreamAnswer implements AsyncIterableIterator<StreamPart>, Dispat
     this.#parts = [];
     this.#taken = 0;
     if (!this.#end) {
-      this.#settle('complete');
+      this.#settle('left');
       this.#controller?.abort(new Error('the reader left'));
     } else if (this.#controller?.paused) {
       // What is left of the response must be read before the connection can serve another.
@@ -197,7 +198,7 @@ export class UpstreamAnswer implements AsyncIterableIterator<StreamPart>, Dispat
     this.#end = end;
     request.signal.removeEventListener('abort', this.#onAbort);
     const since = this.#firstPartAtMs ?? this.#sentAtMs;
-    if (since !== undefined) request.emit({ type: 'segment-end', segment: 'upstream', durationMs: performance.now() - since, reason: end === 'complete' ? 'answer' : 'failed' });
+    if (since !== undefined) request.emit({ type: 'segment-end', segment: 'upstream', durationMs: performance.now() - since, reason: end === 'complete' ? 'answer' : end === 'left' || request.signal.aborted ? 'left' : 'failed' });
   }
 
   /** Gives the one who waits what there is. */
