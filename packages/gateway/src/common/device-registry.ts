@@ -42,6 +42,8 @@ export interface ListedDevice {
 export interface DeviceRegistry {
   /** Throws `device_limit_exceeded`. */
   beat(id: string, report: DeviceReport): void;
+  /** Whether it has reported. */
+  has(id: string): boolean;
   list(): readonly ListedDevice[];
 }
 

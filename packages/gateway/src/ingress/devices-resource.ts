@@ -39,7 +39,8 @@ export interface DevicesResourceOptions {
 
 /**
  * `POST /v1/devices/{id}/heartbeat`, where devices say how they are, and `GET /v1/devices`, where that can be seen. Both count against request limits. Each
- * device is a tenant and, without keys, a caller of its own: what others ask for silences none.
+ * device that has reported is a tenant and, without keys, a caller of its own: what others ask for silences none. An id that nobody knows yet counts as
+ * its caller's: else every invented one would have a bucket, and push somebody's out.
  */
 export function createDevicesResource({ access, registry, token }: DevicesResourceOptions): FindResource {
   const check = (message: IncomingMessage) => {
@@ -63,8 +64,9 @@ export function createDevicesResource({ access, registry, token }: DevicesResour
       async serve({ message, response }) {
         check(message);
         const name = decode(id);
-        const tenant = tenantOf(message.headers, `device:${name}`);
-        await access.admitCall(message.headers, tenant, response, tenant);
+        const isKnown = registry.has(name);
+        const tenant = tenantOf(message.headers, isKnown ? `device:${name}` : undefined);
+        await access.admitCall(message.headers, tenant, response, isKnown ? tenant : undefined);
         const { value } = await readJson(message, { limitBytes: bytesMax }, new AbortController().signal);
         registry.beat(name, toReport(value));
         response.writeHead(204);

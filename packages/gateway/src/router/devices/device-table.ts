@@ -35,6 +35,10 @@ export class DeviceTable implements DeviceRegistry {
     this.#entries.set(id, { report, atMs: this.#options.now() });
   }
 
+  has(id: string): boolean {
+    return this.#entries.has(id);
+  }
+
   list(): readonly ListedDevice[] {
     const now = this.#options.now();
     return Array.from(this.#entries, ([id, entry]) => ({
