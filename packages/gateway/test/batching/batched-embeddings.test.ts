@@ -209,6 +209,24 @@ describe('embeddings in batches', () => {
     expect(mock.requests.find(({ inputs }) => inputs.length === 2)?.fields).toEqual({ model: 'm', input: ['b', 'd'], user: 'one' });
   });
 
+  it('cost an arrival no look at all the others, however little they have in common', async () => {
+    let looks = 0;
+    const now = () => {
+      looks += 1;
+      return 0;
+    };
+    const { gate, script } = gated();
+    const engine = new BatchedEmbeddings(createMockEmbeddings(script), { sizeMax: 16, timeoutMs: 60_000, waitingMax: 2000, batchShareMin: 0.1, now });
+    const leaving = new AbortController();
+    const asked = Array.from({ length: 1000 }, (_, index) => engine.embed(request(`r${index}`, ['a'], { fields: { input: ['a'], user: `u${index}` } }), leaving.signal).catch(() => 'left'));
+    // As many of the clock as there are asks, some times over; by all that wait it would be half a million.
+    expect(looks).toBeLessThan(20_000);
+    leaving.abort();
+    gate.open();
+    await Promise.all(asked);
+    await engine.close();
+  });
+
   it('do not wait beyond the timeout for a server that is busy', async () => {
     const { gate, script } = gated();
     const { mock, engine } = make(script, { timeoutMs: 1 });

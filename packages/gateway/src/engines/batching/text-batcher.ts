@@ -70,6 +70,8 @@ export class TextBatcher<Request extends TextsRequest, Answer extends BatchableA
   #gapMs = gapMsMax;
   #cameAtMs = -Infinity;
   #timer: NodeJS.Timeout | undefined;
+  /** When the timer is due; no earlier look is needed but by what comes or ends. */
+  #lookAtMs = Infinity;
 
   constructor(call: BatchableCall<Request, Answer>, options: TextBatcherOptions) {
     this.#call = call;
@@ -94,6 +96,7 @@ export class TextBatcher<Request extends TextsRequest, Answer extends BatchableA
       throw new AutoglmError('queue_full', `${waiting} texts wait for the engine ${this.#call.name} already.`, { retryAfterSeconds: 1 });
     }
     if (lane === 'realtime') this.#count(count);
+    // Whose `user` it is belongs to it, too: a vendor holds whom a call names to account for all of it.
     const key = JSON.stringify([{ ...request.fields, [this.#call.field]: undefined }, this.#call.commonOf(request)]);
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     const onAbort = () => {
@@ -107,13 +110,13 @@ export class TextBatcher<Request extends TextsRequest, Answer extends BatchableA
     group.texts += count;
     this.#groups[lane].set(key, group);
     this.#waiting[lane] += count;
-    this.#look();
+    this.#onArrival(lane, group);
     return promise.finally(member.forget);
   }
 
   /** Whoever waits is told that the engine was closed. */
   close(): void {
-    clearTimeout(this.#timer);
+    this.#stopTimer();
     for (const groups of Object.values(this.#groups)) {
       for (const { members } of groups.values()) for (const { reject } of members) reject(new AutoglmError('engine_unavailable', `The engine ${this.#call.name} was closed.`));
       groups.clear();
@@ -141,24 +144,31 @@ export class TextBatcher<Request extends TextsRequest, Answer extends BatchableA
     return { running: this.#running, waiting: this.#waiting, nowMs: this.#options.now() };
   }
 
+  /** Looks at the group alone that something has come to: all are looked at where that makes a call, and there may be as many groups as requests. */
+  #onArrival(lane: Lane, group: Group<Request, Answer>): void {
+    if (this.#room(lane) === 0) return;
+    const { send, againMs } = this.#decide(lane, group, this.cost, this.#options.now());
+    if (send > 0) this.#look();
+    else this.#lookIn(againMs ?? Infinity);
+  }
+
   /** Sends what is due, real time first; the groups of a lane take their turns. */
   #look(): void {
-    clearTimeout(this.#timer);
-    const againMs = Math.min(this.#lookAt('realtime'), this.#lookAt('batch'));
-    if (againMs !== Infinity) this.#timer = setTimeout(() => this.#look(), Math.ceil(againMs));
+    this.#stopTimer();
+    this.#lookIn(Math.min(this.#lookAt('realtime'), this.#lookAt('batch')));
   }
 
   /** How long until it is looked at again. */
   #lookAt(lane: Lane): number {
     let againMs = Infinity;
     const groups = this.#groups[lane];
+    const { cost } = this;
+    const nowMs = this.#options.now();
     for (const [key, group] of groups) {
-      const room = lane === 'realtime' ? this.#options.sizeMax : this.#batchLane.room(this.#load);
+      const room = this.#room(lane);
       // It is looked at again when something ends.
       if (room === 0) break;
-      const [first] = group.members;
-      const load = { waiting: group.texts, waitedMs: this.#options.now() - (first as Member<Request, Answer>).since, running: this.#running[lane], arrivals: 1 / Math.max(1e-3, this.#gapMs), cost: this.cost };
-      const decision = decideBatch(load, this.#options);
+      const decision = this.#decide(lane, group, cost, nowMs);
       if (decision.send === 0) {
         againMs = Math.min(againMs, decision.againMs ?? Infinity);
         continue;
@@ -168,6 +178,28 @@ export class TextBatcher<Request extends TextsRequest, Answer extends BatchableA
       if (groups.delete(key)) groups.set(key, group);
     }
     return againMs;
+  }
+
+  #room(lane: Lane): number {
+    return lane === 'realtime' ? this.#options.sizeMax : this.#batchLane.room(this.#load);
+  }
+
+  #decide(lane: Lane, { members, texts }: Group<Request, Answer>, cost: BatchCost | undefined, nowMs: number): ReturnType<typeof decideBatch> {
+    const [first] = members;
+    return decideBatch({ waiting: texts, waitedMs: nowMs - (first as Member<Request, Answer>).since, running: this.#running[lane], arrivals: 1 / Math.max(1e-3, this.#gapMs), cost }, this.#options);
+  }
+
+  #lookIn(againMs: number): void {
+    const atMs = this.#options.now() + againMs;
+    if (atMs >= this.#lookAtMs) return;
+    clearTimeout(this.#timer);
+    this.#lookAtMs = atMs;
+    this.#timer = setTimeout(() => this.#look(), Math.ceil(againMs));
+  }
+
+  #stopTimer(): void {
+    clearTimeout(this.#timer);
+    this.#lookAtMs = Infinity;
   }
 
   /** Whole requests, in their order, as many texts as there is room for. The first goes in any case. */
