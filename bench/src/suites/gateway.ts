@@ -1,3 +1,4 @@
+import { Opened } from '@open-autoglm/gateway/parts';
 import { cpuMicroseconds, startBeside, startGateway, startLoad, startPortkey, type Served } from '../gateway/processes.ts';
 import { answerChunks, type LoopResult, type LoopTask } from '../gateway/protocol.ts';
 import { interleave } from '../harness/interleave.ts';
@@ -61,20 +62,20 @@ interface Bench {
 
 async function openBench({ onProgress }: SuiteOptions): Promise<Bench> {
   onProgress('starting the contestants');
-  const backend = await startBeside('./fake-backend-process.ts');
-  const bare = await startBeside('./bare-proxy-process.ts', backend.url);
-  const ours = await startGateway({ engines: [{ kind: 'openai', url: `${backend.url}/v1`, model: 'bench' }] });
-  const peer = await startPortkey();
-  const load = startLoad();
-  const waker = new CoreWaker();
-  return {
-    backend, bare, ours, peer, load, waker,
-    async close() {
-      load.close();
-      await waker.close();
-      await Promise.all([ours, bare, backend, ...(peer ? [peer] : [])].map((each) => each.stop()));
-    },
-  };
+  const opened = new Opened();
+  const stop = (process: Served) => process.stop();
+  try {
+    const backend = opened.add(await startBeside('./fake-backend-process.ts'), stop);
+    const bare = opened.add(await startBeside('./bare-proxy-process.ts', backend.url), stop);
+    const ours = opened.add(await startGateway({ engines: [{ kind: 'openai', url: `${backend.url}/v1`, model: 'bench' }] }), stop);
+    const peer = opened.add(await startPortkey(), stop);
+    const load = opened.add(startLoad(), (process) => process.close());
+    const waker = opened.add(new CoreWaker(), (cores) => cores.close());
+    return { backend, bare, ours, peer, load, waker, close: () => opened.close() };
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
 }
 
 /** What one measurement of one contestant gave. */

@@ -1,5 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { promisify } from 'node:util';
+import { Opened } from '@open-autoglm/gateway/parts';
 import { startBeside } from '../gateway/processes.ts';
 import { interleave } from '../harness/interleave.ts';
 import { figure, type Figure, type Goal } from '../harness/report.ts';
@@ -10,10 +12,10 @@ import type { Suite } from './suite.ts';
 const connections = 32;
 /** Short, so that whatever else wants the machine for a moment hits neighbours alike. */
 const sliceMs = 200;
-/** Long enough for V8, which compiles the whole path twice; longer, the suite would take minutes. */
-const warmUpMs = 3500;
+/** Long enough for V8, which compiles the whole path twice: what is observed has the more code, and halfway it looked several times as dear. */
+const warmUpMs = 7000;
 /** Every contestant is started so many times: how a process's code is compiled and its heap laid out differs from start to start by more than what is measured. */
-const starts = 3;
+const starts = 2;
 
 const message = { role: 'user', content: '你好' };
 const workloads = [
@@ -74,21 +76,22 @@ interface Bench {
 }
 
 async function openBench(isRemote: boolean): Promise<Bench> {
-  const collector = await startCollector();
-  const address = `http://127.0.0.1:${(collector.address() as AddressInfo).port}`;
-  const backend = isRemote ? await startBeside('./fake-backend-process.ts') : undefined;
-  const gateways = await Promise.all([true, false].map((isObserved) => startFakedGateway({ isObserved, collector: address, backend: backend?.url })));
-  const client = startRequestClient();
-  return {
-    gateways, client,
-    async close() {
-      client.close();
-      for (const gateway of gateways) gateway.close();
-      await backend?.stop();
-      collector.closeAllConnections();
-      await new Promise((resolve) => collector.close(resolve));
-    },
-  };
+  const opened = new Opened();
+  try {
+    const collector = opened.add(await startCollector(), async (server) => {
+      server.closeAllConnections();
+      await promisify(server.close).call(server);
+    });
+    const address = `http://127.0.0.1:${(collector.address() as AddressInfo).port}`;
+    const backend = opened.add(isRemote ? await startBeside('./fake-backend-process.ts') : undefined, (process) => process.stop());
+    const gateways: FakedGateway[] = [];
+    for (const isObserved of [true, false]) gateways.push(opened.add(await startFakedGateway({ isObserved, collector: address, backend: backend?.url }), (gateway) => gateway.close()));
+    const client = opened.add(startRequestClient(), (process) => process.close());
+    return { gateways, client, close: () => opened.close() };
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
 }
 
 /** Takes whatever it is sent. */

@@ -1,4 +1,5 @@
 /** The gateway's parts, for a program that measures them alone. */
+export { Opened } from './common/opened.ts';
 export { createMessagePackStream, decodeMessagePack, encodeMessagePack, encodeMessagePackFloat32 } from './common/message-pack.ts';
 export { ImageEncoder } from './input/images/image-encoder.ts';
 export { createInputSteps } from './common/steps/input-steps.ts';
