@@ -1,7 +1,7 @@
 import { messagePackTypes, type MessagePackForm } from './message-pack.ts';
 
 /** How an answer is written. */
-export type Encoding = 'json' | MessagePackForm;
+export type AnswerEncoding = 'json' | MessagePackForm;
 
 interface Range {
   readonly type: string;
@@ -13,7 +13,7 @@ interface Range {
  * What an `Accept` header asks for (RFC 9110, 12.5.1): MessagePack where it is named, and nothing else is wanted more. `records=1` asks for shared
  * records. Whoever asks for what we do not have gets JSON, as a client that asks for nothing does.
  */
-export function encodingOf(accept: string | undefined): Encoding {
+export function encodingOf(accept: string | undefined): AnswerEncoding {
   // Nearly every request ends here.
   if (accept === undefined || !/msgpack/i.test(accept)) return 'json';
   const ranges = accept.split(',').map(readRange);

@@ -3,7 +3,7 @@ import { AutoglmError } from '@open-autoglm/protocol';
 import { decodeMessagePack, messagePackTypes } from '../common/message-pack.ts';
 import type { StepMeters } from '../common/steps/step-meter.ts';
 import type { InputSteps } from '../common/steps/input-steps.ts';
-import { createInflater, encodings, type Encoding, type Inflater } from './inflate/inflater.ts';
+import { createInflater, encodings, type ContentEncoding, type Inflater } from './inflate/inflater.ts';
 
 /**
  * A body over the limit is read on and thrown away up to here: a client that is still sending does not listen, and would
@@ -73,7 +73,7 @@ function parse(message: IncomingMessage, bytes: Uint8Array): JsonBody {
 const plainJson = 'application/json';
 
 /** What the body is packed in; undefined: it is not. */
-function checkHeaders({ headers }: IncomingMessage, inflater: Inflater | undefined): Encoding | undefined {
+function checkHeaders({ headers }: IncomingMessage, inflater: Inflater | undefined): ContentEncoding | undefined {
   const type = headers['content-type'];
   if (type !== plainJson && type !== undefined && !/\bjson\b/i.test(type) && !isMessagePack(type)) {
     throw new AutoglmError('unsupported_media_type', `The body must be JSON or MessagePack, but its content-type is ${JSON.stringify(type)}: send "content-type: application/json".`);
@@ -83,7 +83,7 @@ function checkHeaders({ headers }: IncomingMessage, inflater: Inflater | undefin
   const encoding = given.trim().toLowerCase().replace(/^x-gzip$/, 'gzip');
   if (encoding === 'identity') return undefined;
   if (!inflater) throw new AutoglmError('unsupported_media_type', `The body must not be encoded here, but its content-encoding is ${JSON.stringify(given)}.`);
-  if (encodings.includes(encoding)) return encoding as Encoding;
+  if (encodings.includes(encoding)) return encoding as ContentEncoding;
   throw new AutoglmError('unsupported_media_type', `The body's content-encoding is ${JSON.stringify(given)}; this server takes one of ${encodings.join(', ')}, or identity.`);
 }
 

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 import type { GatewayRequest, StreamPart } from '@open-autoglm/protocol';
 import type { Asked, Asker, AskCall, Relay } from '../common/asker.ts';
 import type { Exchange } from '../common/exchange.ts';
+import type { Followed } from '../common/followed.ts';
 import { newId } from '../common/new-id.ts';
 import { showsImages } from '../common/image-parts.ts';
 import type { ModelCatalog } from '../common/model-catalog.ts';
@@ -10,7 +11,7 @@ import type { Access, Demand } from './access.ts';
 import type { JsonBody } from './body.ts';
 import type { Hand, InHand } from './in-hand.ts';
 import { estimatePrompt } from './limits/estimate.ts';
-import { abortAfter, runAsked, startOf, take, type AskedCall, type Followed } from './take.ts';
+import { abortAfter, runAsked, startOf, take, type AskedCall } from './take.ts';
 import { parseRelayedChat, parseRemoteChat, parseRemoteCompletion } from './to-remote-request.ts';
 import { parseChat, parseCompletion, type ParsedRequest } from './to-request.ts';
 

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 import type { CacheWish, Lane, TextsRequest } from '@open-autoglm/protocol';
 import type { AskCall } from '../common/asker.ts';
 import type { Exchange } from '../common/exchange.ts';
+import type { Followed } from '../common/followed.ts';
 import type { RequestStart } from '../common/request-start.ts';
 import type { TextsExchange } from '../common/texts-exchange.ts';
 import type { Access, Demand } from './access.ts';
@@ -9,7 +10,7 @@ import type { JsonBody } from './body.ts';
 import type { GenerationParts } from './generations.ts';
 import type { Hand, InHand } from './in-hand.ts';
 import { estimateTexts } from './limits/estimate.ts';
-import { abortAfter, runAsked, startOf, take, type Followed } from './take.ts';
+import { abortAfter, runAsked, startOf, take } from './take.ts';
 
 /** What every request about texts says, whatever it asks of them. */
 export interface ParsedTexts {

@@ -1,19 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
-import { AutoglmError, toAutoglmError, type EmitEvent, type Lane, type TraceContext } from '@open-autoglm/protocol';
+import { AutoglmError, toAutoglmError, type EmitEvent, type Lane } from '@open-autoglm/protocol';
 import type { AskCall } from '../common/asker.ts';
-import type { AnswerTimings } from '../common/exchange.ts';
+import type { Followed } from '../common/followed.ts';
 import type { RequestStart } from '../common/request-start.ts';
 import type { Access, Demand } from './access.ts';
 import type { JsonBody } from './body.ts';
 import type { Hand, InHand } from './in-hand.ts';
 import { checkWellFormed } from './validate.ts';
-
-export interface Followed {
-  readonly emit: EmitEvent;
-  readonly timings: AnswerTimings;
-  readonly traceContext: () => TraceContext | undefined;
-}
 
 /** What the door needs to know of a request that was read. */
 interface Bounded {

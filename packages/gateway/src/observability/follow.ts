@@ -1,5 +1,5 @@
 import type { EmitEvent, GatewayEvent, TraceContext } from '@open-autoglm/protocol';
-import type { AnswerTimings } from '../common/exchange.ts';
+import type { Followed } from '../common/followed.ts';
 import type { RequestStart } from '../common/request-start.ts';
 import type { SegmentReading } from './bottleneck/baselines.ts';
 import type { Diagnoser } from './bottleneck/diagnoser.ts';
@@ -7,14 +7,6 @@ import { NextTurn } from './next-turn.ts';
 import { beginAll, tell, type Observer, type OnObserverFailure, type RequestObserver } from './observer.ts';
 import { RequestProfile } from './profile/request-profile.ts';
 import { clientTraceContext } from './trace-context.ts';
-
-/** A request under observation. */
-export interface Followed {
-  readonly emit: EmitEvent;
-  readonly timings: AnswerTimings;
-  /** Made when it is first asked for: few requests are sent on. */
-  readonly traceContext: () => TraceContext | undefined;
-}
 
 export interface FollowerParts {
   /** Told every event, as it happens. */

@@ -1,6 +1,7 @@
+import type { Followed } from '../common/followed.ts';
 import type { RequestStart } from '../common/request-start.ts';
 import { Diagnoser } from './bottleneck/diagnoser.ts';
-import { createFollower, type Followed } from './follow.ts';
+import { createFollower } from './follow.ts';
 import { Metrics, type MetricsParts } from './metrics/metrics.ts';
 import type { RequestProfile } from './profile/request-profile.ts';
 import { RuntimeWatch } from './runtime/runtime-watch.ts';

@@ -1,5 +1,6 @@
 import type { RemoteModel } from '@open-autoglm/protocol';
 import type { Dispatcher } from 'undici';
+import { readBounded } from './read-bounded.ts';
 
 /** A server that does not answer is asked again sooner. */
 const retryMsMax = 1000;
@@ -73,21 +74,10 @@ async function discover({ model, timeoutMs, ...options }: DiscoveryOptions, stop
 /** The models that a server lists, or how it answered instead. */
 export async function list({ dispatcher, path, headers }: Pick<DiscoveryOptions, 'dispatcher' | 'path' | 'headers'>, signal: AbortSignal): Promise<WireModel[] | string> {
   const { statusCode, body } = await dispatcher.request({ path, method: 'GET', headers: [...headers], signal });
-  if (statusCode === 200) return readList(await readBounded(body));
+  if (statusCode === 200) return readList(await readBounded(body, listBytesMax, () => new RangeError(`the list of models is longer than ${listBytesMax} bytes`)));
   await body.dump();
   if (statusCode >= 500) throw new Error(`GET ${path} is answered with status ${statusCode}`);
   return `GET ${path} is answered with status ${statusCode}`;
-}
-
-async function readBounded(body: AsyncIterable<Buffer>): Promise<string> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of body) {
-    size += chunk.length;
-    if (size > listBytesMax) throw new RangeError(`the list of models is longer than ${listBytesMax} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }
 
 function readList(text: string): WireModel[] {

@@ -1,7 +1,7 @@
 import { AutoglmError, type ChatMessage, type RemoteTokens, type Tool } from '@open-autoglm/protocol';
 import type { Dispatcher } from 'undici';
 import { errorOfConnection, errorOfStatus } from './errors.ts';
-import { readBounded } from './read-bounded.ts';
+import { readBoundedAnswer } from './read-bounded.ts';
 import { toWireMessage } from './upstream-request.ts';
 import { isCount } from './wire.ts';
 
@@ -32,7 +32,7 @@ export function upstreamTokens({ name, dispatcher, base, headers, model }: Upstr
   const ask = async (route: string, body: object, signal: AbortSignal): Promise<Readonly<Record<string, unknown>> | undefined> => {
     try {
       const { statusCode, body: answer } = await dispatcher.request({ path: `${root}${route}`, method: 'POST', headers: [...headers], body: JSON.stringify(body), signal });
-      const text = await readBounded(name, answer, answerBytesMax);
+      const text = await readBoundedAnswer(name, answer, answerBytesMax);
       if ([404, 405, 501].includes(statusCode)) return undefined;
       if (statusCode !== 200) throw errorOfStatus(name, statusCode, text);
       return JSON.parse(text) as Readonly<Record<string, unknown>>;

@@ -1,7 +1,7 @@
 import { AutoglmError, type EngineStatus, type TextsRequest } from '@open-autoglm/protocol';
 import type { Dispatcher } from 'undici';
 import { errorOfConnection, errorOfEvent, errorOfStatus, isRecord, isStaleConnection } from './errors.ts';
-import { readBounded } from './read-bounded.ts';
+import { readBoundedAnswer } from './read-bounded.ts';
 import { isCount, isErrorAnswer } from './wire.ts';
 
 export interface UpstreamTextsOptions {
@@ -35,7 +35,7 @@ export function upstreamTexts<Request extends TextsRequest, Answer>(options: Ups
       if (isStaleConnection(error, performance.now() - sentAtMs)) return send();
       throw error;
     });
-    const text = await readBounded(name, response.body, answerBytesMax);
+    const text = await readBoundedAnswer(name, response.body, answerBytesMax);
     const retryAfter = response.headers['retry-after'];
     if (response.statusCode !== 200) throw errorOfStatus(name, response.statusCode, text, typeof retryAfter === 'string' ? retryAfter : undefined);
     const answer = parse(name, text);

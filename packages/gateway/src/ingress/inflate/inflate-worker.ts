@@ -1,16 +1,16 @@
 import { brotliDecompressSync, gunzipSync, inflateRawSync, inflateSync, zstdDecompressSync } from 'node:zlib';
 
-export type Encoding = 'gzip' | 'deflate' | 'br' | 'zstd';
+export type ContentEncoding = 'gzip' | 'deflate' | 'br' | 'zstd';
 
 export interface InflateTask {
-  readonly bodies: readonly { readonly encoding: Encoding; readonly bytes: Uint8Array }[];
+  readonly bodies: readonly { readonly encoding: ContentEncoding; readonly bytes: Uint8Array }[];
   /** A body that is larger than this when it is unpacked is not unpacked. */
   readonly bytesMax: number;
 }
 
 export type Inflated = { readonly bytes: Uint8Array } | { readonly problem: 'larger' | 'broken'; readonly reason: string };
 
-const unpack: Readonly<Record<Encoding, (bytes: Uint8Array, options: { readonly maxOutputLength: number }) => Uint8Array>> = {
+const unpack: Readonly<Record<ContentEncoding, (bytes: Uint8Array, options: { readonly maxOutputLength: number }) => Uint8Array>> = {
   gzip: gunzipSync,
   // HTTP's deflate has zlib's frame; some clients leave it out.
   deflate: (bytes, options) => (((bytes[0] ?? 0) & 0x0f) === 8 ? inflateSync(bytes, options) : inflateRawSync(bytes, options)),

@@ -3,11 +3,11 @@ import type { CpuPool } from '../../common/steps/cpu-pool.ts';
 import type { InputSteps } from '../../common/steps/input-steps.ts';
 import type { StepMeters } from '../../common/steps/step-meter.ts';
 import { WorkStep, type WorkResult } from '../../common/steps/work-step.ts';
-import type { Encoding, Inflated, InflateTask } from './inflate-worker.ts';
+import type { ContentEncoding, Inflated, InflateTask } from './inflate-worker.ts';
 
-export type { Encoding } from './inflate-worker.ts';
+export type { ContentEncoding } from './inflate-worker.ts';
 
-export const encodings: readonly string[] = ['gzip', 'deflate', 'br', 'zstd'] satisfies Encoding[];
+export const encodings: readonly string[] = ['gzip', 'deflate', 'br', 'zstd'] satisfies ContentEncoding[];
 
 export interface InflaterOptions {
   readonly pool: CpuPool;
@@ -19,7 +19,7 @@ export interface InflaterOptions {
 
 /** A packed body. */
 interface Packed {
-  readonly encoding: Encoding;
+  readonly encoding: ContentEncoding;
   readonly bytes: Uint8Array;
 }
 
@@ -48,7 +48,7 @@ export class Inflater {
   }
 
   /** Rejects with `payload_too_large`, `invalid_value` for what is not packed so, `queue_full`, or the signal's reason. */
-  inflate(encoding: Encoding, bytes: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+  inflate(encoding: ContentEncoding, bytes: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
     return this.#step.run({ encoding, bytes }, signal);
   }
 
@@ -68,7 +68,7 @@ export class Inflater {
     return this.#pool.run(workerFile, { bodies, bytesMax } satisfies InflateTask);
   }
 
-  #resultOf(result: Inflated, encoding: Encoding): WorkResult<Uint8Array> {
+  #resultOf(result: Inflated, encoding: ContentEncoding): WorkResult<Uint8Array> {
     if ('bytes' in result) return { value: result.bytes, bytes: result.bytes.length };
     if (result.problem === 'larger') return { error: new AutoglmError('payload_too_large', `The body is larger than the ${this.#bytesMax} bytes that this server takes (server.body_limit_bytes) when it is unpacked.`) };
     return { error: new AutoglmError('invalid_value', `The body is not valid ${encoding}: ${result.reason}.`) };
