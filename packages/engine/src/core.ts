@@ -327,7 +327,8 @@ export class EngineCore {
     // A step that had to build its graph does not tell what the next ones take.
     const isTypical = this.#model.runner.graphsBuilt === graphsBuilt;
     if (isTypical) this.#speculator?.observe(sequences, queries, milliseconds);
-    this.#delays.onDecode({ sequences: sequences.length, milliseconds, missingCoresMs: this.#model.device.missingCoresMs - missingCoresMs, isTypical: isTypical && queries === 1 });
+    const sharedMs = this.#delays.onDecode({ sequences: sequences.length, queries, milliseconds, missingCoresMs: this.#model.device.missingCoresMs - missingCoresMs, isTypical });
+    for (const { delays } of sequences) delays.onDecode(milliseconds, sharedMs);
     for (const [index, sequence] of sequences.entries()) this.#advance(sequence, drafts[index] ?? [], logits.slice(index * queries, (index + 1) * queries), outputs);
     return { sequences: sequences.length, tokens: sequences.length * queries };
   }

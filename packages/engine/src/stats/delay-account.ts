@@ -10,7 +10,27 @@ export interface Pauses {
 export interface DelayMark extends Pauses {
   readonly promptsMs: number;
   readonly decodingMs: number;
-  readonly sharingMs: number;
+}
+
+/** A decode step. */
+export interface DecodeStep {
+  readonly sequences: number;
+  /** Tokens of each; more than one with drafts. */
+  readonly queries: number;
+  readonly milliseconds: number;
+  readonly missingCoresMs: number;
+  /** The step did nothing that the next of its kind will not do. */
+  readonly isTypical: boolean;
+}
+
+/** Since a mark, what was done for the sequence that asks. */
+export interface OwnTime {
+  /** Its prompt was read, or again what it had lost of it. */
+  readonly promptMs: number;
+  /** It decoded. */
+  readonly decodingMs: number;
+  /** Of that, what others' sharing the steps took. */
+  readonly sharedMs: number;
 }
 
 /** Of a new step of one sequence, how much it moves what such a step is taken to need. */
@@ -21,7 +41,6 @@ export class DelayAccount {
   readonly #pauses: () => Pauses;
   #promptsMs = 0;
   #decodingMs = 0;
-  #sharingMs = 0;
   /** What a decode step takes with one sequence; undefined before there was one: sharing is not known then. */
   #loneMs: number | undefined;
 
@@ -30,8 +49,7 @@ export class DelayAccount {
   }
 
   mark(): DelayMark {
-    const { missingCoresMs, gcMs } = this.#pauses();
-    return { promptsMs: this.#promptsMs, decodingMs: this.#decodingMs, sharingMs: this.#sharingMs, missingCoresMs, gcMs };
+    return { promptsMs: this.#promptsMs, decodingMs: this.#decodingMs, ...this.#pauses() };
   }
 
   /** A piece of a prompt was read. */
@@ -39,33 +57,23 @@ export class DelayAccount {
     this.#promptsMs += milliseconds;
   }
 
-  /** So many sequences got their next tokens. `isTypical`: the step did nothing that the next of its kind will not do. */
-  onDecode({ sequences, milliseconds, missingCoresMs, isTypical }: { readonly sequences: number; readonly milliseconds: number; readonly missingCoresMs: number; readonly isTypical: boolean }): void {
+  /** Returns how much longer the step took each of its sequences than one by itself. Of a step with drafts nothing is known: what is longer may be its own. */
+  onDecode({ sequences, queries, milliseconds, missingCoresMs, isTypical }: DecodeStep): number {
     this.#decodingMs += milliseconds;
+    if (queries > 1) return 0;
     // Counted in ticks, the loss may come out below nothing or above the step.
     const computingMs = milliseconds - Math.min(milliseconds, Math.max(0, missingCoresMs));
-    if (sequences > 1) this.#sharingMs += Math.max(0, computingMs - (this.#loneMs ?? computingMs));
-    else if (isTypical) this.#loneMs = this.#loneMs === undefined ? computingMs : this.#loneMs + loneWeight * (computingMs - this.#loneMs);
+    if (sequences > 1) return Math.max(0, computingMs - (this.#loneMs ?? computingMs));
+    if (isTypical) this.#loneMs = this.#loneMs === undefined ? computingMs : this.#loneMs + loneWeight * (computingMs - this.#loneMs);
+    return 0;
   }
 
-  /** Of the time since `start`, in which a prompt was read, itself for `ownMs`. Steps of those that decode were all for others. */
-  duringPrompt(start: DelayMark, ownMs: number): EngineDelays {
-    const { decodingMs, ...rest } = this.#since(start, ownMs);
-    return { ...rest, sharingMs: decodingMs };
-  }
-
-  /** Of the time since `start`, in which a sequence decoded; reading its tokens once more, where it had lost them, took it `ownMs`. */
-  duringDecode(start: DelayMark, ownMs = 0): EngineDelays {
-    const { promptsMs, sharingMs, coresMs, gcMs } = this.#since(start, ownMs);
-    return { promptsMs, sharingMs, coresMs, gcMs };
-  }
-
-  #since(start: DelayMark, ownMs: number) {
+  /** What delayed a sequence since `start`: a step in which it had no part was all for others, as all steps are while its prompt is read, and many where lanes have slices of time. */
+  delaysSince(start: DelayMark, own: OwnTime): EngineDelays {
     const now = this.mark();
     return {
-      promptsMs: Math.max(0, now.promptsMs - start.promptsMs - ownMs),
-      decodingMs: now.decodingMs - start.decodingMs,
-      sharingMs: now.sharingMs - start.sharingMs,
+      promptsMs: Math.max(0, now.promptsMs - start.promptsMs - own.promptMs),
+      sharingMs: Math.max(0, now.decodingMs - start.decodingMs - own.decodingMs) + own.sharedMs,
       coresMs: Math.max(0, now.missingCoresMs - start.missingCoresMs),
       gcMs: now.gcMs - start.gcMs,
     };
@@ -77,11 +85,10 @@ export class SequenceDelays {
   readonly #account: DelayAccount;
   /** Undefined while it has no place. */
   #since: DelayMark | undefined;
-  /** Reading its own prompt, since then. */
-  #ownMs = 0;
+  /** Since then. */
+  #own = { promptMs: 0, decodingMs: 0, sharedMs: 0 };
   /** Of the places that it had before. */
   #before: EngineDelays | undefined;
-  #isDecoding = false;
 
   constructor(account: DelayAccount) {
     this.#account = account;
@@ -90,12 +97,18 @@ export class SequenceDelays {
   /** It has a place. */
   begin(): void {
     this.#since = this.#account.mark();
-    this.#ownMs = 0;
+    this.#own = { promptMs: 0, decodingMs: 0, sharedMs: 0 };
   }
 
   /** Its own prompt was read, or what it had lost of it. */
   onPrompt(milliseconds: number): void {
-    this.#ownMs += milliseconds;
+    this.#own.promptMs += milliseconds;
+  }
+
+  /** It had a part in a step of so long, of which `sharedMs` were for the others. */
+  onDecode(milliseconds: number, sharedMs: number): void {
+    this.#own.decodingMs += milliseconds;
+    this.#own.sharedMs += sharedMs;
   }
 
   /** It has lost its place. */
@@ -107,7 +120,6 @@ export class SequenceDelays {
   /** It decodes from now on. Returns what delayed it until here; undefined where another read its prompt. */
   takePrompt(): EngineDelays | undefined {
     const told = this.#soFar();
-    this.#isDecoding = true;
     this.#before = undefined;
     this.begin();
     return told;
@@ -120,7 +132,7 @@ export class SequenceDelays {
 
   #soFar(): EngineDelays | undefined {
     if (!this.#since) return this.#before;
-    const now = this.#isDecoding ? this.#account.duringDecode(this.#since, this.#ownMs) : this.#account.duringPrompt(this.#since, this.#ownMs);
+    const now = this.#account.delaysSince(this.#since, this.#own);
     return this.#before ? add(this.#before, now) : now;
   }
 }

@@ -62,6 +62,19 @@ describe('what a sequence is told of its time', () => {
     expect(told.get('realtime')).toMatchObject({ prompt: nothing, decode: { ...nothing, gcMs: 7 } });
   });
 
+  it('in slices of time: the steps that it sat out, whole', () => {
+    const standing = { level: 0, rank: 0, expectedTokens: 60 } as const;
+    const told = run((core, step) => {
+      if (step === 0) core.add(tokenRequest('realtime', somePrompt(100, 1), 60, { standing: { ...standing, lane: 'realtime' } }));
+      if (step === 5) core.add(tokenRequest('batch', somePrompt(100, 2), 10, { standing: { ...standing, lane: 'batch' } }));
+    }, { own: { sharing: { ...defaultSharing, batchYields: 'time_slice', batchShareMin: 0.25 } } });
+    // By this clock a step takes a millisecond, with one sequence or two: three of four are of real time alone. Of the fourth, cores that are missing may make some.
+    const satOutMs = 27;
+    expect(told.get('batch')?.decode?.sharingMs).toBeGreaterThanOrEqual(satOutMs);
+    expect(told.get('batch')?.decode?.sharingMs).toBeLessThan(satOutMs + 10);
+    expect(told.get('realtime')?.decode?.sharingMs).toBeLessThan(satOutMs);
+  });
+
   it('others’ prompts, steps that are shared, and the collector, each to whom they concern', () => {
     const told = run((core, step) => {
       if (step === 0) core.add(tokenRequest('first', somePrompt(100, 1), 60, {}));
