@@ -43,6 +43,7 @@ const refused: readonly (readonly [string, RegExp])[] = [
   ['engines: {kind: mock}', /config\.yaml:1: engines /],
   ['admission: {policy: lifo}', /admission\.policy must be fcfs, mlfq, srtf, edf or vtc/],
   ['admission: {lanes: {batch_share: 1}}', /unknown key "admission\.lanes\.batch_share"; known keys: batch_yields, batch_share_min\.$/],
+  ['admission:\n  lanes: {batch_share_min: 1}', /config\.yaml:2: admission\.lanes\.batch_share_min .*0\.95/],
   ['admission:\n  aging_ms: 0', /config\.yaml:2: admission\.aging_ms /],
   ['router: {balance: dice}', /router\.balance must be .* or /],
   ['router: {trys_max: 1}', /unknown key "router\.trys_max"; did you mean "tries_max"\?/],

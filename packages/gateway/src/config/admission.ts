@@ -27,8 +27,8 @@ export const admissionSchema = Type.Object(
       {
         /** In the embedded engine, when requests in real time find no place: `preemption`, sequences of the batch lane give theirs; `time_slice`, they keep them, but decode in their share of the steps only. */
         batch_yields: Type.Union([Type.Literal('preemption'), Type.Literal('time_slice')]),
-        /** Of what an engine can do at once, the batch lane has at least this share, however much comes in real time; so it has of texts to embed or classify, before other servers with `max_batch_size` (0.95 at most). */
-        batch_share_min: Type.Number({ minimum: 0, maximum: 1 }),
+        /** Of what an engine can do at once, the batch lane has at least this share, however much comes in real time; so it has of texts to embed or classify, before other servers with `max_batch_size`. Not all: real time would never be served. */
+        batch_share_min: Type.Number({ minimum: 0, maximum: 0.95 }),
       },
       closed,
     ),

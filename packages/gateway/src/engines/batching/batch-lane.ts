@@ -3,7 +3,7 @@ import type { Lane } from '@open-autoglm/protocol';
 export interface BatchLaneOptions {
   /** Texts of a call. */
   readonly sizeMax: number;
-  /** Of the texts that are sent while both lanes have some waiting, the batch lane's share at least. */
+  /** Of the texts that are sent while both lanes have some waiting, the batch lane's share at least. Below 1: nothing that it sends would be enough. */
   readonly batchShareMin: number;
 }
 
@@ -22,8 +22,6 @@ const expectsRealtimeMs = 1000;
 const callsAloneMax = 2;
 /** Of a full call, where real time is expected: who comes waits for the end of one. */
 const shortCall = 1 / 4;
-/** Real time is held for nobody. With a share of all, nothing that the batch lane sends would be enough, and all that waits would go at once. */
-const shareMax = 0.95;
 
 /**
  * How much of the batch lane another server gets. Beside real time one short call at a time, and none before real time that waits; but what it is owed, its share
@@ -56,7 +54,7 @@ export class BatchLane {
   /** `load`: what is left when these have gone. */
   onSend(lane: Lane, texts: number, load: BatchLaneLoad): void {
     const { sizeMax, batchShareMin } = this.#options;
-    const share = Math.min(shareMax, batchShareMin) * texts;
+    const share = batchShareMin * texts;
     if (lane === 'realtime') {
       // What the batch lane did not want is not owed to it.
       if (load.waiting.batch > 0) this.#owed += share;
