@@ -106,9 +106,10 @@ export class EmbeddingCore {
     if (request.dimensions !== undefined && request.dimensions !== dimensions) {
       throw new AutoglmError('invalid_value', `Invalid value for 'dimensions': this model makes vectors of ${dimensions} elements, and they cannot be shortened.`, { param: 'dimensions' });
     }
-    const waiting = this.#waiting(request.lane ?? 'realtime');
+    const { lane = 'realtime' } = request;
+    const waiting = this.#waiting(lane);
     if (waiting > 0 && waiting + request.inputs.length > this.#maxQueue) {
-      throw new AutoglmError('queue_full', `${waiting} texts wait for their embeddings already (embeddings.max_queue is ${this.#maxQueue}).`, { retryAfterSeconds: 1 });
+      throw new AutoglmError('queue_full', `${waiting} texts of the ${lane} lane wait for their embeddings already (embeddings.max_queue is ${this.#maxQueue} for each lane).`, { retryAfterSeconds: 1 });
     }
     this.#pending.set(request.id, new Pending(request, readInputs(request, { vocabulary, contextLength }), dimensions, addedAtMs));
   }

@@ -83,7 +83,7 @@ export const configSchema = Type.Object(
         name: Type.Optional(Type.String({ minLength: 1, maxLength: 512 })),
         /** Of ggml, beside those that generate. */
         threads: Type.Integer({ minimum: 1, maximum: 512 }),
-        /** Texts that may wait; more are refused with 429. */
+        /** Texts of each lane that may wait; more are refused with 429. */
         max_queue: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
       },
       closed,
