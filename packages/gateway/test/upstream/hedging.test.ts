@@ -7,6 +7,7 @@ const streamed = { ...chatBody, stream: true };
 const hedging = { enabled: true, quantile: 0.5, ratio: 1, delay_min_ms: 1 };
 /** Enough answers for the quantile to be known. */
 const learning = 64;
+const asksMax = 40;
 
 describe('a request whose engine is silent for longer than usual', () => {
   it('is sent to another one too; who speaks first answers, and the other is left', async () => {
@@ -16,7 +17,8 @@ describe('a request whose engine is silent for longer than usual', () => {
     for (let count = 0; count < learning; count += 1) await (await server.post(chat, streamed)).text();
     one.behave(hang);
     const before = one.requests.length;
-    for (let count = 0; count < 4; count += 1) {
+    // Whose turn it is depends on the hedges before, and a request that is left at once may never have been read.
+    for (let count = 0; count < asksMax && one.requests.length === before; count += 1) {
       const response = await server.post(chat, streamed);
       expect(response.headers.get('x-autoglm-engine')).toBe('fake-1');
       const chunks = chunksOf(await response.text());
