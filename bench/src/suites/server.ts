@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { defaultHome } from '@open-autoglm/engine';
 import { resolveModel } from '@open-autoglm/engine/models';
+import type { DecodeTask } from '../contestants/contestant.ts';
 import { openEngine, type EngineContestant } from '../contestants/engine.ts';
 import { openNodeLlamaCpp, publishedFigures, type NodeLlamaCpp } from '../contestants/node-llama-cpp.ts';
 import { makePrompt } from '../contestants/prompts.ts';
@@ -23,7 +24,7 @@ const answerLength = 192;
 const promptLength = 32;
 const sequenceLength = 1024;
 const warmups = 2;
-/** Rounds of 16 streams before anything is measured: a gateway and a client that have answered seldom run their code uncompiled, at several times the cost. */
+/** Rounds of 16 streams before anything is measured, of each contestant: code that has run seldom is not compiled, at several times the cost. */
 const warmUpRounds = 8;
 const startsMax = 5;
 
@@ -53,7 +54,7 @@ export const serverSuite: Suite = {
 const notes = [
   `Streams ask /v1/chat/completions for ${answerLength} greedy tokens each, with the end-of-turn tokens forbidden by logit_bias, so that no answer ends early. ` +
     'The client is a process of its own and shares the cores with the server.',
-  `The server has answered ${warmUpRounds * 16} streams before the first measurement.`,
+  `Before the first measurement the server has answered ${warmUpRounds * 16} streams; the engine alone, and node-llama-cpp where it is measured, have then decoded as many each, or for as long as the server took.`,
   'A stream rate runs from the first token to the end of each answer, as the engine alone is measured from its first decode step on; “with prompts” runs from the requests to the last end.',
   'Event loop delay: how much later than due the gateway got to a timer of 1 ms, over one round of 16 streams in each run. Memory: resident sets of gateway and engine added up, after the load.',
 ];
@@ -95,7 +96,22 @@ async function openBench({ model, threads, onProgress }: SuiteOptions, common: P
 
 async function warmUp(bench: Bench, { onProgress }: SuiteOptions): Promise<void> {
   onProgress('warming up');
-  for (let round = 0; round < warmUpRounds; round += 1) await openStreams(bench, Math.max(...streamCounts));
+  const count = Math.max(...streamCounts);
+  const since = performance.now();
+  for (let round = 0; round < warmUpRounds; round += 1) await openStreams(bench, count);
+  const serverMs = performance.now() - since;
+  const task = decodeTask(bench, count);
+  for (const contestant of [bench.engine, ...(bench.peer ? [bench.peer] : [])]) {
+    // A slow one would take minutes for as many rounds.
+    const untilMs = performance.now() + serverMs;
+    for (let round = 0; round < warmUpRounds && performance.now() < untilMs; round += 1) await contestant.decode(task);
+  }
+}
+
+/** What so many streams ask of the server. */
+function decodeTask({ engine }: Bench, count: number): DecodeTask {
+  const { vocabulary } = engine.model;
+  return { prompts: Array.from({ length: count }, (_, index) => makePrompt((text) => vocabulary.tokenize(text, false), promptLength, index * 7)), steps: answerLength - 1 };
 }
 
 async function measureStreams(bench: Bench, { runs, onProgress }: SuiteOptions): Promise<Figure[]> {
@@ -103,7 +119,7 @@ async function measureStreams(bench: Bench, { runs, onProgress }: SuiteOptions):
   for (const count of streamCounts) {
     const name = `${count} HTTP stream${count === 1 ? '' : 's'}`;
     onProgress(name);
-    const task = { prompts: Array.from({ length: count }, (_, index) => makePrompt((text) => bench.engine.model.vocabulary.tokenize(text, false), promptLength, index * 7)), steps: answerLength - 1 };
+    const task = decodeTask(bench, count);
     const rounds: (readonly StreamResult[])[] = [];
     const http: Measure = async () => {
       const streams = await openStreams(bench, count);
