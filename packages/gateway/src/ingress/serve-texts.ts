@@ -7,7 +7,6 @@ import type { RequestStart } from '../common/request-start.ts';
 import type { TextsExchange } from '../common/texts-exchange.ts';
 import type { Access, Demand } from './access.ts';
 import type { JsonBody } from './body.ts';
-import type { GenerationParts } from './generations.ts';
 import type { Hand, InHand } from './in-hand.ts';
 import { estimateTexts } from './limits/estimate.ts';
 import { abortAfter, runAsked, startOf, take } from './take.ts';
@@ -41,7 +40,7 @@ export interface TextsOperation<Parsed extends ParsedTexts, Answer> {
 
 export interface TextsParts {
   readonly access: Access;
-  readonly follow: GenerationParts['follow'];
+  readonly follow: (start: RequestStart) => Followed;
 }
 
 /** An HTTP request about texts. */

@@ -1,3 +1,6 @@
+/** At the beginning, and after a quiet time, so many retries may come at once: the requests in flight of a replica that dies. */
+export const retriesAtOnceMax = 100;
+
 /**
  * A token bucket that requests fill and extra work empties: retries and hedges stay a share of the requests, so that they
  * cannot multiply the load which made them necessary (the retry budget of Finagle). It begins full.

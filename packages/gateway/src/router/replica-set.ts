@@ -3,7 +3,7 @@ import type { CatalogModel } from '../common/model-catalog.ts';
 import { Roster, type Listed } from '../common/roster.ts';
 import type { BalancePolicy, Choice } from './balance/index.ts';
 import type { Outcome } from '../common/breaker.ts';
-import { Budget } from './budget.ts';
+import { Budget, retriesAtOnceMax } from './budget.ts';
 import { candidatesOf, refusalOf } from './candidates.ts';
 import { inputKindOf } from './devices/input-kind.ts';
 import { outcomeOf } from './failure-outcome.ts';
@@ -33,8 +33,6 @@ export interface ReplicaSetSettings extends MemberSettings {
   readonly hedging: { readonly enabled: boolean; readonly quantile: number; readonly ratio: number; readonly delayMsMin: number };
 }
 
-/** At the beginning, and after a quiet time, so many retries may come at once: the requests in flight of a replica that dies. */
-export const retriesAtOnceMax = 100;
 const hedgesAtOnceMax = 10;
 
 /** The replicas of one model: who may be chosen, who is, and how it went. */

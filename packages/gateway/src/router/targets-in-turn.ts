@@ -1,11 +1,10 @@
 import { toAutoglmError, type AutoglmError } from '@open-autoglm/protocol';
 import type { Target } from '../common/model-catalog.ts';
 import { roundRobin } from './balance/round-robin.ts';
-import { Budget } from './budget.ts';
+import { Budget, retriesAtOnceMax } from './budget.ts';
 import { candidatesOf, refusalOf } from './candidates.ts';
 import { outcomeOf } from './failure-outcome.ts';
 import { Member, type MemberSettings } from './member.ts';
-import { retriesAtOnceMax } from './replica-set.ts';
 import type { RouterOptions } from './router-stage.ts';
 import { SharedFailures } from './shared-failures.ts';
 
