@@ -11,6 +11,7 @@ export interface StreamResult {
   /** Milliseconds from the start of the task. */
   readonly firstTokenAt: number;
   readonly endedAt: number;
+  readonly promptTokens: number;
   readonly tokens: number;
   readonly finishReason: string;
 }

@@ -20,8 +20,8 @@ import type { Suite, SuiteOptions } from './suite.ts';
 const streamCounts = [1, 16] as const;
 /** Tokens of every answer. */
 const answerLength = 192;
-/** About what the chat template makes of the question. */
-const promptLength = 32;
+/** More tokens than the chat template makes of the question. */
+const promptMax = 64;
 const sequenceLength = 1024;
 const warmups = 2;
 /** Rounds of 16 streams before anything is measured, of each contestant: code that has run seldom is not compiled, at several times the cost. */
@@ -34,14 +34,14 @@ export const serverSuite: Suite = {
   description: '1 and 16 HTTP streams of a real server against the engine alone; event loop delay, start, memory',
   async run(options) {
     const { path: modelPath, source } = await resolveModel({ model: options.model, home: defaultHome() });
-    const common = { modelPath, threads: options.threads, sequenceLength, maxSequences: 16, maxPrompt: promptLength };
+    const common = { modelPath, threads: options.threads, sequenceLength, maxSequences: 16, maxPrompt: promptMax };
     const starts = await measureStarts(options);
     const bench = await openBench(options, common);
     try {
-      await warmUp(bench, options);
-      const figures = [...(await measureStreams(bench, options)), ...starts, await measureLoopDelay(bench, options), ...measureMemory(bench)];
+      const promptLength = await warmUp(bench, options);
+      const figures = [...(await measureStreams(bench, promptLength, options)), ...starts, await measureLoopDelay(bench, options), ...measureMemory(bench)];
       return {
-        settings: { model: source, threads: options.threads, runs: options.runs, 'answer tokens': answerLength },
+        settings: { model: source, threads: options.threads, runs: options.runs, 'prompt tokens': promptLength, 'answer tokens': answerLength },
         figures,
         notes: [...notes, bench.peer ? peerNotes.measured : peerNotes.published],
       };
@@ -53,7 +53,7 @@ export const serverSuite: Suite = {
 
 const notes = [
   `Streams ask /v1/chat/completions for ${answerLength} greedy tokens each, with the end-of-turn tokens forbidden by logit_bias, so that no answer ends early. ` +
-    'The client is a process of its own and shares the cores with the server.',
+    'The client is a process of its own and shares the cores with the server. The others decode as many tokens after prompts as long as the server’s.',
   `Before the first measurement the server has answered ${warmUpRounds * 16} streams; the engine alone, and node-llama-cpp where it is measured, have then decoded as many each, or for as long as the server took.`,
   'A stream rate runs from the first token to the end of each answer, as the engine alone is measured from its first decode step on; “with prompts” runs from the requests to the last end.',
   'Event loop delay: how much later than due the gateway got to a timer of 1 ms, over one round of 16 streams in each run. Memory: resident sets of gateway and engine added up, after the load.',
@@ -94,32 +94,38 @@ async function openBench({ model, threads, onProgress }: SuiteOptions, common: P
   };
 }
 
-async function warmUp(bench: Bench, { onProgress }: SuiteOptions): Promise<void> {
+/** Returns how many tokens the server read of each question: whoever is compared reads as many, since every key that is attended to costs each step. */
+async function warmUp(bench: Bench, { onProgress }: SuiteOptions): Promise<number> {
   onProgress('warming up');
   const count = Math.max(...streamCounts);
   const since = performance.now();
-  for (let round = 0; round < warmUpRounds; round += 1) await openStreams(bench, count);
+  let promptLength = 0;
+  for (let round = 0; round < warmUpRounds; round += 1) {
+    const streams = await openStreams(bench, count);
+    promptLength = Math.min(...streams.map(({ promptTokens }) => promptTokens));
+  }
   const serverMs = performance.now() - since;
-  const task = decodeTask(bench, count);
+  const task = decodeTask(bench, count, promptLength);
   for (const contestant of [bench.engine, ...(bench.peer ? [bench.peer] : [])]) {
     // A slow one would take minutes for as many rounds.
     const untilMs = performance.now() + serverMs;
     for (let round = 0; round < warmUpRounds && performance.now() < untilMs; round += 1) await contestant.decode(task);
   }
+  return promptLength;
 }
 
 /** What so many streams ask of the server. */
-function decodeTask({ engine }: Bench, count: number): DecodeTask {
+function decodeTask({ engine }: Bench, count: number, promptLength: number): DecodeTask {
   const { vocabulary } = engine.model;
   return { prompts: Array.from({ length: count }, (_, index) => makePrompt((text) => vocabulary.tokenize(text, false), promptLength, index * 7)), steps: answerLength - 1 };
 }
 
-async function measureStreams(bench: Bench, { runs, onProgress }: SuiteOptions): Promise<Figure[]> {
+async function measureStreams(bench: Bench, promptLength: number, { runs, onProgress }: SuiteOptions): Promise<Figure[]> {
   const figures: Figure[] = [];
   for (const count of streamCounts) {
     const name = `${count} HTTP stream${count === 1 ? '' : 's'}`;
     onProgress(name);
-    const task = decodeTask(bench, count);
+    const task = decodeTask(bench, count, promptLength);
     const rounds: (readonly StreamResult[])[] = [];
     const http: Measure = async () => {
       const streams = await openStreams(bench, count);
