@@ -46,7 +46,6 @@ export class Constraint {
  */
 export function constrainedSampler(sampler: Sampler, constraint: Constraint, scratch: Float32Array): Sampler {
   return {
-    isPlainGreedy: false,
     sample(logits) {
       const drawn = sampler.sample(logits);
       if (constraint.allows(drawn)) return drawn;

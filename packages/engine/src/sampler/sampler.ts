@@ -8,8 +8,6 @@ import { keepTopP } from './top-p.ts';
 
 /** Chooses the tokens of one sequence. The same seed and logits give the same tokens, whatever other sequences do. */
 export interface Sampler {
-  /** Temperature 0 and nothing that changes a logit: the choice is the argmax, wherever that was computed. */
-  readonly isPlainGreedy: boolean;
   /**
    * The next token. `logits`: [vocabularySize]; neither kept nor changed. NaN counts as −∞, which is never chosen while
    * anything else is there; token 0 is when nothing else is. Greedy ties go to the lowest id.
@@ -52,7 +50,6 @@ export function createSampler(sampling: Sampling, prompt: Iterable<number>, scra
   };
 
   return {
-    isPlainGreedy: temperature === 0 && !penalizes && bias.length === 0,
     sample(logits) {
       const adjusted = adjust(logits);
       const likeliest = argmax(adjusted);

@@ -24,13 +24,6 @@ describe('greedy', () => {
       }),
     );
   });
-
-  test('is plain only when nothing changes a logit', () => {
-    const isPlain = (change: Partial<Sampling>) => samplerOf({ ...greedy, ...change }, 3).isPlainGreedy;
-    expect(isPlain({ topK: 5, topP: 0.5, minP: 0.1, seed: 3 })).toBe(true);
-    const changes = [{ temperature: 0.1 }, { repetitionPenalty: 1.1 }, { presencePenalty: -1 }, { frequencyPenalty: 1 }, { logitBias: { 1: 1 } }];
-    expect(changes.map(isPlain)).toEqual(changes.map(() => false));
-  });
 });
 
 describe('what is drawn follows the distribution', () => {
