@@ -156,8 +156,9 @@ function saysMore({ toolCalls, wire }: ChatMessage): boolean {
   return (toolCalls?.length ?? 0) > 0 || (Array.isArray(wire?.['tool_calls']) && wire['tool_calls'].length > 0) || (Array.isArray(content) && content.some((part: { type?: unknown } | null) => part?.type !== 'text'));
 }
 
-/** A client that asked for a form, for a call of a tool or for logprobs is not served by a fixed text. */
-function suitsFixedText({ responseFormat, toolChoice, topLogprobs, body, stop }: GatewayRequest): boolean {
+/** A client that asked for a form, for a call of a tool, for logprobs or for a map of attention is not served by a fixed text; nor are several prompts by what answers one. */
+function suitsFixedText({ input, responseFormat, toolChoice, topLogprobs, attention, body, stop }: GatewayRequest): boolean {
+  if (attention || (input.kind === 'completion' && input.prompts.length > 1)) return false;
   const mustCall = toolChoice === 'required' || typeof toolChoice === 'object' || (body?.fields['tool_choice'] ?? 'auto') !== 'auto';
   const format = body?.fields['response_format'] as { type?: unknown } | null | undefined;
   const hasForm = responseFormat !== undefined || (format !== undefined && format !== null && format.type !== 'text');

@@ -56,10 +56,18 @@ describe('prejudge', () => {
     ['logprobs', { logprobs: true }],
     ['a call', { tools: [{ type: 'function', function: { name: 'f' } }], tool_choice: 'required' }],
     ['a stop string', { stop: '好' }],
+    ['a map of attention', { autoglm: { attention: true } }],
   ])('leaves the answer to the model where the client asked for %s', async (_, more) => {
-    await using server = await startRuledServer([{ name: 'hello', find: { literals: ['hi'] }, answer: 'x' }]);
+    const attention = { observedTokens: 1, droppedTokens: 0, answerWeight: 1, blocks: [] };
+    await using server = await startRuledServer([{ name: 'hello', find: { literals: ['hi'] }, answer: 'x' }], { attention });
     await (await server.ask('hi', more)).text();
     expect(server.engine.requests.length).toBe(1);
+  });
+
+  it('answers no prompt by what another one says', async () => {
+    const rules = await RuleSet.compile('r', JSON.stringify({ rules: [{ name: 'hello', find: { literals: ['hi'], whole: true }, answer: 'x' }] }), 1000);
+    const met = (...prompts: string[]) => rules.judge({ ...base, input: { kind: 'completion', prompts } }, false).met.length;
+    expect([met('hi'), met('hi', 'What is the weather?'), met('What is the weather?', 'hi')]).toEqual([1, 0, 0]);
   });
 
   it('labels what goes on, tells the client, and sets the lane', async () => {
