@@ -102,6 +102,12 @@ describe('bad input', () => {
     expect([400, 422]).toContain(response.status);
   });
 
+  it('says of an entry what it must be, not what holds it must be', async () => {
+    const response = await server.post(chat, { model: 'default', messages: [null] });
+    const { error } = (await response.json()) as ErrorBody;
+    expect([error.param, error.message]).toEqual(['messages[0]', "Invalid value for 'messages[0]': must be object."]);
+  });
+
   it('takes harmless fields, and an answer that is sent back as it came', async () => {
     const fields = { user: 'a', metadata: { a: 'b' }, store: false, service_tier: 'auto', parallel_tool_calls: true, response_format: { type: 'text' }, tools: [], tool_choice: 'none' };
     const answer = { role: 'assistant', content: 'a', refusal: null, annotations: [], audio: null, function_call: null, tool_calls: null };

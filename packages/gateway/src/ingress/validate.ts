@@ -53,12 +53,13 @@ function unescape(key: string): string {
   return key.replaceAll('~1', '/').replaceAll('~0', '~');
 }
 
-/** The title of the innermost titled schema on the way to the one at fault. */
+/** The title of the innermost titled schema on the way to the one at fault; none of one that is the title of what holds it. */
 function titleAt(schema: TSchema, schemaPath: string): string | undefined {
   let current: unknown = schema;
   let title: string | undefined;
   for (const key of schemaPath.split('/').slice(1)) {
     current = (current as Record<string, unknown> | undefined)?.[unescape(key)];
+    if (key === 'items' || key === 'properties') title = undefined;
     const own = (current as { title?: unknown } | undefined)?.title;
     if (typeof own === 'string') title = own;
   }
