@@ -24,6 +24,13 @@ describe('tenants', () => {
     expect(again).toEqual([none, keyA, nameX, keyAnameX]);
   });
 
+  it('are the same however the scheme of their key is written', async () => {
+    await using server = await startTestServer();
+    const spellings = ['Bearer a', 'bearer a', 'BEARER  a '];
+    const scopes = await scopesOf(server, spellings.map((authorization) => ({ headers: { authorization } })));
+    expect(new Set(scopes).size).toBe(1);
+  });
+
   it('do not leave their keys in a scope', async () => {
     await using server = await startTestServer();
     const [scope] = await scopesOf(server, [{ headers: key('sk-very-secret') }]);

@@ -8,6 +8,8 @@ import { tenantOf } from './tenant.ts';
 /** What a request is charged by. */
 export interface Demand extends Pick<Ask, 'tenant' | 'answerTokensMax' | 'answerCount' | 'isBatch'> {
   readonly model: string;
+  /** That reads its documents, where the request names one. */
+  readonly documentsModel?: string | undefined;
   /** Estimated only where somebody counts. */
   readonly promptTokens: () => number;
 }
@@ -47,7 +49,8 @@ export class Access {
 
   /** Undefined: nothing limits it. Throws `permission_denied` and `rate_limit_exceeded`; of the latter `response` says more in its headers. */
   admit(identity: Identity, demand: Demand, emit: EmitEvent, response?: ServerResponse): Promise<Admission | undefined> | undefined {
-    identity.holder?.allow(demand.model);
+    identity.holder?.allow(demand.model, 'model');
+    if (demand.documentsModel !== undefined) identity.holder?.allow(demand.documentsModel, 'autoglm.documents.model');
     return this.#limits && this.#limit(this.#limits, identity, demand, emit, response);
   }
 

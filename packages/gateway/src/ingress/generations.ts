@@ -120,9 +120,9 @@ export class Generations implements Asker, Relay {
   }
 }
 
-function demandOf({ model, tenant, lane, input, maxTokens, choiceCount }: ParsedRequest): Demand {
+function demandOf({ model, tenant, lane, input, maxTokens, choiceCount, documents }: ParsedRequest): Demand {
   const prompts = input.kind === 'chat' ? 1 : input.prompts.length;
-  return { model, tenant, promptTokens: () => estimatePrompt(input), answerTokensMax: maxTokens, answerCount: choiceCount * prompts, isBatch: lane === 'batch' };
+  return { model, documentsModel: documents?.model, tenant, promptTokens: () => estimatePrompt(input), answerTokensMax: maxTokens, answerCount: choiceCount * prompts, isBatch: lane === 'batch' };
 }
 
 /** Field by field: what is left of an object without some of its fields costs V8 several times as much. */

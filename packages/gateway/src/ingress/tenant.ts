@@ -9,11 +9,17 @@ const header = 'x-autoglm-tenant';
  * key apart; it never leads into another key's tenant. The key itself goes no further than here.
  */
 export function tenantOf(headers: IncomingHttpHeaders, named: string | undefined): string {
-  const { authorization = '' } = headers;
+  const authorization = spelled(headers.authorization);
   const fromHeader = nameFrom(headers);
   const name = named ?? fromHeader;
   if (authorization === '' && name === undefined) return '';
   return hash('sha256', JSON.stringify([authorization, name]), 'base64url');
+}
+
+/** One key is one, however its scheme is written and whatever spaces stand about it. */
+function spelled(authorization = ''): string {
+  const [, key] = /^bearer +(\S+) *$/i.exec(authorization) ?? [];
+  return key === undefined ? authorization : `Bearer ${key}`;
 }
 
 function nameFrom(headers: IncomingHttpHeaders): string | undefined {

@@ -59,6 +59,15 @@ describe('keys', () => {
     expect((await server.ask(bearer('laboratory'), { model: 'mock-embeddings', input: 'a' }, '/v1/embeddings')).status).toBe(200);
   });
 
+  it('opens no other model to read documents with', async () => {
+    await using server = await start({ auth: { keys: [{ name: 'shop', key_env: 'SHOP_KEY', models: ['default'] }] } }, {}, env);
+    const asking = (model?: string) => server.ask(bearer('shop-key-1'), { ...chatBody, autoglm: { documents: { texts: ['a'], mode: 'embed', model } } });
+    const refused = await asking('mock-embeddings');
+    expect(refused.status).toBe(403);
+    expect(await refused.json()).toMatchObject({ error: { code: 'permission_denied', param: 'autoglm.documents.model' } });
+    expect((await asking()).status).toBe(200);
+  });
+
   it('closes everything but what probes, scrapers and the console read', async () => {
     await using server = await start({ auth }, {}, env);
     const get = async (route: string, headers = {}) => (await fetch(`${server.gateway.url}${route}`, { headers })).status;

@@ -21,8 +21,8 @@ export interface KeyEntry {
 /** Whoever has shown a key. */
 export interface KeyHolder {
   readonly name: string;
-  /** Throws `permission_denied` for a model that this key does not open. */
-  allow(model: string): void;
+  /** Throws `permission_denied` for a model that this key does not open, with the field that names it. */
+  allow(model: string, param: string): void;
 }
 
 interface Known {
@@ -79,8 +79,8 @@ export class Keyring {
 function toHolder({ name, models }: KeyEntry): KeyHolder {
   return {
     name,
-    allow(model) {
-      if (models && !models.includes(model)) throw new AutoglmError('permission_denied', `The API key ${JSON.stringify(name)} does not open the model ${JSON.stringify(model)}.`, { param: 'model' });
+    allow(model, param) {
+      if (models && !models.includes(model)) throw new AutoglmError('permission_denied', `The API key ${JSON.stringify(name)} does not open the model ${JSON.stringify(model)}.`, { param });
     },
   };
 }
