@@ -53,7 +53,7 @@ const graceMs = 1000;
 /** What probes and scrapers read, who have no key. */
 const openRoutes: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/metrics']);
 
-const generationRoutes: Readonly<Record<string, AskCall['api']>> = { '/v1/chat/completions': 'chat', '/v1/completions': 'completion' };
+const generationRoutes: ReadonlyMap<string, AskCall['api']> = new Map([['/v1/chat/completions', 'chat'], ['/v1/completions', 'completion']]);
 
 /** HTTP in OpenAI's words, in front of the request path. */
 export function createIngress(parts: IngressParts): Ingress {
@@ -75,9 +75,9 @@ export function createIngress(parts: IngressParts): Ingress {
   const route = (message: IncomingMessage, response: ServerResponse): Promise<void> | void => {
     if (parts.cors?.answers(message, response)) return undefined;
     const requestId = requestIdOf(message);
-    const path = (message.url ?? '/').split('?', 1)[0] as string;
+    const path = pathOf(message);
     const call = { message, response, requestId, read: (signal: AbortSignal) => readJson(message, parts.bodies, signal) };
-    const api = Object.hasOwn(generationRoutes, path) ? generationRoutes[path] : undefined;
+    const api = generationRoutes.get(path);
     if (api && message.method === 'POST') return generations.serve({ ...call, api });
     if (path === '/v1/embeddings' && message.method === 'POST') return embeddings.serve(call);
     if (path === '/v1/classify' && message.method === 'POST') return classifications.serve(call);
@@ -153,6 +153,11 @@ async function sendMetrics(response: ServerResponse, metrics: MetricsSource): Pr
   const text = await metrics.render();
   response.writeHead(200, { 'content-type': metrics.contentType, 'content-length': Buffer.byteLength(text), 'cache-control': 'no-store' });
   response.end(text);
+}
+
+function pathOf({ url = '/' }: IncomingMessage): string {
+  const query = url.indexOf('?');
+  return query === -1 ? url : url.slice(0, query);
 }
 
 /** The client's own id where it is a sensible one. */

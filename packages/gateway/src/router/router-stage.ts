@@ -24,7 +24,7 @@ export function createRouter(catalog: ModelCatalog, options: RouterOptions): Nex
     const model = catalog.find(request.model);
     const alone = supervised(model);
     if (alone) return answerOf(alone, request);
-    return { [Symbol.asyncIterator]: () => new RoutedAnswer(setOf(model), request) };
+    return new RoutedAnswer(setOf(model), request);
   };
 }
 
