@@ -61,8 +61,7 @@ async function sendStream(exchange: Exchange, parts: AsyncIterable<StreamPart>):
   const answer = encoding === 'json' ? new SseAnswer(exchange) : new MessagePackAnswer(exchange, encoding);
   await answer.send(parts, () => {
     const headers = answerHeaders(exchange, answer.contentType);
-    headers['cache-control'] = 'no-cache';
-    headers['x-accel-buffering'] = 'no';
+    headers.push('cache-control', 'no-cache', 'x-accel-buffering', 'no');
     response.writeHead(200, headers);
   });
   // A path may take no notice of a client that leaves.
@@ -92,7 +91,7 @@ export function sendWhole(owed: Owed, emit: EmitEvent, encode: () => EncodedAnsw
   const { contentType, body } = encode();
   emit({ type: 'segment-end', segment: 'output', durationMs: performance.now() - completeAt, reason: 'encode' });
   const headers = answerHeaders(owed, contentType, cache);
-  headers['content-length'] = String(Buffer.byteLength(body));
+  headers.push('content-length', String(Buffer.byteLength(body)));
   owed.response.writeHead(200, headers);
   owed.response.end(body);
 }
@@ -110,16 +109,11 @@ function endInError(response: ServerResponse, body: object): void {
   else endMessagePackStream(response, encodeMessagePack(body, encoding));
 }
 
-/** All of a response's headers: those that are set before its head is written take Node a slower way. */
-function answerHeaders({ requestId, timings, headers: more }: Owed, contentType: string, cache = timings.cache ?? 'off'): Record<string, string> {
-  const headers: Record<string, string> = {
-    'x-request-id': requestId,
-    'server-timing': timings.header(),
-    'x-autoglm-cache': cache,
-    'content-type': contentType,
-  };
-  if (timings.tier) headers['x-autoglm-tier'] = timings.tier;
-  if (timings.engine) headers['x-autoglm-engine'] = timings.engine;
-  for (const name in more) headers[name] = more[name] as string;
+/** All of a response's headers, names and values in turn: those that are set before its head is written, or come as an object, take Node a slower way. */
+function answerHeaders({ requestId, timings, headers: more }: Owed, contentType: string, cache = timings.cache ?? 'off'): string[] {
+  const headers = ['x-request-id', requestId, 'server-timing', timings.header(), 'x-autoglm-cache', cache, 'content-type', contentType];
+  if (timings.tier) headers.push('x-autoglm-tier', timings.tier);
+  if (timings.engine) headers.push('x-autoglm-engine', timings.engine);
+  for (const name in more) headers.push(name, more[name] as string);
   return headers;
 }
