@@ -13,6 +13,11 @@ interface SpentTime {
   durationMs: number;
 }
 
+/** Whether the profile asks when an event was. */
+export function wantsTime({ type }: GatewayEvent): boolean {
+  return type === 'first-token' || type === 'request-end';
+}
+
 /** Says what has made a request slow so far. */
 export interface ProfileReader {
   look(profile: RequestProfile, times: SegmentTimes): Bottleneck | undefined;
