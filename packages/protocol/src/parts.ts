@@ -124,3 +124,9 @@ export type GeneratePart = PromptEndPart | TextDeltaPart | TextEndPart;
  * or `text-start`; a `usage`, where there is one, is the last part of all.
  */
 export type StreamPart = (GeneratePart | TextStartPart | ReasoningDeltaPart | WireDeltaPart | UsagePart) & { readonly index: number };
+
+/** Gives an answer's parts. What answers at once, as another server's whole answer does, need not have a promise for each of them. */
+export interface PartsIterator extends AsyncIterator<StreamPart> {
+  /** The next part, where it is here already. Undefined: `next` knows whether there is one. Not to be called while a `next` is waited for. */
+  nextNow?(): StreamPart | undefined;
+}

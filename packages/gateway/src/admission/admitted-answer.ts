@@ -1,4 +1,4 @@
-import { toAutoglmError, type GatewayEvent, type Next, type StreamPart } from '@open-autoglm/protocol';
+import { toAutoglmError, type GatewayEvent, type Next, type PartsIterator, type StreamPart } from '@open-autoglm/protocol';
 import type { AdmissionQueue } from './queue.ts';
 import type { Ticket } from './ticket.ts';
 
@@ -14,12 +14,12 @@ export interface AnswerFacts {
  * One request's answer: it waits for its turn, goes on down the path, and gives its place back at its end, whatever that is. What
  * passes is looked at, not changed.
  */
-export class AdmittedAnswer implements AsyncIterableIterator<StreamPart> {
+export class AdmittedAnswer implements AsyncIterableIterator<StreamPart>, PartsIterator {
   readonly #queue: AdmissionQueue;
   readonly #ticket: Ticket;
   readonly #next: Next;
   readonly #onAnswer: (ticket: Ticket, facts: AnswerFacts) => void;
-  #parts: AsyncIterator<StreamPart> | undefined;
+  #parts: PartsIterator | undefined;
   /** Who answers, where there are several. */
   #engine: string | undefined;
   #firstAtMs: number | undefined;
@@ -38,6 +38,12 @@ export class AdmittedAnswer implements AsyncIterableIterator<StreamPart> {
   next(): Promise<IteratorResult<StreamPart>> {
     if (this.#parts) return this.#parts.next().then(this.#onResult, this.#onFailure);
     return this.#isOver ? Promise.resolve({ value: undefined, done: true }) : this.#begin();
+  }
+
+  nextNow(): StreamPart | undefined {
+    const part = this.#parts?.nextNow?.();
+    if (part) this.#look(part);
+    return part;
   }
 
   async return(): Promise<IteratorReturnResult<undefined>> {

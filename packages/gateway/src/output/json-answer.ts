@@ -1,6 +1,7 @@
 import type { FinishReason, StreamPart, TokenLogprob } from '@open-autoglm/protocol';
 import type { Exchange } from '../common/exchange.ts';
 import { AttentionMaps } from './attention-maps.ts';
+import { eachPart } from './each-part.ts';
 import { FirstText } from './first-text.ts';
 import { chatLogprobs, completionLogprobs } from './logprobs.ts';
 import { Usage } from './usage.ts';
@@ -23,11 +24,11 @@ export async function collectAnswer({ request, format, timings, created }: Omit<
   const attention = new AttentionMaps();
   const usage = new Usage(request.choiceCount);
   const firstText = new FirstText(request.emit);
-  for await (const part of parts) {
+  await eachPart(parts, (part) => {
     usage.add(part);
     attention.add(part);
     firstText.see(part);
-    if (part.type === 'usage') continue;
+    if (part.type === 'usage') return;
     const choice = (choices[part.index] ??= { text: '', reasoning: '', reasoningField: 'reasoning_content', message: undefined, other: undefined, finishReason: null, logprobs: [] });
     if (part.type === 'text-delta') {
       choice.text += part.text;
@@ -43,7 +44,7 @@ export async function collectAnswer({ request, format, timings, created }: Omit<
       choice.finishReason = part.finishReason;
       if (part.wire) choice.other = { ...choice.other, ...part.wire };
     }
-  }
+  });
   const hasLogprobs = request.topLogprobs !== undefined;
   const isChat = format.api === 'chat';
   const whole = {

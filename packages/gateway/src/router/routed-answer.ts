@@ -1,4 +1,4 @@
-import type { AutoglmError, GatewayRequest, StreamPart } from '@open-autoglm/protocol';
+import type { AutoglmError, GatewayRequest, PartsIterator, StreamPart } from '@open-autoglm/protocol';
 import type { Member } from './member.ts';
 import type { ReplicaSet } from './replica-set.ts';
 import { Try, type Opening } from './try.ts';
@@ -8,7 +8,7 @@ import { Try, type Opening } from './try.ts';
  * within the bounds; one that is silent for long may get a rival, and who speaks first answers. After the first part a
  * failure is the answer's.
  */
-export class RoutedAnswer implements AsyncIterableIterator<StreamPart> {
+export class RoutedAnswer implements AsyncIterableIterator<StreamPart>, PartsIterator {
   readonly #replicas: ReplicaSet;
   readonly #request: GatewayRequest;
   /** As many as there may be tries: few. */
@@ -27,6 +27,10 @@ export class RoutedAnswer implements AsyncIterableIterator<StreamPart> {
   next(): Promise<IteratorResult<StreamPart>> {
     if (this.#isLeft) return Promise.resolve({ value: undefined, done: true });
     return this.#answer ? this.#answer.next() : this.#begin();
+  }
+
+  nextNow(): StreamPart | undefined {
+    return this.#isLeft ? undefined : this.#answer?.nextNow();
   }
 
   async return(): Promise<IteratorReturnResult<undefined>> {

@@ -1,4 +1,4 @@
-import { AutoglmError, toAutoglmError, type EmitEvent, type GatewayEvent, type GatewayRequest, type StreamPart } from '@open-autoglm/protocol';
+import { AutoglmError, toAutoglmError, type EmitEvent, type GatewayEvent, type GatewayRequest, type PartsIterator, type StreamPart } from '@open-autoglm/protocol';
 import type { Member } from './member.ts';
 import type { Attempt, ReplicaSet } from './replica-set.ts';
 
@@ -15,7 +15,7 @@ export class Try implements Attempt {
   readonly opening: Promise<Opening>;
   readonly #replicas: ReplicaSet;
   readonly #request: GatewayRequest;
-  readonly #parts: AsyncIterator<StreamPart>;
+  readonly #parts: PartsIterator;
   readonly #startedAtMs: number;
   /** What its replica says of the request while it is not known whether this try's answer will be the answer. */
   #held: GatewayEvent[] | undefined;
@@ -37,6 +37,10 @@ export class Try implements Attempt {
 
   next(): Promise<IteratorResult<StreamPart>> {
     return this.#isOver ? Promise.resolve({ value: undefined, done: true }) : this.#parts.next().then(this.#onResult, this.#onFailure);
+  }
+
+  nextNow(): StreamPart | undefined {
+    return this.#isOver ? undefined : this.#parts.nextNow?.();
   }
 
   /** What its replica said of the request counts: its answer is the answer, or it failed with nobody beside it. */
@@ -109,7 +113,7 @@ export class Try implements Attempt {
 }
 
 /** An engine that refuses before it is read, and one that refuses when it is, refuse alike. */
-function start({ target: { replica } }: Member, request: GatewayRequest): AsyncIterator<StreamPart> {
+function start({ target: { replica } }: Member, request: GatewayRequest): PartsIterator {
   try {
     return replica.answer(request)[Symbol.asyncIterator]();
   } catch (thrown) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { AutoglmError } from '../errors.ts';
 import type { GatewayEvent } from '../events.ts';
-import type { StreamPart } from '../parts.ts';
+import type { PartsIterator, StreamPart } from '../parts.ts';
 import type { Replica } from '../replica.ts';
 import type { GatewayRequest } from '../request.ts';
 import type { TestFramework } from './engine.ts';
@@ -48,6 +48,21 @@ export function replicaContract({ describe, it }: TestFramework, name: string, m
         const usage = parts.findIndex(({ type }) => type === 'usage');
         assert.ok(usage === -1 || usage === parts.length - 1);
         assert.equal(events.filter(({ type }) => type === 'choice-end').length, 2);
+      }));
+    }
+
+    for (const stream of [false, true]) {
+      it(`gives the same parts where those that are here are taken at once (stream: ${stream})`, withReplica(async ({ replica }) => {
+        const asked = { stream, choiceCount: 2, maxTokens: 3 };
+        const iterator: PartsIterator = replica.answer(request(asked))[Symbol.asyncIterator]();
+        assert.equal(iterator.nextNow?.(), undefined);
+        const parts: StreamPart[] = [];
+        for (let result = await iterator.next(); !result.done; result = await iterator.next()) {
+          parts.push(result.value);
+          for (let part = iterator.nextNow?.(); part; part = iterator.nextNow?.()) parts.push(part);
+        }
+        assert.equal(iterator.nextNow?.(), undefined);
+        assert.deepEqual(saidOf(parts), saidOf(await collect(replica.answer(request(asked)))));
       }));
     }
 
@@ -110,6 +125,14 @@ export function replicaContract({ describe, it }: TestFramework, name: string, m
       assert.equal(replica.status.state, 'closed');
       await assert.rejects(async () => collect(replica.answer(request())), AutoglmError);
     }));
+  });
+}
+
+/** What each choice says, and how it ends: pieces and times differ from one answer to the next. */
+function saidOf(parts: readonly StreamPart[]): object[] {
+  return [0, 1].map((index) => {
+    const own = parts.filter((part) => part.index === index);
+    return { text: own.map((part) => (part.type === 'text-delta' ? part.text : '')).join(''), reasons: own.flatMap((part) => (part.type === 'text-end' ? [part.finishReason] : [])) };
   });
 }
 

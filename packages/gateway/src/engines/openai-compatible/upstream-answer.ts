@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { AutoglmError, type GatewayRequest, type StreamPart } from '@open-autoglm/protocol';
+import { AutoglmError, type GatewayRequest, type PartsIterator, type StreamPart } from '@open-autoglm/protocol';
 import type { Dispatcher } from 'undici';
 import { AnswerReader } from './answer-reader.ts';
 import { errorOfConnection, errorOfStatus, isStaleConnection } from './errors.ts';
@@ -40,7 +40,7 @@ type Body = { readonly kind: 'events'; readonly reader: SseReader } | { readonly
  *
  * Written as undici's handler instead of over its streams: those would cost more for each request than all of this.
  */
-export class UpstreamAnswer implements AsyncIterableIterator<StreamPart>, Dispatcher.DispatchHandler {
+export class UpstreamAnswer implements AsyncIterableIterator<StreamPart>, PartsIterator, Dispatcher.DispatchHandler {
   readonly #call: UpstreamCall;
   readonly #answer: AnswerReader;
   readonly #onAbort = () => this.#fail(this.#call.request.signal.reason);
@@ -71,6 +71,11 @@ export class UpstreamAnswer implements AsyncIterableIterator<StreamPart>, Dispat
       return Promise.reject(error as Error);
     }
     return new Promise((resolve, reject) => (this.#reader = { resolve, reject }));
+  }
+
+  nextNow(): StreamPart | undefined {
+    const part = this.#parts[this.#taken];
+    return part && this.#take(part);
   }
 
   async return(): Promise<IteratorReturnResult<undefined>> {
