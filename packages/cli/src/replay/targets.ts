@@ -17,8 +17,24 @@ export interface TargetDefaults {
   readonly body: Readonly<Record<string, unknown>>;
 }
 
+/** Of every request; a body that says them otherwise would be passed over. */
+const said: Readonly<Record<string, string>> = {
+  model: 'name the model with --model, or with the model of a server of --compare',
+  messages: 'prompts are the trace\'s',
+  prompt: 'prompts are the trace\'s',
+  stream: 'every answer is streamed, or the times in it could not be seen',
+  stream_options: 'every stream is asked for its usage',
+};
+
+/** Throws `UserError` for what the replay says itself. */
+function refuseSaid(body: Readonly<Record<string, unknown>>): void {
+  const key = Object.keys(body).find((name) => Object.hasOwn(said, name));
+  if (key !== undefined) throw new UserError(`A body merged into every request cannot have ${JSON.stringify(key)}: ${said[key]}.`);
+}
+
 /** A URL, or a JSON object that says more: `{"url": …, "name": …, "model": …, "body": {…}}`. Throws `UserError`. */
 export function parseTarget(text: string, defaults: TargetDefaults): TargetWish {
+  refuseSaid(defaults.body);
   if (!text.trimStart().startsWith('{')) return { ...defaults, url: parseUrl(text) };
   let value: unknown;
   try {
@@ -31,6 +47,7 @@ export function parseTarget(text: string, defaults: TargetDefaults): TargetWish 
   if (unknown !== undefined) throw new UserError(`A server of --compare has no ${JSON.stringify(unknown)}; it may have url, name, model and body.`);
   for (const [key, field] of Object.entries({ url, name, model })) if (field !== undefined && (typeof field !== 'string' || field === '')) throw new UserError(`The ${key} of a server of --compare is a text that is not empty.`);
   if (!isRecord(body)) throw new UserError('The body of a server of --compare is a JSON object.');
+  refuseSaid(body);
   const address = (url as string | undefined) ?? defaults.url;
   if (address === undefined) throw new UserError('A server of --compare has no url, and there is no --url that both would share.');
   const ownModel = (model as string | undefined) ?? defaults.model;

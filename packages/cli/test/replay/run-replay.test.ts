@@ -1,7 +1,7 @@
 import { createServer, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
-import { runReplay, type ReplayRequest } from '../../src/replay/run-replay.ts';
+import { runReplay, type ReplayProgress, type ReplayRequest } from '../../src/replay/run-replay.ts';
 import { answerInFull, event, startScriptedServer, streamHead, textChunk } from './scripted-server.ts';
 import { azureTrace, withFile } from './trace-file.ts';
 
@@ -32,6 +32,20 @@ describe('a replay', () => {
     expect(server.received.map(({ url, headers, body }) => [url, headers.authorization, body.messages?.[0]?.content.trim().split(' ').length])).toEqual([0, 1, 2].map(() => ['/v1/chat/completions', 'Bearer secret', 200]));
     expect(server.received[0]?.body).toMatchObject({ model: 'scripted', max_tokens: 10, temperature: 0, stream: true, stream_options: { include_usage: true } });
     expect(new Set(server.received.map(({ body }) => body.messages?.[0]?.content)).size).toBe(3);
+  });
+
+  it('tells of no more requests than there are, ended and in flight together', async () => {
+    const allSent = Promise.withResolvers<void>();
+    await using server = await startScriptedServer({ behave: (...args) => void allSent.promise.then(() => answerInFull(...args)) });
+    await using file = await withFile(azureTrace([0, 0, 0, 0]));
+    const seen: ReplayProgress[] = [];
+    const progresses = (progress: ReplayProgress) => {
+      seen.push(progress);
+      if (progress.inFlight === 4) allSent.resolve();
+    };
+    await runReplay({ ...common, tracePath: file.path, targets: [{ url: server.url, body: {} }] }, { ...quiet, progresses }, new AbortController().signal);
+    expect(seen.at(-1)?.endedCount).toBe(4);
+    expect(seen.filter(({ endedCount, inFlight }) => endedCount + inFlight > 4)).toEqual([]);
   });
 
   it('tells its time zero on the clock that other processes of the machine read', async () => {

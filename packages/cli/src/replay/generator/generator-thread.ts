@@ -38,7 +38,7 @@ awake = sender;
 const reporting = setInterval(() => {
   sender.check();
   facts.flush();
-  post({ kind: 'progress', takenCount: sender.takenCount, inFlight: sender.inFlight });
+  post({ kind: 'progress', takenCount: sender.takenCount });
 }, reportEveryMs);
 
 port.on('message', (message: ToGenerator) => {

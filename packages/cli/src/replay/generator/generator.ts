@@ -47,12 +47,15 @@ export async function runGenerator({ send, requests, signal, onBegin, onProgress
   const post = (message: ToGenerator, transfer: ArrayBuffer[] = []) => thread.postMessage(message, transfer);
   const stop = () => post({ kind: 'stop' });
   let outcomes: RequestOutcome[] = [];
-  let inFlight = 0;
+  let takenCount = 0;
+  let endedCount = 0;
   const exchanges = new Exchanges({ onOutcome: (outcome) => void outcomes.push(outcome), onSpoilt: (id) => post({ kind: 'drop', id }) });
   const report = () => {
     const taken = outcomes;
     outcomes = [];
-    onProgress({ outcomes: taken, inFlight });
+    endedCount += taken.length;
+    // The sender's own count is as old as its last word, and outcomes come between.
+    onProgress({ outcomes: taken, inFlight: Math.max(0, takenCount - endedCount) });
   };
   thread.on('message', (message: FromGenerator) => {
     switch (message.kind) {
@@ -63,7 +66,7 @@ export async function runGenerator({ send, requests, signal, onBegin, onProgress
         return report();
       case 'progress':
         backlog.taken(message.takenCount);
-        inFlight = message.inFlight;
+        takenCount = message.takenCount;
         return report();
       case 'ended': return ended.resolve(message);
     }

@@ -29,7 +29,6 @@ export interface GeneratorEnd {
 export interface SendingProgress {
   /** Requests that wait no more. */
   readonly takenCount: number;
-  readonly inFlight: number;
 }
 
 export type FromGenerator =
