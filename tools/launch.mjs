@@ -49,7 +49,8 @@ function chooseRuntime() {
 }
 
 async function runAsChild(runtime, program, args) {
-  const child = spawn(runtime, [program, ...args], { stdio: 'inherit' });
+  // Nothing is said over the channel: it closes with this process, however that ends, and autoglm ends with it.
+  const child = spawn(runtime, [program, ...args], { stdio: ['inherit', 'inherit', 'inherit', 'ipc'], env: { ...process.env, AUTOGLM_LAUNCHED: '1' } });
   // A terminal sends Ctrl-C to the child as well: passing it on would make it two.
   const forward = (signal) => (signal === 'SIGINT' && process.stdin.isTTY) || child.kill(signal);
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];

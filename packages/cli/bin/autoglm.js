@@ -10,6 +10,7 @@ const FLOOR = [22, 19];
 
 if (isNewEnough(process.versions.node)) {
   hideExperimentalWarnings();
+  endWithLauncher();
   // Halves the time to load on every start but the first.
   if (nodeModule.enableCompileCache) nodeModule.enableCompileCache();
   const source = new URL('../src/main.ts', import.meta.url);
@@ -36,6 +37,15 @@ function hideExperimentalWarnings() {
   });
 }
 
+/** A launcher that was killed passes no signal on: the program would go on alone, and hold its port. */
+function endWithLauncher() {
+  if (process.env.AUTOGLM_LAUNCHED !== '1') return;
+  delete process.env.AUTOGLM_LAUNCHED;
+  if (!process.channel) return;
+  process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'));
+  process.channel.unref();
+}
+
 /** The Node that npm installed as a package for this platform, wherever in the node_modules folders it stands. */
 function findPinnedRuntime() {
   const platform = process.platform === 'win32' ? 'win' : process.platform;
@@ -50,7 +60,8 @@ function findPinnedRuntime() {
 
 /** Runs this program again on the runtime, and ends as it ends. */
 async function runOn(runtime) {
-  const child = spawn(runtime, process.argv.slice(1), { stdio: 'inherit' });
+  // Nothing is said over the channel: it closes with this process, however that ends.
+  const child = spawn(runtime, process.argv.slice(1), { stdio: ['inherit', 'inherit', 'inherit', 'ipc'], env: { ...process.env, AUTOGLM_LAUNCHED: '1' } });
   // A terminal sends Ctrl-C to the child as well: passing it on would make it two.
   const hasTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
   process.on('SIGINT', () => hasTerminal || child.kill('SIGINT'));

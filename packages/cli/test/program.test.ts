@@ -4,7 +4,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { run } from './support.ts';
+import { run, start } from './support.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
 
@@ -53,6 +53,15 @@ describe('the launcher', () => {
   it('goes on with the Node that npm installed when the running one is too old', async () => {
     expect(await run(['--version'], { nodeOptions: pretendOld })).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
     expect((await run(['srve'], { nodeOptions: pretendOld })).code).toBe(1);
+  });
+
+  it('takes the program along when it is killed', async () => {
+    const server = start(['serve', '--port', '0', '--engine', 'http://127.0.0.1:1/v1', '--engine-model', 'm'], { nodeOptions: pretendOld });
+    await server.saidOn('stdout', /^listening on /);
+    server.child.kill('SIGKILL');
+    // Its output is closed when the program has ended, too.
+    expect(await server.ended).toBe('SIGKILL');
+    expect(server.stderr).toContain('stopping: ');
   });
 
   it('says what to do when there is none', async () => {
