@@ -111,6 +111,8 @@ function refuseWhatIsMissing(config: Config): void {
   const missing: readonly (readonly [boolean, string])[] = [
     [config.embeddings.model === undefined && hasChanged(config.embeddings), 'embeddings.model is missing: without it there is no model for embeddings, and nothing that its other keys could be of'],
     [hasNoBound(config.model_config), 'model_config.kv_cache_bytes bounds the paged KV cache only: a static one is as large as context_length and max_batch_size make it'],
+    [sharesNothing(config.model_config), 'model_config.kv_cache_shared_between_tenants is true, and a static KV cache shares nothing: kv_cache_strategy must be paged'],
+    [isKeptNowhere(config.batches), 'batches.sqlite_path and batches.postgres_url_env are missing: without one of them there are no batches, and nothing that its other keys could be of'],
   ];
   const found = missing.find(([isAsked]) => isAsked);
   if (found) throw new ConfigError(`${found[1]}.`);
@@ -125,12 +127,23 @@ function hasNoBound({ kv_cache_bytes: bytes, kv_cache_strategy: strategy }: Conf
   return bytes !== undefined && strategy === 'static';
 }
 
+function sharesNothing({ kv_cache_shared_between_tenants: isShared, kv_cache_strategy: strategy }: Config['model_config']): boolean {
+  return isShared && strategy === 'static';
+}
+
+function isKeptNowhere({ sqlite_path: path, postgres_url_env: variable, ...others }: Config['batches']): boolean {
+  return path === undefined && variable === undefined && Object.entries(others).some(([key, value]) => value !== defaultConfig.batches[key as keyof Config['batches']]);
+}
+
 /** Values that each are of the right type, and would be passed over or fail with every use. */
-function refuseWhatCannotWork({ devices, fit, compression, engines, router: { health }, server, sessions, tiers, grpc, observability: { traces } }: Config, source: YamlSource | undefined): void {
+function refuseWhatCannotWork({ devices, fit, compression, engines, embeddings, router: { health }, admission: { concurrency }, server, sessions, tiers, grpc, observability: { traces } }: Config, source: YamlSource | undefined): void {
   const refuse = (path: readonly string[], reason: string) => {
     throw new ConfigError(`${place(source, path)}${written(path)} ${reason}.`);
   };
   if (health.eject_max_ms < health.eject_ms) refuse(['router', 'health', 'eject_max_ms'], `is ${health.eject_max_ms}, and must not be less than eject_ms: ${health.eject_ms}`);
+  if (concurrency.adaptive && concurrency.initial < concurrency.min) refuse(['admission', 'concurrency', 'initial'], `is ${concurrency.initial}, and must not be less than min: ${concurrency.min}`);
+  const named = engines.find(({ model }) => model === embeddings.name);
+  if (named) refuse(['embeddings', 'name'], `is ${JSON.stringify(embeddings.name)}, which is the model of the engine ${named.name} already`);
   checkFit(fit, refuse);
   checkCompression(compression, refuse);
   const ofCors = problemOfCors(server.cors);
