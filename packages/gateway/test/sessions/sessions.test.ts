@@ -86,6 +86,19 @@ describe('a session', () => {
     expect(server.engine.requests).toHaveLength(1);
   });
 
+  it.each<[string, Record<string, unknown>]>([
+    ['several choices to append', { n: 2 }],
+    ['a value that no chat may have', { temperature: 7 }],
+    ['a field that no chat has', { temprature: 1 }],
+  ])('is not patched by a turn that is refused for %s', async (_, fields) => {
+    await using server = await startSessionServer();
+    const { path, etag } = await server.create();
+    const patch = [addTurn('再见')];
+    const refused = await server.request('POST', `${path}/completions`, { ...fields, autoglm: { patch, append: true } }, { 'if-match': etag });
+    expect([refused.status, refused.headers.get('etag')]).toEqual([400, null]);
+    expect((await server.request('POST', `${path}/completions`, { autoglm: { patch, append: true } }, { 'if-match': etag })).status).toBe(200);
+  });
+
   it('does not take in an answer to what it no longer says', async () => {
     const gate = createGate();
     await using server = await startSessionServer({}, { beforeToken: (index) => (index === 1 ? gate.passed : undefined) });

@@ -103,15 +103,19 @@ class SessionRoutes {
     const patch = await this.#readBody(message, response);
     const record = await this.#require(tenant, id);
     if (record.revision !== expected) throw sessionChanged(id);
-    const { revision } = await this.#change(tenant, id, record, headers, (document) => applyPatch(document, patch));
+    const { revision } = await this.#store(tenant, id, record, this.#changed(record, headers, (document) => applyPatch(document, patch)));
     response.writeHead(204, { etag: toEtag(revision) }).end();
   }
 
-  /** The session as `apply` has made it of a record, unless it is another one by now. */
-  async #change(tenant: string, id: string, record: SessionRecord, headers: IncomingHttpHeaders, apply: (document: unknown) => unknown): Promise<SessionRecord> {
+  /** What `apply` makes of a session, as it would be stored. */
+  #changed(record: SessionRecord, headers: IncomingHttpHeaders, apply: (document: unknown) => unknown): string {
     const changed = withinStack(() => apply(JSON.parse(record.body)));
     this.#check(changed, headers);
-    const body = encodeBody(checkSessionBody(changed), this.#parts.sessionBytesMax);
+    return encodeBody(checkSessionBody(changed), this.#parts.sessionBytesMax);
+  }
+
+  /** The session with another body, unless it is another one by now. */
+  async #store(tenant: string, id: string, record: SessionRecord, body: string): Promise<SessionRecord> {
     const replaced = await this.#parts.store.replace(tenant, id, record.revision, body);
     if (replaced.kind === 'absent') throw sessionNotFound(id);
     if (replaced.kind === 'changed') throw sessionChanged(id);
@@ -148,10 +152,16 @@ class SessionRoutes {
         const { append, patch } = asked.options;
         if (patch !== undefined && expected === undefined) throw ifMatchMissing();
         if (patch !== undefined && hasEscapes) checkWellFormed(value);
-        const record = patch === undefined ? known : await this.#change(tenant, id, known, message.headers, (document) => this.#applyOperations(document, patch));
-        response.setHeader('etag', toEtag(record.revision));
-        const body = bodyOfCompletion(JSON.parse(record.body) as Record<string, unknown>, asked);
+        const session = patch === undefined ? known.body : this.#changed(known, message.headers, (document) => this.#applyOperations(document, patch));
+        const body = bodyOfCompletion(JSON.parse(session) as Record<string, unknown>, asked);
         if (append && typeof body['n'] === 'number' && body['n'] > 1) throw new AutoglmError('invalid_value', "Invalid value for 'autoglm.append': of several choices, none is the session's next turn.", { param: 'autoglm.append' });
+        let record = known;
+        if (patch !== undefined) {
+          // A turn that is refused for what it says changes nothing: it can be put right, and sent again.
+          this.#check(body, message.headers);
+          record = await this.#store(tenant, id, known, session);
+        }
+        response.setHeader('etag', toEtag(record.revision));
         turn = { record, tenant, append };
         return { value: body, hasEscapes };
       },
