@@ -106,7 +106,7 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
   const semantic = cache && openSemantic(config.cache.semantic, cache.responses, embeddings, embeddingPath);
   if (semantic) cache.responses.watchWith(semantic);
   const prefetch = openPrefetch(config.cache, env);
-  const prejudge = opened.add(await openPrejudge(config.prejudge, sinks.logs), (part) => part.close());
+  const prejudge = opened.add(await openPrejudge(config.prejudge, catalog, sinks.logs), (part) => part.close());
   const ttft = new TtftMeter();
   const steps = opened.add(createInputSteps(config.input), (part) => part.close());
   const images = opened.add(await openImages(config.input.images, steps, catalog), (part) => part.close());

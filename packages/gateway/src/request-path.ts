@@ -5,7 +5,7 @@
  *     ↓
  *   output     pulls the parts and writes them as SSE or JSON; alone encodes errors      → every error below, in OpenAI's shape
  *     ↓
- *   prejudge   rules: answers itself, refuses, labels                                    → 403, 409 duplicate, 413, 422
+ *   prejudge   rules: answers itself, refuses, labels                                    → 403, 404 model, 409 duplicate, 413, 422
  *     ↓
  *   tiers      of the cascade's name: who may be trusted with it, cheapest first         → what kept the highest tier from answering
  *     ↓

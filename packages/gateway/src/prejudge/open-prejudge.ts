@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import type { Stage } from '@open-autoglm/protocol';
-import { createPrejudgeStage } from './prejudge-stage.ts';
+import { createPrejudgeStage, type KnownModels } from './prejudge-stage.ts';
 
 export interface PrejudgeOptions {
   readonly rules?: string;
@@ -24,7 +24,7 @@ export interface Prejudge {
 const sampleFile = fileURLToPath(new URL('../../rules/sample.yaml', import.meta.url));
 
 /** The stage and the rules that it goes by; undefined where none are configured, and then their matchers are not loaded. Rejects with `ConfigError`. */
-export async function openPrejudge({ rules, scan_characters_max: scanCharactersMax }: PrejudgeOptions, log: RulesLog | undefined): Promise<Prejudge | undefined> {
+export async function openPrejudge({ rules, scan_characters_max: scanCharactersMax }: PrejudgeOptions, models: KnownModels, log: RulesLog | undefined): Promise<Prejudge | undefined> {
   if (rules === undefined) return undefined;
   const { LiveRules } = await import('./live-rules.ts');
   let loaded = 0;
@@ -43,7 +43,7 @@ export async function openPrejudge({ rules, scan_characters_max: scanCharactersM
     },
   });
   return {
-    stage: createPrejudgeStage(live),
+    stage: createPrejudgeStage(live, models),
     get stats() {
       return { loaded, refused, rules: live.current.rules.length };
     },

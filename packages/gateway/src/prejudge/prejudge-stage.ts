@@ -10,8 +10,14 @@ export interface RuleSource {
   readonly current: RuleSet;
 }
 
+/** Whom a request may ask. */
+export interface KnownModels {
+  /** Throws `model_not_found`. */
+  find(name: string): unknown;
+}
+
 /** Answers, refuses or labels a request before it costs a token. What it says is in the answer's `autoglm.prejudge`. */
-export function createPrejudgeStage(source: RuleSource, inFlight = new InFlight()): Stage {
+export function createPrejudgeStage(source: RuleSource, models: KnownModels, inFlight = new InFlight()): Stage {
   return (request, next) => deferred(async () => {
     const startedAt = performance.now();
     const rules = source.current;
@@ -21,7 +27,11 @@ export function createPrejudgeStage(source: RuleSource, inFlight = new InFlight(
     request.emit({ type: 'segment-end', segment: 'prejudge', durationMs: performance.now() - startedAt, reason: 'rules' });
     const { rule, param } = judgement.met.at(-1) ?? {};
     if (rule?.refuse && !rule.watch) throw refusal(rule, param);
-    if (rule?.answer !== undefined && !rule.watch) return fixedAnswer(request, rule.answer);
+    if (rule?.answer !== undefined && !rule.watch) {
+      // A wrong name would be found out by the first question that no rule answers.
+      models.find(request.model);
+      return fixedAnswer(request, rule.answer);
+    }
     const parts = next(labelled(request, judgement));
     return key === undefined ? parts : until(parts, inFlight.enter(key));
   });

@@ -64,6 +64,12 @@ describe('prejudge', () => {
     expect(server.engine.requests.length).toBe(1);
   });
 
+  it('answers in the name of no model that is not there', async () => {
+    await using server = await startRuledServer([{ name: 'hello', find: { literals: ['hi'] }, answer: 'x' }]);
+    expect(await errorOf(await server.ask('hi', { model: 'gpt-4' }))).toMatchObject({ status: 404, code: 'model_not_found', param: 'model' });
+    expect((await server.ask('hi')).status).toBe(200);
+  });
+
   it('answers no prompt by what another one says', async () => {
     const rules = await RuleSet.compile('r', JSON.stringify({ rules: [{ name: 'hello', find: { literals: ['hi'], whole: true }, answer: 'x' }] }), 1000);
     const met = (...prompts: string[]) => rules.judge({ ...base, input: { kind: 'completion', prompts } }, false).met.length;
@@ -77,7 +83,7 @@ describe('prejudge', () => {
       { name: 'seen', find: { literals: ['字'] }, refuse: {}, watch: true },
     ] }), 1000);
     const seen: GatewayRequest[] = [];
-    const stage = createPrejudgeStage({ current: rules });
+    const stage = createPrejudgeStage({ current: rules }, { find: () => {} });
     const events: unknown[] = [];
     for await (const _ of stage({ ...base, input: chat('汉字'), emit: (event) => events.push(event) }, (request) => (seen.push(request), none()))) void _;
     expect(seen).toMatchObject([{ lane: 'batch', labels: { language: 'zh', lane: 'batch', tier: 'cloud' } }]);
@@ -113,7 +119,7 @@ describe('prejudge', () => {
   it('forgets a request that ended, was left or failed', async () => {
     const inFlight = new InFlight();
     const rules = await RuleSet.compile('r', JSON.stringify({ rules: [{ name: 'twice', duplicate: true, label: { again: 'yes' } }] }), 1000);
-    const stage = createPrejudgeStage({ current: rules }, inFlight);
+    const stage = createPrejudgeStage({ current: rules }, { find: () => {} }, inFlight);
     const run = (next: () => AsyncIterable<StreamPart>) => stage({ ...base, input: chat('a') }, next)[Symbol.asyncIterator]();
     const left = run(parts);
     await left.next();
