@@ -20,7 +20,13 @@ function partsOf(groups: readonly (readonly string[])[], isAtOnce: boolean) {
       isLeft = true;
       return { value: undefined, done: true };
     },
-    ...(isAtOnce && { nextNow: () => waiting[0]?.shift() }),
+    ...(isAtOnce && {
+      nextNow() {
+        const value = waiting[0]?.shift();
+        if (value) return { value, done: false };
+        return waiting.length <= 1 ? { value: undefined, done: true } : undefined;
+      },
+    }),
   };
   return { parts: { [Symbol.asyncIterator]: () => iterator }, isLeft: () => isLeft, promises: () => promises };
 }
@@ -42,10 +48,10 @@ describe('eachPart', () => {
     }
   });
 
-  it('waits once for parts that are here together, and for the end', async () => {
+  it('waits once for what is here together, the end included', async () => {
     const { parts, promises } = partsOf(groups, true);
     await textsOf(parts);
-    expect(promises()).toBe(groups.length + 1);
+    expect(promises()).toBe(groups.length);
   });
 
   it('leaves the answer when a part cannot be taken, whichever it is', async () => {

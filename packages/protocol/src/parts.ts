@@ -127,6 +127,6 @@ export type StreamPart = (GeneratePart | TextStartPart | ReasoningDeltaPart | Wi
 
 /** Gives an answer's parts. What answers at once, as another server's whole answer does, need not have a promise for each of them. */
 export interface PartsIterator extends AsyncIterator<StreamPart> {
-  /** The next part, where it is here already. Undefined: `next` knows whether there is one. Not to be called while a `next` is waited for. */
-  nextNow?(): StreamPart | undefined;
+  /** As `next`, where what comes next is here already, the end included; undefined: it has to be waited for. Not to be called while a `next` is waited for. */
+  nextNow?(): IteratorResult<StreamPart> | undefined;
 }

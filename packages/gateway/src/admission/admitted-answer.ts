@@ -40,10 +40,9 @@ export class AdmittedAnswer implements AsyncIterableIterator<StreamPart>, PartsI
     return this.#isOver ? Promise.resolve({ value: undefined, done: true }) : this.#begin();
   }
 
-  nextNow(): StreamPart | undefined {
-    const part = this.#parts?.nextNow?.();
-    if (part) this.#look(part);
-    return part;
+  nextNow(): IteratorResult<StreamPart> | undefined {
+    const result = this.#parts?.nextNow?.();
+    return result && this.#onResult(result);
   }
 
   async return(): Promise<IteratorReturnResult<undefined>> {

@@ -1,15 +1,14 @@
 import type { PartsIterator, StreamPart } from '@open-autoglm/protocol';
 
 /**
- * Hands over every part of an answer. As `for await`, but of parts that are here together only the first costs promises: a whole answer of another
- * server has four parts or more, and each would pass every stage in a turn of its own.
+ * Hands over every part of an answer. As `for await`, but of what is here together only the first part costs promises: a whole answer of another
+ * server has four parts or more and an end, and each would pass every stage in turns of its own.
  */
 export async function eachPart(parts: AsyncIterable<StreamPart>, take: (part: StreamPart) => void): Promise<void> {
   const iterator: PartsIterator = parts[Symbol.asyncIterator]();
-  for (let result = await iterator.next(); !result.done; result = await iterator.next()) {
+  for (let result = await iterator.next(); !result.done; result = iterator.nextNow?.() ?? (await iterator.next())) {
     try {
       take(result.value);
-      for (let part = iterator.nextNow?.(); part; part = iterator.nextNow?.()) take(part);
     } catch (error) {
       await iterator.return?.();
       throw error;

@@ -29,7 +29,7 @@ export class RoutedAnswer implements AsyncIterableIterator<StreamPart>, PartsIte
     return this.#answer ? this.#answer.next() : this.#begin();
   }
 
-  nextNow(): StreamPart | undefined {
+  nextNow(): IteratorResult<StreamPart> | undefined {
     return this.#isLeft ? undefined : this.#answer?.nextNow();
   }
 
@@ -70,8 +70,7 @@ export class RoutedAnswer implements AsyncIterableIterator<StreamPart>, PartsIte
   }
 
   #firstOpening(): Promise<Opening> {
-    const [first, ...rivals] = this.#open;
-    return first && rivals.length === 0 ? first.opening : Promise.race(this.#open.map(({ opening }) => opening));
+    return this.#open.length === 1 ? (this.#open[0] as Try).opening : Promise.race(this.#open.map(({ opening }) => opening));
   }
 
   async #openingOrRival(delayMs: number): Promise<Opening> {

@@ -39,8 +39,9 @@ export class Try implements Attempt {
     return this.#isOver ? Promise.resolve({ value: undefined, done: true }) : this.#parts.next().then(this.#onResult, this.#onFailure);
   }
 
-  nextNow(): StreamPart | undefined {
-    return this.#isOver ? undefined : this.#parts.nextNow?.();
+  nextNow(): IteratorResult<StreamPart> | undefined {
+    const result = this.#isOver ? undefined : this.#parts.nextNow?.();
+    return result && this.#onResult(result);
   }
 
   /** What its replica said of the request counts: its answer is the answer, or it failed with nobody beside it. */

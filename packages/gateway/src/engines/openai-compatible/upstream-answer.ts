@@ -62,10 +62,9 @@ export class UpstreamAnswer implements AsyncIterableIterator<StreamPart>, PartsI
 
   next(): Promise<IteratorResult<StreamPart>> {
     if (this.#sentAtMs === undefined && !this.#end) this.#begin();
-    const part = this.#parts[this.#taken];
-    if (part) return Promise.resolve({ value: this.#take(part), done: false });
-    if (this.#end === 'complete' || this.#end === 'left') return Promise.resolve({ value: undefined, done: true });
-    if (this.#end) {
+    const known = this.nextNow();
+    if (known) return Promise.resolve(known);
+    if (typeof this.#end === 'object') {
       const { error } = this.#end;
       this.#end = 'complete';
       return Promise.reject(error as Error);
@@ -73,9 +72,10 @@ export class UpstreamAnswer implements AsyncIterableIterator<StreamPart>, PartsI
     return new Promise((resolve, reject) => (this.#reader = { resolve, reject }));
   }
 
-  nextNow(): StreamPart | undefined {
+  nextNow(): IteratorResult<StreamPart> | undefined {
     const part = this.#parts[this.#taken];
-    return part && this.#take(part);
+    if (part) return { value: this.#take(part), done: false };
+    return this.#end === 'complete' || this.#end === 'left' ? { value: undefined, done: true } : undefined;
   }
 
   async return(): Promise<IteratorReturnResult<undefined>> {
@@ -126,8 +126,8 @@ export class UpstreamAnswer implements AsyncIterableIterator<StreamPart>, PartsI
     if (body.kind === 'events') {
       this.#read(() => body.reader.end());
     } else {
-      const { chunks: [first, ...more] } = body;
-      const text = (first && more.length === 0 ? first : Buffer.concat(body.chunks)).toString('utf8');
+      const { chunks } = body;
+      const text = (chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)).toString('utf8');
       if (body.kind === 'error') return this.#fail(errorOfStatus(this.#call.engine, status, text, String(headers['retry-after'] ?? '') || undefined));
       this.#read(() => this.#answer.readWhole(text));
     }
