@@ -21,10 +21,12 @@ export function parseRelayedChat(body: unknown, headers: IncomingHttpHeaders): P
 }
 
 function readChat(checked: ReturnType<typeof validateChat>, headers: IncomingHttpHeaders): ParsedRequest {
+  const { maxTokens, topLogprobs } = chatLimits(checked);
   return withBody(checked, {
     ...common(checked, headers),
     input: { kind: 'chat', messages: checked.messages.map(toMessage) },
-    ...chatLimits(checked),
+    maxTokens,
+    topLogprobs,
     format: format('chat', checked),
   });
 }

@@ -20,7 +20,8 @@ interface Choice {
 /** Waits for the whole answer and returns it as OpenAI's JSON. */
 export async function collectAnswer({ request, format, timings, created }: Omit<Exchange, 'response'>, parts: AsyncIterable<StreamPart>): Promise<object> {
   const choices: Choice[] = [];
-  const answer: Record<string, unknown> = {};
+  /** Fields of the answer that only another server has words for. */
+  let more: Record<string, unknown> | undefined;
   const attention = new AttentionMaps();
   const usage = new Usage(request.choiceCount);
   const firstText = new FirstText(request.emit);
@@ -39,7 +40,7 @@ export async function collectAnswer({ request, format, timings, created }: Omit<
     } else if (part.type === 'wire-delta') {
       choice.message = { ...choice.message, ...part.delta };
       choice.other = { ...choice.other, ...part.choice };
-      Object.assign(answer, part.answer);
+      more = { ...more, ...part.answer };
     } else if (part.type === 'text-end') {
       choice.finishReason = part.finishReason;
       if (part.wire) choice.other = { ...choice.other, ...part.wire };
@@ -60,8 +61,9 @@ export async function collectAnswer({ request, format, timings, created }: Omit<
       return choice.other ? { ...wire, ...choice.other } : wire;
     }),
     usage: usage.toJSON(),
+    autoglm: Object.assign(timings.told(), attention.fields()),
   };
-  return Object.assign(whole, answer, { autoglm: { ...timings.told(), ...attention.fields() } });
+  return more ? { ...whole, ...more } : whole;
 }
 
 function messageOf({ text, reasoning, reasoningField, message }: Choice): object {

@@ -201,7 +201,9 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
   told(): Record<string, unknown> {
     const times = this.times();
     const bottleneck = this.#diagnoser?.look(this, times);
-    return { timings: toFields(times), ...(bottleneck && { bottleneck: bottleneckFields(bottleneck) }), ...this.notes };
+    const told: Record<string, unknown> = { timings: toFields(times) };
+    if (bottleneck) told['bottleneck'] = bottleneckFields(bottleneck);
+    return this.notes ? Object.assign(told, this.notes) : told;
   }
 
   #spend(segment: Segment, reason: string | undefined, durationMs: number): void {
