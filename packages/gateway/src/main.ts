@@ -88,7 +88,7 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
   const access = opened.add(await openAccess({ auth: config.auth, limits: config.limits, env }), (part) => part.close());
   const devices = opened.add(openDevices(config.devices, access, env), (part) => part.close());
   const engines = opened.add(await startEngines(config, { engine, embeddings: givenEmbeddings, env, onStatus: onEngineStatus, placeOf: devices?.placeOf }), (part) => part.close());
-  const models = createCatalog(engines.models, config.server.ready_timeout_ms);
+  const models = createCatalog(engines.models, config.server.ready_timeout_ms, { cascade: plan?.model, embeddings: engines.embeddings?.name });
   const catalog = plan ? withCascade(models, plan.model, plan.levels.map(({ model }) => model)) : models;
   const embeddings = createEmbeddingCatalog(engines.embeddings, engines.models);
   const isModel = (name: string) => catalog.has(name) || embeddings.has(name);

@@ -82,8 +82,16 @@ export interface ModelCatalog {
   readiness(): Readiness;
 }
 
+/** Names that are no model's here, and that an error speaks of all the same. */
+export interface OtherNames {
+  /** Stands for several models. */
+  readonly cascade?: string | undefined;
+  /** Of the model that makes embeddings here. */
+  readonly embeddings?: string | undefined;
+}
+
 /** A catalog of these models. A model that runs here can also be asked for by the name of the file or package that it came from. */
-export function createCatalog(models: readonly CatalogModel[], readyTimeoutMs: number): ModelCatalog {
+export function createCatalog(models: readonly CatalogModel[], readyTimeoutMs: number, { cascade, embeddings }: OtherNames = {}): ModelCatalog {
   const byName = new Map(models.map((model) => [model.name, model]));
   const renderers = new Map(models.flatMap((model) => {
     const target = model.targets.find(({ replica }) => replica.takes === 'prompts');
@@ -96,8 +104,9 @@ export function createCatalog(models: readonly CatalogModel[], readyTimeoutMs: n
     const model = known(name);
     if (model) return model;
     const sources = models.map((candidate) => renderers.get(candidate)?.info?.source).filter((source) => source !== undefined);
-    const names = [...new Set([...byName.keys(), ...sources])].join(', ');
-    throw new AutoglmError('model_not_found', `The model ${JSON.stringify(name)} does not exist. Known models: ${names}.`, { param: 'model' });
+    const names = [...new Set([...byName.keys(), ...(cascade === undefined ? [] : [cascade]), ...sources])].join(', ');
+    const problem = name === embeddings ? 'makes embeddings and writes no text' : 'does not exist';
+    throw new AutoglmError('model_not_found', `The model ${JSON.stringify(name)} ${problem}. Known models: ${names}.`, { param: 'model' });
   };
   return {
     has: (name) => known(name) !== undefined,

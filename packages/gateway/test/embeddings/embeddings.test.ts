@@ -18,6 +18,11 @@ describe('POST /v1/embeddings', () => {
   afterAll(() => server[Symbol.asyncDispose]());
   const answer = async (asked: object) => (await (await server.embed({ ...body, ...asked })).json()) as Answer;
 
+  it('is where its model is asked: a chat with it says so', async () => {
+    const response = await fetch(`${server.url}/v1/chat/completions`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ model: 'mock-embeddings', messages: [{ role: 'user', content: 'hi' }] }) });
+    expect([response.status, await response.json()]).toMatchObject([404, { error: { code: 'model_not_found', message: expect.stringMatching(/^The model "mock-embeddings" makes embeddings and writes no text\. Known models: default/) as string } }]);
+  });
+
   it('answers a text as OpenAI does', async () => {
     const response = await server.embed(body);
     expect(response.status).toBe(200);

@@ -24,6 +24,12 @@ afterEach(async () => {
 });
 const start = (tiers: object = {}, more: object = {}) => startTiers({ edgeUrl: edge.url, cloudUrl: cloud.url, tiers, more });
 
+it('is among the models that a wrong name is told of', async () => {
+  await using server = await start();
+  const response = await server.post('/v1/chat/completions', { model: 'gpt-4', messages: [{ role: 'user', content: 'Hi' }] });
+  expect([response.status, await response.json()]).toMatchObject([404, { error: { message: expect.stringMatching(/Known models: .*\bauto\b/) as string } }]);
+});
+
 describe.each([false, true])('the cascade, streamed: %s', (stream) => {
   it('gives the small answer where it is sure', async () => {
     await using server = await start();
