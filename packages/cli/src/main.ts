@@ -65,7 +65,7 @@ Environment:
   AUTOGLM_THREADS     threads that compute; all cores when not set
   AUTOGLM_HOME        folder of models; ~/.cache/open-autoglm when not set
   AUTOGLM_URL         server that autoglm chat and replay talk to; chat starts its own when not set
-  AUTOGLM_API_KEY     key of the server that autoglm replay sends to; --api-key-env names another variable
+  AUTOGLM_API_KEY     key of the server that autoglm chat and replay talk to; replay --api-key-env names another variable
 
 An option wins over the environment, the environment over the file.
 autoglm help COMMAND tells more.`;

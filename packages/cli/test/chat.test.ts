@@ -41,6 +41,15 @@ describe('autoglm chat, with a server', () => {
     expect(promptOf(0)).toContain('system\n你是诗人<|im_end|>\n<|im_start|>user\n写 诗<|im_end|>');
   });
 
+  it('shows the key that a server wants', async () => {
+    engine = createMockEngine();
+    const auth = { keys: [{ name: 'shop', key_env: 'SHOP_KEY' }] };
+    gateway = await startGateway({ config: { ...defaultConfig, auth, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 1 } }, engine, env: { SHOP_KEY: 'shop-key-1' } });
+    const { code, stderr } = await run(['chat', '--url', gateway.url, '你好']);
+    expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining('wants an API key') as string });
+    expect((await run(['chat', '--url', gateway.url, '你好'], { env: { AUTOGLM_API_KEY: 'shop-key-1' } })).stdout).toBe('你好，世界！\n');
+  });
+
   it('reads the prompt from a pipe, alone or where "-" stands', async () => {
     const url = await serve();
     await run(['chat', '--url', url], { input: '从管道来\n' });

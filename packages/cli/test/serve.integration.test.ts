@@ -1,4 +1,7 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { run, start, type RunningProgram } from './support.ts';
 
 const question = '请写一篇关于人工智能的长文章，详细介绍它的历史和应用。';
@@ -50,6 +53,15 @@ describe('autoglm serve', () => {
     expect(code).toBe(1);
     expect(stdout).toMatch(/^listening on .*\n$/);
     expect(stderr).toMatch(/^autoglm: .*\/absent\/model\.gguf.*\n$/);
+  });
+
+  it('asks nobody for a key on the command line, whatever the configuration wants of others', async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'autoglm-chat-'));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const config = path.join(folder, 'config.yaml');
+    await writeFile(config, 'auth: {keys: [{name: shop, key_env: SHOP_KEY}]}\nlimits: {keys: {shop: {requests_per_minute: 1}}}\n');
+    const { code, stderr } = await run(['chat', '--max-tokens', '4', '你好'], { env: { AUTOGLM_THREADS: '1', AUTOGLM_CONFIG: config, SHOP_KEY: 'shop-key-1' } });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   });
 
   it('answers on the command line by itself', async () => {

@@ -1,15 +1,15 @@
 import { styleText } from 'node:util';
-import { streamChat, type ChatSettings, type ChatTurn } from './stream-chat.ts';
+import { streamChat, type ChatAddress, type ChatSettings, type ChatTurn } from './stream-chat.ts';
 
 /** Streams an answer to standard output, then tells a person how fast it was. Resolves to its text, as far as it came. */
-export async function answer(url: string, settings: ChatSettings, turns: readonly ChatTurn[], signal: AbortSignal): Promise<string> {
+export async function answer(server: ChatAddress, settings: ChatSettings, turns: readonly ChatTurn[], signal: AbortSignal): Promise<string> {
   const startedAt = performance.now();
   let firstAt: number | undefined;
   let lastAt = startedAt;
   let text = '';
   let tokens: number | undefined;
   try {
-    for await (const part of streamChat(url, settings, turns, signal)) {
+    for await (const part of streamChat(server, settings, turns, signal)) {
       tokens = part.completionTokens ?? tokens;
       if (part.text === '') continue;
       lastAt = performance.now();

@@ -2,7 +2,7 @@ import { UserError } from '../failure.ts';
 import { answer } from './answer.ts';
 import { converse } from './converse.ts';
 import { findServer } from './server.ts';
-import type { ChatSettings } from './stream-chat.ts';
+import type { ChatAddress, ChatSettings } from './stream-chat.ts';
 
 export interface ChatOptions {
   readonly url?: string;
@@ -20,8 +20,8 @@ export async function chat(words: readonly string[], options: ChatOptions): Prom
   const server = await findServer(options);
   try {
     const settings = toSettings(server.model, options);
-    if (prompt === undefined) await converse(server.url, settings, options.system);
-    else await answerOnce(server.url, settings, prompt, options.system);
+    if (prompt === undefined) await converse(server, settings, options.system);
+    else await answerOnce(server, settings, prompt, options.system);
   } finally {
     await server.close();
   }
@@ -55,11 +55,11 @@ function toSettings(model: string, options: ChatOptions): ChatSettings {
   return { model, temperature: options.temperature, top_p: options.topP, max_tokens: options.maxTokens, seed: options.seed };
 }
 
-async function answerOnce(url: string, settings: ChatSettings, prompt: string, system: string | undefined): Promise<void> {
+async function answerOnce(server: ChatAddress, settings: ChatSettings, prompt: string, system: string | undefined): Promise<void> {
   const stop = new AbortController();
   process.once('SIGINT', () => stop.abort());
   const turns = [...(system === undefined ? [] : [{ role: 'system', content: system } as const]), { role: 'user', content: prompt } as const];
-  await answer(url, settings, turns, stop.signal);
+  await answer(server, settings, turns, stop.signal);
   // As the shell reports a program that Ctrl-C ended.
   if (stop.signal.aborted) process.exitCode = 130;
 }

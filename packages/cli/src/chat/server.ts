@@ -1,8 +1,9 @@
 import { UserError } from '../failure.ts';
+import { readApiKey } from '../api-key.ts';
 import { createEngineReporter } from '../serve/engine-reporter.ts';
+import type { ChatAddress } from './stream-chat.ts';
 
-export interface ChatServer {
-  readonly url: string;
+export interface ChatServer extends ChatAddress {
   /** The name to ask for. */
   readonly model: string;
   close(): Promise<void>;
@@ -13,7 +14,7 @@ export async function findServer({ url = process.env['AUTOGLM_URL'], model }: { 
   if (!url) return startServer(model);
   if (!URL.canParse(url) || !/^https?:/.test(url)) throw new UserError(`${url} is not a URL such as http://127.0.0.1:8080.`);
   // Users of other clients write the base URL with its version.
-  return { url: url.replace(/\/+$/, '').replace(/\/v1$/, ''), model: model ?? 'default', close: async () => {} };
+  return { url: url.replace(/\/+$/, '').replace(/\/v1$/, ''), apiKey: readApiKey('AUTOGLM_API_KEY'), model: model ?? 'default', close: async () => {} };
 }
 
 async function startServer(model: string | undefined): Promise<ChatServer> {
@@ -23,9 +24,11 @@ async function startServer(model: string | undefined): Promise<ChatServer> {
     overrides: { server: { host: '127.0.0.1', port: 0 }, ...(model !== undefined && { model_config: { path: model } }) },
   });
   const reporter = process.stderr.isTTY ? createEngineReporter(process.stderr) : undefined;
-  const gateway = await startGateway({ config, ...(reporter && { onEngineStatus: reporter.report }) });
+  // Nobody else is to ask it, and it is gone with the chat: it wants no key.
+  const gateway = await startGateway({ config: { ...config, auth: { keys: [] }, limits: { ...config.limits, keys: {} } }, ...(reporter && { onEngineStatus: reporter.report }) });
   return {
     url: gateway.url,
+    apiKey: undefined,
     model: 'default',
     async close() {
       reporter?.close();

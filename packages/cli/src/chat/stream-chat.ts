@@ -1,6 +1,13 @@
 import { EventSourceParserStream } from 'eventsource-parser/stream';
 import { messageOf, UserError } from '../failure.ts';
 
+/** Whom to ask. */
+export interface ChatAddress {
+  readonly url: string;
+  /** Where it wants one. */
+  readonly apiKey: string | undefined;
+}
+
 export interface ChatTurn {
   readonly role: 'system' | 'user' | 'assistant';
   readonly content: string;
@@ -31,11 +38,11 @@ interface Chunk {
  * Asks an OpenAI-compatible server and yields the answer as it comes. An abort ends it without an error.
  * Throws `UserError` with the server's own message, or with what keeps the server from being reached.
  */
-export async function* streamChat(url: string, settings: ChatSettings, turns: readonly ChatTurn[], signal: AbortSignal): AsyncGenerator<ChatPart> {
+export async function* streamChat({ url, apiKey }: ChatAddress, settings: ChatSettings, turns: readonly ChatTurn[], signal: AbortSignal): AsyncGenerator<ChatPart> {
   try {
     const response = await fetch(`${url}/v1/chat/completions`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json' },
+      headers: { 'content-type': 'application/json', ...(apiKey !== undefined && { authorization: `Bearer ${apiKey}` }) },
       body: JSON.stringify({ ...settings, messages: turns, stream: true, stream_options: { include_usage: true } }),
       signal,
     });

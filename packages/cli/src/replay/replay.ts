@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
-import { validateHeaderValue } from 'node:http';
+import { readApiKey } from '../api-key.ts';
 import { messageOf, UserError } from '../failure.ts';
 import { describeMachine, formatSummary, renderPage, summarise } from './report/index.ts';
 import { formatDuration } from './report/text.ts';
@@ -92,17 +92,6 @@ function toRequest(tracePath: string, targets: readonly TargetWish[], options: R
     ...(maxTokens !== undefined && { outputTokensMax: maxTokens }),
     ...(block !== undefined && { blockMs: block }),
   };
-}
-
-function readApiKey(variable: string): string | undefined {
-  const apiKey = process.env[variable];
-  if (apiKey === undefined || apiKey === '') return undefined;
-  try {
-    validateHeaderValue('authorization', apiKey);
-  } catch {
-    throw new UserError(`The key in ${variable} cannot be sent: it has a line end, another control character, or one beyond Latin-1.`);
-  }
-  return apiKey;
 }
 
 async function report(result: ReplayResult, { json, html, outcomes }: ReplayOptions): Promise<void> {
