@@ -24,6 +24,8 @@ export interface Usage {
 /** What open-autoglm says of an answer beyond OpenAI's API. */
 export interface AutoglmFields {
   readonly timings?: Readonly<Record<string, number>>;
+  /** In the last chunk of a stream that was not asked for its `usage`, where the engine told it. */
+  readonly usage?: Usage;
   readonly [note: string]: unknown;
 }
 

@@ -40,6 +40,18 @@ describe('POST /v1/chat/completions', () => {
     expect(events.slice(0, -1).every((event) => event.usage === null)).toBe(true);
   });
 
+  it('tells the usage of a stream that was not asked for it in the last event, under its own key', async () => {
+    await using server = await startTestServer();
+    const usageOf = async (body: object) => ((await (await server.post('/v1/chat/completions', body)).json()) as { usage: object }).usage;
+    const events = eventsOf(await (await server.post('/v1/chat/completions', { ...chatBody, n: 2, stream: true })).text()) as { choices: { finish_reason: string | null }[]; usage?: object; autoglm?: { usage?: object } }[];
+    expect(events.pop()).toBe('[DONE]');
+    expect(events.some((event) => 'usage' in event)).toBe(false);
+    expect(events.filter((event) => event.autoglm)).toEqual([events.at(-1)]);
+    expect(events.at(-1)).toMatchObject({ choices: [{ finish_reason: 'stop' }], autoglm: { timings: {}, usage: await usageOf({ ...chatBody, n: 2 }) } });
+    const asked = eventsOf(await (await server.post('/v1/chat/completions', { ...chatBody, stream: true, stream_options: { include_usage: true } })).text()) as typeof events;
+    expect(asked.at(-2)?.autoglm).not.toHaveProperty('usage');
+  });
+
   it('gives n choices with seeds of their own, and counts the prompt once', async () => {
     await using server = await startTestServer();
     const one = (await (await server.post('/v1/chat/completions', chatBody)).json()) as { usage: { prompt_tokens: number } };

@@ -23,6 +23,8 @@ describe('clients, unchanged', () => {
       usage = chunk.usage ?? usage;
     }
     expect({ text, tokens: usage?.completion_tokens }).toEqual({ text: '你好，世界！', tokens: 6 });
+    const unasked = client.chat.completions.stream({ model: 'default', messages });
+    expect(await unasked.finalContent()).toBe('你好，世界！');
     expect((await client.completions.create({ model: 'default', prompt: 'a', max_tokens: 2 })).choices[0]?.text).toBe('你好');
     expect((await client.models.list()).data.map(({ id }) => id)).toEqual(['default']);
     await expect(client.chat.completions.create({ model: 'gpt', messages })).rejects.toMatchObject({ status: 404, code: 'model_not_found', param: 'model' });

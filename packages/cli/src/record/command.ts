@@ -37,8 +37,9 @@ how long it took. Of prompts it keeps keyed hashes of their blocks of 64 charact
 prefixes and nobody can read or guess what was asked; --contents keeps them as they are. Headers, and with them keys, are
 never written. When the disk is full the requests go on, and what was not written is counted.
 
-Tokens are known where the server tells them: for streams, where the client asks with stream_options.include_usage. Of other streams
-the prompt's are unknown, and the answer's are its pieces ("counted_by": "chunks"): fewer, where a server puts several into one.
+Tokens are known where the server tells them. open-autoglm does so unasked (autoglm.usage); others tell them of streams where the client asks
+with stream_options.include_usage. Of other streams the prompt's are unknown, and the answer's are its pieces ("counted_by": "chunks"):
+fewer, where a server puts several into one.
 
 Examples:
   autoglm record --to http://127.0.0.1:8000 --out monday.jsonl      clients use http://127.0.0.1:8081 in its place

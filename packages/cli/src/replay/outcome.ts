@@ -15,7 +15,7 @@ export interface RequestOutcome {
   readonly chunkCount: number;
   /** What the trace asks for, after `--prompt-scale` and `--max-prompt-tokens`; absent where the trace does not count. */
   readonly promptTokensWanted?: number;
-  /** From the server's usage. */
+  /** From the server's usage, or its `autoglm.usage`. */
   readonly promptTokens?: number;
   readonly cachedTokens?: number;
   /** From the server's usage, else counted chunks. */

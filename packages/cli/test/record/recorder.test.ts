@@ -51,6 +51,14 @@ describe('what is recorded', () => {
     expect(e2e_ms).toBeCloseTo(ttft_ms + tpot_ms, 2);
   });
 
+  it('counts what open-autoglm says unasked', async () => {
+    const last = `data: ${JSON.stringify({ choices: [{ index: 0, delta: {}, finish_reason: 'stop' }], autoglm: { timings: { total: 5 }, usage: { prompt_tokens: 20, completion_tokens: 7 } } })}\n\n`;
+    await using upstream = await streaming(`${answer('one two')}${answer(' three')}${last}data: [DONE]\n\n`);
+    await using recording = await startRecording(upstream.url);
+    await (await post(recording.url, ask('hello'))).text();
+    expect((await recording.end()).lines).toMatchObject([{ prompt: { tokens: 20 }, output_tokens: 7, recorded: { counted_by: 'usage' } }]);
+  });
+
   it('reads answers that are not streamed', async () => {
     const body = JSON.stringify({ choices: [{ message: { content: 'hello' } }], usage: { prompt_tokens: 4, completion_tokens: 1 } });
     await using upstream = await startUpstream((message, response) => void message.resume().on('end', () => response.writeHead(200, { 'content-type': 'application/json' }).end(body)));

@@ -58,6 +58,15 @@ describe('what was recorded of our own server', () => {
     }
   });
 
+  it('is counted in tokens, though the client did not ask for the usage', async () => {
+    await using server = await startServer();
+    await using recording = await startRecording(server.url);
+    const body = { model: 'default', max_tokens: 9, messages: [{ role: 'user', content: '你好' }] };
+    const { usage } = (await (await post(server.url, body)).json()) as { usage: { prompt_tokens: number } };
+    await (await post(recording.url, { ...body, stream: true })).text();
+    expect((await recording.end()).lines).toMatchObject([{ prompt: { tokens: usage.prompt_tokens }, output_tokens: 9, recorded: { counted_by: 'usage' } }]);
+  });
+
   it('is sent again as it was, where contents are recorded', async () => {
     await using server = await startServer();
     await using recording = await startRecording(server.url, { contents: true });

@@ -32,6 +32,8 @@ export class MessagePackAnswer implements PartEncoder<Buffer> {
   /** Characters sent of each choice, for the offsets of completion logprobs. */
   readonly #lengths: number[] = [];
   #open: number;
+  /** The end of the last choice, until the usage is known. */
+  #lastChoice: object | undefined;
 
   constructor(exchange: Exchange, form: MessagePackForm) {
     const { request, format } = exchange;
@@ -71,8 +73,13 @@ export class MessagePackAnswer implements PartEncoder<Buffer> {
     }
   }
 
-  encodeUsage(): Buffer {
-    return this.#last([], { usage: this.usage });
+  /** As of events. It is the one chunk that stages have a say in: what they say is taken for what JSON would make of it. */
+  encodeLast(): Buffer | undefined {
+    const { format, timings } = this.#exchange;
+    if (!format.includeUsage && !this.#lastChoice) return undefined;
+    const autoglm = { ...timings.told(), ...this.attention.fields(), ...(!format.includeUsage && this.usage.isKnown && { usage: this.usage }) };
+    const choices = this.#lastChoice ? [this.#lastChoice] : [];
+    return this.#pack(jsonValue({ ...this.#head(), choices, ...(format.includeUsage && { usage: this.usage }), autoglm }) as object);
   }
 
   #delta(index: number, { text, logprobs }: TextDeltaPart): Buffer | undefined {
@@ -83,10 +90,11 @@ export class MessagePackAnswer implements PartEncoder<Buffer> {
     return this.#chunk([choice(index, this.#isChat ? { delta: { content: text } } : { text }, encoded)]);
   }
 
-  /** The finish of the last choice carries what was not known when the headers went out, unless the usage chunk follows. */
-  #finish({ index, finishReason, wire = {} }: StreamPart & TextEndPart): Buffer {
+  #finish({ index, finishReason, wire = {} }: StreamPart & TextEndPart): Buffer | undefined {
     const finish = choice(index, this.#isChat ? { delta: {} } : { text: '' }, null, finishReason, wire);
-    return this.#open === 0 && !this.#exchange.format.includeUsage ? this.#last([finish], {}) : this.#chunk([finish]);
+    if (this.#open > 0 || this.#exchange.format.includeUsage) return this.#chunk([finish]);
+    this.#lastChoice = finish;
+    return undefined;
   }
 
   #wire({ index, delta, choice: other, answer }: StreamPart & WireDeltaPart): Buffer {
@@ -95,12 +103,6 @@ export class MessagePackAnswer implements PartEncoder<Buffer> {
 
   #chunk(choices: readonly object[], more: Fields = {}): Buffer {
     return this.#pack({ ...this.#head(), choices, ...more, ...(this.#exchange.format.includeUsage && { usage: null }) });
-  }
-
-  /** The one chunk that stages have a say in: what they say is taken for what JSON would make of it. */
-  #last(choices: readonly object[], more: Fields): Buffer {
-    const { timings } = this.#exchange;
-    return this.#pack(jsonValue({ ...this.#head(), choices, ...more, autoglm: { ...timings.told(), ...this.attention.fields() } }) as object);
   }
 
   #head(): object {

@@ -10,8 +10,8 @@ export interface PartEncoder<T> {
   readonly attention: AttentionMaps;
   /** Empty or undefined: nothing is said of this part. */
   encode(part: StreamPart): T | undefined;
-  /** What follows the last part of a stream with usage. */
-  encodeUsage(): T;
+  /** What is written when all parts are known. Empty or undefined: nothing. */
+  encodeLast(): T | undefined;
 }
 
 /** Sends what was written to the client. */
@@ -23,7 +23,7 @@ export interface PartWriter<T> {
 }
 
 /** Sends the parts. When the client reads slowly, the next part is not asked for before it has caught up. */
-export async function sendParts<T>({ response, request, format }: Exchange, parts: AsyncIterable<StreamPart>, encoder: PartEncoder<T>, writer: PartWriter<T>, beforeFirst: () => void): Promise<void> {
+export async function sendParts<T>({ response, request }: Exchange, parts: AsyncIterable<StreamPart>, encoder: PartEncoder<T>, writer: PartWriter<T>, beforeFirst: () => void): Promise<void> {
   const firstText = new FirstText(request.emit);
   try {
     for await (const part of parts) {
@@ -35,7 +35,8 @@ export async function sendParts<T>({ response, request, format }: Exchange, part
       if (encoded) writer.write(encoded);
       if (writer.isFull) await waitForClient(writer, request.emit);
     }
-    if (response.headersSent && format.includeUsage) writer.write(encoder.encodeUsage());
+    const last = response.headersSent ? encoder.encodeLast() : undefined;
+    if (last) writer.write(last);
   } finally {
     // What is written after this, the stream's end or an error, must not overtake the parts.
     writer.flush();

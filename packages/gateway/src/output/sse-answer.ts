@@ -20,6 +20,8 @@ export class SseAnswer implements PartEncoder<string> {
   /** Characters sent of each choice, for the offsets of completion logprobs. */
   readonly #lengths: number[] = [];
   #open: number;
+  /** The end of the last choice, until the usage is known: that of another server's answer comes after it. */
+  #lastChoice: string | undefined;
 
   constructor(exchange: Exchange) {
     const { request, format, created } = exchange;
@@ -45,8 +47,13 @@ export class SseAnswer implements PartEncoder<string> {
     this.#exchange.response.end('data: [DONE]\n\n');
   }
 
-  encodeUsage(): string {
-    return this.#last([], `,"usage":${JSON.stringify(this.usage)}`);
+  /** What was not known when the headers went out: in a chunk of its own beside the usage, where that is wanted, or with the end of the last choice. */
+  encodeLast(): string {
+    const { format, timings } = this.#exchange;
+    if (!format.includeUsage && this.#lastChoice === undefined) return '';
+    const autoglm = { ...timings.told(), ...this.attention.fields(), ...(!format.includeUsage && this.usage.isKnown && { usage: this.usage }) };
+    const usage = format.includeUsage ? `,"usage":${JSON.stringify(this.usage)}` : '';
+    return `${this.#head}${this.#lastChoice ?? ''}]${usage},"autoglm":${JSON.stringify(autoglm)}}\n\n`;
   }
 
   encode(part: StreamPart): string {
@@ -78,14 +85,13 @@ export class SseAnswer implements PartEncoder<string> {
     return this.#chunk(index, isChat ? `"delta":{"content":${JSON.stringify(text)}}` : `"text":${JSON.stringify(text)}`, encoded, 'null');
   }
 
-  /** The finish of the last choice carries what was not known when the headers went out, unless the usage chunk follows. */
   #finish({ index, finishReason, wire = {} }: StreamPart & TextEndPart): string {
     const reason = JSON.stringify(finishReason) + moreFields(wire);
     const isChat = this.#exchange.format.api === 'chat';
     const body = isChat ? '"delta":{}' : '"text":""';
-    const isLast = this.#open === 0 && !this.#exchange.format.includeUsage;
-    if (!isLast) return this.#chunk(index, body, 'null', reason);
-    return this.#last([choice(index, body, 'null', reason)], '');
+    if (this.#open > 0 || this.#exchange.format.includeUsage) return this.#chunk(index, body, 'null', reason);
+    this.#lastChoice = choice(index, body, 'null', reason);
+    return '';
   }
 
   #chunk(index: number, body: string, logprobs: string, finishReason: string): string {
@@ -95,12 +101,6 @@ export class SseAnswer implements PartEncoder<string> {
   #wire({ index, delta, choice: other, answer }: StreamPart & WireDeltaPart): string {
     const body = this.#exchange.format.api === 'chat' ? `"delta":${JSON.stringify(delta)}` : '"text":""';
     return `${this.#head}${choice(index, body, 'null', `null${moreFields(other)}`)}]${moreFields(answer)}${this.#tail}`;
-  }
-
-  #last(choices: readonly string[], extra: string): string {
-    const { timings } = this.#exchange;
-    const autoglm = JSON.stringify({ ...timings.told(), ...this.attention.fields() });
-    return `${this.#head}${choices.join()}]${extra},"autoglm":${autoglm}}\n\n`;
   }
 }
 

@@ -7,9 +7,15 @@ export class Usage {
   #cachedTokens = 0;
   #completionTokens = 0;
   #wire: object | undefined;
+  #isKnown = true;
 
   constructor(choicesPerPrompt: number) {
     this.#choicesPerPrompt = choicesPerPrompt;
+  }
+
+  /** Whether engines have told all of it: of a choice that only begins, the prompt is not known until a `usage` comes, and counted chunks are no tokens. */
+  get isKnown(): boolean {
+    return this.#isKnown;
   }
 
   add(part: StreamPart): void {
@@ -19,11 +25,14 @@ export class Usage {
       this.#cachedTokens += part.cachedTokens;
     } else if (part.type === 'text-end') {
       this.#completionTokens += part.completionTokens;
+    } else if (part.type === 'text-start') {
+      this.#isKnown = false;
     } else if (part.type === 'usage') {
       this.#promptTokens = part.promptTokens;
       this.#cachedTokens = part.cachedTokens;
       this.#completionTokens = part.completionTokens;
       this.#wire = part.wire;
+      this.#isKnown = part.source === 'engine';
     }
   }
 

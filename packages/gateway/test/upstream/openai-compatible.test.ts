@@ -32,6 +32,7 @@ describe('a request to another server', () => {
     const without = chunksOf(await (await server.post(chat, streamed)).text());
     const withUsage = chunksOf(await (await server.post(chat, { ...streamed, stream_options: { include_usage: true, continuous_usage_stats: false } })).text());
     expect(without.every(({ usage }) => usage === undefined)).toBe(true);
+    expect(without.at(-1)).toMatchObject({ choices: [{ finish_reason: 'stop' }], autoglm: { usage: { prompt_tokens: 7, completion_tokens: 4, total_tokens: 11, prompt_tokens_details: { cached_tokens: 3 } } } });
     expect(withUsage.at(-1)?.usage).toEqual({ prompt_tokens: 7, completion_tokens: 4, total_tokens: 11, prompt_tokens_details: { cached_tokens: 3 } });
     expect(backend.requests.map(({ body }) => body['stream_options'])).toEqual([{ include_usage: true }, { include_usage: true, continuous_usage_stats: false }]);
   });

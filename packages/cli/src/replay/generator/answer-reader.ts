@@ -79,15 +79,21 @@ export class AnswerReader implements AnswerFacts {
 
   #readChunk({ choices, usage, autoglm }: Readonly<Record<string, unknown>>): void {
     if (Array.isArray(choices)) for (const choice of choices) if (isRecord(choice)) this.#readChoice(choice);
-    if (isRecord(usage)) {
-      this.promptTokens = count(usage['prompt_tokens']) ?? this.promptTokens;
-      this.completionTokens = count(usage['completion_tokens']) ?? this.completionTokens;
-      const details = usage['prompt_tokens_details'];
-      if (isRecord(details)) this.cachedTokens = count(details['cached_tokens']) ?? this.cachedTokens;
-    }
-    if (isRecord(autoglm) && isRecord(autoglm['timings'])) {
-      this.timings = Object.fromEntries(Object.entries(autoglm['timings']).filter((entry): entry is [string, number] => typeof entry[1] === 'number'));
-    }
+    if (isRecord(usage)) this.#readUsage(usage);
+    if (isRecord(autoglm)) this.#readAutoglm(autoglm);
+  }
+
+  #readUsage(usage: Readonly<Record<string, unknown>>): void {
+    this.promptTokens = count(usage['prompt_tokens']) ?? this.promptTokens;
+    this.completionTokens = count(usage['completion_tokens']) ?? this.completionTokens;
+    const details = usage['prompt_tokens_details'];
+    if (isRecord(details)) this.cachedTokens = count(details['cached_tokens']) ?? this.cachedTokens;
+  }
+
+  /** open-autoglm tells its usage here where the client did not ask for one. */
+  #readAutoglm({ timings, usage }: Readonly<Record<string, unknown>>): void {
+    if (isRecord(usage)) this.#readUsage(usage);
+    if (isRecord(timings)) this.timings = Object.fromEntries(Object.entries(timings).filter((entry): entry is [string, number] => typeof entry[1] === 'number'));
   }
 
   #readChoice(choice: Readonly<Record<string, unknown>>): void {
