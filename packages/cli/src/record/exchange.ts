@@ -16,7 +16,7 @@ export interface ExchangeOptions {
 }
 
 /** Why a request is not in the trace. */
-export type Unrecorded = 'not JSON' | 'without a prompt' | 'too large' | 'cut off';
+export type Unrecorded = 'not JSON' | 'without a prompt' | 'too large' | 'cut off' | 'not understood';
 
 /** Of a request: what is larger cannot be a prompt that a trace may hold. */
 export const bodyBytesMax = 16 * 1024 * 1024;
@@ -68,8 +68,7 @@ export class Exchange {
 
   /** Nothing more is held for it, and it will not be recorded. */
   giveUp(): void {
-    this.#unrecorded = 'too large';
-    this.#asked = undefined;
+    this.#leaveOut('too large');
     this.#pieces = [];
     this.#heldBytes = 0;
     this.#forgetAnswer();
@@ -81,7 +80,9 @@ export class Exchange {
     this.#pieces = [];
     this.#unrecorded = body ? undefined : 'not JSON';
     if (!this.#options.keepsContents) this.#heldBytes = 0;
-    if (body) this.#shaping = this.#ask(body);
+    // Shaped while the answer is on its way, and awaited only at its end: nobody else would take a failure before that. Lists that are nested
+    // more deeply than JSON can be written are one, and any client can send them.
+    if (body) this.#shaping = this.#ask(body).catch(() => this.#leaveOut('not understood'));
   }
 
   answerBegins(status: number, contentType: string): void {
@@ -134,6 +135,11 @@ export class Exchange {
     this.#asked = asked;
     const prompt = keepsContents ? undefined : await shapePrompt(body, key);
     if (prompt) asked.prompt = prompt;
+  }
+
+  #leaveOut(reason: Unrecorded): void {
+    this.#unrecorded = reason;
+    this.#asked = undefined;
   }
 
   #forgetAnswer(): void {

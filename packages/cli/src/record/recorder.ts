@@ -37,7 +37,7 @@ export class Recorder {
   readonly #key = randomBytes(32);
   readonly #order: ArrivalOrder;
   readonly #ending = new Set<Promise<void>>();
-  readonly #unrecorded: Record<Unrecorded, number> = { 'not JSON': 0, 'without a prompt': 0, 'too large': 0, 'cut off': 0 };
+  readonly #unrecorded: Record<Unrecorded, number> = { 'not JSON': 0, 'without a prompt': 0, 'too large': 0, 'cut off': 0, 'not understood': 0 };
   #recordedCount = 0;
   #otherCount = 0;
   #heldBytes = 0;
@@ -75,7 +75,8 @@ export class Recorder {
       exchange.giveUp();
     };
     const end = async (isComplete: boolean) => {
-      const ended = await exchange.end(isComplete);
+      // What fails here costs a line, not the proxy and all that runs through it.
+      const ended = await exchange.end(isComplete).catch(() => ({ unrecorded: 'not understood' }) as const);
       this.#heldBytes -= exchange.heldBytes;
       if ('unrecorded' in ended) this.#unrecorded[ended.unrecorded] += 1;
       place.settle('line' in ended ? ended.line : undefined);

@@ -97,7 +97,22 @@ describe('what is recorded', () => {
     for (const body of bodies) expect((await post(recording.url, body)).status).toBe(400);
     const { lines, counts } = await recording.end();
     expect(lines).toEqual([]);
-    expect(counts.unrecorded).toEqual({ 'not JSON': 2, 'without a prompt': 1, 'too large': 1, 'cut off': 0 });
+    expect(counts.unrecorded).toEqual({ 'not JSON': 2, 'without a prompt': 1, 'too large': 1, 'cut off': 0, 'not understood': 0 });
+  });
+
+  it.each([
+    ['tools', (deep: string) => `{"messages": [], "tools": ${deep}}`],
+    ['calls', (deep: string) => `{"messages": [{"role": "assistant", "tool_calls": ${deep}}]}`],
+    ['an image', (deep: string) => `{"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": ${deep}}]}]}`],
+    ['a prompt', (deep: string) => `{"prompt": ${deep}}`],
+  ])('passes on and counts %s nested more deeply than JSON can be written', async (_, bodyWith) => {
+    await using upstream = await streaming(`${answer('x')}data: [DONE]\n\n`);
+    await using recording = await startRecording(upstream.url);
+    const deep = '['.repeat(20_000) + ']'.repeat(20_000);
+    for (const body of [bodyWith(deep), ask('hello')]) expect(await (await post(recording.url, body)).text()).toContain('[DONE]');
+    const { lines, counts } = await recording.end();
+    expect(lines).toMatchObject([{ prompt: { characters: 9 } }]);
+    expect(counts.unrecorded).toMatchObject({ 'not understood': 1 });
   });
 
   it('is in the order of arrival, though a long answer ends last', async () => {
