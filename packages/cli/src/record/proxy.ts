@@ -45,7 +45,7 @@ export function createProxy(target: URL, witnessOf: (message: IncomingMessage) =
     const { url = '' } = message;
     if (!url.startsWith('/')) return answerError(response, 400, 'invalid_url', `${url} is not a path on this server.`);
     const witness = witnessOf(message);
-    const headers = ['host', target.host, ...passedOn(message.rawHeaders, ['host', 'expect', ...(witness ? ['accept-encoding'] : [])])];
+    const headers = ['host', target.host, ...framing(message), ...passedOn(message.rawHeaders, ['host', 'content-length', 'expect', ...(witness ? ['accept-encoding'] : [])])];
     // An answer that is looked at must not be compressed.
     if (witness) headers.push('accept-encoding', 'identity');
     const options = { protocol: target.protocol, hostname: target.hostname.replace(/^\[|\]$/g, ''), port: target.port, method: message.method, path: `${base}${url}`, headers, agent };
@@ -73,6 +73,17 @@ export function createProxy(target: URL, witnessOf: (message: IncomingMessage) =
       agent.destroy();
     },
   };
+}
+
+/**
+ * Where the body ends, told to the server just as the client told it, even if its `connection` names these headers: Node frames bodies of
+ * POST and PUT by itself, but would write that of a DELETE or a GET bare, and the server would take it for the connection's next request.
+ */
+function framing({ headers }: IncomingMessage): string[] {
+  const coding = headers['transfer-encoding'];
+  if (coding !== undefined) return ['transfer-encoding', coding];
+  const length = headers['content-length'];
+  return length === undefined ? [] : ['content-length', length];
 }
 
 interface Hop {

@@ -156,6 +156,28 @@ describe('the recording proxy', () => {
     }
   });
 
+  it.each(['DELETE', 'GET', 'HEAD', 'OPTIONS', 'POST'])('frames the body of a %s as the client did', async (method) => {
+    const smuggled = 'GET /smuggled HTTP/1.1\r\nhost: x\r\n\r\n';
+    const bodies = [
+      `transfer-encoding: chunked\r\n\r\n${smuggled.length.toString(16)}\r\n${smuggled}\r\n0\r\n\r\n`,
+      `connection: content-length\r\ncontent-length: ${smuggled.length}\r\n\r\n${smuggled}`,
+    ];
+    const seen: { url: string | undefined; body: string }[] = [];
+    await using upstream = await startUpstream(answering((response, body, { url }) => {
+      seen.push({ url, body });
+      response.end();
+    }));
+    await using recording = await startRecording(upstream.url);
+    for (const body of bodies) {
+      const socket = connect(Number(new URL(recording.url).port), '127.0.0.1');
+      socket.write(`${method} /v1/things HTTP/1.1\r\nhost: x\r\n${body}`);
+      await once(socket, 'data');
+      socket.destroy();
+    }
+    await (await fetch(`${recording.url}/v1/models`)).text();
+    expect(seen).toEqual([{ url: '/v1/things', body: smuggled }, { url: '/v1/things', body: smuggled }, { url: '/v1/models', body: '' }]);
+  });
+
   it('is not ended by a client that takes it for another kind of proxy', async () => {
     await using recording = await startRecording('http://127.0.0.1:9');
     const socket = connect(Number(new URL(recording.url).port), '127.0.0.1');
