@@ -10,7 +10,7 @@ import { endMessagePackStream, MessagePackAnswer } from './message-pack-answer.t
 import { SseAnswer } from './sse-answer.ts';
 
 /** A response, and what its headers say. */
-type Owed = Pick<Exchange, 'requestId' | 'response' | 'timings' | 'headers'>;
+type Owed = Pick<Exchange, 'requestId' | 'response' | 'timings' | 'headers'> & Partial<Pick<Exchange, 'format'>>;
 
 /** Answers the client, in whatever way the path ends. Never rejects. */
 export async function respond(exchange: Exchange, parts: AsyncIterable<StreamPart>): Promise<void> {
@@ -33,12 +33,16 @@ export function endWithout(owed: Owed, emit: EmitEvent, thrown: unknown): void {
   else respondError(owed.response, error, owed);
 }
 
-/** Writes an error: as the whole response, or as a marked event where a stream has begun. Where its time went is told where it is known. */
-export function respondError(response: ServerResponse, thrown: unknown, exchange?: Pick<Exchange, 'requestId' | 'timings' | 'headers'>): void {
+/**
+ * Writes an error: as the whole response, or as a marked event where a stream has begun. Where its time went is told where it is known. Anything else that
+ * has begun is cut off: its headers say how long it is, and what came beyond would stand before the connection's next response.
+ */
+export function respondError(response: ServerResponse, thrown: unknown, exchange?: Omit<Owed, 'response'>): void {
   const error = toAutoglmError(thrown);
   if (response.destroyed || response.writableEnded) return;
   if (response.headersSent) {
-    endInError(response, errorBody(error, exchange && { autoglm: { timings: exchange.timings.fields() } }));
+    if (exchange?.format?.stream) endInError(response, errorBody(error, { autoglm: { timings: exchange.timings.fields() } }));
+    else response.destroy();
     return;
   }
   const { contentType, body } = encodeWhole(response, errorBody(error));

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { expect, it } from 'vitest';
 import { BatchRunner } from '../../src/ingress/batches/batch-runner.ts';
 import { BatchStore } from '../../src/ingress/batches/store/batch-store.ts';
-import { FileStore, type NewFile } from '../../src/ingress/batches/store/file-store.ts';
+import { chunkBytes, FileStore, type NewFile, type StoredFile } from '../../src/ingress/batches/store/file-store.ts';
 import { openDatabase } from '../../src/ingress/batches/store/open-database.ts';
 import { createGate, until } from '../support.ts';
 import { jsonl, temporaryFolder } from './support.ts';
@@ -19,13 +19,13 @@ async function openRunner(file: string, makeFiles: (...stores: ConstructorParame
   const failures: unknown[] = [];
   const lines = { asker: { run }, embeddings: { embed: run }, writeAnswer: unasked, writeEmbeddings: unasked, writeError: () => '{}', wait: async () => {}, random: () => 0 };
   const runner = new BatchRunner({
-    store, files, lines, name: randomUUID(), concurrency: 2, runningMax: 2, linesMax: 100, lineBytesMax: 4096, ttlMs: 60_000, leaseMs: 300, now: Date.now,
+    store, files, lines, name: randomUUID(), concurrency: 2, runningMax: 2, linesMax: 5000, lineBytesMax: 4096, ttlMs: 60_000, leaseMs: 300, now: Date.now,
     newFileId: () => `file-${randomUUID()}`, onFailure: (error) => failures.push(error),
   });
-  const create = async (count: number) => {
-    const writer = await files.begin({ id: 'file-in', tenant: 'a', purpose: 'batch', filename: 'in.jsonl', expires_at_ms: null });
+  const create = async (count: number, expiresAtMs: number | null = null) => {
+    const writer = await files.begin({ id: 'file-in', tenant: 'a', purpose: 'batch', filename: 'in.jsonl', expires_at_ms: expiresAtMs });
     await writer.write(Buffer.from(jsonl(Array.from({ length: count }, (_, index) => ({ custom_id: `line-${index}` })))));
-    await writer.finish();
+    await files.keep(writer, 'a', {}, { tenantFilesMax: 9, tenantBytesMax: 10_000_000, bytesMax: 10_000_000 });
     await store.create({ id: 'batch_1', tenant: 'a', key_name: null, endpoint: '/v1/chat/completions', input_file_id: 'file-in', completion_window: '24h', metadata: null, output_expires_seconds: null, created_at_ms: Date.now(), expires_at_ms: Date.now() + 86_400_000 });
   };
   const close = async () => {
@@ -40,10 +40,10 @@ it('a gateway that stood still while it read a file leaves the lines to who has 
   const gate = createGate();
   let isReading = false;
   class StillFiles extends FileStore {
-    override async *read(id: string) {
+    override async *read(file: StoredFile) {
       isReading = true;
       await gate.passed;
-      yield* super.read(id);
+      yield* super.read(file);
     }
   }
   await using one = await openRunner(path.join(folder.path, 'a.sqlite'), (...stores) => new StillFiles(...stores));
@@ -61,6 +61,29 @@ it('a gateway that stood still while it read a file leaves the lines to who has 
   expect(await one.store.openLines('batch_1', 0, 9)).toHaveLength(5);
   expect(await one.store.find('a', 'batch_1')).toMatchObject({ status: 'in_progress', claimed_by: 'other' });
   expect(one.failures).toEqual([]);
+});
+
+it.each(['deleted', 'swept'] as const)('a batch whose input is %s while it is read fails, and asks for none of it', async (removal) => {
+  using folder = temporaryFolder();
+  class VanishingFiles extends FileStore {
+    override async *read(file: StoredFile) {
+      const reading = super.read(file);
+      yield (await reading.next()).value as Uint8Array;
+      if (removal === 'deleted') await this.delete('a', file.id);
+      else await swept(this);
+      yield* reading;
+    }
+  }
+  let passedMs = 0;
+  const swept = (files: FileStore) => ((passedMs = 3_600_000), files.sweep(0, 9));
+  await using one = await openRunner(path.join(folder.path, 'a.sqlite'), (database, dialect) => new VanishingFiles(database, dialect, () => Date.now() + passedMs));
+  await one.create(2000, Date.now() + 1_800_000);
+  expect((await one.files.find('a', 'file-in'))?.size_bytes).toBeGreaterThan(chunkBytes);
+  one.runner.look();
+  await until(async () => (await one.store.find('a', 'batch_1'))?.ended_at_ms !== null);
+  const batch = await one.store.find('a', 'batch_1');
+  expect([batch?.status, JSON.parse(batch?.errors ?? 'null')]).toMatchObject(['failed', { data: [{ code: 'file_not_found', param: 'input_file_id' }] }]);
+  expect(await one.store.openLines('batch_1', 0, 9)).toEqual([]);
 });
 
 it('a batch whose files cannot be written at first leaves none of the first attempt behind', async () => {

@@ -1,9 +1,12 @@
+import { once } from 'node:events';
 import { request } from 'node:http';
+import { connect } from 'node:net';
 import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { toFile } from 'openai';
 import { describe, expect, it } from 'vitest';
 import { until } from '../support.ts';
-import { startBatchServer, temporaryFolder, upload, type BatchServerOptions } from './support.ts';
+import { startBatchServer, temporaryFolder, upload, type BatchServer, type BatchServerOptions } from './support.ts';
 
 async function withServer(options: BatchServerOptions, use: (server: Awaited<ReturnType<typeof startBatchServer>>) => Promise<void>): Promise<void> {
   using folder = temporaryFolder();
@@ -82,6 +85,36 @@ describe('files', () => {
       expect(refused).toHaveLength(4);
       expect((await client.files.list()).data).toHaveLength(2);
     }));
+
+  it.each([
+    ['is deleted', async ({ client }, _database, id) => void (await client.files.delete(id))],
+    ['cannot be read any more', async (_server, database) => database.exec('alter table autoglm_file_chunks rename to away')],
+  ] satisfies [string, (server: BatchServer, database: DatabaseSync, id: string) => Promise<void>][])('that %s on its way to a client ends with the connection, and nothing else is sent', async (_what, spoil) => {
+    using folder = temporaryFolder();
+    const place = path.join(folder.path, 'batches.sqlite');
+    await using server = await startBatchServer(place);
+    // More than fits into the buffers between the two.
+    const size = 24 * 1024 * 1024;
+    const id = await upload(server.client, 'x'.repeat(size));
+    const { hostname, port } = new URL(server.gateway.url);
+    const socket = connect(Number(port), hostname);
+    // Another request waits on the same connection: its answer would be taken for the rest of the file.
+    for (const target of [`/v1/files/${id}/content`, '/healthz']) socket.write(`GET ${target} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer one\r\n\r\n`);
+    const [first] = (await once(socket, 'data')) as [Buffer];
+    socket.pause();
+    const database = new DatabaseSync(place);
+    await spoil(server, database, id);
+    database.close();
+    const received = [first];
+    socket.on('data', (bytes: Buffer) => received.push(bytes)).on('error', () => {});
+    socket.resume();
+    await once(socket, 'close');
+    const all = Buffer.concat(received);
+    const body = all.subarray(all.indexOf('\r\n\r\n') + 4);
+    expect(all.toString('latin1', 0, 400)).toContain(`content-length: ${size}`);
+    expect(body.length).toBeLessThan(size);
+    expect(body.equals(Buffer.alloc(body.length, 'x'))).toBe(true);
+  });
 
   it('whose client leaves in the middle leave nothing behind', () =>
     withServer({ batches: { tenant_bytes_max: 4 * 1024 * 1024 } }, async ({ client, gateway }) => {

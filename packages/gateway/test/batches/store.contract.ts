@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { BatchStore, ClaimLost, type NewBatch } from '../../src/ingress/batches/store/batch-store.ts';
-import { chunkBytes, FileStore } from '../../src/ingress/batches/store/file-store.ts';
+import { chunkBytes, FileStore, type StoredFile } from '../../src/ingress/batches/store/file-store.ts';
 import { openDatabase, type DatabasePlace } from '../../src/ingress/batches/store/open-database.ts';
 
 /** What every database of files and batches does. `place` gives one that nobody has used yet. */
@@ -17,9 +17,12 @@ export function storeContract(name: string, place: () => Promise<DatabasePlace>)
     for (let start = 0; start < content.length; start += 100_000) await writer.write(content.subarray(start, start + 100_000));
     return writer;
   };
+  const unbounded = { tenantFilesMax: 99, tenantBytesMax: 10_000_000, bytesMax: 10_000_000 };
+  const keep = async (files: FileStore, id: string, content = Buffer.from('x'), { tenant = 'a', ...changes }: Parameters<typeof write>[3] = {}) =>
+    expect(await files.keep(await write(files, id, content, { tenant, ...changes }), tenant, {}, unbounded)).toBeUndefined();
   const read = async (files: FileStore, id: string) => {
     const chunks: Uint8Array[] = [];
-    for await (const bytes of files.read(id)) chunks.push(bytes);
+    for await (const bytes of files.read((await files.find('a', id)) as StoredFile)) chunks.push(bytes);
     return Buffer.concat(chunks);
   };
 
@@ -29,14 +32,31 @@ export function storeContract(name: string, place: () => Promise<DatabasePlace>)
       const content = Buffer.from(Array.from({ length: chunkBytes * 2 + 12_345 }, (_, index) => (index * 7 + (index >> 8)) % 256));
       const writer = await write(files, 'file-1', content);
       expect(await files.find('a', 'file-1')).toBeUndefined();
-      await writer.finish();
+      expect(await files.keep(writer, 'a', {}, unbounded)).toBeUndefined();
       expect(await files.find('a', 'file-1')).toEqual({ id: 'file-1', purpose: 'batch', filename: 'file-1.jsonl', size_bytes: content.length, created_at_ms: 1_000_000, expires_at_ms: null });
       expect(await files.find('b', 'file-1')).toBeUndefined();
       expect((await read(files, 'file-1')).equals(content)).toBe(true);
       expect(await files.usage('a')).toEqual({ count: 1, bytes: content.length, bytesOfAll: content.length });
       expect(await files.delete('b', 'file-1')).toBe(false);
       expect(await files.delete('a', 'file-1')).toBe(true);
-      expect([await read(files, 'file-1'), await files.usage('a')]).toEqual([Buffer.alloc(0), { count: 0, bytes: 0, bytesOfAll: 0 }]);
+      expect([await files.find('a', 'file-1'), await files.usage('a')]).toEqual([undefined, { count: 0, bytes: 0, bytesOfAll: 0 }]);
+      await close();
+    });
+
+    it('takes no file for whole that is deleted or swept while it is read', async () => {
+      let nowMs = 1000;
+      const { files, close } = await open(await place(), () => nowMs);
+      const content = Buffer.alloc(chunkBytes * 3, 'x');
+      const removals = { deleted: () => files.delete('a', 'deleted'), swept: () => ((nowMs = 3000), files.sweep(0, 9)) };
+      for (const [id, remove] of Object.entries(removals)) {
+        await keep(files, id, content, { expires_at_ms: 2000 });
+        const reading = files.read((await files.find('a', id)) as StoredFile);
+        expect((await reading.next()).value).toHaveLength(chunkBytes);
+        await remove();
+        await expect(reading.next()).rejects.toMatchObject({ code: 'file_not_found' });
+      }
+      await keep(files, 'empty', Buffer.alloc(0), { expires_at_ms: null });
+      expect(await read(files, 'empty')).toHaveLength(0);
       await close();
     });
 
@@ -44,11 +64,11 @@ export function storeContract(name: string, place: () => Promise<DatabasePlace>)
       let nowMs = 1;
       const { files, close } = await open(await place(), () => nowMs);
       for (const id of ['f1', 'f2', 'f3', 'f4']) {
-        await (await write(files, id, Buffer.from('x'))).finish();
+        await keep(files, id);
         // Two of the same moment.
         if (id !== 'f2') nowMs += 1;
       }
-      await (await write(files, 'other', Buffer.from('x'), { tenant: 'b' })).finish();
+      await keep(files, 'other', undefined, { tenant: 'b' });
       const page = async (after: string | undefined, order: 'asc' | 'desc', limit = 2) => (await files.list({ tenant: 'a', purpose: undefined, after, order, limit })).map(({ id }) => id);
       expect([await page(undefined, 'desc'), await page('f3', 'desc'), await page('f1', 'desc')]).toEqual([['f4', 'f3'], ['f2', 'f1'], []]);
       expect([await page(undefined, 'asc', 3), await page('f3', 'asc')]).toEqual([['f1', 'f2', 'f3'], ['f4']]);
@@ -71,8 +91,8 @@ export function storeContract(name: string, place: () => Promise<DatabasePlace>)
     it('forgets files whose time is over, and those that were never completed', async () => {
       let nowMs = 1000;
       const { files, close } = await open(await place(), () => nowMs);
-      await (await write(files, 'kept', Buffer.from('x'))).finish();
-      await (await write(files, 'short', Buffer.from('x'), { expires_at_ms: 1500 })).finish();
+      await keep(files, 'kept');
+      await keep(files, 'short', undefined, { expires_at_ms: 1500 });
       await write(files, 'cut', Buffer.from('x'));
       nowMs = 2000;
       expect(await files.find('a', 'short')).toBeUndefined();

@@ -1,8 +1,9 @@
 import { AutoglmError } from '@open-autoglm/protocol';
 import { askLine, type LineParts } from './ask-line.ts';
 import { endpoints, LineReader, unansweredLine, type Endpoint } from './batch-lines.ts';
+import { findFile } from './file-routes.ts';
 import { Places } from './places.ts';
-import { ClaimLost, type Batch, type BatchStore, type OpenLine, type Standing } from './store/batch-store.ts';
+import { ClaimLost, type Batch, type BatchStore, type NewLine, type OpenLine, type Standing } from './store/batch-store.ts';
 import type { FileStore, FileWriter } from './store/file-store.ts';
 
 export interface RunnerOptions {
@@ -204,14 +205,19 @@ export class BatchRunner {
     const { store, files, name, now, linesMax, lineBytesMax } = this.#options;
     const reader = new LineReader(endpoint as Endpoint, { linesMax, lineBytesMax });
     await store.clearLines(id, name);
-    if (!(await files.find(tenant, fileId))) reader.errors.push({ code: 'file_not_found', line: null, message: `The file ${fileId} is gone.`, param: 'input_file_id' });
-    for await (const bytes of files.read(fileId)) {
-      signal.throwIfAborted();
-      const lines = reader.push(bytes);
-      if (reader.errors.length === 0) await store.addLines(id, name, lines);
-      if (reader.isFull) break;
+    let last: NewLine[] = [];
+    try {
+      for await (const bytes of files.read(await findFile(files, tenant, fileId))) {
+        signal.throwIfAborted();
+        const lines = reader.push(bytes);
+        if (reader.errors.length === 0) await store.addLines(id, name, lines);
+        if (reader.isFull) break;
+      }
+      last = reader.end();
+    } catch (thrown) {
+      if (!(thrown instanceof AutoglmError && thrown.code === 'file_not_found')) throw thrown;
+      reader.errors.push({ code: thrown.code, line: null, message: thrown.message, param: 'input_file_id' });
     }
-    const last = reader.end();
     if (reader.errors.length === 0) {
       await store.addLines(id, name, last);
       const isOurs = await store.change(id, name, ['validating'], { status: 'in_progress', in_progress_at_ms: now(), total: reader.count });

@@ -136,7 +136,7 @@ export class FileRoutes {
     const files = await this.#parts.files();
     const file = await findFile(files, tenant, id);
     response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': file.size_bytes, 'cache-control': 'no-store' });
-    for await (const bytes of files.read(id)) {
+    for await (const bytes of files.read(file)) {
       signal.throwIfAborted();
       await send(response, bytes, signal);
     }

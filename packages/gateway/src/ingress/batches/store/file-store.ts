@@ -71,7 +71,7 @@ export class FileStore {
     });
   }
 
-  /** Writes a file piece by piece; its size is known, and it is there, when `finish` has been called. */
+  /** Writes a file piece by piece; its size is known, and it is there, when `keep` or the end of its batch has taken it. */
   async begin({ batch_id: batchId, ...file }: NewFile): Promise<FileWriter> {
     const createdAtMs = this.#now();
     await this.#database.insertInto('autoglm_files').values({ ...file, size_bytes: 0, created_at_ms: createdAtMs, is_complete: 0, batch_id: batchId ?? null }).execute();
@@ -94,10 +94,12 @@ export class FileStore {
     return query.execute();
   }
 
-  async *read(id: string): AsyncGenerator<Uint8Array> {
-    for (let number = 0; ; number += 1) {
+  /** Rejects with `file_not_found` where it is deleted before its end was read. */
+  async *read({ id, size_bytes: size }: Pick<StoredFile, 'id' | 'size_bytes'>): AsyncGenerator<Uint8Array> {
+    for (let number = 0, bytesRead = 0; bytesRead < size; number += 1) {
       const chunk = await this.#database.selectFrom('autoglm_file_chunks').where('file_id', '=', id).where('number', '=', number).select('bytes').executeTakeFirst();
-      if (!chunk) return;
+      if (!chunk) throw new AutoglmError('file_not_found', `The file ${id} was deleted while it was read.`);
+      bytesRead += chunk.bytes.length;
       yield chunk.bytes;
     }
   }
@@ -149,12 +151,6 @@ export class FileWriter {
 
   get size(): number {
     return this.#size;
-  }
-
-  /** The file is there from now on. */
-  async finish(): Promise<void> {
-    await this.flush();
-    await this.#database.updateTable('autoglm_files').set({ is_complete: 1 }).where('id', '=', this.id).execute();
   }
 
   /** As if it had never been begun. */
