@@ -10,7 +10,7 @@ export interface ConversationOptions {
   readonly model: () => string;
   readonly settings: () => { readonly system: string; readonly sampling: Sampling };
   readonly onChange: (state: { readonly isRunning: boolean; readonly isEmpty: boolean }) => void;
-  readonly onError: () => void;
+  readonly onError: (error: unknown) => void;
 }
 
 /** Figures that change with every token cannot be read. */
@@ -57,7 +57,7 @@ export class Conversation {
         answer.element.remove();
         void this.ask(question);
       });
-      this.#options.onError();
+      this.#options.onError(error);
     } finally {
       answer.isRunning = false;
       // A cleared conversation may have begun another answer.

@@ -25,6 +25,9 @@ const en = {
   noLimit: 'no limit',
   seed: 'Seed',
   random: 'random',
+  apiKey: 'API key',
+  apiKeyPlaceholder: 'if the server wants one',
+  apiKeyForm: 'Letters, digits and signs, no spaces',
   resetSettings: 'Reset',
   speed: 'tokens/s',
   ttft: 'TTFT',
@@ -41,11 +44,14 @@ const en = {
   draining: 'server is shutting down',
   failed: 'model cannot run',
   offline: 'server unreachable',
+  unauthorized: 'valid API key needed',
   refusedTitle: 'The server refused.',
   unreachableTitle: 'The server cannot be reached.',
   unreachableDetail: 'Is it running? Start it with “npm start”, then try again.',
   lostTitle: 'The connection was lost.',
   lostDetail: 'The answer is incomplete.',
+  unauthorizedTitle: 'The server wants an API key that it knows.',
+  unauthorizedDetail: 'Enter it under “Settings”, then try again.',
   brokenTitle: 'Something went wrong.',
   segment_input: 'input',
   segment_queue: 'queue',
@@ -79,6 +85,9 @@ const zh: Readonly<Record<TextKey, string>> = {
   noLimit: '不限',
   seed: '随机种子',
   random: '随机',
+  apiKey: 'API 密钥',
+  apiKeyPlaceholder: '服务需要时填写',
+  apiKeyForm: '只能是字母、数字和符号，不含空格',
   resetSettings: '恢复默认',
   speed: 'token/秒',
   ttft: '首 token',
@@ -95,11 +104,14 @@ const zh: Readonly<Record<TextKey, string>> = {
   draining: '服务正在关闭',
   failed: '模型无法运行',
   offline: '无法连接服务',
+  unauthorized: '需要有效的 API 密钥',
   refusedTitle: '服务拒绝了请求。',
   unreachableTitle: '无法连接服务。',
   unreachableDetail: '它在运行吗？用 npm start 启动后再试。',
   lostTitle: '连接中断。',
   lostDetail: '回答不完整。',
+  unauthorizedTitle: '服务需要有效的 API 密钥。',
+  unauthorizedDetail: '请在“设置”中填写，然后重试。',
   brokenTitle: '出错了。',
   segment_input: '输入',
   segment_queue: '排队',
@@ -110,7 +122,7 @@ const zh: Readonly<Record<TextKey, string>> = {
 
 const texts: Readonly<Record<Language, Readonly<Record<TextKey, string>>>> = { en, zh };
 const storageKey = 'language';
-const attributes = { 'data-label': 'aria-label', 'data-placeholder': 'placeholder' } as const;
+const attributes = { 'data-label': 'aria-label', 'data-placeholder': 'placeholder', 'data-hint': 'title' } as const;
 
 let current: Language = 'en';
 const listeners: (() => void)[] = [];
@@ -154,7 +166,7 @@ export function setText(element: Element, key: TextKey | undefined): void {
   element.textContent = key === undefined ? '' : text(key);
 }
 
-/** Fills every element that names its text: `data-text`, `data-label`, `data-placeholder`. */
+/** Fills every element that names its text: `data-text`, `data-label`, `data-placeholder`, `data-hint`. */
 export function translate(root: ParentNode): void {
   for (const element of root.querySelectorAll('[data-text]')) element.textContent = text(element.getAttribute('data-text') as TextKey);
   for (const [source, target] of Object.entries(attributes)) {

@@ -1,3 +1,5 @@
+import { createApiKeyField } from './api-key.ts';
+import { ChatError } from './chat-client.ts';
 import { createComposer, isComposing } from './composer.ts';
 import { Conversation } from './conversation.ts';
 import { formatCompact, formatNumber, onLanguage, setText, startLanguage, switchLanguage, text, type TextKey } from './language.ts';
@@ -7,7 +9,7 @@ import { createSettings } from './settings.ts';
 
 const byId = (id: string) => select(`#${id}`, HTMLElement);
 
-const statusTexts: Readonly<Record<Readiness['state'], TextKey | undefined>> = {
+const statusTexts: Readonly<Record<Readiness['state'] | 'unauthorized', TextKey | undefined>> = {
   ready: undefined,
   connecting: 'connecting',
   starting: 'loading',
@@ -16,26 +18,31 @@ const statusTexts: Readonly<Record<Readiness['state'], TextKey | undefined>> = {
   draining: 'draining',
   closed: 'draining',
   offline: 'offline',
+  unauthorized: 'unauthorized',
 };
 
-let model: ModelFacts | undefined;
+let model: ModelFacts | 'unauthorized' | undefined;
 
 startLanguage();
 byId('endpoint').textContent = `${location.origin}/v1`;
 const settingsForm = select('#settings', HTMLFormElement);
 const settings = createSettings(settingsForm);
 const readiness = showReadiness();
+const apiKey = createApiKeyField(settingsForm, select('#api-key', HTMLInputElement), readiness.askAgain);
 const conversation = new Conversation({
   log: byId('conversation'),
   scroll: byId('scroll'),
-  model: () => model?.id ?? 'default',
+  model: () => (typeof model === 'object' ? model.id : 'default'),
   settings: settings.read,
   onChange({ isRunning, isEmpty }) {
     composer.setRunning(isRunning);
     byId('welcome').hidden = !isEmpty;
     byId('clear').hidden = isEmpty;
   },
-  onError: readiness.checkNow,
+  onError(error) {
+    readiness.checkNow();
+    if (error instanceof ChatError && error.kind === 'unauthorized') apiKey.ask();
+  },
 });
 const composer = createComposer({ form: select('#composer', HTMLFormElement), onSend: send, onStop: () => conversation.stop() });
 
@@ -58,25 +65,30 @@ function send(question: string): boolean {
 }
 
 /** Keeps the line at the top and the model's facts true. */
-function showReadiness(): { checkNow(): void } {
+function showReadiness(): { checkNow(): void; askAgain(): void } {
   let readiness: Readiness = { state: 'connecting', detail: '' };
   const show = () => {
     const isReady = readiness.state === 'ready';
-    byId('status').dataset['state'] = readiness.state;
-    setText(byId('status-name'), statusTexts[readiness.state]);
+    const state = isReady && model === 'unauthorized' ? model : readiness.state;
+    byId('status').dataset['state'] = state;
+    setText(byId('status-name'), statusTexts[state]);
     byId('status-detail').textContent = isReady ? '' : readiness.detail;
-    if (!model) return;
+    if (typeof model !== 'object') return;
     if (isReady) byId('status-name').textContent = model.source;
     byId('facts').textContent = describe(model);
   };
   onLanguage(show);
-  return watchReadiness(async (found) => {
-    readiness = found;
-    show();
-    if (found.state !== 'ready') return;
+  const ask = async () => {
     model = await askModel();
     show();
+    if (model === 'unauthorized') apiKey.ask();
+  };
+  const { checkNow } = watchReadiness((found) => {
+    readiness = found;
+    show();
+    if (found.state === 'ready') void ask();
   });
+  return { checkNow, askAgain: () => void ask() };
 }
 
 function describe({ source, parameters, weightType, contextLength }: ModelFacts): string {

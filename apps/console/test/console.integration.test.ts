@@ -1,4 +1,5 @@
-import { createMockEngine, defaultConfig, startGateway, type Gateway, type MockEngine, type MockScript } from '@open-autoglm/gateway';
+import { hash } from 'node:crypto';
+import { createMockEngine, defaultConfig, startGateway, type Config, type Gateway, type MockEngine, type MockScript } from '@open-autoglm/gateway';
 import { AutoglmError } from '@open-autoglm/protocol';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -42,9 +43,9 @@ describe.skipIf(!chromium)('console', () => {
     await gateway?.drain();
   });
 
-  async function open(script: MockScript = {}, locale = 'en-US'): Promise<void> {
+  async function open(script: MockScript = {}, locale = 'en-US', more: Partial<Config> = {}): Promise<void> {
     engine = createMockEngine({ tokens: poem, ...script });
-    gateway = await startGateway({ config, engine });
+    gateway = await startGateway({ config: { ...config, ...more }, engine });
     await openPage(locale);
   }
 
@@ -161,6 +162,43 @@ describe.skipIf(!chromium)('console', () => {
     expect(engine.requests.length).toBe(1);
     await button('Reset').click();
     expect(await page.getByLabel('Max tokens').inputValue()).toBe('1024');
+  });
+
+  it.each([
+    { locale: 'en-US', label: 'API key', needed: 'valid API key needed', title: 'The server wants an API key that it knows.', again: 'Try again' },
+    { locale: 'zh-CN', label: 'API 密钥', needed: '需要有效的 API 密钥', title: '服务需要有效的 API 密钥。', again: '重试' },
+  ])('asks for the key that the server wants, and forgets it with the tab: $locale', async ({ locale, label, needed, title, again }) => {
+    await open({}, locale, { auth: { keys: [{ name: 'people', key_sha256: hash('sha256', 'sk-right-0123456789') }] } });
+    const key = page.getByLabel(label);
+    await page.getByRole('status').getByText(needed).waitFor();
+    await expect.poll(() => key.evaluate((field) => field.matches(':focus'))).toBe(true);
+    expect(await key.getAttribute('type')).toBe('password');
+    await page.keyboard.press('Escape');
+    await send('你好');
+    await page.getByRole('alert').getByText(title).waitFor();
+    await key.fill('sk-wrong');
+    await key.press('Enter');
+    await expect.poll(() => key.evaluate((field) => field.matches(':focus'))).toBe(true);
+    await page.getByRole('status').getByText(needed).waitFor();
+    await key.fill('没有这样的密钥');
+    await key.press('Enter');
+    expect(await key.evaluate((field) => field.matches(':invalid:focus'))).toBe(true);
+    await key.fill(' sk-right-0123456789 ');
+    await key.press('Enter');
+    await page.getByRole('status').getByText('mock').waitFor();
+    expect(await key.isVisible()).toBe(false);
+    await button(again).click();
+    await answers().and(page.locator('[aria-busy=false]')).waitFor();
+    expect(await answers().locator('.text').textContent()).toBe(poem.join(''));
+    // Nothing was asked with a key that no header can hold; the browser itself complains of each 401.
+    expect(complaints.filter((complaint) => !complaint.includes('401'))).toEqual([]);
+
+    await page.reload();
+    await page.getByRole('status').getByText('mock').waitFor();
+    expect(await page.evaluate('JSON.stringify(localStorage)')).not.toContain('sk-right');
+    await context.newPage().then((other) => (page = other));
+    await page.goto(gateway.url);
+    await page.getByRole('status').getByText(needed).waitFor();
   });
 
   it("shows the server's own error and asks again", async () => {

@@ -22,7 +22,7 @@ describe('the page', () => {
 
   it('names only texts that exist', () => {
     const known = new Set(keysIn(read('src/language.ts'), /^ {2}(\w+): '/gm));
-    const used = keysIn(read('src/index.html'), /data-(?:text|label|placeholder)="(\w+)"/g);
+    const used = keysIn(read('src/index.html'), /data-(?:text|label|placeholder|hint)="(\w+)"/g);
     expect(used.filter((key) => key === undefined || !known.has(key))).toEqual([]);
   });
 });
