@@ -1,4 +1,4 @@
-import type { CompressionMethod, FitOptions, GatewayRequest, ModelInfo, RemoteTokens, Stage } from '@open-autoglm/protocol';
+import type { CompressionMethod, FitOptions, GatewayRequest, ModelInfo, Next, RemoteTokens, Stage } from '@open-autoglm/protocol';
 import { deferred } from '../common/deferred.ts';
 import type { CatalogModel, ModelCatalog } from '../common/model-catalog.ts';
 import type { TtftReading } from '../common/ttft-meter.ts';
@@ -31,10 +31,12 @@ export interface ShortenOptions {
 export function createShortenStage(catalog: ModelCatalog, options: ShortenOptions): Stage {
   const sizes = new PromptSizes(catalog, options.fit.models);
   const rates = new AdaptiveRates(options);
-  return (request, next) => {
+  return (request, below) => {
     const fit = fitOf(request, options);
     const compression = compressionOf(request, options, rates);
-    if (!fit && !compression && !request.documents) return next(request);
+    if (!fit && !compression && !request.documents) return below(request);
+    // What was done as it was wished is no part of the question any more: the answer depends on what came of it.
+    const next: Next = (shortened) => below({ ...shortened, documents: undefined, fit: undefined, compression: undefined });
     return deferred(async () => {
       const size = await sizes.of(request);
       const asked = request.documents;

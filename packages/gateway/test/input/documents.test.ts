@@ -44,10 +44,10 @@ interface Answer {
   readonly autoglm?: { readonly documents?: Record<string, unknown>; readonly fitted?: object };
 }
 
-async function start({ engine: script = {}, embeddings: embeddingScript, documents = {} }: { engine?: MockScript; embeddings?: MockEmbeddingsScript | undefined; documents?: Partial<Config['documents']> } = {}) {
+async function start({ engine: script = {}, embeddings: embeddingScript, documents = {}, cache = {} }: { engine?: MockScript; embeddings?: MockEmbeddingsScript | undefined; documents?: Partial<Config['documents']>; cache?: Partial<Config['cache']> } = {}) {
   const engine = createMockEngine(script);
   const embeddings = embeddingScript && createMockEmbeddings(embeddingScript);
-  const config: Config = { ...defaultConfig, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200 }, documents: { ...defaultConfig.documents, ...documents } };
+  const config: Config = { ...defaultConfig, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200 }, documents: { ...defaultConfig.documents, ...documents }, cache: { ...defaultConfig.cache, ...cache } };
   const gateway = await startGateway({ config, engine, ...(embeddings && { embeddings }) });
   const post = async (body: object, signal?: AbortSignal): Promise<Answer> =>
     (await fetch(`${gateway.url}${chat}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ model: 'default', ...body }), ...(signal && { signal }) })).json() as Promise<Answer>;
@@ -99,6 +99,16 @@ describe('autoglm.documents', () => {
     expect(server.engine.requests).toHaveLength(4);
     expect(server.promptOf()).toContain('[1]\nsummary\n\n[2] Second\nsummary\nsummary\n\nzzzz qqqq');
     expect(server.engine.requests.at(-1)).toMatchObject({ maxTokens: 5, stop: ['never'] });
+  });
+
+  it('summarize: a part that was summarized beside other documents is not summarized again', async () => {
+    await using server = await start({ cache: { enabled: true } });
+    const ask = (...own: string[]) => server.post({ messages, temperature: 0, autoglm: { documents: { mode: 'summarize', texts: own } } });
+    await ask('The same.', 'One.');
+    expect(server.engine.requests).toHaveLength(3);
+    await ask('The same.', 'Another.');
+    // The other document's summary alone: the mock says of it what it said before, so that the answer is known, too.
+    expect(server.engine.requests).toHaveLength(4);
   });
 
   it('lets go of every summary when the client leaves, or one fails', async () => {

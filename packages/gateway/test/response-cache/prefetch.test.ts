@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Engine } from '@open-autoglm/protocol';
+import type { Engine, GatewayRequest, StreamPart } from '@open-autoglm/protocol';
 import { createMockEngine, defaultConfig, startGateway, type Config } from '../../src/main.ts';
 import { FollowUps } from '../../src/response-cache/prefetch/follow-ups.ts';
+import { Prefetcher } from '../../src/response-cache/prefetch/prefetcher.ts';
 import { TokenBudget } from '../../src/response-cache/prefetch/token-budget.ts';
 import { stopClock } from '../stopped-clock.ts';
 import { createGate, until } from '../support.ts';
@@ -47,6 +48,51 @@ it('TokenBudget fills by the minute, to a minute’s worth, and owes what was ov
   expect(budget.left).toBe(0);
   nowMs += 3_600_000;
   expect(budget.left).toBe(600);
+});
+
+describe('Prefetcher', () => {
+  function open() {
+    const asked: GatewayRequest[] = [];
+    let begin: (() => void) | undefined;
+    const schedule = (callback: () => void) => {
+      begin = callback;
+      return () => void (begin = undefined);
+    };
+    const prefetcher = new Prefetcher({ tokensPerMinute: 1000, idleMs: 0, countMin: 1, shareMin: 0.1, entriesMax: 10, bytesMax: 1e6, now: () => 0, schedule }, 1000);
+    async function* next(request: GatewayRequest): AsyncGenerator<StreamPart> {
+      asked.push(request);
+      request.emit({ type: 'answer-note', name: 'cache', value: { result: 'miss', key: JSON.stringify(request.input) } });
+      yield* [];
+    }
+    const ask = async (content: string, more: Partial<GatewayRequest> = {}) => {
+      const request: GatewayRequest = {
+        id: content, model: 'default', input: { kind: 'chat', messages: [{ role: 'user', content }] }, prompts: undefined, tenant: '', stream: false, choiceCount: 1, sampling: {}, maxTokens: undefined,
+        stop: [], topLogprobs: undefined, client: { address: 'a', session: undefined }, signal: new AbortController().signal, emit: () => {}, ...more,
+      };
+      for await (const _ of prefetcher.stage(request, next)) void _;
+    };
+    return { asked, ask, begin: () => begin };
+  }
+
+  it('asks again without the deadline of who asked', async () => {
+    const { asked, ask, begin } = open();
+    for (const content of ['first', 'second', 'first']) await ask(content, { deadlineAtMs: 5 });
+    begin()?.();
+    await until(() => asked.length === 4);
+    expect(asked[3]).toMatchObject({ id: 'second-ahead', deadlineAtMs: undefined });
+  });
+
+  it.each<[string, Partial<GatewayRequest>]>([
+    ['a schema', { responseFormat: { type: 'json_schema', schema: { description: 'x'.repeat(40_000) } } }],
+    ['biases', { sampling: { logitBias: Object.fromEntries(Array.from({ length: 10_000 }, (_, token) => [token, 1])) } }],
+    ['stops', { stop: ['x'.repeat(40_000)] }],
+  ])('holds on to no request that is larger than what it may keep by %s', async (_, more) => {
+    const { ask, begin } = open();
+    await ask('first');
+    await ask('second', more);
+    await ask('first');
+    expect(begin()).toBeUndefined();
+  });
 });
 
 async function startServer(prefetch: Partial<Config['cache']['prefetch']>, script: Parameters<typeof createMockEngine>[0] = {}, cache: Partial<Config['cache']> = {}) {

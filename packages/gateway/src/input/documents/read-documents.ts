@@ -129,12 +129,15 @@ interface Summarizing {
   readonly place: number;
 }
 
-/** A request of its own, down the same path; its events are not those of the answer. */
+/**
+ * A request of its own, down the same path; its events are not those of the answer. It says nothing of the other documents: the same part beside
+ * others has the same summary, which is found again. And no client asks it: nothing is learned of what clients ask, or where they are served.
+ */
 async function summarize(request: GatewayRequest, { chunk, question, maxTokens, signal, next, place }: Summarizing): Promise<{ text: string; promptTokens: number; completionTokens: number }> {
   const content = `${chunk.text}\n\nSummarize the text above in a few sentences, in its own language. Keep what bears on this question: ${question}`;
   const parts = next({
     ...request, id: `${request.id}/summary-${place}`, input: { kind: 'chat', messages: [{ role: 'user', content }] }, choiceCount: 1, sampling: { temperature: 0 }, maxTokens, stop: [], stream: false,
-    topLogprobs: undefined, responseFormat: undefined, tools: undefined, toolChoice: undefined, parallelToolCalls: undefined, attention: undefined, body: undefined, signal, emit: () => {},
+    topLogprobs: undefined, responseFormat: undefined, tools: undefined, toolChoice: undefined, parallelToolCalls: undefined, attention: undefined, client: undefined, body: undefined, signal, emit: () => {},
   });
   let [text, promptTokens, completionTokens] = ['', 0, 0];
   for await (const part of parts) {

@@ -154,9 +154,10 @@ export class Prefetcher {
     this.#lastOf.set(name, { key, atMs: nowMs });
     if (this.#lastOf.size > clientsMax) this.#lastOf.delete(this.#lastOf.keys().next().value as string);
     if (!last || last.key === key || nowMs - last.atMs > gapMsMax) return;
-    // Neither the connection nor the body is held on to; a body that other servers want word by word is.
-    const kept: GatewayRequest = { ...request, emit: () => {}, signal: neverAborted, traceContext: undefined, stream: request.body !== undefined && request.stream };
-    const bytes = JSON.stringify([kept.input, kept.prompts, kept.tools, kept.body?.fields]).length * 2;
+    // Neither the connection nor the body is held on to; a body that other servers want word by word is. Its deadline was this request's alone.
+    const kept: GatewayRequest = { ...request, emit: () => {}, signal: neverAborted, traceContext: undefined, deadlineAtMs: undefined, stream: request.body !== undefined && request.stream };
+    // Everything that it keeps: a schema or a list of biases may be larger than what is asked. What was read of a body is the rest once more.
+    const bytes = JSON.stringify([{ ...kept, body: undefined }, kept.body?.fields]).length * 2;
     if (bytes <= requestBytesMax) this.#followUps.observe(last.key, { key, request: kept, bytes });
   }
 
