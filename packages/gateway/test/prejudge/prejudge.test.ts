@@ -109,10 +109,11 @@ describe('prejudge', () => {
     const first = server.ask('a', { temperature: 0 });
     await until(() => server.engine.runningCount === 1);
     expect(await errorOf(await server.ask('a', { temperature: 0, stream: true }))).toMatchObject({ status: 409, code: 'duplicate_request' });
-    const others = [server.ask('a', { temperature: 1 }), server.ask('b', { temperature: 0 }), server.ask('a', { temperature: 0, autoglm: { tenant: 't' } })];
-    await until(() => server.engine.runningCount === 4);
+    const reading = (text: string) => server.ask('a', { temperature: 0, autoglm: { documents: { mode: 'summarize', texts: [text] } } });
+    const others = [reading('One.'), reading('Two.'), server.ask('a', { temperature: 1 }), server.ask('b', { temperature: 0 }), server.ask('a', { temperature: 0, autoglm: { tenant: 't' } })];
+    await until(() => server.engine.runningCount === 6);
     gate.open();
-    expect((await Promise.all([first, ...others])).map(({ status }) => status)).toEqual([200, 200, 200, 200]);
+    expect((await Promise.all([first, ...others])).map(({ status }) => status)).toEqual([200, 200, 200, 200, 200, 200]);
     expect((await server.ask('a', { temperature: 0 })).status).toBe(200);
   });
 
