@@ -8,10 +8,9 @@ import { showsImages } from '../common/image-parts.ts';
 import type { ModelCatalog } from '../common/model-catalog.ts';
 import type { RequestStart } from '../common/request-start.ts';
 import type { Access, Demand } from './access.ts';
-import type { JsonBody } from './body.ts';
 import type { Hand, InHand } from './in-hand.ts';
 import { estimatePrompt } from './limits/estimate.ts';
-import { abortAfter, runAsked, startOf, take, type AskedCall } from './take.ts';
+import { abortAfter, runAsked, startOf, take, type AskedCall, type IncomingBody } from './take.ts';
 import { parseRelayedChat, parseRemoteChat, parseRemoteCompletion } from './to-remote-request.ts';
 import { parseChat, parseCompletion, type ParsedRequest } from './to-request.ts';
 
@@ -44,7 +43,7 @@ export interface GenerationCall {
   readonly message: IncomingMessage;
   readonly response: ServerResponse;
   readonly requestId: string;
-  readonly read: (signal: AbortSignal) => Promise<JsonBody>;
+  readonly read: (signal: AbortSignal) => Promise<IncomingBody>;
   /** Sees the answer's parts before the client does, and may hold one back for a while. */
   readonly through?: (parts: AsyncIterable<StreamPart>, request: GatewayRequest) => AsyncIterable<StreamPart>;
 }

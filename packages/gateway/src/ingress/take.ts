@@ -16,12 +16,17 @@ interface Bounded {
   readonly deadlineMs: number | undefined;
 }
 
+export interface IncomingBody extends JsonBody {
+  /** What the request changes beside being answered: done once it was let in, and before it is answered. What it rejects with is the request's error. */
+  readonly onAdmitted?: () => Promise<void>;
+}
+
 /** An HTTP request that is followed, before it was read. */
 interface Taking {
   readonly message: IncomingMessage;
   readonly response: ServerResponse;
   /** Gives its body, in OpenAI's words. */
-  readonly read: (signal: AbortSignal) => Promise<JsonBody>;
+  readonly read: (signal: AbortSignal) => Promise<IncomingBody>;
   readonly start: RequestStart;
   readonly followed: Followed;
   readonly access: Access;
@@ -36,19 +41,22 @@ interface Taken<T> {
 
 /** Takes a request in hand, reads it and has it let in; one that cannot be read, or may not come in, ends here, and the error says where its time went. */
 export async function take<T>({ message, response, read, start, followed: { emit, timings }, access, inHand }: Taking, parse: (value: unknown) => T, demandOf: (parsed: T) => Demand): Promise<Taken<T>> {
+  let admission: Awaited<ReturnType<Access['admit']>>;
   try {
     const hand = inHand.takeFor(response);
     const identity = access.identify(message.headers);
-    const { value, hasEscapes } = await read(hand.abort.signal);
+    const { value, hasEscapes, onAdmitted } = await read(hand.abort.signal);
     const parsed = parse(value);
     if (hasEscapes) checkWellFormed(value);
     const admitting = access.admit(identity, demandOf(parsed), emit, response);
     // Where nothing is limited, nothing is waited for.
-    const admission = admitting && (await admitting);
+    admission = admitting && (await admitting);
+    if (onAdmitted) await onAdmitted();
     emit({ type: 'segment-end', segment: 'input', durationMs: performance.now() - start.startedAtMs, reason: 'body' });
     return { hand, parsed, admission };
   } catch (thrown) {
     tellEnd(emit, thrown);
+    admission?.settle(timings.tokensUsed);
     response.setHeader('x-request-id', start.requestId);
     response.setHeader('server-timing', timings.header());
     throw thrown;

@@ -6,6 +6,7 @@ import OpenAI from 'openai';
 import { describe, expect, it } from 'vitest';
 import { createMockEmbeddings, createMockEngine, defaultConfig, startGateway, type Config, type Gateway, type MockScript } from '../../src/main.ts';
 import { formatDuration } from '../../src/ingress/limits/limits.ts';
+import { RequestProfile } from '../../src/observability/profile/request-profile.ts';
 import { hasRedis, startRedis } from '../services/redis.ts';
 import { chatBody, until } from '../support.ts';
 
@@ -198,6 +199,43 @@ describe('limits', () => {
     await redis.kill();
     expect((await one.ask()).status).toBe(200);
     expect(await metric(one, 'fallback')).toBeGreaterThan(0);
+  });
+});
+
+it('a follower of what is computed for another is charged nothing', () => {
+  const used = (cache: 'miss' | 'inflight') => {
+    const profile = new RequestProfile({ requestId: 'r', operation: 'chat', startedAtMs: 0, traceparent: undefined, tracestate: undefined }, () => 1);
+    profile.on({ type: 'cache-lookup', result: cache }, 0);
+    profile.on({ type: 'engine-chosen', engine: 'e', tier: 't', reason: 'only' }, 0);
+    // The engine's tokens are told to who leads.
+    profile.on({ type: 'request-end', outcome: 'answered', status: 200 }, 1);
+    return profile.tokensUsed;
+  };
+  expect([used('inflight'), used('miss')]).toEqual([0, undefined]);
+});
+
+describe('a turn of a session that is not let in', () => {
+  const patch = [{ op: 'add', path: '/messages/-', value: { role: 'user', content: 'more' } }];
+
+  it('changes nothing where the limits refuse it', async () => {
+    await using server = await start({ limits: { key: { tokens_per_minute: 1000 } } });
+    const created = await server.ask({}, chatBody, '/v1/sessions');
+    const { id } = (await created.json()) as { id: string };
+    const turn = (more: object) => server.ask({ 'if-match': created.headers.get('etag') as string }, { ...more, autoglm: { patch } }, `/v1/sessions/${id}/completions`);
+    expect((await server.ask({}, { ...chatBody, max_tokens: 900, stream: true })).status).toBe(200);
+    const refused = await turn({ max_tokens: 1000 });
+    expect([refused.status, refused.headers.get('etag')]).toEqual([429, null]);
+    expect((await turn({ max_tokens: 1 })).status).toBe(200);
+  });
+
+  it('changes nothing where its key does not open the model', async () => {
+    const auth: Config['auth'] = { keys: [{ name: 'lab', key_env: 'LAB_KEY', models: ['mock-embeddings'] }] };
+    await using server = await start({ auth }, {}, { LAB_KEY: 'lab-key-1' });
+    const created = await server.ask(bearer('lab-key-1'), chatBody, '/v1/sessions');
+    const etag = created.headers.get('etag') as string;
+    const { id } = (await created.json()) as { id: string };
+    expect((await server.ask({ ...bearer('lab-key-1'), 'if-match': etag }, { autoglm: { patch } }, `/v1/sessions/${id}/completions`)).status).toBe(403);
+    expect((await fetch(`${server.gateway.url}/v1/sessions/${id}`, { headers: bearer('lab-key-1') })).headers.get('etag')).toBe(etag);
   });
 });
 

@@ -155,15 +155,13 @@ class SessionRoutes {
         const session = patch === undefined ? known.body : this.#changed(known, message.headers, (document) => this.#applyOperations(document, patch));
         const body = bodyOfCompletion(JSON.parse(session) as Record<string, unknown>, asked);
         if (append && typeof body['n'] === 'number' && body['n'] > 1) throw new AutoglmError('invalid_value', "Invalid value for 'autoglm.append': of several choices, none is the session's next turn.", { param: 'autoglm.append' });
-        let record = known;
-        if (patch !== undefined) {
-          // A turn that is refused for what it says changes nothing: it can be put right, and sent again.
-          this.#check(body, message.headers);
-          record = await this.#store(tenant, id, known, session);
-        }
-        response.setHeader('etag', toEtag(record.revision));
-        turn = { record, tenant, append };
-        return { value: body, hasEscapes };
+        // A turn that is refused, for what it says or because of who asks or how often, changes nothing: it can be put right, and sent again.
+        const onAdmitted = async () => {
+          const record = patch === undefined ? known : await this.#store(tenant, id, known, session);
+          response.setHeader('etag', toEtag(record.revision));
+          turn = { record, tenant, append };
+        };
+        return { value: body, hasEscapes, onAdmitted };
       },
       through: (answer, request) => (turn?.append ? this.#appending(answer, request, id, turn) : answer),
     });

@@ -175,10 +175,10 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
     return sum;
   }
 
-  /** What no engine was asked for is free, and so is what failed before anything came of it; one that was left in the middle has taken nobody knows how many. */
+  /** What no engine was asked for is free, also beside one whose request is computed anyway, and so is what failed before anything came of it; one that was left in the middle has taken nobody knows how many. */
   get tokensUsed(): number | undefined {
     const known = this.promptTokens + this.completionTokens;
-    if (this.engine === undefined) return known;
+    if (this.engine === undefined || this.cache === 'inflight') return known;
     if (this.outcome === 'answered') return known > 0 ? known : undefined;
     return this.outcome === 'failed' && this.firstTokenAtMs === undefined && known === 0 ? 0 : undefined;
   }
