@@ -21,6 +21,7 @@ import type { StepCosts } from './speculation/step-costs.ts';
 import { DelayAccount, SequenceDelays } from './stats/delay-account.ts';
 import type { CoreStats } from './stats/stats-reporter.ts';
 import { StepCounters } from './stats/step-counters.ts';
+import { fittingTokens } from './text/fitting-tokens.ts';
 import { lastText } from './text/stop-matcher.ts';
 
 export { ConstraintCompiler } from './constraints/compiler.ts';
@@ -107,8 +108,8 @@ export class EngineCore {
   add(request: GenerateRequest): void {
     this.#checkQueue();
     checkLogitBias(request, this.#model.vocabulary.size);
-    const prompt = this.tokenize(request.prompt);
     const bounds = this.#boundsOf(request);
+    const prompt = bounds ? this.tokenize(request.prompt) : this.#tokenizeFitting(request.prompt);
     this.#checkPrompt(prompt, bounds);
     const constraint = request.grammar && this.#constraints.create(request.grammar);
     this.#arrivals += 1;
@@ -129,9 +130,22 @@ export class EngineCore {
     if ('tokens' in prompt) return this.#checkTokens(prompt.tokens);
     const { vocabulary } = this.#model;
     this.#checkLength(prompt.segments.reduce((sum, segment) => sum + segment.text.length, 0));
-    const tokens = prompt.segments.flatMap((segment) => vocabulary.tokenize(segment.text, segment.kind === 'control'));
-    const bos = vocabulary.addsBos ? vocabulary.bos : undefined;
-    return bos === undefined || tokens[0] === bos ? tokens : [bos, ...tokens];
+    return this.#withBos(prompt.segments.flatMap((segment) => vocabulary.tokenize(segment.text, segment.kind === 'control')));
+  }
+
+  /** As `tokenize`. Throws `context_length_exceeded` once it is clear that the prompt does not fit. */
+  #tokenizeFitting(prompt: Prompt): number[] {
+    if ('tokens' in prompt) return this.tokenize(prompt);
+    this.#checkLength(prompt.segments.reduce((sum, segment) => sum + segment.text.length, 0));
+    const { contextLength } = this.#model.info;
+    const tokens = fittingTokens(prompt.segments, contextLength, ({ text, kind }) => this.#model.vocabulary.tokenize(text, kind === 'control'));
+    if (tokens) return this.#withBos(tokens);
+    throw new AutoglmError('context_length_exceeded', `The prompt has more than ${contextLength} tokens; the model's context of ${contextLength} must hold the prompt and at least one token more.`, { param: 'messages' });
+  }
+
+  #withBos(tokens: number[]): number[] {
+    const { addsBos, bos } = this.#model.vocabulary;
+    return !addsBos || bos === undefined || tokens[0] === bos ? tokens : [bos, ...tokens];
   }
 
   /** How many tokens each segment has, without what every text begins with. */

@@ -1,0 +1,39 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { EngineCore, type LoadedModel } from '../../src/core.ts';
+import { openTestModel } from '../support/default-model.ts';
+import { tokenRequest } from '../support/requests.ts';
+import { writeTinyModel } from '../support/tiny-model.ts';
+
+const contextLength = 256;
+/** Spaces, in the tokenizer of these tests. */
+const longestToken = 16;
+let folder: string;
+let model: LoadedModel;
+let tokenizedCharacters = 0;
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'autoglm-long-'));
+  const file = path.join(folder, 'tiny.gguf');
+  await writeTinyModel(file, { architecture: 'llama', seed: 5 });
+  const opened = openTestModel(file, { contextLength, maxBatchSize: 1 });
+  const tokenize = (text: string, parseControl: boolean) => {
+    tokenizedCharacters += text.length;
+    return opened.vocabulary.tokenize(text, parseControl);
+  };
+  model = { ...opened, vocabulary: { ...opened.vocabulary, tokenize } };
+});
+afterAll(async () => {
+  model.close();
+  await rm(folder, { recursive: true });
+});
+
+it.each([['spaces', ' '], ['Chinese', '今天天气很好'], ['English', 'the quick brown fox ']])('a prompt far too long is refused for its beginning: %s', (_, piece) => {
+  const core = new EngineCore(model, { maxBatchSize: 1, stepTokenBudget: 128, maxChunk: 128, continuous: true, maxQueue: 1 });
+  tokenizedCharacters = 0;
+  const prompt = { segments: [{ kind: 'text', text: piece.repeat(60_000 / piece.length) }] } as const;
+  expect(() => core.add({ ...tokenRequest('long', [0], 1), prompt })).toThrow(/more than 256 tokens/);
+  expect(tokenizedCharacters).toBeLessThanOrEqual(8 * longestToken * contextLength);
+  expect(core.idle).toBe(true);
+});
