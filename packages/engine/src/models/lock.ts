@@ -84,7 +84,11 @@ export async function waitForLock(lock: string, { onWait, signal }: WaitOptions 
     const result = await takeLock(lock);
     if (result.taken) return result.release;
     if (waitedMs === 0) onWait?.(result.owner);
-    await sleep(waitPollMs, undefined, { signal });
+    // The timer rejects with an error of its own; what its reader wants is why.
+    await sleep(waitPollMs, undefined, { signal }).catch((error: unknown) => {
+      signal?.throwIfAborted();
+      throw error;
+    });
   }
   throw new Error(`The lock ${lock} was not let go within an hour: if no other autoglm runs, delete it.`);
 }

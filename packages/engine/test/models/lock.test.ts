@@ -58,7 +58,8 @@ describe('a lock', () => {
   it('is not waited for once the caller gives up', async () => {
     await ownedBy(process.ppid);
     const controller = new AbortController();
-    const waiting = waitForLock(lock, { signal: controller.signal, onWait: () => controller.abort(new Error('enough')) });
-    await expect(waiting).rejects.toThrow();
+    const reason = new Error('enough');
+    const waiting = waitForLock(lock, { signal: controller.signal, onWait: () => setImmediate(() => controller.abort(reason)) });
+    await expect(waiting).rejects.toBe(reason);
   });
 });
