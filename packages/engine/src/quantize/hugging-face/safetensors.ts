@@ -38,11 +38,17 @@ export async function readSafetensors(folder: string): Promise<Map<string, SafeT
 /** A model in several files has an index, which names them all. */
 async function checkIndex(folder: string, files: readonly string[]): Promise<void> {
   const text = await readFile(path.join(folder, 'model.safetensors.index.json'), 'utf8').catch(() => undefined);
-  const wanted = text === undefined ? [] : Object.values((parseJson(text, folder) as { weight_map?: Record<string, string> }).weight_map ?? {});
+  const wanted = text === undefined ? [] : filesOf(parseObject(text, path.join(folder, 'model.safetensors.index.json')), folder);
   const missing = wanted.find((file) => !files.includes(file));
   if (missing !== undefined) throw unusable(folder, `${missing}, which its index names, is missing`);
   if (files.length === 0) throw unusable(folder, 'it has no model*.safetensors');
   if (files.length > filesMax) throw unusable(folder, `it has ${files.length} safetensors files`);
+}
+
+function filesOf({ weight_map: map = {} }: Record<string, unknown>, folder: string): string[] {
+  const files = isObject(map) ? Object.values(map) : undefined;
+  if (!files?.every((file) => typeof file === 'string')) throw unusable(folder, "its index's weight_map does not name files");
+  return files;
 }
 
 async function readHeader(file: string): Promise<SafeTensor[]> {
@@ -55,35 +61,43 @@ async function readHeader(file: string): Promise<SafeTensor[]> {
     if (length > headerBytesMax) throw unusable(file, 'its header is damaged');
     const header = Buffer.alloc(length);
     if ((await handle.read(header, 0, length, 8)).bytesRead < length) throw unusable(file, 'it ends inside its header');
-    const entries = Object.entries(parseJson(header.toString('utf8'), file) as Record<string, unknown>).filter(([name]) => name !== '__metadata__');
+    const entries = Object.entries(parseObject(header.toString('utf8'), file)).filter(([name]) => name !== '__metadata__');
     return entries.map(([name, entry]) => toTensor(file, name, entry, 8 + length, size));
   } finally {
     await handle.close();
   }
 }
 
-interface Entry {
-  readonly dtype: string;
-  readonly shape: readonly number[];
-  readonly data_offsets: readonly [number, number];
-}
-
 function toTensor(file: string, name: string, entry: unknown, dataOffset: number, size: number): SafeTensor {
-  const { dtype, shape, data_offsets: [start, end] = [Number.NaN, Number.NaN] } = entry as Partial<Entry>;
-  const type = types[dtype ?? ''];
-  if (!type) throw unusable(file, `the tensor ${name} is ${dtype}; F32, F16 and BF16 are read`);
-  const count = (shape ?? []).reduce((product, length) => product * length, 1);
-  const isWhole = Array.isArray(shape) && Number.isSafeInteger(start) && start >= 0 && end - start === count * type.elementBytes && dataOffset + end <= size;
+  if (!isObject(entry)) throw unusable(file, `its header does not describe the tensor ${name}`);
+  const { dtype, shape, data_offsets: offsets } = entry;
+  const type = typeof dtype === 'string' && Object.hasOwn(types, dtype) ? types[dtype] : undefined;
+  if (!type) throw unusable(file, `the tensor ${name} is ${JSON.stringify(dtype)?.slice(0, 40)}; F32, F16 and BF16 are read`);
+  if (!isSizes(shape) || !isSizes(offsets) || offsets.length !== 2) throw unusable(file, `the tensor ${name} has a shape or a place that is none`);
+  const [start, end] = offsets as [number, number];
+  const count = shape.reduce((product, length) => product * length, 1);
+  const isWhole = end - start === count * type.elementBytes && dataOffset + end <= size;
   if (!isWhole) throw unusable(file, `the tensor ${name} does not lie where its header says: download it again`);
   return { name, file, shape, offset: dataOffset + start, ...type };
 }
 
-function parseJson(text: string, file: string): unknown {
+function isSizes(value: unknown): value is readonly number[] {
+  return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function parseObject(text: string, file: string): Record<string, unknown> {
+  let value: unknown;
   try {
-    return JSON.parse(text);
+    value = JSON.parse(text);
   } catch (error) {
     throw unusable(file, `its header is no JSON (${(error as Error).message})`);
   }
+  if (!isObject(value)) throw unusable(file, 'its header is no JSON object');
+  return value;
 }
 
 function unusable(file: string, reason: string): AutoglmError {
