@@ -9,7 +9,7 @@ import type { ModelCatalog } from '../common/model-catalog.ts';
 import type { RequestStart } from '../common/request-start.ts';
 import type { Access, Demand } from './access.ts';
 import type { Hand, InHand } from './in-hand.ts';
-import { estimatePrompt } from './limits/estimate.ts';
+import { estimatePrompt, estimateTexts } from './limits/estimate.ts';
 import { abortAfter, runAsked, startOf, take, type AskedCall, type IncomingBody } from './take.ts';
 import { parseRelayedChat, parseRemoteChat, parseRemoteCompletion } from './to-remote-request.ts';
 import { parseChat, parseCompletion, type ParsedRequest } from './to-request.ts';
@@ -121,7 +121,7 @@ export class Generations implements Asker, Relay {
 
 function demandOf({ model, tenant, lane, input, maxTokens, choiceCount, documents }: ParsedRequest): Demand {
   const prompts = input.kind === 'chat' ? 1 : input.prompts.length;
-  return { model, documentsModel: documents?.model, tenant, promptTokens: () => estimatePrompt(input), answerTokensMax: maxTokens, answerCount: choiceCount * prompts, isBatch: lane === 'batch' };
+  return { model, documentsModel: documents?.model, tenant, promptTokens: () => estimatePrompt(input) + estimateTexts(documents?.texts.map(({ text }) => text) ?? []), answerTokensMax: maxTokens, answerCount: choiceCount * prompts, isBatch: lane === 'batch' };
 }
 
 /** Field by field: what is left of an object without some of its fields costs V8 several times as much. */

@@ -202,6 +202,30 @@ describe('limits', () => {
   });
 });
 
+describe('documents', () => {
+  const messages = chatBody.messages;
+  const reading = (mode: string, text: string) => ({ ...chatBody, messages, max_tokens: 6, autoglm: { documents: { mode, texts: [text] } } });
+
+  it('are estimated with what they are read for', async () => {
+    await using server = await start({ limits: { key: { tokens_per_minute: 1000 } } });
+    const left = Number((await server.ask({}, reading('embed', 'x'.repeat(2000)))).headers.get('x-ratelimit-remaining-tokens'));
+    expect(left).toBeLessThanOrEqual(1000 - 500 - 6);
+  });
+
+  it.each(['embed', 'summarize'])('are charged what it took to read them: %s', async (mode) => {
+    await using server = await start({ limits: { key: { tokens_per_minute: 10_000 } } });
+    const { usage, autoglm } = (await (await server.ask({}, reading(mode, 'A few words. '.repeat(10)))).json()) as { usage: { total_tokens: number }; autoglm: { documents: Record<string, number> } };
+    const { embedded_tokens: embedded = 0, summary_prompt_tokens: read = 0, summary_completion_tokens: written = 0 } = autoglm.documents;
+    expect(embedded + read).toBeGreaterThan(0);
+    const next = await server.ask({}, { ...chatBody, max_tokens: 6 });
+    const left = Number(next.headers.get('x-ratelimit-remaining-tokens'));
+    // This one is still estimated: six tokens of the prompt, and six of the answer. The bucket drains meanwhile.
+    const spent = usage.total_tokens + embedded + read + written;
+    expect(left).toBeGreaterThanOrEqual(10_000 - 12 - spent);
+    expect(left).toBeLessThan(10_000 - 12 - usage.total_tokens);
+  });
+});
+
 it('a follower of what is computed for another is charged nothing', () => {
   const used = (cache: 'miss' | 'inflight') => {
     const profile = new RequestProfile({ requestId: 'r', operation: 'chat', startedAtMs: 0, traceparent: undefined, tracestate: undefined }, () => 1);

@@ -76,8 +76,7 @@ async function nearest({ request, asked, question, tokensMax, size, parts }: Tas
   const groups = Array.from({ length: Math.ceil(inputs.length / textsOfCall) }, (_, index) => inputs.slice(index * textsOfCall, (index + 1) * textsOfCall));
   let embeddedTokens = 0;
   const answers = await inParallel([...groups.entries()], parts.concurrency, request.signal, async ([index, group], signal) => {
-    // Its engine and its times are not those of the answer.
-    const answer = await parts.embed({ model, signal, emit: () => {}, request: { id: `${request.id}/documents-${index}`, inputs: group, truncate: true, lane: request.lane, traceContext: request.traceContext } });
+    const answer = await parts.embed({ model, signal, emit: tokensTo(request.emit), request: { id: `${request.id}/documents-${index}`, inputs: group, truncate: true, lane: request.lane, traceContext: request.traceContext } });
     embeddedTokens += answer.promptTokens;
     return answer.vectors;
   });
@@ -137,7 +136,7 @@ async function summarize(request: GatewayRequest, { chunk, question, maxTokens, 
   const content = `${chunk.text}\n\nSummarize the text above in a few sentences, in its own language. Keep what bears on this question: ${question}`;
   const parts = next({
     ...request, id: `${request.id}/summary-${place}`, input: { kind: 'chat', messages: [{ role: 'user', content }] }, choiceCount: 1, sampling: { temperature: 0 }, maxTokens, stop: [], stream: false,
-    topLogprobs: undefined, responseFormat: undefined, tools: undefined, toolChoice: undefined, parallelToolCalls: undefined, attention: undefined, client: undefined, body: undefined, signal, emit: () => {},
+    topLogprobs: undefined, responseFormat: undefined, tools: undefined, toolChoice: undefined, parallelToolCalls: undefined, attention: undefined, client: undefined, body: undefined, signal, emit: tokensTo(request.emit),
   });
   let [text, promptTokens, completionTokens] = ['', 0, 0];
   for await (const part of parts) {
@@ -146,6 +145,14 @@ async function summarize(request: GatewayRequest, { chunk, question, maxTokens, 
     if (part.type === 'text-end' || part.type === 'usage') ({ completionTokens } = part);
   }
   return { text, promptTokens, completionTokens };
+}
+
+/** Of what is asked on the answer's behalf, its tokens: its engine and its times are not those of the answer. */
+function tokensTo(emit: EmitEvent): EmitEvent {
+  return (event) => {
+    if (event.type === 'prompt-end') emit({ type: 'tokens-spent', promptTokens: event.promptTokens, completionTokens: 0 });
+    else if (event.type === 'choice-end') emit({ type: 'tokens-spent', promptTokens: 0, completionTokens: event.completionTokens });
+  };
 }
 
 function checked(chunks: readonly Chunk[], { chunksMax }: DocumentParts): readonly Chunk[] {

@@ -44,6 +44,8 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
   passedTiers: { readonly tier: string; readonly reason: string }[] | undefined;
   /** Tokens by which the prompt became shorter, by what did it. */
   tokensSpared: Map<string, number> | undefined;
+  /** On the way to the answer, beside it. */
+  tokensSpentBefore = 0;
   /** Undefined: nothing limits it. */
   limit: { readonly result: 'admitted' | 'refused'; readonly source: LimitSource } | undefined;
   /** Those that the request met; most meet none. */
@@ -86,6 +88,9 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
       case 'prompt-end':
       case 'choice-end':
         this.#choice(event.choice).on(event);
+        break;
+      case 'tokens-spent':
+        this.tokensSpentBefore += event.promptTokens + event.completionTokens;
         break;
       case 'cache-lookup':
         this.cache = event.result;
@@ -178,9 +183,10 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
   /** What no engine was asked for is free, also beside one whose request is computed anyway, and so is what failed before anything came of it; one that was left in the middle has taken nobody knows how many. */
   get tokensUsed(): number | undefined {
     const known = this.promptTokens + this.completionTokens;
-    if (this.engine === undefined || this.cache === 'inflight') return known;
-    if (this.outcome === 'answered') return known > 0 ? known : undefined;
-    return this.outcome === 'failed' && this.firstTokenAtMs === undefined && known === 0 ? 0 : undefined;
+    const spent = this.tokensSpentBefore + known;
+    if (this.engine === undefined || this.cache === 'inflight') return spent;
+    if (this.outcome === 'answered') return known > 0 ? spent : undefined;
+    return this.outcome === 'failed' && this.firstTokenAtMs === undefined && known === 0 ? spent : undefined;
   }
 
   /** Mean time from a token of a choice to the next, as a client would measure it; undefined for answers of a single token. */
