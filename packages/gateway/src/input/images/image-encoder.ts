@@ -48,14 +48,13 @@ export class ImageEncoder {
   }
 
   /** Rejects with `payload_too_large` for too many pixels, `invalid_value` for what is no image, `queue_full`, or the signal's reason. */
-  async prepare(bytes: SharedArrayBuffer, encoding: ImageEncoding, param: string, signal: AbortSignal): Promise<PreparedImage & { readonly isKnown: boolean }> {
+  async prepare(bytes: SharedArrayBuffer, encoding: ImageEncoding, param: string, signal: AbortSignal): Promise<PreparedImage> {
     const digest = (await this.#step.run({ kind: 'hash', bytes }, signal)) as string;
     const key = [digest, encoding.pixelsMax, encoding.format, encoding.quality].join();
     const known = this.#known.get(key);
-    if (known) return { ...known, isKnown: true };
-    const others = this.#underWay.get(key);
-    const work = others ?? this.#encode(key, bytes, encoding);
-    return { ...(await unlessAborted(work, signal).catch((error: unknown) => Promise.reject(named(error, param)))), isKnown: others !== undefined };
+    if (known) return known;
+    const work = this.#underWay.get(key) ?? this.#encode(key, bytes, encoding);
+    return unlessAborted(work, signal).catch((error: unknown) => Promise.reject(named(error, param)));
   }
 
   /** On nobody's signal: others may have come to wait for it. It is bounded by the images that may wait and by the pixels of one. */

@@ -26,7 +26,7 @@ interface Found {
 
 interface Prepared extends Found {
   readonly bytesBefore: number;
-  readonly image: PreparedImage & { readonly isKnown: boolean };
+  readonly image: PreparedImage;
 }
 
 /**
@@ -122,10 +122,10 @@ function withImages(request: GatewayRequest, prepared: readonly Prepared[]): Gat
   return { ...request, input: { kind: 'chat', messages } };
 }
 
+/** Which of them had been encoded before is not told: another tenant may have sent them. */
 function noteOf(prepared: readonly Prepared[]): object {
   return {
     count: prepared.length,
-    known: prepared.filter(({ image }) => image.isKnown).length,
     bytes_before: prepared.reduce((sum, { bytesBefore }) => sum + bytesBefore, 0),
     bytes: prepared.reduce((sum, { image }) => sum + image.bytes, 0),
   };
