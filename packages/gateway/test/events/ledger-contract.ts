@@ -6,7 +6,7 @@ import type { EventLedger, LedgerLimits } from '../../src/ingress/events/event-l
 export function eventLedgerContract(open: (limits: LedgerLimits) => Promise<EventLedger>): void {
   let ledger: EventLedger;
   beforeEach(async () => {
-    ledger = await open({ namesMax: 3, clientTtlMs: 60_000 });
+    ledger = await open({ namesMax: 3, clientsMax: 100, clientTtlMs: 60_000 });
   });
   afterEach(() => ledger.close());
   const batch = (sequence: number, name = 'a', count = 1, sum = 0) => ({ sequence, events: [{ name, count, sum }] });
@@ -22,6 +22,15 @@ export function eventLedgerContract(open: (limits: LedgerLimits) => Promise<Even
   it('tells clients and tenants apart', async () => {
     for (const [tenant, client] of [['t', 'client-1'], ['t', 'client-2'], ['u', 'client-1'], ['', 'client-1']] as const) await ledger.add(tenant, client, [batch(1)]);
     expect(await totals()).toEqual({ a: [4, 0] });
+  });
+
+  it('remembers so many clients, and forgets who was heard from longest ago', async () => {
+    for (let client = 1; client <= 100; client += 1) await ledger.add('t', `client-${client}`, [batch(1)]);
+    await ledger.add('t', 'client-1', [batch(2)]);
+    await ledger.add('t', 'client-101', [batch(1)]);
+    for (const client of [3, 50, 101]) expect(await ledger.add('t', `client-${client}`, [batch(1)])).toEqual({ accepted: 0, duplicates: 1 });
+    expect(await ledger.add('t', 'client-1', [batch(2)])).toEqual({ accepted: 0, duplicates: 1 });
+    expect(await ledger.add('t', 'client-2', [batch(1)])).toEqual({ accepted: 1, duplicates: 0 });
   });
 
   it('has so many names, and counts the rest together', async () => {

@@ -6,7 +6,7 @@ import { until } from '../support.ts';
 import { eventLedgerContract } from './ledger-contract.ts';
 
 describe('events in memory', () => {
-  eventLedgerContract(async (limits) => new MemoryEventLedger({ ...limits, clientsMax: 1000, now: () => 0 }));
+  eventLedgerContract(async (limits) => new MemoryEventLedger({ ...limits, now: () => 0 }));
 
   it('forget clients beyond their bound, and those not heard from', async () => {
     let now = 0;
@@ -31,7 +31,7 @@ describe.skipIf(!hasRedis)('events in Redis (skipped where redis-server is absen
   });
 
   it('say so while Redis is away', async () => {
-    const ledger = new RedisEventLedger({ namesMax: 10, clientTtlMs: 1000, url: 'redis://127.0.0.1:1', timeoutMs: 100 });
+    const ledger = new RedisEventLedger({ namesMax: 10, clientsMax: 10, clientTtlMs: 1000, url: 'redis://127.0.0.1:1', timeoutMs: 100 });
     await expect(ledger.add('t', 'client', [{ sequence: 1, events: [] }])).rejects.toMatchObject({ code: 'event_store_unavailable', status: 503 });
     await ledger.close();
   });

@@ -14,6 +14,8 @@ export interface EventBatch {
 
 export interface LedgerLimits {
   readonly namesMax: number;
+  /** Clients remembered at once; beyond them who was heard from longest ago is forgotten. */
+  readonly clientsMax: number;
   /** Since a client was last heard from. */
   readonly clientTtlMs: number;
 }

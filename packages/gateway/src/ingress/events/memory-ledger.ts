@@ -6,7 +6,6 @@ interface Client {
 }
 
 export interface MemoryLedgerOptions extends LedgerLimits {
-  readonly clientsMax: number;
   /** Milliseconds. */
   readonly now: () => number;
 }

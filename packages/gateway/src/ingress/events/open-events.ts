@@ -56,9 +56,9 @@ const validate = createValidator(
 /** `POST /v1/events`: what applications counted, each batch once however often it is sent. Redis's library is loaded where it is used. */
 export async function openEvents(options: EventOptions, steps: InputSteps): Promise<Events> {
   if (!options.enabled) return { resources: [], totals: undefined, close: async () => {} };
-  const limits = { namesMax: options.names_max, clientTtlMs: options.client_ttl_seconds * 1000 };
+  const limits = { namesMax: options.names_max, clientsMax: options.clients_max, clientTtlMs: options.client_ttl_seconds * 1000 };
   const ledger: EventLedger = options.redis_url === undefined
-    ? new MemoryEventLedger({ ...limits, clientsMax: options.clients_max, now: Date.now })
+    ? new MemoryEventLedger({ ...limits, now: Date.now })
     : new (await import('./redis-ledger.ts')).RedisEventLedger({ ...limits, url: options.redis_url, timeoutMs: options.redis_timeout_ms });
   const bodies = createBodyReading(steps, bodyBytesMax);
   return {

@@ -9,7 +9,8 @@ export interface RedisLedgerOptions extends LedgerLimits {
 }
 
 /**
- * ARGV: client, its time to live, names at most, and the batches as JSON. What is counted is remembered in the same step: an answer that is lost on its
+ * ARGV: client, its time to live, names at most, the batches as JSON, and clients at most. They stand in the order in which they were heard from, by the
+ * clock of Redis; each call forgets a few that are too old or too many, so that a bound that was lowered is reached soon and no call takes long. What is counted is remembered in the same step: an answer that is lost on its
  * way makes the client ask again, and it is told then that all is counted.
  */
 const add = `
@@ -29,6 +30,19 @@ for _, batch in ipairs(cjson.decode(ARGV[4])) do
   end
 end
 redis.call('SET', key, string.format('%.0f', highest), 'PX', ARGV[2])
+local heard = '{autoglm:events}:heard'
+local time = redis.call('TIME')
+redis.call('ZADD', heard, string.format('%.0f', time[1] * 1000000 + time[2]), ARGV[1])
+redis.call('PEXPIRE', heard, ARGV[2])
+local function forget(clients)
+  for _, client in ipairs(clients) do
+    redis.call('ZREM', heard, client)
+    redis.call('DEL', '{autoglm:events}:last:' .. client)
+  end
+end
+forget(redis.call('ZRANGEBYSCORE', heard, '-inf', string.format('%.0f', time[1] * 1000000 + time[2] - ARGV[2] * 1000), 'LIMIT', 0, 16))
+local beyond = redis.call('ZCARD', heard) - ARGV[5]
+if beyond > 0 then forget(redis.call('ZRANGE', heard, 0, math.min(16, beyond) - 1)) end
 return accepted`;
 const totals = `return { redis.call('HGETALL', '{autoglm:events}:count'), redis.call('HGETALL', '{autoglm:events}:sum') }`;
 const slotKey = '{autoglm:events}:count';
@@ -58,8 +72,8 @@ export class RedisEventLedger implements EventLedger {
   }
 
   async add(tenant: string, client: string, batches: readonly EventBatch[]): Promise<Accepted> {
-    const { clientTtlMs, namesMax } = this.#limits;
-    const accepted = await asked(this.#redis.eventsAdd(slotKey, `${tenant}:${client}`, clientTtlMs, namesMax, JSON.stringify(batches)));
+    const { clientTtlMs, namesMax, clientsMax } = this.#limits;
+    const accepted = await asked(this.#redis.eventsAdd(slotKey, `${tenant}:${client}`, clientTtlMs, namesMax, JSON.stringify(batches), clientsMax));
     return { accepted, duplicates: batches.length - accepted };
   }
 
