@@ -1,5 +1,6 @@
 import { AutoglmError } from '@open-autoglm/protocol';
 import type { Gguf } from '../ggml/gguf.ts';
+import { shown } from '../models/shown.ts';
 
 /** A transformer's sizes. Lengths in elements unless named otherwise. */
 export interface Hyperparameters {
@@ -44,7 +45,7 @@ function ropeScale(gguf: GgufKeys, architecture: string): number {
   const kind = gguf.string(`${architecture}.rope.scaling.type`) ?? 'none';
   if (kind === 'none') return 1;
   if (kind === 'linear') return 1 / (gguf.number(`${architecture}.rope.scaling.factor`) ?? 1);
-  throw new AutoglmError('engine_failed', `${gguf.path} uses RoPE scaling "${kind}", which this engine does not implement; it knows "none" and "linear".`);
+  throw new AutoglmError('engine_failed', `${gguf.path} uses RoPE scaling "${shown(kind)}", which this engine does not implement; it knows "none" and "linear".`);
 }
 
 function missingKey(gguf: GgufKeys, key: string): never {

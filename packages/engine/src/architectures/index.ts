@@ -1,6 +1,7 @@
 import { AutoglmError } from '@open-autoglm/protocol';
 import { bert } from '../encoder/bert.ts';
 import type { Gguf } from '../ggml/gguf.ts';
+import { shown } from '../models/shown.ts';
 import type { Architecture } from './architecture.ts';
 import { glm4 } from './glm4.ts';
 import { llama } from './llama.ts';
@@ -17,5 +18,5 @@ export function architectureOf(gguf: Gguf): Architecture {
   const found = architectures.find((candidate) => candidate.name === name);
   if (found) return found;
   if (name === bert.name) throw new AutoglmError('engine_failed', `${gguf.path} makes embeddings and writes no text: name it under embeddings.model, and another one as the model.`);
-  throw new AutoglmError('engine_failed', `${gguf.path} is a model of the architecture "${name ?? 'unnamed'}", which this engine does not know. It knows ${architectureNames.join(', ')}: give a model of one of these with --model FILE.gguf.`);
+  throw new AutoglmError('engine_failed', `${gguf.path} is a model of the architecture "${shown(name ?? 'unnamed')}", which this engine does not know. It knows ${architectureNames.join(', ')}: give a model of one of these with --model FILE.gguf.`);
 }

@@ -8,6 +8,7 @@ import { checkTensorLayout } from '../ggml/tensor-layout.ts';
 import { openVocabulary, type Vocabulary } from '../ggml/vocabulary.ts';
 import { weightsFingerprint } from '../ggml/weights-fingerprint.ts';
 import { ContextPool } from '../runner/context-pool.ts';
+import { shown } from '../models/shown.ts';
 import { bert } from './bert.ts';
 import { EncoderGraph, groupLengths } from './encoder-graph.ts';
 import { readEncoderSizes, type EncoderSizes } from './encoder-sizes.ts';
@@ -70,7 +71,7 @@ export function openEncoder(options: EncoderOptions): Encoder {
 function checkArchitecture(gguf: Gguf): void {
   const name = gguf.string('general.architecture');
   if (name === bert.name) return;
-  throw new AutoglmError('engine_failed', `${gguf.path} is a model of the architecture "${name ?? 'unnamed'}", which makes no embeddings here: embeddings.model wants a "bert", such as bge or MiniLM.`);
+  throw new AutoglmError('engine_failed', `${gguf.path} is a model of the architecture "${shown(name ?? 'unnamed')}", which makes no embeddings here: embeddings.model wants a "bert", such as bge or MiniLM.`);
 }
 
 function describe(ggml: Ggml, gguf: Gguf, vocabulary: Vocabulary, { id, source }: EncoderOptions, sizes: EncoderSizes): EmbeddingModelInfo {

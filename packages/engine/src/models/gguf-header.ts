@@ -1,6 +1,7 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import { AutoglmError } from '@open-autoglm/protocol';
 import { GgufType } from '../ggml/types.ts';
+import { shown } from './shown.ts';
 
 /** A value as it stands in the file: its type and its bytes, those of an array with its element type and count. */
 export interface EncodedValue {
@@ -35,6 +36,8 @@ const headerBytesMax = 256 << 20;
 const firstRead = 1 << 20;
 const countMax = 1 << 20;
 const defaultAlignment = 32;
+const alignmentMin = 8;
+const alignmentMax = 65_536;
 
 /** Throws `engine_failed` when the file has no whole header. */
 export async function readGgufHeader(path: string): Promise<GgufHeader> {
@@ -79,7 +82,11 @@ function parse(path: string, bytes: Buffer, size: number): GgufHeader {
   const places = Array.from({ length: tensorCount }, () => reader.tensor());
   const number = (key: string) => decodeNumber(values.get(key));
   const alignment = number('general.alignment') ?? defaultAlignment;
+  const isAlignment = Number.isInteger(Math.log2(alignment)) && alignment >= alignmentMin && alignment <= alignmentMax;
+  if (!isAlignment) throw damaged(path, `its alignment is ${alignment}`);
   const dataOffset = Math.ceil(reader.offset / alignment) * alignment;
+  const beyond = places.find(({ offset }) => dataOffset + offset > size);
+  if (beyond) throw damaged(path, `the tensor ${shown(beyond.name)} lies beyond its end`);
   return {
     path, values, size, number,
     tensors: places.map((tensor) => ({ ...tensor, offset: dataOffset + tensor.offset })),
@@ -145,7 +152,7 @@ class Reader {
   tensor(): HeaderTensor {
     const name = this.string();
     const dimensions = this.u32();
-    if (dimensions > 4) throw damaged(this.#path, `the tensor ${name} has ${dimensions} dimensions`);
+    if (dimensions > 4) throw damaged(this.#path, `the tensor ${shown(name)} has ${dimensions} dimensions`);
     const shape = Array.from({ length: dimensions }, () => this.u64());
     return { name, shape, type: this.u32(), offset: this.u64() };
   }

@@ -2,10 +2,12 @@ import { architectureNames } from '../architectures/index.ts';
 import { bert } from '../encoder/bert.ts';
 import { readGgufHeader, type GgufHeader } from './gguf-header.ts';
 import { memoryNeed, type KvWish, type MemoryNeed } from './memory-need.ts';
+import { shown } from './shown.ts';
 
 /** What can be said of a model's file without loading it. */
 export interface ModelFacts {
   readonly bytes: number;
+  /** As it can be shown to people: of a file that is not ours. */
   readonly architecture: string;
   /** Whether the engine knows its architecture. */
   readonly isKnown: boolean;
@@ -28,7 +30,7 @@ export async function modelFacts(file: string, kv: KvWish): Promise<ModelFacts> 
   const architecture = header.string('general.architecture') ?? 'unnamed';
   return {
     bytes: header.size,
-    architecture,
+    architecture: shown(architecture),
     isKnown: architectureNames.includes(architecture) || architecture === bert.name,
     weightType: fileTypes[header.number('general.file_type') ?? -1] ?? 'unknown',
     memory: needOf(header, kv),

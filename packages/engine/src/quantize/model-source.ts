@@ -4,6 +4,7 @@ import type { Ggml } from '../ggml/bindings.ts';
 import { problemWithGguf } from '../models/gguf-file.ts';
 import { readGgufHeader, type GgufHeader, type HeaderTensor } from '../models/gguf-header.ts';
 import type { GgufMetadata, GgufValue } from '../models/gguf-writer.ts';
+import { shown } from '../models/shown.ts';
 import { fullTypes, rowsPerPiece } from './convert-rows.ts';
 
 export interface SourceTensor {
@@ -77,5 +78,5 @@ export async function readBytes(file: Awaited<ReturnType<typeof open>>, offset: 
 }
 
 function cut(path: string, tensor: string): AutoglmError {
-  return new AutoglmError('engine_failed', `${path} ends inside the tensor ${tensor}: download it again.`);
+  return new AutoglmError('engine_failed', `${path} ends inside the tensor ${shown(tensor)}: download it again.`);
 }

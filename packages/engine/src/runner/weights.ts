@@ -7,6 +7,7 @@ import type { Device } from '../ggml/device.ts';
 import type { Gguf, GgufTensor } from '../ggml/gguf.ts';
 import { useHugePages } from '../ggml/huge-pages.ts';
 import { GgmlType } from '../ggml/types.ts';
+import { shown } from '../models/shown.ts';
 
 /** Matrices that share their input, as one product when they share their type, else one by one. */
 export type FusedMatrix =
@@ -279,7 +280,7 @@ export class WeightLoader {
   /** A tensor that nothing multiplies by means another computation than this architecture: its answers would be wrong. */
   #refuseUnused(): void {
     const unused = [...this.#gguf.tensors.keys()].find((name) => !this.#used.has(name) && !isDerived.test(name));
-    if (unused !== undefined) throw this.#unusable(`this engine does not know what its tensor ${unused} is for`);
+    if (unused !== undefined) throw this.#unusable(`this engine does not know what its tensor ${shown(unused)} is for`);
   }
 
   #unusable(reason: string): AutoglmError {
