@@ -49,6 +49,13 @@ describe('the header of a safetensors file', () => {
     await expectRefused();
   });
 
+  it('names tensors without what a terminal obeys', async () => {
+    await write(JSON.stringify({ [`\u001b]0;owned\u0007${'x'.repeat(1000)}`]: whole, y: { ...whole, shape: 5 } }).replace('[2,2]', '[2,3]'));
+    const { message } = (await readSafetensors(folder).catch((thrown: unknown) => thrown)) as AutoglmError;
+    expect(message).not.toMatch(/\p{Cc}/u);
+    expect(message.length).toBeLessThan(folder.length + 200);
+  });
+
   it.each(['null', '5', '{"weight_map":5}', '{"weight_map":null}', '{"weight_map":["model.safetensors"]}', '{"weight_map":{"x":5}}', '{"weight_map":{"x":null}}'])('is not read with the index %s', async (text) => {
     await write(JSON.stringify({ x: whole }));
     await index(text);

@@ -2,6 +2,7 @@ import { open, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { AutoglmError } from '@open-autoglm/protocol';
 import { GgmlType } from '../../ggml/types.ts';
+import { shown } from '../../models/shown.ts';
 
 /** A tensor of a safetensors file. */
 export interface SafeTensor {
@@ -40,7 +41,7 @@ async function checkIndex(folder: string, files: readonly string[]): Promise<voi
   const text = await readFile(path.join(folder, 'model.safetensors.index.json'), 'utf8').catch(() => undefined);
   const wanted = text === undefined ? [] : filesOf(parseObject(text, path.join(folder, 'model.safetensors.index.json')), folder);
   const missing = wanted.find((file) => !files.includes(file));
-  if (missing !== undefined) throw unusable(folder, `${missing}, which its index names, is missing`);
+  if (missing !== undefined) throw unusable(folder, `${shown(missing)}, which its index names, is missing`);
   if (files.length === 0) throw unusable(folder, 'it has no model*.safetensors');
   if (files.length > filesMax) throw unusable(folder, `it has ${files.length} safetensors files`);
 }
@@ -69,15 +70,15 @@ async function readHeader(file: string): Promise<SafeTensor[]> {
 }
 
 function toTensor(file: string, name: string, entry: unknown, dataOffset: number, size: number): SafeTensor {
-  if (!isObject(entry)) throw unusable(file, `its header does not describe the tensor ${name}`);
+  if (!isObject(entry)) throw unusable(file, `its header does not describe the tensor ${shown(name)}`);
   const { dtype, shape, data_offsets: offsets } = entry;
   const type = typeof dtype === 'string' && Object.hasOwn(types, dtype) ? types[dtype] : undefined;
-  if (!type) throw unusable(file, `the tensor ${name} is ${JSON.stringify(dtype)?.slice(0, 40)}; F32, F16 and BF16 are read`);
-  if (!isSizes(shape) || !isSizes(offsets) || offsets.length !== 2) throw unusable(file, `the tensor ${name} has a shape or a place that is none`);
+  if (!type) throw unusable(file, `the tensor ${shown(name)} is ${shown(JSON.stringify(dtype) ?? 'untyped')}; F32, F16 and BF16 are read`);
+  if (!isSizes(shape) || !isSizes(offsets) || offsets.length !== 2) throw unusable(file, `the tensor ${shown(name)} has a shape or a place that is none`);
   const [start, end] = offsets as [number, number];
   const count = shape.reduce((product, length) => product * length, 1);
   const isWhole = end - start === count * type.elementBytes && dataOffset + end <= size;
-  if (!isWhole) throw unusable(file, `the tensor ${name} does not lie where its header says: download it again`);
+  if (!isWhole) throw unusable(file, `the tensor ${shown(name)} does not lie where its header says: download it again`);
   return { name, file, shape, offset: dataOffset + start, ...type };
 }
 
@@ -94,7 +95,7 @@ function parseObject(text: string, file: string): Record<string, unknown> {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw unusable(file, `its header is no JSON (${(error as Error).message})`);
+    throw unusable(file, `its header is no JSON (${shown((error as Error).message)})`);
   }
   if (!isObject(value)) throw unusable(file, 'its header is no JSON object');
   return value;

@@ -4,6 +4,7 @@ import { AutoglmError } from '@open-autoglm/protocol';
 import { GgmlType } from '../../ggml/types.ts';
 import type { GgufValue } from '../../models/gguf-writer.ts';
 import { tokenizerMetadata, type TokenizerConfig, type TokenizerJson } from '../../models/hf-tokenizer.ts';
+import { shown } from '../../models/shown.ts';
 import { rowsPerPiece } from '../convert-rows.ts';
 import { readBytes, type ModelSource, type SourceTensor } from '../model-source.ts';
 import { readConfig, type HuggingFaceConfig, type ModelShape } from './config.ts';
@@ -33,7 +34,7 @@ function place(tensors: readonly SafeTensor[], shape: ModelShape, isTied: boolea
     // Some files store the tied matrix twice.
     if (isDerived(tensor.name) || (isTied && tensor.name === 'lm_head.weight')) return [];
     const target = placeOf(tensor.name, shape.architecture);
-    if (!target) throw unusable(folder, `this engine does not know what its tensor ${tensor.name} is for`);
+    if (!target) throw unusable(folder, `this engine does not know what its tensor ${shown(tensor.name)} is for`);
     return [{ name: target.name, type: tensor.type, shape: tensor.shape.toReversed(), pieces: () => readPieces(tensor, target, shape) }];
   });
 }
@@ -48,7 +49,7 @@ async function* readPieces(tensor: SafeTensor, { heads }: TensorPlace, { headLen
   const file = await open(tensor.file);
   try {
     for (let row = 0; row < rows; row += atOnce) {
-      const bytes = await readBytes(file, tensor.offset + row * rowBytes, Math.min(atOnce, rows - row) * rowBytes, () => unusable(tensor.file, `it ends inside the tensor ${tensor.name}`));
+      const bytes = await readBytes(file, tensor.offset + row * rowBytes, Math.min(atOnce, rows - row) * rowBytes, () => unusable(tensor.file, `it ends inside the tensor ${shown(tensor.name)}`));
       yield heads ? interleaveHalves(bytes, rowBytes, headLength) : bytes;
     }
   } finally {
