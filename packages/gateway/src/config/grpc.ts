@@ -12,7 +12,7 @@ export const grpcSchema = Type.Object(
     port: Type.Integer({ minimum: 0, maximum: 65_535 }),
     /** PEM files. With `client_ca` it is mutual: who shows no certificate of that authority is not let in. */
     tls: Type.Optional(Type.Object({ cert: file, key: file, client_ca: Type.Optional(file) }, closed)),
-    /** The quickest first. Each decides about the whole state with a model, the state's own where none is named. */
+    /** The quickest first. Each decides about the whole state with a model, the state's own where none is named; what runs here is `default`, as its own name is known only when it is loaded. */
     levels: Type.Array(
       Type.Object(
         {

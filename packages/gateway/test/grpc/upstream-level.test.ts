@@ -116,6 +116,12 @@ it('says so where nobody is there, or the other one refuses', async () => {
   expect(await alone.problem()).toMatchObject({ level: 'full', code: 'upstream_unreachable', retryable: true });
 });
 
+it('has a model that is there, unless the other gateway knows it', async () => {
+  const start = (...levels: object[]) => startGatewayWith({ engines: [{ kind: 'mock', model: 'm' }], grpc: { enabled: true, port: 0, levels } });
+  await expect(start({ name: 'quick', model: 'm' }, { name: 'full', model: 'no-such-model' })).rejects.toThrow('grpc.levels[1].model: The model "no-such-model" does not exist.');
+  await using _ = await start({ name: 'quick', model: 'm' }, { name: 'full', model: 'theirs', upstream: { target: '127.0.0.1:1' } });
+});
+
 it('is refused where the way there is open to all, or a file or a key is not there', async () => {
   const start = (upstream: object) => startGatewayWith({ engines: [{ kind: 'mock', model: 'm' }], grpc: { enabled: true, port: 0, levels: [{ name: 'full', upstream }] } });
   await expect(start({ target: '10.0.0.1:8090' })).rejects.toThrow('grpc.levels has "full" without upstream.tls');

@@ -15,13 +15,22 @@ export interface GrpcSettings {
   readonly keepalive_ms: number;
 }
 
+interface Surroundings {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Throws for a name that no model has here. */
+  readonly checkModel: (name: string) => void;
+  readonly onRefusal: OnRefusal;
+}
+
 /** What stands between tiers, where it is switched on; its library is loaded only then. */
-export async function openGrpc(settings: GrpcSettings, { asker, identify, collect, env, onRefusal }: Pick<GrpcOptions, 'asker' | 'identify' | 'collect'> & { readonly env: Readonly<Record<string, string | undefined>>; readonly onRefusal: OnRefusal }): Promise<GrpcServer | undefined> {
+export async function openGrpc(settings: GrpcSettings, { asker, identify, collect, env, checkModel, onRefusal }: Pick<GrpcOptions, 'asker' | 'identify' | 'collect'> & Surroundings): Promise<GrpcServer | undefined> {
   if (!settings.enabled) return undefined;
   const { startGrpcServer } = await import('./grpc-server.ts');
   const { openUpstreamLevel } = await import('./upstream-level.ts');
   const levels: ServedLevel[] = [];
-  for (const { name, model, max_tokens: maxTokens, upstream } of settings.levels) {
+  for (const [index, { name, model, max_tokens: maxTokens, upstream }] of settings.levels.entries()) {
+    // At another gateway's level it is that gateway that knows the name.
+    if (model !== undefined && !upstream) checkNamed(`grpc.levels[${index}].model`, model, checkModel);
     const variable = upstream?.api_key_env;
     if (variable !== undefined && !env[variable]) throw new ConfigError(`grpc.levels: the upstream.api_key_env of ${name}: the environment variable ${variable} is not set.`);
     levels.push({ name, model, maxTokens, ...(upstream && { upstream: await openUpstreamLevel(name, upstream, variable === undefined ? undefined : env[variable], settings.keepalive_ms, onRefusal) }) });
@@ -39,4 +48,12 @@ export async function openGrpc(settings: GrpcSettings, { asker, identify, collec
     identify,
     collect,
   });
+}
+
+function checkNamed(key: string, model: string, check: (name: string) => void): void {
+  try {
+    check(model);
+  } catch (error) {
+    throw new ConfigError(`${key}: ${(error as Error).message}`);
+  }
 }
