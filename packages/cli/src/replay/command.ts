@@ -60,5 +60,5 @@ Examples:
   autoglm replay trace.jsonl --url http://a:8000 --compare '{"name": "greedy", "body": {"temperature": 0}}' '{"name": "warm", "body": {"temperature": 1}}'
   autoglm replay trace.jsonl --body '{"ignore_eos": true}'       answers of full length, where the server knows how (vLLM)
 
-Exit code: 0 when any request was answered, 2 when none was, 1 when there was nothing to send or nobody to send to,
-130 after Ctrl-C (the report is of what there was by then).`;
+Exit code: 0 when any request was answered, 2 when none was, 1 when there was nothing to send, nobody to send to
+or no way to write a report's file (told before the first request), 130 after Ctrl-C (the report is of what there was by then).`;

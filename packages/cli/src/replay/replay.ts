@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { writeFile } from 'node:fs/promises';
+import { lstat, open, rm, stat, writeFile } from 'node:fs/promises';
 import { readApiKey } from '../api-key.ts';
 import { messageOf, UserError } from '../failure.ts';
 import { describeMachine, formatSummary, renderPage, summarise } from './report/index.ts';
@@ -43,6 +43,8 @@ const unansweredCode = 2;
 /** Replays, reports, and sets the exit code: 0 when any request was answered. */
 export async function replay(tracePath: string, options: ReplayOptions): Promise<void> {
   const targets = chooseTargets(options);
+  // A replay may take hours; that its report cannot be written must be known before.
+  for (const path of [options.outcomes, options.html]) if (path !== undefined) await checkWritable(path);
   const interrupt = new AbortController();
   const stopListening = onInterrupt(interrupt);
   let bar: ReplayProgressBar | undefined;
@@ -110,11 +112,25 @@ function* linesOf({ outcomes }: ReplayResult): Generator<string> {
   }
 }
 
+/** Throws where a file cannot be written there, and leaves everything as it was. */
+async function checkWritable(path: string): Promise<void> {
+  const found = await stat(path).catch(() => lstat(path)).catch(() => undefined);
+  // Who reads from a pipe would take this for its end, and a link to nothing would be gone.
+  if (found && !found.isFile() && !found.isDirectory()) return;
+  try {
+    const file = await open(path, 'a');
+    await file.close();
+    if (!found) await rm(path);
+  } catch (error) {
+    throw new UserError(`${path} cannot be written: ${messageOf(error)}`);
+  }
+}
+
 async function write(path: string, text: string | Iterable<string>): Promise<void> {
   try {
     await writeFile(path, text);
   } catch (error) {
-    // The figures are still to be seen.
+    // It could be when the replay began; the figures are still to be seen.
     process.stderr.write(`autoglm: ${path} cannot be written: ${messageOf(error)}\n`);
   }
 }

@@ -1,4 +1,6 @@
-import { readFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { run, start } from '../support.ts';
 import { startScriptedServer, streamHead, textChunk } from './scripted-server.ts';
@@ -18,16 +20,31 @@ describe('autoglm replay', () => {
     expect((await readFile(outcomes, 'utf8')).trim().split('\n').map((line) => (JSON.parse(line) as { outcome: string }).outcome)).toEqual(['answered', 'answered', 'answered']);
   });
 
-  it('writes a page; where it cannot, the table is still there', async () => {
+  it.runIf(existsSync('/dev/full'))('writes a page; where the disk is full, the table is still there', async () => {
     await using server = await startScriptedServer();
     await using trace = await withFile(azureTrace([0, 0.01]));
     const page = `${trace.path}.html`;
     expect((await run(['replay', trace.path, '--url', server.url, '--html', page])).code).toBe(0);
     expect(await readFile(page, 'utf8')).toMatch(/^<!doctype html>.*TTFT over time/s);
-    const { code, stdout, stderr } = await run(['replay', trace.path, '--url', server.url, '--html', `${trace.path}/absent/page.html`]);
+    const { code, stdout, stderr } = await run(['replay', trace.path, '--url', server.url, '--html', '/dev/full']);
     expect(code).toBe(0);
-    expect(stderr).toContain('page.html cannot be written');
+    expect(stderr).toContain('/dev/full cannot be written: ENOSPC');
     expect(stdout).toMatch(/TTFT +ms/);
+  });
+
+  it.each(['--html', '--outcomes'])('sends nothing where %s cannot be written, and leaves what is there as it is', async (option) => {
+    await using server = await startScriptedServer();
+    await using trace = await withFile(azureTrace([0, 0.01]));
+    const folder = path.dirname(trace.path);
+    const before = await readdir(folder);
+    for (const wrong of [path.join(folder, 'absent', 'file'), folder]) {
+      const { code, stdout, stderr } = await run(['replay', trace.path, '--url', server.url, option, wrong]);
+      expect([code, stdout]).toEqual([1, '']);
+      expect(stderr).toContain(`${wrong} cannot be written`);
+    }
+    expect((await run(['replay', `${trace.path}.absent`, '--url', server.url, option, path.join(folder, 'file')])).code).toBe(1);
+    expect(server.received).toEqual([]);
+    expect(await readdir(folder)).toEqual(before);
   });
 
   it('compares two configurations', async () => {
