@@ -1,4 +1,6 @@
 import { connect } from 'node:net';
+import { AutoglmError } from '@open-autoglm/protocol';
+import type { MockEngine } from '../src/main.ts';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { chatBody, portOf, startTestServer, type TestServer } from './support.ts';
@@ -94,6 +96,18 @@ describe('bad input', () => {
     expect({ status: response.status, code: error.code, param: error.param }).toEqual({ status, code, param });
     expect(error.message).not.toBe('');
     expect((await server.post(chat, chatBody)).status).toBe(200);
+  });
+
+  it.each([
+    [completions, { prompt: ['a', ''] }, 'prompt[1]'],
+    [completions, { prompt: ['a', 'b', ''], n: 2 }, 'prompt[2]'],
+    [completions, { prompt: '' }, 'prompt'],
+    [completions, { prompt: [''] }, 'prompt'],
+  ])('%s %j: what is wrong with a prompt names the field that holds it, %s', async (path, body, param) => {
+    const isEmpty = ({ prompt }: MockEngine['requests'][number]) => 'segments' in prompt && !prompt.segments.some(({ kind, text }) => kind === 'text' && /[ab]/.test(text));
+    await using strict = await startTestServer({ beforeToken(_, request) { if (isEmpty(request)) throw new AutoglmError('invalid_value', 'The prompt has no tokens.', { param: 'prompt' }); } });
+    const response = await strict.post(path, { model: 'default', ...body });
+    expect([response.status, ((await response.json()) as ErrorBody).error.param]).toEqual([400, param]);
   });
 
   it.each(['modalities', 'metadata', 'response_format', 'stop', 'tools', 'autoglm', 'unknown'])('survives %s nested deeply', async (field) => {

@@ -43,10 +43,11 @@ function emitFacts({ emit }: GatewayRequest, part: GeneratePart, choice: number)
 }
 
 /** An engine of ours reads prompts; the client must be told of the field that it wrote. */
-function inClientsWords(error: unknown, { input }: GatewayRequest): unknown {
-  if (!(error instanceof AutoglmError) || error.code !== 'context_length_exceeded') return error;
+function inClientsWords(error: unknown, { input, choiceCount }: GatewayRequest, choice: number): unknown {
+  if (!(error instanceof AutoglmError) || (error.code !== 'context_length_exceeded' && error.param !== 'prompt')) return error;
   const { code, message, cause, retryAfterSeconds } = error;
-  return new AutoglmError(code, message, { param: input.kind === 'chat' ? 'messages' : 'prompt', retryAfterSeconds, cause });
+  const field = input.kind === 'chat' ? 'messages' : input.prompts.length === 1 ? 'prompt' : `prompt[${Math.floor(choice / choiceCount)}]`;
+  return new AutoglmError(code, message, { param: field, retryAfterSeconds, cause });
 }
 
 /** How far a choice has come. */
@@ -124,7 +125,7 @@ class MergedChoices implements AsyncIterableIterator<StreamPart> {
         this.#wake?.();
       },
       (error: unknown) => {
-        this.#failure ??= { error: inClientsWords(error, this.#request) };
+        this.#failure ??= { error: inClientsWords(error, this.#request, index) };
         this.#wake?.();
       },
     );
