@@ -51,8 +51,9 @@ export async function askLine(parts: LineParts, { api, line, caller, hold, signa
       if (!isFull) tries += 1;
       const patienceMs = Math.min(longestWaitMs, firstWaitMs * 2 ** Math.min(waits, 16));
       waits += 1;
-      // Lines that were refused together do not come again together.
-      await parts.wait(Math.max((error.retryAfterSeconds ?? 0) * 1000, patienceMs) * (0.5 + parts.random() / 2), signal);
+      // Lines that were refused together do not come again together, and none before it was told to.
+      const random = parts.random();
+      await parts.wait(Math.max((error.retryAfterSeconds ?? 0) * 1000 * (1 + random / 2), patienceMs * (0.5 + random / 2)), signal);
     }
   }
 }
