@@ -13,20 +13,20 @@ const waits: Run = ({ signal }) => new Promise((_, reject) => signal.addEventLis
 const unasked = () => Promise.reject(new Error('no line is asked here'));
 
 /** A runner and its stores in a SQLite database of its own; lines fail at once, or wait for good. */
-async function openRunner(file: string, makeFiles: (...stores: ConstructorParameters<typeof FileStore>) => FileStore, run: Run = unasked) {
+async function openRunner(file: string, makeFiles: (...stores: ConstructorParameters<typeof FileStore>) => FileStore, run: Run = unasked, leaseMs = 300) {
   const { database, dialect } = await openDatabase({ kind: 'sqlite', path: file });
-  const [store, files] = [new BatchStore(database), makeFiles(database, dialect, Date.now)];
+  const [store, files] = [new BatchStore(database, dialect), makeFiles(database, dialect, Date.now)];
   const failures: unknown[] = [];
   const lines = { asker: { run }, embeddings: { embed: run }, writeAnswer: unasked, writeEmbeddings: unasked, writeError: () => '{}', wait: async () => {}, random: () => 0 };
   const runner = new BatchRunner({
-    store, files, lines, name: randomUUID(), concurrency: 2, runningMax: 2, linesMax: 5000, lineBytesMax: 4096, ttlMs: 60_000, leaseMs: 300, now: Date.now,
+    store, files, lines, name: randomUUID(), concurrency: 2, runningMax: 2, linesMax: 5000, lineBytesMax: 4096, ttlMs: 60_000, leaseMs, now: Date.now,
     newFileId: () => `file-${randomUUID()}`, onFailure: (error) => failures.push(error),
   });
   const create = async (count: number, expiresAtMs: number | null = null) => {
     const writer = await files.begin({ id: 'file-in', tenant: 'a', purpose: 'batch', filename: 'in.jsonl', expires_at_ms: expiresAtMs });
     await writer.write(Buffer.from(jsonl(Array.from({ length: count }, (_, index) => ({ custom_id: `line-${index}` })))));
     await files.keep(writer, 'a', {}, { tenantFilesMax: 9, tenantBytesMax: 10_000_000, bytesMax: 10_000_000 });
-    await store.create({ id: 'batch_1', tenant: 'a', key_name: null, endpoint: '/v1/chat/completions', input_file_id: 'file-in', completion_window: '24h', metadata: null, output_expires_seconds: null, created_at_ms: Date.now(), expires_at_ms: Date.now() + 86_400_000 });
+    await store.create({ id: 'batch_1', tenant: 'a', key_name: null, endpoint: '/v1/chat/completions', input_file_id: 'file-in', completion_window: '24h', metadata: null, output_expires_seconds: null, created_at_ms: Date.now(), expires_at_ms: Date.now() + 86_400_000 }, 9);
   };
   const close = async () => {
     await runner.close();
@@ -61,6 +61,26 @@ it('a gateway that stood still while it read a file leaves the lines to who has 
   expect(await one.store.openLines('batch_1', 0, 9)).toHaveLength(5);
   expect(await one.store.find('a', 'batch_1')).toMatchObject({ status: 'in_progress', claimed_by: 'other' });
   expect(one.failures).toEqual([]);
+});
+
+it('a batch that comes while a look ends is looked for at once', async () => {
+  using folder = temporaryFolder();
+  // Its timer would come after a minute.
+  await using one = await openRunner(path.join(folder.path, 'a.sqlite'), (...stores) => new FileStore(...stores), waits, 180_000);
+  const gate = createGate();
+  let isAtEnd = false;
+  const standing = one.store.standing.bind(one.store);
+  one.store.standing = async () => {
+    isAtEnd = true;
+    await gate.passed;
+    return standing();
+  };
+  one.runner.look();
+  await until(() => isAtEnd);
+  await one.create(1);
+  one.runner.look();
+  gate.open();
+  await until(async () => (await one.store.find('a', 'batch_1'))?.status === 'in_progress');
 });
 
 it.each(['deleted', 'swept'] as const)('a batch whose input is %s while it is read fails, and asks for none of it', async (removal) => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { BatchStore, ClaimLost, type NewBatch } from '../../src/ingress/batches/store/batch-store.ts';
+import { BatchStore, ClaimLost, type Batch, type NewBatch } from '../../src/ingress/batches/store/batch-store.ts';
 import { chunkBytes, FileStore, type StoredFile } from '../../src/ingress/batches/store/file-store.ts';
 import { openDatabase, type DatabasePlace } from '../../src/ingress/batches/store/open-database.ts';
 
@@ -7,7 +7,7 @@ import { openDatabase, type DatabasePlace } from '../../src/ingress/batches/stor
 export function storeContract(name: string, place: () => Promise<DatabasePlace>): void {
   const open = async (at: DatabasePlace, now = () => 1_000_000) => {
     const { database, dialect } = await openDatabase(at);
-    return { files: new FileStore(database, dialect, now), batches: new BatchStore(database), close: () => database.destroy() };
+    return { files: new FileStore(database, dialect, now), batches: new BatchStore(database, dialect), close: () => database.destroy() };
   };
   const newBatch = (id: string, changes: Partial<NewBatch> = {}): NewBatch => ({
     id, tenant: 'a', key_name: null, endpoint: '/v1/completions', input_file_id: 'file-1', completion_window: '24h', metadata: null, output_expires_seconds: null, created_at_ms: 1, expires_at_ms: 2, ...changes,
@@ -104,8 +104,8 @@ export function storeContract(name: string, place: () => Promise<DatabasePlace>)
     it('gives a batch to one gateway, until its claim runs out', async () => {
       const at = await place();
       const [one, other] = [await open(at), await open(at)];
-      await one.batches.create(newBatch('b1'));
-      await one.batches.create(newBatch('b2', { created_at_ms: 2 }));
+      await one.batches.create(newBatch('b1'), 9);
+      await one.batches.create(newBatch('b2', { created_at_ms: 2 }), 9);
       const claims = await Promise.all([one, other, one, other].map(({ batches }, index) => batches.claim({ by: String(index % 2), untilMs: 100 }, 50)));
       expect(claims.flatMap((batch) => (batch ? [batch.id] : [])).sort()).toEqual(['b1', 'b2']);
       const holder = (await one.batches.find('a', 'b1'))?.claimed_by as string;
@@ -120,9 +120,24 @@ export function storeContract(name: string, place: () => Promise<DatabasePlace>)
       await Promise.all([one.close(), other.close()]);
     });
 
+    it('takes no more batches of a tenant than may be open, however many come at the same time', async () => {
+      const at = await place();
+      const gateways = [await open(at), await open(at)];
+      const created = await Promise.all(Array.from({ length: 12 }, (_, index) => (gateways[index % 2] as (typeof gateways)[number]).batches.create(newBatch(`b${index}`), 3)));
+      expect(created.filter((batch) => batch !== undefined)).toHaveLength(3);
+      const [{ batches }] = gateways as [(typeof gateways)[number]];
+      expect(await batches.list({ tenant: 'a', after: undefined, limit: 99 })).toHaveLength(3);
+      expect(await batches.create(newBatch('other', { tenant: 'b' }), 3)).toMatchObject({ id: 'other' });
+      await batches.claim({ by: 'me', untilMs: 100 }, 50);
+      const [{ id } = { id: '' }] = (await batches.list({ tenant: 'a', after: undefined, limit: 99 })).filter(({ claimed_by: by }) => by === 'me');
+      expect(await batches.change(id, 'me', ['validating'], { status: 'completed', ended_at_ms: 60 })).toBe(true);
+      expect([await batches.create(newBatch('next'), 3), await batches.create(newBatch('one more'), 3)]).toEqual([expect.objectContaining({ id: 'next' }), undefined]);
+      for (const { close } of gateways) await close();
+    });
+
     it('keeps the first answer of a line, and only that', async () => {
       const { batches, close } = await open(await place());
-      const batch = await batches.create(newBatch('b1'));
+      const batch = (await batches.create(newBatch('b1'), 9)) as Batch;
       await batches.claim({ by: 'me', untilMs: 100 }, 50);
       await batches.addLines('b1', 'me', Array.from({ length: 250 }, (_, index) => ({ number: index + 1, custom_id: `c${index}`, request: '{}' })));
       const result = (outcome: 'completed' | 'failed', text: string) => ({ outcome, result: text, input_tokens: 3, output_tokens: 4 });
@@ -138,7 +153,7 @@ export function storeContract(name: string, place: () => Promise<DatabasePlace>)
 
     it('takes nothing about a batch from who has lost it', async () => {
       const { batches, files, close } = await open(await place());
-      await batches.create(newBatch('b1'));
+      await batches.create(newBatch('b1'), 9);
       await batches.claim({ by: 'one', untilMs: 100 }, 50);
       const line = (number: number) => ({ number, custom_id: `c${number}`, request: '{}' });
       await batches.addLines('b1', 'one', [line(1), line(2)]);
@@ -160,7 +175,7 @@ export function storeContract(name: string, place: () => Promise<DatabasePlace>)
 
     it('ends no batch, and keeps no file, whose bytes were swept while they came', async () => {
       const { batches, files, close } = await open(await place());
-      await batches.create(newBatch('b1'));
+      await batches.create(newBatch('b1'), 9);
       await batches.claim({ by: 'one', untilMs: 100 }, 50);
       const swept = await write(files, 'swept', Buffer.from('x'));
       await swept.flush();
@@ -174,15 +189,16 @@ export function storeContract(name: string, place: () => Promise<DatabasePlace>)
 
     it('lists and cancels batches of their tenant, and forgets old ones', async () => {
       const { batches, close } = await open(await place());
-      for (const [index, id] of ['b1', 'b2', 'b3'].entries()) await batches.create(newBatch(id, { created_at_ms: index }));
-      await batches.create(newBatch('bx', { tenant: 'b' }));
+      for (const [index, id] of ['b1', 'b2', 'b3'].entries()) await batches.create(newBatch(id, { created_at_ms: index }), 9);
+      await batches.create(newBatch('bx', { tenant: 'b' }), 9);
       const ids = async (after?: string) => (await batches.list({ tenant: 'a', after, limit: 2 })).map(({ id }) => id);
       expect([await ids(), await ids('b2'), await ids('bx')]).toEqual([['b3', 'b2'], ['b1'], []]);
       expect([await batches.cancel('b', 'b1', 5), await batches.cancel('a', 'b1', 5), await batches.cancel('a', 'b1', 5)]).toEqual([false, true, false]);
-      expect(await batches.openCount('a')).toBe(3);
+      expect((await batches.standing()).byStatus).toEqual({ validating: 3, cancelling: 1 });
       await batches.claim({ by: 'me', untilMs: 100 }, 50);
       expect(await batches.change('b1', 'me', ['cancelling'], { status: 'cancelled', ended_at_ms: 60 })).toBe(true);
-      expect([await batches.openCount('a'), await batches.sweep(60, 9), await batches.sweep(61, 9), await ids('b2')]).toEqual([2, 0, 1, []]);
+      expect((await batches.standing()).byStatus).toEqual({ validating: 3 });
+      expect([await batches.sweep(60, 9), await batches.sweep(61, 9), await ids('b2')]).toEqual([0, 1, []]);
       await close();
     });
   });

@@ -78,11 +78,11 @@ export class BatchRoutes {
     const { batches, files } = await this.#parts.stores();
     const { purpose } = await findFile(files, tenant, body.input_file_id, 'input_file_id');
     if (purpose !== 'batch') throw invalid('input_file_id', `the purpose of this file is ${JSON.stringify(purpose)}, and not "batch"`);
-    if ((await batches.openCount(tenant)) >= perTenantMax) throw new AutoglmError('queue_full', `There are ${perTenantMax} batches that have not ended, which is the most (batches.per_tenant_max).`, { retryAfterSeconds: 60 });
     const batch = await batches.create({
       id: newId(), tenant, key_name: key ?? null, endpoint: body.endpoint as Endpoint, input_file_id: body.input_file_id, completion_window: body.completion_window,
       metadata: body.metadata ? JSON.stringify(body.metadata) : null, output_expires_seconds: body.output_expires_after?.seconds ?? null, created_at_ms: now(), expires_at_ms: now() + length,
-    });
+    }, perTenantMax);
+    if (!batch) throw new AutoglmError('queue_full', `There are ${perTenantMax} batches that have not ended, which is the most (batches.per_tenant_max).`, { retryAfterSeconds: 60 });
     onCreated();
     sendJson(response, 200, describe(batch, { total: 0, completed: 0, failed: 0 }));
   }

@@ -70,6 +70,8 @@ export class BatchRunner {
   readonly #running = new Map<string, { readonly stop: AbortController; readonly done: Promise<void> }>();
   #timer: NodeJS.Timeout | undefined;
   #looking: Promise<void> | undefined;
+  /** Asked to look while it was looking: it may have been past what there is now. */
+  #isAskedAgain = false;
   #sweptAtMs = -Infinity;
   #isClosed = false;
   #standing: Standing = { byStatus: {}, oldestCreatedAtMs: undefined };
@@ -88,13 +90,19 @@ export class BatchRunner {
 
   /** Looks for work now, and again a third of a lease later. */
   look(): void {
-    if (this.#isClosed || this.#looking) return;
+    if (this.#isClosed) return;
+    if (this.#looking) {
+      this.#isAskedAgain = true;
+      return;
+    }
     clearTimeout(this.#timer);
+    this.#isAskedAgain = false;
     this.#looking = this.#find()
       .catch(this.#options.onFailure)
       .finally(() => {
         this.#looking = undefined;
-        if (!this.#isClosed) this.#timer = setTimeout(() => this.look(), this.#options.leaseMs / 3).unref();
+        if (this.#isAskedAgain) this.look();
+        else if (!this.#isClosed) this.#timer = setTimeout(() => this.look(), this.#options.leaseMs / 3).unref();
       });
   }
 

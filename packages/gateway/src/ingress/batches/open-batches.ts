@@ -50,6 +50,8 @@ export interface Batches {
 
 /** A database that could not be opened is tried again after so long. */
 const openAgainMs = 2000;
+/** Batches are handed back and the database closed in milliseconds; one that does not answer keeps no server from ending. */
+const closeMsMax = 3000;
 
 /** Files and batches; nothing where the configuration has no place for them. Throws `ConfigError`. */
 export function openBatches(options: BatchOptions, parts: BatchesParts): Batches {
@@ -84,6 +86,8 @@ class Open {
   readonly find: FindResource;
   readonly #opening: Promise<OpenDatabase & { readonly stores: BatchStores; readonly runner: BatchRunner }>;
   readonly #closed = new AbortController();
+  /** The database is given up. */
+  readonly #cut = new AbortController();
   /** Why it is not open yet. */
   #failure: unknown;
   #runner: BatchRunner | undefined;
@@ -96,7 +100,7 @@ class Open {
     this.#opening = this.#open(place, parts.onFailure).then(async (opened) => {
       // It loads the database's library, as `#open` has.
       const { FileStore } = await import('./store/file-store.ts');
-      const stores = { batches: new BatchStore(opened.database), files: new FileStore(opened.database, opened.dialect, now) };
+      const stores = { batches: new BatchStore(opened.database, opened.dialect), files: new FileStore(opened.database, opened.dialect, now) };
       const { writeAnswer, writeEmbeddings, writeError, onFailure } = parts;
       const runner = new BatchRunner({
         store: stores.batches, files: stores.files, lines: { asker: generations, embeddings, writeAnswer, writeEmbeddings, writeError, wait, random: Math.random }, name: randomUUID(),
@@ -135,6 +139,15 @@ class Open {
 
   async close(): Promise<void> {
     this.pause();
+    const { promise: cut, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(() => {
+      this.#cut.abort();
+      resolve();
+    }, closeMsMax);
+    await Promise.race([this.#closeInOrder(), cut]).finally(() => clearTimeout(timer));
+  }
+
+  async #closeInOrder(): Promise<void> {
     const opened = await this.#opening.catch(() => undefined);
     await opened?.runner.close();
     await opened?.database.destroy();
@@ -146,7 +159,7 @@ class Open {
     for (;;) {
       this.#closed.signal.throwIfAborted();
       try {
-        const opened = await openDatabase(place);
+        const opened = await openDatabase(place, { signal: this.#cut.signal });
         this.#failure = undefined;
         return opened;
       } catch (error) {

@@ -1,5 +1,5 @@
 import type { Kysely, Transaction } from 'kysely';
-import type { BatchesTable, BatchStatus, LinesTable, Tables } from './schema.ts';
+import { lockAll, type BatchesTable, type BatchStatus, type Dialect, type LinesTable, type Tables } from './schema.ts';
 
 export type Batch = BatchesTable;
 export type NewBatch = Pick<Batch, 'id' | 'tenant' | 'key_name' | 'endpoint' | 'input_file_id' | 'completion_window' | 'metadata' | 'output_expires_seconds' | 'created_at_ms' | 'expires_at_ms'>;
@@ -50,18 +50,26 @@ const rowsPerInsert = 100;
 /** Batches and their lines. Whoever works on a batch has claimed it; what it writes says so, and is not written when another has it now. */
 export class BatchStore {
   readonly #database: Kysely<Tables>;
+  readonly #dialect: Dialect;
 
-  constructor(database: Kysely<Tables>) {
+  constructor(database: Kysely<Tables>, dialect: Dialect) {
     this.#database = database;
+    this.#dialect = dialect;
   }
 
-  async create(batch: NewBatch): Promise<Batch> {
+  /** Undefined where the tenant has so many already that have not ended; of several that come at the same time no more are taken than may be. */
+  async create(batch: NewBatch, openMax: number): Promise<Batch | undefined> {
     const row: Batch = {
       ...batch, status: 'validating', in_progress_at_ms: null, finalizing_at_ms: null, cancelling_at_ms: null, ended_at_ms: null, output_file_id: null, error_file_id: null,
       errors: null, total: 0, completed: 0, failed: 0, input_tokens: 0, output_tokens: 0, claimed_by: null, claimed_until_ms: 0,
     };
-    await this.#database.insertInto('autoglm_batches').values(row).execute();
-    return row;
+    return this.#database.transaction().execute(async (transaction) => {
+      await lockAll(transaction, this.#dialect);
+      const { count } = await transaction.selectFrom('autoglm_batches').where('tenant', '=', batch.tenant).where('status', 'in', open).select(({ fn }) => fn.countAll<number>().as('count')).executeTakeFirstOrThrow();
+      if (Number(count) >= openMax) return undefined;
+      await transaction.insertInto('autoglm_batches').values(row).execute();
+      return row;
+    });
   }
 
   async find(tenant: string, id: string): Promise<Batch | undefined> {
@@ -75,11 +83,6 @@ export class BatchStore {
     let query = this.#database.selectFrom('autoglm_batches').selectAll().where('tenant', '=', tenant).orderBy('created_at_ms', 'desc').orderBy('id', 'desc').limit(limit);
     if (from) query = query.where(({ eb, and, or }) => or([eb('created_at_ms', '<', from.created_at_ms), and([eb('created_at_ms', '=', from.created_at_ms), eb('id', '<', from.id)])]));
     return query.execute();
-  }
-
-  async openCount(tenant: string): Promise<number> {
-    const { count } = await this.#database.selectFrom('autoglm_batches').where('tenant', '=', tenant).where('status', 'in', open).select(({ fn }) => fn.countAll<number>().as('count')).executeTakeFirstOrThrow();
-    return Number(count);
   }
 
   /** What became of the lines so far. */
