@@ -64,18 +64,23 @@ export class EmbeddedEngine implements Engine {
     if (state !== 'ready') throw new AutoglmError('engine_unavailable', detail, { retryAfterSeconds: 1 });
     if (this.#running.has(request.id)) throw new Error(`a request with the id ${request.id} is running`);
     const queue = new PartQueue();
-    const abort = () => queue.fail(signal.reason);
+    const leave = () => this.#process.send({ type: 'abort', id: request.id });
+    // At once: a reader that waits elsewhere, for its client, comes to the end of this much later, or never.
+    const abort = () => {
+      queue.fail(signal.reason);
+      leave();
+    };
     signal.addEventListener('abort', abort, { once: true });
     this.#running.set(request.id, queue);
     this.#process.send({ type: 'generate', request: onClock(request, toMachineMs) });
-    this.#process.setBusy(this.#running.size > 0);
+    this.#tellBusy();
     try {
       yield* queue;
     } finally {
       signal.removeEventListener('abort', abort);
       this.#running.delete(request.id);
-      this.#process.send({ type: 'abort', id: request.id });
-      this.#process.setBusy(this.#running.size > 0);
+      if (!queue.hasEnded) leave();
+      this.#tellBusy();
     }
   }
 
@@ -97,7 +102,18 @@ export class EmbeddedEngine implements Engine {
     const answer = Promise.withResolvers<number[]>();
     this.#tokenizing.set(call, answer);
     this.#process.send(command(call));
-    return answer.promise.finally(() => this.#tokenizing.delete(call));
+    this.#tellBusy();
+    try {
+      return await answer.promise;
+    } finally {
+      this.#tokenizing.delete(call);
+      this.#tellBusy();
+    }
+  }
+
+  /** Whoever waits for an answer, of whatever kind, must learn of it when the process hangs. */
+  #tellBusy(): void {
+    this.#process.setBusy(this.#running.size + this.#tokenizing.size > 0);
   }
 
   #take(report: EngineReport): void {

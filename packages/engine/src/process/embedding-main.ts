@@ -5,6 +5,7 @@ import { openEncoder } from '../encoder/encoder.ts';
 import { resolveModel } from '../models/resolve.ts';
 import { behaveAsChild, keepCompiled } from './child-process.ts';
 import type { EmbeddingCommand, EmbeddingProcessOptions, EmbeddingReport } from './embedding-messages.ts';
+import { LifeSign } from './life-sign.ts';
 import { toWire } from './wire-error.ts';
 
 /** Tokens of one pass at most: a request that comes meanwhile waits for as long. */
@@ -14,6 +15,7 @@ const poll = 0;
 
 let core: EmbeddingCore | undefined;
 let stepping = false;
+const lifeSign = new LifeSign(() => report({ type: 'alive' }));
 
 process.on('message', (command: EmbeddingCommand) => {
   if (command.type === 'start') void start(command.options);
@@ -55,7 +57,9 @@ function scheduleStep(): void {
 function step(): void {
   stepping = false;
   if (!core || core.idle) return;
-  for (const finished of core.step()) report({ type: 'vectors', finished });
+  const completed = core.step();
+  for (const finished of completed) report({ type: 'vectors', finished });
+  if (completed.length === 0) lifeSign.show();
   scheduleStep();
 }
 

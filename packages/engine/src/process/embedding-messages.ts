@@ -28,5 +28,7 @@ export type EmbeddingReport =
   | { readonly type: 'progress'; readonly phase: string; readonly fraction: number }
   | { readonly type: 'ready'; readonly model: EmbeddingModelInfo; readonly notice: undefined }
   | { readonly type: 'failed'; readonly error: WireError }
+  /** A step has ended that brought nothing yet; see `LifeSign`. */
+  | { readonly type: 'alive' }
   | { readonly type: 'vectors'; readonly finished: FinishedRequest }
   | { readonly type: 'error'; readonly id: string; readonly error: WireError };

@@ -5,6 +5,7 @@ import { resolveModel } from '../models/resolve.ts';
 import { ProcessWatch } from '../stats/process-watch.ts';
 import { StatsReporter } from '../stats/stats-reporter.ts';
 import { behaveAsChild, keepCompiled } from './child-process.ts';
+import { LifeSign } from './life-sign.ts';
 import { fromMachineMs, onClock } from './machine-clock.ts';
 import { OutputBuffer } from './output-buffer.ts';
 import type { EngineCommand, EngineProcessOptions, EngineReport } from './messages.ts';
@@ -19,6 +20,7 @@ let core: EngineCore | undefined;
 let buffer = new OutputBuffer(0);
 let reporter: StatsReporter | undefined;
 let stepping = false;
+const lifeSign = new LifeSign(() => report({ type: 'alive' }));
 
 process.on('message', (command: EngineCommand) => {
   if (command.type === 'start') void start(command.options);
@@ -108,7 +110,10 @@ function step(): void {
   if (!core || core.idle) return;
   const outputs = buffer.add(core.step(), performance.now());
   reporter?.touch();
-  if (outputs.length === 0) return scheduleStep();
+  if (outputs.length === 0) {
+    lifeSign.show();
+    return scheduleStep();
+  }
   // When the gateway does not read, the engine waits for it instead of piling up what it said.
   const isTaken = report({ type: 'parts', outputs }, () => !isTaken && scheduleStep());
   if (isTaken) scheduleStep();

@@ -49,6 +49,8 @@ export type EngineReport =
   | { readonly type: 'ready'; readonly model: ModelInfo; readonly notice: string | undefined }
   | { readonly type: 'failed'; readonly error: WireError }
   | { readonly type: 'parts'; readonly outputs: readonly StepOutput[] }
+  /** A step has ended that brought nothing yet; see `LifeSign`. */
+  | { readonly type: 'alive' }
   /** At most once a second, while there is work and once after it. */
   | { readonly type: 'stats'; readonly stats: EngineStats }
   | { readonly type: 'error'; readonly id: string; readonly error: WireError }

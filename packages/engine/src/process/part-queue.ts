@@ -9,6 +9,11 @@ export class PartQueue implements AsyncIterableIterator<GeneratePart> {
   #end: { readonly error: unknown } | 'complete' | undefined;
   #wake: (() => void) | undefined;
 
+  /** Whether nothing more will come, be it read or not. */
+  get hasEnded(): boolean {
+    return this.#end !== undefined;
+  }
+
   push(part: GeneratePart): void {
     this.#parts.push(part);
     if (part.type === 'text-end') this.#end ??= 'complete';

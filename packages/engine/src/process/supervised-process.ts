@@ -111,7 +111,7 @@ export class SupervisedProcess<Model extends { readonly source: string }, Comman
     this.#readiness.reject(closed);
     this.#options.onFailure(closed);
     const child = this.#child;
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    if (!child || child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const exited = new Promise((resolve) => child.once('exit', resolve));
     // It holds nothing that is worth a slower end.
     child.kill('SIGKILL');
@@ -121,14 +121,25 @@ export class SupervisedProcess<Model extends { readonly source: string }, Comman
   #spawn(): void {
     const { entry, serialization = 'json', start } = this.#options;
     this.#stderr = '';
-    const child = fork(entryPoint(entry), [], { execArgv: [], stdio: ['ignore', 'ignore', 'pipe', 'ipc'], serialization, env: { ...process.env, ...compileCache() } });
+    let child: ChildProcess;
+    try {
+      child = fork(entryPoint(entry), [], { execArgv: [], stdio: ['ignore', 'ignore', 'pipe', 'ipc'], serialization, env: { ...process.env, ...compileCache() } });
+    } catch (error) {
+      // Told later, as every other end is: whoever starts the first process is still being constructed.
+      setImmediate(() => this.#onEnd(undefined, (error as Error).message));
+      return;
+    }
     this.#child = child;
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#stderr = (this.#stderr + text).slice(-stderrLimit);
     });
     child.on('message', (report) => this.#take(report as CommonReport<Model>));
-    child.on('error', (error) => (this.#stderr += error.message));
-    child.once('exit', (code, signal) => this.#onExit(signal ?? `exit code ${code}`));
+    child.on('error', (error) => {
+      // One that never ran has no exit.
+      if (child.pid === undefined) this.#onEnd(child, error.message);
+      else this.#stderr += error.message;
+    });
+    child.once('exit', (code, signal) => this.#onEnd(child, signal ?? `exit code ${code}`));
     this.send(start);
   }
 
@@ -153,7 +164,9 @@ export class SupervisedProcess<Model extends { readonly source: string }, Comman
     }
   }
 
-  #onExit(reason: string): void {
+  /** Once for each that was started, or could not be. */
+  #onEnd(child: ChildProcess | undefined, reason: string): void {
+    if (this.#child !== child) return;
     const { title, onFailure } = this.#options;
     this.#child = undefined;
     if (this.#status.state === 'closed' || this.#status.state === 'failed') return;

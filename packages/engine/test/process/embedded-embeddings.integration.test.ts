@@ -43,6 +43,20 @@ describe('the embedding process', () => {
     await expect(engine.embed({ id: 'a', inputs: ['a'] }, never)).rejects.toMatchObject({ code: 'engine_crashed' });
   });
 
+  it('leaves alone a process whose passes for one request take longer than silence may', async () => {
+    const large = path.join(folder, 'large.gguf');
+    await writeTinyBert(large, { seed: 3, layers: 6, hidden: 256 });
+    const embed = async (options: Partial<EmbeddingEngineOptions>) => {
+      start({ model: large, ...options });
+      await engine.ready();
+      const answer = await engine.embed({ id: 'a', inputs: new Array<string>(100).fill('the cat '.repeat(50)) }, never);
+      await engine.close();
+      return answer;
+    };
+    const { times } = await embed({});
+    expect((await embed({ stallTimeoutMs: (times?.computeMs as number) / 3 })).vectors).toHaveLength(100);
+  }, 60_000);
+
   it('stays down with a model that makes no embeddings, and says so', async () => {
     const llama = path.join(folder, 'llama.gguf');
     await writeTinyModel(llama, { architecture: 'llama', seed: 1 });

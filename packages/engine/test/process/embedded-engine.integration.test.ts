@@ -1,9 +1,10 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { AutoglmError, type GeneratePart, type GenerateRequest } from '@open-autoglm/protocol';
+import { AutoglmError, type GeneratePart, type GenerateRequest, type PromptEndPart } from '@open-autoglm/protocol';
 import { afterEach, describe, expect, it } from 'vitest';
 import { startEmbeddedEngine, type EmbeddedEngine, type EmbeddedEngineOptions } from '../../src/index.ts';
+import { writeTinyModel } from '../support/tiny-model.ts';
 
 const greedy = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0, logitBias: {}, seed: 0 };
 
@@ -68,6 +69,26 @@ describe('EmbeddedEngine', () => {
     await collect(running.generate(request('after', { maxTokens: 4 }), signal));
   });
 
+  it('leaves alone a process that reads a long prompt, of which nothing is told before its end', async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'autoglm-engine-'));
+    try {
+      const model = path.join(folder, 'tiny.gguf');
+      await writeTinyModel(model, { architecture: 'llama', seed: 1, contextLength: 8192 });
+      const prompt = { tokens: Array.from({ length: 6000 }, (_, index) => 100 + (index % 1000)) };
+      const read = async (options: Partial<EmbeddedEngineOptions>) => {
+        const running = start({ model, contextLength: 8192, maxBatchSize: 1, ...options });
+        await running.ready();
+        const parts = await collect(running.generate(request('long', { prompt, maxTokens: 2 }), signal));
+        await running.close();
+        return parts[0] as PromptEndPart;
+      };
+      const { prefillMs } = await read({});
+      expect(await read({ stallTimeoutMs: prefillMs / 3 })).toMatchObject({ type: 'prompt-end', promptTokens: 6000 });
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  }, 60_000);
+
   it('gives a place back when the reader leaves, before the first token and in mid-stream', async () => {
     const running = start({ maxBatchSize: 1 });
     await running.ready();
@@ -83,6 +104,21 @@ describe('EmbeddedEngine', () => {
     const parts = await collect(running.generate(request('next', { maxTokens: 3 }), signal));
     expect(parts[0]).toMatchObject({ type: 'prompt-end' });
     expect((parts[0] as { queueMs: number }).queueMs).toBeLessThan(5000);
+  });
+
+  it('gives a place back when the request is given up while its reader is busy elsewhere', async () => {
+    const running = start({ maxBatchSize: 1, contextLength: 8192 });
+    await running.ready();
+    const leaving = new AbortController();
+    // It does not end by itself.
+    const unread = running.generate(request('unread', { maxTokens: 8000, sampling: { ...greedy, logitBias: { 2: -100 } } }), leaving.signal);
+    await unread.next();
+    leaving.abort(new AutoglmError('client_closed_request', 'left'));
+    const parts = await collect(running.generate(request('next', { maxTokens: 2 }), signal));
+    expect(parts.at(-1)).toMatchObject({ completionTokens: 2 });
+    const { stats } = running;
+    expect(stats?.generatedTokens ?? 0).toBeLessThan(4000);
+    expect((await errorOf(collect(unread))).code).toBe('client_closed_request');
   });
 
   it('refuses what cannot be answered and goes on', async () => {

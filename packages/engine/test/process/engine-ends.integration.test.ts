@@ -1,8 +1,10 @@
 import type { ChildProcess } from 'node:child_process';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { startEmbeddedEngine, type EmbeddedEngine, type EmbeddedEngineStatus } from '../../src/index.ts';
+
+const { execPath } = process;
 
 describe('the end of the engine process', () => {
   /** The real engine processes, so that a test can speak to them, and for them. */
@@ -12,8 +14,9 @@ describe('the end of the engine process', () => {
   afterAll(() => void unsubscribe('child_process', onChild));
   let engine: EmbeddedEngine | undefined;
   afterEach(() => engine?.close());
-  const start = (onStatus?: (status: EmbeddedEngineStatus) => void) => {
-    engine = startEmbeddedEngine({ model: 'default', threads: 1, contextLength: 512, maxBatchSize: 2, stepTokenBudget: 128, maxQueue: 4, continuousBatching: true, ...(onStatus && { onStatus }) });
+  const restarting = (details: string[], count: number) => vi.waitFor(() => expect(details.length).toBeGreaterThanOrEqual(count), { timeout: 30_000 });
+  const start = (onStatus?: (status: EmbeddedEngineStatus) => void, stallTimeoutMs?: number) => {
+    engine = startEmbeddedEngine({ model: 'default', threads: 1, contextLength: 512, maxBatchSize: 2, stepTokenBudget: 128, maxQueue: 4, continuousBatching: true, ...(onStatus && { onStatus }), ...(stallTimeoutMs && { stallTimeoutMs }) });
     return { engine, child: children.at(-1) as ChildProcess };
   };
 
@@ -27,6 +30,37 @@ describe('the end of the engine process', () => {
     expect(details).toHaveLength(1);
     expect(details[0]).toMatch(/ended \(exit code 1: Cannot read properties of null .*\) and is being restarted/);
   });
+
+  // Node tells of the first by an event, and throws of the second.
+  it.each([
+    ['the program is gone', () => void (process.execPath = '/nowhere/node'), /ENOENT/],
+    ['the system refuses its environment', () => void vi.stubEnv('AUTOGLM_TEST_LARGE', 'x'.repeat(300_000)), /E2BIG/],
+  ])('is followed by another attempt when it cannot even be started: %s', async (_, spoil, reason) => {
+    const details: string[] = [];
+    const { engine: running, child } = start(({ state, detail }) => state === 'restarting' && details.push(detail));
+    await running.ready();
+    try {
+      spoil();
+      child.kill('SIGKILL');
+      await restarting(details, 3);
+    } finally {
+      process.execPath = execPath;
+      vi.unstubAllEnvs();
+    }
+    expect(details[1]).toMatch(reason);
+    await running.ready();
+    expect(running.status.state).toBe('ready');
+  }, 60_000);
+
+  it('is told to whoever asks for tokens, when it hangs', async () => {
+    const { engine: running, child } = start(undefined, 300);
+    await running.ready();
+    child.kill('SIGSTOP');
+    const asked = [running.countTokens([{ kind: 'text', text: 'a' }]), running.tokenize({ segments: [{ kind: 'text', text: 'a' }] })];
+    expect(await Promise.allSettled(asked)).toMatchObject([1, 2].map(() => ({ status: 'rejected', reason: { code: 'engine_crashed' } })));
+    await running.ready();
+    expect(await running.countTokens([{ kind: 'text', text: 'hello' }])).toHaveLength(1);
+  }, 60_000);
 
   it('is its end, though the process had become ready before it was killed', async () => {
     const { engine: running, child } = start();

@@ -25,6 +25,7 @@ export interface TinyModelOptions {
   /** How many of the tokenizer's tokens to keep; all when not given. At least 259: control tokens and single bytes. */
   readonly vocabulary?: number;
   readonly tiedEmbeddings?: boolean;
+  readonly contextLength?: number;
   /** Queries of zeros: every token attends to all before it and itself alike. */
   readonly attendsEvenly?: boolean;
 }
@@ -37,7 +38,7 @@ const types = { f32: GgmlType.F32, f16: GgmlType.F16, bf16: GgmlType.BF16, q4_k:
 export async function writeTinyModel(file: string, options: TinyModelOptions): Promise<void> {
   const { tokenizer, config } = await readTokenizer();
   const vocabulary = options.vocabulary ?? Object.keys(tokenizer.model.vocab).length;
-  const sizes: Sizes = { type: 'f32', layers: 2, hidden: 64, heads: 4, kvHeads: 2, feedForward: 128, tiedEmbeddings: false, attendsEvenly: false, attentionBias: options.architecture === 'qwen2', ...lengths(options), ...options, vocabulary };
+  const sizes: Sizes = { type: 'f32', layers: 2, hidden: 64, heads: 4, kvHeads: 2, feedForward: 128, tiedEmbeddings: false, contextLength: 2048, attendsEvenly: false, attentionBias: options.architecture === 'qwen2', ...lengths(options), ...options, vocabulary };
   const metadata = new Map([...hyperparameters(sizes), ...tokenizerMetadata(truncate(tokenizer, vocabulary), config)]);
   const handle = await open(file, 'w');
   try {
@@ -69,7 +70,7 @@ function hyperparameters(sizes: Sizes): GgufMetadata {
   return new Map<string, GgufValue>([
     ['general.architecture', { type: 'string', value: sizes.architecture }],
     key('block_count', sizes.layers),
-    key('context_length', 2048),
+    key('context_length', sizes.contextLength),
     key('embedding_length', sizes.hidden),
     key('feed_forward_length', sizes.feedForward),
     key('attention.head_count', sizes.heads),
