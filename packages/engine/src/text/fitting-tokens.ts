@@ -4,17 +4,16 @@ export type TokenizeSegment = (segment: PromptSegment) => number[];
 
 /** Of the tokens that would fit: most prompts that fit are shorter, and read at one go. */
 const charactersPerToken = 4;
-/** A cut changes tokens near it only; a beginning with this many times the tokens that fit leaves no doubt about the whole. */
-const certainty = 2;
+/** A cut changes tokens near it only: a beginning with this share more tokens than fit leaves no doubt about the whole. */
+const doubt = 1 / 4;
 
 /**
  * The tokens of a prompt, or nothing where there are more than `tokensMax`, found without reading all of it: tokenizing happens between
  * steps, and every running stream stands still meanwhile, for a second for each million characters or two.
  *
  * A long text cannot be tokenized in pieces: merges may reach across any place where it could be cut. So its beginning is counted first, and
- * one twice as long until it has too many tokens for certain; what may still fit is then tokenized as a whole. Where no token stands for more
- * than c characters of the text, at most 8 · c · `tokensMax` characters are read, however long the prompt is: 4 · `tokensMax` of Chinese,
- * 12 · `tokensMax` of English.
+ * a longer one, by its tokens so far, until it has too many for certain; what may still fit is then tokenized as a whole. However long the
+ * prompt is, what is read of it grows only with the characters of its tokens.
  */
 export function fittingTokens(segments: readonly PromptSegment[], tokensMax: number, tokenize: TokenizeSegment): number[] | undefined {
   const tokens: number[] = [];
@@ -26,10 +25,13 @@ export function fittingTokens(segments: readonly PromptSegment[], tokensMax: num
   return tokens;
 }
 
-function isTooLong(segment: PromptSegment, tokensLeft: number, tokensMax: number, tokenize: TokenizeSegment): boolean {
-  const { text } = segment;
-  for (let length = charactersPerToken * tokensMax; length < text.length; length *= 2) {
-    if (tokenize({ ...segment, text: text.slice(0, length) }).length > tokensLeft + (certainty - 1) * tokensMax) return true;
+function isTooLong({ kind, text }: PromptSegment, tokensLeft: number, tokensMax: number, tokenize: TokenizeSegment): boolean {
+  const wanted = tokensLeft + Math.ceil(doubt * tokensMax);
+  for (let length = charactersPerToken * tokensMax; length < text.length; ) {
+    const found = tokenize({ kind, text: text.slice(0, length) }).length;
+    if (found > wanted) return true;
+    // As long as it should be to have too many, and a little more; not much longer, for a beginning may be unlike the rest.
+    length = Math.ceil(length * Math.min(4, Math.max(1.25, (1.1 * wanted) / Math.max(found, 1))));
   }
   return false;
 }
