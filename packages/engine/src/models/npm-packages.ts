@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { AutoglmError } from '@open-autoglm/protocol';
 import { checkDiskSpace } from './disk-space.ts';
+import { isAlive } from './lock.ts';
 
 /** A package of files, pinned to its bytes. */
 export interface PinnedPackage {
@@ -29,6 +30,8 @@ const pollMs = 200;
 /** npm retries by itself; when nothing has come for so long, it will not. */
 const stallMs = 300_000;
 const stderrLimit = 2000;
+/** Folders that this process uses. One under its id that is not among them is of a dead process with the same id. */
+const used = new Set<string>();
 
 /**
  * Fetches packages with the user's own npm, so that its registry, proxy and credentials apply: `npm ci` of a lockfile that
@@ -38,7 +41,9 @@ const stderrLimit = 2000;
 export const fetchPackages: FetchPackages = async (packages, options, use) => {
   const total = packages.reduce((sum, { packedBytes, unpackedBytes }) => sum + packedBytes + unpackedBytes, 0);
   await mkdir(options.home, { recursive: true });
-  const folder = await mkdtemp(path.join(options.home, 'npm-'));
+  await removeStale(options.home);
+  const folder = await mkdtemp(path.join(options.home, `npm-${process.pid}-`));
+  used.add(folder);
   try {
     await checkDiskSpace(folder, total, `the packages ${packages.map(describe).join(' and ')}`);
     await writeManifests(folder, packages);
@@ -46,8 +51,19 @@ export const fetchPackages: FetchPackages = async (packages, options, use) => {
     return await use(packages.map(({ name }) => path.join(folder, 'node_modules', name)));
   } finally {
     await rm(folder, { recursive: true, force: true });
+    used.delete(folder);
   }
 };
+
+/** Removes the folders of processes that were killed: nobody else would, and each may hold a model. */
+async function removeStale(home: string): Promise<void> {
+  for (const name of await readdir(home)) {
+    const owner = Number(/^npm-(\d+)-/.exec(name)?.[1]);
+    const folder = path.join(home, name);
+    const isStale = owner === process.pid ? !used.has(folder) : owner > 0 && !isAlive(owner);
+    if (isStale) await rm(folder, { recursive: true, force: true });
+  }
+}
 
 async function writeManifests(folder: string, packages: readonly PinnedPackage[]): Promise<void> {
   const dependencies = Object.fromEntries(packages.map(({ name, version }) => [name, version]));
@@ -64,7 +80,8 @@ async function runNpm(folder: string, packages: readonly PinnedPackage[], total:
   const args = [...first, 'ci', '--ignore-scripts', '--no-audit', '--no-fund', '--no-progress', '--no-update-notifier', '--loglevel=error', '--cache', path.join(folder, 'cache')];
   const child = spawn(command, args, { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'], shell: process.platform === 'win32' && first.length === 0 });
   // The engine process is ended from outside when its gateway goes; npm must not go on alone.
-  const kill = () => void child.kill('SIGTERM');
+  // npm goes on after a SIGTERM while it waits for a registry, and all that it leaves is removed anyway.
+  const kill = () => void child.kill('SIGKILL');
   process.once('exit', kill);
   signal?.addEventListener('abort', kill, { once: true });
   const watch = watchGrowth(folder, total, onProgress, kill);

@@ -3,7 +3,7 @@ import { AutoglmError } from '@open-autoglm/protocol';
 import { EmbeddingCore } from '../encoder/embedding-core.ts';
 import { openEncoder } from '../encoder/encoder.ts';
 import { resolveModel } from '../models/resolve.ts';
-import { behaveAsChild, keepCompiled } from './child-process.ts';
+import { behaveAsChild, keepCompiled, prepareUnlessLeft } from './child-process.ts';
 import type { EmbeddingCommand, EmbeddingProcessOptions, EmbeddingReport } from './embedding-messages.ts';
 import { LifeSign } from './life-sign.ts';
 import { toWire } from './wire-error.ts';
@@ -26,7 +26,7 @@ behaveAsChild();
 
 async function start({ model, id, threads, maxQueue, batchShareMin, home }: EmbeddingProcessOptions): Promise<void> {
   try {
-    const found = await resolveModel({ model, home, onProgress: ({ phase, fraction }) => report({ type: 'progress', phase, fraction }) });
+    const found = await prepareUnlessLeft((signal) => resolveModel({ model, home, signal, onProgress: ({ phase, fraction }) => report({ type: 'progress', phase, fraction }) }));
     const encoder = openEncoder({ modelPath: found.path, id, source: found.source, threads, poll, passTokens });
     // The first request must not pay for the allocator's first growth and the compiler's warming up.
     encoder.encode([encoder.vocabulary.tokenizeWhole('')]);
@@ -64,5 +64,6 @@ function step(): void {
 }
 
 function report(message: EmbeddingReport): void {
-  process.send?.(message);
+  // When the gateway has gone, the process only cleans up.
+  if (process.connected) process.send?.(message);
 }

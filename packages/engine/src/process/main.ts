@@ -4,7 +4,7 @@ import { EngineCore, learnStepCosts, openModel, type LoadedModel } from '../core
 import { resolveModel } from '../models/resolve.ts';
 import { ProcessWatch } from '../stats/process-watch.ts';
 import { StatsReporter } from '../stats/stats-reporter.ts';
-import { behaveAsChild, keepCompiled } from './child-process.ts';
+import { behaveAsChild, keepCompiled, prepareUnlessLeft } from './child-process.ts';
 import { LifeSign } from './life-sign.ts';
 import { fromMachineMs, onClock } from './machine-clock.ts';
 import { OutputBuffer } from './output-buffer.ts';
@@ -32,12 +32,13 @@ behaveAsChild();
 
 async function start(options: EngineProcessOptions): Promise<void> {
   try {
-    const found = await resolveModel({
+    const found = await prepareUnlessLeft((signal) => resolveModel({
+      signal,
       model: options.model,
       home: options.home,
       quantization: options.quantization,
       onProgress: ({ phase, fraction }) => report({ type: 'progress', phase, fraction }),
-    });
+    }));
     const model = openModel({ ...options, modelPath: found.path, id: 'default', source: found.source, poll, maxChunk });
     const limits = {
       maxBatchSize: options.maxBatchSize,
@@ -121,5 +122,6 @@ function step(): void {
 }
 
 function report(message: EngineReport, onSent?: () => void): boolean {
-  return process.send?.(message, undefined, undefined, onSent) ?? false;
+  // When the gateway has gone, the process only cleans up.
+  return process.connected && (process.send?.(message, undefined, undefined, onSent) ?? false);
 }

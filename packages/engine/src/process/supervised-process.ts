@@ -41,6 +41,8 @@ export interface SupervisedProcessOptions<Command, Report> {
 const restartLimit = 5;
 const firstRestartDelayMs = 100;
 const defaultStallTimeoutMs = 120_000;
+/** For a process that is still preparing its model: to end what it began, such as npm's download, and to remove what that left. */
+const closeGraceMs = 2000;
 /** Of what the process wrote before it died, kept for the message. */
 const stderrLimit = 2000;
 
@@ -106,6 +108,7 @@ export class SupervisedProcess<Model extends { readonly source: string }, Comman
   async close(): Promise<void> {
     if (this.#status.state === 'closed') return;
     clearTimeout(this.#restart);
+    const isPreparing = this.#status.state === 'starting' || this.#status.state === 'restarting';
     this.#setStatus('closed', 'The engine is closed.');
     const closed = new AutoglmError('engine_unavailable', 'The engine was closed.');
     this.#readiness.reject(closed);
@@ -113,9 +116,12 @@ export class SupervisedProcess<Model extends { readonly source: string }, Comman
     const child = this.#child;
     if (!child || child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const exited = new Promise((resolve) => child.once('exit', resolve));
-    // It holds nothing that is worth a slower end.
-    child.kill('SIGKILL');
+    // Once it is ready, it holds nothing that is worth a slower end.
+    if (!isPreparing) child.kill('SIGKILL');
+    else if (child.connected) child.disconnect();
+    const timer = setTimeout(() => child.kill('SIGKILL'), closeGraceMs);
     await exited;
+    clearTimeout(timer);
   }
 
   #spawn(): void {

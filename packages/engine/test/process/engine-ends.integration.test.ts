@@ -1,8 +1,12 @@
 import type { ChildProcess } from 'node:child_process';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { startEmbeddedEngine, type EmbeddedEngine, type EmbeddedEngineStatus } from '../../src/index.ts';
+import { startEmbeddedEngine, type EmbeddedEngine, type EmbeddedEngineOptions, type EmbeddedEngineStatus } from '../../src/index.ts';
 
 const { execPath } = process;
 
@@ -15,8 +19,8 @@ describe('the end of the engine process', () => {
   let engine: EmbeddedEngine | undefined;
   afterEach(() => engine?.close());
   const restarting = (details: string[], count: number) => vi.waitFor(() => expect(details.length).toBeGreaterThanOrEqual(count), { timeout: 30_000 });
-  const start = (onStatus?: (status: EmbeddedEngineStatus) => void, stallTimeoutMs?: number) => {
-    engine = startEmbeddedEngine({ model: 'default', threads: 1, contextLength: 512, maxBatchSize: 2, stepTokenBudget: 128, maxQueue: 4, continuousBatching: true, ...(onStatus && { onStatus }), ...(stallTimeoutMs && { stallTimeoutMs }) });
+  const start = (onStatus?: (status: EmbeddedEngineStatus) => void, stallTimeoutMs?: number, options: Partial<EmbeddedEngineOptions> = {}) => {
+    engine = startEmbeddedEngine({ model: 'default', threads: 1, contextLength: 512, maxBatchSize: 2, stepTokenBudget: 128, maxQueue: 4, continuousBatching: true, ...(onStatus && { onStatus }), ...(stallTimeoutMs && { stallTimeoutMs }), ...options });
     return { engine, child: children.at(-1) as ChildProcess };
   };
 
@@ -60,6 +64,28 @@ describe('the end of the engine process', () => {
     expect(await Promise.allSettled(asked)).toMatchObject([1, 2].map(() => ({ status: 'rejected', reason: { code: 'engine_crashed' } })));
     await running.ready();
     expect(await running.countTokens([{ kind: 'text', text: 'hello' }])).toHaveLength(1);
+  }, 60_000);
+
+  it('ends the download of its model too, and leaves nothing of it', async () => {
+    const home = await mkdtemp(path.join(tmpdir(), 'autoglm-home-'));
+    const asked = Promise.withResolvers<Socket>();
+    // It takes what is asked, and never answers.
+    const registry = createServer((socket) => asked.resolve(socket.on('error', () => {}))).listen(0, '127.0.0.1');
+    await once(registry, 'listening');
+    vi.stubEnv('npm_config_registry', `http://127.0.0.1:${(registry.address() as AddressInfo).port}`);
+    vi.stubEnv('npm_execpath', undefined);
+    try {
+      const { engine: running } = start(undefined, undefined, { model: 'tinyllama', home });
+      const socket = await asked.promise;
+      await running.close();
+      // Whoever downloads has gone.
+      if (!socket.closed) await once(socket.resume(), 'close');
+      expect(await readdir(home)).toEqual([]);
+    } finally {
+      vi.unstubAllEnvs();
+      registry.close();
+      await rm(home, { recursive: true });
+    }
   }, 60_000);
 
   it('is its end, though the process had become ready before it was killed', async () => {
