@@ -35,26 +35,25 @@ const longestWaitMs = 30_000;
 
 /**
  * The line's answer, or what it failed with in the end. Where there is no room it comes again until there is: a batch has time, and its
- * window bounds it. Rejects with the signal's reason, and with `draining`: then the line is still to be answered.
+ * window bounds it. Rejects with the signal's reason, with what `hold` refuses with, and with `draining`: then the line is still to be answered.
  */
 export async function askLine(parts: LineParts, { api, line, caller, hold, signal }: LineCall): Promise<LineResult> {
   const id = `batch_req_${randomUUID().replaceAll('-', '')}`;
   for (let tries = 1, waits = 0; ; ) {
-    try {
-      return await hold(() => ask(parts, { api, line, caller, signal }, id), signal);
-    } catch (thrown) {
-      signal.throwIfAborted();
-      const error = toAutoglmError(thrown);
-      if (error.code === 'draining') throw error;
-      const isFull = error.status === 429;
-      if (!error.retryable || (!isFull && tries >= triesMax)) return { outcome: 'failed', result: resultLine(id, line.custom_id, error.status, id, parts.writeError(error)), input_tokens: 0, output_tokens: 0 };
-      if (!isFull) tries += 1;
-      const patienceMs = Math.min(longestWaitMs, firstWaitMs * 2 ** Math.min(waits, 16));
-      waits += 1;
-      // Lines that were refused together do not come again together, and none before it was told to.
-      const random = parts.random();
-      await parts.wait(Math.max((error.retryAfterSeconds ?? 0) * 1000 * (1 + random / 2), patienceMs * (0.5 + random / 2)), signal);
-    }
+    // Only what the request failed with is an answer: a place that is refused since the gateway closes says nothing of the line.
+    const asked = await hold(() => ask(parts, { api, line, caller, signal }, id).catch((thrown: unknown) => ({ thrown })), signal);
+    if (!('thrown' in asked)) return asked;
+    signal.throwIfAborted();
+    const error = toAutoglmError(asked.thrown);
+    if (error.code === 'draining') throw error;
+    const isFull = error.status === 429;
+    if (!error.retryable || (!isFull && tries >= triesMax)) return { outcome: 'failed', result: resultLine(id, line.custom_id, error.status, id, parts.writeError(error)), input_tokens: 0, output_tokens: 0 };
+    if (!isFull) tries += 1;
+    const patienceMs = Math.min(longestWaitMs, firstWaitMs * 2 ** Math.min(waits, 16));
+    waits += 1;
+    // Lines that were refused together do not come again together, and none before it was told to.
+    const random = parts.random();
+    await parts.wait(Math.max((error.retryAfterSeconds ?? 0) * 1000 * (1 + random / 2), patienceMs * (0.5 + random / 2)), signal);
   }
 }
 
