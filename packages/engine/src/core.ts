@@ -1,12 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
-import { AutoglmError, type ContextStrategy, type FinishReason, type GeneratePart, type GenerateRequest, type Lane, type Prompt, type PromptSegment, type TokenLogprob } from '@open-autoglm/protocol';
+import { AutoglmError, type ContextStrategy, type FinishReason, type GeneratePart, type GenerateRequest, type Lane, type Prompt, type PromptSegment } from '@open-autoglm/protocol';
 import { ConstraintCompiler } from './constraints/compiler.ts';
 import { boundContext, type ContextBounds } from './context/bounds.ts';
 import { dropBlocks } from './context/drop-blocks.ts';
 import { mapAttention } from './context/map-attention.ts';
 import type { LoadedModel } from './model.ts';
 import { checkLogitBias } from './sampler/logit-bias.ts';
-import { scoreToken } from './sampler/logprobs.ts';
 import { createSamplerScratch, type SamplerScratch } from './sampler/sampler.ts';
 import { batchPlaces, LaneShare, placesFor } from './scheduler/lane-share.ts';
 import { chunkGranularity, countAdmissible, PromptBudget, type SchedulerLimits } from './scheduler/plan.ts';
@@ -21,8 +20,10 @@ import type { StepCosts } from './speculation/step-costs.ts';
 import { DelayAccount, SequenceDelays } from './stats/delay-account.ts';
 import type { CoreStats } from './stats/stats-reporter.ts';
 import { StepCounters } from './stats/step-counters.ts';
+import { describeChoice } from './text/describe-choice.ts';
 import { fittingTokens } from './text/fitting-tokens.ts';
 import { lastText } from './text/stop-matcher.ts';
+import { areEqual } from './token-list.ts';
 
 export { ConstraintCompiler } from './constraints/compiler.ts';
 export { openModel, type LoadedModel, type ModelOptions, type ModelTuning } from './model.ts';
@@ -419,7 +420,7 @@ export class EngineCore {
   }
 
   #fork(parent: Sequence, child: Sequence): boolean {
-    const isTwin = child.generated === 0 && this.#scopeOf(child) === this.#scopeOf(parent) && isEqual(child.prompt, parent.prompt) && isDeepStrictEqual(child.context.bounds, parent.context.bounds);
+    const isTwin = child.generated === 0 && this.#scopeOf(child) === this.#scopeOf(parent) && areEqual(child.prompt, parent.prompt) && isDeepStrictEqual(child.context.bounds, parent.context.bounds);
     if (!isTwin || !this.#limits.continuous || this.#runningCount >= this.#limits.maxBatchSize) return false;
     if (!this.#model.cache.fork(parent.id, child.id, parent.context.rows(parent.prompt.length))) return false;
     child.context.continueFrom(parent.context);
@@ -440,7 +441,7 @@ export class EngineCore {
     sequence.generated += 1;
     const { text, stopped } = sequence.stopMatcher.push(sequence.decoder.push(this.#model.vocabulary.bytes(token)));
     const { topLogprobs } = sequence.request;
-    const logprobs = topLogprobs === undefined ? undefined : [this.#score(logits, token, topLogprobs)];
+    const logprobs = topLogprobs === undefined ? undefined : [describeChoice(this.#model.vocabulary, logits, token, topLogprobs)];
     outputs.push({ id: sequence.id, part: { type: 'text-delta', text, tokenCount: 1, ...(logprobs && { logprobs }) } });
     if (stopped) this.#end(sequence, 'stop', undefined, outputs);
     else if (sequence.constraint?.isDone) this.#end(sequence, 'stop', sequence.decoder.flush(), outputs);
@@ -461,17 +462,6 @@ export class EngineCore {
     });
     this.#decoding.delete(sequence.id);
     this.#release(sequence.id);
-  }
-
-  #score(logits: Float32Array, token: number, topCount: number): TokenLogprob {
-    const scores = scoreToken(logits, token, topCount);
-    return { ...this.#describe(token, scores.logprob), top: scores.top.map(({ id, logprob }) => this.#describe(id, logprob)) };
-  }
-
-  #describe(id: number, logprob: number) {
-    const bytes = this.#model.vocabulary.bytes(id);
-    // JSON has no −∞; OpenAI reports such tokens as −9999.
-    return { token: new TextDecoder().decode(bytes), bytes: Array.from(bytes), logprob: Math.max(logprob, -9999) };
   }
 
   /** Requests that will be let in at the next step wait for nothing, and are not counted. */
@@ -505,8 +495,4 @@ export class EngineCore {
     if (prompt.length < contextLength || bounds) return;
     throw new AutoglmError('context_length_exceeded', `The prompt has ${prompt.length} tokens; the model's context of ${contextLength} must hold the prompt and at least one token more.`, { param: 'messages' });
   }
-}
-
-function isEqual(a: Int32Array, b: Int32Array): boolean {
-  return a.length === b.length && a.every((token, index) => token === b[index]);
 }

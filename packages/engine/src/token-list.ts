@@ -31,3 +31,8 @@ export class TokenList {
     this.#length += 1;
   }
 }
+
+/** Whether both are the same tokens. */
+export function areEqual(a: Int32Array, b: Int32Array): boolean {
+  return a.length === b.length && a.every((token, index) => token === b[index]);
+}
