@@ -130,14 +130,14 @@ export class EngineCore {
   tokenize(prompt: Prompt): number[] {
     if ('tokens' in prompt) return this.#checkTokens(prompt.tokens);
     const { vocabulary } = this.#model;
-    this.#checkLength(prompt.segments.reduce((sum, segment) => sum + segment.text.length, 0));
+    this.#checkLength(prompt.segments);
     return this.#withBos(prompt.segments.flatMap((segment) => vocabulary.tokenize(segment.text, segment.kind === 'control')));
   }
 
   /** As `tokenize`. Throws `context_length_exceeded` once it is clear that the prompt does not fit. */
   #tokenizeFitting(prompt: Prompt): number[] {
     if ('tokens' in prompt) return this.tokenize(prompt);
-    this.#checkLength(prompt.segments.reduce((sum, segment) => sum + segment.text.length, 0));
+    this.#checkLength(prompt.segments);
     const { contextLength } = this.#model.info;
     const tokens = fittingTokens(prompt.segments, contextLength, ({ text, kind }) => this.#model.vocabulary.tokenize(text, kind === 'control'));
     if (tokens) return this.#withBos(tokens);
@@ -151,7 +151,7 @@ export class EngineCore {
 
   /** How many tokens each segment has, without what every text begins with. */
   countTokens(segments: readonly PromptSegment[]): number[] {
-    this.#checkLength(segments.reduce((sum, segment) => sum + segment.text.length, 0));
+    this.#checkLength(segments);
     return segments.map(({ kind, text }) => this.#model.vocabulary.tokenize(text, kind === 'control').length);
   }
 
@@ -478,8 +478,9 @@ export class EngineCore {
   }
 
   /** Refuses before tokenizing what cannot fit however it is cut: no token stands for more text than this. */
-  #checkLength(characters: number): void {
+  #checkLength(segments: readonly PromptSegment[]): void {
     const longestToken = 256;
+    const characters = segments.reduce((sum, { text }) => sum + text.length, 0);
     const { contextLength } = this.#model.info;
     if (characters <= contextLength * longestToken) return;
     throw new AutoglmError('context_length_exceeded', `The prompt has ${characters} characters, far more than the model's context of ${contextLength} tokens.`, { param: 'messages' });

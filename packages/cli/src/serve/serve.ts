@@ -3,7 +3,7 @@ import type { Config, ConfigOverrides } from '@open-autoglm/gateway';
 import { UserError } from '../failure.ts';
 import { findEngines, type EngineOptions } from './engines.ts';
 import { createEngineReporter } from './engine-reporter.ts';
-import { boundYoungGeneration } from './young-generation.ts';
+import { boundHeapGrowth } from './heap-growth.ts';
 
 export interface ServeOptions extends EngineOptions {
   readonly model?: string;
@@ -35,7 +35,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     reporter.close();
     throw explainListenError(error, config.server);
   });
-  const unbound = boundYoungGeneration();
+  const unbound = boundHeapGrowth();
   const stopListening = onFirstSignal(end.resolve, config.server.drain_timeout_ms);
   process.stdout.write(`listening on ${gateway.url}\n`);
   // A failure is told by the engine's status.

@@ -1,17 +1,24 @@
-/** Allocates what survives for a while, as a gateway under load; prints how many bytes V8's space of new objects took at most. With an argument, bounded. */
+/**
+ * Allocates as a gateway under load does: most objects soon end, some live for a while, as in a queue. Prints how many bytes V8's spaces of new and of old objects took at
+ * most. With an argument, bounded.
+ */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { getHeapSpaceStatistics } from 'node:v8';
-import { boundYoungGeneration } from '../../src/serve/young-generation.ts';
+import { boundHeapGrowth } from '../../src/serve/heap-growth.ts';
 
-const turns = 160;
-const kept = 20_000;
+const turns = 1500;
+const perTurn = 2000;
+/** Turns that an object is held for. */
+const heldTurns = 100;
 
-if (process.argv[2]) boundYoungGeneration();
+if (process.argv[2]) boundHeapGrowth();
 const held: object[] = [];
-let most = 0;
+const most = { newBytes: 0, oldBytes: 0 };
 for (let turn = 0; turn < turns; turn += 1) {
-  for (let index = 0; index < kept; index += 1) held[index] = { turn, index: [index, turn], text: `${turn} ${index}` };
+  for (let index = 0; index < perTurn; index += 1) held[(turn % heldTurns) * perTurn + index] = { turn, index: [index, turn], text: `${turn} ${index}` };
   await nextTurn();
-  most = Math.max(most, getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space')?.space_size ?? NaN);
+  const bytesOf = (name: string) => getHeapSpaceStatistics().find((space) => space.space_name === name)?.space_size ?? NaN;
+  most.newBytes = Math.max(most.newBytes, bytesOf('new_space'));
+  most.oldBytes = Math.max(most.oldBytes, bytesOf('old_space'));
 }
-process.stdout.write(`${most}\n`);
+process.stdout.write(JSON.stringify(most));

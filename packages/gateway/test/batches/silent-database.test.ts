@@ -1,4 +1,4 @@
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FileStore } from '../../src/ingress/batches/store/file-store.ts';
@@ -46,6 +46,13 @@ describe('a database that says nothing', () => {
     leaving.abort();
     await expect(opening).rejects.toThrow();
     await until(() => server.connections.size === 0);
+  });
+
+  it('leaves nothing with the signal of who opens it again and again', async () => {
+    await using server = await openSilent();
+    const { signal } = new AbortController();
+    for (let attempt = 0; attempt < 3; attempt += 1) await expect(openDatabase({ kind: 'postgres', url: server.url }, { silentMsMax: 20, signal })).rejects.toThrow('has said nothing');
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
   });
 
   it('keeps no server from ending', async () => {

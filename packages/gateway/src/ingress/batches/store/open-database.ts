@@ -45,6 +45,8 @@ export async function openDatabase(place: DatabasePlace, options: OpenDatabaseOp
     options.signal?.throwIfAborted();
     await migrate(database, place.kind);
   } catch (error) {
+    // Whoever opens it tries again with the same signal, for as long as it cannot be reached.
+    options.signal?.removeEventListener('abort', cut);
     await database.destroy().catch(() => {});
     throw error;
   }
