@@ -21,7 +21,7 @@ import { DelayAccount, SequenceDelays } from './stats/delay-account.ts';
 import type { CoreStats } from './stats/stats-reporter.ts';
 import { StepCounters } from './stats/step-counters.ts';
 import { describeChoice } from './text/describe-choice.ts';
-import { fittingTokens } from './text/fitting-tokens.ts';
+import { PromptTokenizer } from './text/prompt-tokenizer.ts';
 import { lastText } from './text/stop-matcher.ts';
 import { areEqual } from './token-list.ts';
 
@@ -54,6 +54,7 @@ export class EngineCore {
   readonly #model: LoadedModel;
   readonly #limits: CoreLimits;
   readonly #now: () => number;
+  readonly #tokenizer: PromptTokenizer;
   readonly #scratch: SamplerScratch;
   readonly #counters = new StepCounters();
   readonly #delays: DelayAccount;
@@ -72,14 +73,15 @@ export class EngineCore {
   #suspensions = 0;
   /** Sequences that held a place when the step began. */
   #runningBefore = 0;
-  /** The first of those waiting found no memory, and none has been given back since. */
-  #isShort = false;
+  /** The last that found no memory, or lost its own; undefined once any was given back, or that one left: nobody joins before. */
+  #short: Sequence | undefined;
 
   /** Throws `invalid_value` when the context strategy does not fit the model. `gcMs`: of the collector's pauses so far. */
   constructor(model: LoadedModel, limits: CoreLimits, now: () => number = () => performance.now(), gcMs: () => number = () => 0) {
     this.#model = model;
     this.#limits = limits;
     this.#now = now;
+    this.#tokenizer = new PromptTokenizer(model);
     this.#delays = new DelayAccount(() => ({ missingCoresMs: model.device.missingCoresMs, gcMs: gcMs() }));
     this.#sharing = limits.sharing ?? defaultSharing;
     this.#laneShare = new LaneShare(this.#sharing.batchShareMin);
@@ -110,8 +112,8 @@ export class EngineCore {
     this.#checkQueue();
     checkLogitBias(request, this.#model.vocabulary.size);
     const bounds = this.#boundsOf(request);
-    const prompt = bounds ? this.tokenize(request.prompt) : this.#tokenizeFitting(request.prompt);
-    this.#checkPrompt(prompt, bounds);
+    const prompt = bounds ? this.tokenize(request.prompt) : this.#tokenizer.tokenizeFitting(request.prompt);
+    if (prompt.length === 0) throw new AutoglmError('invalid_value', 'The prompt has no tokens.', { param: 'prompt' });
     const constraint = request.grammar && this.#constraints.create(request.grammar);
     this.#arrivals += 1;
     const { contextLength } = this.#model.info;
@@ -126,33 +128,12 @@ export class EngineCore {
     this.#release(id);
   }
 
-  /** The prompt's token ids, with the token that every text begins with where the model wants one. */
   tokenize(prompt: Prompt): number[] {
-    if ('tokens' in prompt) return this.#checkTokens(prompt.tokens);
-    const { vocabulary } = this.#model;
-    this.#checkLength(prompt.segments);
-    return this.#withBos(prompt.segments.flatMap((segment) => vocabulary.tokenize(segment.text, segment.kind === 'control')));
+    return this.#tokenizer.tokenize(prompt);
   }
 
-  /** As `tokenize`. Throws `context_length_exceeded` once it is clear that the prompt does not fit. */
-  #tokenizeFitting(prompt: Prompt): number[] {
-    if ('tokens' in prompt) return this.tokenize(prompt);
-    this.#checkLength(prompt.segments);
-    const { contextLength } = this.#model.info;
-    const tokens = fittingTokens(prompt.segments, contextLength, ({ text, kind }) => this.#model.vocabulary.tokenize(text, kind === 'control'));
-    if (tokens) return this.#withBos(tokens);
-    throw new AutoglmError('context_length_exceeded', `The prompt has more than ${contextLength} tokens; the model's context of ${contextLength} must hold the prompt and at least one token more.`, { param: 'messages' });
-  }
-
-  #withBos(tokens: number[]): number[] {
-    const { addsBos, bos } = this.#model.vocabulary;
-    return !addsBos || bos === undefined || tokens[0] === bos ? tokens : [bos, ...tokens];
-  }
-
-  /** How many tokens each segment has, without what every text begins with. */
   countTokens(segments: readonly PromptSegment[]): number[] {
-    this.#checkLength(segments);
-    return segments.map(({ kind, text }) => this.#model.vocabulary.tokenize(text, kind === 'control').length);
+    return this.#tokenizer.countTokens(segments);
   }
 
   /** One token for every sequence that decodes, then as many prompt tokens as the budget allows. */
@@ -223,8 +204,7 @@ export class EngineCore {
   /** It waits for memory, and then computes again what has gone meanwhile. */
   #suspend(sequence: Sequence): void {
     this.#setAside(sequence);
-    // It left because memory is short: nobody may join before some is given back by one that ends.
-    this.#isShort = true;
+    this.#short = sequence;
   }
 
   #setAside(sequence: Sequence): void {
@@ -239,8 +219,8 @@ export class EngineCore {
   }
 
   #release(id: string): void {
-    this.#model.cache.release(id);
-    this.#isShort = false;
+    // One that waits gives nothing back; where memory is short for it alone, whoever comes next may want less.
+    if (this.#model.cache.release(id) || this.#short?.id === id) this.#short = undefined;
   }
 
   /** Lets those of a lane in that wait, in turn, and reads their prompts as far as the budget goes. Returns how many prompts were read from. */
@@ -264,12 +244,12 @@ export class EngineCore {
   /** Gives a sequence a place and memory, another's where nobody has any to spare; false: it goes on waiting. */
   #join(lane: Lane, sequence: Sequence): boolean {
     // Where nothing runs, nobody will give memory back: whoever waits is tried whatever was found before.
-    const mayFit = !this.#isShort || this.#runningCount === 0;
-    if (!(mayFit && this.#freePlaces(lane) > 0) && !this.#giveWay(sequence)) return false;
+    if (this.#runningCount === 0) this.#short = undefined;
+    if ((this.#short || this.#freePlaces(lane) <= 0) && !this.#giveWay(sequence)) return false;
     while (!this.#acquire(sequence)) {
       if (this.#runningCount === 0) throw new AutoglmError('engine_failed', 'The system has no memory left for the KV cache of a single sequence.');
       if (this.#giveWay(sequence)) continue;
-      this.#isShort = true;
+      this.#short = sequence;
       return false;
     }
     this.#waiting.splice(this.#waiting.indexOf(sequence), 1);
@@ -421,7 +401,7 @@ export class EngineCore {
 
   #fork(parent: Sequence, child: Sequence): boolean {
     const isTwin = child.generated === 0 && this.#scopeOf(child) === this.#scopeOf(parent) && areEqual(child.prompt, parent.prompt) && isDeepStrictEqual(child.context.bounds, parent.context.bounds);
-    if (!isTwin || !this.#limits.continuous || this.#runningCount >= this.#limits.maxBatchSize) return false;
+    if (!isTwin || !this.#limits.continuous || this.#freePlaces(laneOf(child)) <= 0) return false;
     if (!this.#model.cache.fork(parent.id, child.id, parent.context.rows(parent.prompt.length))) return false;
     child.context.continueFrom(parent.context);
     takePlace(child, parent.prompt.length, this.#now());
@@ -471,29 +451,7 @@ export class EngineCore {
     throw new AutoglmError('queue_full', `The engine has ${queued} requests waiting already.`, { retryAfterSeconds: 1 });
   }
 
-  #checkTokens(tokens: readonly number[]): number[] {
-    const wrong = tokens.find((token) => !Number.isInteger(token) || token < 0 || token >= this.#model.vocabulary.size);
-    if (wrong !== undefined) throw new AutoglmError('invalid_value', `Token id ${wrong} is not in the model's vocabulary of ${this.#model.vocabulary.size}.`, { param: 'prompt' });
-    return [...tokens];
-  }
-
-  /** Refuses before tokenizing what cannot fit however it is cut: no token stands for more text than this. */
-  #checkLength(segments: readonly PromptSegment[]): void {
-    const longestToken = 256;
-    const characters = segments.reduce((sum, { text }) => sum + text.length, 0);
-    const { contextLength } = this.#model.info;
-    if (characters <= contextLength * longestToken) return;
-    throw new AutoglmError('context_length_exceeded', `The prompt has ${characters} characters, far more than the model's context of ${contextLength} tokens.`, { param: 'messages' });
-  }
-
   #boundsOf({ contextStrategy }: GenerateRequest): ContextBounds | undefined {
     return contextStrategy ? boundContext(contextStrategy, this.#model.info.contextLength, 'autoglm.context_strategy') : this.#bounds;
-  }
-
-  #checkPrompt(prompt: readonly number[], bounds: ContextBounds | undefined): void {
-    const { contextLength } = this.#model.info;
-    if (prompt.length === 0) throw new AutoglmError('invalid_value', 'The prompt has no tokens.', { param: 'prompt' });
-    if (prompt.length < contextLength || bounds) return;
-    throw new AutoglmError('context_length_exceeded', `The prompt has ${prompt.length} tokens; the model's context of ${contextLength} must hold the prompt and at least one token more.`, { param: 'messages' });
   }
 }

@@ -81,8 +81,8 @@ export interface KvCache extends KvRowLayout {
   commit(sequence: string, tokens: Int32Array, computed: number): void;
   /** Takes a sequence's place away for a while: what it has computed, generated tokens too, is kept for it until the memory is wanted. */
   suspend(sequence: string, tokens: Int32Array, computed: number): void;
-  /** Takes a sequence's place away. Unknown sequences are ignored. */
-  release(sequence: string): void;
+  /** Takes a sequence's place away. False: it has none. */
+  release(sequence: string): boolean;
   slotOf(sequence: string): number;
   /**
    * Moves sequences so that those given hold slots 0 … n − 1, and returns them in slot order: a batch then reads one

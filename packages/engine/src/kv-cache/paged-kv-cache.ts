@@ -55,10 +55,10 @@ export function createPagedKvCache(parts: PagedKvCacheParts): KvCache {
     return buffer;
   });
 
-  const release = (sequence: string) => {
+  const release = (sequence: string): boolean => {
     if (table.has(sequence)) mapper.hide(table.slotOf(sequence));
-    table.release(sequence);
     blocks.release(sequence);
+    return table.release(sequence);
   };
   /** Shows the sequence's blocks in its slot; takes its place away again when the system refuses. */
   const show = (sequence: string): boolean => {

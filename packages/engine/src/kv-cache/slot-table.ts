@@ -31,12 +31,12 @@ export class SlotTable {
     return true;
   }
 
-  /** Unknown sequences are ignored. */
-  release(sequence: string): void {
+  /** False: it holds none. */
+  release(sequence: string): boolean {
     const slot = this.#slots.get(sequence);
-    if (slot === undefined) return;
+    if (slot === undefined) return false;
     this.#owners[slot] = undefined;
-    this.#slots.delete(sequence);
+    return this.#slots.delete(sequence);
   }
 
   slotOf(sequence: string): number {

@@ -55,9 +55,9 @@ export function createStaticKvCache({ ggml, device, sizes, maxSequences, context
     if (length === undefined) throw new Error(`sequence ${sequence} holds no slot`);
     return length;
   };
-  const release = (sequence: string) => {
-    table.release(sequence);
+  const release = (sequence: string): boolean => {
     lengths.delete(sequence);
+    return table.release(sequence);
   };
   return {
     strategy: 'static', layers, rowCount, ...row, slotRows, slotBytes, scratchRow,

@@ -69,6 +69,16 @@ describe('lanes in the core', () => {
     expect(answers.get('batch-0')?.endStep).toBeLessThan(75);
   });
 
+  it('choices of one prompt leave batch the places that it keeps', () => {
+    const choices = Array.from({ length: maxBatchSize }, (_, index) => tokenRequest(`choice-${index}`, somePrompt(70, 50), 20, { standing: standing('realtime', { expectedTokens: 20 }) }));
+    const { answers, firsts } = run(limits, (engine, step) => {
+      if (step === 0) for (const request of [...choices, batch(0)]) engine.add(request);
+    });
+    expect(firsts.get('batch-0')).toBe(0);
+    expect(choices.map(({ id }) => firsts.get(id) === 0)).toEqual([true, true, true, false]);
+    expect(new Set(choices.map(({ id }) => answers.get(id)?.text)).size).toBe(1);
+  });
+
   it('with time slices, batch keeps its places but decodes in its share of the steps', () => {
     const slices: CoreLimits = { ...limits, sharing: { ...defaultSharing, batchYields: 'time_slice', batchShareMin: 0.25 } };
     const { answers, suspensions } = run(slices, (engine, step) => {

@@ -148,6 +148,36 @@ describe('with little memory for keys and values', () => {
     expectNothingHeld();
   });
 
+  it('tries who waits for memory again when some was given back, not when somebody leaves who held none', () => {
+    const opened = open(8);
+    let tries = 0;
+    const cache = Object.create(opened.cache, {
+      acquire: { value: (...args: Parameters<KvCache['acquire']>) => {
+        tries += 1;
+        return opened.cache.acquire(...args);
+      } },
+    }) as KvCache;
+    const core = new EngineCore({ ...opened, cache }, limits);
+    const add = (id: string, promptLength: number) => core.add(tokenRequest(id, somePrompt(promptLength, promptLength), 60));
+    add('runs', 300);
+    core.step();
+    add('large', 400);
+    add('small', 20);
+    add('other', 30);
+    core.step();
+    expect([tries, core.stats().running]).toEqual([2, 1]);
+    core.abort('other');
+    core.abort('nobody');
+    core.step();
+    expect([tries, core.stats().running]).toEqual([2, 1]);
+    core.abort('large');
+    core.step();
+    expect([tries, core.stats().running]).toEqual([3, 2]);
+    core.abort('runs');
+    core.abort('small');
+    expectNothingHeld();
+  });
+
   it('never shares between tenants, unless it is told to', () => {
     open(40);
     const prompt = somePrompt(300, 1);

@@ -26,9 +26,13 @@ export function describeKvCache(name: string, open: OpenCache): void {
       expect(holder.maxSequenceTokens).toBe(contextLength);
       for (let index = 0; index < sequences; index += 1) expect(acquire(holder, `s${index}`, tokensOf(100, index))).toBe(0);
       expect(acquire(holder, 'one more', tokensOf(1, 9))).toBeUndefined();
-      holder.release('s2');
-      holder.release('unknown');
+      expect(holder.release('unknown')).toBe(false);
+      expect(holder.release('s2')).toBe(true);
+      expect(holder.release('s2')).toBe(false);
       expect(acquire(holder, 'one more', tokensOf(1, 9))).toBe(0);
+      // It gave its place away before.
+      holder.suspend('one more', tokensOf(1, 9), 1);
+      expect(holder.release('one more')).toBe(false);
     });
 
     it('addresses slots of its layers’ tensors, and rows beyond them that nobody reads', () => {
