@@ -67,7 +67,7 @@ export class EmbeddedEngine implements Engine {
     const leave = () => this.#process.send({ type: 'abort', id: request.id });
     // At once: a reader that waits elsewhere, for its client, comes to the end of this much later, or never.
     const abort = () => {
-      queue.fail(signal.reason);
+      queue.abort(signal.reason);
       leave();
     };
     signal.addEventListener('abort', abort, { once: true });

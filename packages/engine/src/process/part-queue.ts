@@ -14,15 +14,24 @@ export class PartQueue implements AsyncIterableIterator<GeneratePart> {
     return this.#end !== undefined;
   }
 
+  /** Takes no notice of what comes after the end: the process may have sent it before it heard of an abort. */
   push(part: GeneratePart): void {
+    if (this.#end) return;
     this.#parts.push(part);
-    if (part.type === 'text-end') this.#end ??= 'complete';
+    if (part.type === 'text-end') this.#end = 'complete';
     this.#wake?.();
   }
 
   /** Ends the iteration with an error, after the parts that came before. */
   fail(error: unknown): void {
     this.#end ??= { error };
+    this.#wake?.();
+  }
+
+  /** Ends the iteration with the reason at once: who has left reads nothing more, be it here already. */
+  abort(reason: unknown): void {
+    this.#parts = [];
+    this.#end = { error: reason };
     this.#wake?.();
   }
 
