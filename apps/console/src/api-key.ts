@@ -9,6 +9,14 @@ export function keyHeaders(): Readonly<Record<string, string>> {
   return key === '' ? {} : { authorization: `Bearer ${key}` };
 }
 
+/** Why the server let nobody in: it was shown no key, or one that it does not know. */
+export type KeyProblem = 'keyMissing' | 'keyWrong';
+
+/** What a 401 says of the request that these headers went out with. */
+export function keyProblem(headers: Readonly<Record<string, string>>): KeyProblem {
+  return headers['authorization'] === undefined ? 'keyMissing' : 'keyWrong';
+}
+
 export interface ApiKeyField {
   /** Shows the person where the key is to be written. */
   ask(): void;

@@ -1,4 +1,4 @@
-import { keyHeaders } from './api-key.ts';
+import { keyHeaders, keyProblem, type KeyProblem } from './api-key.ts';
 import { SseReader } from './sse.ts';
 
 export interface ChatTurn {
@@ -20,10 +20,10 @@ export type ChatEvent =
   /** What only the end of the stream tells. Segments are in milliseconds, by name: `prefill_ms`. */
   | { readonly type: 'summary'; readonly completionTokens: number; readonly segments: Readonly<Record<string, number>> };
 
-/** `unreachable`: nobody answered; `lost`: the answer broke off; `unauthorized`: the server wants a key that it knows; `refused`: it said no, and `message` is its own. */
+/** `unreachable`: nobody answered; `lost`: the answer broke off; `refused`: it said no, and `message` is its own. */
 export class ChatError extends Error {
   override readonly name = 'ChatError';
-  readonly kind: 'unreachable' | 'lost' | 'unauthorized' | 'refused';
+  readonly kind: 'unreachable' | 'lost' | 'refused' | KeyProblem;
 
   constructor(kind: ChatError['kind'], message: string) {
     super(message);
@@ -54,12 +54,12 @@ export async function* streamChat(model: string, turns: readonly ChatTurn[], sam
 }
 
 async function post(body: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
-  const headers = { 'content-type': 'application/json', ...keyHeaders() };
+  const headers: Readonly<Record<string, string>> = { 'content-type': 'application/json', ...keyHeaders() };
   const response = await fetch('/v1/chat/completions', { method: 'POST', headers, body, signal }).catch((error: unknown) => {
     signal.throwIfAborted();
     throw new ChatError('unreachable', error instanceof Error ? error.message : '');
   });
-  if (response.status === 401) throw new ChatError('unauthorized', await refusal(response));
+  if (response.status === 401) throw new ChatError(keyProblem(headers), await refusal(response));
   if (!response.ok || !response.body) throw new ChatError('refused', await refusal(response));
   return response.body;
 }

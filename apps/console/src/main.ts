@@ -1,4 +1,4 @@
-import { createApiKeyField } from './api-key.ts';
+import { createApiKeyField, type KeyProblem } from './api-key.ts';
 import { ChatError } from './chat-client.ts';
 import { createComposer, isComposing } from './composer.ts';
 import { Conversation } from './conversation.ts';
@@ -9,7 +9,7 @@ import { createSettings } from './settings.ts';
 
 const byId = (id: string) => select(`#${id}`, HTMLElement);
 
-const statusTexts: Readonly<Record<Readiness['state'] | 'unauthorized', TextKey | undefined>> = {
+const statusTexts: Readonly<Record<Readiness['state'] | KeyProblem, TextKey | undefined>> = {
   ready: undefined,
   connecting: 'connecting',
   starting: 'loading',
@@ -18,10 +18,11 @@ const statusTexts: Readonly<Record<Readiness['state'] | 'unauthorized', TextKey 
   draining: 'draining',
   closed: 'draining',
   offline: 'offline',
-  unauthorized: 'unauthorized',
+  keyMissing: 'keyMissing',
+  keyWrong: 'keyWrong',
 };
 
-let model: ModelFacts | 'unauthorized' | undefined;
+let model: ModelFacts | KeyProblem | undefined;
 
 startLanguage();
 byId('endpoint').textContent = `${location.origin}/v1`;
@@ -41,7 +42,7 @@ const conversation = new Conversation({
   },
   onError(error) {
     readiness.checkNow();
-    if (error instanceof ChatError && error.kind === 'unauthorized') apiKey.ask();
+    if (error instanceof ChatError && (error.kind === 'keyMissing' || error.kind === 'keyWrong')) apiKey.ask();
   },
 });
 const composer = createComposer({ form: select('#composer', HTMLFormElement), onSend: send, onStop: () => conversation.stop() });
@@ -69,7 +70,7 @@ function showReadiness(): { checkNow(): void; askAgain(): void } {
   let readiness: Readiness = { state: 'connecting', detail: '' };
   const show = () => {
     const isReady = readiness.state === 'ready';
-    const state = isReady && model === 'unauthorized' ? model : readiness.state;
+    const state = isReady && typeof model === 'string' ? model : readiness.state;
     byId('status').dataset['state'] = state;
     setText(byId('status-name'), statusTexts[state]);
     byId('status-detail').textContent = isReady ? '' : readiness.detail;
@@ -81,7 +82,7 @@ function showReadiness(): { checkNow(): void; askAgain(): void } {
   const ask = async () => {
     model = await askModel();
     show();
-    if (model === 'unauthorized') apiKey.ask();
+    if (typeof model === 'string') apiKey.ask();
   };
   const { checkNow } = watchReadiness((found) => {
     readiness = found;

@@ -67,7 +67,7 @@ export class MessageView {
     const kind = error instanceof ChatError ? error.kind : 'broken';
     const detail = select('.error-detail', HTMLElement, this.element);
     setText(select('.error-title', HTMLElement, this.element), `${kind}Title`);
-    if (kind === 'unreachable' || kind === 'lost' || kind === 'unauthorized') setText(detail, `${kind}Detail`);
+    if (kind === 'unreachable' || kind === 'lost' || kind === 'keyMissing' || kind === 'keyWrong') setText(detail, `${kind}Detail`);
     else detail.textContent = error instanceof Error ? error.message : String(error);
     select('.retry', HTMLElement, this.element).addEventListener('click', retry);
     select('.error', HTMLElement, this.element).hidden = false;

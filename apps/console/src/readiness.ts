@@ -1,4 +1,4 @@
-import { keyHeaders } from './api-key.ts';
+import { keyHeaders, keyProblem, type KeyProblem } from './api-key.ts';
 
 /** What `/readyz` says, or that nobody answers there. */
 export interface Readiness {
@@ -57,11 +57,12 @@ interface ModelList {
   readonly data: readonly { readonly id: string; readonly autoglm: { readonly source: string; readonly weight_type: string; readonly parameters: number; readonly context_length: number } }[];
 }
 
-/** The model that answers; `undefined` while there is none. `unauthorized`: the server wants a key that it knows. */
-export async function askModel(): Promise<ModelFacts | 'unauthorized' | undefined> {
+/** The model that answers; `undefined` while there is none. */
+export async function askModel(): Promise<ModelFacts | KeyProblem | undefined> {
   try {
-    const response = await fetch('/v1/models', { headers: keyHeaders(), signal: AbortSignal.timeout(answerTimeoutMs) });
-    if (response.status === 401) return 'unauthorized';
+    const headers = keyHeaders();
+    const response = await fetch('/v1/models', { headers, signal: AbortSignal.timeout(answerTimeoutMs) });
+    if (response.status === 401) return keyProblem(headers);
     const [model] = ((await response.json()) as ModelList).data;
     if (!model) return undefined;
     const { source, weight_type, parameters, context_length } = model.autoglm;

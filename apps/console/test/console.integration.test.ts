@@ -165,9 +165,9 @@ describe.skipIf(!chromium)('console', () => {
   });
 
   it.each([
-    { locale: 'en-US', label: 'API key', needed: 'valid API key needed', title: 'The server wants an API key that it knows.', again: 'Try again' },
-    { locale: 'zh-CN', label: 'API 密钥', needed: '需要有效的 API 密钥', title: '服务需要有效的 API 密钥。', again: '重试' },
-  ])('asks for the key that the server wants, and forgets it with the tab: $locale', async ({ locale, label, needed, title, again }) => {
+    { locale: 'en-US', label: 'API key', needed: 'API key needed', title: 'The server wants an API key.', unknown: 'API key not known', unknownTitle: 'The server does not know this API key.', again: 'Try again' },
+    { locale: 'zh-CN', label: 'API 密钥', needed: '需要 API 密钥', title: '服务需要 API 密钥。', unknown: 'API 密钥无效', unknownTitle: '服务不认识这个 API 密钥。', again: '重试' },
+  ])('asks for the key that the server wants, and forgets it with the tab: $locale', async ({ locale, label, needed, title, unknown, unknownTitle, again }) => {
     await open({}, locale, { auth: { keys: [{ name: 'people', key_sha256: hash('sha256', 'sk-right-0123456789') }] } });
     const key = page.getByLabel(label);
     await page.getByRole('status').getByText(needed).waitFor();
@@ -179,7 +179,10 @@ describe.skipIf(!chromium)('console', () => {
     await key.fill('sk-wrong');
     await key.press('Enter');
     await expect.poll(() => key.evaluate((field) => field.matches(':focus'))).toBe(true);
-    await page.getByRole('status').getByText(needed).waitFor();
+    await page.getByRole('status').getByText(unknown).waitFor();
+    await page.keyboard.press('Escape');
+    await button(again).click();
+    await page.getByRole('alert').getByText(unknownTitle).waitFor();
     await key.fill('没有这样的密钥');
     await key.press('Enter');
     expect(await key.evaluate((field) => field.matches(':invalid:focus'))).toBe(true);
