@@ -133,6 +133,7 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
   const ingress = createIngress({
     catalog,
     access,
+    documentTokensMax: config.documents.tokens_max,
     maxRunning: engines.maxRunning,
     bodies,
     cors: config.server.cors.origins.length > 0 ? new Cors(config.server.cors) : undefined,

@@ -9,7 +9,7 @@ import type { ModelCatalog } from '../common/model-catalog.ts';
 import type { RequestStart } from '../common/request-start.ts';
 import type { Access, Demand } from './access.ts';
 import type { Hand, InHand } from './in-hand.ts';
-import { estimatePrompt, estimateTexts } from './limits/estimate.ts';
+import { estimateDocuments, estimatePrompt } from './limits/estimate.ts';
 import { abortAfter, runAsked, startOf, take, type AskedCall, type IncomingBody } from './take.ts';
 import { parseRelayedChat, parseRemoteChat, parseRemoteCompletion } from './to-remote-request.ts';
 import { parseChat, parseCompletion, type ParsedRequest } from './to-request.ts';
@@ -17,6 +17,8 @@ import { parseChat, parseCompletion, type ParsedRequest } from './to-request.ts'
 export interface GenerationParts {
   readonly catalog: ModelCatalog;
   readonly access: Access;
+  /** Tokens of the prompt that documents may take where a request does not say. */
+  readonly documentTokensMax: number;
   readonly path: (request: GatewayRequest) => AsyncIterable<StreamPart>;
   readonly follow: (start: RequestStart) => Followed;
   readonly respond: (exchange: Exchange, parts: AsyncIterable<StreamPart>) => Promise<void>;
@@ -63,7 +65,7 @@ export class Generations implements Asker, Relay {
     const start = startOf(message.headers, requestId, operations[api].name);
     const followed = this.#parts.follow(start);
     const { access } = this.#parts;
-    const { hand, parsed, admission } = await take({ message, response, read, start, followed, access, inHand: this.#inHand }, (value) => this.#parse(api, value, message.headers), demandOf);
+    const { hand, parsed, admission } = await take({ message, response, read, start, followed, access, inHand: this.#inHand }, (value) => this.#parse(api, value, message.headers), this.#demandOf);
     const request = this.#begin(parsed, requestId, followed, hand, message.socket.remoteAddress);
     const deadline = abortAfter(hand, parsed.deadlineMs);
     try {
@@ -86,7 +88,7 @@ export class Generations implements Asker, Relay {
 
   #ask<T>(call: AskCall, parse: Parse, use: (request: GatewayRequest, asked: AskedCall<ParsedRequest>) => Promise<T>): Promise<T> {
     const { access, follow } = this.#parts;
-    return runAsked({ ...call, operation: operations[call.api].name, access, follow, inHand: this.#inHand, parse, demandOf }, (asked) => {
+    return runAsked({ ...call, operation: operations[call.api].name, access, follow, inHand: this.#inHand, parse, demandOf: this.#demandOf }, (asked) => {
       const { requestId, parsed, followed, hand } = asked;
       return use(this.#begin(parsed, requestId, followed, hand, undefined), asked);
     });
@@ -113,15 +115,16 @@ export class Generations implements Asker, Relay {
     return (isRemote ? parseRemote : parse)(value, headers);
   }
 
+  readonly #demandOf = ({ model, tenant, lane, input, maxTokens, choiceCount, documents }: ParsedRequest): Demand => {
+    const prompts = input.kind === 'chat' ? 1 : input.prompts.length;
+    const promptTokens = () => estimatePrompt(input) + (documents ? estimateDocuments(documents, this.#parts.documentTokensMax) : 0);
+    return { model, documentsModel: documents?.model, tenant, promptTokens, answerTokensMax: maxTokens, answerCount: choiceCount * prompts, isBatch: lane === 'batch' };
+  };
+
   #begin(parsed: ParsedRequest, requestId: string, { emit, traceContext }: Followed, hand: Hand, address: string | undefined): GatewayRequest {
     emit({ type: 'request-parsed', model: parsed.model, stream: parsed.format.stream, maxTokens: parsed.maxTokens, choiceCount: parsed.choiceCount });
     return toGatewayRequest(parsed, address, { requestId, traceContext, signal: hand.abort.signal, emit });
   }
-}
-
-function demandOf({ model, tenant, lane, input, maxTokens, choiceCount, documents }: ParsedRequest): Demand {
-  const prompts = input.kind === 'chat' ? 1 : input.prompts.length;
-  return { model, documentsModel: documents?.model, tenant, promptTokens: () => estimatePrompt(input) + estimateTexts(documents?.texts.map(({ text }) => text) ?? []), answerTokensMax: maxTokens, answerCount: choiceCount * prompts, isBatch: lane === 'batch' };
 }
 
 /** Field by field: what is left of an object without some of its fields costs V8 several times as much. */

@@ -204,12 +204,18 @@ describe('limits', () => {
 
 describe('documents', () => {
   const messages = chatBody.messages;
-  const reading = (mode: string, text: string) => ({ ...chatBody, messages, max_tokens: 6, autoglm: { documents: { mode, texts: [text] } } });
+  const reading = (mode: string, text: string, tokensMax?: number) => ({ ...chatBody, messages, max_tokens: 6, autoglm: { documents: { mode, texts: [text], tokens_max: tokensMax } } });
 
-  it('are estimated with what they are read for', async () => {
-    await using server = await start({ limits: { key: { tokens_per_minute: 1000 } } });
-    const left = Number((await server.ask({}, reading('embed', 'x'.repeat(2000)))).headers.get('x-ratelimit-remaining-tokens'));
-    expect(left).toBeLessThanOrEqual(1000 - 500 - 6);
+  it.each([
+    { mode: 'embed', tokens: 500 + 500 },
+    { mode: 'embed', tokensMax: 100, tokens: 500 + 100 },
+    { mode: 'summarize', tokens: 500 + 2 * 500 },
+    { mode: 'summarize', tokensMax: 100, tokens: 500 + 2 * 100 },
+  ])('are estimated with the prompt: $mode, at most $tokensMax tokens of it', async ({ mode, tokensMax, tokens }) => {
+    await using server = await start({ limits: { key: { tokens_per_minute: 10_000 } } });
+    const { headers } = await server.ask({}, reading(mode, 'x'.repeat(2000), tokensMax));
+    // Six tokens of the question, and six of the answer.
+    expect(headers.get('x-ratelimit-remaining-tokens')).toBe(String(10_000 - 12 - tokens));
   });
 
   it.each(['embed', 'summarize'])('are charged what it took to read them: %s', async (mode) => {

@@ -1,3 +1,4 @@
+import { createMockEmbeddings, createMockEngine, defaultConfig, startGateway } from '../../src/main.ts';
 import { afterEach, describe, expect, it } from 'vitest';
 import { chatBody, createGate, startTestServer, until, type TestServer } from '../support.ts';
 import { scrape, type Family } from './scrape.ts';
@@ -40,6 +41,23 @@ describe('/metrics', () => {
       expect(sum).toBeGreaterThanOrEqual(0);
     }
     expect(histograms.find(({ name }) => name === 'vllm:request_generation_tokens')).toMatchObject({ labels: { model_name: 'default' }, count: 3, sum: 18 });
+  });
+
+  it('counts what it took to read documents, each model for itself', async () => {
+    const gateway = await startGateway({ config: { ...defaultConfig, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200 } }, engine: createMockEngine(), embeddings: createMockEmbeddings() });
+    server = { ...server, [Symbol.asyncDispose]: () => gateway.drain() };
+    const ask = async (mode: string) => {
+      const body = { ...chatBody, max_tokens: 3, autoglm: { documents: { mode, texts: ['A few words. '.repeat(10)] } } };
+      const response = await fetch(`${gateway.url}/v1/chat/completions`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+      return (await response.json()) as { usage: { prompt_tokens: number; completion_tokens: number }; autoglm: { documents: Record<string, number> } };
+    };
+    const [found, summarized] = [await ask('embed'), await ask('summarize')];
+    const { value } = await scrape(gateway.url);
+    const { summary_prompt_tokens: read = 0, summary_completion_tokens: written = 0 } = summarized.autoglm.documents;
+    expect(value('vllm:prompt_tokens_total', { model_name: 'default' })).toBe(found.usage.prompt_tokens + summarized.usage.prompt_tokens + read);
+    expect(value('vllm:generation_tokens_total', { model_name: 'default' })).toBe(found.usage.completion_tokens + summarized.usage.completion_tokens + written);
+    expect(value('vllm:prompt_tokens_total', { model_name: 'mock-embeddings' })).toBe(found.autoglm.documents['embedded_tokens']);
+    expect(Math.min(read, written, found.autoglm.documents['embedded_tokens'] ?? 0)).toBeGreaterThan(0);
   });
 
   it('counts requests that are more than are counted together', async () => {

@@ -1,4 +1,4 @@
-import type { EmbeddingRequest, GatewayRequest } from '@open-autoglm/protocol';
+import type { DocumentOptions, EmbeddingRequest, GatewayRequest } from '@open-autoglm/protocol';
 
 /** A chat template puts about so many tokens around each message. */
 const tokensPerMessage = 4;
@@ -11,6 +11,13 @@ export function estimatePrompt(input: GatewayRequest['input']): number {
   let bytes = 0;
   for (const { content } of input.messages) bytes += Buffer.byteLength(content);
   return Math.ceil(bytes / bytesPerToken) + input.messages.length * tokensPerMessage;
+}
+
+/** Each is read whole. What is found in them, or written of them, then stands in the prompt; a summary is written first. */
+export function estimateDocuments({ mode, texts, tokensMax }: DocumentOptions, tokensMaxConfigured: number): number {
+  const read = estimateTexts(texts.map(({ text }) => text));
+  const found = Math.min(read, tokensMax ?? tokensMaxConfigured);
+  return read + (mode === 'summarize' ? 2 * found : found);
 }
 
 export function estimateTexts(texts: EmbeddingRequest['inputs']): number {

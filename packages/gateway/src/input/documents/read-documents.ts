@@ -76,7 +76,7 @@ async function nearest({ request, asked, question, tokensMax, size, parts }: Tas
   const groups = Array.from({ length: Math.ceil(inputs.length / textsOfCall) }, (_, index) => inputs.slice(index * textsOfCall, (index + 1) * textsOfCall));
   let embeddedTokens = 0;
   const answers = await inParallel([...groups.entries()], parts.concurrency, request.signal, async ([index, group], signal) => {
-    const answer = await parts.embed({ model, signal, emit: tokensTo(request.emit), request: { id: `${request.id}/documents-${index}`, inputs: group, truncate: true, lane: request.lane, traceContext: request.traceContext } });
+    const answer = await parts.embed({ model, signal, emit: tokensTo(request.emit, model), request: { id: `${request.id}/documents-${index}`, inputs: group, truncate: true, lane: request.lane, traceContext: request.traceContext } });
     embeddedTokens += answer.promptTokens;
     return answer.vectors;
   });
@@ -136,7 +136,7 @@ async function summarize(request: GatewayRequest, { chunk, question, maxTokens, 
   const content = `${chunk.text}\n\nSummarize the text above in a few sentences, in its own language. Keep what bears on this question: ${question}`;
   const parts = next({
     ...request, id: `${request.id}/summary-${place}`, input: { kind: 'chat', messages: [{ role: 'user', content }] }, choiceCount: 1, sampling: { temperature: 0 }, maxTokens, stop: [], stream: false,
-    topLogprobs: undefined, responseFormat: undefined, tools: undefined, toolChoice: undefined, parallelToolCalls: undefined, attention: undefined, client: undefined, body: undefined, signal, emit: tokensTo(request.emit),
+    topLogprobs: undefined, responseFormat: undefined, tools: undefined, toolChoice: undefined, parallelToolCalls: undefined, attention: undefined, client: undefined, body: undefined, signal, emit: tokensTo(request.emit, request.model),
   });
   let [text, promptTokens, completionTokens] = ['', 0, 0];
   for await (const part of parts) {
@@ -148,10 +148,10 @@ async function summarize(request: GatewayRequest, { chunk, question, maxTokens, 
 }
 
 /** Of what is asked on the answer's behalf, its tokens: its engine and its times are not those of the answer. */
-function tokensTo(emit: EmitEvent): EmitEvent {
+function tokensTo(emit: EmitEvent, model: string): EmitEvent {
   return (event) => {
-    if (event.type === 'prompt-end') emit({ type: 'tokens-spent', promptTokens: event.promptTokens, completionTokens: 0 });
-    else if (event.type === 'choice-end') emit({ type: 'tokens-spent', promptTokens: 0, completionTokens: event.completionTokens });
+    if (event.type === 'prompt-end') emit({ type: 'tokens-spent', model, promptTokens: event.promptTokens, completionTokens: 0 });
+    else if (event.type === 'choice-end') emit({ type: 'tokens-spent', model, promptTokens: 0, completionTokens: event.completionTokens });
   };
 }
 

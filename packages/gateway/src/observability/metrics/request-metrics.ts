@@ -34,6 +34,11 @@ export class RequestMetrics {
     if (profile.cache) this.#families.cache.series({ result: profile.cache }).add();
     for (const [by, tokens] of profile.tokensSpared ?? []) this.#families.spared.series({ model_name: model, by }).add(tokens);
     if (profile.limit) this.#families.limits.series({ result: profile.limit.result, source: profile.limit.source }).add();
+    for (const [name, spent] of profile.spentBefore ?? []) {
+      const series = this.#seriesOf(this.#models.of(name));
+      series.promptTokensTotal.add(spent.promptTokens);
+      series.completionTokensTotal.add(spent.completionTokens);
+    }
     for (const { tier, reason } of profile.passedTiers ?? []) this.#families.passedTiers.series({ tier, reason }).add();
     if (profile.outcome !== 'answered') return;
     const series = this.#seriesOf(model);
@@ -127,9 +132,9 @@ function createFamilies(registry: Registry) {
     completionTokens: histogram('vllm:request_generation_tokens', 'Generated tokens of a request.', buckets.tokenCounts),
     choices: histogram('vllm:request_params_n', 'The request parameter n.', buckets.choiceCounts),
     maxTokens: histogram('vllm:request_params_max_tokens', 'The request parameter max_tokens.', buckets.tokenCounts),
-    promptTokensTotal: counter('vllm:prompt_tokens_total', 'Prompt tokens of answered requests.', 'model_name'),
+    promptTokensTotal: counter('vllm:prompt_tokens_total', 'Prompt tokens of answered requests, and of what was asked on the way to an answer: what documents say.', 'model_name'),
     cachedTokensTotal: counter('vllm:prompt_tokens_cached_total', 'Prompt tokens of answered requests that were in a KV cache already.', 'model_name'),
-    completionTokensTotal: counter('vllm:generation_tokens_total', 'Generated tokens of answered requests.', 'model_name'),
+    completionTokensTotal: counter('vllm:generation_tokens_total', 'Generated tokens of answered requests, and of what was asked on the way to an answer.', 'model_name'),
     finished: counter('vllm:request_success_total', 'Choices that were generated to their end, by the reason of the end.', 'model_name', 'finished_reason'),
     genAiDuration: histogram('gen_ai_server_request_duration_seconds', 'Generative AI server request duration such as time-to-last byte or last output token.', buckets.genAiRequestSeconds),
     genAiFirstToken: histogram('gen_ai_server_time_to_first_token_seconds', 'Time to generate first token for successful responses.', buckets.genAiFirstTokenSeconds),

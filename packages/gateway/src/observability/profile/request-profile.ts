@@ -44,8 +44,8 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
   passedTiers: { readonly tier: string; readonly reason: string }[] | undefined;
   /** Tokens by which the prompt became shorter, by what did it. */
   tokensSpared: Map<string, number> | undefined;
-  /** On the way to the answer, beside it. */
-  tokensSpentBefore = 0;
+  /** On the way to the answer, beside it, by model; most requests spend nothing so. */
+  spentBefore: Map<string, { promptTokens: number; completionTokens: number }> | undefined;
   /** Undefined: nothing limits it. */
   limit: { readonly result: 'admitted' | 'refused'; readonly source: LimitSource } | undefined;
   /** Those that the request met; most meet none. */
@@ -90,7 +90,7 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
         this.#choice(event.choice).on(event);
         break;
       case 'tokens-spent':
-        this.tokensSpentBefore += event.promptTokens + event.completionTokens;
+        this.#spendBefore(event);
         break;
       case 'cache-lookup':
         this.cache = event.result;
@@ -183,7 +183,8 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
   /** What no engine was asked for is free, also beside one whose request is computed anyway, and so is what failed before anything came of it; one that was left in the middle has taken nobody knows how many. */
   get tokensUsed(): number | undefined {
     const known = this.promptTokens + this.completionTokens;
-    const spent = this.tokensSpentBefore + known;
+    let spent = known;
+    for (const { promptTokens, completionTokens } of this.spentBefore?.values() ?? []) spent += promptTokens + completionTokens;
     if (this.engine === undefined || this.cache === 'inflight') return spent;
     if (this.outcome === 'answered') return known > 0 ? spent : undefined;
     return this.outcome === 'failed' && this.firstTokenAtMs === undefined && known === 0 ? spent : undefined;
@@ -216,6 +217,11 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
     const spent = this.#find(segment, reason);
     if (spent) spent.durationMs += durationMs;
     else this.#spent.push({ segment, reason, durationMs });
+  }
+
+  #spendBefore({ model, promptTokens, completionTokens }: Extract<GatewayEvent, { type: 'tokens-spent' }>): void {
+    const before = this.spentBefore?.get(model);
+    (this.spentBefore ??= new Map()).set(model, { promptTokens: (before?.promptTokens ?? 0) + promptTokens, completionTokens: (before?.completionTokens ?? 0) + completionTokens });
   }
 
   #find(segment: Segment, reason: string | undefined): SpentTime | undefined {
