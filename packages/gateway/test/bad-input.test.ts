@@ -37,6 +37,7 @@ const cases: readonly (readonly [string, unknown, number, string, string | null]
   [chat, '{"model":"default","messages":[{"role":"user","content":"a\\ud800"}]}', 400, 'invalid_value', 'messages[0].content'],
   [chat, { ...chatBody, max_tokens: 0 }, 400, 'invalid_value', 'max_tokens'],
   [chat, { ...chatBody, max_completion_tokens: -1 }, 400, 'invalid_value', 'max_completion_tokens'],
+  [chat, { ...chatBody, max_tokens: 9, max_completion_tokens: 5 }, 400, 'invalid_parameter_combination', 'max_tokens'],
   [chat, { ...chatBody, max_tokens: 1.5 }, 400, 'invalid_value', 'max_tokens'],
   [chat, { ...chatBody, temperature: -0.1 }, 400, 'invalid_value', 'temperature'],
   [chat, { ...chatBody, temperature: 'hot' }, 400, 'invalid_value', 'temperature'],

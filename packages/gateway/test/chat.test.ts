@@ -66,7 +66,7 @@ describe('POST /v1/chat/completions', () => {
     await using server = await startTestServer();
     await server.post('/v1/chat/completions', {
       ...chatBody, temperature: 0.5, top_p: 0.9, top_k: 40, min_p: 0.1, repetition_penalty: 1.2, presence_penalty: 0.3, frequency_penalty: 0.4,
-      logit_bias: { 5: -100 }, seed: -7, stop: ['a', 'b'], max_tokens: 9, max_completion_tokens: 5, logprobs: true, top_logprobs: 3,
+      logit_bias: { 5: -100 }, seed: -7, stop: ['a', 'b'], max_tokens: 5, max_completion_tokens: 5, logprobs: true, top_logprobs: 3,
     });
     expect(server.engine.requests[0]).toMatchObject({
       sampling: { temperature: 0.5, topP: 0.9, topK: 40, minP: 0.1, repetitionPenalty: 1.2, presencePenalty: 0.3, frequencyPenalty: 0.4, logitBias: { 5: -100 }, seed: -7 },

@@ -13,6 +13,7 @@ const server = { type: 'server_error' } as const;
 export const errorTable = {
   invalid_json: { status: 400, ...invalid },
   invalid_value: { status: 400, ...invalid },
+  invalid_parameter_combination: { status: 400, ...invalid },
   missing_parameter: { status: 400, ...invalid },
   unknown_parameter: { status: 400, ...invalid },
   context_length_exceeded: { status: 400, ...invalid },

@@ -118,4 +118,5 @@ export const remoteChatSchema = Type.Object({
   parallel_tool_calls: Type.Optional(Type.Unknown()),
 });
 
-export const remoteCompletionSchema = Type.Object({ ...completionSchema.properties, stream_options: openStreamOptions });
+/** No field of text completions is OpenAI's `prompt_cache_key`, but other servers may have one, and it tells sessions apart here. */
+export const remoteCompletionSchema = Type.Object({ ...completionSchema.properties, stream_options: openStreamOptions, prompt_cache_key: chatSchema.properties.prompt_cache_key });

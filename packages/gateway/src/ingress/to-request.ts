@@ -43,6 +43,10 @@ export function parseChat(body: unknown, headers: IncomingHttpHeaders): ParsedRe
   if (typeof checked.top_logprobs === 'number' && checked.logprobs !== true) {
     throw new AutoglmError('invalid_value', "Invalid value for 'top_logprobs': it needs 'logprobs' to be true.", { param: 'top_logprobs' });
   }
+  const { max_tokens: older, max_completion_tokens: newer } = checked;
+  if (typeof older === 'number' && typeof newer === 'number' && older !== newer) {
+    throw new AutoglmError('invalid_parameter_combination', "Setting 'max_tokens' and 'max_completion_tokens' to different values is not supported: both say how long the answer may be.", { param: 'max_tokens' });
+  }
   refuseObfuscation(checked);
   return withBody(checked, {
     ...common(checked, headers),
@@ -92,7 +96,7 @@ export function checkObject(body: unknown): Readonly<Record<string, unknown>> {
   return body as Record<string, unknown>;
 }
 
-type Common = Pick<ReturnType<typeof validateChat>, 'model' | 'n' | 'temperature' | 'top_p' | 'top_k' | 'min_p' | 'repetition_penalty' | 'presence_penalty' | 'frequency_penalty' | 'logit_bias' | 'seed' | 'stop' | 'stream' | 'stream_options' | 'autoglm' | 'user'> & { readonly prompt_cache_key?: string | null };
+type Common = Pick<ReturnType<typeof validateChat>, 'model' | 'n' | 'temperature' | 'top_p' | 'top_k' | 'min_p' | 'repetition_penalty' | 'presence_penalty' | 'frequency_penalty' | 'logit_bias' | 'seed' | 'stop' | 'stream' | 'stream_options' | 'autoglm' | 'user'> & Partial<Pick<ReturnType<typeof validateChat>, 'prompt_cache_key'>>;
 
 /** What chat and text completions, here or elsewhere, have in common. */
 export function common(body: Common, headers: IncomingHttpHeaders) {

@@ -48,6 +48,13 @@ describe('a request to another server', () => {
   });
 });
 
+it.each([{ what: 'an object', session: { length: 5 } }, { what: 'a number', session: 7 }, { what: 'too long', session: 'x'.repeat(1025) }])('a session of a text completion that is $what is refused by its field', async ({ session }) => {
+  await using backend = await startFakeBackend();
+  await using server = await startRemoteGateway([backend.url, backend.url], { router: { balance: 'session_hash' } });
+  const refused = await server.post('/v1/completions', { model: fakeModel, prompt: 'a', prompt_cache_key: session });
+  expect([refused.status, await refused.json()]).toMatchObject([400, { error: { code: 'invalid_value', param: 'prompt_cache_key' } }]);
+});
+
 describe('the answer of another server', () => {
   it.each([false, true])('comes whole, n times, with its engine, tier and usage (stream: %s)', async (stream) => {
     await using backend = await startFakeBackend(say(['Grüße', ' "quoted"\n', '\\ 你好']));

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import type { GatewayEvent, GatewayRequest, Next, Stage, StreamPart } from '@open-autoglm/protocol';
 import { FollowUps, type FollowUpOptions } from './follow-ups.ts';
 import { TokenBudget } from './token-budget.ts';
@@ -148,7 +149,8 @@ export class Prefetcher {
     const { tenant, client } = request;
     const who = client?.session ?? client?.address;
     if (who === undefined) return;
-    const name = JSON.stringify([tenant, who]);
+    // Of one length, however long the client's own name for it is.
+    const name = hash('sha256', JSON.stringify([tenant, who]), 'base64url');
     const last = this.#lastOf.get(name);
     this.#lastOf.delete(name);
     this.#lastOf.set(name, { key, atMs: nowMs });
