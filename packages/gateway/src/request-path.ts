@@ -31,6 +31,7 @@
  */
 import type { GatewayRequest, Next, Stage, StreamPart } from '@open-autoglm/protocol';
 import type { Admission } from './admission/admission-stage.ts';
+import { keepsNothing } from './common/not-cached.ts';
 import type { ModelCatalog } from './common/model-catalog.ts';
 import { createInputStage } from './input/input-stage.ts';
 import { createShortenStage, type ShortenOptions } from './input/shorten-stage.ts';
@@ -49,7 +50,7 @@ export interface OptionalStages {
 
 /** The stages in order, outermost first. `output` is above all: it owns the response. */
 export function createRequestPath(catalog: ModelCatalog, admission: Admission, router: RouterOptions, shorten: ShortenOptions, { prejudge, tiers, images, prefetch, cache }: OptionalStages = {}): RequestPath {
-  const stages = [prejudge, tiers, images, createShortenStage(catalog, shorten), createInputStage(catalog), prefetch, cache, admission.stage].filter((stage) => stage !== undefined);
+  const stages = [prejudge, tiers, images, createShortenStage(catalog, shorten), createInputStage(catalog), prefetch, cache ?? keepsNothing, admission.stage].filter((stage) => stage !== undefined);
   return compose(stages, createRouter(catalog, router));
 }
 

@@ -135,7 +135,7 @@ export class ResponseCache {
     const identity = this.#parts.identify(request.model);
     if (!identity) return this.#pass(request, next, 'the model is not known yet');
     const asking: Asking = { key: requestKey(request, identity), identity, request, next };
-    if (use === 'refresh') return this.#computeAlone(asking);
+    if (use === 'refresh') return this.#computeAnew(asking);
     const slot = this.store.memory.get(asking.key);
     const lookup = slot && this.#judge(asking, slot, 'memory');
     if (slot && lookup) {
@@ -194,7 +194,8 @@ export class ResponseCache {
     return flight;
   }
 
-  #computeAlone(asking: Asking): AsyncIterator<StreamPart> {
+  #computeAnew(asking: Asking): AsyncIterator<StreamPart> {
+    if (asking.request.cache?.onlyIfCached) throw notCached('it wants it computed anew');
     const flight = this.#openFlight(asking, (request) => this.#compute(asking, request, flight), () => this.#alone.delete(flight));
     this.#alone.set(flight, asking.key);
     return flight.join(asking.request);

@@ -44,12 +44,23 @@ describe('the response cache', () => {
     expect(await ask('no-store')).toBe('off');
     expect(await ask('no-cache')).toBe('miss');
     expect(await ask('only-if-cached')).toBe('exact');
+    expect((await server.ask(question, { 'cache-control': 'no-cache, only-if-cached' })).status).toBe(504);
+    expect(server.engine.requests).toHaveLength(2);
     expect(await ask('max-age=1000, min-fresh=10')).toBe('exact');
     expect(await ask('min-fresh=1000')).toBe('miss');
     expect(await ask('max-age=0')).toBe('miss');
     expect(await ask('max-stale, no-transform')).toBe('exact');
     const refused = await server.ask(question, { 'cache-control': 'max-age=soon' });
     expect([refused.status, await refused.json()]).toMatchObject([400, { error: { param: 'cache-control' } }]);
+  });
+
+  it('computes nothing for who wants what is cached alone where nothing is', async () => {
+    await using server = await startCachingServer({}, { enabled: false });
+    const refused = await server.ask(question, { 'cache-control': 'only-if-cached' });
+    expect([refused.status, await refused.json()]).toMatchObject([504, { error: { code: 'not_cached' } }]);
+    expect((await server.ask({ ...question, stream: true }, { 'cache-control': 'only-if-cached' })).status).toBe(504);
+    expect(server.engine.requests).toEqual([]);
+    expect((await server.ask(question)).status).toBe(200);
   });
 
   it.each([
