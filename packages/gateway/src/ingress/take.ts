@@ -104,7 +104,7 @@ export async function runAsked<Parsed extends Bounded, T>({ operation, body, hea
     emit({ type: 'request-end', outcome: 'answered', status: 200 });
     return result;
   } catch (thrown) {
-    tellEnd(emit, thrown);
+    tellEnd(emit, signal.aborted ? reasonOf(signal) : thrown);
     throw thrown;
   } finally {
     clearTimeout(deadline);
@@ -118,6 +118,11 @@ export async function runAsked<Parsed extends Bounded, T>({ operation, body, hea
 function tellEnd(emit: EmitEvent, thrown: unknown): void {
   const { code, status, cause } = toAutoglmError(thrown);
   emit({ type: 'request-end', outcome: code === 'client_closed_request' ? 'abandoned' : 'failed', status, code, cause });
+}
+
+/** Who asked and gives it up may have a reason of its own, which is no failure of the request. */
+function reasonOf({ reason }: AbortSignal): AutoglmError {
+  return reason instanceof AutoglmError ? reason : new AutoglmError('client_closed_request', 'Whoever asked wants no answer any more.', { cause: reason });
 }
 
 /** The client's bound on its request, where it gave one. */

@@ -28,11 +28,15 @@ export interface Observability {
 /** Everything that subscribes to requests, as far as it is switched on. */
 export function createObservability(config: ObservabilityConfig, { sinks, onFirstToken, ...parts }: ObservabilityParts): Observability {
   let metrics: Metrics | undefined;
+  const onFailure = (error: unknown) => {
+    metrics?.onObserverFailure();
+    sinks.logs?.onObserverFailure(error);
+  };
   const isWatched = config.metrics.enabled || config.diagnosis.enabled;
   const watch = isWatched ? new RuntimeWatch((kind, seconds) => metrics?.onGc(kind, seconds)) : undefined;
   const diagnoser = watch && config.diagnosis.enabled ? new Diagnoser(watch) : undefined;
   if (watch && config.metrics.enabled) {
-    metrics = new Metrics({ ...parts, sinks: sinks.drops, window: diagnoser?.window });
+    metrics = new Metrics({ ...parts, sinks: sinks.drops, window: diagnoser?.window, onFailure });
     metrics.watch(watch);
   }
   const follow = createFollower({
@@ -48,10 +52,7 @@ export function createObservability(config: ObservabilityConfig, { sinks, onFirs
       if (onFirstToken) tellFirstToken(profile, onFirstToken);
       sinks.logs?.onProfile(profile);
     },
-    onFailure: (error) => {
-      metrics?.onObserverFailure();
-      sinks.logs?.onObserverFailure(error);
-    },
+    onFailure,
   });
   return { follow, metrics, close: () => watch?.close() };
 }

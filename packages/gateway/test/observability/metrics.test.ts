@@ -1,7 +1,9 @@
+import { Metrics } from '../../src/observability/metrics/metrics.ts';
+import { RequestProfile } from '../../src/observability/profile/request-profile.ts';
 import { createMockEmbeddings, createMockEngine, defaultConfig, startGateway } from '../../src/main.ts';
 import { afterEach, describe, expect, it } from 'vitest';
 import { chatBody, createGate, startTestServer, until, type TestServer } from '../support.ts';
-import { scrape, type Family } from './scrape.ts';
+import { readMetrics, scrape, type Family } from './scrape.ts';
 
 const labelLengthMax = 128;
 
@@ -58,6 +60,24 @@ describe('/metrics', () => {
     expect(value('vllm:generation_tokens_total', { model_name: 'default' })).toBe(found.usage.completion_tokens + summarized.usage.completion_tokens + written);
     expect(value('vllm:prompt_tokens_total', { model_name: 'mock-embeddings' })).toBe(found.autoglm.documents['embedded_tokens']);
     expect(Math.min(read, written, found.autoglm.documents['embedded_tokens'] ?? 0)).toBeGreaterThan(0);
+  });
+
+  it('counts the others where one cannot be counted', async () => {
+    server = await startTestServer();
+    const failures: unknown[] = [];
+    const metrics = new Metrics({ engines: () => [], window: undefined, sinks: [], onFailure: (error) => failures.push((error as Error).message), isModel: (name) => {
+      if (name === 'bad') throw new Error('no such catalog');
+      return true;
+    } });
+    for (const model of ['a', 'bad', 'b']) {
+      const profile = new RequestProfile({ requestId: model, operation: 'chat', startedAtMs: 0, traceparent: undefined, tracestate: undefined }, () => 1);
+      profile.on({ type: 'request-parsed', model, stream: false, maxTokens: undefined, choiceCount: 1 }, 0);
+      profile.on({ type: 'request-end', outcome: 'answered', status: 200 }, 1);
+      metrics.onProfile(profile);
+    }
+    const { value } = readMetrics(await metrics.render());
+    expect([value('autoglm_requests_total', { model_name: 'a' }), value('autoglm_requests_total', { model_name: 'b' })]).toEqual([1, 1]);
+    expect(failures).toEqual(['no such catalog']);
   });
 
   it('counts requests that are more than are counted together', async () => {

@@ -5,6 +5,7 @@ import { createMockEngine, defaultConfig, startGateway, type Config } from '../.
 import { FollowUps } from '../../src/response-cache/prefetch/follow-ups.ts';
 import { Prefetcher } from '../../src/response-cache/prefetch/prefetcher.ts';
 import { TokenBudget } from '../../src/response-cache/prefetch/token-budget.ts';
+import { scrape } from '../observability/scrape.ts';
 import { stopClock } from '../stopped-clock.ts';
 import { createGate, until } from '../support.ts';
 
@@ -105,6 +106,7 @@ async function startServer(prefetch: Partial<Config['cache']['prefetch']>, scrip
   const gateway = await startGateway({ config, engine: engine satisfies Engine, env: { PREFETCH_KEY: 'secret' } });
   return {
     engine,
+    url: gateway.url,
     async ask(content: string, more: object = {}, headers: Record<string, string> = {}) {
       const body = JSON.stringify({ model: 'default', temperature: 0, messages: [{ role: 'user', content }], ...more });
       const response = await fetch(`${gateway.url}/v1/chat/completions`, { method: 'POST', body, headers: { 'content-type': 'application/json', ...headers } });
@@ -159,6 +161,9 @@ describe('prefetching', () => {
     await until(() => server.engine.runningCount === 0);
     expect(await server.count('computed')).toBe(0);
     gate.open();
+    const { value } = await scrape(server.url);
+    expect(value('autoglm_requests_total', { outcome: 'abandoned', code: 'client_closed_request' })).toBe(1);
+    expect(value('autoglm_requests_total', { outcome: 'failed' })).toBe(0);
   });
 
   it('keeps within its budget', async () => {

@@ -1,6 +1,7 @@
 import { Gauge, Registry } from 'prom-client';
 import type { ListedReplica } from '../../common/model-catalog.ts';
 import type { BottleneckWindow } from '../bottleneck/window.ts';
+import type { OnObserverFailure } from '../observer.ts';
 import type { RequestProfile } from '../profile/request-profile.ts';
 import type { GcKind, RuntimeWatch } from '../runtime/runtime-watch.ts';
 import { registerAdmissionMetrics, type QueueReading } from './admission-metrics.ts';
@@ -50,6 +51,8 @@ export interface MetricsParts {
   /** Absent where applications' events are not counted. */
   readonly eventTotals?: EventTotals | undefined;
   readonly powercapFolder?: string;
+  /** Told why a request could not be counted. */
+  readonly onFailure: OnObserverFailure;
 }
 
 /**
@@ -66,13 +69,15 @@ export class Metrics {
   readonly #diagnosis: DiagnosisMetrics | undefined;
   readonly #rules: RuleMetrics | undefined;
   readonly #failures: CounterSeries;
+  readonly #onFailure: OnObserverFailure;
   readonly #onGc: (kind: GcKind, seconds: number) => void;
   #activeCount = 0;
   /** Finished requests that are not yet counted. */
   #finished: RequestProfile[] = [];
 
-  constructor({ engines, isModel, window, admission, batches, semantic, prefetch, outcomesDropped, cache, sinks, steps, rules, powercapFolder, eventTotals }: MetricsParts) {
+  constructor({ engines, isModel, window, admission, batches, semantic, prefetch, outcomesDropped, cache, sinks, steps, rules, powercapFolder, eventTotals, onFailure }: MetricsParts) {
     const registry = this.#registry;
+    this.#onFailure = onFailure;
     this.#requests = new RequestMetrics(registry, new ModelLabels(isModel));
     this.#diagnosis = window && new DiagnosisMetrics(registry, window);
     this.#rules = rules && new RuleMetrics(registry, rules);
@@ -118,9 +123,14 @@ export class Metrics {
     const finished = this.#finished;
     this.#finished = [];
     for (const profile of finished) {
-      this.#requests.take(profile);
-      this.#diagnosis?.take(profile);
-      this.#rules?.take(profile);
+      try {
+        this.#requests.take(profile);
+        this.#diagnosis?.take(profile);
+        this.#rules?.take(profile);
+      } catch (error) {
+        // The others count all the same.
+        this.#onFailure(error);
+      }
     }
   }
 
