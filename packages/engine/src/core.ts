@@ -304,14 +304,8 @@ export class EngineCore {
 
   /** Returns how much was computed. */
   #decode(outputs: StepOutput[]): { readonly sequences: number; readonly tokens: number } {
-    const ids = this.#decodingNow();
-    if (ids.length === 0) return { sequences: 0, tokens: 0 };
-    const lengthOf = (id: string) => {
-      const sequence = this.#decoding.get(id) ?? this.#prefilling.find((other) => other.id === id);
-      return sequence ? sequence.context.rows(sequence.computed) : 0;
-    };
-    const order = this.#model.cache.arrange(ids, lengthOf);
-    const sequences = order.map((id) => this.#decoding.get(id) as Sequence);
+    const sequences = this.#arrange(this.#decodingNow());
+    if (sequences.length === 0) return { sequences: 0, tokens: 0 };
     const drafts = this.#speculator?.draft(sequences, ({ id, context }, length) => context.hasRoomFor(length) && this.#model.cache.reserve(id, context.rows(length))) ?? [];
     const queries = widthOf(drafts);
     const { graphsBuilt } = this.#model.runner;
@@ -326,6 +320,24 @@ export class EngineCore {
     for (const { delays } of sequences) delays.onDecode(milliseconds, sharedMs);
     for (const [index, sequence] of sequences.entries()) this.#advance(sequence, drafts[index] ?? [], logits.slice(index * queries, (index + 1) * queries), outputs);
     return { sequences: sequences.length, tokens: sequences.length * queries };
+  }
+
+  /** In the order of their slots, without those that the system had no memory to move. */
+  #arrange(ids: readonly string[]): readonly Sequence[] {
+    const lengthOf = (id: string) => {
+      const { context, computed } = this.#withPlace(id);
+      return context.rows(computed);
+    };
+    for (let left = ids; ; left = left.filter((id) => this.#decoding.has(id))) {
+      if (left.length === 0) return [];
+      const arranged = this.#model.cache.arrange(left, lengthOf);
+      if (arranged.kind === 'arranged') return arranged.order.map((id) => this.#withPlace(id));
+      this.#suspend(this.#withPlace(arranged.sequence));
+    }
+  }
+
+  #withPlace(id: string): Sequence {
+    return (this.#decoding.get(id) ?? this.#prefilling.find((other) => other.id === id)) as Sequence;
   }
 
   #computeStep(sequences: readonly Sequence[], drafts: readonly Int32Array[], queries: number): readonly Float32Array[] {
@@ -369,7 +381,10 @@ export class EngineCore {
     this.#delays.onPrompt(milliseconds);
     sequence.delays.onPrompt(milliseconds);
     sequence.computed = end;
-    this.#model.cache.commit(id, prompt, end);
+    if (!this.#model.cache.commit(id, prompt, end)) {
+      this.#suspend(sequence);
+      return 1;
+    }
     if (end === prompt.length) {
       this.#prefilling = this.#prefilling.filter((other) => other !== sequence);
       this.#decoding.set(id, sequence);

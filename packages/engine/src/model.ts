@@ -11,6 +11,7 @@ import { openVocabulary, type Vocabulary } from './ggml/vocabulary.ts';
 import { weightsFingerprint } from './ggml/weights-fingerprint.ts';
 import type { KvCache } from './kv-cache/kv-cache.ts';
 import { openKvCache, type KvCacheOptions } from './kv-cache/open-kv-cache.ts';
+import type { VirtualMemory } from './kv-cache/virtual-memory.ts';
 import { planColumns, unplanned, type ColumnPlans } from './runner/batch-plan.ts';
 import { measureProductCosts } from './runner/product-costs.ts';
 import { Runner } from './runner/runner.ts';
@@ -34,6 +35,8 @@ export interface ModelOptions {
   readonly tuning?: ModelTuning;
   /** Static in f16 when not given. */
   readonly kvCache?: KvCacheOptions;
+  /** Another one than the system's only to test what refusals do. */
+  readonly openMemory?: () => VirtualMemory;
   /** Of a model with the same weights, so that a comparison of the two compares nothing else; measured when not given. */
   readonly columnPlans?: ColumnPlans;
 }
@@ -80,7 +83,7 @@ export function openModel(options: ModelOptions): LoadedModel {
   const weights = loadWeights(ggml, device, gguf, sizes, architecture.tensors, vocabulary.size, tuning.fusesMatrices);
   const kvCache = options.kvCache ?? { strategy: 'static', type: 'f16' };
   const wantedLength = Math.min(options.contextLength, sizes.trainedContext);
-  const { cache, notice: cacheNotice } = openKvCache({ ggml, device, sizes, maxSequences: options.maxBatchSize, contextLength: wantedLength }, kvCache);
+  const { cache, notice: cacheNotice } = openKvCache({ ggml, device, sizes, maxSequences: options.maxBatchSize, contextLength: wantedLength }, kvCache, options.openMemory);
   // What one sequence cannot hold even alone is no context.
   const contextLength = Math.min(wantedLength, cache.maxSequenceTokens);
   const notice = contextLength < wantedLength ? `The KV cache has room for ${contextLength} tokens: the context is no longer than that (model_config.kv_cache_bytes).` : cacheNotice;

@@ -40,6 +40,12 @@ export interface PlaceRequest {
 export type DropOutcome = 'dropped' | 'short' | 'lost';
 
 /**
+ * `arranged`: in slot order. `refused`: the system had no memory to move this sequence, whose rows cannot be read where they are: it is to be
+ * suspended or released before anything else. All others are in one slot each.
+ */
+export type Arrangement = { readonly kind: 'arranged'; readonly order: readonly string[] } | { readonly kind: 'refused'; readonly sequence: string };
+
+/**
  * Where sequences' keys and values lie, and how the runner's graphs address them: a slot of the same size for each, in
  * one tensor a layer. `kv-cache.contract.ts` in the tests says what every implementation does. Offsets and strides in bytes.
  */
@@ -77,18 +83,21 @@ export interface KvCache extends KvRowLayout {
    * the sequence holds behind the first of these places is not found by others any more, nor are tokens it computes later.
    */
   drop(sequence: string, places: readonly number[], rows: number): DropOutcome;
-  /** Says that the keys and values of the first `computed` of the sequence's prompt are written, and will stay as they are. */
-  commit(sequence: string, tokens: Int32Array, computed: number): void;
+  /**
+   * Says that the keys and values of the first `computed` of the sequence's prompt are written, and will stay as they are. False: the system
+   * had no memory to show what it shares from now on, and its rows cannot be read: it is to be suspended or released before anything else.
+   */
+  commit(sequence: string, tokens: Int32Array, computed: number): boolean;
   /** Takes a sequence's place away for a while: what it has computed, generated tokens too, is kept for it until the memory is wanted. */
   suspend(sequence: string, tokens: Int32Array, computed: number): void;
   /** Takes a sequence's place away. False: it has none. */
   release(sequence: string): boolean;
   slotOf(sequence: string): number;
   /**
-   * Moves sequences so that those given hold slots 0 … n − 1, and returns them in slot order: a batch then reads one
-   * strided view of the cache. At most two moves for one that left.
+   * Moves sequences so that those given hold slots 0 … n − 1: a batch then reads one strided view of the cache. At most two
+   * moves for one that left.
    */
-  arrange(sequences: readonly string[], lengthOf: (sequence: string) => number): readonly string[];
+  arrange(sequences: readonly string[], lengthOf: (sequence: string) => number): Arrangement;
   /**
    * Makes the first `rows` rows of a slot hold numbers. Attention masks what is not written yet, but a NaN would
    * survive the mask. Called before each run; cheap when nothing is to be done.

@@ -44,7 +44,9 @@ export function createPagedKvCache(parts: PagedKvCacheParts): KvCache {
   const mapper = new SlotMapper({ memory, layerCount: sizes.layerCount, blockCount, blockBytes, slotCount, slotBlocks, placesMax });
   const table = new SlotTable(maxSequences, (from, to, _, sequence) => {
     mapper.hide(from);
-    mapper.show(to, blocks.blocksOf(sequence));
+    if (showIn(to, sequence)) return true;
+    mapper.hide(to);
+    return false;
   });
   const context = ggml.init({ mem_size: ggml.tensorOverhead() * (sizes.layerCount + 1), mem_buffer: null, no_alloc: true });
   const layers = newLayerTensors(ggml, context, row, rowCount, sizes.layerCount);
@@ -60,16 +62,17 @@ export function createPagedKvCache(parts: PagedKvCacheParts): KvCache {
     blocks.release(sequence);
     return table.release(sequence);
   };
-  /** Shows the sequence's blocks in its slot; takes its place away again when the system refuses. */
-  const show = (sequence: string): boolean => {
+  /** Shows the sequence's blocks in a slot; false when the system refuses. */
+  const showIn = (slot: number, sequence: string): boolean => {
     try {
-      mapper.show(table.slotOf(sequence), blocks.blocksOf(sequence));
+      mapper.show(slot, blocks.blocksOf(sequence));
       return true;
     } catch (error) {
       if (error instanceof OutOfMemoryError) return false;
       throw error;
     }
   };
+  const show = (sequence: string): boolean => showIn(table.slotOf(sequence), sequence);
   const place = (sequence: string): boolean => {
     table.acquire(sequence);
     if (show(sequence)) return true;
@@ -131,7 +134,7 @@ export function createPagedKvCache(parts: PagedKvCacheParts): KvCache {
       }
     },
     commit(sequence, tokens, computed) {
-      if (blocks.commit(sequence, tokens, computed)) mapper.show(table.slotOf(sequence), blocks.blocksOf(sequence));
+      return !blocks.commit(sequence, tokens, computed) || show(sequence);
     },
     suspend(sequence, tokens, computed) {
       if (!table.has(sequence)) return;

@@ -1,5 +1,7 @@
-/** Makes the first `length` rows of the sequence, which are in slot `from`, the first rows of slot `to`. */
-export type MoveRows = (from: number, to: number, length: number, sequence: string) => void;
+import type { Arrangement } from './kv-cache.ts';
+
+/** Makes the first `length` rows of the sequence, which are in slot `from`, the first rows of slot `to`. False: the system refused. */
+export type MoveRows = (from: number, to: number, length: number, sequence: string) => boolean;
 
 /**
  * Which sequence holds which slot. There is always one free slot more than sequences can be, so that two sequences can
@@ -46,25 +48,26 @@ export class SlotTable {
   }
 
   /** See `KvCache.arrange`. Sequences that are already in place stay there. */
-  arrange(sequences: readonly string[], lengthOf: (sequence: string) => number): readonly string[] {
+  arrange(sequences: readonly string[], lengthOf: (sequence: string) => number): Arrangement {
     const wanted = new Set(sequences);
     const outside = sequences.filter((sequence) => this.slotOf(sequence) >= sequences.length);
     const places = sequences.map((_, slot) => ({ slot, owner: this.#owners[slot] }));
     const taken = places.filter(({ owner }) => owner !== undefined && !wanted.has(owner));
     // Free places first: filling them leaves room behind for those that must step aside.
     for (const { slot, owner } of [...places.filter(({ owner: none }) => none === undefined), ...taken]) {
-      if (owner !== undefined) this.#move(owner, this.#freeSlot(sequences.length), lengthOf(owner));
+      if (owner !== undefined && !this.#move(owner, this.#freeSlot(sequences.length), lengthOf(owner))) return { kind: 'refused', sequence: owner };
       const mover = outside.pop() as string;
-      this.#move(mover, slot, lengthOf(mover));
+      if (!this.#move(mover, slot, lengthOf(mover))) return { kind: 'refused', sequence: mover };
     }
-    return this.#owners.slice(0, sequences.length) as string[];
+    return { kind: 'arranged', order: this.#owners.slice(0, sequences.length) as string[] };
   }
 
-  #move(sequence: string, to: number, length: number): void {
+  #move(sequence: string, to: number, length: number): boolean {
     const from = this.slotOf(sequence);
-    this.#moveRows(from, to, length, sequence);
+    if (!this.#moveRows(from, to, length, sequence)) return false;
     this.#owners[from] = undefined;
     this.#own(to, sequence);
+    return true;
   }
 
   #own(slot: number, sequence: string): void {

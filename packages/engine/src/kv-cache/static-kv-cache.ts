@@ -39,6 +39,7 @@ export function createStaticKvCache({ ggml, device, sizes, maxSequences, context
   const copyRows = (from: number, to: number, length: number) => {
     for (const bytes of memory) bytes.copyWithin(to * slotBytes, from * slotBytes, from * slotBytes + length * rowBytes);
     readableRows[to] = Math.max(readableRows[to] as number, length);
+    return true;
   };
   const table = new SlotTable(maxSequences, copyRows);
   const lengths = new Map<string, number>();
@@ -90,7 +91,7 @@ export function createStaticKvCache({ ggml, device, sizes, maxSequences, context
       lengths.set(sequence, rows - places.length * blockTokens);
       return 'dropped';
     },
-    commit() {},
+    commit: () => true,
     suspend: release,
     release,
     slotOf: (sequence) => table.slotOf(sequence),

@@ -5,8 +5,9 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { GenerateRequest } from '@open-autoglm/protocol';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { EngineCore, type CoreLimits, type LoadedModel } from '../../src/core.ts';
+import { EngineCore, type CoreLimits, type LoadedModel, type ModelOptions } from '../../src/core.ts';
 import type { KvCache } from '../../src/kv-cache/kv-cache.ts';
+import { openVirtualMemory, OutOfMemoryError } from '../../src/kv-cache/virtual-memory.ts';
 import { createRandom } from '../../src/sampler/random.ts';
 import { openTestModel } from '../support/default-model.ts';
 import { runAll, somePrompt, tokenRequest, type Answer } from '../support/requests.ts';
@@ -32,9 +33,9 @@ describe('with little memory for keys and values', () => {
   afterAll(() => rm(folder, { recursive: true }));
 
   const suspended: string[] = [];
-  const open = (blocks: number) => {
+  const open = (blocks: number, options: Partial<ModelOptions> = {}) => {
     suspended.length = 0;
-    const opened = openTestModel(file, { contextLength: 1024, maxBatchSize: 6, kvCache: { strategy: 'paged', type: 'f16', maxBytes: blocks * blockBytes } });
+    const opened = openTestModel(file, { contextLength: 1024, maxBatchSize: 6, kvCache: { strategy: 'paged', type: 'f16', maxBytes: blocks * blockBytes }, ...options });
     const cache = Object.create(opened.cache, {
       suspend: {
         value: (sequence: string, ...rest: [Int32Array, number]) => {
@@ -146,6 +147,37 @@ describe('with little memory for keys and values', () => {
     expect(ended.toSorted()).toEqual(requests.map(({ id }) => id).filter((id) => id !== cancelled));
     for (const id of ended) expect(answers.get(id)?.text).toBe(expected.get(id));
     expectNothingHeld();
+  });
+
+  it('answers alike when the system refuses memory at any call while others run', () => {
+    // Three at a time begin alike, and read that beside each other.
+    const requests = Array.from({ length: 12 }, (_, index) => tokenRequest(`r${index}`, [...somePrompt(200, Math.floor(index / 3)), ...somePrompt(10 + 29 * (index % 3), index)], 40 + 9 * index));
+    const expected = expectedOf(requests);
+    for (let seed = 0; seed < 4; seed += 1) {
+      const random = createRandom(seed);
+      const real = openVirtualMemory();
+      let core: EngineCore | undefined;
+      let refusals = 0;
+      const orRefuse = <A extends unknown[]>(call: (...args: A) => void) => (...args: A) => {
+        // Of the last one that runs a refusal is the end.
+        if (core && core.stats().running > 1 && random() < 0.15) {
+          refusals += 1;
+          throw new OutOfMemoryError('mmap: ENOMEM');
+        }
+        call(...args);
+      };
+      open(80, { openMemory: () => ({ ...real, allocate: orRefuse(real.allocate), map: orRefuse(real.map), unmap: orRefuse(real.unmap) }) });
+      core = new EngineCore(model, limits);
+      const engine = core;
+      const answers = runAll(engine, (step) => {
+        if (step % 9 === 0) for (const request of requests.slice(step / 3, step / 3 + 3)) engine.add(request);
+      }, 4000, 3 * requests.length);
+      core = undefined;
+      expect(textsOf(answers)).toEqual(expected);
+      expect(refusals).toBeGreaterThan(10);
+      expectNothingHeld();
+      if (seed < 3) model.close();
+    }
   });
 
   it('tries who waits for memory again when some was given back, not when somebody leaves who held none', () => {

@@ -142,7 +142,7 @@ class History {
     expect(found % 64).toBe(0);
     const held = { id, promptLength: tokens.length, tokens, values: [] };
     this.#write(held, found);
-    this.#cache.commit(id, Int32Array.from(tokens), tokens.length);
+    expect(this.#cache.commit(id, Int32Array.from(tokens), tokens.length)).toBe(true);
     this.#held.push(held);
   }
 
@@ -189,7 +189,8 @@ class History {
 
   #arrange(wanted: readonly boolean[]): void {
     const chosen = this.#held.filter((_, index) => wanted[index]).map(({ id }) => id);
-    const order = this.#cache.arrange(chosen, (id) => (this.#held.find((held) => held.id === id) as Held).tokens.length);
+    const arranged = this.#cache.arrange(chosen, (id) => (this.#held.find((held) => held.id === id) as Held).tokens.length);
+    const order = arranged.kind === 'arranged' ? arranged.order : [];
     expect(order.toSorted()).toEqual(chosen.toSorted());
     expect(order.map((id) => this.#cache.slotOf(id))).toEqual(order.map((_, slot) => slot));
   }

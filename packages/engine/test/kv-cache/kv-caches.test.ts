@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { openDevice } from '../../src/ggml/device.ts';
 import { loadGgml } from '../../src/ggml/library.ts';
 import type { KvCacheParts } from '../../src/kv-cache/kv-cache-parts.ts';
+import type { KvCache } from '../../src/kv-cache/kv-cache.ts';
 import { openKvCache } from '../../src/kv-cache/open-kv-cache.ts';
 import { createPagedKvCache } from '../../src/kv-cache/paged-kv-cache.ts';
 import { createStaticKvCache } from '../../src/kv-cache/static-kv-cache.ts';
@@ -112,6 +113,58 @@ describe('the paged KV cache, dropping blocks', () => {
     cache.release('a');
     // What stood behind the dropped block says something else now.
     expect(cache.acquire({ ...place('b', prompt), tokensMax: 256 })).toBe(128);
+    cache.close();
+  });
+});
+
+describe('the paged KV cache, where the system refuses to map what a sequence holds already', () => {
+  const firstRow = (cache: KvCache, sequence: string, row = 0) => new Uint8Array(koffi.view(ggml.getData(cache.layers.at(-1) as bigint) + BigInt((cache.slotOf(sequence) * cache.slotRows + row) * cache.rowBytes), 8));
+  const openRefusing = () => {
+    const real = openVirtualMemory();
+    const state = { isShort: false };
+    const memory: VirtualMemory = { ...real, map: (...where) => {
+      if (state.isShort) throw new OutOfMemoryError('mmap: ENOMEM');
+      real.map(...where);
+    } };
+    return { state, cache: createPagedKvCache({ ...partsFor(4), ...plenty, memory }) };
+  };
+
+  it('commit says that a sequence cannot be shown what another has computed too, and keeps what it has for it', () => {
+    const { cache, state } = openRefusing();
+    const prompt = tokens(130);
+    for (const sequence of ['a', 'b']) cache.acquire(place(sequence, prompt));
+    for (const sequence of ['a', 'b']) firstRow(cache, sequence).fill(7);
+    expect(cache.commit('a', prompt, 130)).toBe(true);
+    state.isShort = true;
+    expect(cache.commit('b', prompt, 130)).toBe(false);
+    cache.suspend('b', prompt, 130);
+    expect(cache.usage.usedTokens).toBe(192);
+    expect(cache.acquire(place('b', prompt))).toBeUndefined();
+    state.isShort = false;
+    expect(cache.acquire(place('b', prompt))).toBe(128);
+    expect([...firstRow(cache, 'b')]).toEqual(new Array(8).fill(7));
+    cache.close();
+  });
+
+  it('arrange says who was not moved, and the others can be read', () => {
+    const { cache, state } = openRefusing();
+    const names = ['a', 'b', 'c', 'd'];
+    for (const [index, name] of names.entries()) {
+      cache.acquire(place(name, tokens(70, 100 * index)));
+      for (const row of [0, 69]) firstRow(cache, name, row).fill(index);
+      cache.commit(name, tokens(70, 100 * index), 70);
+    }
+    state.isShort = true;
+    const arranged = cache.arrange(['c', 'd'], () => 70);
+    const refused = arranged.kind === 'refused' ? arranged.sequence : '';
+    expect(names).toContain(refused);
+    cache.suspend(refused, tokens(70, 100 * names.indexOf(refused)), 70);
+    state.isShort = false;
+    const left = names.filter((name) => name !== refused);
+    expect(cache.arrange(left, () => 70).kind).toBe('arranged');
+    for (const name of left) for (const row of [0, 69]) expect([...firstRow(cache, name, row)]).toEqual(new Array(8).fill(names.indexOf(name)));
+    expect(cache.acquire(place(refused, tokens(70, 100 * names.indexOf(refused))))).toBe(64);
+    expect([...firstRow(cache, refused)]).toEqual(new Array(8).fill(names.indexOf(refused)));
     cache.close();
   });
 });
