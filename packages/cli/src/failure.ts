@@ -12,10 +12,6 @@ export function reportFailure(error: unknown): void {
   process.stderr.write(`autoglm: ${text}\n`);
 }
 
-export function isFileSystemError(error: unknown): error is NodeJS.ErrnoException {
-  return error instanceof Error && 'syscall' in error && 'errno' in error;
-}
-
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -1,8 +1,9 @@
 import { readFile, rm, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
+import { isFileSystemError } from '@open-autoglm/engine/file-system-error';
 import type { MeasuringText, TargetType } from '@open-autoglm/engine/quantize';
-import { isFileSystemError, UserError } from '../failure.ts';
+import { UserError } from '../failure.ts';
 import { createProgressBar } from '../terminal/progress-bar.ts';
 import { formatReport, type QuantizeReport } from './report.ts';
 

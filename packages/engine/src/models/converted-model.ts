@@ -6,6 +6,7 @@ import { AutoglmError } from '@open-autoglm/protocol';
 import { loadGgml } from '../ggml/library.ts';
 import { formatBytes } from './bytes.ts';
 import { checkDiskSpace } from './disk-space.ts';
+import { isFileSystemError } from './file-system-error.ts';
 import { writeGguf, type GgufContent, type GgufWriteOptions, type WrittenFile } from './gguf-writer.ts';
 import { removeStale, writeThenRename } from './write-then-rename.ts';
 
@@ -103,10 +104,6 @@ async function writeSeal(file: string, seal: WrittenFile): Promise<void> {
 
 function sealOf(file: string): string {
   return `${file}.json`;
-}
-
-function isFileSystemError(error: unknown): error is NodeJS.ErrnoException {
-  return error instanceof Error && 'syscall' in error && 'errno' in error;
 }
 
 function cannotWrite({ folder, bytesNeeded }: ConvertedModel, error: NodeJS.ErrnoException): AutoglmError {

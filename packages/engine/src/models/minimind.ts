@@ -1,4 +1,5 @@
-import { fileTypes, tensorType, type TargetType } from '../quantize/type-policy.ts';
+import { sourceOfHeadRow } from '../quantize/head-rows.ts';
+import { fileTypes, quantizationVersion, tensorType, type TargetType } from '../quantize/type-policy.ts';
 import type { GgufContent, GgufMetadata, GgufTensorSource, GgufValue } from './gguf-writer.ts';
 import { tokenizerMetadata, type TokenizerConfig, type TokenizerJson } from './hf-tokenizer.ts';
 import type { OnnxGraph } from './onnx.ts';
@@ -28,9 +29,6 @@ export interface MiniMindPackage {
 
 /** A tensor before it is decided what type it gets. */
 type UntypedTensor = Omit<GgufTensorSource, 'type'>;
-
-/** llama.cpp's number for the present layout of quantized blocks. */
-const quantizationVersion = 2;
 
 /**
  * MiniMind2-Small as a GGUF of the llama architecture.
@@ -84,7 +82,7 @@ function headTensors(graph: OnnxGraph): UntypedTensor[] {
 function layerTensors(graph: OnnxGraph, config: LlamaConfig, layer: number): UntypedTensor[] {
   const from = `/model/layers.${layer}`;
   const to = `blk.${layer}`;
-  const headRows = (heads: number): number[] => interleaveHalves(heads, config.head_dim);
+  const headRows = (heads: number): number[] => Array.from({ length: heads * config.head_dim }, (_, row) => sourceOfHeadRow(row, config.head_dim));
   return [
     norm(graph, `${to}.attn_norm.weight`, `model.layers.${layer}.input_layernorm.weight`),
     projection(graph, `${to}.attn_q.weight`, `${from}/self_attn/q_proj`, headRows(config.num_attention_heads)),
@@ -111,16 +109,4 @@ function projection(graph: OnnxGraph, name: string, module: string, rowOrder?: r
   const source = quantizedTensor(graph, weight);
   const [columns, rows] = matrixShape(source.tensor);
   return { name, shape: [columns, rows], read: () => transpose(dequantize(source), columns, rows, rowOrder) };
-}
-
-/**
- * Hugging Face's rotary embedding pairs the two halves of a head; ggml's mode 0, which the llama architecture means,
- * pairs neighbours. Row 2j + t of a head therefore comes from its row t · dim/2 + j.
- */
-function interleaveHalves(heads: number, headDim: number): number[] {
-  const half = headDim / 2;
-  return Array.from({ length: heads * headDim }, (_, row) => {
-    const inHead = row % headDim;
-    return row - inHead + (inHead % 2) * half + Math.floor(inHead / 2);
-  });
 }

@@ -9,7 +9,7 @@ import { writeThenRename } from '../models/write-then-rename.ts';
 import { convertRows } from './convert-rows.ts';
 import { huggingFaceSource } from './hugging-face/source.ts';
 import { ggufSource, type ModelSource, type SourceTensor } from './model-source.ts';
-import { fileTypes, tensorType, type ModelFacts, type TargetType } from './type-policy.ts';
+import { fileTypes, quantizationVersion, tensorType, type ModelFacts, type TargetType } from './type-policy.ts';
 
 export { ggufSource, type ModelSource } from './model-source.ts';
 export { targetTypes, type TargetType } from './type-policy.ts';
@@ -29,9 +29,6 @@ export interface QuantizedModel {
   /** How many tensors have each type, such as `Q4_K`. */
   readonly types: Readonly<Record<string, number>>;
 }
-
-/** llama.cpp's number for the present layout of quantized blocks. */
-const quantizationVersion = 2;
 
 /** A folder as `transformers` saves a model, or a GGUF file. Throws `engine_failed` for what is neither, or is quantized already. */
 export async function openSource(file: string): Promise<ModelSource> {

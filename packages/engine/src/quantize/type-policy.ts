@@ -8,6 +8,9 @@ export const targetTypes: readonly TargetType[] = ['q8_0', 'q6_k', 'q4_k', 'q4_0
 /** llama.cpp's numbers for "mostly" a type, as `general.file_type` holds them; q4_k is its Q4_K_M. */
 export const fileTypes: Readonly<Record<TargetType, number>> = { f16: 1, q4_0: 2, q8_0: 7, q4_k: 15, q6_k: 18 };
 
+/** llama.cpp's number for the present layout of quantized blocks. */
+export const quantizationVersion = 2;
+
 const baseTypes: Readonly<Record<TargetType, number>> = {
   f16: GgmlType.F16, q8_0: GgmlType.Q8_0, q6_k: GgmlType.Q6_K, q4_k: GgmlType.Q4_K, q4_0: GgmlType.Q4_0,
 };

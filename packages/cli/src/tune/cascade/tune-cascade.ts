@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import { rename, rm, writeFile } from 'node:fs/promises';
+import { isFileSystemError } from '@open-autoglm/engine/file-system-error';
 import { policyFormat, policyVersion, predict, type JudgedBy, type PolicyFile } from '@open-autoglm/gateway/cascade-policy';
-import { isFileSystemError, UserError } from '../../failure.ts';
+import { UserError } from '../../failure.ts';
 import { createProgressBar } from '../../terminal/progress-bar.ts';
 import { compare, shareOf, type Comparison, type Way } from './curve.ts';
 import { canLearnBy, learn, lengthOf, observe, outcomesMin, type Learned } from './learn.ts';

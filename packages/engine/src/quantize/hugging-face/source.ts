@@ -6,6 +6,7 @@ import type { GgufValue } from '../../models/gguf-writer.ts';
 import { tokenizerMetadata, type TokenizerConfig, type TokenizerJson } from '../../models/hf-tokenizer.ts';
 import { shown } from '../../models/shown.ts';
 import { rowsPerPiece } from '../convert-rows.ts';
+import { sourceOfHeadRow } from '../head-rows.ts';
 import { readBytes, type ModelSource, type SourceTensor } from '../model-source.ts';
 import { readConfig, type HuggingFaceConfig, type ModelShape } from './config.ts';
 import { readSafetensors, type SafeTensor } from './safetensors.ts';
@@ -57,16 +58,10 @@ async function* readPieces(tensor: SafeTensor, { heads }: TensorPlace, { headLen
   }
 }
 
-/**
- * `transformers` pairs the two halves of a head; ggml's mode 0, which the llama architecture means, pairs neighbours. Row
- * 2j + t of a head therefore comes from its row t · length/2 + j.
- */
 function interleaveHalves(bytes: Uint8Array, rowBytes: number, headLength: number): Uint8Array {
   const result = new Uint8Array(bytes.length);
-  const half = headLength / 2;
   for (let row = 0; row * rowBytes < bytes.length; row += 1) {
-    const inHead = row % headLength;
-    const source = row - inHead + (inHead % 2) * half + Math.floor(inHead / 2);
+    const source = sourceOfHeadRow(row, headLength);
     result.set(bytes.subarray(source * rowBytes, (source + 1) * rowBytes), row * rowBytes);
   }
   return result;
