@@ -8,7 +8,7 @@ import { formatBytes } from './bytes.ts';
 import { checkDiskSpace } from './disk-space.ts';
 import { isFileSystemError } from './file-system-error.ts';
 import { writeGguf, type GgufContent, type GgufWriteOptions, type WrittenFile } from './gguf-writer.ts';
-import { removeStale, writeThenRename } from './write-then-rename.ts';
+import { removeUnfinished, writeThenRename } from './write-then-rename.ts';
 
 /** A model that is made once and then kept: its file, and beside it a seal that says what the file must be. */
 export interface ConvertedModel {
@@ -40,7 +40,7 @@ export async function ensureConverted(model: ConvertedModel): Promise<string> {
   model.signal?.throwIfAborted();
   try {
     await mkdir(model.folder, { recursive: true });
-    await removeStale(file);
+    await removeUnfinished(model.folder);
     await checkDiskSpace(model.folder, model.bytesNeeded, `the model ${model.fileName}`);
     await convert(model, file);
   } catch (error) {

@@ -30,6 +30,9 @@ const pollMs = 200;
 /** npm retries by itself; when nothing has come for so long, it will not. */
 const stallMs = 300_000;
 const stderrLimit = 2000;
+const folderName = /^npm-(\d+)-[A-Za-z0-9]{6}$/;
+/** No download goes on for so long. */
+const oldAfterMs = 24 * 60 * 60 * 1000;
 /** Folders that this process uses. One under its id that is not among them is of a dead process with the same id. */
 const used = new Set<string>();
 
@@ -41,7 +44,7 @@ const used = new Set<string>();
 export const fetchPackages: FetchPackages = async (packages, options, use) => {
   const total = packages.reduce((sum, { packedBytes, unpackedBytes }) => sum + packedBytes + unpackedBytes, 0);
   await mkdir(options.home, { recursive: true });
-  await removeStale(options.home);
+  await removeStaleFolders(options.home);
   const folder = await mkdtemp(path.join(options.home, `npm-${process.pid}-`));
   used.add(folder);
   try {
@@ -56,13 +59,19 @@ export const fetchPackages: FetchPackages = async (packages, options, use) => {
 };
 
 /** Removes the folders of processes that were killed: nobody else would, and each may hold a model. */
-async function removeStale(home: string): Promise<void> {
+export async function removeStaleFolders(home: string): Promise<void> {
   for (const name of await readdir(home)) {
-    const owner = Number(/^npm-(\d+)-/.exec(name)?.[1]);
+    const [, owner] = folderName.exec(name) ?? [];
     const folder = path.join(home, name);
-    const isStale = owner === process.pid ? !used.has(folder) : owner > 0 && !isAlive(owner);
-    if (isStale) await rm(folder, { recursive: true, force: true });
+    if (owner === undefined || used.has(folder)) continue;
+    if (owner === String(process.pid) || !isAlive(Number(owner)) || (await isOld(folder))) await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** Its owner's id may be another process's by now. */
+async function isOld(folder: string): Promise<boolean> {
+  const status = await stat(folder).catch(() => undefined);
+  return status !== undefined && Date.now() - status.mtimeMs > oldAfterMs;
 }
 
 async function writeManifests(folder: string, packages: readonly PinnedPackage[]): Promise<void> {

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { AutoglmError } from '@open-autoglm/protocol';
 import { problemWithGguf } from './gguf-file.ts';
+import { removeLeftovers } from './leftovers.ts';
 import { findNamedModel, namedModels } from './named-models.ts';
 import type { PrepareOptions } from './prepare-options.ts';
 import { findPulled, parseReference } from './pulled-models.ts';
@@ -26,6 +27,7 @@ export interface ResolvedModel {
  * Throws `engine_failed` with what to do, or the signal's reason.
  */
 export async function resolveModel(options: ResolveOptions): Promise<ResolvedModel> {
+  await removeLeftovers(options.home);
   const named = findNamedModel(options.model);
   if (!named && existsSync(path.join(options.model, 'config.json'))) {
     return { path: await ensureFromFolder(options.model, options), source: path.basename(path.resolve(options.model)) };

@@ -4,14 +4,15 @@ import path from 'node:path';
 
 /** Unfinished files that nobody has written to for so long are of processes that crashed. */
 const staleAfterMs = 60 * 60 * 1000;
-const unfinished = '.tmp';
+/** Named after what they would have become. */
+const unfinished = /\.gguf\.[0-9a-f-]{36}(\.seal)?\.tmp$/;
 
 /**
  * Gives a file its name only when it is whole and on the disk: whoever finds the name finds all of it, and a crash leaves
  * what was there before. `beforeRename` gets what `write` gave. Rejects with the error of either, leaving nothing.
  */
 export async function writeThenRename<T>(file: string, write: (handle: FileHandle) => Promise<T>, beforeRename: (result: T) => Promise<void> = async () => {}): Promise<T> {
-  const temporary = `${file}.${randomUUID()}${unfinished}`;
+  const temporary = `${file}.${randomUUID()}.tmp`;
   try {
     const result = await writeAndSync(temporary, write);
     await beforeRename(result);
@@ -34,11 +35,10 @@ async function writeAndSync<T>(file: string, write: (handle: FileHandle) => Prom
   }
 }
 
-/** Removes what crashed processes left of a file under temporary names. */
-export async function removeStale(file: string): Promise<void> {
-  const [folder, fileName] = [path.dirname(file), path.basename(file)];
+/** Removes what crashed processes left of models in a folder under temporary names. */
+export async function removeUnfinished(folder: string): Promise<void> {
   for (const name of await readdir(folder)) {
-    if (!name.startsWith(`${fileName}.`) || !name.endsWith(unfinished)) continue;
+    if (!unfinished.test(name)) continue;
     const found = path.join(folder, name);
     // Another process may have renamed it since.
     const status = await stat(found).catch(() => undefined);

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { chmod, mkdtemp, open, readdir, readFile, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -82,10 +83,11 @@ describe('ensureConverted', () => {
   });
 
   it('removes what a killed process left, but not what another may be writing', async () => {
-    const [stale, fresh, foreign] = [`${fileName}.a.tmp`, `${fileName}.b.tmp`, 'notes.tmp'];
-    for (const name of [stale, fresh, foreign]) await writeFile(path.join(folder, name), '');
+    const [stale, other, fresh] = [`${fileName}.${randomUUID()}.tmp`, `other-v1.gguf.${randomUUID()}.seal.tmp`, `${fileName}.${randomUUID()}.tmp`];
+    const foreign = 'notes.tmp';
+    for (const name of [stale, other, fresh, foreign]) await writeFile(path.join(folder, name), '');
     const yesterday = Date.now() / 1000 - 86_400;
-    for (const name of [stale, foreign]) await utimes(path.join(folder, name), yesterday, yesterday);
+    for (const name of [stale, other, foreign]) await utimes(path.join(folder, name), yesterday, yesterday);
     await converts();
     expect((await readdir(folder)).sort()).toEqual([foreign, fileName, `${fileName}.json`, fresh].sort());
   });

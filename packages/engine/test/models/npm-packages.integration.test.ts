@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, readFile, rm, utimes } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { crc32 } from 'node:zlib';
@@ -39,9 +39,13 @@ describe('packages fetched with npm', () => {
 
   it('remove what killed processes left of theirs, and nothing of those that live', async () => {
     const { pid } = spawnSync(process.execPath, ['--version']);
-    for (const owner of [pid, process.pid, process.ppid]) await mkdir(path.join(home, `npm-${owner}-aaaaaa`), { recursive: true });
+    const left = [`npm-${pid}-aaaaaa`, `npm-${process.pid}-aaaaaa`, `npm-${process.ppid}-aaaaaa`, `npm-${process.ppid}-old000`, 'npm-notes'];
+    for (const name of left) await mkdir(path.join(home, name), { recursive: true });
+    // Another process has the id of its owner by now.
+    const longAgo = Date.now() / 1000 - 2 * 86_400;
+    for (const name of left.slice(3)) await utimes(path.join(home, name), longAgo, longAgo);
     await fetchPackages(packages, { home }, async () => 1);
-    expect(await readdir(home)).toEqual([`npm-${process.ppid}-aaaaaa`]);
+    expect((await readdir(home)).toSorted()).toEqual([`npm-${process.ppid}-aaaaaa`, 'npm-notes']);
   });
 
   it('are refused when the registry serves other bytes than were pinned', async () => {
