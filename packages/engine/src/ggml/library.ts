@@ -19,7 +19,11 @@ export function loadGgml(): Ggml {
   return loaded;
 }
 
+/** Of a call into the libraries, in bytes; the most that koffi gives. `std::regex`, by which libllama splits text, takes 400 for each character of a match. */
+const stackBytes = 16 * 2 ** 20;
+
 function openLibraries(): Ggml {
+  koffi.config({ ...koffi.config(), sync_stack_size: stackBytes, async_stack_size: stackBytes });
   const folder = libraryFolder();
   const base = koffi.load(path.join(folder, 'libggml-base.so'));
   const registry = koffi.load(path.join(folder, 'libggml.v0.5.0.so'));

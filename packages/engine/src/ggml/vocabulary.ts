@@ -1,6 +1,7 @@
 import koffi from 'koffi';
 import { AutoglmError } from '@open-autoglm/protocol';
 import type { Ggml, Pointer } from './bindings.ts';
+import { cutStretches } from '../text/cut-stretches.ts';
 import { takeGgmlErrors } from './library.ts';
 
 /** A model's tokens, read from its GGUF by libllama, so that ids are those of every other llama.cpp program. */
@@ -32,6 +33,11 @@ const paramsSize = 512;
 /** libllama's token types, as `llama_vocab_get_attr` reports them. */
 const controlAttribute = 1 << 3;
 
+/** Pre-tokenizers that libllama has written out. For any other it takes `std::regex`, which needs the stack for each character of a match. */
+const writtenOut = new Set(['gpt-2', 'qwen2', 'llama-bpe', 'llama3', 'llama-v3', 'chatglm-bpe', 'glm4', 'smollm', 'starcoder', 'refact', 'command-r', 'mpt', 'olmo', 'jais', 'kimi-k2', 'hunyuan', 'qwen35']);
+/** Characters of such a match at most: a quarter of what the stack of a call holds. */
+const stretchMax = 8192;
+
 /** Loads only the vocabulary of a GGUF. Throws `engine_failed` when libllama cannot read it. */
 export function openVocabulary(ggml: Ggml, path: string): Vocabulary {
   const llama = bindLlama(ggml);
@@ -43,13 +49,15 @@ export function openVocabulary(ggml: Ggml, path: string): Vocabulary {
   const size = llama.size(handle);
   const token = (id: number) => (id >= 0 ? id : undefined);
   const pieces = new Array<Uint8Array | undefined>(size);
+  const splitsByRegex = llama.metadata(model, 'tokenizer.ggml.model') === 'gpt2' && !writtenOut.has(llama.metadata(model, 'tokenizer.ggml.pre'));
+  const callsFor = (text: string) => (text === '' ? [] : splitsByRegex ? cutStretches(text, stretchMax) : [text]);
   return {
     size,
     bos: token(llama.bos(handle)),
     eos: token(llama.eos(handle)),
     addsBos: llama.addsBos(handle),
     controlTokens: Array.from({ length: size }, (_, id) => id).filter((id) => llama.attributes(handle, id) & controlAttribute).map((id) => llama.text(handle, id)),
-    tokenize: (text, parseControl) => (text === '' ? [] : tokenize(llama, handle, text, { addSpecial: false, parseControl })),
+    tokenize: (text, parseControl) => callsFor(text).flatMap((piece) => tokenize(llama, handle, piece, { addSpecial: false, parseControl })),
     tokenizeWhole: (text) => tokenize(llama, handle, text, { addSpecial: true, parseControl: false }),
     bytes: (id) => (pieces[id] ??= pieceBytes(llama, handle, id)),
     name: (id) => llama.text(handle, id),
@@ -63,7 +71,13 @@ type Llama = ReturnType<typeof bindLlama>;
 function bindLlama(ggml: Ggml) {
   const library = ggml.libraries.llama;
   const params = koffi.struct({ bytes: koffi.array('uint8', paramsSize, 'Typed') });
+  const readMetadata = library.func('int llama_model_meta_val_str(void *model, const char *key, _Out_ uint8_t *value, size_t size)') as unknown as (model: Pointer, key: string, value: Uint8Array, size: number) => number;
   return {
+    /** Empty where the file does not say; cut after 255 bytes. */
+    metadata: (model: Pointer, key: string) => {
+      const value = Buffer.alloc(256);
+      return readMetadata(model, key, value, value.length) < 0 ? '' : value.toString('utf8', 0, value.indexOf(0));
+    },
     defaultParams: library.func('llama_model_default_params', params, []) as unknown as () => { bytes: Uint8Array },
     load: library.func('llama_model_load_from_file', 'void *', ['const char *', params]) as unknown as (path: string, params: { bytes: Uint8Array }) => Pointer | null,
     free: library.func('void llama_model_free(void *model)') as unknown as (model: Pointer) => void,

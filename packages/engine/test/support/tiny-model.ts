@@ -28,9 +28,11 @@ export interface TinyModelOptions {
   readonly contextLength?: number;
   /** Queries of zeros: every token attends to all before it and itself alike. */
   readonly attendsEvenly?: boolean;
+  /** How text is split before pairs are merged, by llama.cpp's name; the default model's way when not given. */
+  readonly preTokenizer?: string;
 }
 
-type Sizes = Required<TinyModelOptions>;
+type Sizes = Required<Omit<TinyModelOptions, 'preTokenizer'>>;
 
 const types = { f32: GgmlType.F32, f16: GgmlType.F16, bf16: GgmlType.BF16, q4_k: GgmlType.Q4_K, q6_k: GgmlType.Q6_K, q8_0: GgmlType.Q8_0, q4_0: GgmlType.Q4_0 } as const;
 
@@ -40,6 +42,7 @@ export async function writeTinyModel(file: string, options: TinyModelOptions): P
   const vocabulary = options.vocabulary ?? Object.keys(tokenizer.model.vocab).length;
   const sizes: Sizes = { type: 'f32', layers: 2, hidden: 64, heads: 4, kvHeads: 2, feedForward: 128, tiedEmbeddings: false, contextLength: 2048, attendsEvenly: false, attentionBias: options.architecture === 'qwen2', ...lengths(options), ...options, vocabulary };
   const metadata = new Map([...hyperparameters(sizes), ...tokenizerMetadata(truncate(tokenizer, vocabulary), config)]);
+  if (options.preTokenizer !== undefined) metadata.set('tokenizer.ggml.pre', { type: 'string', value: options.preTokenizer });
   const handle = await open(file, 'w');
   try {
     await writeGguf(loadGgml(), handle, { metadata, tensors: randomTensors(sizes) });
