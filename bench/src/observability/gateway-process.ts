@@ -1,6 +1,6 @@
-/** A child process with a gateway in front of a server, or of an engine that answers at once, observed as the first message says. */
+/** A child process with two gateways, observed and not, in front of a server, or of an engine that answers at once. */
 import { createMockEngine, loadConfig, startGateway, type Config } from '@open-autoglm/gateway';
-import type { GatewayAnswer, GatewayQuestion, ObservedGateway } from './gateway.ts';
+import type { GatewayAnswer, GatewayQuestion, Origin } from './gateways.ts';
 
 /** Fixed answers: nothing but the gateway costs time. */
 const answerTokens = 16;
@@ -8,7 +8,7 @@ const connectionsMax = 1024;
 
 process.on('disconnect', () => process.exit(0));
 process.on('message', async (question: GatewayQuestion) => {
-  if (question.type === 'start') return answer({ url: await start(question.gateway) });
+  if (question.type === 'start') return answer({ urls: [await start(question.origin, true), await start(question.origin, false)] });
   const { user, system } = process.cpuUsage();
   answer({ cpuMs: (user + system) / 1000 });
 });
@@ -17,7 +17,7 @@ function answer(said: GatewayAnswer): void {
   process.send?.(said);
 }
 
-async function start({ isObserved: enabled, collector, backend }: ObservedGateway): Promise<string> {
+async function start({ collector, backend }: Origin, enabled: boolean): Promise<string> {
   const engines = backend === undefined ? undefined : [{ kind: 'openai', url: `${backend}/v1`, model: 'bench' }];
   const loaded = loadConfig({ env: {}, overrides: { server: { port: 0 }, ...(engines ? { engines } : { model_config: { max_queue: connectionsMax } }) } });
   const { traces, ...observability } = loaded.observability;

@@ -6,15 +6,15 @@ import { startBeside } from '../gateway/processes.ts';
 import { interleave } from '../harness/interleave.ts';
 import { figure, type Figure, type Goal } from '../harness/report.ts';
 import { startRequestClient, type RequestClient } from '../load/request-client.ts';
-import { startFakedGateway, type FakedGateway } from '../observability/gateway.ts';
+import { startGatewayPair, type GatewayPair } from '../observability/gateways.ts';
 import type { Suite } from './suite.ts';
 
 const connections = 32;
 /** Short, so that whatever else wants the machine for a moment hits neighbours alike. */
 const sliceMs = 200;
-/** Long enough for V8, which compiles the whole path twice: what is observed has the more code, and halfway it looked several times as dear. */
-const warmUpMs = 7000;
-/** Every contestant is started so many times: how a process's code is compiled and its heap laid out differs from start to start by more than what is measured. */
+/** Of each: long enough for V8, which compiles the whole path twice; halfway what is observed looked several times as dear. */
+const warmUpMs = 5000;
+/** Their process is started so many times: how its code is compiled and its heap laid out differs from start to start. */
 const starts = 2;
 
 const message = { role: 'user', content: '你好' };
@@ -25,7 +25,7 @@ const workloads = [
 
 /** Where the answers come from. What is observed costs the least beside a server that must be asked, as gateways do; and of one's own process, the most that it can. */
 const origins = [
-  { name: 'a fake backend', model: 'bench', isRemote: true, slicesPerRun: 2, goal: { atLeast: 0.97 } },
+  { name: 'a fake backend', model: 'bench', isRemote: true, slicesPerRun: 3, goal: { atLeast: 0.97 } },
   { name: 'an engine in its process', model: 'default', isRemote: false, slicesPerRun: 1, goal: undefined },
 ] as const;
 
@@ -56,11 +56,11 @@ export const observabilitySuite: Suite = {
 };
 
 const notes = [
-  `Each contestant is a gateway process of its own; ${connections} connections ask over and over for ${sliceMs} ms, then it is the other one’s turn; all are started anew ${starts} times. ` +
+  `Both are gateways of one process, so that they run the same compiled code on the same heap; ${connections} connections ask one of them over and over for ${sliceMs} ms, then it is the other one’s turn; all is started anew ${starts} times. ` +
     'The client is another process, which only looks for the ends of answers.',
   '“On” is the default configuration with traces, of which a collector gets one in a hundred. “Off” has the metrics, the diagnosis and the traces off, and still tells every client its segments, which no configuration switches off.',
   'The fake backend is a third process, which answers at once; it, the client and the gateway share the cores. An engine in the gateway’s own process costs less than any real one, and makes the share of what is observed the largest that it can be: there is no goal for it.',
-  'Processor time is that of the gateway process, over the requests that it answered.',
+  'Processor time is that of the gateways’ process, over the requests that the one whose turn it was answered.',
 ];
 
 /** On, then off: requests a second, and microseconds of processor time for one. */
@@ -70,7 +70,7 @@ interface Samples {
 }
 
 interface Bench {
-  readonly gateways: readonly FakedGateway[];
+  readonly gateways: GatewayPair;
   readonly client: RequestClient;
   close(): Promise<void>;
 }
@@ -84,8 +84,7 @@ async function openBench(isRemote: boolean): Promise<Bench> {
     });
     const address = `http://127.0.0.1:${(collector.address() as AddressInfo).port}`;
     const backend = opened.add(isRemote ? await startBeside('./fake-backend-process.ts') : undefined, (process) => process.stop());
-    const gateways: FakedGateway[] = [];
-    for (const isObserved of [true, false]) gateways.push(opened.add(await startFakedGateway({ isObserved, collector: address, backend: backend?.url }), (gateway) => gateway.close()));
+    const gateways = opened.add(await startGatewayPair({ collector: address, backend: backend?.url }), (pair) => pair.close());
     const client = opened.add(startRequestClient(), (process) => process.close());
     return { gateways, client, close: () => opened.close() };
   } catch (error) {
@@ -103,11 +102,11 @@ function startCollector(): Promise<Server> {
 }
 
 async function measure({ gateways, client }: Bench, body: object, runs: number, { rates, costs }: Samples): Promise<void> {
-  for (const { url } of gateways) await client.run({ url, body, connections, durationMs: warmUpMs });
-  const measures = gateways.map((gateway, index) => async () => {
-    const before = await gateway.cpuMs();
-    const { requests, elapsedMs } = await client.run({ url: gateway.url, body, connections, durationMs: sliceMs });
-    costs[index]?.push((((await gateway.cpuMs()) - before) * 1000) / requests);
+  for (const url of gateways.urls) await client.run({ url, body, connections, durationMs: warmUpMs });
+  const measures = gateways.urls.map((url, index) => async () => {
+    const before = await gateways.cpuMs();
+    const { requests, elapsedMs } = await client.run({ url, body, connections, durationMs: sliceMs });
+    costs[index]?.push((((await gateways.cpuMs()) - before) * 1000) / requests);
     return (requests * 1000) / elapsedMs;
   });
   // The load itself keeps the cores awake.
