@@ -41,6 +41,7 @@ export const gatewaySuite: Suite = {
 
 const notes = [
   'Backend, client and every contestant are processes of their own and share the cores. The client keeps so many requests under way at once.',
+  'Ours is `autoglm serve`, which puts Node’s own code into large pages by itself; the others run as Node starts them.',
   'CPU is the processor time of the contestant’s own process for each request. The bare proxy is node:http in front of an undici pool that passes bytes on and reads nothing.',
   'Added: the median of a request through the gateway, less that of one straight to the backend, of the same round.',
   `Every contestant has answered for ${(2 * warmUpMs) / 1000} s before the first measurement.`,

@@ -4,6 +4,7 @@ import { UserError } from '../failure.ts';
 import { findEngines, type EngineOptions } from './engines.ts';
 import { createEngineReporter } from './engine-reporter.ts';
 import { boundHeapGrowth } from './heap-growth.ts';
+import { continueOnLargePages } from './large-pages.ts';
 
 export interface ServeOptions extends EngineOptions {
   readonly model?: string;
@@ -20,9 +21,11 @@ export interface ServeOptions extends EngineOptions {
 
 /** Serves until a signal or an engine that has failed for good. Rejects with what kept it from serving. */
 export async function serve(options: ServeOptions): Promise<void> {
+  if (options.engine) continueOnLargePages();
   const { loadConfig, startGateway } = await import('@open-autoglm/gateway');
   const engines = await findEngines(options, process.env);
   const config = loadConfig({ file: options.config, env: process.env, overrides: { ...toOverrides(options), ...(engines && { engines }) } });
+  if (config.engines.some(({ kind }) => kind === 'openai')) continueOnLargePages();
   const end = Promise.withResolvers<void>();
   const reporter = createEngineReporter(process.stderr);
   const gateway = await startGateway({
