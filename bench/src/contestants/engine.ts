@@ -42,7 +42,7 @@ export function openEngine({ modelPath, threads, sequenceLength, maxSequences }:
     core,
     decode: async (task) => decode(core, task),
     prefill: async (prompt) => prefill(core, prompt),
-    answer: (text, tokens) => answer(core, core.tokenize({ segments: [{ kind: 'control', text }] }), tokens),
+    answer: (text, tokens) => answer(core, core.tokenizer.now(core.tokenizer.read({ segments: [{ kind: 'control', text }] })), tokens),
     close: async () => (on ? undefined : model.close()),
   };
 }

@@ -120,7 +120,7 @@ export const speculationSuite: Suite = {
           return answer.rate;
         };
         const [with_ = [], without = []] = await interleave([drafting, plain].map(measure), { runs: options.runs, warmups, settle: () => waker.wake() });
-        const depth = plain.core.tokenize({ segments: [{ kind: 'control', text: prompt }] }).length + (answerTokens >> 1);
+        const depth = plain.model.vocabulary.tokenize(prompt, true).length + (answerTokens >> 1);
         const costs = await measureSteps(plain.model, depth, () => waker.wake());
         const limit = median(without) * speedOfPerfectDrafts(answerTokens - 1, costs);
         figures.push(figure({ name, unit: 'tokens/s', samples: with_, limit, reference: { name: 'without drafts', samples: without }, goal: { atLeast: isCopying ? 1.8 : 0.97 } }));

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { AutoglmError, type ContextStrategy, type FinishReason, type GeneratePart, type GenerateRequest, type Lane, type Prompt, type PromptSegment } from '@open-autoglm/protocol';
+import { AutoglmError, type ContextStrategy, type FinishReason, type GeneratePart, type GenerateRequest, type Lane } from '@open-autoglm/protocol';
 import { ConstraintCompiler } from './constraints/compiler.ts';
 import { boundContext, type ContextBounds } from './context/bounds.ts';
 import { dropBlocks } from './context/drop-blocks.ts';
@@ -21,6 +21,7 @@ import { DelayAccount, SequenceDelays } from './stats/delay-account.ts';
 import type { CoreStats } from './stats/stats-reporter.ts';
 import { StepCounters } from './stats/step-counters.ts';
 import { describeChoice } from './text/describe-choice.ts';
+import type { Reading } from './text/fitting-tokens.ts';
 import { PromptTokenizer } from './text/prompt-tokenizer.ts';
 import { lastText } from './text/stop-matcher.ts';
 import { areEqual } from './token-list.ts';
@@ -51,10 +52,10 @@ export interface StepOutput {
 
 /** Sequences, scheduler, runner and samplers, joined by `step`. Knows nothing of processes. */
 export class EngineCore {
+  readonly tokenizer: PromptTokenizer;
   readonly #model: LoadedModel;
   readonly #limits: CoreLimits;
   readonly #now: () => number;
-  readonly #tokenizer: PromptTokenizer;
   readonly #scratch: SamplerScratch;
   readonly #counters = new StepCounters();
   readonly #delays: DelayAccount;
@@ -81,7 +82,7 @@ export class EngineCore {
     this.#model = model;
     this.#limits = limits;
     this.#now = now;
-    this.#tokenizer = new PromptTokenizer(model);
+    this.tokenizer = new PromptTokenizer(model);
     this.#delays = new DelayAccount(() => ({ missingCoresMs: model.device.missingCoresMs, gcMs: gcMs() }));
     this.#sharing = limits.sharing ?? defaultSharing;
     this.#laneShare = new LaneShare(this.#sharing.batchShareMin);
@@ -112,7 +113,7 @@ export class EngineCore {
     this.#checkQueue();
     checkLogitBias(request, this.#model.vocabulary.size);
     const bounds = this.#boundsOf(request);
-    const prompt = bounds ? this.tokenize(request.prompt) : this.#tokenizer.tokenizeFitting(request.prompt);
+    const prompt = this.tokenizer.now(this.#readingOf(request));
     if (prompt.length === 0) throw new AutoglmError('invalid_value', 'The prompt has no tokens.', { param: 'prompt' });
     const constraint = request.grammar && this.#constraints.create(request.grammar);
     this.#arrivals += 1;
@@ -128,12 +129,10 @@ export class EngineCore {
     this.#release(id);
   }
 
-  tokenize(prompt: Prompt): number[] {
-    return this.#tokenizer.tokenize(prompt);
-  }
-
-  countTokens(segments: readonly PromptSegment[]): number[] {
-    return this.#tokenizer.countTokens(segments);
+  /** The tokens of a request's prompt, of a long one by another thread: with them, `add` takes no time. Throws as `add`. */
+  async readPrompt(request: GenerateRequest): Promise<number[]> {
+    this.#checkQueue();
+    return this.tokenizer.aside(this.#readingOf(request));
   }
 
   /** One token for every sequence that decodes, then as many prompt tokens as the budget allows. */
@@ -464,6 +463,10 @@ export class EngineCore {
     const queued = this.#waiting.length - (this.#limits.maxBatchSize - this.#runningCount);
     if (queued < this.#limits.maxQueue) return;
     throw new AutoglmError('queue_full', `The engine has ${queued} requests waiting already.`, { retryAfterSeconds: 1 });
+  }
+
+  #readingOf(request: GenerateRequest): Reading<number[]> {
+    return this.#boundsOf(request) ? this.tokenizer.read(request.prompt) : this.tokenizer.readFitting(request.prompt);
   }
 
   #boundsOf({ contextStrategy }: GenerateRequest): ContextBounds | undefined {

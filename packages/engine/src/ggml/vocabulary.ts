@@ -15,6 +15,8 @@ export interface Vocabulary {
   readonly controlTokens: readonly string[];
   /** With `parseControl` false, text that looks like a control token stays text. No token is added. */
   tokenize(text: string, parseControl: boolean): number[];
+  /** As `tokenize`, by another thread. */
+  tokenizeAside(text: string, parseControl: boolean): Promise<number[]>;
   /** As `tokenize` with control tokens as text, and with what the model wants around every text. */
   tokenizeWhole(text: string): number[];
   /** The bytes that a token stands for; empty for control tokens. The caller must not change them. */
@@ -57,8 +59,13 @@ export function openVocabulary(ggml: Ggml, path: string): Vocabulary {
     eos: token(llama.eos(handle)),
     addsBos: llama.addsBos(handle),
     controlTokens: Array.from({ length: size }, (_, id) => id).filter((id) => llama.attributes(handle, id) & controlAttribute).map((id) => llama.text(handle, id)),
-    tokenize: (text, parseControl) => callsFor(text).flatMap((piece) => tokenize(llama, handle, piece, { addSpecial: false, parseControl })),
-    tokenizeWhole: (text) => tokenize(llama, handle, text, { addSpecial: true, parseControl: false }),
+    tokenize: (text, parseControl) => callsFor(text).flatMap((piece) => Array.from(tokenize(llama, handle, piece, { addSpecial: false, parseControl }))),
+    async tokenizeAside(text, parseControl) {
+      const tokens: number[] = [];
+      for (const piece of callsFor(text)) for (const token of await tokenizeAside(llama, handle, piece, parseControl)) tokens.push(token);
+      return tokens;
+    },
+    tokenizeWhole: (text) => Array.from(tokenize(llama, handle, text, { addSpecial: true, parseControl: false })),
     bytes: (id) => (pieces[id] ??= pieceBytes(llama, handle, id)),
     name: (id) => llama.text(handle, id),
     endsGeneration: (id) => llama.endsGeneration(handle, id),
@@ -89,13 +96,18 @@ function bindLlama(ggml: Ggml) {
     attributes: library.func('int llama_vocab_get_attr(void *vocab, int token)') as unknown as (vocabulary: Pointer, token: number) => number,
     text: library.func('const char *llama_vocab_get_text(void *vocab, int token)') as unknown as (vocabulary: Pointer, token: number) => string,
     endsGeneration: library.func('bool llama_vocab_is_eog(void *vocab, int token)') as unknown as (vocabulary: Pointer, token: number) => boolean,
-    tokenize: library.func('int llama_tokenize(void *vocab, const uint8_t *text, int text_len, _Out_ int *tokens, int max, bool add_special, bool parse_special)') as unknown as (
+    tokenize: library.func('int llama_tokenize(void *vocab, const uint8_t *text, int text_len, _Out_ int *tokens, int max, bool add_special, bool parse_special)') as unknown as ((
       vocabulary: Pointer, text: Uint8Array, length: number, tokens: Int32Array, max: number, addSpecial: boolean, parseSpecial: boolean,
-    ) => number,
+    ) => number) & TokenizeAsync,
     piece: library.func('int llama_token_to_piece(void *vocab, int token, _Out_ uint8_t *buffer, int length, int lstrip, bool special)') as unknown as (
       vocabulary: Pointer, token: number, buffer: Uint8Array, length: number, lstrip: number, special: boolean,
     ) => number,
   };
+}
+
+/** How koffi calls a function in a thread of its own. */
+interface TokenizeAsync {
+  async(vocabulary: Pointer, text: Uint8Array, length: number, tokens: Int32Array, max: number, addSpecial: boolean, parseSpecial: boolean, done: (error: Error | null, count: number) => void): void;
 }
 
 const utf8 = new TextEncoder();
@@ -105,13 +117,28 @@ interface TokenizeOptions {
   readonly parseControl: boolean;
 }
 
-function tokenize(llama: Llama, vocabulary: Pointer, text: string, { addSpecial, parseControl }: TokenizeOptions): number[] {
+function tokenize(llama: Llama, vocabulary: Pointer, text: string, { addSpecial, parseControl }: TokenizeOptions): Int32Array {
+  const { bytes, tokens } = buffersFor(text);
+  return filled(tokens, llama.tokenize(vocabulary, bytes, bytes.length, tokens, tokens.length, addSpecial, parseControl));
+}
+
+async function tokenizeAside(llama: Llama, vocabulary: Pointer, text: string, parseControl: boolean): Promise<Int32Array> {
+  const { bytes, tokens } = buffersFor(text);
+  const count = await new Promise<number>((resolve, reject) => {
+    llama.tokenize.async(vocabulary, bytes, bytes.length, tokens, tokens.length, false, parseControl, (error, found) => (error ? reject(error) : resolve(found)));
+  });
+  return filled(tokens, count);
+}
+
+function buffersFor(text: string): { readonly bytes: Uint8Array; readonly tokens: Int32Array } {
   const bytes = utf8.encode(text);
   // A token is at least a byte, but some vocabularies put a space before the text.
-  const tokens = new Int32Array(bytes.length + 8);
-  const count = llama.tokenize(vocabulary, bytes, bytes.length, tokens, tokens.length, addSpecial, parseControl);
-  if (count < 0) throw new Error(`libllama wants room for ${-count} tokens of ${bytes.length} bytes`);
-  return Array.from(tokens.subarray(0, count));
+  return { bytes, tokens: new Int32Array(bytes.length + 8) };
+}
+
+function filled(tokens: Int32Array, count: number): Int32Array {
+  if (count < 0) throw new Error(`libllama wants room for ${-count} tokens, and has it for ${tokens.length}`);
+  return tokens.subarray(0, count);
 }
 
 function pieceBytes(llama: Llama, vocabulary: Pointer, token: number): Uint8Array {

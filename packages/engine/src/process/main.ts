@@ -4,6 +4,7 @@ import { EngineCore, learnStepCosts, openModel, type LoadedModel } from '../core
 import { resolveModel } from '../models/resolve.ts';
 import { ProcessWatch } from '../stats/process-watch.ts';
 import { StatsReporter } from '../stats/stats-reporter.ts';
+import { Arrivals } from './arrivals.ts';
 import { behaveAsChild, keepCompiled, prepareUnlessLeft } from './child-process.ts';
 import { LifeSign } from './life-sign.ts';
 import { fromMachineMs, onClock } from './machine-clock.ts';
@@ -17,6 +18,7 @@ const maxChunk = 512;
 const poll = 50;
 
 let core: EngineCore | undefined;
+let arrivals: Arrivals | undefined;
 let buffer = new OutputBuffer(0);
 let reporter: StatsReporter | undefined;
 let stepping = false;
@@ -24,9 +26,9 @@ const lifeSign = new LifeSign(() => report({ type: 'alive' }));
 
 process.on('message', (command: EngineCommand) => {
   if (command.type === 'start') void start(command.options);
-  else if (command.type === 'generate') generate(command);
+  else if (command.type === 'generate') void generate(command);
   else if (command.type === 'abort') abort(command.id);
-  else tokenize(command);
+  else void tokenize(command);
 });
 behaveAsChild();
 
@@ -55,6 +57,7 @@ async function start(options: EngineProcessOptions): Promise<void> {
     warmUp(model, new EngineCore(model, limits));
     const watch = new ProcessWatch();
     core = new EngineCore(model, limits, undefined, () => watch.gcMs);
+    arrivals = new Arrivals(core, options.maxBatchSize + options.maxQueue);
     buffer = new OutputBuffer(options.streamIntervalMs);
     reporter = new StatsReporter({ core, process: watch, send: (stats) => report({ type: 'stats', stats }) });
     reporter.touch();
@@ -72,10 +75,10 @@ function warmUp(model: LoadedModel, warming: EngineCore): void {
   while (!warming.idle) warming.step();
 }
 
-function generate({ request }: Extract<EngineCommand, { type: 'generate' }>): void {
+async function generate({ request }: Extract<EngineCommand, { type: 'generate' }>): Promise<void> {
   try {
-    if (!core) throw new AutoglmError('engine_unavailable', 'The engine is still starting.');
-    core.add(onClock(request, fromMachineMs));
+    if (!arrivals) throw new AutoglmError('engine_unavailable', 'The engine is still starting.');
+    if (!(await arrivals.add(onClock(request, fromMachineMs)))) return;
     reporter?.touch();
     if (!stepping) scheduleStep();
   } catch (error) {
@@ -85,16 +88,18 @@ function generate({ request }: Extract<EngineCommand, { type: 'generate' }>): vo
 
 function abort(id: string): void {
   const hasWork = core?.idle === false;
-  core?.abort(id);
+  arrivals?.abort(id);
   buffer.forget(id);
   if (hasWork) reporter?.touch();
 }
 
-function tokenize(command: Extract<EngineCommand, { type: 'tokenize' | 'count-tokens' }>): void {
+async function tokenize(command: Extract<EngineCommand, { type: 'tokenize' | 'count-tokens' }>): Promise<void> {
   const { call } = command;
   try {
     if (!core) throw new AutoglmError('engine_unavailable', 'The engine is still starting.');
-    report(command.type === 'tokenize' ? { type: 'tokens', call, tokens: core.tokenize(command.prompt) } : { type: 'token-counts', call, counts: core.countTokens(command.segments) });
+    const { tokenizer } = core;
+    if (command.type === 'tokenize') report({ type: 'tokens', call, tokens: await tokenizer.aside(tokenizer.read(command.prompt)) });
+    else report({ type: 'token-counts', call, counts: await tokenizer.aside(tokenizer.count(command.segments)) });
   } catch (error) {
     report({ type: 'tokenize-error', call, error: toWire(error) });
   }

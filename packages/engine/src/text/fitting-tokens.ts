@@ -1,6 +1,7 @@
 import type { PromptSegment } from '@open-autoglm/protocol';
 
-export type TokenizeSegment = (segment: PromptSegment) => number[];
+/** Yields what is to be tokenized next, is given its tokens, and returns what comes of them: so that the same can be done at once or by another thread. */
+export type Reading<T> = Generator<PromptSegment, T, readonly number[]>;
 
 /** Of the tokens that would fit: most prompts that fit are shorter, and read at one go. */
 const charactersPerToken = 4;
@@ -8,27 +9,27 @@ const charactersPerToken = 4;
 const doubt = 1 / 4;
 
 /**
- * The tokens of a prompt, or nothing where there are more than `tokensMax`, found without reading all of it: tokenizing happens between
- * steps, and every running stream stands still meanwhile, for a second for each million characters or two.
+ * The tokens of a prompt, or nothing where there are more than `tokensMax`, found without reading all of it: a million characters or two
+ * take a second.
  *
  * A long text cannot be tokenized in pieces: merges may reach across any place where it could be cut. So its beginning is counted first, and
  * a longer one, by its tokens so far, until it has too many for certain; what may still fit is then tokenized as a whole. However long the
  * prompt is, what is read of it grows only with the characters of its tokens.
  */
-export function fittingTokens(segments: readonly PromptSegment[], tokensMax: number, tokenize: TokenizeSegment): number[] | undefined {
+export function* fittingTokens(segments: readonly PromptSegment[], tokensMax: number): Reading<number[] | undefined> {
   const tokens: number[] = [];
   for (const segment of segments) {
-    if (isTooLong(segment, tokensMax - tokens.length, tokensMax, tokenize)) return undefined;
-    for (const token of tokenize(segment)) tokens.push(token);
+    if (yield* isTooLong(segment, tokensMax - tokens.length, tokensMax)) return undefined;
+    for (const token of yield segment) tokens.push(token);
     if (tokens.length > tokensMax) return undefined;
   }
   return tokens;
 }
 
-function isTooLong({ kind, text }: PromptSegment, tokensLeft: number, tokensMax: number, tokenize: TokenizeSegment): boolean {
+function* isTooLong({ kind, text }: PromptSegment, tokensLeft: number, tokensMax: number): Reading<boolean> {
   const wanted = tokensLeft + Math.ceil(doubt * tokensMax);
   for (let length = charactersPerToken * tokensMax; length < text.length; ) {
-    const found = tokenize({ kind, text: text.slice(0, length) }).length;
+    const found = (yield { kind, text: text.slice(0, length) }).length;
     if (found > wanted) return true;
     // As long as it should be to have too many, and a little more; not much longer, for a beginning may be unlike the rest.
     length = Math.ceil(length * Math.min(4, Math.max(1.25, (1.1 * wanted) / Math.max(found, 1))));

@@ -1,49 +1,84 @@
 import { AutoglmError, type Prompt, type PromptSegment } from '@open-autoglm/protocol';
 import type { LoadedModel } from '../model.ts';
-import { fittingTokens } from './fitting-tokens.ts';
+import { fittingTokens, type Reading } from './fitting-tokens.ts';
 
 /** No token stands for more text than this. */
 const longestToken = 256;
+/** Characters that are tokenized at once though others wait: one or two milliseconds of the worst texts. */
+const atOnceMax = 2048;
 
-/** Prompts of a model as token ids, and what is refused of them. */
+/** Prompts of a model as token ids, and what is refused of them. Its readings are carried out by `now` or `aside`. */
 export class PromptTokenizer {
   readonly #vocabulary: LoadedModel['vocabulary'];
   readonly #contextLength: number;
+  /** The last text that another thread was given: one at a time, since each has a core, and ten times its own memory. */
+  #aside: Promise<unknown> = Promise.resolve();
 
   constructor({ vocabulary, info }: Pick<LoadedModel, 'vocabulary' | 'info'>) {
     this.#vocabulary = vocabulary;
     this.#contextLength = info.contextLength;
   }
 
-  /** The prompt's token ids, with the token that every text begins with where the model wants one. Throws `context_length_exceeded`, `invalid_value`. */
-  tokenize(prompt: Prompt): number[] {
-    if ('tokens' in prompt) return this.#checkTokens(prompt.tokens);
-    this.#checkLength(prompt.segments);
-    return this.#withBos(prompt.segments.flatMap((segment) => this.#tokensOf(segment)));
+  now<T>(reading: Reading<T>): T {
+    let next = reading.next();
+    while (!next.done) next = reading.next(this.#tokensOf(next.value));
+    return next.value;
   }
 
-  /** As `tokenize`, of a prompt that leaves room in the context for a token more; `context_length_exceeded` as soon as it is clear that it does not. */
-  tokenizeFitting(prompt: Prompt): number[] {
-    const tokens = 'tokens' in prompt ? this.tokenize(prompt) : this.#tokenizeFitting(prompt.segments);
+  /** As `now`, with long texts tokenized by another thread: steps go on meanwhile. Short ones are tokenized before this returns. */
+  async aside<T>(reading: Reading<T>): Promise<T> {
+    let next = reading.next();
+    for (let characters = 0; !next.done; ) {
+      characters += next.value.text.length;
+      if (characters <= atOnceMax) {
+        next = reading.next(this.#tokensOf(next.value));
+      } else {
+        characters = 0;
+        next = reading.next(await this.#tokensAside(next.value));
+      }
+    }
+    return next.value;
+  }
+
+  /** The prompt's token ids, with the token that every text begins with where the model wants one. Throws `context_length_exceeded`, `invalid_value`. */
+  *read(prompt: Prompt): Reading<number[]> {
+    if ('tokens' in prompt) return this.#checkTokens(prompt.tokens);
+    this.#checkLength(prompt.segments);
+    const tokens: number[] = [];
+    for (const segment of prompt.segments) for (const token of yield segment) tokens.push(token);
+    return this.#withBos(tokens);
+  }
+
+  /** As `read`, of a prompt that leaves room in the context for a token more; `context_length_exceeded` as soon as it is clear that it does not. */
+  *readFitting(prompt: Prompt): Reading<number[]> {
+    const tokens = 'tokens' in prompt ? this.#checkTokens(prompt.tokens) : yield* this.#readSegmentsFitting(prompt.segments);
     if (tokens.length >= this.#contextLength) throw this.#tooLong(String(tokens.length));
     return tokens;
   }
 
   /** How many tokens each segment has, without what every text begins with. */
-  countTokens(segments: readonly PromptSegment[]): number[] {
+  *count(segments: readonly PromptSegment[]): Reading<number[]> {
     this.#checkLength(segments);
-    return segments.map((segment) => this.#tokensOf(segment).length);
+    const counts: number[] = [];
+    for (const segment of segments) counts.push((yield segment).length);
+    return counts;
   }
 
-  #tokenizeFitting(segments: readonly PromptSegment[]): number[] {
+  *#readSegmentsFitting(segments: readonly PromptSegment[]): Reading<number[]> {
     this.#checkLength(segments);
-    const tokens = fittingTokens(segments, this.#contextLength, (segment) => this.#tokensOf(segment));
+    const tokens = yield* fittingTokens(segments, this.#contextLength);
     if (!tokens) throw this.#tooLong(`more than ${this.#contextLength}`);
     return this.#withBos(tokens);
   }
 
   #tokensOf({ kind, text }: PromptSegment): number[] {
     return this.#vocabulary.tokenize(text, kind === 'control');
+  }
+
+  #tokensAside({ kind, text }: PromptSegment): Promise<number[]> {
+    const tokens = this.#aside.then(() => this.#vocabulary.tokenizeAside(text, kind === 'control'));
+    this.#aside = tokens.catch(() => {});
+    return tokens;
   }
 
   #withBos(tokens: number[]): number[] {

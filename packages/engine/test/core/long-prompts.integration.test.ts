@@ -12,6 +12,7 @@ const contextLength = 256;
 const longestToken = 16;
 let folder: string;
 let model: LoadedModel;
+/** Between two steps. */
 let tokenizedCharacters = 0;
 beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'autoglm-long-'));
@@ -36,4 +37,16 @@ it.each([['spaces', ' '], ['Chinese', '今天天气很好'], ['English', 'the qu
   expect(() => core.add({ ...tokenRequest('long', [0], 1), prompt })).toThrow(/more than 256 tokens/);
   expect(tokenizedCharacters).toBeLessThanOrEqual(8 * longestToken * contextLength);
   expect(core.idle).toBe(true);
+});
+
+it('nothing long is tokenized between two steps', async () => {
+  const { tokenizer } = new EngineCore(model, { maxBatchSize: 1, stepTokenBudget: 128, maxChunk: 128, continuous: true, maxQueue: 1 });
+  const text = (length: number) => ({ kind: 'text', text: '今天天气很好，'.repeat(Math.ceil(length / 7)).slice(0, length) }) as const;
+  const segments = [text(10), text(20_000), text(1000), text(5), text(3000)];
+  const expected = segments.map((segment) => model.vocabulary.tokenize(segment.text, false));
+  tokenizedCharacters = 0;
+  expect(await tokenizer.aside(tokenizer.count(segments))).toEqual(expected.map(({ length }) => length));
+  expect(await tokenizer.aside(tokenizer.read({ segments }))).toEqual(expected.flat());
+  await expect(tokenizer.aside(tokenizer.readFitting({ segments }))).rejects.toThrow(/more than 256 tokens/);
+  expect(tokenizedCharacters).toBeLessThanOrEqual(3 * 2048);
 });

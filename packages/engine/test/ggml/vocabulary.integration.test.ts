@@ -22,6 +22,14 @@ describe.each(['gpt-2', 'deepseek-llm', 'gpt-4o', 'tekken', 'bloom', 'default'])
   });
   const textOf = (tokens: readonly number[]) => Buffer.concat(tokens.map((token) => vocabulary.bytes(token))).toString();
 
+  it('gives the same tokens by another thread, beside others', async () => {
+    const texts = ['', 'a', '明天下午三点在国贸店洗车。'.repeat(500), 'x'.repeat(9000), '<|im_start|> and <|im_end|>'];
+    for (const parseControl of [false, true]) {
+      const aside = await Promise.all(texts.map((text) => vocabulary.tokenizeAside(text, parseControl)));
+      expect(aside).toEqual(texts.map((text) => vocabulary.tokenize(text, parseControl)));
+    }
+  });
+
   it.each([['letters', 'a'], ['ideographs', '中'], ['digits', '1'], ['spaces', ' '], ['marks', '!'], ['lines', '\n'], ['faces', '😀'], ['letters and digits', 'a1']])('reads any number of %s', (_, piece) => {
     const text = piece.repeat(100_000);
     expect(textOf(vocabulary.tokenize(text, false)) === text).toBe(true);

@@ -26,7 +26,8 @@ describe.skipIf(!existsSync(file))('TinyLlama, where it has been fetched', () =>
   it('gives the logits of libllama for the same prompt, cut into the same tokens', () => {
     const reference = openReference({ modelPath: file, threads: 1, contextLength: 512, maxSequences: 1 });
     try {
-      const tokens = new EngineCore(loaded, { maxBatchSize: 1, stepTokenBudget: 512, maxChunk: 512, continuous: true, maxQueue: 1 }).tokenize({ segments: segments(prompt) });
+      const { tokenizer } = new EngineCore(loaded, { maxBatchSize: 1, stepTokenBudget: 512, maxChunk: 512, continuous: true, maxQueue: 1 });
+      const tokens = tokenizer.now(tokenizer.read({ segments: segments(prompt) }));
       expect(tokens).toEqual(reference.tokenize(prompt, { parseControl: true, addSpecial: true }));
       const [expected] = reference.evaluate(tokens.map((token, position) => ({ token, position, sequence: 0, wantsLogits: position === tokens.length - 1 })));
       const logits = loaded.runner.prefill(0, Int32Array.from(tokens), 0, true) as Float32Array;

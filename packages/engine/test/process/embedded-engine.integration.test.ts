@@ -106,6 +106,22 @@ describe('EmbeddedEngine', () => {
     expect((parts[0] as { queueMs: number }).queueMs).toBeLessThan(5000);
   });
 
+  it('goes on with running streams while a long text is counted', async () => {
+    const running = start({ contextLength: 8192 });
+    await running.ready();
+    const leaving = new AbortController();
+    const stream = running.generate(request('stream', { maxTokens: 8000, sampling: { ...greedy, logitBias: { 2: -100 } } }), leaving.signal);
+    await stream.next();
+    const state = { isCounted: false };
+    const counted = running.countTokens([{ kind: 'text', text: '明天下午三点在国贸店洗车，请帮我预约。'.repeat(20_000) }]).finally(() => (state.isCounted = true));
+    let parts = 0;
+    for (; !state.isCounted; parts += 1) await stream.next();
+    expect(parts).toBeGreaterThan(20);
+    expect(await counted).toEqual([expect.any(Number)]);
+    leaving.abort(new AutoglmError('client_closed_request', 'left'));
+    await errorOf(collect(stream));
+  });
+
   it('gives a place back when the request is given up while its reader is busy elsewhere', async () => {
     const running = start({ maxBatchSize: 1, contextLength: 8192 });
     await running.ready();

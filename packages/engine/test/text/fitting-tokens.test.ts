@@ -1,11 +1,20 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { PromptSegment } from '@open-autoglm/protocol';
-import { fittingTokens, type TokenizeSegment } from '../../src/text/fitting-tokens.ts';
+import { fittingTokens } from '../../src/text/fitting-tokens.ts';
+
+type TokenizeSegment = (segment: PromptSegment) => number[];
 
 /** Runs of one character, 16 at most, are a token: a cut changes tokens near it. */
 const byRuns: TokenizeSegment = ({ text }) => Array.from(text.matchAll(/([^])\1{0,15}/g), ([run]) => run.charCodeAt(0) * 16 + run.length - 1);
 const text = (content: string): PromptSegment => ({ kind: 'text', text: content });
+
+function fitting(segments: readonly PromptSegment[], tokensMax: number, tokenize: TokenizeSegment): number[] | undefined {
+  const reading = fittingTokens(segments, tokensMax);
+  let next = reading.next();
+  while (!next.done) next = reading.next(tokenize(next.value));
+  return next.value;
+}
 
 function counting(tokenize: TokenizeSegment) {
   const counted = { characters: 0, tokenize: (segment: PromptSegment) => {
@@ -21,7 +30,7 @@ describe('tokens that fit', () => {
     fc.assert(
       fc.property(segments, fc.integer({ min: 8, max: 120 }), (list, tokensMax) => {
         const whole = list.flatMap(byRuns);
-        expect(fittingTokens(list, tokensMax, byRuns)).toEqual(whole.length <= tokensMax ? whole : undefined);
+        expect(fitting(list, tokensMax, byRuns)).toEqual(whole.length <= tokensMax ? whole : undefined);
       }),
     );
   });
@@ -29,14 +38,14 @@ describe('tokens that fit', () => {
   it('reads a prompt that is like others once', () => {
     const counted = counting(byRuns);
     const prompt = 'abcd'.repeat(250);
-    expect(fittingTokens([text(prompt)], 1000, counted.tokenize)).toHaveLength(1000);
+    expect(fitting([text(prompt)], 1000, counted.tokenize)).toHaveLength(1000);
     expect(counted.characters).toBe(prompt.length);
   });
 
   it.each([['tokens of one character', 'ab', 4], ['tokens of sixteen', 'a'.repeat(16), 64]])('are not looked for beyond the beginning of a prompt far too long: %s', (_, piece, times) => {
     const counted = counting(byRuns);
     const segments = [text('a b'), text(piece.repeat(1_000_000 / piece.length)), text(piece.repeat(1_000_000 / piece.length))];
-    expect(fittingTokens(segments, 1000, counted.tokenize)).toBeUndefined();
+    expect(fitting(segments, 1000, counted.tokenize)).toBeUndefined();
     expect(counted.characters).toBeLessThanOrEqual(8 * 16 * 1000);
     expect(counted.characters).toBeLessThanOrEqual(2 * times * 1000 + 3);
   });
@@ -44,7 +53,7 @@ describe('tokens that fit', () => {
   it('stop at the segment with which they are too many', () => {
     const counted = counting(byRuns);
     const segments = Array.from({ length: 1000 }, () => text('ab'.repeat(100)));
-    expect(fittingTokens(segments, 1000, counted.tokenize)).toBeUndefined();
+    expect(fitting(segments, 1000, counted.tokenize)).toBeUndefined();
     expect(counted.characters).toBe(1200);
   });
 });
