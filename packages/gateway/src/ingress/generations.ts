@@ -70,7 +70,9 @@ export class Generations implements Asker, Relay {
     const deadline = abortAfter(hand, parsed.deadlineMs);
     try {
       const exchange = { request, requestId, format: parsed.format, response, timings: followed.timings, headers: admission?.headers, created: secondsNow() };
-      await this.#parts.respond(exchange, through(this.#parts.path(request), request));
+      // A stage may refuse before it is read: so it is told to the client, and counted, as what is refused later.
+      const parts = { [Symbol.asyncIterator]: () => this.#parts.path(request)[Symbol.asyncIterator]() };
+      await this.#parts.respond(exchange, through(parts, request));
     } finally {
       clearTimeout(deadline);
       admission?.settle(followed.timings.tokensUsed);

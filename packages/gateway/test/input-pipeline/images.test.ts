@@ -6,6 +6,7 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isListed, isPrivate } from '../../src/input/images/addresses.ts';
 import { ByteLru } from '../../src/input/images/byte-lru.ts';
+import { scrape } from '../observability/scrape.ts';
 import { fakeModel, startFakeBackend, type FakeBackend } from '../upstream/fake-backend.ts';
 import { chat, startGatewayWith, type RemoteGateway } from '../upstream/support.ts';
 
@@ -112,6 +113,14 @@ describe('images for another server’s model', () => {
     for (const [url, status, message] of refused) expect(await ask(url)).toMatchObject({ status, error: { param, message: expect.stringMatching(message) } });
     expect((await ask(...Array.from({ length: 5 }, () => dataUrl(good)))).error).toMatchObject({ param: 'messages', message: expect.stringContaining('5 images') });
     expect(backend.requests.length).toBe(before);
+  });
+
+  it('without an address are refused, and the request ends as any other does', async () => {
+    const image = { type: 'image_url', image_url: { detail: 'low' } };
+    const response = await gateway.post(chat, { model: fakeModel, messages: [{ role: 'user', content: [image] }] }, { headers: { 'x-request-id': 'no-address' } });
+    expect([response.status, await response.json()]).toMatchObject([400, { error: { code: 'invalid_value', param: 'messages[0].content[0].image_url.url' } }]);
+    expect(Object.fromEntries(response.headers)).toMatchObject({ 'x-request-id': 'no-address', 'server-timing': expect.stringContaining('total') });
+    expect((await scrape(gateway.url)).value('autoglm_active_requests')).toBe(0);
   });
 
   it('that would unpack to too many pixels are refused by their header', async () => {
