@@ -94,6 +94,7 @@ export async function runAsked<Parsed extends Bounded, T>({ operation, body, hea
     signal.throwIfAborted();
     const identity = access.identify(headers, caller);
     hand = inHand.take();
+    checkWellFormed(body);
     signal.addEventListener('abort', onAbort, { once: true });
     const read = parse(body, headers);
     const parsed: Parsed = caller ? { ...read, tenant: caller.tenant, lane: 'batch' } : read;

@@ -1,10 +1,8 @@
 import type { ServerResponse } from 'node:http';
-import { AutoglmError } from '@open-autoglm/protocol';
+import { caughtUp } from '../common/caught-up.ts';
 
 /** What is held back to be joined with what else comes in the same tick, in characters or bytes. */
 const joinedLimit = 16 * 1024;
-/** A reader that takes nothing for this long has gone, whatever its connection says. */
-const stallTimeoutMs = 60_000;
 
 /** Writes events to a response: those of one tick at once, and no faster than the client reads. */
 export class EventWriter {
@@ -75,22 +73,4 @@ export class ByteWriter {
   drained(): Promise<void> {
     return caughtUp(this.#response, this.#signal);
   }
-}
-
-function caughtUp(response: ServerResponse, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const settle = (end: () => void) => {
-      clearTimeout(timer);
-      response.off('drain', onDrain);
-      signal.removeEventListener('abort', onAbort);
-      end();
-    };
-    const onDrain = () => settle(resolve);
-    const onAbort = () => settle(() => reject(signal.reason as Error));
-    const onStall = () => settle(() => reject(new AutoglmError('client_closed_request', `The client read nothing for ${stallTimeoutMs} ms.`)));
-    const timer = setTimeout(onStall, stallTimeoutMs);
-    response.once('drain', onDrain);
-    signal.addEventListener('abort', onAbort, { once: true });
-    if (signal.aborted) onAbort();
-  });
 }

@@ -54,10 +54,10 @@ describe('batches', () => {
   it('puts what failed into the error file, each as its own route would answer', () =>
     withServer({}, async ({ client }) => {
       const body = (more: object) => ({ model: 'default', messages: [{ role: 'user', content: 'x' }], ...more });
-      const batch = await ended(client, (await createBatch(client, [{ custom_id: 'good' }, { custom_id: 'bad', body: body({ temperature: 9 }) }, { custom_id: 'model', body: body({ model: 'none' }) }, { custom_id: 'unknown', body: body({ frobnicate: 1 }) }])).id);
-      expect(batch).toMatchObject({ status: 'completed', request_counts: { total: 4, completed: 1, failed: 3 } });
+      const batch = await ended(client, (await createBatch(client, [{ custom_id: 'good' }, { custom_id: 'bad', body: body({ temperature: 9 }) }, { custom_id: 'model', body: body({ model: 'none' }) }, { custom_id: 'unknown', body: body({ frobnicate: 1 }) }, { custom_id: 'half', body: body({ stop: 'a\ud800' }) }])).id);
+      expect(batch).toMatchObject({ status: 'completed', request_counts: { total: 5, completed: 1, failed: 4 } });
       const errors = await readOutput(client, batch.error_file_id);
-      expect(errors.map(({ custom_id: id, response }) => [id, response?.status_code, (response as unknown as { body: { error: { param: string } } }).body.error.param])).toEqual([['bad', 400, 'temperature'], ['model', 404, 'model'], ['unknown', 400, 'frobnicate']]);
+      expect(errors.map(({ custom_id: id, response }) => [id, response?.status_code, (response as unknown as { body: { error: { param: string } } }).body.error.param])).toEqual([['bad', 400, 'temperature'], ['model', 404, 'model'], ['unknown', 400, 'frobnicate'], ['half', 400, 'stop']]);
       expect(customIds(await readOutput(client, batch.output_file_id))).toEqual(['good']);
     }));
 

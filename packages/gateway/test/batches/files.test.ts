@@ -1,10 +1,15 @@
 import { once } from 'node:events';
-import { request } from 'node:http';
-import { connect } from 'node:net';
+import { createServer, request, type ServerResponse } from 'node:http';
+import { connect, type AddressInfo } from 'node:net';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { toFile } from 'openai';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import { Access } from '../../src/ingress/access.ts';
+import { FileRoutes } from '../../src/ingress/batches/file-routes.ts';
+import type { FileStore } from '../../src/ingress/batches/store/file-store.ts';
+import type { Generations } from '../../src/ingress/generations.ts';
+import { InHand } from '../../src/ingress/in-hand.ts';
 import { until } from '../support.ts';
 import { startBatchServer, temporaryFolder, upload, type BatchServer, type BatchServerOptions } from './support.ts';
 
@@ -114,6 +119,37 @@ describe('files', () => {
     expect(all.toString('latin1', 0, 400)).toContain(`content-length: ${size}`);
     expect(body.length).toBeLessThan(size);
     expect(body.equals(Buffer.alloc(body.length, 'x'))).toBe(true);
+  });
+
+  it('hold no place for a client that reads nothing of them', async () => {
+    const endless = { id: 'file-a', size_bytes: Number.MAX_SAFE_INTEGER };
+    async function* read(): AsyncGenerator<Uint8Array> {
+      for (;;) yield Buffer.alloc(64 * 1024);
+    }
+    const inHand = new InHand(1);
+    const routes = new FileRoutes({
+      files: async () => ({ find: async () => endless, read }) as unknown as FileStore,
+      access: new Access(undefined, undefined), generations: { take: (response: ServerResponse) => inHand.takeFor(response), admitCall: async () => {} } as unknown as Generations,
+      bounds: { fileBytesMax: 1, tenantFilesMax: 1, tenantBytesMax: 1, bytesMax: 1, ttlMs: 1 }, now: () => 0, newId: () => 'file-b',
+    });
+    const route = `/v1/files/${endless.id}/content`;
+    const server = createServer((message, response) => void routes.find(route)?.serve({ message, response, path: route, requestId: 'r' }).catch(() => response.destroy()));
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const { port } = server.address() as AddressInfo;
+      using reader = new DisposableStack();
+      const socket = reader.adopt(connect({ host: '127.0.0.1', port }), (open) => open.destroy());
+      socket.write(`GET ${route} HTTP/1.1\r\nhost: a\r\n\r\n`);
+      // The reader is waited for, and nothing else has a timer.
+      await until(() => vi.getTimerCount() > 0);
+      expect(() => inHand.take()).toThrow('1 requests in hand');
+      vi.advanceTimersByTime(60_000);
+      await inHand.drain(0);
+    } finally {
+      vi.useRealTimers();
+      server.close();
+    }
   });
 
   it('whose client leaves in the middle leave nothing behind', () =>

@@ -1,6 +1,5 @@
-import { once } from 'node:events';
-import type { ServerResponse } from 'node:http';
 import { AutoglmError } from '@open-autoglm/protocol';
+import { caughtUp } from '../../common/caught-up.ts';
 import type { Access } from '../access.ts';
 import type { Generations } from '../generations.ts';
 import type { Resource, ResourceCall } from '../resource.ts';
@@ -138,15 +137,10 @@ export class FileRoutes {
     response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': file.size_bytes, 'cache-control': 'no-store' });
     for await (const bytes of files.read(file)) {
       signal.throwIfAborted();
-      await send(response, bytes, signal);
+      if (!response.write(bytes)) await caughtUp(response, signal);
     }
     response.end();
   }
-}
-
-/** A client that reads slowly is waited for. */
-async function send(response: ServerResponse, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
-  if (!response.write(bytes)) await once(response, 'drain', { signal });
 }
 
 /** Throws `file_not_found`: whether it never was, is gone or is somebody else's is not told. */
