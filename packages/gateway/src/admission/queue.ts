@@ -270,8 +270,8 @@ export class AdmissionQueue implements Situation {
   /** When it has waited for too long, or would be too late, as answers take now. */
   #expect(ticket: Ticket): void {
     const { lane, arrivedAtMs, deadlineAtMs = Infinity } = ticket;
-    ticket.leavesAtMs = Math.min(arrivedAtMs + this.#waitMsMaxOf(lane), deadlineAtMs - this.#workOf(ticket));
-    if (ticket.leavesAtMs < Infinity) this.#wakeAt(ticket.leavesAtMs);
+    const leavesAtMs = Math.min(arrivedAtMs + this.#waitMsMaxOf(lane), deadlineAtMs - this.#workOf(ticket));
+    if (leavesAtMs < Infinity) this.#wakeAt(leavesAtMs);
   }
 
   #onAlarm(): void {
@@ -290,8 +290,9 @@ export class AdmissionQueue implements Situation {
     }
   }
 
+  /** As answers take now: they may have become quicker since it came. */
   #isLate(ticket: Ticket, nowMs: number): boolean {
-    return ticket.leavesAtMs <= nowMs || (ticket.deadlineAtMs !== undefined && ticket.deadlineAtMs - this.#workOf(ticket) <= nowMs);
+    return ticket.arrivedAtMs + this.#waitMsMaxOf(ticket.lane) <= nowMs || (ticket.deadlineAtMs !== undefined && ticket.deadlineAtMs - this.#workOf(ticket) <= nowMs);
   }
 
   /** Whoever waits for its turn leaves the queue when it hears of this. */

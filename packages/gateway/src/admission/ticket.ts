@@ -25,8 +25,6 @@ export class Ticket implements Waiting {
   /** Sequences under way when it was sent, its own included. */
   runningCount = 0;
   place: Place = first;
-  /** After this it makes no sense any more to wait. */
-  leavesAtMs = Infinity;
   waitsFor: string = '';
   /** Of one that waits. */
   turn: PromiseWithResolvers<void> | undefined;

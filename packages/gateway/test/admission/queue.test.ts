@@ -115,6 +115,22 @@ describe('a request that cannot be answered in time', () => {
     expect(late.refusedAtMs).toBeLessThan(2000 + 1200 - 500);
   });
 
+  it('stays in the queue when answers have become quicker since it came', async () => {
+    const before: Arrival = { atMs: 1990, promptTokens: 100, outputTokens: 100 };
+    // By what is known then its answer takes 520 ms, so that it has 380 ms to wait.
+    const hurried: Arrival = { atMs: 2000, promptTokens: 100, outputTokens: 16, expectedTokens: 100, deadlineMs: 900 };
+    let isQuicker = false;
+    const outcomes = await simulate({
+      arrivals: [...burst(10), before, hurried], places: 1,
+      look(queue, nowMs) {
+        if (isQuicker || nowMs < hurried.atMs) return;
+        isQuicker = true;
+        for (let answers = 0; answers < 60; answers += 1) queue.work.add({ firstMs: 20, restMs: 16, promptTokens: 100, outputTokens: 17 });
+      },
+    });
+    expect(outcomes.at(-1)).toMatchObject({ sentAtMs: 1990 + 520 });
+  });
+
   it('waits for no longer than the bound', async () => {
     const outcomes = await simulate({ arrivals: burst(100), places: 1, settings: { waitMsMax: 400 } });
     for (const { arrival, sentAtMs, refusedAtMs, code } of outcomes) {
