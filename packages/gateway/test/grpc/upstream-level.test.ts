@@ -1,6 +1,9 @@
 import { status } from '@grpc/grpc-js';
 import { expect, it } from 'vitest';
+import type { TierEvent } from '@open-autoglm/client/tiers';
+import type { GatewayEvent } from '@open-autoglm/protocol';
 import { LevelDoor } from '../../src/ingress/grpc/level-door.ts';
+import { UpstreamDecisions } from '../../src/ingress/grpc/upstream-level.ts';
 import { ConfigError } from '../../src/main.ts';
 import { chatBody, createGate } from '../support.ts';
 import { startGatewayWith } from '../upstream/support.ts';
@@ -88,6 +91,19 @@ it('who was refused waits before the next conversation, longer each time, and sa
   door.enter();
   door.lost(status.UNAUTHENTICATED, 'no key');
   expect(told).toHaveLength(2);
+});
+
+it('its time is told as what it was spent on', async () => {
+  const spent: unknown[] = [];
+  const emit = (event: GatewayEvent) => void (event.type === 'segment-end' && spent.push(event.reason));
+  const decide = async (happens: (on: (event: TierEvent) => void, leaving: AbortController) => void) => {
+    const leaving = new AbortController();
+    const decisions = new UpstreamDecisions('full', new LevelDoor('full', () => {}), (on) => ({ update: () => (happens(on, leaving), 1), close() {} }));
+    await decisions.decide({ tenant: '', signal: leaving.signal, emit }, chatBody, () => {}).catch(() => {});
+  };
+  await decide((on) => queueMicrotask(() => on({ type: 'problem', state: 1, level: 'answer', code: 'engine_failed', message: 'no', param: undefined, retryable: false })));
+  await decide((_, leaving) => queueMicrotask(() => leaving.abort(new Error('left'))));
+  expect(spent).toEqual(['failed', 'left']);
 });
 
 it('what was begun there is let go of when the client has another state, and when it leaves', async () => {

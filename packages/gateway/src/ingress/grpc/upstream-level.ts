@@ -59,6 +59,8 @@ export class UpstreamLevel {
 
 type OnText = Parameters<Decide>[2];
 type Body = Readonly<Record<string, unknown>>;
+type Conversing = Pick<TiersConversation, 'update' | 'close'>;
+type Converse = (on: (event: TierEvent) => void) => Conversing;
 
 interface Waiting {
   readonly state: number;
@@ -74,11 +76,11 @@ interface Waiting {
 export class UpstreamDecisions {
   readonly #name: string;
   readonly #door: LevelDoor;
-  readonly #converse: (on: (event: TierEvent) => void) => TiersConversation;
-  #conversation: TiersConversation | undefined;
+  readonly #converse: Converse;
+  #conversation: Conversing | undefined;
   #waiting: Waiting | undefined;
 
-  constructor(name: string, door: LevelDoor, converse: (on: (event: TierEvent) => void) => TiersConversation) {
+  constructor(name: string, door: LevelDoor, converse: Converse) {
     this.#name = name;
     this.#door = door;
     this.#converse = converse;
@@ -96,12 +98,14 @@ export class UpstreamDecisions {
     this.#waiting = waiting;
     const onAbort = () => reject(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
+    let isAnswered = false;
     try {
       const decided = await promise;
+      isAnswered = true;
       tellUsage(decided.answer, emit);
       return decided;
     } finally {
-      emit({ type: 'segment-end', segment: 'upstream', durationMs: performance.now() - sentAtMs, reason: 'answer' });
+      emit({ type: 'segment-end', segment: 'upstream', durationMs: performance.now() - sentAtMs, reason: isAnswered ? 'answer' : signal.aborted ? 'left' : 'failed' });
       signal.removeEventListener('abort', onAbort);
       if (this.#waiting === waiting) this.#waiting = undefined;
     }
@@ -112,7 +116,7 @@ export class UpstreamDecisions {
     this.#conversation = undefined;
   }
 
-  #open(): TiersConversation {
+  #open(): Conversing {
     this.#door.enter();
     return this.#converse((event) => this.#on(event));
   }
