@@ -66,6 +66,22 @@ describe('the end of the engine process', () => {
     expect(await running.countTokens([{ kind: 'text', text: 'hello' }])).toHaveLength(1);
   }, 60_000);
 
+  it('leaves one in peace that loads its model while an answer from before was not read to its end', async () => {
+    const details: string[] = [];
+    const { engine: running, child } = start(({ state, detail }) => state === 'restarting' && details.push(detail), 300);
+    await running.ready();
+    const unread = running.generate({
+      id: 'unread', prompt: { segments: [{ kind: 'text', text: '你好' }] }, maxTokens: 400, stop: [], topLogprobs: undefined, cacheScope: '',
+      sampling: { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0, logitBias: { 2: -100 }, seed: 0 },
+    }, new AbortController().signal);
+    await unread.next();
+    child.kill('SIGSTOP');
+    await restarting(details, 1);
+    await running.ready();
+    expect(details).toHaveLength(1);
+    await expect(Array.fromAsync(unread)).rejects.toMatchObject({ code: 'engine_crashed' });
+  }, 60_000);
+
   it('ends the download of its model too, and leaves nothing of it', async () => {
     const home = await mkdtemp(path.join(tmpdir(), 'autoglm-home-'));
     const asked = Promise.withResolvers<Socket>();
