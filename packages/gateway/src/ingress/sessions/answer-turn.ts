@@ -1,10 +1,10 @@
 import type { StreamPart } from '@open-autoglm/protocol';
 
+/** As another server wrote it: nothing of it was checked. */
 interface ToolCallDelta {
-  readonly index?: number;
-  readonly id?: string;
-  readonly type?: string;
-  readonly function?: { readonly name?: string; readonly arguments?: string };
+  readonly index?: unknown;
+  readonly id?: unknown;
+  readonly function?: { readonly name?: unknown; readonly arguments?: unknown } | null;
 }
 
 interface CollectedCall {
@@ -34,11 +34,17 @@ export class AnswerTurn {
   /** Calls of a stream come in pieces, each with its call's index; those of a whole answer come at once and have none. */
   #addCalls(deltas: unknown): void {
     if (!Array.isArray(deltas)) return;
-    for (const [position, delta] of (deltas as readonly ToolCallDelta[]).entries()) {
-      const call = (this.#calls[delta.index ?? position] ??= { id: '', name: '', arguments: '' });
-      if (delta.id) call.id = delta.id;
-      call.name += delta.function?.name ?? '';
-      call.arguments += delta.function?.arguments ?? '';
+    for (const [position, delta] of (deltas as readonly (ToolCallDelta | null)[]).entries()) {
+      const { index, id, function: called } = delta ?? {};
+      // Of another type it may name anything that an array has.
+      const call = (this.#calls[Number.isSafeInteger(index) ? (index as number) : position] ??= { id: '', name: '', arguments: '' });
+      call.id = textOf(id) || call.id;
+      call.name += textOf(called?.name);
+      call.arguments += textOf(called?.arguments);
     }
   }
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
 }
