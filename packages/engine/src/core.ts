@@ -365,6 +365,7 @@ export class EngineCore {
   /** Reads a piece of the prompt, as the budget allows. Returns how many prompts were read from: 0 or 1. */
   #prefill(sequence: Sequence, budget: PromptBudget, outputs: StepOutput[]): number {
     const { id, prompt, context } = sequence;
+    if (!this.#catchUp(sequence)) return 0;
     // A prompt that is in the cache as a whole is read from its last token on, for its logits.
     const from = Math.min(sequence.computed, prompt.length - 1);
     const count = budget.take({ promptLength: context.rows(prompt.length), computed: context.rows(from), room: context.promptRoom(from) });
@@ -390,6 +391,20 @@ export class EngineCore {
     }
     if (logits) this.#endPrompt(sequence, logits, outputs);
     return 1;
+  }
+
+  /** Others that began alike may have read on since it joined: nothing is computed twice. False: it has lost its place. */
+  #catchUp(sequence: Sequence): boolean {
+    const { id, prompt, context, computed, suspensions } = sequence;
+    const known = this.#model.cache.catchUp(id, prompt.subarray(0, context.wholeTokens), computed);
+    if (known === undefined) {
+      this.#suspend(sequence);
+      return false;
+    }
+    sequence.computed = known;
+    // What it had before it lost its place may be its own.
+    if (suspensions.count === 0) sequence.cachedTokens += known - computed;
+    return true;
   }
 
   /** The first token, of the sequence and of those that came after it with the same prompt and wait: other choices of one request. */

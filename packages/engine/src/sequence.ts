@@ -43,7 +43,7 @@ export interface Sequence {
   /** How often it lost its place, and how long it waited for another, in milliseconds: before its first token, and after. */
   readonly suspensions: { count: number; msBefore: number; msAfter: number };
   readonly delays: SequenceDelays;
-  /** Prompt tokens whose keys and values were there when it first got a place. */
+  /** Prompt tokens whose keys and values others had computed. */
   cachedTokens: number;
   /** Tokens whose keys and values are in the cache. Falls back to 0 when it loses its place. */
   computed: number;

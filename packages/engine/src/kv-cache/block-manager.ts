@@ -150,6 +150,23 @@ export class BlockManager {
   }
 
   /**
+   * Takes the known blocks that go on from the first `computed` of the sequence's tokens, all of them committed, in place of own ones that
+   * nothing was written to. Returns how many tokens from the front need not be computed now.
+   */
+  catchUp(sequence: string, tokens: Int32Array, computed: number): number {
+    const holding = this.#holding(sequence);
+    const before = holding.sealed;
+    if (!holding.isShareable || before * this.#blockTokens !== computed) return computed;
+    for (; (holding.sealed + 1) * this.#blockTokens <= tokens.length; holding.sealed += 1) {
+      const known = this.#known(this.#contentOf(tokens, holding.sealed * this.#blockTokens, holding.promptLength, holding.scope, holding.last));
+      if (!known) break;
+      this.#replace(holding, known);
+    }
+    this.#hitTokens += (holding.sealed - before) * this.#blockTokens;
+    return holding.sealed * this.#blockTokens;
+  }
+
+  /**
    * A second sequence with the same first `length` tokens, all of them committed: it shares the full blocks, and gets a copy
    * of the one that is filled in part, which both will write to. `undefined` when there is no room, and then nothing has changed.
    */
@@ -214,12 +231,25 @@ export class BlockManager {
   #find(tokens: Int32Array, promptLength: number, scope: string): readonly Content[] {
     const found: Content[] = [];
     for (let from = 0; from + this.#blockTokens <= tokens.length; from += this.#blockTokens) {
-      const wanted = this.#contentOf(tokens, from, promptLength, scope, found.at(-1));
-      const content = this.#index.get(wanted.hash);
-      if (!content || !isSame(content, wanted)) break;
-      found.push(content);
+      const known = this.#known(this.#contentOf(tokens, from, promptLength, scope, found.at(-1)));
+      if (!known) break;
+      found.push(known);
     }
     return found;
+  }
+
+  #known(wanted: Omit<Content, 'block'>): Content | undefined {
+    const content = this.#index.get(wanted.hash);
+    return content && isSame(content, wanted) ? content : undefined;
+  }
+
+  /** The first block that is not sealed gives way to the known one. */
+  #replace(holding: Holding, known: Content): void {
+    const own = holding.blocks[holding.sealed] as number;
+    this.#hold(known.block);
+    holding.blocks[holding.sealed] = known.block;
+    holding.last = known;
+    this.#letGo(own);
   }
 
   #contentOf(tokens: Int32Array, from: number, promptLength: number, scope: string, parent: Content | undefined): Omit<Content, 'block'> {
@@ -234,15 +264,12 @@ export class BlockManager {
   #publish(holding: Holding, tokens: Int32Array): boolean {
     const own = holding.blocks[holding.sealed] as number;
     const wanted = this.#contentOf(tokens, holding.sealed * this.#blockTokens, holding.promptLength, holding.scope, holding.last);
-    const known = this.#index.get(wanted.hash);
-    if (known && isSame(known, wanted)) {
-      holding.last = known;
-      this.#hold(known.block);
-      holding.blocks[holding.sealed] = known.block;
-      this.#letGo(own);
+    const known = this.#known(wanted);
+    if (known) {
+      this.#replace(holding, known);
       return true;
     }
-    if (known) {
+    if (this.#index.has(wanted.hash)) {
       holding.isShareable = false;
       return false;
     }

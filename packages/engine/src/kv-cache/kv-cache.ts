@@ -88,6 +88,11 @@ export interface KvCache extends KvRowLayout {
    * had no memory to show what it shares from now on, and its rows cannot be read: it is to be suspended or released before anything else.
    */
   commit(sequence: string, tokens: Int32Array, computed: number): boolean;
+  /**
+   * Takes over what others have committed of `tokens`, which the sequence has computed and committed the first `computed` of. Returns how many
+   * from the front have their keys and values there now; `undefined` as `commit` says false.
+   */
+  catchUp(sequence: string, tokens: Int32Array, computed: number): number | undefined;
   /** Takes a sequence's place away for a while: what it has computed, generated tokens too, is kept for it until the memory is wanted. */
   suspend(sequence: string, tokens: Int32Array, computed: number): void;
   /** Takes a sequence's place away. False: it has none. */

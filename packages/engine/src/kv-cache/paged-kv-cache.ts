@@ -136,6 +136,10 @@ export function createPagedKvCache(parts: PagedKvCacheParts): KvCache {
     commit(sequence, tokens, computed) {
       return !blocks.commit(sequence, tokens, computed) || show(sequence);
     },
+    catchUp(sequence, tokens, computed) {
+      const known = blocks.catchUp(sequence, tokens, computed);
+      return known === computed || show(sequence) ? known : undefined;
+    },
     suspend(sequence, tokens, computed) {
       if (!table.has(sequence)) return;
       // Where it stood, another may be mapped from now on: nothing needs to be shown there.

@@ -92,6 +92,7 @@ export function createStaticKvCache({ ggml, device, sizes, maxSequences, context
       return 'dropped';
     },
     commit: () => true,
+    catchUp: (_, __, computed) => computed,
     suspend: release,
     release,
     slotOf: (sequence) => table.slotOf(sequence),

@@ -47,6 +47,23 @@ describe('the paged KV cache under the core', () => {
     [31, tokenRequest('long', [...shared, ...somePrompt(333, 7)], 70)],
   ] as const;
 
+  it('computes what prompts begin with once, when they come together beside a running stream', () => {
+    const together = [
+      [0, tokenRequest('stream', somePrompt(20, 9), 200)],
+      ...[0, 1, 2, 3].map((index) => [2, tokenRequest(`r${index}`, [...shared, ...somePrompt(20 + 30 * index, 20 + index)], 20)] as const),
+      [2, tokenRequest('whole', shared.slice(0, 384), 20)],
+    ] as const;
+    const models = [open('static'), open('paged')] as const;
+    try {
+      const [expected, got] = models.map((model) => answers(model, together).got) as [ReturnType<typeof runAll>, ReturnType<typeof runAll>];
+      for (const [, { id }] of together) expect([id, got.get(id)?.text]).toEqual([id, expected.get(id)?.text]);
+      expect(['r0', 'r1', 'r2', 'r3', 'whole'].map((id) => got.get(id)?.cachedTokens)).toEqual([0, 384, 384, 384, 384]);
+      expect(models[1].cache.usage.hitTokens).toBe(4 * 384);
+    } finally {
+      for (const model of models) model.close();
+    }
+  });
+
   for (const type of ['f16', 'q8_0'] as const) {
     it(`gives the answers of the static one, bit by bit, with prefixes shared and places changed, in ${type}`, () => {
       const models = [open('static', 200, type), open('paged', 200, type)] as const;

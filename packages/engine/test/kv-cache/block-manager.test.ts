@@ -89,6 +89,7 @@ class History {
       if (step.kind === 'fork') this.#forkLeft(sequence, sequence.left);
       else if (step.kind !== 'read' && step.kind !== 'generate') this.#leave(sequence);
     } else if (step.kind === 'read') {
+      if (step.count % 2 === 0) this.#catchUp(sequence);
       const end = Math.min(promptLength, sequence.computed + step.count);
       if (end > sequence.computed) this.#compute(sequence, end);
       this.#commit(sequence, end);
@@ -164,6 +165,16 @@ class History {
       (this.#memory[blocks[Math.floor(place / blockTokens)] as number] as (number | undefined)[])[place % blockTokens] = this.#written(sequence, place);
     }
     sequence.computed = Math.max(sequence.computed, end);
+  }
+
+  #catchUp(sequence: Running): void {
+    const { id, tokens, promptLength, computed } = sequence;
+    const prompt = tokens.slice(0, promptLength);
+    const before = this.manager.usage.hitTokens;
+    sequence.computed = this.manager.catchUp(id, Int32Array.from(prompt), computed);
+    expect(this.manager.usage.hitTokens - before).toBe(sequence.computed - computed);
+    if (this.#naive) expect(sequence.computed).toBe(this.#naive.catchUp(id, prompt, computed));
+    this.#check();
   }
 
   #commit({ id, tokens }: Running, computed: number): void {

@@ -58,6 +58,15 @@ export function describeKvCache(name: string, open: OpenCache): void {
       expect(holder.usage.usedTokens).toBe(0);
     });
 
+    it('never says that less is there than was computed, nor what does not begin alike', () => {
+      const holder = opened();
+      for (const [sequence, seed] of [['a', 1], ['b', 1], ['c', 2]] as const) acquire(holder, sequence, tokensOf(100, seed));
+      holder.commit('a', tokensOf(100, 1), 100);
+      expect(holder.catchUp('a', tokensOf(100, 1), 100)).toBe(100);
+      expect([0, 64]).toContain(holder.catchUp('b', tokensOf(100, 1), 0));
+      expect(holder.catchUp('c', tokensOf(100, 2), 0)).toBe(0);
+    });
+
     it('grows to the end of its slot', () => {
       const holder = opened();
       acquire(holder, 'a', tokensOf(10, 1));

@@ -146,6 +146,22 @@ describe('the paged KV cache, where the system refuses to map what a sequence ho
     cache.close();
   });
 
+  it('catchUp says that a sequence cannot be shown what others have computed', () => {
+    const { cache, state } = openRefusing();
+    const prompt = tokens(130);
+    for (const sequence of ['a', 'b', 'c']) cache.acquire(place(sequence, prompt));
+    firstRow(cache, 'a').fill(7);
+    cache.commit('a', prompt, 130);
+    expect(cache.catchUp('c', prompt, 0)).toBe(128);
+    expect([...firstRow(cache, 'c')]).toEqual(new Array(8).fill(7));
+    expect(cache.catchUp('c', prompt, 128)).toBe(128);
+    state.isShort = true;
+    expect(cache.catchUp('b', prompt, 0)).toBeUndefined();
+    cache.release('b');
+    expect(cache.usage).toMatchObject({ usedTokens: 256, hitTokens: 256 });
+    cache.close();
+  });
+
   it('arrange says who was not moved, and the others can be read', () => {
     const { cache, state } = openRefusing();
     const names = ['a', 'b', 'c', 'd'];

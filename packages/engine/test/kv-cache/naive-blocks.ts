@@ -82,6 +82,20 @@ export class NaiveBlocks {
     }
   }
 
+  catchUp(sequence: string, tokens: readonly number[], computed: number): number {
+    const { blocks, scope, promptLength, hasDropped } = this.#sequences.get(sequence) as NaiveSequence;
+    if (hasDropped || computed % this.#size !== 0) return computed;
+    let known = computed;
+    for (; known + this.#size <= tokens.length; known += this.#size) {
+      const content = this.#find(keyOf(scope, tokens.slice(0, known + this.#size), promptLength));
+      if (!content) break;
+      this.#private.delete(blocks[known / this.#size] as NaiveBlock);
+      content.holders.add(sequence);
+      blocks[known / this.#size] = content;
+    }
+    return known;
+  }
+
   fork(parent: string, child: string, length: number): boolean {
     const source = this.#sequences.get(parent) as NaiveSequence;
     const full = Math.floor(length / this.#size);
