@@ -5,7 +5,8 @@ export type Language = 'en' | 'zh';
 const en = {
   greeting: 'What would you like to know?',
   fromCode: 'The same model, from your code:',
-  facts: '{model} · {parameters} parameters · {type} · {context} tokens of context',
+  parameterCount: '{count} parameters',
+  contextLength: '{count} tokens of context',
   promptPlaceholder: 'Write a message',
   promptLabel: 'Message',
   keys: 'Enter sends · Shift+Enter new line · Esc stops',
@@ -68,7 +69,8 @@ export type TextKey = keyof typeof en;
 const zh: Readonly<Record<TextKey, string>> = {
   greeting: '想聊点什么？',
   fromCode: '在代码里用同一个模型：',
-  facts: '{model} · {parameters}参数 · {type} · 上下文 {context} token',
+  parameterCount: '{count}参数',
+  contextLength: '上下文 {count} token',
   promptPlaceholder: '输入消息',
   promptLabel: '消息',
   keys: 'Enter 发送 · Shift+Enter 换行 · Esc 停止',

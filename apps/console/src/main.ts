@@ -93,5 +93,11 @@ function showReadiness(): { checkNow(): void; askAgain(): void } {
 }
 
 function describe({ source, parameters, weightType, contextLength }: ModelFacts): string {
-  return text('facts', { model: source, parameters: formatCompact(parameters), type: weightType, context: formatNumber(contextLength) });
+  const facts = [
+    source,
+    parameters !== undefined && text('parameterCount', { count: formatCompact(parameters) }),
+    weightType,
+    contextLength !== undefined && text('contextLength', { count: formatNumber(contextLength) }),
+  ];
+  return facts.filter(Boolean).join(' · ');
 }

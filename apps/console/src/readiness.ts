@@ -11,10 +11,11 @@ export interface Readiness {
 export interface ModelFacts {
   /** The name to ask for. */
   readonly id: string;
+  /** Its weights; its name where another server has it, which says less of them or nothing. */
   readonly source: string;
-  readonly weightType: string;
-  readonly parameters: number;
-  readonly contextLength: number;
+  readonly weightType: string | undefined;
+  readonly parameters: number | undefined;
+  readonly contextLength: number | undefined;
 }
 
 const readyIntervalMs = 15_000;
@@ -54,7 +55,7 @@ async function askReadiness(): Promise<Readiness> {
 }
 
 interface ModelList {
-  readonly data: readonly { readonly id: string; readonly autoglm: { readonly source: string; readonly weight_type: string; readonly parameters: number; readonly context_length: number } }[];
+  readonly data: readonly { readonly id: string; readonly autoglm: { readonly source?: string; readonly weight_type?: string; readonly parameters?: number; readonly context_length?: number } }[];
 }
 
 /** The model that answers; `undefined` while there is none. */
@@ -65,7 +66,7 @@ export async function askModel(): Promise<ModelFacts | KeyProblem | undefined> {
     if (response.status === 401) return keyProblem(headers);
     const [model] = ((await response.json()) as ModelList).data;
     if (!model) return undefined;
-    const { source, weight_type, parameters, context_length } = model.autoglm;
+    const { source = model.id, weight_type, parameters, context_length } = model.autoglm;
     return { id: model.id, source, weightType: weight_type, parameters, contextLength: context_length };
   } catch {
     return undefined;

@@ -1,5 +1,8 @@
 import { hash } from 'node:crypto';
-import { createMockEngine, defaultConfig, startGateway, type Config, type Gateway, type MockEngine, type MockScript } from '@open-autoglm/gateway';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { createMockEngine, defaultConfig, loadConfig, startGateway, type Config, type Gateway, type MockEngine, type MockScript } from '@open-autoglm/gateway';
 import { AutoglmError } from '@open-autoglm/protocol';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -74,6 +77,25 @@ describe.skipIf(!chromium)('console', () => {
     expect(await page.title()).toBe('open-autoglm');
     expect(await button('Send').isDisabled()).toBe(true);
     expect(complaints).toEqual([]);
+  });
+
+  it('tells of a model of another server what is known of it', async () => {
+    const far = createServer((_, response) => response.writeHead(200, { 'content-type': 'application/json' }).end('{"data":[{"id":"far"},{"id":"near","max_model_len":4096}]}'));
+    await once(far.listen(0, '127.0.0.1'), 'listening');
+    const url = `http://127.0.0.1:${(far.address() as AddressInfo).port}/v1`;
+    try {
+      for (const [model, facts] of [['far', 'far'], ['near', 'near · 4,096 tokens of context']] as const) {
+        gateway = await startGateway({ config: loadConfig({ env: {}, overrides: { server: config.server, engines: [{ kind: 'openai', url, model }] } }) });
+        await openPage();
+        await page.getByRole('status').getByText(model).waitFor();
+        expect(await page.locator('#facts').textContent()).toBe(facts);
+        expect(complaints).toEqual([]);
+        await context.close();
+        await gateway.drain();
+      }
+    } finally {
+      far.close();
+    }
   });
 
   it('streams an answer as text, and tells how fast it was', async () => {
