@@ -48,6 +48,7 @@ Traces (each line that is broken is counted, named and skipped):
   autoglm    written by autoglm record                         {"autoglm_trace": 1, "at_ms": 0, …}
 Where a trace holds no texts, prompts are made of common words. Two questions before the replay (usage.prompt_tokens of a short and a
 long prompt) tell how many words give the tokens that the trace asks for; a warning says so where what the server counted then differs by more than 5 %.
+Requests recorded with their contents are sent as they are: of these options only --max-tokens and --body change them.
 
 Examples:
   autoglm replay trace.csv                                       to the server on this computer, as recorded

@@ -1,3 +1,4 @@
+import { cutLength, saysLength, withoutLength } from './answer-length.ts';
 import type { PreparedRequest } from './generator/prepared.ts';
 import { makeRequestMessage } from './generator/request-message.ts';
 import type { PromptMaker } from './prompts/prompt-maker.ts';
@@ -17,25 +18,29 @@ export async function* prepare(requests: AsyncIterable<ScheduledRequest>, target
   for await (const { index, target, block, dueInBlockMs, request } of requests) {
     const preparedFor = targets[target] as PreparedFor;
     const { body, promptTokensWanted } = makeBody(request, index, preparedFor);
+    // An answer that is cut short is another one.
+    const { answer, outputTokens = 0 } = request;
+    const isWhole = outputTokens <= (preparedFor.outputTokensMax ?? Infinity);
     yield {
       index, target, block, dueInBlockMs,
       slice: Math.floor(block / targets.length),
       message: makeRequestMessage({ url: preparedFor.target.url, path: request.path, headers: preparedFor.headers, body: JSON.stringify(body) }),
       ...(promptTokensWanted !== undefined && { promptTokensWanted }),
-      ...(request.answer && { answer: request.answer }),
+      ...(answer && isWhole && { answer }),
     };
   }
 }
 
 function makeBody({ prompt, outputTokens, path }: TraceRequest, index: number, { target, prompts, calibration, outputScale, outputTokensMax = Infinity }: PreparedFor): { readonly body: object; readonly promptTokensWanted?: number } {
   const ours = { ...target.body, model: target.model, stream: true, stream_options: { include_usage: true } };
-  if (prompt.kind === 'body') return { body: { ...prompt.body, ...ours } };
+  const isLengthSaid = saysLength(target.body ?? {});
+  if (prompt.kind === 'body') return { body: { ...(isLengthSaid ? withoutLength(prompt.body) : cutLength(prompt.body, outputTokensMax)), ...ours } };
   const isChat = path === '/v1/chat/completions';
   const text = prompts.make(prompt, index, isChat ? calibration.overheadTokens : 0);
   // An answer of no token cannot be asked for.
   const length = outputTokens === undefined ? outputTokensMax : Math.min(Math.max(1, Math.round(outputTokens * outputScale)), outputTokensMax);
   return {
     promptTokensWanted: prompts.tokensOf(prompt),
-    body: { ...(Number.isFinite(length) && { max_tokens: length }), ...ours, ...(isChat ? { messages: [{ role: 'user', content: text }] } : { prompt: text }) },
+    body: { ...(Number.isFinite(length) && !isLengthSaid && { max_tokens: length }), ...ours, ...(isChat ? { messages: [{ role: 'user', content: text }] } : { prompt: text }) },
   };
 }

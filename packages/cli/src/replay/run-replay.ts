@@ -72,7 +72,7 @@ export async function runReplay(request: ReplayRequest, observer: ReplayObserver
   return {
     startedAt: startedAt.toISOString(),
     targets, outcomes,
-    warnings: [...warnings, ...targets.flatMap((target, index) => warningOfPromptSizes(target, outcomes.filter((outcome) => outcome.target === index)))],
+    warnings: [...warnings, ...warningOfKeptPrompts(request, plan), ...targets.flatMap((target, index) => warningOfPromptSizes(target, outcomes.filter((outcome) => outcome.target === index)))],
     trace: plan.facts,
     end: end.end,
     wallMs: outcomes.reduce((latest, { endedAtMs }) => Math.max(latest, endedAtMs), 0),
@@ -119,6 +119,17 @@ function promptMakerFor(index: number, targets: readonly ReplayTarget[], calibra
     tokensPerCharacter,
     ...(promptTokensMax !== undefined && { tokensMax: promptTokensMax }),
   });
+}
+
+/** What is said of prompts and answers that are made says nothing of those that are sent as they were recorded. */
+function warningOfKeptPrompts({ promptScale, promptTokensMax, outputScale }: ReplayRequest, { keepsPrompts }: ReplayPlan): string[] {
+  if (!keepsPrompts) return [];
+  const unheeded = [
+    ...(promptScale === 1 ? [] : ['--prompt-scale']),
+    ...(promptTokensMax === undefined ? [] : ['--max-prompt-tokens']),
+    ...(outputScale === 1 ? [] : ['--output-scale']),
+  ];
+  return unheeded.length === 0 ? [] : [`Requests that the trace holds with their contents were sent as they are, whatever ${unheeded.join(' and ')} say${unheeded.length === 1 ? 's' : ''}.`];
 }
 
 /** Words are counted on two prompts before the replay; a server may see those of another model, or of a longer text, otherwise. */

@@ -54,7 +54,7 @@ describe('formats, with broken lines between', () => {
   it('autoglm', async () => {
     const line = (rest: object) => JSON.stringify({ autoglm_trace: 1, at_ms: 10, path: '/v1/chat/completions', ...rest });
     const prompt = { characters: 840, block_characters: 64, block_hashes: ['a'] };
-    const { format, entries } = await entriesOf([line({ body: { messages: [] }, answer: { equals: 'x' } }), line({ prompt, output_tokens: 3 }), line({}), line({ path: '/v1/embeddings', prompt }), line({ autoglm_trace: 2, prompt }), line({ prompt: { ...prompt, block_characters: 0 } }), line({ body: {}, answer: { is: 1 } })].join('\n'));
+    const { format, entries } = await entriesOf([line({ body: { messages: [] }, answer: { equals: 'x' } }), line({ prompt, output_tokens: 3 }), line({}), line({ path: '/v1/embeddings', prompt }), line({ autoglm_trace: 2, prompt }), line({ prompt: { ...prompt, block_characters: 0 } }), line({ body: {}, answer: { is: 1 } }), line({ prompt, asked: { stream: true, max_tokens: 40 } }), line({ prompt, asked: { max_tokens: -1 } })].join('\n'));
     expect(format).toBe('autoglm');
     expect(shown(entries)).toEqual([
       [0, { kind: 'body', body: { messages: [] } }, undefined],
@@ -64,6 +64,8 @@ describe('formats, with broken lines between', () => {
       '5: autoglm_trace is not 1',
       "6: the prompt's characters or block_characters are not whole numbers",
       '7: answer has no equals, contains or sha256 that is a string',
+      [0, { kind: 'character-blocks', characters: 840, blockCharacters: 64, blocks: ['a'] }, 40],
+      [0, { kind: 'character-blocks', characters: 840, blockCharacters: 64, blocks: ['a'] }, undefined],
     ]);
   });
 

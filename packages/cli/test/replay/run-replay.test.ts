@@ -76,6 +76,31 @@ describe('a replay', () => {
     expect(result.trace).toMatchObject({ brokenLineCount: 1, brokenLines: [{ line: 2, reason: 'not JSON' }] });
   });
 
+  it('shortens recorded answers where that is asked for, and says what it leaves as it was', async () => {
+    const lineOf = (seed: number, limits: object, rest: object = {}) => JSON.stringify({ autoglm_trace: 1, at_ms: 0, path: '/v1/chat/completions', body: { messages: [], seed, ...limits }, ...rest });
+    const lines = [lineOf(0, {}), lineOf(1, { max_completion_tokens: 9 }), lineOf(2, { max_tokens: 2, max_completion_tokens: 2 }), lineOf(3, { max_tokens: 9 }, { output_tokens: 4, answer: { equals: '北京' } })].join('\n');
+    const replayLimits = async (options: Parameters<typeof replayText>[2]) => {
+      await using server = await startScriptedServer();
+      const result = await replayText(lines, [server.url], options);
+      return { result, sent: server.received.toSorted((x, y) => Number(x.body['seed']) - Number(y.body['seed'])).map(({ body }) => [body.max_tokens, body['max_completion_tokens']]) };
+    };
+    const { result, sent } = await replayLimits({ outputTokensMax: 3, promptScale: 2, outputScale: 2 });
+    expect(sent).toEqual([[3, undefined], [undefined, 3], [2, 2], [3, undefined]]);
+    expect(result.warnings).toEqual(['Requests that the trace holds with their contents were sent as they are, whatever --prompt-scale and --output-scale say.']);
+    // An answer that was cut short cannot be the recorded one.
+    expect(result.outcomes.find(({ index }) => index === 3)).not.toHaveProperty('answerCorrect');
+    expect(await replayLimits({ body: { max_tokens: 5 } })).toMatchObject({ result: { warnings: [] }, sent: [[5, undefined], [5, undefined], [5, undefined], [5, undefined]] });
+  });
+
+  it('says an answer\'s length under one name alone', async () => {
+    const asked: unknown[] = [];
+    await using server = await startScriptedServer({ probe: (response, { body }) => (asked.push(body), response.writeHead(404).end()) });
+    await replayText(azureTrace([0]), [server.url], { body: { max_completion_tokens: 5 } });
+    expect([server.received[0]?.body, asked.at(-1)]).toEqual([expect.objectContaining({ max_completion_tokens: 5 }), expect.objectContaining({ max_tokens: 1 })]);
+    expect(server.received[0]?.body).not.toHaveProperty('max_tokens');
+    expect(asked.at(-1)).not.toHaveProperty('max_completion_tokens');
+  });
+
   it('with two servers gives each every request, slice by slice', async () => {
     await using a = await startScriptedServer();
     await using b = await startScriptedServer({ behave: (response, request, count) => (count % 2 === 0 ? response.socket?.resetAndDestroy() : answerInFull(response, request, count)) });

@@ -11,11 +11,12 @@ export const autoglmFormat: TraceFormat = {
       const record = parseRecord(line);
       if (record['autoglm_trace'] !== 1) throw new BrokenLineError('autoglm_trace is not 1');
       const answer = readAnswer(record['answer']);
+      const outputTokens = record['output_tokens'] === undefined ? readAskedLength(record['asked']) : tokensField(record, 'output_tokens');
       return {
         atMs: timeField(record, 'at_ms'),
         prompt: readPrompt(record),
         path: readPath(record['path']),
-        ...(record['output_tokens'] !== undefined && { outputTokens: tokensField(record, 'output_tokens') }),
+        ...(outputTokens !== undefined && { outputTokens }),
         ...(answer && { answer }),
       };
     },
@@ -35,6 +36,12 @@ function readPrompt({ body, prompt }: JsonRecord): TracePrompt {
   if (tokens !== undefined && !isTokenCount(tokens)) throw new BrokenLineError("the prompt's tokens are not a whole number");
   if (!Array.isArray(blocks) || !blocks.every((hash) => typeof hash === 'string')) throw new BrokenLineError("the prompt's block_hashes are not an array of strings");
   return { kind: 'character-blocks', characters, blockCharacters, blocks, ...(tokens !== undefined && { tokens }) };
+}
+
+/** Of an answer whose length nobody knows, because it was refused or broke off: what the client would have taken. */
+function readAskedLength(asked: unknown): number | undefined {
+  if (!isRecord(asked)) return undefined;
+  return [asked['max_completion_tokens'], asked['max_tokens']].find((value) => isTokenCount(value) && value > 0) as number | undefined;
 }
 
 function readAnswer(value: unknown): RecordedAnswer | undefined {

@@ -22,6 +22,8 @@ export interface ReplayPlan {
   readonly tokensPerCharacter: number;
   /** Some prompts are only measured, and have to be made. */
   readonly makesPrompts: boolean;
+  /** Some are recorded, and sent as they were. */
+  readonly keepsPrompts: boolean;
   readonly facts: TraceFacts;
 }
 
@@ -50,6 +52,7 @@ export async function planReplay(trace: Trace, options: PlanOptions): Promise<Re
     meanRatePerSecond: lengthMs === 0 ? 0 : ((requestCount - 1) * 1000) / lengthMs,
     tokensPerCharacter: survey.tokensPerCharacter ?? tokensPerCharacterDefault,
     makesPrompts: survey.makesPrompts,
+    keepsPrompts: survey.keepsPrompts,
     facts: survey.facts,
   };
 }
@@ -74,6 +77,7 @@ async function surveyTrace(trace: Trace, { rate, durationMs = Infinity, limit = 
   let countedTokens = 0;
   let countedCharacters = 0;
   let makesPrompts = false;
+  let keepsPrompts = false;
   for await (const entry of trace.entries()) {
     if (entry.kind === 'broken') {
       brokenLineCount += 1;
@@ -90,6 +94,7 @@ async function surveyTrace(trace: Trace, { rate, durationMs = Infinity, limit = 
     }
     const { prompt } = entry.request;
     makesPrompts ||= prompt.kind !== 'body';
+    keepsPrompts ||= prompt.kind === 'body';
     if (prompt.kind === 'character-blocks' && prompt.tokens !== undefined) {
       countedTokens += prompt.tokens;
       countedCharacters += prompt.characters;
@@ -97,5 +102,5 @@ async function surveyTrace(trace: Trace, { rate, durationMs = Infinity, limit = 
     if (requestCount >= countMax) break;
   }
   const facts: TraceFacts = { path: trace.path, format: trace.format.name, requestCount, spanMs, brokenLineCount, brokenLines, clockBackwardsCount, clockBackwardsLines };
-  return { facts, makesPrompts, tokensPerCharacter: countedCharacters > 0 ? countedTokens / countedCharacters : undefined };
+  return { facts, makesPrompts, keepsPrompts, tokensPerCharacter: countedCharacters > 0 ? countedTokens / countedCharacters : undefined };
 }
