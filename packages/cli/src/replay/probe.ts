@@ -23,7 +23,7 @@ export interface Probed<T> {
 const modelDefault = 'default';
 export const assumedCalibration: Calibration = { tokensPerWord: 1, overheadTokens: 8, isMeasured: false };
 
-/** The first model that the server lists. Throws `UserError` when nobody listens there: nothing could be measured. */
+/** The first model that the server lists. Throws `UserError` when nobody listens there, or nobody is let in: nothing could be measured. */
 export async function probeModel(url: string, options: ProbeOptions): Promise<Probed<string>> {
   const answer = await ask(`${url}/v1/models`, options);
   if ('failure' in answer) return { value: modelDefault, warning: `${url}/v1/models: ${answer.failure}; the model is taken to be ${modelDefault}. Name it with --model.` };
@@ -66,9 +66,12 @@ async function ask(address: string, { headers, timeoutMs, signal }: ProbeOptions
   try {
     const response = await request(address, { method: 'GET', headers, signal: AbortSignal.any([signal, timeout]), ...(body && { method: 'POST', body: JSON.stringify(body) }) });
     const parsed = tryParseRecord(await response.body.text());
+    // Every request of the trace would be refused like that.
+    if (response.statusCode === 401) throw new UserError(`${new URL(address).origin} refuses the key, or wants one (HTTP 401${parsed ? `: ${errorMessage(parsed)}` : ''}). Put it into AUTOGLM_API_KEY; --api-key-env names another variable.`);
     if (response.statusCode !== 200) return { failure: `HTTP ${response.statusCode}${parsed ? `: ${errorMessage(parsed)}` : ''}` };
     return parsed ? { body: parsed } : { failure: 'what came is not JSON' };
   } catch (error) {
+    if (error instanceof UserError) throw error;
     if (signal.aborted) throw signal.reason;
     if (timeout.aborted) return { failure: `no answer within ${timeoutMs / 1000} s` };
     const failure = describeFailure(error as Error);

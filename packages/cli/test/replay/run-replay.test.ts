@@ -158,6 +158,12 @@ describe('a replay', () => {
     expect(result.warnings).toHaveLength(2);
   });
 
+  it('does not begin where its key is refused, and says where the key comes from', async () => {
+    await using server = await startScriptedServer({ probe: (response) => response.writeHead(401).end(JSON.stringify({ error: { message: 'no such key' } })) });
+    await expect(replayText(azureTrace([0]), [server.url])).rejects.toThrow(/refuses the key, or wants one \(HTTP 401: no such key\)\. Put it into AUTOGLM_API_KEY/);
+    expect(server.received).toEqual([]);
+  });
+
   it('does not begin where nobody listens, nor without requests', async () => {
     await expect(replayText(azureTrace([0]), ['http://127.0.0.1:1'])).rejects.toThrow('No server answers at http://127.0.0.1:1: connection refused.');
     await expect(replayText('', ['http://127.0.0.1:1'])).rejects.toThrow('is empty');
