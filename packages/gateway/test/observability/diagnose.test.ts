@@ -14,8 +14,8 @@ const ms = fc.double({ min: 0, max: 1e5, noNaN: true });
 const segment = fc.constantFrom('prejudge', 'input', 'cache', 'queue', 'prefill', 'decode', 'upstream', 'output', 'other') satisfies fc.Arbitrary<SegmentReading['segment']>;
 const reading: fc.Arbitrary<SegmentReading> = fc.record({ segment, durationMs: ms, expectedMs: ms, deviationMs: ms });
 const readings = fc.uniqueArray(reading, { selector: (one) => one.segment });
-const nothing: Circumstances = { gcMs: 0, loopBlockedMs: 0, bodyMs: 0, modelMs: 0, templateMs: 0, inflightMs: 0, clientMs: 0, encodeMs: 0, preemptedMs: 0, engine: undefined };
-const circumstances: fc.Arbitrary<Circumstances> = fc.record({ gcMs: ms, loopBlockedMs: ms, bodyMs: ms, modelMs: ms, templateMs: ms, inflightMs: ms, clientMs: ms, encodeMs: ms, preemptedMs: ms, engine: fc.option(fc.record({ promptsMs: ms, sharingMs: ms, coresMs: ms, gcMs: ms }), { nil: undefined }) });
+const nothing: Circumstances = { gcMs: 0, loopBlockedMs: 0, bodyMs: 0, modelMs: 0, documentsMs: 0, imagesMs: 0, templateMs: 0, compressionMs: 0, fitMs: 0, inflightMs: 0, clientMs: 0, encodeMs: 0, preemptedMs: 0, engine: undefined };
+const circumstances: fc.Arbitrary<Circumstances> = fc.record({ gcMs: ms, loopBlockedMs: ms, bodyMs: ms, modelMs: ms, documentsMs: ms, imagesMs: ms, templateMs: ms, compressionMs: ms, fitMs: ms, inflightMs: ms, clientMs: ms, encodeMs: ms, preemptedMs: ms, engine: fc.option(fc.record({ promptsMs: ms, sharingMs: ms, coresMs: ms, gcMs: ms }), { nil: undefined }) });
 const delays = (changes: Partial<EngineDelays>): { readonly engine: EngineDelays } => ({ engine: { promptsMs: 0, sharingMs: 0, coresMs: 0, gcMs: 0, ...changes } });
 
 const read = (of: SegmentReading['segment'], durationMs: number, expectedMs: number, deviationMs = 0): SegmentReading => ({ segment: of, durationMs, expectedMs, deviationMs });
@@ -64,6 +64,10 @@ describe('diagnose', () => {
     ['input', { modelMs: 90 }, 'lock', 'model-loading'],
     ['input', { bodyMs: 90 }, 'io', 'slow-upload'],
     ['input', { templateMs: 90, loopBlockedMs: 90 }, 'cpu', 'template'],
+    ['input', { documentsMs: 90, templateMs: 1 }, 'io', 'documents'],
+    ['input', { imagesMs: 90 }, 'io', 'images'],
+    ['input', { compressionMs: 90, loopBlockedMs: 90 }, 'cpu', 'compression'],
+    ['input', { fitMs: 90, loopBlockedMs: 90 }, 'cpu', 'fit'],
     ['input', { bodyMs: 90, loopBlockedMs: 90 }, 'cpu', 'event-loop'],
     ['input', { bodyMs: 90, gcMs: 90, loopBlockedMs: 90 }, 'gc', 'gc-pause'],
     ['cache', { inflightMs: 90 }, 'lock', 'in-flight-answer'],
@@ -115,13 +119,16 @@ describe('StreamingMedian', () => {
   });
 });
 
+type SegmentEnd = Extract<GatewayEvent, { type: 'segment-end' }>;
+
 /** A finished request of an engine that reads 1 ms a prompt token and writes 2 ms a token. */
-function profileOf({ queue = 0, prompt = 20, answer = 50, slowness = 1, other = 0, model = 'm', outcome = 'answered' as 'answered' | 'failed' }): RequestProfile {
+function profileOf({ queue = 0, prompt = 20, answer = 50, slowness = 1, other = 0, model = 'm', outcome = 'answered' as 'answered' | 'failed', input = { type: 'segment-end', segment: 'input', durationMs: 0 } as SegmentEnd }): RequestProfile {
   const profile = new RequestProfile(start, () => 0);
   const [prefill, decode] = [prompt, answer * 2 * slowness];
   const events: GatewayEvent[] = [
     { type: 'request-parsed', model, stream: false, maxTokens: undefined, choiceCount: 1 },
     { type: 'engine-chosen', engine: 'e', tier: 'edge', reason: 'only one' },
+    input,
     { type: 'segment-end', segment: 'queue', durationMs: queue, choice: 0 },
     { type: 'segment-end', segment: 'prefill', durationMs: prefill, choice: 0 },
     { type: 'prompt-end', choice: 0, promptTokens: prompt, cachedTokens: 0 },
@@ -129,7 +136,7 @@ function profileOf({ queue = 0, prompt = 20, answer = 50, slowness = 1, other = 
     { type: 'choice-end', choice: 0, finishReason: 'stop', completionTokens: answer + 1 },
   ];
   for (const event of events) profile.on(event, start.startedAtMs);
-  profile.on({ type: 'request-end', outcome, status: outcome === 'answered' ? 200 : 500 }, start.startedAtMs + queue + prefill + decode + other);
+  profile.on({ type: 'request-end', outcome, status: outcome === 'answered' ? 200 : 500 }, start.startedAtMs + input.durationMs + queue + prefill + decode + other);
   return profile;
 }
 
@@ -184,6 +191,12 @@ describe('Diagnoser', () => {
     expect(slow).toMatchObject({ segment: 'other', durationMs: 220 });
     expect(diagnoser.explain(profile, slow)).toMatchObject({ segment: 'other', cause: 'gc', detail: 'gc-pause' });
     expect(asked).toEqual([[start.startedAtMs, profile.endedAtMs]]);
+  });
+
+  it.each([['documents', 'documents'], ['images', 'images'], ['compress', 'compression'], ['fit', 'fit'], ['model', 'model-loading'], ['template', 'template']])('knows what the input stage calls %s', (reason, detail) => {
+    const diagnoser = new Diagnoser({ gcMs: () => 0, loopBlockedMs: () => 0 });
+    const profile = profileOf({ input: { type: 'segment-end', segment: 'input', durationMs: 300, reason } });
+    expect(diagnoser.explain(profile, diagnoser.judge(profile) as SegmentReading)).toMatchObject({ segment: 'input', detail });
   });
 });
 

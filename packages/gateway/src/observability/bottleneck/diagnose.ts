@@ -21,10 +21,14 @@ export interface Circumstances {
   readonly gcMs: number;
   /** The gateway's event loop busy with something else, without those pauses. */
   readonly loopBlockedMs: number;
-  /** Of `input`: waiting for the body, for the model; rendering the chat template. */
+  /** Of `input`: waiting for the body, for the model; having documents read, images made smaller; rendering the chat template, compressing, fitting into the context. */
   readonly bodyMs: number;
   readonly modelMs: number;
+  readonly documentsMs: number;
+  readonly imagesMs: number;
   readonly templateMs: number;
+  readonly compressionMs: number;
+  readonly fitMs: number;
   /** Of `cache`: waiting for the same answer, which another request makes. */
   readonly inflightMs: number;
   /** Of `output`: waiting for the client; writing JSON. */
@@ -63,7 +67,11 @@ function explain(reading: SegmentReading, { gcMs, loopBlockedMs, ...spent }: Cir
   if (!engineSegments.has(reading.segment)) {
     const isPaused = explains(gcMs + loopBlockedMs);
     if (isPaused && gcMs >= loopBlockedMs) return ['gc', 'gc-pause'];
-    if (reading.segment === 'input' && explains(spent.templateMs)) return ['cpu', 'template'];
+    if (reading.segment === 'input') {
+      if (explains(spent.templateMs)) return ['cpu', 'template'];
+      if (explains(spent.compressionMs)) return ['cpu', 'compression'];
+      if (explains(spent.fitMs)) return ['cpu', 'fit'];
+    }
     if (reading.segment === 'output' && explains(spent.encodeMs)) return ['cpu', 'encoding'];
     if (isPaused) return ['cpu', 'event-loop'];
   }
@@ -72,6 +80,9 @@ function explain(reading: SegmentReading, { gcMs, loopBlockedMs, ...spent }: Cir
       return ['cpu', 'rules'];
     case 'input':
       if (explains(spent.modelMs)) return ['lock', 'model-loading'];
+      // Other calls, of engines, on this one's behalf.
+      if (explains(spent.documentsMs)) return ['io', 'documents'];
+      if (explains(spent.imagesMs)) return ['io', 'images'];
       return explains(spent.bodyMs) ? ['io', 'slow-upload'] : ['cpu', 'template'];
     case 'cache':
       return explains(spent.inflightMs) ? ['lock', 'in-flight-answer'] : ['io', 'cache-store'];
