@@ -3,7 +3,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { defaultHome } from '@open-autoglm/engine';
 import { formatBytes } from '@open-autoglm/engine/bytes';
-import { checkDiskSpace, findNamedModel, parseReference, problemWithGguf, pulledPath, readPulled, recordPulled, referenceTo, takeLock, type NamedModel, type Repository } from '@open-autoglm/engine/cache';
+import { checkDiskSpace, findNamedModel, namedModels, parseReference, problemWithGguf, pulledPath, readPulled, recordPulled, referenceTo, takeLock, type NamedModel, type Repository } from '@open-autoglm/engine/cache';
 import { isFileSystemError } from '@open-autoglm/engine/file-system-error';
 import { UserError } from '../failure.ts';
 import { createProgressBar, type ProgressBar } from '../terminal/progress-bar.ts';
@@ -46,7 +46,7 @@ async function prepare(model: NamedModel, bar: ProgressBar, signal: AbortSignal)
 
 async function pullFromHub(reference: string, bar: ProgressBar, signal: AbortSignal): Promise<string> {
   const wanted = parseReference(reference);
-  if (!wanted) throw new UserError(`${reference} is not a model to pull. Write hf:OWNER/NAME, hf:OWNER/NAME:FILE.gguf, ms:OWNER/NAME, or tinyllama.`);
+  if (!wanted) throw new UserError(`${reference} is not a model to pull. Write hf:OWNER/NAME, hf:OWNER/NAME:FILE.gguf, ms:OWNER/NAME, or a name: ${namedModels.map(({ name }) => name).join(', ')}.`);
   const { repository } = wanted;
   const hub = (repository.hub === 'hf' ? huggingFace : modelScope)(process.env, timeoutMs);
   const files = await askAgain(() => hub.files(repository, signal), signal);
