@@ -1,6 +1,7 @@
-import { createMockEngine, defaultConfig, startGateway, type Gateway, type MockEngine, type MockScript } from '@open-autoglm/gateway';
+import { createMockEngine, defaultConfig, loadConfig, startGateway, type Gateway, type MockEngine, type MockScript } from '@open-autoglm/gateway';
 import { AutoglmError } from '@open-autoglm/protocol';
 import { afterEach, describe, expect, it } from 'vitest';
+import { withFile } from './replay/trace-file.ts';
 import { run, start } from './support.ts';
 
 describe('autoglm chat, with a server', () => {
@@ -41,12 +42,20 @@ describe('autoglm chat, with a server', () => {
     expect(promptOf(0)).toContain('system\n你是诗人<|im_end|>\n<|im_start|>user\n写 诗<|im_end|>');
   });
 
+  it('asks a server that has no default for the first model that it lists, also its own', async () => {
+    await using file = await withFile('{"engines": [{"kind": "mock", "model": "theirs"}]}', 'config.yaml');
+    gateway = await startGateway({ config: { ...loadConfig({ file: file.path, env: {} }), server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 1 } } });
+    const answered = { code: 0, stdout: expect.stringContaining('你好') as string, stderr: '' };
+    expect(await run(['chat', '--url', gateway.url, '你好'])).toEqual(answered);
+    expect(await run(['chat', '你好'], { env: { AUTOGLM_CONFIG: file.path } })).toEqual(answered);
+  });
+
   it('shows the key that a server wants', async () => {
     engine = createMockEngine();
     const auth = { keys: [{ name: 'shop', key_env: 'SHOP_KEY' }] };
     gateway = await startGateway({ config: { ...defaultConfig, auth, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 1 } }, engine, env: { SHOP_KEY: 'shop-key-1' } });
     const { code, stderr } = await run(['chat', '--url', gateway.url, '你好']);
-    expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining('wants an API key') as string });
+    expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringMatching(/wants an API key.* Put it into AUTOGLM_API_KEY\.\n$/) as string });
     expect((await run(['chat', '--url', gateway.url, '你好'], { env: { AUTOGLM_API_KEY: 'shop-key-1' } })).stdout).toBe('你好，世界！\n');
   });
 

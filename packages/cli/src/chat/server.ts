@@ -1,6 +1,7 @@
 import { UserError } from '../failure.ts';
 import { readApiKey } from '../api-key.ts';
 import { createEngineReporter } from '../serve/engine-reporter.ts';
+import { listModels } from './list-models.ts';
 import type { ChatAddress } from './stream-chat.ts';
 
 export interface ChatServer extends ChatAddress {
@@ -9,12 +10,23 @@ export interface ChatServer extends ChatAddress {
   close(): Promise<void>;
 }
 
+/** The name of the model that runs in a server of this project. */
+const embedded = 'default';
+const listTimeoutMs = 10_000;
+
 /** The server that runs already, or one in this process on a free port: both are asked over HTTP. */
 export async function findServer({ url = process.env['AUTOGLM_URL'], model }: { readonly url?: string; readonly model?: string }): Promise<ChatServer> {
   if (!url) return startServer(model);
   if (!URL.canParse(url) || !/^https?:/.test(url)) throw new UserError(`${url} is not a URL such as http://127.0.0.1:8080.`);
   // Users of other clients write the base URL with its version.
-  return { url: url.replace(/\/+$/, '').replace(/\/v1$/, ''), apiKey: readApiKey('AUTOGLM_API_KEY'), model: model ?? 'default', close: async () => {} };
+  const address = { url: url.replace(/\/+$/, '').replace(/\/v1$/, ''), apiKey: readApiKey('AUTOGLM_API_KEY') };
+  return { ...address, model: model ?? (await chooseModel(address)), close: async () => {} };
+}
+
+/** The embedded model of a server that has one, else the first that it lists. */
+async function chooseModel(address: ChatAddress): Promise<string> {
+  const names = await listModels(address, AbortSignal.timeout(listTimeoutMs));
+  return names.length === 0 || names.includes(embedded) ? embedded : (names[0] as string);
 }
 
 async function startServer(model: string | undefined): Promise<ChatServer> {
@@ -29,7 +41,8 @@ async function startServer(model: string | undefined): Promise<ChatServer> {
   return {
     url: gateway.url,
     apiKey: undefined,
-    model: 'default',
+    // The configuration may have other servers alone.
+    model: await chooseModel({ url: gateway.url, apiKey: undefined }),
     async close() {
       reporter?.close();
       await gateway.drain();

@@ -63,7 +63,8 @@ export async function* streamChat({ url, apiKey }: ChatAddress, settings: ChatSe
 async function refusal(response: Response): Promise<string> {
   const body = await response.text();
   try {
-    return (JSON.parse(body) as Required<Chunk>).error.message;
+    const { message } = (JSON.parse(body) as Required<Chunk>).error;
+    return response.status === 401 ? `${message} Put it into AUTOGLM_API_KEY.` : message;
   } catch {
     return `The server answered with status ${response.status}; is ${new URL(response.url).origin} an OpenAI-compatible server?`;
   }
