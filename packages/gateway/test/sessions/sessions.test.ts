@@ -41,6 +41,15 @@ describe('a session', () => {
     expect(await (await server.request('POST', `${path}/completions`, {})).json()).toMatchObject({ error: { code: 'session_not_found' } });
   });
 
+  it('is asked within the request\'s own bound, by whichever of its two names', async () => {
+    await using server = await startSessionServer();
+    const { path, etag } = await server.create();
+    await server.request('PATCH', path, { max_tokens: 5 }, mergePatch(etag));
+    const bounds = [{}, { max_completion_tokens: 2 }, { max_tokens: 3 }];
+    for (const bound of bounds) expect((await server.request('POST', `${path}/completions`, bound)).status).toBe(200);
+    expect(server.engine.requests.map(({ maxTokens }) => maxTokens)).toEqual([5, 2, 3]);
+  });
+
   it('is changed by merge patches too', async () => {
     await using server = await startSessionServer();
     const { path, etag } = await server.create();

@@ -66,9 +66,13 @@ export function readCompletion(request: unknown): CompletionRequest {
   return { fields, extensions, options: { append: append === true, patch: patch ?? undefined } };
 }
 
+/** OpenAI's two words for one bound. */
+const boundNames = ['max_tokens', 'max_completion_tokens'] as const;
+
 /** The session's body with a request's own fields over it; of `autoglm` key by key. */
 export function bodyOfCompletion(session: Body, { fields, extensions }: CompletionRequest): Body {
-  const { autoglm, ...common } = session;
+  const { autoglm, ...common }: Record<string, unknown> = session;
+  if (boundNames.some((name) => Object.hasOwn(fields, name))) for (const name of boundNames) delete common[name];
   const merged = { ...(autoglm as object | undefined), ...extensions };
   return { ...common, ...fields, ...(Object.keys(merged).length > 0 && { autoglm: merged }) };
 }
