@@ -1,4 +1,4 @@
-import { open, type FileHandle } from 'node:fs/promises';
+import { open, rm, type FileHandle } from 'node:fs/promises';
 import { messageOf, UserError } from '../failure.ts';
 
 export interface LineFileOptions {
@@ -16,6 +16,7 @@ const batchBytesMax = 1024 * 1024;
  * taken back, and the next one is tried again.
  */
 export class LineFile {
+  readonly #path: string;
   readonly #handle: FileHandle;
   readonly #isRegular: boolean;
   readonly #options: LineFileOptions;
@@ -28,7 +29,8 @@ export class LineFile {
   #lostCount = 0;
   #isInTrouble = false;
 
-  private constructor(handle: FileHandle, isRegular: boolean, options: LineFileOptions) {
+  private constructor(path: string, handle: FileHandle, isRegular: boolean, options: LineFileOptions) {
+    this.#path = path;
     this.#handle = handle;
     this.#isRegular = isRegular;
     this.#options = options;
@@ -37,7 +39,7 @@ export class LineFile {
   /** Makes the file; a device or a pipe may be there already. Throws `UserError` when it cannot, or when there is a file. */
   static async open(path: string, options: LineFileOptions): Promise<LineFile> {
     try {
-      return new LineFile(await open(path, 'wx'), true, options);
+      return new LineFile(path, await open(path, 'wx'), true, options);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw new UserError(`${path} cannot be written: ${messageOf(error)}`);
     }
@@ -48,7 +50,7 @@ export class LineFile {
       await handle.close();
       throw new UserError(`There is a file ${path} already. Name another one with --out.`);
     }
-    return new LineFile(handle, false, options);
+    return new LineFile(path, handle, false, options);
   }
 
   get writtenCount(): number {
@@ -72,6 +74,12 @@ export class LineFile {
   async close(): Promise<void> {
     await this.#pumping;
     await this.#handle.close();
+  }
+
+  /** Leaves everything as it was before `open`: the same name can be given again. */
+  async discard(): Promise<void> {
+    await this.close();
+    if (this.#isRegular) await rm(this.#path, { force: true });
   }
 
   async #pump(): Promise<void> {

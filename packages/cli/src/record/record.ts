@@ -18,6 +18,7 @@ const waitingBytesMax = 64 * 1024 * 1024;
 
 /** Records until a signal. Rejects with what kept it from beginning. */
 export async function record({ listen, to, out, contents = undefined }: RecordOptions): Promise<void> {
+  if (isItself(to, listen)) throw new UserError(`--to ${to.origin} is where this command listens itself: every request would come back to it. Choose another --listen.`);
   const say = (text: string) => process.stderr.write(`${text}\n`);
   const file = await LineFile.open(out, {
     waitingBytesMax,
@@ -29,7 +30,7 @@ export async function record({ listen, to, out, contents = undefined }: RecordOp
     proxy.server.listen(listen);
     await once(proxy.server, 'listening');
   } catch (error) {
-    await file.close();
+    await file.discard();
     throw explainListenError(error, listen);
   }
   const { port } = proxy.server.address() as AddressInfo;
@@ -69,6 +70,14 @@ function describeCounts(recorder: Recorder, file: LineFile, out: string): string
     ...(unrecordedCount > 0 ? [`${formatNumber(unrecordedCount)} passed on without a record (${reasons.join(', ')})`] : []),
     ...(others > 0 ? [`${formatNumber(others)} of other kinds passed on`] : []),
   ].join('; ');
+}
+
+const loopback: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '::1', '0.0.0.0', '::']);
+
+function isItself({ hostname, port, protocol }: URL, listen: RecordOptions['listen']): boolean {
+  if (Number(port || (protocol === 'https:' ? 443 : 80)) !== listen.port) return false;
+  const host = hostname.replace(/^\[|\]$/g, '');
+  return host === listen.host || (loopback.has(host) && loopback.has(listen.host));
 }
 
 function explainListenError(error: unknown, { host, port }: RecordOptions['listen']): UserError {

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -66,6 +66,7 @@ describe('autoglm record', () => {
       [['--to', 'http://127.0.0.1:1', '--out', taken], 'There is a file'],
       [['--to', 'http://127.0.0.1:1', '--out', path.join(folder, 'a', 'b')], 'cannot be written'],
       [['--to', 'http://127.0.0.1:1', '--out', path.join(folder, 'c'), '--listen', '192.0.2.1:0'], 'cannot be listened on'],
+      [['--to', 'http://localhost:8081', '--out', path.join(folder, 'c')], 'where this command listens itself'],
     ] as const;
     for (const [args, message] of cases) {
       const { code, stderr } = await run(['record', ...args]);
@@ -73,5 +74,7 @@ describe('autoglm record', () => {
       expect(stderr).toContain(message);
       expect(stderr).not.toMatch(/^\s+at /m);
     }
+    // The same name can be given with the next try.
+    expect(await readdir(folder)).toEqual(['taken.jsonl']);
   });
 });
