@@ -49,7 +49,7 @@ async function pullFromHub(reference: string, bar: ProgressBar, signal: AbortSig
   if (!wanted) throw new UserError(`${reference} is not a model to pull. Write hf:OWNER/NAME, hf:OWNER/NAME:FILE.gguf, ms:OWNER/NAME, or a name: ${namedModels.map(({ name }) => name).join(', ')}.`);
   const { repository } = wanted;
   const hub = (repository.hub === 'hf' ? huggingFace : modelScope)(process.env, timeoutMs);
-  const files = await askAgain(() => hub.files(repository, signal), signal);
+  const files = await askAgain(() => hub.files(repository, signal), repository.hub === 'hf' ? 'HF_ENDPOINT' : 'MODELSCOPE_ENDPOINT', signal);
   const file = chooseFile(files, wanted.file, `${repository.hub}:${repository.owner}/${repository.name}`);
   await pullFile({ hub, repository, file, bar, signal });
   return referenceTo(repository, file.path);
@@ -107,13 +107,13 @@ async function pullFile({ hub, repository, file, bar, signal }: PullFile): Promi
 const listTriesMax = 4;
 
 /** Asks for the list of files as patiently as for a file. */
-async function askAgain<T>(ask: () => Promise<T>, signal: AbortSignal): Promise<T> {
+async function askAgain<T>(ask: () => Promise<T>, variable: string, signal: AbortSignal): Promise<T> {
   for (let failure = 1; ; failure += 1) {
     try {
       return await ask();
     } catch (error) {
       if (!(error instanceof TransientError)) throw error;
-      if (failure === listTriesMax) throw new UserError(`${error.message}. Check that this machine reaches it; HF_ENDPOINT names a mirror.`);
+      if (failure === listTriesMax) throw new UserError(`${error.message}. Check that this machine reaches it; ${variable} names a mirror.`);
       await sleep(retryDelay(defaultRetryPolicy, failure, error.retryAfterMs, Math.random), undefined, { signal }).catch(() => {
         throw signal.reason;
       });
