@@ -36,5 +36,15 @@ it.each([true, false])('a policy is learned from what a gateway has recorded and
   expect(stderr).toContain('left out 2 lines');
   expect(stdout).toContain('60 questions; right answers of the cheap model .533');
   expect(readPolicyFile(out).answer?.gains).toHaveLength(101);
+  // The same in two files, neither of which has enough, and the second of which begins with what was told of a question in the first.
+  const recorded = readFileSync(file, 'utf8').split('\n');
+  const parts = [recorded.slice(0, 41), recorded.slice(41)].map((lines, index) => {
+    const part = path.join(folder, `part-${index}.jsonl`);
+    writeFileSync(part, lines.join('\n'));
+    return part;
+  });
+  expect(JSON.parse(recorded[41] as string)).toMatchObject({ cheap_ok: false });
+  expect((await run(['tune', 'cascade', ...parts])).stdout).toContain('60 questions; right answers of the cheap model .533');
+  expect((await run(['tune', 'cascade', parts[0] as string])).stderr).toMatch(/part-0\.jsonl has 20 outcomes; at least 50 are needed; 1 more have no cheap_ok/);
   rmSync(folder, { recursive: true });
 });

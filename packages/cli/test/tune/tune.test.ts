@@ -63,7 +63,7 @@ describe('autoglm tune cascade', () => {
     ['no prompt', '{"cheap_ok":true,"strong_ok":true}', 'prompt must be a text'],
     ['a number for a truth', '{"prompt":"a","cheap_ok":1,"strong_ok":true}', 'cheap_ok must be true or false'],
     ['scores that are none', '{"prompt":"a","cheap_ok":true,"strong_ok":true,"cheap_scores":{"a":"b"}}', 'cheap_scores must be an object of numbers'],
-    ['too few', '{"prompt":"a","cheap_ok":true,"strong_ok":true}', 'has 1 outcomes; at least 50 are needed'],
+    ['too few', '{"prompt":"a","cheap_ok":true,"strong_ok":true}', 'has 1 outcome; at least 50 are needed'],
   ])('refuses %s', async (_, text, message) => {
     const { code, stderr } = await run(['tune', 'cascade', await write('e.jsonl', text)]);
     expect(code).toBe(1);

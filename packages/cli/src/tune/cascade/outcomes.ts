@@ -28,13 +28,29 @@ const linesWrongTold = 3;
 
 /**
  * Reads outcomes, one JSON object a line: `prompt`, `cheap_ok` and `strong_ok`, and where they are known `cheap_answer` and `cheap_scores`. Of what a
- * gateway has recorded (`tiers.record`), judgements that have a line of their own are joined to their questions by `id`, the last word of each
- * counts, and questions that nobody has judged on both sides are left out, and so are lines that cannot be read, such as one that was cut off when the
+ * gateway has recorded (`tiers.record`), judgements that have a line of their own are joined to their questions by `id`, in whichever of the files, the last word
+ * of each counts, and questions that nobody has judged on both sides are left out, and so are lines that cannot be read, such as one that was cut off when the
  * gateway was killed. Other fields are nobody's affair. Of what nobody recorded such a line is an error that names the file and the lines.
  */
-export async function readOutcomes(file: string): Promise<ReadOutcomes> {
-  const questions: Line[] = [];
-  const judgements = new Map<string, Judgement>();
+export async function readOutcomes(files: readonly string[]): Promise<ReadOutcomes> {
+  const read: Collected = { questions: [], judgements: new Map(), unreadable: 0 };
+  for (const file of files) await readLines(file, read);
+  const { questions, judgements, unreadable } = read;
+  const outcomes = questions.flatMap(({ id, judgement, outcome }) => {
+    const { cheapRight, strongRight } = { ...judgement, ...(id === undefined ? {} : judgements.get(id)) };
+    return cheapRight === undefined || strongRight === undefined ? [] : [{ ...(outcome as Unjudged), cheapRight, strongRight }];
+  });
+  return { outcomes, unjudged: questions.length - outcomes.length, unreadable };
+}
+
+interface Collected {
+  readonly questions: Line[];
+  readonly judgements: Map<string, Judgement>;
+  unreadable: number;
+}
+
+async function readLines(file: string, read: Collected): Promise<void> {
+  const { questions, judgements } = read;
   const wrong: string[] = [];
   let [number, wrongCount, isRecorded] = [0, 0, false];
   for await (const text of createInterface({ input: createReadStream(file, 'utf8'), crlfDelay: Infinity })) {
@@ -47,14 +63,10 @@ export async function readOutcomes(file: string): Promise<ReadOutcomes> {
       if (wrongCount <= linesWrongTold) wrong.push(`${file}:${number}: ${line}`);
     } else if (line.isQuestion) questions.push(line);
     else judgements.set(line.id as string, { ...judgements.get(line.id as string), ...line.judgement });
-    if (questions.length > outcomesMax || judgements.size > outcomesMax) throw new Error(`${file} has more than ${outcomesMax} outcomes; give it in parts.`);
+    if (questions.length > outcomesMax || judgements.size > outcomesMax) throw new Error(`${file} has the outcome beyond ${outcomesMax}, which is as many as can be learned from: give fewer.`);
   }
   if (wrongCount > 0 && !isRecorded) throw new Error(`${wrong.join('\n')}\nEach line must be a JSON object with prompt, cheap_ok and strong_ok.`);
-  const outcomes = questions.flatMap(({ id, judgement, outcome }) => {
-    const { cheapRight, strongRight } = { ...judgement, ...(id === undefined ? {} : judgements.get(id)) };
-    return cheapRight === undefined || strongRight === undefined ? [] : [{ ...(outcome as Unjudged), cheapRight, strongRight }];
-  });
-  return { outcomes, unjudged: questions.length - outcomes.length, unreadable: wrongCount };
+  read.unreadable += wrongCount;
 }
 
 type Unjudged = Omit<Outcome, 'cheapRight' | 'strongRight'>;

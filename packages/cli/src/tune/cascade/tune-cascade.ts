@@ -22,8 +22,8 @@ type LearnedBy = Partial<Record<JudgedBy, Learned>>;
 
 /** Learns, judges, writes, reports. Rejects with what is wrong with the data. */
 export async function tuneCascade(files: readonly string[], options: TuneCascadeOptions): Promise<void> {
-  const outcomes = (await Promise.all(files.map(readChecked))).flat();
-  const test = options.test === undefined ? undefined : await readChecked(options.test);
+  const outcomes = await readChecked(files);
+  const test = options.test === undefined ? undefined : await readChecked([options.test]);
   const judges = judgesOf(outcomes, test, options.by);
   // Learning takes minutes; that the file cannot be written must be known before.
   const target = options.out === undefined ? undefined : await openTarget(options.out, options.force ?? false);
@@ -50,13 +50,15 @@ function missingAnswers(by: JudgedBy | undefined): string {
   return by === undefined ? 'Some outcomes have no cheap_answer, so the policy looks at prompts alone: use it with tiers.decide: prompt.' : '';
 }
 
-async function readChecked(file: string): Promise<Outcome[]> {
-  const { outcomes, unjudged, unreadable } = await readOutcomes(file).catch((error: unknown) => {
-    throw new UserError(isFileSystemError(error) ? `${file} cannot be read: ${error.message}` : (error as Error).message);
+/** Of all files together: recordings of a day each are few by themselves, and a judgement may come a day after its question. */
+async function readChecked(files: readonly string[]): Promise<Outcome[]> {
+  const names = files.join(', ');
+  const { outcomes, unjudged, unreadable } = await readOutcomes(files).catch((error: unknown) => {
+    throw new UserError(isFileSystemError(error) ? `${error.path ?? names} cannot be read: ${error.message}` : (error as Error).message);
   });
-  if (unreadable > 0) process.stderr.write(`${file}: left out ${unreadable} ${unreadable === 1 ? 'line that is' : 'lines that are'} no recorded outcome.\n`);
+  if (unreadable > 0) process.stderr.write(`${names}: left out ${unreadable} ${unreadable === 1 ? 'line that is' : 'lines that are'} no recorded outcome.\n`);
   const others = unjudged > 0 ? `; ${unjudged} more have no cheap_ok or no strong_ok (POST /v1/cascade/feedback)` : '';
-  if (outcomes.length < outcomesMin) throw new UserError(`${file} has ${outcomes.length} outcomes; at least ${outcomesMin} are needed${others}.`);
+  if (outcomes.length < outcomesMin) throw new UserError(`${names} ${files.length === 1 ? 'has' : 'have'} ${outcomes.length} ${outcomes.length === 1 ? 'outcome' : 'outcomes'}; at least ${outcomesMin} are needed${others}.`);
   return [...outcomes];
 }
 
