@@ -5,6 +5,7 @@ import { isMessagePack } from './transport.ts';
 import type { ChatCompletionChunk } from './wire.ts';
 
 const done = '[DONE]';
+const endMsMax = 1000;
 
 /** An answer as it comes: its chunks, once. Leaving the loop, or `abort`, ends the generation on the server too. */
 export class ChatStream implements AsyncIterable<ChatCompletionChunk> {
@@ -25,11 +26,16 @@ export class ChatStream implements AsyncIterable<ChatCompletionChunk> {
     this.#abort.abort(reason);
   }
 
-  /** Throws `ApiError` for an error in the stream, `ConnectionError` where it breaks off, and the reason of an abort. */
+  /** Throws `ApiError` for an error in the stream, `ConnectionError` where it breaks off or is no stream of chunks, and the reason of an abort. */
   async *[Symbol.asyncIterator](): AsyncGenerator<ChatCompletionChunk, void> {
+    const body = this.#response.body?.getReader();
+    let isDone = false;
     try {
-      for await (const value of this.#values()) {
-        if (value === done) return;
+      if (!body) throw new ConnectionError('The answer has no body.');
+      for await (const value of this.#values(body)) {
+        isDone = value === done;
+        if (isDone) return;
+        if (typeof value !== 'object' || value === null) throw noChunk();
         const chunk = value as ChatCompletionChunk & { readonly error?: object };
         if (chunk.error) throw new ApiError(this.#response.status, chunk.error, { requestId: this.#response.headers.get('x-request-id') ?? undefined });
         this.#onChunk(chunk);
@@ -37,27 +43,48 @@ export class ChatStream implements AsyncIterable<ChatCompletionChunk> {
       }
       throw new ConnectionError('The answer broke off.');
     } finally {
-      this.#abort.abort();
+      if (isDone && body) this.#awaitEnd(body);
+      else this.#abort.abort();
     }
   }
 
-  async *#values(): AsyncGenerator<unknown, void> {
+  async *#values(body: ReadableStreamDefaultReader<Uint8Array>): AsyncGenerator<unknown, void> {
     const read = isMessagePack(this.#response) ? (await loadMessagePack()).createReader() : createSseReader();
-    const body = this.#response.body?.getReader();
-    if (!body) throw new ConnectionError('The answer has no body.');
     for (;;) {
       const { done: isOver, value } = await body.read().catch((cause: unknown) => {
         this.#signal.throwIfAborted();
         throw new ConnectionError('The answer broke off.', { cause });
       });
       if (isOver) return;
-      yield* read(value as Uint8Array);
+      yield* readable(read, value as Uint8Array);
     }
+  }
+
+  /** The end of the body may come a moment after the last event. A connection that is cut before cannot be used for the next request. */
+  #awaitEnd(body: ReadableStreamDefaultReader<Uint8Array>): void {
+    const abort = () => this.#abort.abort();
+    const timer = setTimeout(abort, endMsMax);
+    body.read().then(({ done: isOver }) => isOver || abort(), abort).finally(() => clearTimeout(timer));
   }
 }
 
-function createSseReader(): (piece: Uint8Array) => unknown[] {
+function noChunk(cause?: unknown): ConnectionError {
+  return new ConnectionError('What came is no chunk of an answer.', { cause });
+}
+
+function* readable(read: (piece: Uint8Array) => Iterable<unknown>, piece: Uint8Array): Generator<unknown, void> {
+  try {
+    yield* read(piece);
+  } catch (cause) {
+    throw noChunk(cause);
+  }
+}
+
+/** An event is parsed when it is asked for: nothing that comes after `[DONE]` matters, nor takes what came before it along. */
+function createSseReader(): (piece: Uint8Array) => Iterable<unknown> {
   const decoder = new TextDecoder();
   const parser = new SseParser();
-  return (piece) => parser.push(decoder.decode(piece, { stream: true })).map(({ data }) => (data === done ? done : (JSON.parse(data) as unknown)));
+  return function* read(piece) {
+    for (const { data } of parser.push(decoder.decode(piece, { stream: true }))) yield data === done ? done : (JSON.parse(data) as unknown);
+  };
 }

@@ -102,8 +102,12 @@ async function readBody(response: Response): Promise<unknown> {
   });
   const bytes = new Uint8Array(buffer);
   if (bytes.length === 0) return undefined;
-  if (isMessagePack(response)) return (await loadMessagePack()).decode(bytes);
-  return JSON.parse(new TextDecoder().decode(bytes)) as unknown;
+  const messagePack = isMessagePack(response) ? await loadMessagePack() : undefined;
+  try {
+    return messagePack ? messagePack.decode(bytes) : (JSON.parse(new TextDecoder().decode(bytes)) as unknown);
+  } catch (cause) {
+    throw new ConnectionError(`What came is not ${messagePack ? 'MessagePack' : 'JSON'}: somebody else may have answered in the server's place.`, { cause });
+  }
 }
 
 export function isMessagePack(response: Response): boolean {

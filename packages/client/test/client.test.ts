@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { AutoglmError } from '@open-autoglm/protocol';
 import { describe, expect, it } from 'vitest';
 import { ApiError, ConnectionError, createClient } from '../src/index.ts';
@@ -128,6 +131,43 @@ describe('the client over a bad connection', () => {
       for await (const _ of stream);
     })();
     await expect(reading).rejects.toBeInstanceOf(ConnectionError);
+  });
+
+  it.each(['data: {no\n\n', 'data: null\n\n', '<html>\n\n'])('says that what came is no stream of chunks: %j', async (text) => {
+    const client = createClient({ baseUrl: 'http://server/v1', fetch: async () => new Response(`data: {"choices":[]}\n\n${text}`, { headers: { 'content-type': 'text/event-stream' } }) });
+    let count = 0;
+    const reading = (async () => {
+      for await (const _ of await client.chat.completions.create({ ...body, stream: true })) count += 1;
+    })();
+    await expect(reading).rejects.toBeInstanceOf(ConnectionError);
+    expect(count).toBe(1);
+  });
+
+  it('says that somebody else has answered', async () => {
+    const client = createClient({ baseUrl: 'http://server/v1', retriesMax: 0, fetch: async () => new Response('<html>Sign in</html>') });
+    await expect(client.models.list()).rejects.toMatchObject({ name: 'ConnectionError', message: expect.stringContaining('is not JSON') as string });
+  });
+
+  it('keeps the connection of a stream whose end comes after its last event', async () => {
+    const ports = new Set<number | undefined>();
+    const server = createServer((message, response) => {
+      ports.add(message.socket.remotePort);
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write('data: {"choices":[]}\n\ndata: [DONE]\n\n');
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const client = createClient({ baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1` });
+    for (let index = 0; index < 5; index += 1) {
+      const answered = once(server, 'request') as Promise<[unknown, ServerResponse]>;
+      for await (const _ of await client.chat.completions.create({ ...body, stream: true }));
+      const [, response] = await answered;
+      const closed = once(response, 'close');
+      response.end();
+      await closed;
+    }
+    server.closeAllConnections();
+    server.close();
+    expect(ports.size).toBeLessThan(5);
   });
 
   it('wants to know where its server is', () => {
