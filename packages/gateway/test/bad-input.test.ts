@@ -143,6 +143,17 @@ describe('bad input', () => {
     expect((await server.post(chat, 'x', { headers: { 'content-encoding': 'compress' } })).status).toBe(415);
   });
 
+  it.each([
+    ['/chat/completions', "it is at /v1/chat/completions. The base URL of OpenAI's clients ends with /v1."],
+    ['/v1/chat', 'There is nothing at POST /v1/chat.'],
+    [`/v1/cache/${'k'.repeat(43)}`, 'until the configuration says "cache: {enabled: true}".'],
+    ['/v1/devices/car/heartbeat', 'until the configuration says "devices: {enabled: true}".'],
+    ['/v1/cascade/feedback', 'until the configuration says "tiers: {enabled: true, record: {file: ./outcomes.jsonl}}".'],
+  ])('says of %s what would be there, or where', async (path, message) => {
+    const { error } = (await (await server.post(path, {})).json()) as ErrorBody;
+    expect(error).toMatchObject({ code: 'route_not_found', message: expect.stringContaining(message) as string });
+  });
+
   it('answers unknown paths with 404 and other methods with 405', async () => {
     expect((await fetch(`${server.url}/v1/nothing`)).status).toBe(404);
     const response = await fetch(server.url + chat);

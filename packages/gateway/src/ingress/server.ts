@@ -11,6 +11,7 @@ import { EmbeddingRequests, type EmbeddingParts } from './embedding-requests.ts'
 import { Generations, type GenerationParts } from './generations.ts';
 import { InHand } from './in-hand.ts';
 import { healthAnswer, modelAnswer, modelsAnswer, readinessAnswer, type JsonAnswer } from './information.ts';
+import { describeMissing } from './missing-route.ts';
 import type { FindResource } from './resource.ts';
 import { sendJson } from './send-json.ts';
 
@@ -95,7 +96,7 @@ export function createIngress(parts: IngressParts): Ingress {
       return sendMetrics(response, parts.metrics);
     }
     const told = information(path);
-    if (!told && !file) throw new AutoglmError('route_not_found', `There is nothing at ${message.method} ${path}.`);
+    if (!told && !file) throw new AutoglmError('route_not_found', describeMissing(message.method ?? '', path));
     allow(message, response, 'GET', 'HEAD');
     if (told) sendJson(response, told.status, told.body);
     else file?.send(response);
