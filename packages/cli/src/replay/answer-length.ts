@@ -7,6 +7,11 @@ export function saysLength(body: JsonRecord): boolean {
   return names.some((name) => Object.hasOwn(body, name));
 }
 
+/** Undefined where the body sets no limit. */
+export function saidLength(body: JsonRecord): number | undefined {
+  return names.map((name) => body[name]).find((value) => typeof value === 'number');
+}
+
 export function withoutLength({ max_tokens: _older, max_completion_tokens: _newer, ...body }: JsonRecord): JsonRecord {
   return body;
 }

@@ -1,4 +1,4 @@
-import { cutLength, saysLength, withoutLength } from './answer-length.ts';
+import { cutLength, saidLength, saysLength, withoutLength } from './answer-length.ts';
 import type { PreparedRequest } from './generator/prepared.ts';
 import { makeRequestMessage } from './generator/request-message.ts';
 import type { PromptMaker } from './prompts/prompt-maker.ts';
@@ -20,7 +20,7 @@ export async function* prepare(requests: AsyncIterable<ScheduledRequest>, target
     const { body, promptTokensWanted } = makeBody(request, index, preparedFor);
     // An answer that is cut short is another one.
     const { answer, outputTokens = 0 } = request;
-    const isWhole = outputTokens <= (preparedFor.outputTokensMax ?? Infinity);
+    const isWhole = outputTokens <= (saidLength(preparedFor.target.body ?? {}) ?? preparedFor.outputTokensMax ?? Infinity);
     yield {
       index, target, block, dueInBlockMs,
       slice: Math.floor(block / targets.length),
