@@ -129,10 +129,10 @@ export class EngineCore {
     this.#release(id);
   }
 
-  /** The tokens of a request's prompt, of a long one by another thread: with them, `add` takes no time. Throws as `add`. */
-  async readPrompt(request: GenerateRequest): Promise<number[]> {
+  /** The tokens of a request's prompt, of a long one by another thread: with them, `add` takes no time. Throws as `add`, or the signal's reason. */
+  async readPrompt(request: GenerateRequest, signal?: AbortSignal): Promise<number[]> {
     this.#checkQueue();
-    return this.tokenizer.aside(this.#readingOf(request));
+    return this.tokenizer.aside(this.#readingOf(request), signal);
   }
 
   /** One token for every sequence that decodes, then as many prompt tokens as the budget allows. */

@@ -1,6 +1,7 @@
 import { AutoglmError, type Prompt, type PromptSegment } from '@open-autoglm/protocol';
 import type { LoadedModel } from '../model.ts';
 import { fittingTokens, type Reading } from './fitting-tokens.ts';
+import { Turns } from './turns.ts';
 
 /** No token stands for more text than this. */
 const longestToken = 256;
@@ -11,8 +12,8 @@ const atOnceMax = 2048;
 export class PromptTokenizer {
   readonly #vocabulary: LoadedModel['vocabulary'];
   readonly #contextLength: number;
-  /** The last text that another thread was given: one at a time, since each has a core, and ten times its own memory. */
-  #aside: Promise<unknown> = Promise.resolve();
+  /** Of texts that another thread is given: one at a time, since each has a core, and ten times its own memory. */
+  readonly #turns = new Turns();
 
   constructor({ vocabulary, info }: Pick<LoadedModel, 'vocabulary' | 'info'>) {
     this.#vocabulary = vocabulary;
@@ -25,8 +26,11 @@ export class PromptTokenizer {
     return next.value;
   }
 
-  /** As `now`, with long texts tokenized by another thread: steps go on meanwhile. Short ones are tokenized before this returns. */
-  async aside<T>(reading: Reading<T>): Promise<T> {
+  /**
+   * As `now`, with long texts tokenized by another thread: steps go on meanwhile. Short ones are tokenized before this returns. Rejects with
+   * the signal's reason instead of waiting for that thread any more; the text that it has is tokenized to its end.
+   */
+  async aside<T>(reading: Reading<T>, signal?: AbortSignal): Promise<T> {
     let next = reading.next();
     for (let characters = 0; !next.done; ) {
       characters += next.value.text.length;
@@ -34,7 +38,7 @@ export class PromptTokenizer {
         next = reading.next(this.#tokensOf(next.value));
       } else {
         characters = 0;
-        next = reading.next(await this.#tokensAside(next.value));
+        next = reading.next(await this.#tokensAside(next.value, signal));
       }
     }
     return next.value;
@@ -75,10 +79,8 @@ export class PromptTokenizer {
     return this.#vocabulary.tokenize(text, kind === 'control');
   }
 
-  #tokensAside({ kind, text }: PromptSegment): Promise<number[]> {
-    const tokens = this.#aside.then(() => this.#vocabulary.tokenizeAside(text, kind === 'control'));
-    this.#aside = tokens.catch(() => {});
-    return tokens;
+  #tokensAside({ kind, text }: PromptSegment, signal: AbortSignal | undefined): Promise<number[]> {
+    return this.#turns.take(() => this.#vocabulary.tokenizeAside(text, kind === 'control'), signal);
   }
 
   #withBos(tokens: number[]): number[] {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { EngineCore, type LoadedModel } from '../../src/core.ts';
+import { Arrivals } from '../../src/process/arrivals.ts';
 import { openTestModel } from '../support/default-model.ts';
 import { tokenRequest } from '../support/requests.ts';
 import { writeTinyModel } from '../support/tiny-model.ts';
@@ -49,4 +50,19 @@ it('nothing long is tokenized between two steps', async () => {
   expect(await tokenizer.aside(tokenizer.read({ segments }))).toEqual(expected.flat());
   await expect(tokenizer.aside(tokenizer.readFitting({ segments }))).rejects.toThrow(/more than 256 tokens/);
   expect(tokenizedCharacters).toBeLessThanOrEqual(3 * 2048);
+});
+
+it('of a request that has left, no text waits to be tokenized', async () => {
+  const reached: string[] = [];
+  const tokenizeAside = (text: string, parseControl: boolean) => {
+    reached.push(text.slice(0, 1));
+    return model.vocabulary.tokenizeAside(text, parseControl);
+  };
+  const core = new EngineCore({ ...model, vocabulary: { ...model.vocabulary, tokenizeAside } }, { maxBatchSize: 1, stepTokenBudget: 128, maxChunk: 128, continuous: true, maxQueue: 1 });
+  const arrivals = new Arrivals(core, 4);
+  const [stays, leaves, follows] = ['s', 'l', 'f'].map((id) => arrivals.add({ ...tokenRequest(id, [0], 1), prompt: { segments: [{ kind: 'text', text: id + ' '.repeat(150 * longestToken) }] } }));
+  arrivals.abort('l');
+  expect(await leaves).toBe(false);
+  expect(await Promise.all([stays, follows])).toEqual([true, true]);
+  expect(reached).toEqual(['s', 'f']);
 });

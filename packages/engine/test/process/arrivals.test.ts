@@ -50,6 +50,16 @@ describe('requests whose prompts are tokenized', () => {
     expect(aborted).toEqual(['a']);
   });
 
+  it('say nothing of a prompt that fails once its request was aborted: the same id may have come again', async () => {
+    const { core, readings, added } = createCore();
+    const arrivals = new Arrivals(core, 2);
+    const left = arrivals.add(request('a'));
+    arrivals.abort('a');
+    readings.get('a')?.reject(new Error('too long'));
+    expect(await left).toBe(false);
+    expect(added).toEqual([]);
+  });
+
   it('are bounded, and those that fail or left make room', async () => {
     const { core, readings } = createCore();
     const arrivals = new Arrivals(core, 2);
