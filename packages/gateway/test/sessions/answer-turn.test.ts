@@ -15,6 +15,10 @@ it('joins the pieces of calls, wherever a server begins to count', () => {
   expect(turnOf(...pieces)).toEqual({ role: 'assistant', content: null, tool_calls: [called('f', '', 'a'), called('g', '{}', 'b')] });
 });
 
+it.each([-1, 2 ** 32])('keeps a call that stands alone at an index of no array: %i', (index) => {
+  expect(turnOf({ index, id: 'a', function: { name: 'f', arguments: '{}' } })).toEqual({ role: 'assistant', content: null, tool_calls: [called('f', '{}', 'a')] });
+});
+
 it.each([null, 5, { index: '__proto__', id: 5, function: null }, { index: 'length', function: { name: {}, arguments: [] } }])('takes what is no call for an empty one, and touches nothing else: %j', (piece) => {
   const before = Object.getOwnPropertyNames(Array.prototype);
   expect(turnOf(piece)).toEqual({ role: 'assistant', content: null, tool_calls: [called('', '')] });

@@ -16,7 +16,8 @@ interface CollectedCall {
 /** The turn that an answer of one choice makes, gathered from its parts as they pass. */
 export class AnswerTurn {
   #text = '';
-  readonly #calls: CollectedCall[] = [];
+  /** By their index, which a server may begin to count anywhere. */
+  readonly #calls = new Map<number, CollectedCall>();
 
   add(part: StreamPart): void {
     if (part.type === 'text-delta') this.#text += part.text;
@@ -25,9 +26,8 @@ export class AnswerTurn {
 
   /** As a client would send it back; undefined where nothing was said. */
   message(): object | undefined {
-    if (this.#text === '' && this.#calls.length === 0) return undefined;
-    // A server may begin to count anywhere.
-    const calls = Object.values(this.#calls).map((call) => ({ id: call.id, type: 'function', function: { name: call.name, arguments: call.arguments } }));
+    if (this.#text === '' && this.#calls.size === 0) return undefined;
+    const calls = [...this.#calls].toSorted(([a], [b]) => a - b).map(([, call]) => ({ id: call.id, type: 'function', function: { name: call.name, arguments: call.arguments } }));
     return { role: 'assistant', content: this.#text === '' ? null : this.#text, ...(calls.length > 0 && { tool_calls: calls }) };
   }
 
@@ -36,8 +36,9 @@ export class AnswerTurn {
     if (!Array.isArray(deltas)) return;
     for (const [position, delta] of (deltas as readonly (ToolCallDelta | null)[]).entries()) {
       const { index, id, function: called } = delta ?? {};
-      // Of another type it may name anything that an array has.
-      const call = (this.#calls[Number.isSafeInteger(index) ? (index as number) : position] ??= { id: '', name: '', arguments: '' });
+      const place = Number.isSafeInteger(index) ? (index as number) : position;
+      const call = this.#calls.get(place) ?? { id: '', name: '', arguments: '' };
+      this.#calls.set(place, call);
       call.id = textOf(id) || call.id;
       call.name += textOf(called?.name);
       call.arguments += textOf(called?.arguments);
