@@ -50,6 +50,22 @@ describe('autoglm chat, with a server', () => {
     expect(await run(['chat', '你好'], { env: { AUTOGLM_CONFIG: file.path } })).toEqual(answered);
   });
 
+  it('asks its own server for what the configuration says, whichever is ready first', async () => {
+    const theirs = JSON.stringify({ kind: 'openai', url: `${await serve()}/v1`, model: 'theirs', upstream_model: 'default' });
+    await using remote = await withFile(`{"engines": [${theirs}]}`, 'config.yaml');
+    expect(await run(['chat', '你好'], { env: { AUTOGLM_CONFIG: remote.path } })).toEqual({ code: 0, stdout: '你好，世界！\n', stderr: '' });
+    await using mock = await withFile('{"engines": [{"kind": "mock", "model": "theirs"}]}', 'config.yaml');
+    expect(await run(['chat', '--model', 'nowhere.gguf', '你好'], { env: { AUTOGLM_CONFIG: mock.path } })).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('nowhere.gguf') as string });
+  });
+
+  it('waits for the default that a server is loading, whatever else it lists', async () => {
+    await using file = await withFile('{"model_config": {"path": "default"}, "engines": [{"kind": "mock", "model": "theirs"}]}', 'config.yaml');
+    const config = loadConfig({ file: file.path, env: {} });
+    engine = createMockEngine({ loaded: new Promise(() => {}) });
+    gateway = await startGateway({ config: { ...config, server: { ...config.server, port: 0, drain_timeout_ms: 1, ready_timeout_ms: 1 } }, engine });
+    expect(await run(['chat', '--url', gateway.url, '你好'])).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('loading') as string });
+  });
+
   it('shows the key that a server wants', async () => {
     engine = createMockEngine();
     const auth = { keys: [{ name: 'shop', key_env: 'SHOP_KEY' }] };

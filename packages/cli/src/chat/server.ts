@@ -1,7 +1,7 @@
 import { UserError } from '../failure.ts';
 import { readApiKey } from '../api-key.ts';
 import { createEngineReporter } from '../serve/engine-reporter.ts';
-import { listModels } from './list-models.ts';
+import { isLoading, listModels } from './list-models.ts';
 import type { ChatAddress } from './stream-chat.ts';
 
 export interface ChatServer extends ChatAddress {
@@ -25,8 +25,11 @@ export async function findServer({ url = process.env['AUTOGLM_URL'], model }: { 
 
 /** The embedded model of a server that has one, else the first that it lists. */
 async function chooseModel(address: ChatAddress): Promise<string> {
-  const names = await listModels(address, AbortSignal.timeout(listTimeoutMs));
-  return names.length === 0 || names.includes(embedded) ? embedded : (names[0] as string);
+  const signal = AbortSignal.timeout(listTimeoutMs);
+  const names = await listModels(address, signal);
+  const [first] = names;
+  if (first === undefined || names.includes(embedded)) return embedded;
+  return (await isLoading(address, embedded, signal)) ? embedded : first;
 }
 
 async function startServer(model: string | undefined): Promise<ChatServer> {
@@ -41,8 +44,8 @@ async function startServer(model: string | undefined): Promise<ChatServer> {
   return {
     url: gateway.url,
     apiKey: undefined,
-    // The configuration may have other servers alone.
-    model: await chooseModel({ url: gateway.url, apiKey: undefined }),
+    // It lists nothing that it has not loaded or reached yet. The configuration may have other servers alone.
+    model: (config.engines.find(({ kind }) => kind === 'embedded') ?? config.engines[0])?.model ?? embedded,
     async close() {
       reporter?.close();
       await gateway.drain();
