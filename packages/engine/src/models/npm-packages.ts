@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import path from 'node:path';
 import { AutoglmError } from '@open-autoglm/protocol';
 import { checkDiskSpace } from './disk-space.ts';
@@ -30,7 +32,9 @@ const pollMs = 200;
 /** npm retries by itself; when nothing has come for so long, it will not. */
 const stallMs = 300_000;
 const stderrLimit = 2000;
-const folderName = /^npm-(\d+)-[A-Za-z0-9]{6}$/;
+/** Containers that share the folder each have processes of the same ids: of another host's nobody here knows whether they live. */
+const host = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
+const folderName = /^npm-([0-9a-f]{8})-(\d+)-[A-Za-z0-9]{6}$/;
 /** No download goes on for so long. */
 const oldAfterMs = 24 * 60 * 60 * 1000;
 /** Folders that this process uses. One under its id that is not among them is of a dead process with the same id. */
@@ -45,7 +49,7 @@ export const fetchPackages: FetchPackages = async (packages, options, use) => {
   const total = packages.reduce((sum, { packedBytes, unpackedBytes }) => sum + packedBytes + unpackedBytes, 0);
   await mkdir(options.home, { recursive: true });
   await removeStaleFolders(options.home);
-  const folder = await mkdtemp(path.join(options.home, `npm-${process.pid}-`));
+  const folder = await mkdtemp(path.join(options.home, folderPrefix(process.pid)));
   used.add(folder);
   try {
     await checkDiskSpace(folder, total, `the packages ${packages.map(describe).join(' and ')}`);
@@ -58,13 +62,19 @@ export const fetchPackages: FetchPackages = async (packages, options, use) => {
   }
 };
 
+/** How the names of a process's folders begin, on this host. */
+export function folderPrefix(pid: number): string {
+  return `npm-${host}-${pid}-`;
+}
+
 /** Removes the folders of processes that were killed: nobody else would, and each may hold a model. */
 export async function removeStaleFolders(home: string): Promise<void> {
   for (const name of await readdir(home)) {
-    const [, owner] = folderName.exec(name) ?? [];
+    const [, itsHost, owner] = folderName.exec(name) ?? [];
     const folder = path.join(home, name);
     if (owner === undefined || used.has(folder)) continue;
-    if (owner === String(process.pid) || !isAlive(Number(owner)) || (await isOld(folder))) await rm(folder, { recursive: true, force: true });
+    const isDead = itsHost === host && (owner === String(process.pid) || !isAlive(Number(owner)));
+    if (isDead || (await isOld(folder))) await rm(folder, { recursive: true, force: true });
   }
 }
 

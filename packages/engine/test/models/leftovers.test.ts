@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { folderPrefix } from '../../src/models/npm-packages.ts';
 import { resolveModel } from '../../src/models/resolve.ts';
 import { writeTinyModel } from '../support/tiny-model.ts';
 
@@ -21,7 +22,7 @@ describe('a start', () => {
     const kept = ['quantized/other-0123456789ab-q8_0-v1.gguf', 'quantized/notes.tmp', `being-made.gguf.${randomUUID()}.tmp`];
     const left = [`other.gguf.${randomUUID()}.tmp`, `quantized/other-0123456789ab-q4_k-v1.gguf.${randomUUID()}.tmp`];
     await mkdir(path.join(home, 'quantized'));
-    await mkdir(path.join(home, `npm-${pid}-aaaaaa`, 'node_modules'), { recursive: true });
+    await mkdir(path.join(home, `${folderPrefix(pid)}aaaaaa`, 'node_modules'), { recursive: true });
     for (const name of [...kept, ...left]) await writeFile(path.join(home, name), 'x');
     const yesterday = Date.now() / 1000 - 86_400;
     for (const name of [...kept.slice(0, 2), ...left]) await utimes(path.join(home, name), yesterday, yesterday);

