@@ -83,7 +83,7 @@ describe('EmbeddedEngine', () => {
         return parts[0] as PromptEndPart;
       };
       const { prefillMs } = await read({});
-      expect(await read({ stallTimeoutMs: prefillMs / 3 })).toMatchObject({ type: 'prompt-end', promptTokens: 6000 });
+      expect(await read({ stallTimeoutMs: prefillMs * 0.6 })).toMatchObject({ type: 'prompt-end', promptTokens: 6000 });
     } finally {
       await rm(folder, { recursive: true });
     }
