@@ -113,7 +113,7 @@ export class EngineCore {
     this.#checkQueue();
     checkLogitBias(request, this.#model.vocabulary.size);
     const bounds = this.#boundsOf(request);
-    const prompt = this.tokenizer.now(this.#readingOf(request));
+    const prompt = this.tokenizer.now(this.#readingOf(request, bounds));
     if (prompt.length === 0) throw new AutoglmError('invalid_value', 'The prompt has no tokens.', { param: 'prompt' });
     const constraint = request.grammar && this.#constraints.create(request.grammar);
     this.#arrivals += 1;
@@ -132,7 +132,7 @@ export class EngineCore {
   /** The tokens of a request's prompt, of a long one by another thread: with them, `add` takes no time. Throws as `add`, or the signal's reason. */
   async readPrompt(request: GenerateRequest, signal?: AbortSignal): Promise<number[]> {
     this.#checkQueue();
-    return this.tokenizer.aside(this.#readingOf(request), signal);
+    return this.tokenizer.aside(this.#readingOf(request, this.#boundsOf(request)), signal);
   }
 
   /** One token for every sequence that decodes, then as many prompt tokens as the budget allows. */
@@ -480,8 +480,8 @@ export class EngineCore {
     throw new AutoglmError('queue_full', `The engine has ${queued} requests waiting already.`, { retryAfterSeconds: 1 });
   }
 
-  #readingOf(request: GenerateRequest): Reading<number[]> {
-    return this.#boundsOf(request) ? this.tokenizer.read(request.prompt) : this.tokenizer.readFitting(request.prompt);
+  #readingOf({ prompt }: GenerateRequest, bounds: ContextBounds | undefined): Reading<number[]> {
+    return bounds ? this.tokenizer.read(prompt) : this.tokenizer.readFitting(prompt);
   }
 
   #boundsOf({ contextStrategy }: GenerateRequest): ContextBounds | undefined {

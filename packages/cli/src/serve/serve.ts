@@ -21,6 +21,7 @@ export interface ServeOptions extends EngineOptions {
 
 /** Serves until a signal or an engine that has failed for good. Rejects with what kept it from serving. */
 export async function serve(options: ServeOptions): Promise<void> {
+  // At once where that is clear: the servers would be asked for their models twice.
   if (options.engine) continueOnLargePages();
   const { loadConfig, startGateway } = await import('@open-autoglm/gateway');
   const engines = await findEngines(options, process.env);
