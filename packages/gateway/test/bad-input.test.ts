@@ -51,6 +51,7 @@ const cases: readonly (readonly [string, unknown, number, string, string | null]
   [chat, { ...chatBody, top_logprobs: 3 }, 400, 'invalid_value', 'top_logprobs'],
   [chat, { ...chatBody, stream_options: { include_usage: true } }, 400, 'invalid_value', 'stream_options'],
   [chat, { ...chatBody, temprature: 1 }, 400, 'unknown_parameter', 'temprature'],
+  [chat, `${JSON.stringify(chatBody).slice(0, -1)},"__proto__":{"n":2}}`, 400, 'unknown_parameter', '__proto__'],
   [chat, { ...chatBody, response_format: { type: 'xml' } }, 400, 'invalid_value', 'response_format.type'],
   [chat, { ...chatBody, response_format: { type: 'json_object', schema: {} } }, 400, 'unknown_parameter', 'response_format.schema'],
   [chat, { ...chatBody, response_format: { type: 'json_schema', json_schema: {} } }, 400, 'missing_parameter', 'response_format.json_schema.name'],

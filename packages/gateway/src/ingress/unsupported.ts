@@ -33,6 +33,8 @@ export function withoutUnsupported(body: Body): Body {
   const rest: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(body)) {
     const field = Object.hasOwn(unsupportedFields, name) ? unsupportedFields[name] : undefined;
+    // Put into an object it would be no field of it: what it holds would be taken for the body's own.
+    if (name === '__proto__') throw new AutoglmError('unknown_parameter', `Unknown parameter: '${name}'.`, { param: name });
     if (!field) {
       rest[name] = value;
     } else if (value !== null && !field.harmless?.(value)) {
