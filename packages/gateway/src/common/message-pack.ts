@@ -1,4 +1,5 @@
 import { FLOAT32_OPTIONS, Packr, Unpackr } from 'msgpackr';
+import { nestingMax } from './nesting.ts';
 
 /**
  * How MessagePack is written. `plain`: maps with their keys, which every reader knows. `records`: msgpackr's extension 0x72, announced in the bytes
@@ -52,18 +53,19 @@ export function decodeMessagePack(bytes: Uint8Array): unknown {
 
 /** Without recursion, which a body could nest too deeply for; and without a name for what is in order, which is nearly always everything. */
 function refuseOtherThanJson(value: unknown): void {
-  const pending: { readonly value: object; readonly name: string }[] = [];
-  const check = (child: unknown, nameOf: () => string): void => {
+  const pending: { readonly value: object; readonly name: string; readonly depth: number }[] = [];
+  const check = (child: unknown, depth: number, nameOf: () => string): void => {
     if (child === null || typeof child === 'string' || typeof child === 'boolean' || Number.isFinite(child)) return;
     const isContainer = Array.isArray(child) || (typeof child === 'object' && Object.getPrototypeOf(child) === Object.prototype);
     if (!isContainer) throw new SyntaxError(`${nameOf() === '' ? 'its value' : `'${nameOf()}'`} is ${describe(child)}, which JSON has no word for`);
-    pending.push({ value: child as object, name: nameOf() });
+    if (depth > nestingMax) throw new SyntaxError(`it is nested more than ${nestingMax} deep`);
+    pending.push({ value: child as object, name: nameOf(), depth });
   };
-  check(value, () => '');
+  check(value, 1, () => '');
   for (let item = pending.pop(); item; item = pending.pop()) {
-    const { value: parent, name } = item;
-    if (Array.isArray(parent)) for (let index = 0; index < parent.length; index += 1) check(parent[index], () => `${name}[${index}]`);
-    else for (const key in parent) check((parent as Record<string, unknown>)[key], () => (name === '' ? key : `${name}.${key}`));
+    const { value: parent, name, depth } = item;
+    if (Array.isArray(parent)) for (let index = 0; index < parent.length; index += 1) check(parent[index], depth + 1, () => `${name}[${index}]`);
+    else for (const key in parent) check((parent as Record<string, unknown>)[key], depth + 1, () => (name === '' ? key : `${name}.${key}`));
   }
 }
 

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { AutoglmError } from '@open-autoglm/protocol';
 import { decodeMessagePack, messagePackTypes } from '../common/message-pack.ts';
+import { isNestedTooDeeply, nestingMax } from '../common/nesting.ts';
 import type { StepMeters } from '../common/steps/step-meter.ts';
 import type { InputSteps } from '../common/steps/input-steps.ts';
 import { createInflater, encodings, type ContentEncoding, type Inflater } from './inflate/inflater.ts';
@@ -62,6 +63,7 @@ function parse(message: IncomingMessage, bytes: Uint8Array): JsonBody {
   } catch {
     throw new AutoglmError('invalid_json', 'The body is not valid UTF-8.');
   }
+  if (isNestedTooDeeply(text)) throw new AutoglmError('invalid_value', `The body is nested more than ${nestingMax} deep.`);
   try {
     return { value: JSON.parse(text), hasEscapes: text.includes('\\u') };
   } catch (error) {

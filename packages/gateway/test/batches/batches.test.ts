@@ -62,17 +62,18 @@ describe('batches', () => {
     }));
 
   it('says what is wrong with a file, line by line, and asks for none of it', () =>
-    withServer({ batches: { lines_max: 12, line_bytes_max: 1024 } }, async ({ client, engine }) => {
+    withServer({ batches: { lines_max: 12, line_bytes_max: 64 * 1024 } }, async ({ client, engine }) => {
       const wrong = [
         { custom_id: 'a' }, '{nonsense', '[]', '', { custom_id: 'a' }, { custom_id: '' }, { custom_id: 'b', method: 'GET' }, { custom_id: 'c', url: '/v1/embeddings' },
-        { custom_id: 'd', body: { stream: true } }, '{"custom_id":"e"}', `"${'x'.repeat(2000)}"`, JSON.stringify({ custom_id: 'f', method: 'POST', url: '/v1/chat/completions', body: {}, more: 1 }),
+        { custom_id: 'd', body: { stream: true } }, '{"custom_id":"e"}', `"${'x'.repeat(70_000)}"`, JSON.stringify({ custom_id: 'f', method: 'POST', url: '/v1/chat/completions', body: {}, more: 1 }),
+        `{"custom_id":"g","method":"POST","url":"/v1/chat/completions","body":{"messages":${'['.repeat(30_000)}${']'.repeat(30_000)}}}`,
       ];
       const batch = await ended(client, (await createBatch(client, wrong)).id);
       expect(batch.status).toBe('failed');
       expect(batch.failed_at).toBeGreaterThan(0);
       expect(batch.errors?.data?.map(({ line, code }) => [line, code])).toEqual([
         [2, 'invalid_json_line'], [3, 'invalid_json_line'], [5, 'duplicate_custom_id'], [6, 'invalid_custom_id'], [7, 'invalid_method'], [8, 'invalid_url'],
-        [9, 'invalid_body'], [10, 'missing_required_parameter'], [11, 'line_too_large'], [12, 'unknown_parameter'],
+        [9, 'invalid_body'], [10, 'missing_required_parameter'], [11, 'line_too_large'], [12, 'unknown_parameter'], [13, 'invalid_json_line'],
       ]);
       const codeOf = async (lines: Parameters<typeof createBatch>[1]) => (await ended(client, (await createBatch(client, lines)).id)).errors?.data?.[0]?.code;
       expect([await codeOf(['']), await codeOf(numbered(13))]).toEqual(['empty_file', 'too_many_requests']);

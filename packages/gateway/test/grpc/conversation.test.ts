@@ -97,6 +97,7 @@ describe('a conversation between tiers', () => {
       [{ version: 2, document: bytes([1]) }, 'invalid_json'],
       [{ version: 2, document: bytes({ n: 2 }) }, 'invalid_value'],
       [{ version: 2, document: bytes(body('x'.repeat(10_000))) }, 'payload_too_large'],
+      [{ version: 2, document: Buffer.from(`{"messages":${'['.repeat(2000)}${']'.repeat(2000)}}`) }, 'invalid_value'],
       [{ version: 2, patch: bytes([{ op: 'add', path: '/messages/0/content/-', value: 1 }]) }, 'patch_not_applicable'],
       [{ version: 2, patch: bytes([{ op: 'add', path: '/__proto__/x', value: 1 }]) }, 'invalid_value'],
       [{ version: 1, document: bytes(body('again')) }, 'invalid_value'],

@@ -1,5 +1,6 @@
 import { AutoglmError } from '@open-autoglm/protocol';
 import type { AskCall } from '../../common/asker.ts';
+import { isNestedTooDeeply, nestingMax } from '../../common/nesting.ts';
 import type { NewLine } from './store/batch-store.ts';
 
 /** What a batch may ask for. */
@@ -101,6 +102,7 @@ export class LineReader {
   }
 
   #check(text: string): NewLine | void {
+    if (isNestedTooDeeply(text)) return this.#refuse('invalid_json_line', `The line is nested more than ${nestingMax} deep.`);
     let value: unknown;
     try {
       value = JSON.parse(text);

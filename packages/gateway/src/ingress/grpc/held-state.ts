@@ -1,4 +1,5 @@
 import { AutoglmError, toAutoglmError, type TierServerMessage, type TierState } from '@open-autoglm/protocol';
+import { isNestedTooDeeply, nestingMax } from '../../common/nesting.ts';
 import { applyJsonPatch } from '../json-patch.ts';
 import { checkWellFormed } from '../validate.ts';
 
@@ -30,13 +31,14 @@ export class HeldState {
       const value = patch ? applyJsonPatch(JSON.parse(this.#text as string), parse(patch, this.#bytesMax), { operationsMax, copiedMax: this.#bytesMax }) : parse(document, this.#bytesMax);
       const body = check(value);
       const text = JSON.stringify(body);
+      if (isNestedTooDeeply(text)) throw nestedTooDeeply();
       if (Buffer.byteLength(text) > this.#bytesMax) throw tooLarge(this.#bytesMax);
       this.#text = text;
       this.#version = version;
       return { body };
     } catch (error) {
       // No JSON is nested too deeply to be read, but to be walked.
-      return refuse(version, error instanceof RangeError ? new AutoglmError('invalid_value', 'The state is nested too deeply.') : toAutoglmError(error));
+      return refuse(version, error instanceof RangeError ? nestedTooDeeply() : toAutoglmError(error));
     }
   }
 }
@@ -67,4 +69,8 @@ function check(value: unknown): Body {
 
 function tooLarge(bytesMax: number): AutoglmError {
   return new AutoglmError('payload_too_large', `The state is larger than the ${bytesMax} bytes that this server takes (grpc.state_bytes_max).`);
+}
+
+function nestedTooDeeply(): AutoglmError {
+  return new AutoglmError('invalid_value', `The state is nested more than ${nestingMax} deep.`);
 }

@@ -1,4 +1,5 @@
 import { AutoglmError } from '@open-autoglm/protocol';
+import { isNestedTooDeeply, nestingMax } from '../../common/nesting.ts';
 import { sessionTooLarge } from './session-errors.ts';
 
 type Body = Readonly<Record<string, unknown>>;
@@ -30,9 +31,10 @@ export function checkSessionBody(body: unknown): Body {
   return checked;
 }
 
-/** As it is stored. Throws `payload_too_large`, or `invalid_value` for a body that is nested too deeply to be written. */
+/** As it is stored. Throws `payload_too_large`, or `invalid_value` for a body that patches have nested deeper than a request may be. */
 export function encodeBody(body: Body, bytesMax: number): string {
   const text = withinStack(() => JSON.stringify(body));
+  if (isNestedTooDeeply(text)) throw nestedTooDeeply();
   const size = Buffer.byteLength(text);
   if (size > bytesMax) throw sessionTooLarge(size, bytesMax);
   return text;
@@ -43,9 +45,13 @@ export function withinStack<T>(walk: () => T): T {
   try {
     return walk();
   } catch (error) {
-    if (error instanceof RangeError) throw new AutoglmError('invalid_value', 'The body is nested too deeply.');
+    if (error instanceof RangeError) throw nestedTooDeeply();
     throw error;
   }
+}
+
+function nestedTooDeeply(): AutoglmError {
+  return new AutoglmError('invalid_value', `The body is nested more than ${nestingMax} deep.`);
 }
 
 /** Throws `invalid_value` for a request with messages, or with an `autoglm.append` that is not true or false. */
