@@ -63,6 +63,7 @@ class ModelAdmission {
     this.#model = model.name;
     this.#predictor = predictor;
     this.queue = new AdmissionQueue(new EnginePool(model, options.pool), options, options.clock);
+    for (const { replica } of model.targets) if (replica.takes === 'requests') replica.watch(({ state }) => state === 'ready' && this.queue.onRoom());
   }
 
   ticketOf(request: GatewayRequest): Ticket {

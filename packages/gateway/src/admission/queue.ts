@@ -120,6 +120,11 @@ export class AdmissionQueue implements Situation {
     if (this.isFair) this.tenants.leave(ticket.tenant);
     if (ticket.sentAtMs === undefined) return this.#remove(ticket);
     this.running[ticket.lane] -= ticket.sequences;
+    this.onRoom();
+  }
+
+  /** There may be more than when the last request ended: an engine has come back, and need not stand idle until another one's request ends. */
+  onRoom(): void {
     if (this.waiting.realtime.length + this.waiting.batch.length > 0) this.#sendWaiting();
   }
 

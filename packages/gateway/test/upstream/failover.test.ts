@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { stopClock } from '../stopped-clock.ts';
 import { startBackendProcess } from './backend-process.ts';
-import { begin, fakeModel, hang, say, sendJson, startFakeBackend, type Behaviour, type FakeBackend } from './fake-backend.ts';
+import { begin, fakeModel, hang, listModels, say, sendJson, startFakeBackend, type Behaviour, type FakeBackend } from './fake-backend.ts';
 import { chat, chatBody, chunksOf, startRemoteGateway, textOf, until, type RemoteGateway } from './support.ts';
 
 const streamed = { ...chatBody, stream: true };
@@ -182,6 +182,26 @@ describe('when nobody can answer', () => {
     await Promise.all(waiting);
     backend.behave(say());
     await until(async () => (await server.post(chat, chatBody)).status === 200);
+  });
+});
+
+describe('an engine that comes back', () => {
+  it('is given those that wait for another one', async () => {
+    await using backends = await startBackends(2);
+    const [busy, gone] = backends as [FakeBackend, FakeBackend];
+    busy.behave(hang);
+    gone.list((response) => sendJson(response, 500, 'oops'));
+    await using server = await startRemoteGateway(urlsOf(backends), { extra: { max_outstanding: 1 }, router: { health: quickProbes } });
+    await until(async () => (await engineStates(server)).includes('unreachable'));
+    const leaving = new AbortController();
+    const first = server.post(chat, streamed, { signal: leaving.signal }).catch(() => {});
+    await until(() => busy.openCount === 1);
+    const second = server.post(chat, streamed);
+    await until(async () => (await (await fetch(`${server.url}/metrics`)).text()).includes('autoglm_admission_waiting{model_name="fake-model",lane="realtime"} 1'));
+    gone.list(listModels);
+    expect((await second).headers.get('x-autoglm-engine')).toBe('fake-1');
+    leaving.abort();
+    await first;
   });
 });
 

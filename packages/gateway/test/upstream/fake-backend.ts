@@ -71,7 +71,8 @@ export async function startFakeBackend(behaviour: Behaviour = say(), port = 0, h
   };
 }
 
-function listModels(response: ServerResponse): void {
+/** As vLLM lists its one model. */
+export function listModels(response: ServerResponse): void {
   response.setHeader('content-type', 'application/json');
   response.end(JSON.stringify({ object: 'list', data: [{ id: fakeModel, object: 'model', created: 1_700_000_000, owned_by: 'vllm', max_model_len: 4096 }] }));
 }
