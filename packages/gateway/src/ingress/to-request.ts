@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { AutoglmError, type ChatMessage, type ClientBody, type ContextStrategy, type GatewayRequest, type Lane, type RequestInput, type Sampling } from '@open-autoglm/protocol';
 import type { AnswerFormat } from '../common/answer-format.ts';
+import { refuseTwoLengths } from './answer-length.ts';
 import { readOutputFormat } from './output-format.ts';
 import { cacheWish } from './cache-options.ts';
 import { contextOptions } from './context-options.ts';
@@ -43,10 +44,7 @@ export function parseChat(body: unknown, headers: IncomingHttpHeaders): ParsedRe
   if (typeof checked.top_logprobs === 'number' && checked.logprobs !== true) {
     throw new AutoglmError('invalid_value', "Invalid value for 'top_logprobs': it needs 'logprobs' to be true.", { param: 'top_logprobs' });
   }
-  const { max_tokens: older, max_completion_tokens: newer } = checked;
-  if (typeof older === 'number' && typeof newer === 'number' && older !== newer) {
-    throw new AutoglmError('invalid_parameter_combination', "Setting 'max_tokens' and 'max_completion_tokens' to different values is not supported: both say how long the answer may be.", { param: 'max_tokens' });
-  }
+  refuseTwoLengths(checked);
   refuseObfuscation(checked);
   return withBody(checked, {
     ...common(checked, headers),

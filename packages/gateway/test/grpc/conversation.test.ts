@@ -96,6 +96,7 @@ describe('a conversation between tiers', () => {
       [{ version: 2, document: Buffer.from([0x22, 0xff, 0x22]) }, 'invalid_json'],
       [{ version: 2, document: bytes([1]) }, 'invalid_json'],
       [{ version: 2, document: bytes({ n: 2 }) }, 'invalid_value'],
+      [{ version: 2, document: bytes({ ...body('hi'), max_tokens: 9, max_completion_tokens: 5 }) }, 'invalid_parameter_combination'],
       [{ version: 2, document: bytes(body('x'.repeat(10_000))) }, 'payload_too_large'],
       [{ version: 2, document: Buffer.from(`{"messages":${'['.repeat(2000)}${']'.repeat(2000)}}`) }, 'invalid_value'],
       [{ version: 2, patch: bytes([{ op: 'add', path: '/messages/0/content/-', value: 1 }]) }, 'patch_not_applicable'],

@@ -35,6 +35,13 @@ describe('gRPC between tiers', () => {
     using conversation = new RawConversation(server.target).hello().document(1, { ...chatBody, max_completion_tokens: 2 });
     expect(await conversation.final('full', 1)).toMatchObject({ text: '你好' });
     expect(server.engine.requests.map(({ maxTokens }) => maxTokens).sort()).toEqual([1, 2]);
+    for (const [version, limit] of [[2, { max_completion_tokens: 2 }], [3, { max_completion_tokens: null }]] as const) {
+      conversation.document(version, { ...chatBody, ...limit });
+      await conversation.final('full', version);
+    }
+    expect(server.engine.requests.map(({ maxTokens }) => maxTokens).slice(2).sort()).toEqual([1, 1, 2, undefined]);
+    conversation.document(4, { ...chatBody, max_completion_tokens: '2' });
+    expect(await conversation.problem()).toMatchObject({ code: 'invalid_value', param: 'max_completion_tokens' });
   });
 
   it('names the field of a state that is no chat, and goes on', async () => {

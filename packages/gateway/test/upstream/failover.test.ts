@@ -188,7 +188,7 @@ describe('when nobody can answer', () => {
 describe('an engine that comes back', () => {
   it('is given those that wait for another one', async () => {
     await using backends = await startBackends(2);
-    const [busy, gone] = backends as [FakeBackend, FakeBackend];
+    const [busy, gone] = backends as FakeBackend[] as [FakeBackend, FakeBackend];
     busy.behave(hang);
     gone.list((response) => sendJson(response, 500, 'oops'));
     await using server = await startRemoteGateway(urlsOf(backends), { extra: { max_outstanding: 1 }, router: { health: quickProbes } });

@@ -1,4 +1,5 @@
 import { AutoglmError, toAutoglmError, type TierClientMessage, type TierServerMessage, type TierState } from '@open-autoglm/protocol';
+import { withLengthMax } from '../answer-length.ts';
 import { HeldState } from './held-state.ts';
 
 /** At which quality a decision is made. */
@@ -180,8 +181,6 @@ async function unlessAborted(waits: Promise<void>, signal: AbortSignal): Promise
 
 /** What the level is asked. Its parts are wanted as they come. */
 function bodyAt({ model, maxTokens }: Level, body: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  const { max_completion_tokens: newer, max_tokens: older, stream_options: _, ...rest } = body;
-  const asked = newer ?? older;
-  const limit = typeof asked === 'number' && maxTokens !== undefined ? Math.min(asked, maxTokens) : (asked ?? maxTokens);
-  return { ...rest, ...(model !== undefined && { model }), ...(limit !== undefined && { max_tokens: limit }), stream: true };
+  const { stream_options: _, ...asked } = body;
+  return { ...(maxTokens === undefined ? asked : withLengthMax(asked, maxTokens)), ...(model !== undefined && { model }), stream: true };
 }

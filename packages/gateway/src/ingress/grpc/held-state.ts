@@ -1,5 +1,6 @@
 import { AutoglmError, toAutoglmError, type TierServerMessage, type TierState } from '@open-autoglm/protocol';
 import { isNestedTooDeeply, nestingMax } from '../../common/nesting.ts';
+import { refuseTwoLengths } from '../answer-length.ts';
 import { applyJsonPatch } from '../json-patch.ts';
 import { checkWellFormed } from '../validate.ts';
 
@@ -64,6 +65,7 @@ function check(value: unknown): Body {
   checkWellFormed(value);
   const { n } = value as { n?: unknown };
   if (n !== undefined && n !== null && n !== 1) throw new AutoglmError('invalid_value', "Invalid value for 'n': a decision is one choice.", { param: 'n' });
+  refuseTwoLengths(value);
   return value as Body;
 }
 

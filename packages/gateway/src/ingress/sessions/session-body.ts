@@ -1,5 +1,6 @@
 import { AutoglmError } from '@open-autoglm/protocol';
 import { isNestedTooDeeply, nestingMax } from '../../common/nesting.ts';
+import { lengthNames } from '../answer-length.ts';
 import { sessionTooLarge } from './session-errors.ts';
 
 type Body = Readonly<Record<string, unknown>>;
@@ -72,13 +73,10 @@ export function readCompletion(request: unknown): CompletionRequest {
   return { fields, extensions, options: { append: append === true, patch: patch ?? undefined } };
 }
 
-/** OpenAI's two words for one bound. */
-const boundNames = ['max_tokens', 'max_completion_tokens'] as const;
-
 /** The session's body with a request's own fields over it; of `autoglm` key by key. */
 export function bodyOfCompletion(session: Body, { fields, extensions }: CompletionRequest): Body {
   const { autoglm, ...common }: Record<string, unknown> = session;
-  if (boundNames.some((name) => Object.hasOwn(fields, name))) for (const name of boundNames) delete common[name];
+  if (lengthNames.some((name) => Object.hasOwn(fields, name))) for (const name of lengthNames) delete common[name];
   const merged = { ...(autoglm as object | undefined), ...extensions };
   return { ...common, ...fields, ...(Object.keys(merged).length > 0 && { autoglm: merged }) };
 }
