@@ -4,6 +4,11 @@ import { AutoglmError } from '@open-autoglm/protocol';
 /** A reader that takes nothing for this long has gone, whatever its connection says. */
 const stallTimeoutMs = 60_000;
 
+/** What is left of a response that has ended goes to a client that reads it; the connection of one that does not is cut. */
+export function cutWhenStalled(response: ServerResponse): void {
+  response.setTimeout(stallTimeoutMs, () => void response.destroy());
+}
+
 /** Resolves when the client of a full response has caught up. Rejects with the signal's reason, or when the client has stalled. */
 export function caughtUp(response: ServerResponse, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from 'node:net';
 import { AutoglmError } from '@open-autoglm/protocol';
 import type { Asker, AskCall, EmbeddingAsker, Relay } from '../common/asker.ts';
+import { cutWhenStalled } from '../common/caught-up.ts';
 import { readJson, type BodyReading } from './body.ts';
 import { ClassificationRequests, type ClassificationParts } from './classification-requests.ts';
 import { createConsole } from './console.ts';
@@ -111,6 +112,7 @@ export function createIngress(parts: IngressParts): Ingress {
       if (!message.complete && !response.headersSent) response.setHeader('connection', 'close');
       parts.respondError(response, error);
     }
+    if (response.writableEnded && response.writableLength > 0) cutWhenStalled(response);
   };
 
   const server = createServer({ requestTimeout: requestTimeoutMs, headersTimeout: headersTimeoutMs, noDelay: true }, answer);

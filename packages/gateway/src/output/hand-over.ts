@@ -1,8 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { AutoglmError, type GatewayRequest } from '@open-autoglm/protocol';
-
-/** A client that takes nothing for this long has gone, whatever its connection says. */
-const stallTimeoutMs = 60_000;
+import { cutWhenStalled } from '../common/caught-up.ts';
 
 /**
  * Waits until the system has taken the end of an ended response from us. Rejects with the
@@ -11,7 +9,7 @@ const stallTimeoutMs = 60_000;
 export async function handOver(response: ServerResponse, { signal, emit }: Pick<GatewayRequest, 'signal' | 'emit'>): Promise<void> {
   const since = performance.now();
   const destroy = () => void response.destroy();
-  response.setTimeout(stallTimeoutMs, destroy);
+  cutWhenStalled(response);
   signal.addEventListener('abort', destroy, { once: true });
   if (signal.aborted) destroy();
   await new Promise<void>((resolve) => response.once('close', resolve));
