@@ -60,6 +60,16 @@ describe('autoglm quantize', () => {
     expect((await readdir(home)).filter((name) => name.includes('tmp'))).toEqual([]);
   });
 
+  it('says that a model is written where it cannot be compared, and why', async () => {
+    const home = await mkdtemp(path.join(folder, 'unheard-'));
+    const [gguf, target] = [path.join(home, 'unheard.gguf'), path.join(home, 'out.gguf')];
+    await writeTinyModel(gguf, { architecture: 'unheard', seed: 2, type: 'f32', layers: 1 });
+    const { code, stderr } = await run(['quantize', gguf, target, '--type', 'q8_0', '--threads', '1']);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^autoglm: .*out\.gguf is written, but was not compared: libllama cannot load .*unheard/m);
+    expect(await readdir(home)).toEqual(['out.gguf', 'unheard.gguf']);
+  });
+
   it('tells people what it did', async () => {
     const target = path.join(folder, 'told.gguf');
     const { stdout, stderr } = await run(['quantize', source, target, '--type', 'q4_0', '--threads', '1', '--no-quality']);

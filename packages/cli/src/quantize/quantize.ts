@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { isFileSystemError } from '@open-autoglm/engine/file-system-error';
 import type { MeasuringText, TargetType } from '@open-autoglm/engine/quantize';
-import { UserError } from '../failure.ts';
+import { messageOf, UserError } from '../failure.ts';
 import { createProgressBar } from '../terminal/progress-bar.ts';
 import { formatReport, type QuantizeReport } from './report.ts';
 
@@ -45,6 +45,9 @@ export async function quantize(source: string, target: string, options: Quantize
         // Whoever compares reads a GGUF: for as long as that takes, one of the folder's weights as they are.
         if (isFolder) await engine.quantizeModel(model, whole, { type: undefined, threads, signal, onProgress: (fraction) => bar.report(fraction, `preparing to compare: ${percent(fraction)}`) });
         return await engine.measureQuality(isFolder ? whole : source, target, texts ?? engine.measuringTexts, { threads, signal, onProgress: (fraction) => bar.report(fraction, `comparing the models: ${percent(fraction)}`) });
+      } catch (error) {
+        signal.throwIfAborted();
+        throw new UserError(`${target} is written, but was not compared: ${messageOf(error)}`);
       } finally {
         if (isFolder) await rm(whole, { force: true });
       }

@@ -21,8 +21,13 @@ export function formatReport({ file, sizes, memory, quality }: QuantizeReport, t
   if (quality) {
     lines.push(`quality  beside IN, on ${textName}:`);
     for (const { name, tokens, perplexity, divergence, sameTop } of quality) {
-      lines.push(`  ${name}, ${tokens} tokens: perplexity ${perplexity.source.toFixed(2)} → ${perplexity.quantized.toFixed(2)}, KL divergence ${divergence.mean.toFixed(4)} nats (99 % below ${divergence.p99.toFixed(3)}), same likeliest token ${(sameTop * 100).toFixed(1)} %`);
+      lines.push(`  ${name}, ${tokens} tokens: perplexity ${formatPerplexity(perplexity.source)} → ${formatPerplexity(perplexity.quantized)}, KL divergence ${divergence.mean.toFixed(4)} nats (99 % below ${divergence.p99.toFixed(3)}), same likeliest token ${(sameTop * 100).toFixed(1)} %`);
     }
   }
   return `${lines.join('\n')}\n`;
+}
+
+/** That of a model which was never trained has sixty digits. */
+function formatPerplexity(value: number): string {
+  return value < 1e6 ? value.toFixed(2) : value.toExponential(2);
 }

@@ -1,4 +1,5 @@
 import type { GgufMetadata, GgufValue } from './gguf-writer.ts';
+import { shown } from './shown.ts';
 
 interface PreTokenizer {
   readonly type: string;
@@ -37,28 +38,39 @@ export interface TokenizerConfig {
 }
 
 /** llama.cpp's `enum llama_token_type`. */
-const tokenType = { NORMAL: 1, UNKNOWN: 2, CONTROL: 3, USER_DEFINED: 4, BYTE: 6 } as const;
+const tokenType = { NORMAL: 1, UNKNOWN: 2, CONTROL: 3, USER_DEFINED: 4, UNUSED: 5, BYTE: 6 } as const;
 
 const words = String.raw`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+`;
 const rest = String.raw`| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`;
 const digitByDigit = `${words}|\\p{N}${rest}`;
 const threeDigits = `${words}|\\p{N}{1,3}${rest}`;
 
+export interface TokenizerMetadataOptions {
+  readonly architecture?: string | undefined;
+  /** Rows of the embedding: often more than there are tokens, because some sizes are multiplied faster. As many as tokens when not given. */
+  readonly size?: number;
+  /** Tokens that end an answer, where the model says so itself. */
+  readonly endIds?: readonly number[];
+}
+
 /**
  * GGUF's `tokenizer.*` keys for a byte-level BPE that splits text as GPT-2, Qwen2, Llama 3 or GLM-4 do, or for a SentencePiece
  * BPE as of Llama 2. Throws for any other tokenizer, which under these keys would quietly give other tokens.
  */
-export function tokenizerMetadata(tokenizer: TokenizerJson, config: TokenizerConfig, architecture = 'llama'): GgufMetadata {
-  const { tokens, types } = listTokens(tokenizer);
-  const eos = idOf(tokens, config.eos_token);
+export function tokenizerMetadata(tokenizer: TokenizerJson, config: TokenizerConfig, { architecture = 'llama', size, endIds = [] }: TokenizerMetadataOptions = {}): GgufMetadata {
+  const { tokens, types } = listTokens(tokenizer, size);
+  const [firstEnd, ...otherEnds] = endIds.map((id): GgufValue => ({ type: 'u32', value: id }));
+  const eos = idOf(tokens, config.eos_token) ?? firstEnd;
+  const [eot, eom] = [firstEnd, ...otherEnds].filter((end) => end && end.value !== eos?.value);
   const keys: [string, GgufValue | undefined][] = [
     ...kindKeys(tokenizer, tokens, architecture),
     ['tokens', { type: 'strings', value: tokens }],
     ['token_type', { type: 'i32s', value: types }],
     ['bos_token_id', idOf(tokens, config.bos_token)],
     ['eos_token_id', eos],
-    // The token that ends a turn is also the one that ends the text.
-    ['eot_token_id', eos],
+    // Where the model names no other, the token that ends a turn is also the one that ends the text.
+    ['eot_token_id', eot ?? eos],
+    ['eom_token_id', eom],
     ['padding_token_id', idOf(tokens, config.pad_token)],
     ['add_bos_token', flag(config.add_bos_token)],
     ['add_eos_token', flag(config.add_eos_token)],
@@ -103,16 +115,29 @@ function sentencePieceKeys({ model, normalizer, pre_tokenizer: split }: Tokenize
   ];
 }
 
-function listTokens({ model, added_tokens: added }: TokenizerJson): { tokens: string[]; types: number[] } {
-  const tokens: string[] = [];
-  for (const [token, id] of Object.entries(model.vocab)) tokens[id] = token;
+/** Throws for ids that no row stands for, and for a token that stands twice, which libllama would end the process for. */
+function listTokens({ model, added_tokens: added }: TokenizerJson, size?: number): { tokens: string[]; types: number[] } {
+  const kinds = new Map<number, { readonly token: string; readonly type: number }>();
   const isByte = (token: string) => model.byte_fallback === true && /^<0x[0-9A-F]{2}>$/.test(token);
-  const types = tokens.map((token): number => (isByte(token) ? tokenType.BYTE : tokenType.NORMAL));
-  for (const { id, content, special } of added) {
-    tokens[id] = content;
-    types[id] = content === model.unk_token ? tokenType.UNKNOWN : special ? tokenType.CONTROL : tokenType.USER_DEFINED;
+  for (const [token, id] of Object.entries(model.vocab)) kinds.set(id, { token, type: isByte(token) ? tokenType.BYTE : tokenType.NORMAL });
+  for (const { id, content, special } of added) kinds.set(id, { token: content, type: content === model.unk_token ? tokenType.UNKNOWN : special ? tokenType.CONTROL : tokenType.USER_DEFINED });
+  const count = size ?? kinds.size;
+  const beyond = [...kinds].find(([id]) => id >= count);
+  if (beyond) throw new Error(`The token ${shown(beyond[1].token)} has the number ${beyond[0]}, and there are ${count}.`);
+  const seen = new Set<string>();
+  for (const { token } of kinds.values()) {
+    if (seen.has(token)) throw new Error(`The token ${shown(token)} stands twice in it.`);
+    seen.add(token);
   }
-  return { tokens, types };
+  // Rows that no text leads to, under llama.cpp's names for them.
+  const all = Array.from({ length: count }, (_, id) => kinds.get(id) ?? { token: unusedName(id, seen), type: tokenType.UNUSED });
+  return { tokens: all.map(({ token }) => token), types: all.map(({ type }) => type) };
+}
+
+function unusedName(id: number, taken: ReadonlySet<string>): string {
+  let name = `[PAD${id}]`;
+  while (taken.has(name)) name = `[${name}]`;
+  return name;
 }
 
 function idOf(tokens: readonly string[], token: NamedToken | undefined): GgufValue | undefined {

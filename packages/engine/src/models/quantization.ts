@@ -20,7 +20,7 @@ const satisfying: Readonly<Record<Quantization, readonly number[]>> = { none: []
 const sizeShare: Readonly<Record<TargetType, number>> = { f16: 1, q8_0: 0.6, q6_k: 0.5, q4_k: 0.4, q4_0: 0.4 };
 
 /** Raised when the same source would give other bytes. */
-const quantizerVersion = 1;
+const quantizerVersion = 2;
 
 /**
  * A GGUF of the quantization asked for: the file itself when it has it, or when none is asked for; else one made of it once

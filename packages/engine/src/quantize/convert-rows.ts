@@ -1,3 +1,4 @@
+import { AutoglmError } from '@open-autoglm/protocol';
 import type { Ggml } from '../ggml/bindings.ts';
 import { GgmlType } from '../ggml/types.ts';
 
@@ -20,15 +21,21 @@ export interface Conversion {
   readonly from: number;
   readonly to: number;
   readonly columns: number;
+  /** For people: which tensor of which model. */
+  readonly name: string;
 }
 
 /**
  * Whole rows of one type to the same rows of another, in order. Up to `threads` pieces are converted at once, on ggml's own
- * quantizers, off the event loop; so much is in memory, and no more. Pieces of the same type pass as they are.
+ * quantizers, off the event loop; so much is in memory, and no more. Pieces of the same type pass as they are. Rejects with
+ * `engine_failed` where a value is no finite number, in the source or in the type that it becomes: whatever such a model is asked, it says nothing.
  */
 export async function* convertRows(ggml: Ggml, pieces: AsyncIterable<Uint8Array>, conversion: Conversion, threads: number): AsyncGenerator<Uint8Array> {
   if (conversion.from === conversion.to) {
-    yield* pieces;
+    for await (const piece of pieces) {
+      if (!isFinitePiece(piece, conversion.from)) throw notFinite(conversion.name);
+      yield piece;
+    }
     return;
   }
   const running: Promise<Uint8Array>[] = [];
@@ -47,12 +54,31 @@ export async function* convertRows(ggml: Ggml, pieces: AsyncIterable<Uint8Array>
   }
 }
 
-async function convert(ggml: Ggml, piece: Uint8Array, { from, to, columns }: Conversion): Promise<Uint8Array> {
+async function convert(ggml: Ggml, piece: Uint8Array, { from, to, columns, name }: Conversion): Promise<Uint8Array> {
+  if (!isFinitePiece(piece, from)) throw notFinite(name);
   const values = await toFloats(ggml, piece, from);
   const rows = values.length / columns;
   const bytes = new Uint8Array(ggml.rowSize(to, columns) * rows);
   await off(ggml.quantizeChunk, to, values, bytes, 0, rows, columns, null);
+  if (to === GgmlType.F16 && !isFinitePiece(bytes, to)) throw new AutoglmError('engine_failed', `${name} has values beyond what f16 holds (65,504): choose another type.`);
   return bytes;
+}
+
+/** The exponent's bits: all of them stand for infinity, or for no number. */
+const exponents: Readonly<Record<number, number>> = { [GgmlType.F32]: 0x7f80_0000, [GgmlType.F16]: 0x7c00, [GgmlType.BF16]: 0x7f80 };
+
+function isFinitePiece(piece: Uint8Array, type: number): boolean {
+  const exponent = exponents[type] as number;
+  const [length, isAligned] = [type === GgmlType.F32 ? 4 : 2, piece.byteOffset % 4 === 0];
+  const { buffer, byteOffset } = isAligned ? piece : piece.slice();
+  const count = Math.floor(piece.length / length);
+  const words = length === 4 ? new Uint32Array(buffer, byteOffset, count) : new Uint16Array(buffer, byteOffset, count);
+  for (let index = 0; index < count; index += 1) if (((words[index] as number) & exponent) === exponent) return false;
+  return true;
+}
+
+function notFinite(name: string): AutoglmError {
+  return new AutoglmError('engine_failed', `${name} has values that are no numbers (NaN or infinite): the model was damaged when it was made or saved.`);
 }
 
 async function toFloats(ggml: Ggml, piece: Uint8Array, type: number): Promise<Float32Array> {

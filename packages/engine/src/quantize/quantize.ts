@@ -5,6 +5,7 @@ import { loadGgml } from '../ggml/library.ts';
 import { GgmlType } from '../ggml/types.ts';
 import { checkDiskSpace } from '../models/disk-space.ts';
 import { writeGguf, type GgufContent, type GgufTensorSource, type GgufValue, type GgufWriteOptions } from '../models/gguf-writer.ts';
+import { shown } from '../models/shown.ts';
 import { writeThenRename } from '../models/write-then-rename.ts';
 import { convertRows } from './convert-rows.ts';
 import { huggingFaceSource } from './hugging-face/source.ts';
@@ -58,7 +59,7 @@ export function quantizedContent(ggml: Ggml, source: ModelSource, { type, thread
   metadata.set('general.quantization_version', { type: 'u32', value: quantizationVersion });
   return {
     metadata,
-    tensors: source.tensors.map((tensor) => convertTensor(ggml, tensor, typeOf(type, tensor, facts), threads)),
+    tensors: source.tensors.map((tensor) => convertTensor(ggml, source, tensor, typeOf(type, tensor, facts), threads)),
   };
 }
 
@@ -68,9 +69,10 @@ function typeOf(type: TargetType | undefined, tensor: SourceTensor, facts: Model
   return tensorType('f16', tensor, facts) === GgmlType.F32 ? GgmlType.F32 : tensor.type;
 }
 
-function convertTensor(ggml: Ggml, tensor: SourceTensor, type: number, threads: number): GgufTensorSource {
+function convertTensor(ggml: Ggml, source: ModelSource, tensor: SourceTensor, type: number, threads: number): GgufTensorSource {
   const { name, shape } = tensor;
-  return { name, type, shape, read: () => convertRows(ggml, tensor.pieces(), { from: tensor.type, to: type, columns: shape[0] ?? 1 }, threads) };
+  const conversion = { from: tensor.type, to: type, columns: shape[0] ?? 1, name: `${source.name}: the tensor ${shown(name)}` };
+  return { name, type, shape, read: () => convertRows(ggml, tensor.pieces(), conversion, threads) };
 }
 
 function describe(ggml: Ggml, source: ModelSource, content: GgufContent): QuantizedModel {

@@ -1,3 +1,4 @@
+import { AutoglmError } from '@open-autoglm/protocol';
 import koffi from 'koffi';
 import type { Pointer } from '../ggml/bindings.ts';
 import { bindProcedures, newThreadpool } from '../ggml/device.ts';
@@ -54,7 +55,7 @@ export interface ReferenceOptions {
 export function openReference(options: ReferenceOptions): Reference {
   const llama = bindLlama();
   const model = llama.loadModel(options.modelPath, llama.modelDefaults());
-  if (!model) throw new Error(`libllama cannot load ${options.modelPath}: ${takeGgmlErrors()}`);
+  if (!model) throw new AutoglmError('engine_failed', `libllama cannot load ${options.modelPath}: ${takeGgmlErrors()}`);
   const context = openContext(llama, model, options);
   const threadpool = (options.keepsThreads ?? true) ? attachThreadpool(llama, context, options.threads) : undefined;
   const memory = llama.memory(context);

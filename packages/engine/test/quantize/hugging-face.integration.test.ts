@@ -110,9 +110,88 @@ describe('a folder as Hugging Face has it', () => {
     ['a sliding window', { use_sliding_window: true }, /use_sliding_window/],
     ['another activation', { hidden_act: 'gelu' }, /hidden_act is "gelu"/],
     ['a size that is missing', { hidden_size: undefined }, /hidden_size is missing/],
+    ['a size that is no number', { num_key_value_heads: '2' }, /num_key_value_heads is "2"/],
+    ['half a layer', { num_hidden_layers: 0.5 }, /num_hidden_layers is 0\.5/],
+    ['heads that cannot be shared out', { num_key_value_heads: 3 }, /num_attention_heads, 4, is no multiple of num_key_value_heads, 3/],
+    ['heads of an odd length', { head_dim: 15 }, /heads have 15 dimensions/],
+    ['a base of RoPE that is no number', { rope_theta: 'abc' }, /rope_theta is "abc"/],
+    ['a scaling of RoPE that is no object', { rope_scaling: 'linear' }, /rope_scaling is "linear"/],
+    ['a scaling of RoPE by nothing', { rope_scaling: { type: 'linear', factor: 0 } }, /rope_scaling\.factor is 0/],
+    ['more layers than it has', { num_hidden_layers: 2 }, /blk\.1\.attn_norm\.weight is missing/],
+    ['more layers than there is memory for their names', { num_hidden_layers: 1 << 24 }, /blk\.1\.attn_norm\.weight is missing/],
+    ['another width than its tensors have', { intermediate_size: 64 }, /blk\.0\.ffn_gate\.weight is 64 × 128, and by its config\.json 64 × 64/],
+    ['another vocabulary than its tensors have', { vocab_size: 6464 }, /token_embd\.weight is 64 × 6400, and by its config\.json 64 × 6464/],
   ];
   it.each(refused)('is refused for %s', async (name, config, message) => {
     const { folder } = await make(`refused-${name}`, { layers: 1 }, { config });
+    await expect(openSource(folder)).rejects.toThrow(message);
+  });
+
+  it('is refused where tensors are missing that no index names, or have no place', async () => {
+    const { folder } = await make('no-index', { layers: 2, tiedEmbeddings: true }, { shards: 2, config: { tie_word_embeddings: true } });
+    await rm(path.join(folder, 'model-00002-of-00002.safetensors'));
+    await rm(path.join(folder, 'model.safetensors.index.json'));
+    await expect(openSource(folder)).rejects.toThrow(/the tensor that a GGUF calls \S+ is missing/);
+    const fewer = await make('fewer-layers', { layers: 2 }, { config: { num_hidden_layers: 1 } });
+    await expect(openSource(fewer.folder)).rejects.toThrow(/blk\.1\.\S+ has no place in a model of its config\.json/);
+    const headless = await make('headless', { layers: 1, tiedEmbeddings: true }, { config: { tie_word_embeddings: false } });
+    await expect(openSource(headless.folder)).rejects.toThrow(/output\.weight is missing/);
+  });
+
+  async function change(folder: string, name: string, edit: (content: Record<string, any>) => unknown): Promise<void> {
+    const file = path.join(folder, name);
+    const content = JSON.parse(await readFile(file, 'utf8').catch(() => '{}')) as Record<string, any>;
+    const changed = edit(content);
+    await writeFile(file, JSON.stringify(changed === undefined ? content : changed));
+  }
+
+  it('may have more rows than tokens, as Qwen has', async () => {
+    const { folder } = await make('padded', { layers: 1 });
+    await change(folder, 'tokenizer.json', ({ model }) => {
+      model.vocab = Object.fromEntries(Object.entries(model.vocab as Record<string, number>).filter(([, id]) => id < 6300 && id !== 5000));
+      model.merges = (model.merges as string[][]).filter((pair) => Object.hasOwn(model.vocab, pair.join('')));
+    });
+    const target = path.join(home, 'padded.out.gguf');
+    await quantizeModel(await openSource(folder), target, { type: 'q8_0', threads: 1 });
+    expect((await readGgufHeader(target)).count('tokenizer.ggml.tokens')).toBe(6400);
+    expect((await readGgufHeader(target)).number('llama.vocab_size')).toBe(6400);
+    openReference({ modelPath: target, threads: 1, contextLength: 256, maxSequences: 1 }).close();
+    const model = openTestModel(target);
+    expect(model.vocabulary.name(5000)).toBe('[PAD5000]');
+    expect(model.runner.prefill(0, Int32Array.of(1, 2, 6399), 0, true)).toHaveLength(6400);
+    model.close();
+  });
+
+  it('ends answers where its generation_config.json says', async () => {
+    const { folder } = await make('ends', { layers: 1 });
+    await change(folder, 'generation_config.json', (config) => void (config['eos_token_id'] = [2, 300, 301]));
+    const target = path.join(home, 'ends.out.gguf');
+    await quantizeModel(await openSource(folder), target, { type: 'q8_0', threads: 1 });
+    const model = openTestModel(target);
+    expect([2, 300, 301, 302].map((id) => model.vocabulary.endsGeneration(id))).toEqual([true, true, true, false]);
+    model.close();
+  });
+
+  it('has the default one of several chat templates', async () => {
+    const { folder } = await make('templates', { layers: 1 });
+    await change(folder, 'tokenizer_config.json', (config) => void (config['chat_template'] = [{ name: 'tool_use', template: 'tools' }, { name: 'default', template: 'plain' }]));
+    const source = await openSource(folder);
+    expect(source.metadata.get('tokenizer.chat_template')?.value).toBe('plain');
+  });
+
+  const strangers: readonly (readonly [string, string, (content: Record<string, any>) => unknown, RegExp])[] = [
+    ['a configuration that is none', 'config.json', () => null, /config\.json is no JSON object/],
+    ['a tokenizer that is none', 'tokenizer.json', () => [], /tokenizer\.json is no JSON object/],
+    ['a tokenizer without a model', 'tokenizer.json', () => ({}), /tokenizer\.json: it has no model/],
+    ['another tokenizer', 'tokenizer.json', ({ model }) => void (model.type = 'Unigram'), /tokenizer\.json: its model is "Unigram"/],
+    ['a tokenizer without pairs', 'tokenizer.json', ({ model }) => void delete model.merges, /model\.merges is no list/],
+    ['a token without a number', 'tokenizer.json', ({ model }) => void (model.vocab['zzz'] = 'x'), /gives the token zzz the number "x"/],
+    ['a token beyond the embedding', 'tokenizer.json', ({ model }) => void (model.vocab['zzz'] = 4e9), /token zzz has the number 4000000000, and there are 6400/],
+    ['a token that stands twice', 'tokenizer.json', (tokenizer) => void tokenizer['added_tokens'].push({ id: 6399, content: '<|im_end|>', special: true }), /stands twice/],
+  ];
+  it.each(strangers)('is refused for %s', async (name, file, edit, message) => {
+    const { folder } = await make(`strange-${name.replaceAll(' ', '-')}`, { layers: 1 });
+    await change(folder, file, edit);
     await expect(openSource(folder)).rejects.toThrow(message);
   });
 
@@ -125,8 +204,9 @@ describe('a folder as Hugging Face has it', () => {
     await expect(openSource(folder)).rejects.toThrow(/ends inside its header/);
     await rm(shard);
     await expect(openSource(folder)).rejects.toThrow(/model-00002-of-00002\.safetensors, which its index names, is missing/);
-    await rm(path.join(folder, 'tokenizer.json'));
-    await writeFile(path.join(folder, 'model.safetensors.index.json'), '{}');
-    await expect(openSource(folder)).rejects.toThrow(/tokenizer\.json is missing/);
+    const { folder: mute } = await make('mute', { layers: 1 });
+    await writeFile(path.join(mute, 'model.safetensors.index.json'), '{}');
+    await rm(path.join(mute, 'tokenizer.json'));
+    await expect(openSource(mute)).rejects.toThrow(/tokenizer\.json is missing/);
   });
 });

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { AutoglmError } from '@open-autoglm/protocol';
 import { GgmlType } from '../../ggml/types.ts';
 import { shown } from '../../models/shown.ts';
+import { isObject } from './is-object.ts';
 
 /** A tensor of a safetensors file. */
 export interface SafeTensor {
@@ -86,18 +87,14 @@ function isSizes(value: unknown): value is readonly number[] {
   return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 function parseObject(text: string, file: string): Record<string, unknown> {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw unusable(file, `its header is no JSON (${shown((error as Error).message)})`);
+    throw unusable(file, `its JSON is damaged (${shown((error as Error).message)})`);
   }
-  if (!isObject(value)) throw unusable(file, 'its header is no JSON object');
+  if (!isObject(value)) throw unusable(file, 'its JSON is no object');
   return value;
 }
 

@@ -1,22 +1,26 @@
-import { open, readFile } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import path from 'node:path';
 import { AutoglmError } from '@open-autoglm/protocol';
 import { GgmlType } from '../../ggml/types.ts';
 import type { GgufValue } from '../../models/gguf-writer.ts';
-import { tokenizerMetadata, type TokenizerConfig, type TokenizerJson } from '../../models/hf-tokenizer.ts';
 import { shown } from '../../models/shown.ts';
 import { rowsPerPiece } from '../convert-rows.ts';
 import { sourceOfHeadRow } from '../head-rows.ts';
 import { readBytes, type ModelSource, type SourceTensor } from '../model-source.ts';
+import { checkTensors } from './check-tensors.ts';
 import { readConfig, type HuggingFaceConfig, type ModelShape } from './config.ts';
+import { readObject } from './read-object.ts';
 import { readSafetensors, type SafeTensor } from './safetensors.ts';
 import { isDerived, placeOf, type TensorPlace } from './tensor-names.ts';
+import { readTokenizer } from './tokenizer.ts';
 
 /** A folder as `transformers` saves a model: config.json, tokenizer.json, tokenizer_config.json, model*.safetensors. Throws `engine_failed`. */
 export async function huggingFaceSource(folder: string): Promise<ModelSource> {
-  const config = await readJson<HuggingFaceConfig & { tie_word_embeddings?: boolean }>(folder, 'config.json');
+  const config: HuggingFaceConfig = await readObject(folder, 'config.json');
   const shape = readConfig(config, folder);
-  const tensors = await readSafetensors(folder);
+  const found = await readSafetensors(folder);
+  const tensors = [...place([...found.values()], shape, folder), ...ropeTensor(shape)];
+  const rows = checkTensors(tensors.filter(({ name }) => name !== ropeFactorsName), shape, folder);
   return {
     name: folder,
     architecture: shape.architecture,
@@ -24,16 +28,17 @@ export async function huggingFaceSource(folder: string): Promise<ModelSource> {
     metadata: new Map<string, GgufValue>([
       ...shape.metadata,
       ['general.name', { type: 'string', value: path.basename(path.resolve(folder)) }],
-      ...(await readTokenizer(folder, shape.architecture)),
+      [`${shape.architecture}.vocab_size`, { type: 'u32', value: rows }],
+      ...(await readTokenizer(folder, config, rows)),
     ]),
-    tensors: [...place([...tensors.values()], shape, config.tie_word_embeddings ?? false, folder), ...ropeTensor(shape)],
+    tensors,
   };
 }
 
-function place(tensors: readonly SafeTensor[], shape: ModelShape, isTied: boolean, folder: string): SourceTensor[] {
+function place(tensors: readonly SafeTensor[], shape: ModelShape, folder: string): SourceTensor[] {
   return tensors.flatMap((tensor) => {
     // Some files store the tied matrix twice.
-    if (isDerived(tensor.name) || (isTied && tensor.name === 'lm_head.weight')) return [];
+    if (isDerived(tensor.name) || (shape.isTied && tensor.name === 'lm_head.weight')) return [];
     const target = placeOf(tensor.name, shape.architecture);
     if (!target) throw unusable(folder, `this engine does not know what its tensor ${shown(tensor.name)} is for`);
     return [{ name: target.name, type: tensor.type, shape: tensor.shape.toReversed(), pieces: () => readPieces(tensor, target, shape) }];
@@ -67,31 +72,12 @@ function interleaveHalves(bytes: Uint8Array, rowBytes: number, headLength: numbe
   return result;
 }
 
+const ropeFactorsName = 'rope_freqs.weight';
+
 function ropeTensor({ ropeFactors }: ModelShape): SourceTensor[] {
   if (!ropeFactors) return [];
   const bytes = new Uint8Array(ropeFactors.buffer);
-  return [{ name: 'rope_freqs.weight', type: GgmlType.F32, shape: [ropeFactors.length], pieces: async function* () { yield bytes; } }];
-}
-
-async function readTokenizer(folder: string, architecture: string): Promise<ReadonlyMap<string, GgufValue>> {
-  const tokenizer = await readJson<TokenizerJson>(folder, 'tokenizer.json');
-  const config = await readJson<TokenizerConfig>(folder, 'tokenizer_config.json');
-  // Newer versions keep the template in a file of its own.
-  const template = await readFile(path.join(folder, 'chat_template.jinja'), 'utf8').catch(() => config.chat_template);
-  try {
-    return tokenizerMetadata(tokenizer, { ...config, chat_template: template }, architecture);
-  } catch (error) {
-    throw unusable(folder, (error as Error).message);
-  }
-}
-
-async function readJson<T>(folder: string, name: string): Promise<T> {
-  try {
-    return JSON.parse(await readFile(path.join(folder, name), 'utf8')) as T;
-  } catch (error) {
-    const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-    throw unusable(folder, isMissing ? `${name} is missing` : `${name}: ${(error as Error).message}`);
-  }
+  return [{ name: ropeFactorsName, type: GgmlType.F32, shape: [ropeFactors.length], pieces: async function* () { yield bytes; } }];
 }
 
 function unusable(folder: string, reason: string): AutoglmError {

@@ -6,13 +6,13 @@ export interface TensorPlace {
   readonly heads: 'query' | 'key' | undefined;
 }
 
-const top: Readonly<Record<string, string>> = {
+const top: ReadonlyMap<string, string> = new Map(Object.entries({
   'model.embed_tokens.weight': 'token_embd.weight',
   'model.norm.weight': 'output_norm.weight',
   'lm_head.weight': 'output.weight',
-};
+}));
 
-const layer: Readonly<Record<string, string>> = {
+const layer: ReadonlyMap<string, string> = new Map(Object.entries({
   'input_layernorm.weight': 'attn_norm.weight',
   'self_attn.q_proj.weight': 'attn_q.weight', 'self_attn.q_proj.bias': 'attn_q.bias',
   'self_attn.k_proj.weight': 'attn_k.weight', 'self_attn.k_proj.bias': 'attn_k.bias',
@@ -23,14 +23,14 @@ const layer: Readonly<Record<string, string>> = {
   'mlp.gate_up_proj.weight': 'ffn_up.weight',
   'post_self_attn_layernorm.weight': 'post_attention_norm.weight', 'post_mlp_layernorm.weight': 'post_ffw_norm.weight',
   'post_attention_layernorm.weight': 'ffn_norm.weight',
-};
+}));
 
 /** Undefined for a tensor that no known family has. */
 export function placeOf(name: string, architecture: string): TensorPlace | undefined {
-  const named = top[name];
+  const named = top.get(name);
   if (named) return { name: named, heads: undefined };
   const [, index, part = ''] = /^model\.layers\.(\d+)\.(.+)$/.exec(name) ?? [];
-  const found = layer[part];
+  const found = layer.get(part);
   if (index === undefined || found === undefined) return undefined;
   const isPaired = architecture === 'llama';
   const heads = isPaired && part.startsWith('self_attn.q_proj') ? 'query' : isPaired && part.startsWith('self_attn.k_proj') ? 'key' : undefined;
