@@ -10,5 +10,5 @@ export async function checkDiskSpace(folder: string, bytes: number, what: string
   const { bavail, bsize } = await statfs(folder);
   const available = bavail * bsize;
   if (available >= bytes + reserveBytes) return;
-  throw new AutoglmError('engine_failed', `There is no room for ${what} in ${folder}: it needs ${formatBytes(bytes)}, and ${formatBytes(available)} are free. Make room, or set AUTOGLM_HOME to a folder on another disk.`);
+  throw new AutoglmError('engine_failed', `There is no room for ${what} in ${folder}: it needs ${formatBytes(bytes)}, beside ${formatBytes(reserveBytes)} that stay free, and ${formatBytes(available)} are. Make room, or name a folder on another disk (AUTOGLM_HOME is the one of models).`);
 }

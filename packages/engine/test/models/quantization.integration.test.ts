@@ -48,6 +48,6 @@ describe('model_config.quantization', () => {
   it('takes a file that is so quantized already, and refuses one that is quantized otherwise', async () => {
     const int8 = await resolve(full, 'int8');
     expect(await resolve(int8, 'int8')).toBe(int8);
-    await expect(resolve(int8, 'int4')).rejects.toThrow(/quantization is int4, but tiny-f16-.*-q8_0-v1\.gguf is quantized already \(Q8_0\)/);
+    await expect(resolve(int8, 'int4')).rejects.toThrow(/quantization is int4, but tiny-f16-.*-q8_0-v2\.gguf is quantized already \(Q8_0\)/);
   });
 });
