@@ -14,6 +14,13 @@ import { writeTinyModel, type TinyModelOptions } from '../support/tiny-model.ts'
 
 const ggml = loadGgml();
 
+/** One of the folder's JSON files. */
+interface Parsed {
+  [key: string]: unknown;
+  model: { type: string; vocab: Record<string, unknown>; merges?: string[][] };
+  added_tokens: unknown[];
+}
+
 async function tensorsOf(file: string): Promise<Map<string, Buffer>> {
   const gguf = openGguf(ggml, file);
   const bytes = await readFile(file);
@@ -138,9 +145,9 @@ describe('a folder as Hugging Face has it', () => {
     await expect(openSource(headless.folder)).rejects.toThrow(/output\.weight is missing/);
   });
 
-  async function change(folder: string, name: string, edit: (content: Record<string, any>) => unknown): Promise<void> {
+  async function change(folder: string, name: string, edit: (content: Parsed) => unknown): Promise<void> {
     const file = path.join(folder, name);
-    const content = JSON.parse(await readFile(file, 'utf8').catch(() => '{}')) as Record<string, any>;
+    const content = JSON.parse(await readFile(file, 'utf8').catch(() => '{}')) as Parsed;
     const changed = edit(content);
     await writeFile(file, JSON.stringify(changed === undefined ? content : changed));
   }
@@ -148,8 +155,8 @@ describe('a folder as Hugging Face has it', () => {
   it('may have more rows than tokens, as Qwen has', async () => {
     const { folder } = await make('padded', { layers: 1 });
     await change(folder, 'tokenizer.json', ({ model }) => {
-      model.vocab = Object.fromEntries(Object.entries(model.vocab as Record<string, number>).filter(([, id]) => id < 6300 && id !== 5000));
-      model.merges = (model.merges as string[][]).filter((pair) => Object.hasOwn(model.vocab, pair.join('')));
+      model.vocab = Object.fromEntries(Object.entries(model.vocab).filter(([, id]) => (id as number) < 6300 && id !== 5000));
+      model.merges = (model.merges ?? []).filter((pair) => Object.hasOwn(model.vocab, pair.join('')));
     });
     const target = path.join(home, 'padded.out.gguf');
     await quantizeModel(await openSource(folder), target, { type: 'q8_0', threads: 1 });
@@ -179,7 +186,7 @@ describe('a folder as Hugging Face has it', () => {
     expect(source.metadata.get('tokenizer.chat_template')?.value).toBe('plain');
   });
 
-  const strangers: readonly (readonly [string, string, (content: Record<string, any>) => unknown, RegExp])[] = [
+  const strangers: readonly (readonly [string, string, (content: Parsed) => unknown, RegExp])[] = [
     ['a configuration that is none', 'config.json', () => null, /config\.json is no JSON object/],
     ['a tokenizer that is none', 'tokenizer.json', () => [], /tokenizer\.json is no JSON object/],
     ['a tokenizer without a model', 'tokenizer.json', () => ({}), /tokenizer\.json: it has no model/],
@@ -187,7 +194,7 @@ describe('a folder as Hugging Face has it', () => {
     ['a tokenizer without pairs', 'tokenizer.json', ({ model }) => void delete model.merges, /model\.merges is no list/],
     ['a token without a number', 'tokenizer.json', ({ model }) => void (model.vocab['zzz'] = 'x'), /gives the token zzz the number "x"/],
     ['a token beyond the embedding', 'tokenizer.json', ({ model }) => void (model.vocab['zzz'] = 4e9), /token zzz has the number 4000000000, and there are 6400/],
-    ['a token that stands twice', 'tokenizer.json', (tokenizer) => void tokenizer['added_tokens'].push({ id: 6399, content: '<|im_end|>', special: true }), /stands twice/],
+    ['a token that stands twice', 'tokenizer.json', (tokenizer) => void tokenizer.added_tokens.push({ id: 6399, content: '<|im_end|>', special: true }), /stands twice/],
   ];
   it.each(strangers)('is refused for %s', async (name, file, edit, message) => {
     const { folder } = await make(`strange-${name.replaceAll(' ', '-')}`, { layers: 1 });
