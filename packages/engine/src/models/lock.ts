@@ -1,53 +1,82 @@
-import { mkdir, readdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { host } from './host.ts';
 
 export type Release = () => Promise<void>;
-export type LockResult = { readonly taken: true; readonly release: Release } | { readonly taken: false; readonly owner: number };
+/** `owner`, for people: a process's id, and that it is another host's where it is. */
+export type LockResult = { readonly taken: true; readonly release: Release } | { readonly taken: false; readonly owner: string };
 
 /** Each round fails only because another process has just won or let go. */
 const roundsMax = 100;
-/** Locks that this process has. A lock under its id that is not among them is of a dead process with the same id. */
+/** Whoever has a lock says so again and again, since another host cannot ask whether it lives. One that was silent for so long is gone. */
+const signOfLifeMs = 10_000;
+const silentMsMax = 120_000;
+const ownerName = /^([0-9a-f]{8})-(\d+)$/;
+/** Locks that this process has. A lock under its name that is not among them is of a dead process with the same id. */
 const held = new Set<string>();
 let prepared = 0;
 
+/** How a process's name is written, on this host. */
+export function nameOf(pid: number): string {
+  return `${host}-${pid}`;
+}
+
 /**
- * Takes a lock between processes of this machine, or says which process has it; a dead owner's is taken over. The lock is
- * a folder that holds one file named by its owner's process id: both taking a free lock and taking over are one rename,
- * which only one process can win.
+ * Takes a lock between processes, or says which one has it; a dead owner's is taken over. Processes of several hosts may share the folder, as
+ * containers do. The lock is a folder that holds one file named by its owner: both taking a free lock and taking over are one rename, which only
+ * one process can win.
  */
 export async function takeLock(lock: string): Promise<LockResult> {
-  if (held.has(lock)) return { taken: false, owner: process.pid };
+  const own = nameOf(process.pid);
+  if (held.has(lock)) return { taken: false, owner: describe(own) };
   held.add(lock);
   try {
-    const owner = await contend(lock, String(process.pid));
-    if (owner === process.pid) return { taken: true, release: () => release(lock) };
+    const owner = await contend(lock, own);
+    if (owner === own) return { taken: true, release: beginHolding(lock, own) };
     held.delete(lock);
-    return { taken: false, owner };
+    return { taken: false, owner: describe(owner) };
   } catch (error) {
     held.delete(lock);
     throw error;
   }
 }
 
-async function release(lock: string): Promise<void> {
-  await rm(path.join(lock, String(process.pid)), { force: true });
-  await rmdir(lock).catch(() => {});
-  held.delete(lock);
+function beginHolding(lock: string, own: string): Release {
+  const file = path.join(lock, own);
+  const timer = setInterval(() => void sayAlive(file), signOfLifeMs);
+  timer.unref();
+  return async () => {
+    clearInterval(timer);
+    await rm(file, { force: true });
+    await rmdir(lock).catch(() => {});
+    held.delete(lock);
+  };
 }
 
-/** The process that has the lock in the end. */
-async function contend(lock: string, own: string): Promise<number> {
+/** By the clock of whoever has the files, which all hosts that look at them have in common. */
+async function sayAlive(file: string): Promise<void> {
+  try {
+    const handle = await open(file, 'r+');
+    await handle.write('.', 0).finally(() => handle.close());
+  } catch {
+    // It was let go of, or lost to a host that heard nothing of this one for long.
+  }
+}
+
+/** The name of the process that has the lock in the end. */
+async function contend(lock: string, own: string): Promise<string> {
   const folder = `${lock}.${own}.${prepared++}`;
   await mkdir(folder, { recursive: true });
   try {
-    await writeFile(path.join(folder, own), '');
+    await writeFile(path.join(folder, own), '.');
+    const { mtimeMs: nowMs } = await stat(path.join(folder, own));
     for (let round = 0; round < roundsMax; round += 1) {
-      if (await succeeds(rename(folder, lock))) return Number(own);
+      if (await succeeds(rename(folder, lock))) return own;
       const owner = (await readdir(lock).catch(() => []))[0];
-      if (owner === own) return Number(own);
-      if (owner !== undefined && isAlive(Number(owner))) return Number(owner);
-      if (owner !== undefined && (await succeeds(rename(path.join(lock, owner), path.join(lock, own))))) return Number(own);
+      if (owner === own) return own;
+      if (owner !== undefined && (await holds(lock, owner, nowMs))) return owner;
+      if (owner !== undefined && (await succeeds(rename(path.join(lock, owner), path.join(lock, own))))) return own;
     }
     throw new Error(`The lock ${lock} cannot be taken: if no other autoglm runs, delete it.`);
   } finally {
@@ -55,7 +84,20 @@ async function contend(lock: string, own: string): Promise<number> {
   }
 }
 
-/** Whether a process of this machine has this id. */
+/** Whether its owner lives. `nowMs`: by the clock of the files. */
+async function holds(lock: string, owner: string, nowMs: number): Promise<boolean> {
+  const [, itsHost, pid] = ownerName.exec(owner) ?? [];
+  if (itsHost === host) return isAlive(Number(pid));
+  const status = await stat(path.join(lock, owner)).catch(() => undefined);
+  return status !== undefined && nowMs - status.mtimeMs < silentMsMax;
+}
+
+function describe(owner: string): string {
+  const [, itsHost, pid = owner] = ownerName.exec(owner) ?? [];
+  return itsHost === host ? pid : `${pid} of another host`;
+}
+
+/** Whether a process of this host has this id. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -74,7 +116,7 @@ const waitMaxMs = 3_600_000;
 
 export interface WaitOptions {
   /** Called once when another process has it. */
-  readonly onWait?: ((owner: number) => void) | undefined;
+  readonly onWait?: ((owner: string) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -1,10 +1,9 @@
 import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
-import { hostname } from 'node:os';
 import path from 'node:path';
 import { AutoglmError } from '@open-autoglm/protocol';
 import { checkDiskSpace } from './disk-space.ts';
+import { host } from './host.ts';
 import { isAlive } from './lock.ts';
 
 /** A package of files, pinned to its bytes. */
@@ -32,8 +31,6 @@ const pollMs = 200;
 /** npm retries by itself; when nothing has come for so long, it will not. */
 const stallMs = 300_000;
 const stderrLimit = 2000;
-/** Containers that share the folder each have processes of the same ids: of another host's nobody here knows whether they live. */
-const host = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
 const folderName = /^npm-([0-9a-f]{8})-(\d+)-[A-Za-z0-9]{6}$/;
 /** No download goes on for so long. */
 const oldAfterMs = 24 * 60 * 60 * 1000;

@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { takeLock, waitForLock } from '../../src/models/lock.ts';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { nameOf, takeLock, waitForLock } from '../../src/models/lock.ts';
 
 describe('a lock', () => {
   let folder: string;
@@ -14,9 +14,9 @@ describe('a lock', () => {
   });
   afterEach(() => rm(folder, { recursive: true }));
 
-  async function ownedBy(pid: number): Promise<void> {
+  async function ownedBy(pid: number, name = nameOf(pid)): Promise<void> {
     await mkdir(lock);
-    await writeFile(path.join(lock, String(pid)), '');
+    await writeFile(path.join(lock, name), '');
   }
 
   it('is taken by one, and by the next when that one lets go', async () => {
@@ -31,7 +31,31 @@ describe('a lock', () => {
 
   it('names the process that has it', async () => {
     await ownedBy(process.ppid);
-    expect(await takeLock(lock)).toEqual({ taken: false, owner: process.ppid });
+    expect(await takeLock(lock)).toEqual({ taken: false, owner: String(process.ppid) });
+  });
+
+  it('is left to a process of another host, which nobody here can ask, until it has been silent for long', async () => {
+    const name = `00000000-${process.pid}`;
+    await ownedBy(process.pid, name);
+    expect(await takeLock(lock)).toEqual({ taken: false, owner: `${process.pid} of another host` });
+    const longAgo = Date.now() / 1000 - 180;
+    await utimes(path.join(lock, name), longAgo, longAgo);
+    const result = await takeLock(lock);
+    expect([result.taken, await readdir(lock)]).toEqual([true, [nameOf(process.pid)]]);
+    if (result.taken) await result.release();
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  it('says that its owner lives for as long as it is held', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    const result = await takeLock(lock);
+    const file = path.join(lock, nameOf(process.pid));
+    await utimes(file, 0, 0);
+    vi.advanceTimersByTime(10_000);
+    vi.useRealTimers();
+    while ((await stat(file)).mtimeMs === 0) await new Promise((resolve) => setImmediate(resolve));
+    if (result.taken) await result.release();
+    expect(await readdir(folder)).toEqual([]);
   });
 
   it('is taken over from a process that is gone, even one that had this id', async () => {
@@ -47,9 +71,9 @@ describe('a lock', () => {
   it('is waited for, and says for whom', async () => {
     const first = await takeLock(lock);
     if (!first.taken) expect.fail();
-    const told = Promise.withResolvers<number>();
+    const told = Promise.withResolvers<string>();
     const second = waitForLock(lock, { onWait: told.resolve });
-    expect(await told.promise).toBe(process.pid);
+    expect(await told.promise).toBe(String(process.pid));
     await first.release();
     await (await second)();
     expect(await readdir(folder)).toEqual([]);
