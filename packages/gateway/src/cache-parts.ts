@@ -1,5 +1,6 @@
 import type { Stage } from '@open-autoglm/protocol';
 import type { ModelCatalog } from './common/model-catalog.ts';
+import type { OnRedis } from './common/watch-redis.ts';
 import type { Config } from './config/schema.ts';
 import { createCacheRoutes } from './ingress/cache-routes.ts';
 import type { Generations } from './ingress/generations.ts';
@@ -32,10 +33,10 @@ const revocationRetryMs = 1000;
 const pendingMax = 4096;
 
 /** The response cache, as the configuration wants it; undefined: it wants none. Redis's library is loaded where it is used. */
-export async function openCache(config: Config['cache'], catalog: ModelCatalog): Promise<CacheParts | undefined> {
+export async function openCache(config: Config['cache'], catalog: ModelCatalog, onRedis: OnRedis): Promise<CacheParts | undefined> {
   if (!config.enabled) return undefined;
   const { redis_url: url } = config;
-  const shared = url === undefined ? undefined : await openShared(url, config);
+  const shared = url === undefined ? undefined : await openShared(url, config, onRedis);
   const responses = new ResponseCache({
     ttlMs: config.ttl_seconds * 1000,
     jitter: config.ttl_jitter,
@@ -84,13 +85,13 @@ export async function openCache(config: Config['cache'], catalog: ModelCatalog):
 }
 
 /** The second level, which several gateways share, and what they revoke. */
-async function openShared(url: string, config: Config['cache']) {
+async function openShared(url: string, config: Config['cache'], onRedis: OnRedis) {
   const [{ RedisConnection }, { RedisLevel }, { Revocations }] = await Promise.all([
     import('./response-cache/levels/redis-connection.ts'), import('./response-cache/levels/redis-level.ts'), import('./response-cache/levels/revocations.ts'),
   ]);
-  const connect = () => new RedisConnection({ url, timeoutMs: config.redis_timeout_ms, maxPending: pendingMax, now: () => performance.now() });
+  const connect = (tell?: OnRedis) => new RedisConnection({ url, timeoutMs: config.redis_timeout_ms, maxPending: pendingMax, now: () => performance.now(), onRedis: tell });
   // A request for embeddings asks many questions at once: their failures, and their number, must not keep answers from being looked up and revoked.
-  const [ofAnswers, ofVectors] = [connect(), connect()];
+  const [ofAnswers, ofVectors] = [connect(onRedis), connect()];
   const common = { maxWrites: config.max_redis_writes, retryMs: revocationRetryMs, now: Date.now };
   const redis = new RedisLevel({ ...common, connection: ofAnswers, prefix: answerPrefix, codec: answerCodec });
   const vectors = new RedisLevel({ ...common, connection: ofVectors, prefix: vectorPrefix, codec: vectorCodec });

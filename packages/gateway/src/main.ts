@@ -27,6 +27,7 @@ import { createCascadeRoutes } from './ingress/cascade-routes.ts';
 import { createIngress, type Ingress } from './ingress/server.ts';
 import { openEvents } from './ingress/events/open-events.ts';
 import { openSessions } from './ingress/sessions/open-sessions.ts';
+import { Notices } from './notices.ts';
 import { createObservability } from './observability/observability.ts';
 import { openSinks } from './observability/sinks/sinks.ts';
 import { collectAnswer } from './output/json-answer.ts';
@@ -59,6 +60,8 @@ export interface GatewayOptions {
   /** Where the keys of other servers are; this process's when not given. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly onEngineStatus?: (status: EngineStatusReport) => void;
+  /** Told, a sentence at a time, what whoever runs it should know: that Redis or a database cannot be reached, and what becomes of requests meanwhile. */
+  readonly onNotice?: (notice: string) => void;
 }
 
 export interface Gateway {
@@ -83,9 +86,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   }
 }
 
-async function open({ config, engine, embeddings: givenEmbeddings, env = process.env, onEngineStatus = () => {} }: GatewayOptions, opened: Opened): Promise<Gateway> {
+async function open({ config, engine, embeddings: givenEmbeddings, env = process.env, onEngineStatus = () => {}, onNotice = () => {} }: GatewayOptions, opened: Opened): Promise<Gateway> {
   const plan = planCascade(config);
-  const access = opened.add(await openAccess({ auth: config.auth, limits: config.limits, env }), (part) => part.close());
+  const notices = new Notices(onNotice);
+  const access = opened.add(await openAccess({ auth: config.auth, limits: config.limits, env, onRedis: notices.redisOf('limits.redis_url', 'each gateway holds its callers to the limits by itself') }), (part) => part.close());
   const devices = opened.add(openDevices(config.devices, access, env), (part) => part.close());
   const engines = opened.add(await startEngines(config, { engine, embeddings: givenEmbeddings, env, onStatus: onEngineStatus, placeOf: devices?.placeOf }), (part) => part.close());
   const models = createCatalog(engines.models, config.server.ready_timeout_ms, { cascade: plan?.model, embeddings: engines.embeddings?.name });
@@ -93,13 +97,14 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
   const embeddings = createEmbeddingCatalog(engines.embeddings, engines.models);
   const isModel = (name: string) => catalog.has(name) || embeddings.has(name);
   const sinks = opened.addToTheEnd(await openSinks(config.observability, { isModel, config, env }), (part) => part.close());
+  notices.logTo(sinks.logs);
   const recorder = opened.add(openRecorder(config.tiers, (problem) => (problem === undefined ? sinks.logs?.info('outcomes of the cascade are recorded again', {}) : sinks.logs?.warn('outcomes of the cascade are not recorded', { reason: problem }))), (part) => part.close());
   const batches = opened.add(openBatches(config.batches, {
     access, env, bodyLimitBytes: config.server.body_limit_bytes,
     writeAnswer: (asked) => collectAnswer(asked, asked.parts), writeEmbeddings, writeError: (error) => JSON.stringify(errorBody(error)),
-    onFailure: (error) => sinks.logs?.warn('batches wait', { reason: error instanceof Error ? error.message : String(error) }),
+    onFailure: notices.onBatchFailure,
   }), (part) => part.close());
-  const cache = opened.add(await openCache(config.cache, catalog), (part) => part.close());
+  const cache = opened.add(await openCache(config.cache, catalog, notices.redisOf('cache.redis_url', 'answers are kept in memory alone')), (part) => part.close());
   const embeddingPath = createEmbeddingPath(embeddings, config.server.ready_timeout_ms, routerOptions(config.router));
   const keptEmbeddingPath = cache?.embeddings ? createKeptEmbeddingPath(embeddingPath, embeddings, cache.embeddings) : embeddingPath;
   const classifiers = createClassificationCatalog(engines.models);
@@ -111,7 +116,7 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
   const steps = opened.add(createInputSteps(config.input), (part) => part.close());
   const images = opened.add(await openImages(config.input.images, steps, catalog), (part) => part.close());
   const admission = createAdmission(catalog, admissionOptions(config.admission));
-  const events = opened.add(await openEvents(config.events, steps), (part) => part.close());
+  const events = opened.add(await openEvents(config.events, steps, notices.redisOf('events.redis_url', 'events are refused with 503')), (part) => part.close());
   const observability = opened.add(createObservability(config.observability, {
     sinks,
     onFirstToken: (model, ms) => ttft.observe(model, ms),
@@ -129,7 +134,7 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
   }), (part) => part.close());
   sinks.logs?.watchEngines(() => catalog.readiness().replicas);
   const bodies = createBodyReading(steps, config.server.body_limit_bytes);
-  const sessions = opened.add(await openSessions(config.sessions, bodies), (part) => part.close());
+  const sessions = opened.add(await openSessions(config.sessions, bodies, notices.redisOf('sessions.redis_url', 'sessions are refused with 503')), (part) => part.close());
   const ingress = createIngress({
     catalog,
     access,

@@ -3,6 +3,8 @@ import { createProgressBar } from '../terminal/progress-bar.ts';
 
 export interface EngineReporter {
   report(status: EngineStatusReport): void;
+  /** What else is to be known. */
+  notice(text: string): void;
   /** The model can answer for the first time. */
   ready(model: string): void;
   /** Leaves the cursor on a line of its own. */
@@ -25,6 +27,7 @@ export function createEngineReporter(stream: NodeJS.WriteStream): EngineReporter
       else if (state === 'restarting' || isRestarting) line(detail);
       isRestarting = state === 'restarting';
     },
+    notice: line,
     // performance.now() counts from the start of the process.
     ready: (model) => line(`ready: ${model} in ${Math.round(performance.now())} ms`),
     close: bar.clear,

@@ -35,6 +35,7 @@ export async function serve(options: ServeOptions): Promise<void> {
       reporter.report(status);
       if (status.state === 'failed') end.reject(new UserError(status.detail));
     },
+    onNotice: (notice) => reporter.notice(notice),
   }).catch((error: unknown) => {
     reporter.close();
     throw explainListenError(error, config.server);

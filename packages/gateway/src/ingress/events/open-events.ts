@@ -1,6 +1,7 @@
 import { AutoglmError } from '@open-autoglm/protocol';
 import Type from 'typebox';
 import type { InputSteps } from '../../common/steps/input-steps.ts';
+import type { OnRedis } from '../../common/watch-redis.ts';
 import { createBodyReading, readJson, type BodyReading } from '../body.ts';
 import type { Generations } from '../generations.ts';
 import type { FindResource, Resource } from '../resource.ts';
@@ -54,12 +55,12 @@ const validate = createValidator(
 );
 
 /** `POST /v1/events`: what applications counted, each batch once however often it is sent. Redis's library is loaded where it is used. */
-export async function openEvents(options: EventOptions, steps: InputSteps): Promise<Events> {
+export async function openEvents(options: EventOptions, steps: InputSteps, onRedis: OnRedis): Promise<Events> {
   if (!options.enabled) return { resources: [], totals: undefined, close: async () => {} };
   const limits = { namesMax: options.names_max, clientsMax: options.clients_max, clientTtlMs: options.client_ttl_seconds * 1000 };
   const ledger: EventLedger = options.redis_url === undefined
     ? new MemoryEventLedger({ ...limits, now: Date.now })
-    : new (await import('./redis-ledger.ts')).RedisEventLedger({ ...limits, url: options.redis_url, timeoutMs: options.redis_timeout_ms });
+    : new (await import('./redis-ledger.ts')).RedisEventLedger({ ...limits, url: options.redis_url, timeoutMs: options.redis_timeout_ms, onRedis });
   const bodies = createBodyReading(steps, bodyBytesMax);
   return {
     resources: [(generations) => (path) => (path === '/v1/events' ? createResource(ledger, generations, bodies) : undefined)],

@@ -1,11 +1,13 @@
 import { AutoglmError } from '@open-autoglm/protocol';
 import { Redis } from 'ioredis';
+import { watchRedis, type OnRedis } from '../../common/watch-redis.ts';
 import { otherName, type Accepted, type EventBatch, type EventLedger, type EventSum, type LedgerLimits } from './event-ledger.ts';
 
 export interface RedisLedgerOptions extends LedgerLimits {
   readonly url: string;
   /** A command that takes longer has failed. */
   readonly timeoutMs: number;
+  readonly onRedis?: OnRedis;
 }
 
 /**
@@ -57,7 +59,7 @@ export class RedisEventLedger implements EventLedger {
   readonly #redis: Redis & Scripted;
   readonly #limits: LedgerLimits;
 
-  constructor({ url, timeoutMs, ...limits }: RedisLedgerOptions) {
+  constructor({ url, timeoutMs, onRedis, ...limits }: RedisLedgerOptions) {
     this.#limits = limits;
     this.#redis = new Redis(url, {
       commandTimeout: timeoutMs,
@@ -67,8 +69,7 @@ export class RedisEventLedger implements EventLedger {
       retryStrategy: (attempt) => Math.min(2000, attempt * 100),
       scripts: { eventsAdd: { lua: add, numberOfKeys: 1 }, eventsTotals: { lua: totals, numberOfKeys: 1 } },
     }) as Redis & Scripted;
-    // Every command says so itself; an error that nobody listens to would end the process.
-    this.#redis.on('error', () => {});
+    watchRedis(this.#redis, onRedis);
   }
 
   async add(tenant: string, client: string, batches: readonly EventBatch[]): Promise<Accepted> {

@@ -1,4 +1,5 @@
 import { Redis } from 'ioredis';
+import { watchRedis, type OnRedis } from '../../common/watch-redis.ts';
 import type { Claim, Decision, LimitStore } from './limit-store.ts';
 
 export interface RedisStoreOptions {
@@ -11,6 +12,7 @@ export interface RedisStoreOptions {
   readonly pauseMs: number;
   /** Milliseconds. */
   readonly now: () => number;
+  readonly onRedis?: OnRedis;
 }
 
 /**
@@ -66,7 +68,7 @@ export class RedisLimitStore implements LimitStore {
   readonly #now: () => number;
   #pausedUntilMs = -Infinity;
 
-  constructor({ url, timeoutMs, fallback, pauseMs, now }: RedisStoreOptions) {
+  constructor({ url, timeoutMs, fallback, pauseMs, now, onRedis }: RedisStoreOptions) {
     this.#redis = new Redis(url, {
       commandTimeout: timeoutMs,
       connectTimeout: 2000,
@@ -76,8 +78,7 @@ export class RedisLimitStore implements LimitStore {
       retryStrategy: (attempt) => Math.min(2000, attempt * 100),
       scripts: { limit: { lua: script } },
     }) as Redis & Scripted;
-    // Every command says so itself; an error that nobody listens to would end the process.
-    this.#redis.on('error', () => {});
+    watchRedis(this.#redis, onRedis);
     this.#fallback = fallback;
     this.#pauseMs = pauseMs;
     this.#now = now;

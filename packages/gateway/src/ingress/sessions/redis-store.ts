@@ -1,5 +1,6 @@
 import { AutoglmError } from '@open-autoglm/protocol';
 import { Redis } from 'ioredis';
+import { watchRedis, type OnRedis } from '../../common/watch-redis.ts';
 import { sessionScripts, slotKey } from './redis-scripts.ts';
 import { tooManySessions } from './session-errors.ts';
 import { overheadBytes, type SessionLimits, type SessionRecord, type SessionRemoved, type SessionReplaced, type SessionSources, type SessionStore } from './session-store.ts';
@@ -8,6 +9,7 @@ export interface RedisSessionOptions {
   readonly url: string;
   /** A command that takes longer has failed. */
   readonly timeoutMs: number;
+  readonly onRedis?: OnRedis;
 }
 
 type Scripted = { readonly [Name in keyof typeof sessionScripts]: (slot: string, ...args: readonly (string | number)[]) => Promise<unknown> };
@@ -18,7 +20,7 @@ export class RedisSessionStore implements SessionStore {
   readonly #limits: SessionLimits;
   readonly #sources: SessionSources;
 
-  constructor({ url, timeoutMs }: RedisSessionOptions, limits: SessionLimits, sources: SessionSources) {
+  constructor({ url, timeoutMs, onRedis }: RedisSessionOptions, limits: SessionLimits, sources: SessionSources) {
     this.#limits = limits;
     this.#sources = sources;
     this.#redis = new Redis(url, {
@@ -30,8 +32,7 @@ export class RedisSessionStore implements SessionStore {
       retryStrategy: (attempt) => Math.min(2000, attempt * 100),
       scripts: Object.fromEntries(Object.entries(sessionScripts).map(([name, lua]) => [name, { lua, numberOfKeys: 1 }])),
     }) as Redis & Scripted;
-    // Every command says so itself; an error that nobody listens to would end the process.
-    this.#redis.on('error', () => {});
+    watchRedis(this.#redis, onRedis);
   }
 
   async create(tenant: string, id: string, body: string): Promise<SessionRecord> {

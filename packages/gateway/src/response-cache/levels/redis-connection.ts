@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis';
 import { beginTry, closedBreaker, learn, mayTry, type Breaker, type BreakerSettings } from '../../common/breaker.ts';
+import { watchRedis, type OnRedis } from '../../common/watch-redis.ts';
 
 export interface RedisConnectionOptions {
   readonly url: string;
@@ -9,6 +10,7 @@ export interface RedisConnectionOptions {
   readonly maxPending: number;
   /** Milliseconds on any clock that does not go back. */
   readonly now: () => number;
+  readonly onRedis?: OnRedis | undefined;
 }
 
 /** Failures in a row after which Redis is left alone, and for how long. */
@@ -41,8 +43,7 @@ export class RedisConnection {
       retryStrategy: (attempt) => Math.min(2000, attempt * 100),
       protocol: 2,
     });
-    // Every command says so itself; an error that nobody listens to would end the process.
-    this.#redis.on('error', () => {});
+    watchRedis(this.#redis, options.onRedis);
     this.#redis.on('close', () => (this.#isGivenUp = false));
   }
 
