@@ -102,7 +102,7 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
   const batches = opened.add(openBatches(config.batches, {
     access, env, bodyLimitBytes: config.server.body_limit_bytes,
     writeAnswer: (asked) => collectAnswer(asked, asked.parts), writeEmbeddings, writeError: (error) => JSON.stringify(errorBody(error)),
-    onFailure: notices.onBatchFailure,
+    onFailure: notices.onBatchFailure, onFolderMade: notices.onBatchFolder,
   }), (part) => part.close());
   const cache = opened.add(await openCache(config.cache, catalog, notices.redisOf('cache.redis_url', 'answers are kept in memory alone')), (part) => part.close());
   const embeddingPath = createEmbeddingPath(embeddings, config.server.ready_timeout_ms, routerOptions(config.router));

@@ -37,6 +37,11 @@ export class Notices {
     this.#log((logs) => logs.warn('batches wait', { reason }));
   };
 
+  readonly onBatchFolder = (folder: string): void => {
+    this.#onNotice(`batches.sqlite_path: the folder ${folder} was not there, and has been made.`);
+    this.#log((logs) => logs.warn('the folder of batches.sqlite_path was not there, and has been made', { folder }));
+  };
+
   #log(write: (logs: Logs) => void): void {
     void this.#logs.promise.then((logs) => logs && write(logs));
   }

@@ -49,6 +49,17 @@ describe('whoever starts a gateway', () => {
     expect(server.notices[1]).toBe('sessions.redis_url: Redis is there again.');
   });
 
+  it('is told of a folder that was made for a database', async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'autoglm-notices-'));
+    const sqlite_path = path.join(folder, 'a', 'b', 'batches.sqlite');
+    for (const notices of [[`batches.sqlite_path: the folder ${path.dirname(sqlite_path)} was not there, and has been made.`], []]) {
+      await using server = await startNoticed({ batches: { ...defaultConfig.batches, sqlite_path } });
+      expect((await fetch(`${server.gateway.url}/v1/batches`)).status).toBe(200);
+      expect(server.notices).toEqual(notices);
+    }
+    rmSync(folder, { recursive: true });
+  });
+
   it('is told once why batches wait', async () => {
     const folder = mkdtempSync(path.join(tmpdir(), 'autoglm-notices-'));
     writeFileSync(path.join(folder, 'file'), '');

@@ -37,6 +37,7 @@ export interface BatchesParts {
   readonly writeError: (error: AutoglmError) => string;
   /** Told what keeps batches from going on. */
   readonly onFailure: (error: unknown) => void;
+  readonly onFolderMade?: (folder: string) => void;
 }
 
 export interface Batches {
@@ -97,7 +98,7 @@ class Open {
     const now = Date.now;
     const newFileId = () => `file-${randomUUID().replaceAll('-', '')}`;
     const ttlMs = options.ttl_seconds * 1000;
-    this.#opening = this.#open(place, parts.onFailure).then(async (opened) => {
+    this.#opening = this.#open(place, parts).then(async (opened) => {
       // It loads the database's library, as `#open` has.
       const { FileStore } = await import('./store/file-store.ts');
       const stores = { batches: new BatchStore(opened.database, opened.dialect), files: new FileStore(opened.database, opened.dialect, now) };
@@ -154,12 +155,12 @@ class Open {
   }
 
   /** As often as it takes: a database that starts later than we do is no reason to end. */
-  async #open(place: DatabasePlace, onFailure: (error: unknown) => void): Promise<OpenDatabase> {
+  async #open(place: DatabasePlace, { onFailure, onFolderMade }: BatchesParts): Promise<OpenDatabase> {
     const { openDatabase } = await import('./store/open-database.ts');
     for (;;) {
       this.#closed.signal.throwIfAborted();
       try {
-        const opened = await openDatabase(place, { signal: this.#cut.signal });
+        const opened = await openDatabase(place, { signal: this.#cut.signal, onFolderMade });
         this.#failure = undefined;
         return opened;
       } catch (error) {

@@ -29,12 +29,14 @@ export interface OpenDatabaseOptions {
   /** The connections to a server are cut when it aborts, with what was asked on them. */
   readonly signal?: AbortSignal;
   readonly silentMsMax?: number;
+  /** Told of a folder that had to be made for a SQLite database: where it was to be another's, what is kept in it may not last. */
+  readonly onFolderMade?: ((folder: string) => void) | undefined;
 }
 
 /** Opens it and makes what is missing. Rejects when it cannot be reached or written. */
 export async function openDatabase(place: DatabasePlace, options: OpenDatabaseOptions = {}): Promise<OpenDatabase> {
   const sockets = new Set<Socket>();
-  const database = new Kysely<Tables>({ dialect: place.kind === 'sqlite' ? sqlite(place.path) : postgres(place.url, sockets, options.silentMsMax ?? silentMsMax) });
+  const database = new Kysely<Tables>({ dialect: place.kind === 'sqlite' ? sqlite(place.path, options.onFolderMade) : postgres(place.url, sockets, options.silentMsMax ?? silentMsMax) });
   const cut = () => {
     // First, so that none is opened in the place of those that are cut.
     database.destroy().catch(() => {});
@@ -53,8 +55,9 @@ export async function openDatabase(place: DatabasePlace, options: OpenDatabaseOp
   return { database, dialect: place.kind };
 }
 
-function sqlite(file: string): SqliteDialect {
-  mkdirSync(path.dirname(path.resolve(file)), { recursive: true });
+function sqlite(file: string, onFolderMade: OpenDatabaseOptions['onFolderMade']): SqliteDialect {
+  const folder = path.dirname(path.resolve(file));
+  if (mkdirSync(folder, { recursive: true }) !== undefined) onFolderMade?.(folder);
   return new SqliteDialect(path.resolve(file));
 }
 
