@@ -133,6 +133,20 @@ describe('when nobody can answer', () => {
     expect(backends.reduce((sum, { requests }) => sum + requests.length, 0)).toBe(2);
   });
 
+  it('an answer that is too large in one piece is nobody\'s failure, and is not asked for again', async () => {
+    await using backends = await startBackends(2);
+    const text = 'x'.repeat(33 * 1024 * 1024);
+    for (const backend of backends) backend.behave((response) => sendJson(response, 200, { choices: [{ index: 0, message: { role: 'assistant', content: text }, finish_reason: 'stop' }] }));
+    await using server = await startRemoteGateway(urlsOf(backends), { router: { health: ejectsForLong } });
+    for (let count = 0; count < 8; count += 1) {
+      const response = await server.post(chat, chatBody);
+      expect([response.status, await response.json()]).toMatchObject([422, { error: { code: 'request_unprocessable' } }]);
+    }
+    expect(backends.reduce((sum, { requests }) => sum + requests.length, 0)).toBe(8);
+    for (const backend of backends) backend.behave(say());
+    expect(new Set(await askMany(server, 8))).toEqual(new Set(['fake-0', 'fake-1']));
+  });
+
   it('retries stay within their budget', async () => {
     await using backends = await startBackends(2);
     for (const backend of backends) backend.behave((response) => sendJson(response, 500, 'oops'));

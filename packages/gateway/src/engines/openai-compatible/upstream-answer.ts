@@ -117,7 +117,8 @@ export class UpstreamAnswer implements AsyncIterableIterator<StreamPart>, PartsI
     }
     this.#bodyBytes += chunk.length;
     if (this.#bodyBytes <= body.limitBytes) body.chunks.push(chunk);
-    else if (body.kind === 'whole') this.#fail(new AutoglmError('upstream_error', `The answer of the engine ${this.#call.engine} is larger than ${body.limitBytes} bytes.`));
+    // Another engine's would be as large, and nothing is wrong with this one.
+    else if (body.kind === 'whole') this.#fail(new AutoglmError('request_unprocessable', `The answer is larger than the ${body.limitBytes} bytes that one may have here in one piece: ask for it as a stream, or for less.`));
   }
 
   onResponseEnd(): void {
