@@ -141,6 +141,7 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
     documentTokensMax: config.documents.tokens_max,
     maxRunning: engines.maxRunning,
     bodies,
+    uploadBytesMax: batches.read ? config.batches.file_bytes_max : 0,
     cors: config.server.cors.origins.length > 0 ? new Cors(config.server.cors) : undefined,
     path: sinks.capture(createRequestPath(catalog, admission, routerOptions(config.router), shortenOptions(config, ttft, embeddings, embeddingPath), { prejudge: prejudge?.stage, images: images?.stage, cache: cache?.stage, prefetch: prefetch?.prefetcher.stage, tiers: plan && createTiersStage(cascadeOptions(plan, models, recorder)) })),
     embeddings,

@@ -20,6 +20,7 @@ export const batchesSchema = Type.Object(
     /** Lines of one batch. */
     lines_max: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
     line_bytes_max: Type.Integer({ minimum: 1024, maximum: 1_073_741_824 }),
+    /** A file has a second for each 512 KiB of this to come, a minute at least. */
     file_bytes_max: bytes(1024),
     /** What one tenant may keep in files; what batches write counts, and is never refused. */
     tenant_files_max: Type.Integer({ minimum: 1, maximum: 10_000_000 }),

@@ -18,6 +18,8 @@ import { sendJson } from './send-json.ts';
 
 export interface IngressParts extends GenerationParts, EmbeddingParts, ClassificationParts {
   readonly bodies: BodyReading;
+  /** Of a file; 0: none is taken. */
+  readonly uploadBytesMax: number;
   /** Absent: pages of other origins may not read what is answered. */
   readonly cors?: Cors | undefined;
   /** More generations at once than this, waiting ones included, are refused with 429. */
@@ -46,8 +48,9 @@ export interface Ingress {
   drain(timeoutMs: number): Promise<void>;
 }
 
-/** Requests with their headers must be here within this; a client that drips bytes holds nothing for longer. */
+/** Requests with their headers must be here within this, and larger ones within what they take at this rate (4 Mbit/s): a client that drips bytes holds nothing for longer. */
 const requestTimeoutMs = 60_000;
+const bytesPerSecondMin = 512 * 1024;
 const headersTimeoutMs = 10_000;
 /** At the end of a drain: how long an aborted client has to read its error, and open connections to become idle. */
 const graceMs = 1000;
@@ -115,7 +118,9 @@ export function createIngress(parts: IngressParts): Ingress {
     if (response.writableEnded && response.writableLength > 0) cutWhenStalled(response);
   };
 
-  const server = createServer({ requestTimeout: requestTimeoutMs, headersTimeout: headersTimeoutMs, noDelay: true }, answer);
+  const bytesMax = Math.max(parts.bodies.limitBytes, parts.uploadBytesMax);
+  const requestTimeout = Math.max(requestTimeoutMs, Math.ceil((bytesMax / bytesPerSecondMin) * 1000));
+  const server = createServer({ requestTimeout, headersTimeout: headersTimeoutMs, noDelay: true }, answer);
   server.on('clientError', refuseMalformed);
   return {
     server,

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
-import { createServer, request, type ServerResponse } from 'node:http';
-import { connect, type AddressInfo } from 'node:net';
+import { createServer, request, type Server as HttpServer, type ServerResponse } from 'node:http';
+import { connect, Server, type AddressInfo } from 'node:net';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { toFile } from 'openai';
@@ -31,6 +31,17 @@ const file = (value: string, name = 'file') => ({ name, value, filename: 'a.json
 const purpose = { name: 'purpose', value: 'batch' };
 
 describe('files', () => {
+  it('have as long to come as their size takes on a slow connection', async () => {
+    using folder = temporaryFolder();
+    const mebibyte = 1024 * 1024;
+    for (const [fileBytesMax, seconds] of [[mebibyte, 60], [200 * mebibyte, 400]] as const) {
+      using listen = vi.spyOn(Server.prototype, 'listen');
+      await using _ = await startBatchServer(path.join(folder.path, 'batches.sqlite'), { batches: { file_bytes_max: fileBytesMax } });
+      const [server] = listen.mock.contexts as unknown as HttpServer[];
+      expect(server?.requestTimeout).toBe(seconds * 1000);
+    }
+  });
+
   it('come and go as OpenAI\'s client expects', () =>
     withServer({}, async ({ client }) => {
       const content = '{"a": 1}\n'.repeat(100_000);
