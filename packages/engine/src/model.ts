@@ -1,10 +1,10 @@
 import { totalmem } from 'node:os';
 import { AutoglmError, type ModelInfo } from '@open-autoglm/protocol';
 import { architectureOf } from './architectures/index.ts';
-import { readHyperparameters, type Hyperparameters } from './architectures/hyperparameters.ts';
+import { readHyperparameters } from './architectures/hyperparameters.ts';
 import type { Ggml } from './ggml/bindings.ts';
 import { openDevice, type Device } from './ggml/device.ts';
-import { openGguf, type Gguf } from './ggml/gguf.ts';
+import { openGguf, type Gguf, type GgufTensor } from './ggml/gguf.ts';
 import { loadGgml } from './ggml/library.ts';
 import { checkTensorLayout } from './ggml/tensor-layout.ts';
 import { openVocabulary, type Vocabulary } from './ggml/vocabulary.ts';
@@ -91,7 +91,7 @@ export function openModel(options: ModelOptions): LoadedModel {
   const columnPlans = options.columnPlans ?? measured();
   const runner = new Runner({ ggml, device, architecture, sizes, weights, cache, columnPlans, vocabularySize: vocabulary.size, keepsGraphs: tuning.keepsGraphs });
   runner.warmUp(Math.min(options.maxChunk, contextLength));
-  const info = describe(ggml, gguf, vocabulary, options, sizes, contextLength);
+  const info = describe(ggml, gguf, vocabulary, options, contextLength);
   gguf.close();
   return {
     info, device, vocabulary, cache, runner, columnPlans, notice,
@@ -120,15 +120,21 @@ function weightBytes(gguf: Gguf): number {
   return [...gguf.tensors.values()].reduce((sum, tensor) => sum + tensor.size, 0);
 }
 
-function describe(ggml: Ggml, gguf: Gguf, vocabulary: Vocabulary, options: ModelOptions, sizes: Hyperparameters, contextLength: number): ModelInfo {
+/** Most of the layers' weights have it: quantizers give some matrices more bits than the rest. */
+function commonestType(tensors: readonly GgufTensor[]): number {
+  const counts = new Map<number, number>();
+  for (const { name, type, shape } of tensors) if (name.startsWith('blk.')) counts.set(type, (counts.get(type) ?? 0) + shape[0] * shape[1] * shape[2] * shape[3]);
+  return [...counts].reduce((a, b) => (b[1] > a[1] ? b : a))[0];
+}
+
+function describe(ggml: Ggml, gguf: Gguf, vocabulary: Vocabulary, options: ModelOptions, contextLength: number): ModelInfo {
   const tensors = [...gguf.tensors.values()];
   const name = (token: number | undefined) => (token === undefined ? undefined : vocabulary.name(token));
-  const largest = tensors.reduce((a, b) => (b.name !== 'token_embd.weight' && b.size > a.size ? b : a));
   return {
     id: options.id,
     source: options.source,
     architecture: gguf.string('general.architecture') as string,
-    weightType: ggml.typeName((gguf.tensors.get(`blk.${sizes.layerCount - 1}.ffn_down.weight`) ?? largest).type).toUpperCase(),
+    weightType: ggml.typeName(commonestType(tensors)).toUpperCase(),
     weightBytes: weightBytes(gguf),
     weightsFingerprint: weightsFingerprint(gguf),
     parameterCount: tensors.reduce((sum, { shape }) => sum + shape[0] * shape[1] * shape[2] * shape[3], 0),

@@ -40,7 +40,7 @@ describe('model_config.quantization', () => {
     expect(await resolve(full, 'int4')).toBe(made);
     expect((await readdir(path.dirname(made))).filter((name) => name.endsWith('.gguf'))).toHaveLength(1);
     const model = openTestModel(made);
-    expect(model.info.weightType).toBe('Q6_K');
+    expect(model.info.weightType).toBe('Q4_K');
     expect(model.runner.prefill(0, Int32Array.of(1, 2, 3), 0, true)?.every(Number.isFinite)).toBe(true);
     model.close();
   });
