@@ -87,13 +87,13 @@ export interface Engine {
    * Throws `context_length_exceeded`, `invalid_value`, `queue_full`, `engine_crashed`, `engine_unavailable`.
    */
   generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GeneratePart>;
-  /** The token ids of a prompt, as `generate` would read it. */
-  tokenize(prompt: Prompt): Promise<number[]>;
+  /** The token ids of a prompt, as `generate` would read it. Rejects with the signal's reason, and tokenizes nothing more then but the text that it is at. */
+  tokenize(prompt: Prompt, signal?: AbortSignal): Promise<number[]>;
   /**
    * How many tokens each segment has, as `generate` would read it; a token that begins every prompt is not among them. One call for
    * many: who fits a prompt counts its pieces. Throws as `tokenize`.
    */
-  countTokens(segments: readonly PromptSegment[]): Promise<readonly number[]>;
+  countTokens(segments: readonly PromptSegment[], signal?: AbortSignal): Promise<readonly number[]>;
   /** Ends the engine and every running generation. Idempotent. */
   close(): Promise<void>;
 }

@@ -28,7 +28,7 @@ export interface PromptReplica extends ReplicaBase {
   /** As `Engine.stats`. */
   readonly stats?: EngineStats | undefined;
   /** As `Engine.countTokens`. */
-  countTokens(segments: readonly PromptSegment[]): Promise<readonly number[]>;
+  countTokens(segments: readonly PromptSegment[], signal?: AbortSignal): Promise<readonly number[]>;
 }
 
 /** Another server's model, as far as it tells. */

@@ -84,28 +84,35 @@ export class EmbeddedEngine implements Engine {
     }
   }
 
-  tokenize(prompt: Prompt): Promise<number[]> {
-    return this.#askTokenizer((call) => ({ type: 'tokenize', call, prompt }));
+  tokenize(prompt: Prompt, signal?: AbortSignal): Promise<number[]> {
+    return this.#askTokenizer((call) => ({ type: 'tokenize', call, prompt }), signal);
   }
 
-  countTokens(segments: readonly PromptSegment[]): Promise<readonly number[]> {
-    return this.#askTokenizer((call) => ({ type: 'count-tokens', call, segments }));
+  countTokens(segments: readonly PromptSegment[], signal?: AbortSignal): Promise<readonly number[]> {
+    return this.#askTokenizer((call) => ({ type: 'count-tokens', call, segments }), signal);
   }
 
   close(): Promise<void> {
     return this.#process.close();
   }
 
-  async #askTokenizer(command: (call: number) => EngineCommand): Promise<number[]> {
-    await this.#process.ready();
+  async #askTokenizer(command: (call: number) => EngineCommand, signal?: AbortSignal): Promise<number[]> {
+    await this.#process.ready(signal);
+    signal?.throwIfAborted();
     const call = (this.#calls += 1);
     const answer = Promise.withResolvers<number[]>();
     this.#tokenizing.set(call, answer);
     this.#process.send(command(call));
     this.#tellBusy();
+    const leave = () => {
+      answer.reject(signal?.reason);
+      this.#process.send({ type: 'leave-call', call });
+    };
+    signal?.addEventListener('abort', leave, { once: true });
     try {
       return await answer.promise;
     } finally {
+      signal?.removeEventListener('abort', leave);
       this.#tokenizing.delete(call);
       this.#tellBusy();
     }

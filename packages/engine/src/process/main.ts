@@ -22,12 +22,15 @@ let arrivals: Arrivals | undefined;
 let buffer = new OutputBuffer(0);
 let reporter: StatsReporter | undefined;
 let stepping = false;
+/** Calls of the tokenizer that somebody waits for. */
+const tokenizing = new Map<number, AbortController>();
 const lifeSign = new LifeSign(() => report({ type: 'alive' }));
 
 process.on('message', (command: EngineCommand) => {
   if (command.type === 'start') void start(command.options);
   else if (command.type === 'generate') void generate(command);
   else if (command.type === 'abort') abort(command.id);
+  else if (command.type === 'leave-call') tokenizing.get(command.call)?.abort();
   else void tokenize(command);
 });
 behaveAsChild();
@@ -95,13 +98,17 @@ function abort(id: string): void {
 
 async function tokenize(command: Extract<EngineCommand, { type: 'tokenize' | 'count-tokens' }>): Promise<void> {
   const { call } = command;
+  const leaving = new AbortController();
+  tokenizing.set(call, leaving);
   try {
     if (!core) throw new AutoglmError('engine_unavailable', 'The engine is still starting.');
     const { tokenizer } = core;
-    if (command.type === 'tokenize') report({ type: 'tokens', call, tokens: await tokenizer.aside(tokenizer.read(command.prompt)) });
-    else report({ type: 'token-counts', call, counts: await tokenizer.aside(tokenizer.count(command.segments)) });
+    if (command.type === 'tokenize') report({ type: 'tokens', call, tokens: await tokenizer.aside(tokenizer.read(command.prompt), leaving.signal) });
+    else report({ type: 'token-counts', call, counts: await tokenizer.aside(tokenizer.count(command.segments), leaving.signal) });
   } catch (error) {
-    report({ type: 'tokenize-error', call, error: toWire(error) });
+    if (!leaving.signal.aborted) report({ type: 'tokenize-error', call, error: toWire(error) });
+  } finally {
+    tokenizing.delete(call);
   }
 }
 

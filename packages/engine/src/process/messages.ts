@@ -41,7 +41,9 @@ export type EngineCommand =
   | { readonly type: 'generate'; readonly request: GenerateRequest }
   | { readonly type: 'abort'; readonly id: string }
   | { readonly type: 'tokenize'; readonly call: number; readonly prompt: Prompt }
-  | { readonly type: 'count-tokens'; readonly call: number; readonly segments: readonly PromptSegment[] };
+  | { readonly type: 'count-tokens'; readonly call: number; readonly segments: readonly PromptSegment[] }
+  /** Nobody waits for what a call of either kind gives. */
+  | { readonly type: 'leave-call'; readonly call: number };
 
 /** From the engine process to the gateway. What one step brought crosses in one message. */
 export type EngineReport =

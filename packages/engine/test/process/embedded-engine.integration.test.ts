@@ -122,6 +122,21 @@ describe('EmbeddedEngine', () => {
     await errorOf(collect(stream));
   });
 
+  it('counts nothing for who has left', async () => {
+    const running = start({ contextLength: 8192 });
+    await running.ready();
+    const leaving = new AbortController();
+    const reason = new AutoglmError('client_closed_request', 'left');
+    const long = { kind: 'text', text: '明天下午三点在国贸店洗车，请帮我预约。'.repeat(20_000) } as const;
+    // What is at its turn is counted to its end; each of the others would take as long.
+    const counts = Array.from({ length: 6 }, () => running.countTokens([long], leaving.signal));
+    const last = running.countTokens([long]);
+    leaving.abort(reason);
+    expect(new Set((await Promise.allSettled(counts)).map((count) => count.status === 'rejected' && count.reason as unknown))).toEqual(new Set([reason]));
+    expect(await last).toEqual([expect.any(Number)]);
+    expect(running.status.state).toBe('ready');
+  });
+
   it('gives a place back when the request is given up while its reader is busy elsewhere', async () => {
     const running = start({ maxBatchSize: 1, contextLength: 8192 });
     await running.ready();

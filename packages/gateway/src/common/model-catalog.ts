@@ -171,7 +171,7 @@ class Rendering {
     this.#learn().catch(() => {});
   }
 
-  readonly countTokens: PromptReplica['countTokens'] = (segments) => this.#replica.countTokens(segments);
+  readonly countTokens: PromptReplica['countTokens'] = (segments, signal) => this.#replica.countTokens(segments, signal);
 
   get isReady(): boolean {
     return this.info !== undefined && this.#replica.status.state === 'ready';

@@ -13,7 +13,7 @@ export function promptReplica(engine: Engine, name: string = engine.name): Promp
       return engine.stats;
     },
     ready: (signal) => engine.ready(signal),
-    countTokens: (segments) => engine.countTokens(segments),
+    countTokens: (segments, signal) => engine.countTokens(segments, signal),
     answer: (request) => generateChoices(engine, request),
     close: () => engine.close(),
   };

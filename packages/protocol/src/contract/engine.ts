@@ -81,6 +81,9 @@ export function engineContract({ describe, it }: TestFramework, name: string, ma
       const reason = new AutoglmError('client_closed_request', 'left');
       await assert.rejects(collect(engine.generate(request('a'), AbortSignal.abort(reason))), reason);
       await assert.rejects(engine.ready(AbortSignal.abort(reason)), reason);
+      const segments = [{ kind: 'text', text: 'a' }] as const;
+      await assert.rejects(engine.countTokens(segments, AbortSignal.abort(reason)), reason);
+      await assert.rejects(engine.tokenize({ segments }, AbortSignal.abort(reason)), reason);
     }));
 
     it('counts the tokens of each segment as it would read them', withEngine(async ({ engine }) => {

@@ -62,8 +62,14 @@ export function createMockEngine(script: MockScript = {}): MockEngine {
         ends.release();
       }
     },
-    tokenize: async (prompt) => ('tokens' in prompt ? [...prompt.tokens] : Array.from(prompt.segments.map(({ text }) => text).join(''), (character) => character.codePointAt(0) as number)),
-    countTokens: async (segments) => segments.map(({ text }) => Array.from(text).length),
+    async tokenize(prompt, signal) {
+      signal?.throwIfAborted();
+      return 'tokens' in prompt ? [...prompt.tokens] : Array.from(prompt.segments.map(({ text }) => text).join(''), (character) => character.codePointAt(0) as number);
+    },
+    async countTokens(segments, signal) {
+      signal?.throwIfAborted();
+      return segments.map(({ text }) => Array.from(text).length);
+    },
     async close() {
       status = { state: 'closed', detail: 'The mock is closed.' };
       closed.abort(new AutoglmError('engine_unavailable', 'The engine was closed.'));

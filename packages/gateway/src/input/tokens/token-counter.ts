@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto';
 import type { PromptSegment } from '@open-autoglm/protocol';
 
-/** Counts the tokens of segments, each by itself. */
-export type CountSegments = (segments: readonly PromptSegment[]) => Promise<readonly number[]>;
+/** Counts the tokens of segments, each by itself. Nobody waits for it any more once the signal is aborted. */
+export type CountSegments = (segments: readonly PromptSegment[], signal: AbortSignal) => Promise<readonly number[]>;
 
 /** Counts that are kept: about 100 bytes each. */
 const keptMax = 16_384;
@@ -35,7 +35,7 @@ export class TokenCounter {
     }
     for (const group of inCalls([...missing])) {
       signal.throwIfAborted();
-      const found = await this.#count(group.map(([, segment]) => segment));
+      const found = await this.#count(group.map(([, segment]) => segment), signal);
       for (const [index, [key]] of group.entries()) counts.set(key, found[index] as number);
     }
     for (const [key, count] of counts) this.#remember(key, count);

@@ -35,7 +35,7 @@ export function remoteTokenizer(model: string, configured: string | undefined): 
   const load = () => (loading ??= name in encodings ? loadEncoding(name as Encoding) : loadHuggingFace(name));
   return {
     name: name in encodings ? name : path.basename(name),
-    async count(segments) {
+    async count(segments, signal) {
       const countText = await load();
       const counts: number[] = [];
       let characters = 0;
@@ -47,6 +47,7 @@ export function remoteTokenizer(model: string, configured: string | undefined): 
           if (characters < stretchCharacters) continue;
           characters = 0;
           await new Promise((resolve) => setImmediate(resolve));
+          signal.throwIfAborted();
         }
         counts.push(count);
       }
