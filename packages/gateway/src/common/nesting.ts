@@ -3,8 +3,7 @@ export const nestingMax = 1000;
 
 const quote = 0x22;
 const backslash = 0x5c;
-const openings: ReadonlySet<number> = new Set([0x5b, 0x7b]);
-const closings: ReadonlySet<number> = new Set([0x5d, 0x7d]);
+const [openArray, closeArray, openObject, closeObject] = [0x5b, 0x5d, 0x7b, 0x7d];
 
 /**
  * Whether JSON is nested more than `nestingMax` deep. `JSON.parse` takes any depth, but `JSON.stringify` and whatever else calls itself runs out of stack
@@ -18,10 +17,10 @@ export function isNestedTooDeeply(json: string): boolean {
     const code = json.charCodeAt(index);
     if (code === quote) {
       index = endOfString(json, index);
-    } else if (openings.has(code)) {
+    } else if (code === openArray || code === openObject) {
       depth += 1;
       if (depth > nestingMax) return true;
-    } else if (closings.has(code)) {
+    } else if (code === closeArray || code === closeObject) {
       depth -= 1;
     }
   }

@@ -72,7 +72,7 @@ describe('autoglm.fit', () => {
     await using server = await startTestServer({ model: { contextLength: 300 } });
     const refused = async (body: object) => (await read(server.post(chat, { ...chatBody, ...body }))).error;
     expect(await refused({ messages: [{ role: 'system', content: told.repeat(9) }, ...chatBody.messages], autoglm: { fit: true } })).toMatchObject({ code: 'context_length_exceeded', param: 'messages' });
-    expect(await refused({ max_tokens: 300, autoglm: { fit: true } })).toMatchObject({ code: 'context_length_exceeded', param: 'max_tokens' });
+    for (const field of ['max_tokens', 'max_completion_tokens']) expect(await refused({ [field]: 300, autoglm: { fit: true } })).toMatchObject({ code: 'context_length_exceeded', param: field });
     expect(await refused({ autoglm: { fit: 'yes' } })).toMatchObject({ code: 'invalid_value', param: 'autoglm.fit' });
     expect(await refused({ autoglm: { fit: { budget: 3 } } })).toMatchObject({ code: 'unknown_parameter', param: 'autoglm.fit.budget' });
     expect(await refused({ autoglm: { fit: { recent_turns: 0 } } })).toMatchObject({ code: 'invalid_value', param: 'autoglm.fit.recent_turns' });

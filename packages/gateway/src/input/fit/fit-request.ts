@@ -64,14 +64,17 @@ async function fitText(text: string, { budget, recentTurns, size, signal }: { bu
   return fit({ messages: [{ role: 'user', content: text }], budget, recentTurns, signal, param: 'prompt', countPrompt, countTexts: (texts) => size.countTexts(texts, signal), countImages: () => 0 });
 }
 
-function budgetOf({ maxTokens, model }: GatewayRequest, { promptTokensMax, reserveTokens }: FitOptions, { contextLength }: PromptSize, defaults: FitDefaults): number {
+function budgetOf({ maxTokens, model, body }: GatewayRequest, { promptTokensMax, reserveTokens }: FitOptions, { contextLength }: PromptSize, defaults: FitDefaults): number {
   if (contextLength === undefined && promptTokensMax === undefined) {
     throw new AutoglmError('unsupported_feature', `How long a prompt the model ${JSON.stringify(model)} reads is not known: give autoglm.fit.prompt_tokens_max, or have it configured under fit.models.`, { param: 'autoglm.fit' });
   }
   const context = contextLength ?? Infinity;
   const reserve = maxTokens ?? reserveTokens ?? Math.min(defaults.reserveTokens, Math.floor(context * reserveShareMax));
   const room = context - reserve;
-  if (room < 1) throw new AutoglmError('context_length_exceeded', `The model's context of ${context} tokens leaves no room for a prompt beside an answer of ${reserve}.`, { param: maxTokens === undefined ? 'autoglm.fit' : 'max_tokens' });
+  if (room < 1) {
+    const said = typeof body?.fields['max_completion_tokens'] === 'number' ? 'max_completion_tokens' : 'max_tokens';
+    throw new AutoglmError('context_length_exceeded', `The model's context of ${context} tokens leaves no room for a prompt beside an answer of ${reserve}.`, { param: maxTokens === undefined ? 'autoglm.fit' : said });
+  }
   return Math.min(promptTokensMax ?? Infinity, room);
 }
 
