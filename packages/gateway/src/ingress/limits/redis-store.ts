@@ -1,4 +1,5 @@
 import { Redis } from 'ioredis';
+import { answeredWithin } from '../../common/answered-within.ts';
 import { watchRedis, type OnRedis } from '../../common/watch-redis.ts';
 import type { Claim, Decision, LimitStore } from './limit-store.ts';
 
@@ -56,6 +57,8 @@ for i = 1, #KEYS do answer[i + 1] = string.format('%.17g', used[i]) end
 return answer
 `;
 
+const connectTimeoutMs = 2000;
+
 interface Scripted {
   limit(keyCount: number, ...keysAndArguments: (string | number)[]): Promise<string[]>;
 }
@@ -63,6 +66,7 @@ interface Scripted {
 /** Buckets that all gateways with the same Redis share. Without Redis each gateway holds its callers to the limits by itself. */
 export class RedisLimitStore implements LimitStore {
   readonly #redis: Redis & Scripted;
+  readonly #timeoutMs: number;
   readonly #fallback: LimitStore;
   readonly #pauseMs: number;
   readonly #now: () => number;
@@ -70,8 +74,9 @@ export class RedisLimitStore implements LimitStore {
 
   constructor({ url, timeoutMs, fallback, pauseMs, now, onRedis }: RedisStoreOptions) {
     this.#redis = new Redis(url, {
-      commandTimeout: timeoutMs,
-      connectTimeout: 2000,
+      // What greets a new connection may take longer; decisions have a bound of their own.
+      commandTimeout: connectTimeoutMs,
+      connectTimeout: connectTimeoutMs,
       // What cannot be asked now is decided here, now.
       enableOfflineQueue: false,
       maxRetriesPerRequest: 0,
@@ -79,6 +84,7 @@ export class RedisLimitStore implements LimitStore {
       scripts: { limit: { lua: script } },
     }) as Redis & Scripted;
     watchRedis(this.#redis, onRedis);
+    this.#timeoutMs = timeoutMs;
     this.#fallback = fallback;
     this.#pauseMs = pauseMs;
     this.#now = now;
@@ -109,6 +115,6 @@ export class RedisLimitStore implements LimitStore {
   #run(claims: readonly Claim[], share: number, isForced: boolean): Promise<string[]> {
     const keys = claims.map(({ bucket }) => `autoglm:limit:${bucket}`);
     const numbers = claims.flatMap(({ rate, cost }) => [rate.capacity, rate.drainMs, cost]);
-    return this.#redis.limit(keys.length, ...keys, share, isForced ? 1 : 0, ...numbers);
+    return answeredWithin(this.#redis.limit(keys.length, ...keys, share, isForced ? 1 : 0, ...numbers), this.#timeoutMs);
   }
 }
