@@ -111,6 +111,21 @@ describe('the answer of another server', () => {
     });
   });
 
+  it('is read where its content comes in parts, thoughts among them', async () => {
+    const content = [{ type: 'thinking', thinking: [{ type: 'text', text: 'Hm' }, { type: 'text', text: '.' }] }, { type: 'text', text: 'Yes' }, { type: 'text', text: '!' }];
+    await using backend = await startFakeBackend((response, { body }) => {
+      if (!body.stream) return sendJson(response, 200, { choices: [{ index: 0, message: { role: 'assistant', content }, finish_reason: 'stop' }] });
+      const events = begin(response);
+      for (const part of content) events.delta({ content: [part] });
+      events.delta({ content: ' Plain.' }, { finish_reason: 'stop' });
+      return events.done();
+    });
+    await using server = await startRemoteGateway([backend.url]);
+    expect(await (await server.post(chat, chatBody)).json()).toMatchObject({ choices: [{ message: { content: 'Yes!', reasoning_content: 'Hm.' } }] });
+    const chunks = chunksOf(await (await server.post(chat, streamed)).text());
+    expect([textOf(chunks), chunks.map(({ choices }) => choices?.[0]?.delta['reasoning_content'] ?? '').join('')]).toEqual(['Yes! Plain.', 'Hm.']);
+  });
+
   it.each([['"7"'], ['-7'], ['1e999']])('is counted here where it tells its cached tokens as %s', async (cached) => {
     const choice = '{"index": 0, "message": {"content": "x"}, "finish_reason": "stop"}';
     await using backend = await startFakeBackend((response) => sendJson(response, 200, `{"choices": [${choice}], "usage": {"prompt_tokens": 9, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": ${cached}}}}`));

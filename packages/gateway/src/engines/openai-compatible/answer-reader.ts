@@ -105,7 +105,7 @@ export class AnswerReader {
     // Of another type it may name anything that an array has.
     const choice = typeof index === 'number' ? this.#choices[index] : undefined;
     if (!choice) throw new TypeError(`there is no choice ${index}`);
-    const message = wire.delta ?? wire.message;
+    const message = withoutParts(wire.delta ?? wire.message);
     this.#begin(index, choice);
     this.#readThought(index, choice, message);
     const text = message?.content ?? wire.text;
@@ -209,6 +209,15 @@ function plainTextOf({ choices, usage }: WireAnswer): { readonly index: number; 
   const texts = ([['content', delta?.content], ['text', choice.text], ['reasoning_content', delta?.reasoning_content], ['reasoning', delta?.reasoning]] as const).filter(([, text]) => text);
   const [found] = texts;
   return texts.length === 1 && found?.[1] ? { index, field: found[0], text: found[1] } : undefined;
+}
+
+/** Some vendors (Mistral's thinking models) write a content of parts, as clients do: its texts, and its thoughts, which have texts themselves. */
+function withoutParts(message: WireMessage | null | undefined): WireMessage | null | undefined {
+  if (!Array.isArray(message?.content)) return message;
+  const parts = message.content as readonly ({ readonly type?: unknown; readonly text?: unknown; readonly thinking?: unknown } | null)[];
+  const texts = parts.filter((part) => part?.type === 'text').map((part) => string(part?.text)).join('');
+  const thoughts = parts.filter((part) => part?.type === 'thinking').flatMap((part) => (Array.isArray(part?.thinking) ? (part.thinking as readonly ({ readonly text?: unknown } | null)[]) : []));
+  return { ...message, content: texts, ...(thoughts.length > 0 && { reasoning_content: thoughts.map((part) => string(part?.text ?? '')).join('') }) };
 }
 
 const finishReasons: Readonly<Record<string, FinishReason>> = {
