@@ -155,4 +155,23 @@ describe.skipIf(!hasOpenssl())('mutual TLS', () => {
     using plain = new RawConversation(target).hello();
     expect(await plain.ended).toMatchObject({ code: status.UNAVAILABLE });
   });
+
+  it('is refused at the start where a file is not what it should be, by the name of its key', async () => {
+    await using certificates = await makeCertificates();
+    const [cert, key, ca, other, garbage] = ['server.pem', 'server.key', 'ca.pem', 'client.key', 'server.csr'].map((name) => certificates.file(name)) as [string, string, string, string, string];
+    const start = (tls: { cert: string; key: string; client_ca?: string }) => startGrpcGateway({ tls });
+    await expect(start({ cert: 'nowhere.pem', key })).rejects.toThrow(/^grpc\.tls\.cert: ENOENT/);
+    await expect(start({ cert: garbage, key })).rejects.toThrow(/^grpc\.tls\.cert: \S+server\.csr holds no certificate in PEM\.$/);
+    await expect(start({ cert, key: garbage })).rejects.toThrow(/^grpc\.tls\.key: \S+server\.csr cannot be used/);
+    await expect(start({ cert, key: other })).rejects.toThrow(/^grpc\.tls\.key: \S+client\.key is not the key of the certificate beside it\.$/);
+    await expect(start({ cert, key, client_ca: garbage })).rejects.toThrow(/^grpc\.tls\.client_ca: \S+ holds no certificate/);
+    const upstream = (tls: { ca: string; cert?: string; key?: string }) => startGrpcGateway({ levels: [{ name: 'far', upstream: { target: 'localhost:1', tls } }] });
+    await expect(upstream({ ca: garbage })).rejects.toThrow(/^grpc\.levels: the upstream\.tls\.ca of far: \S+ holds no certificate/);
+    await expect(upstream({ ca, cert, key: other })).rejects.toThrow(/^grpc\.levels: the upstream\.tls\.key of far: \S+ is not the key/);
+  });
+});
+
+it('says where nobody can be listened to', async () => {
+  await using first = await startGrpcGateway({}, { tokens });
+  await expect(startGrpcGateway({ port: first.gateway.grpcPort as number })).rejects.toThrow(/^grpc\.port: nobody can be listened to on 127\.0\.0\.1:\d+: .*EADDRINUSE/);
 });

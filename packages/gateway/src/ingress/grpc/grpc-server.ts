@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import type { IncomingHttpHeaders } from 'node:http';
 import { constants as http2, type ServerHttp2Stream } from 'node:http2';
 import { Server, ServerCredentials, status, type ServerDuplexStream } from '@grpc/grpc-js';
@@ -7,6 +6,7 @@ import { AutoglmError, toAutoglmError, type StreamPart, type TierClientMessage, 
 import type { Asked, Asker, Relay } from '../../common/asker.ts';
 import { ConfigError } from '../../common/config-error.ts';
 import { Conversation, type Decide, type Level } from './conversation.ts';
+import { readCertificates, readPrivateKey } from './pem-files.ts';
 import type { ServedLevel, UpstreamDecisions } from './upstream-level.ts';
 
 export interface GrpcOptions {
@@ -37,7 +37,7 @@ const graceMs = 1000;
 
 type Call = ServerDuplexStream<TierClientMessage, TierServerMessage>;
 
-/** One conversation for each call of `Converse`. Rejects with `ConfigError` when a certificate cannot be read, and when it cannot listen. */
+/** One conversation for each call of `Converse`. Rejects with `ConfigError` when a certificate cannot be used, and when it cannot listen. */
 export async function startGrpcServer(options: GrpcOptions): Promise<GrpcServer> {
   const open = new Set<OpenConversation>();
   let isDraining = false;
@@ -63,7 +63,7 @@ export async function startGrpcServer(options: GrpcOptions): Promise<GrpcServer>
   const credentials = await credentialsOf(options.tls);
   const host = options.host.includes(':') ? `[${options.host}]` : options.host;
   const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(`${host}:${options.port}`, credentials, (error, bound) => (error ? reject(error) : resolve(bound)));
+    server.bindAsync(`${host}:${options.port}`, credentials, (error, bound) => (error ? reject(cannotListen(`${host}:${options.port}`, error)) : resolve(bound)));
   });
   return {
     port,
@@ -83,18 +83,17 @@ export async function startGrpcServer(options: GrpcOptions): Promise<GrpcServer>
   };
 }
 
+/** The library tells of all addresses that a name has, and of each what the system said. */
+function cannotListen(address: string, { message }: Error): ConfigError {
+  return new ConfigError(`grpc.port: nobody can be listened to on ${address}: ${/errors: \[(.*)\]$/s.exec(message)?.[1] ?? message}.`);
+}
+
 async function credentialsOf(tls: GrpcOptions['tls']): Promise<ServerCredentials> {
   if (!tls) return ServerCredentials.createInsecure();
-  const read = (key: string, file: string) =>
-    readFile(file).catch((error: Error) => {
-      throw new ConfigError(`grpc.tls.${key}: ${error.message}.`);
-    });
-  const [cert, key, authority] = await Promise.all([read('cert', tls.cert), read('key', tls.key), tls.client_ca === undefined ? null : read('client_ca', tls.client_ca)]);
-  try {
-    return ServerCredentials.createSsl(authority, [{ cert_chain: cert, private_key: key }], authority !== null);
-  } catch (error) {
-    throw new ConfigError(`grpc.tls: ${(error as Error).message}.`);
-  }
+  const cert = await readCertificates('grpc.tls.cert', tls.cert);
+  const key = await readPrivateKey('grpc.tls.key', tls.key, cert);
+  const authority = tls.client_ca === undefined ? null : await readCertificates('grpc.tls.client_ca', tls.client_ca);
+  return ServerCredentials.createSsl(authority, [{ cert_chain: cert, private_key: key }], authority !== null);
 }
 
 function refuse(call: Call, code: status, details: string): void {

@@ -1,9 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import { openTiers, type TierEvent, type Tiers, type TiersConversation } from '@open-autoglm/client/tiers';
 import { AutoglmError, errorTable, type EmitEvent, type ErrorCode, type GatewayRequest } from '@open-autoglm/protocol';
-import { ConfigError } from '../../common/config-error.ts';
 import type { Decide, Decided, Level } from './conversation.ts';
 import { LevelDoor, type OnRefusal } from './level-door.ts';
+import { readCertificates, readPrivateKey } from './pem-files.ts';
 
 /** Another gateway that decides at a level of this one. */
 export interface UpstreamSettings {
@@ -20,14 +19,17 @@ export interface ServedLevel extends Omit<Level, 'decide'> {
   readonly upstream?: UpstreamLevel | undefined;
 }
 
-/** Rejects with `ConfigError` when a certificate cannot be read. */
+/** Rejects with `ConfigError` when a certificate cannot be used. */
 export async function openUpstreamLevel(name: string, { target, level = name, tls }: UpstreamSettings, apiKey: string | undefined, keepaliveMs: number, onRefusal: OnRefusal): Promise<UpstreamLevel> {
-  const read = async (key: string, file: string | undefined) =>
-    file === undefined ? undefined : readFile(file).catch((error: Error) => {
-      throw new ConfigError(`grpc.levels: the upstream.tls.${key} of ${name}: ${error.message}.`);
-    });
-  const certificates = tls && { ca: (await read('ca', tls.ca)) as Buffer, cert: await read('cert', tls.cert), key: await read('key', tls.key) };
-  return new UpstreamLevel(name, level, openTiers({ target, tls: certificates, keepaliveMs }), apiKey, new LevelDoor(name, onRefusal));
+  const at = (key: string) => `grpc.levels: the upstream.tls.${key} of ${name}`;
+  return new UpstreamLevel(name, level, openTiers({ target, tls: tls && (await readTls(tls, at)), keepaliveMs }), apiKey, new LevelDoor(name, onRefusal));
+}
+
+async function readTls({ ca, cert, key }: NonNullable<UpstreamSettings['tls']>, at: (key: string) => string) {
+  const authority = await readCertificates(at('ca'), ca);
+  if (cert === undefined || key === undefined) return { ca: authority };
+  const own = await readCertificates(at('cert'), cert);
+  return { ca: authority, cert: own, key: await readPrivateKey(at('key'), key, own) };
 }
 
 /** One connection for all conversations. */
