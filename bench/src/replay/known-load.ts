@@ -39,8 +39,8 @@ export interface Percentiles {
 
 const program = fileURLToPath(new URL('../../../packages/cli/bin/autoglm.js', import.meta.url));
 const promptTokens = 50;
-/** A young generation as small as the generator's: pauses of 4 ms in the server would be taken for errors of the replay. */
-const serverOptions = ['--max-semi-space-size=2'];
+/** A young generation as small as the generator's: pauses of 4 ms in the server would be taken for errors of the replay. Its helpers would take both cores from it. */
+const serverOptions = ['--max-semi-space-size=2', '--single-threaded-gc'];
 
 export interface FakeServer {
   readonly url: string;

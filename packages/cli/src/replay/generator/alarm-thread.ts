@@ -1,7 +1,10 @@
 import { workerData } from 'node:worker_threads';
 import { neverNs, type AlarmThreadData } from './alarm.ts';
+import { takeShortSlices } from './short-slices.ts';
 
 const { moment, version, port } = workerData as AlarmThreadData;
+
+await takeShortSlices();
 
 // It ends with the thread: whoever started it terminates it.
 for (;;) {

@@ -41,13 +41,22 @@ export class FactWriter {
   }
 }
 
-/** Tells the facts of a log, in their order. */
-export function readFacts(log: Uint8Array, tell: TellFact): void {
+export interface ReadingOptions {
+  /** Where a fact begins. */
+  readonly from?: number;
+  /** Looked at after each fact. */
+  readonly isOver?: () => boolean;
+}
+
+/** Tells the facts of a log, in their order, at least one. Returns where the next would begin. */
+export function readFacts(log: Uint8Array, tell: TellFact, { from = 0, isOver = () => false }: ReadingOptions = {}): number {
   const view = new DataView(log.buffer, log.byteOffset, log.byteLength);
-  for (let at = 0; at < log.length; ) {
+  let at = from;
+  do {
     const length = view.getUint32(at + 5);
     const bytesAt = at + headBytes;
     tell(factKinds[view.getUint8(at)] as FactKind, view.getUint32(at + 1), view.getFloat64(at + 9), view.getFloat64(at + 17), log.subarray(bytesAt, bytesAt + length));
     at = bytesAt + length;
-  }
+  } while (at < log.length && !isOver());
+  return at;
 }

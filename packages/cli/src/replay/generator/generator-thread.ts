@@ -5,6 +5,7 @@ import type { FromGenerator, GeneratorThreadData, ToGenerator } from './messages
 import { PollClock } from './poll-clock.ts';
 import { PreciseAlarm } from './precise-alarm.ts';
 import { Sender } from './sender.ts';
+import { takeShortSlices } from './short-slices.ts';
 import { UnreadLogs } from './unread-logs.ts';
 import { warmUp } from './warm-up.ts';
 
@@ -30,6 +31,7 @@ const precise = new PreciseAlarm({
 });
 const clock = { now, arrivedAt: () => polls.stamp() - originMs, setAlarm: (atMs: number) => precise.set(atMs), onRead: precise.look };
 startClock();
+await takeShortSlices();
 // Messages wait meanwhile. Without a loopback interface the first requests are late, and that is reported.
 await warmUp({ ...clock, tell: new FactWriter(() => {}).tell, onSender: (sender) => (awake = sender) }).catch(() => {});
 const facts = new FactWriter(postLog);

@@ -2,10 +2,11 @@ import { Worker } from 'node:worker_threads';
 import { Fifo } from '../../fifo.ts';
 import type { RequestOutcome } from '../outcome.ts';
 import { Exchanges } from './exchanges.ts';
-import { readFacts } from './fact-log.ts';
+import { LogReader } from './log-reader.ts';
 import type { FromGenerator, GeneratorEnd, GeneratorThreadData, ToGenerator } from './messages.ts';
+import { startPace, type Pace } from './pace.ts';
 import type { PreparedRequest, RequestToSend } from './prepared.ts';
-import { UnreadLogs, unreadCell } from './unread-logs.ts';
+import { UnreadLogs, unreadBytesMax, unreadCell } from './unread-logs.ts';
 
 export interface GeneratorProgress {
   /** Since the last call. */
@@ -57,13 +58,21 @@ export async function runGenerator({ send, requests, signal, onBegin, onProgress
     // The sender's own count is as old as its last word, and outcomes come between.
     onProgress({ outcomes: taken, inFlight: Math.max(0, takenCount - endedCount) });
   };
+  const pace = startPace();
+  const logs = new LogReader({
+    pace,
+    tell: exchanges.tell,
+    onRead(bytes) {
+      unread.read(bytes);
+      report();
+    },
+    hurryBytes: unreadBytesMax / 4,
+    later: setImmediate,
+  });
   thread.on('message', (message: FromGenerator) => {
     switch (message.kind) {
       case 'begun': return onBegin();
-      case 'log':
-        readFacts(message.log, exchanges.tell);
-        unread.read(message.log.byteLength);
-        return report();
+      case 'log': return logs.add(message.log);
       case 'progress':
         backlog.taken(message.takenCount);
         takenCount = message.takenCount;
@@ -76,8 +85,10 @@ export async function runGenerator({ send, requests, signal, onBegin, onProgress
   signal.addEventListener('abort', stop);
   if (signal.aborted) stop();
   try {
-    await Promise.race([ended.promise, feed(requests, { backlog, exchanges, post })]);
-    return await ended.promise;
+    await Promise.race([ended.promise, feed(requests, { backlog, exchanges, pace, post })]);
+    const end = await ended.promise;
+    await logs.done;
+    return end;
   } finally {
     signal.removeEventListener('abort', stop);
     await thread.terminate();
@@ -87,10 +98,11 @@ export async function runGenerator({ send, requests, signal, onBegin, onProgress
 interface Feeding {
   readonly backlog: Backlog;
   readonly exchanges: Exchanges;
+  readonly pace: Pace;
   readonly post: (message: ToGenerator, transfer?: ArrayBuffer[]) => void;
 }
 
-async function feed(requests: AsyncIterable<PreparedRequest>, { backlog, exchanges, post }: Feeding): Promise<void> {
+async function feed(requests: AsyncIterable<PreparedRequest>, { backlog, exchanges, pace, post }: Feeding): Promise<void> {
   let hasBegun = false;
   let batch: RequestToSend[] = [];
   let batchBytes = 0;
@@ -100,10 +112,16 @@ async function feed(requests: AsyncIterable<PreparedRequest>, { backlog, exchang
     batchBytes += message.byteLength;
     backlog.added(message.byteLength);
     if (batch.length >= batchMax || batchBytes >= batchBytesMax) flush();
+    // What is due soon must be ready before anything else.
+    if (hasBegun && !backlog.isLow && pace.isOver) {
+      pace.rest();
+      pace.begin();
+    }
     if (!backlog.isFull) continue;
     flush();
     begin();
     await backlog.room();
+    pace.begin();
     if (backlog.isClosed) return;
   }
   flush();
@@ -132,6 +150,10 @@ class Backlog {
 
   get isFull(): boolean {
     return this.#sizes.length >= waitingMax || this.#bytes >= waitingBytesMax;
+  }
+
+  get isLow(): boolean {
+    return this.#sizes.length < waitingMax / 2 && this.#bytes < waitingBytesMax / 2;
   }
 
   added(bytes: number): void {
