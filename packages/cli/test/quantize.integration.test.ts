@@ -58,6 +58,8 @@ describe('autoglm quantize', () => {
     expect(sizes.sourceBytes / sizes.bytes).toBeGreaterThan(3.5);
     expect(quality?.every(({ divergence }) => divergence.mean < 0.05)).toBe(true);
     expect((await readdir(home)).filter((name) => name.includes('tmp'))).toEqual([]);
+    const over = await run(['quantize', source, path.join(source, 'model.safetensors'), '--type', 'q8_0', '--threads', '1', '--force']);
+    expect(over).toMatchObject({ code: 1, stderr: expect.stringContaining('model.safetensors is a file of IN') });
   });
 
   it('says that a model is written where it cannot be compared, and why', async () => {

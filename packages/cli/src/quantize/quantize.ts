@@ -69,6 +69,9 @@ export async function quantize(source: string, target: string, options: Quantize
 async function checkTarget(source: string, target: string, force: boolean): Promise<void> {
   if (path.resolve(source) === path.resolve(target)) throw new UserError('OUT must be another file than IN.');
   const found = await stat(target).catch(() => undefined);
+  // --force is for what was made before, not for what it is made of.
+  const isPartOfSource = found?.isFile() && path.dirname(path.resolve(target)) === path.resolve(source) && path.extname(target) !== '.gguf';
+  if (isPartOfSource) throw new UserError(`${target} is a file of IN: choose another name.`);
   if (found?.isDirectory()) throw new UserError(`${target} is a folder: name the file to write.`);
   if (found && !force) throw new UserError(`${target} is there already: choose another name, or --force to write over it.`);
 }
