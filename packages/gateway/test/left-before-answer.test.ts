@@ -3,12 +3,13 @@ import { createServer, request, type IncomingMessage, type ServerResponse } from
 import type { AddressInfo } from 'node:net';
 import { AutoglmError, type GatewayEvent, type GatewayRequest, type StreamPart } from '@open-autoglm/protocol';
 import { expect, onTestFinished, test } from 'vitest';
+import type { Followed } from '../src/common/followed.ts';
 import { createFollower } from '../src/observability/follow.ts';
 import { respondEmbeddings } from '../src/output/respond-embeddings.ts';
 import { respond } from '../src/output/respond.ts';
 
 /** What is told of a request whose client left while its path took no notice. */
-async function endOf(answer: (owed: { readonly response: ServerResponse; readonly signal: AbortSignal } & ReturnType<ReturnType<typeof createFollower>>) => Promise<void>) {
+async function endOf(answer: (owed: { readonly response: ServerResponse; readonly signal: AbortSignal } & Followed) => Promise<void>) {
   const server = createServer();
   onTestFinished(() => void server.close());
   await once(server.listen(0, '127.0.0.1'), 'listening');
@@ -22,8 +23,10 @@ async function endOf(answer: (owed: { readonly response: ServerResponse; readonl
   abort.abort(new AutoglmError('client_closed_request', 'The client left.'));
   const ends: GatewayEvent[] = [];
   const observer = { begin: () => ({ on: (event: GatewayEvent) => void (event.type === 'request-end' && ends.push(event)) }) };
-  const followed = createFollower({ observers: [observer] })({ requestId: 'one', operation: 'chat', startedAtMs: performance.now(), traceparent: undefined, tracestate: undefined });
+  const { follow, settle } = createFollower({ observers: [observer] });
+  const followed = follow({ requestId: 'one', operation: 'chat', startedAtMs: performance.now(), traceparent: undefined, tracestate: undefined });
   await answer({ response, signal: abort.signal, emit: followed.emit, timings: followed.timings, traceContext: followed.traceContext });
+  settle();
   return ends;
 }
 

@@ -1,18 +1,19 @@
 import type { EmitEvent, GatewayEvent, TraceContext } from '@open-autoglm/protocol';
 import type { Followed } from '../common/followed.ts';
 import type { RequestStart } from '../common/request-start.ts';
-import type { SegmentReading } from './bottleneck/baselines.ts';
 import type { Diagnoser } from './bottleneck/diagnoser.ts';
-import { NextTurn } from './next-turn.ts';
+import { Later } from './later.ts';
 import { beginAll, tell, type Observer, type OnObserverFailure, type RequestObserver } from './observer.ts';
 import { RequestProfile, wantsTime } from './profile/request-profile.ts';
 import { clientTraceContext } from './trace-context.ts';
 
 export interface FollowerParts {
-  /** Told every event, as it happens. */
+  /** Told every event as it happens, and the end with the profile. */
   readonly observers: readonly Observer[];
   readonly onStart?: () => void;
-  /** Told once for each request, after its end. For those who need no single events: it costs less. */
+  /** Told once for each request, at its end. */
+  readonly onEnd?: (profile: RequestProfile) => void;
+  /** Told once for each request, some time after its end, with what made it slow. For those who need no single events: it costs less. */
   readonly onProfile?: (profile: RequestProfile) => void;
   /** Names what made requests slow; absent: nobody asks. */
   readonly diagnoser?: Diagnoser | undefined;
@@ -21,22 +22,37 @@ export interface FollowerParts {
   readonly now?: () => number;
 }
 
+export interface Follower {
+  readonly follow: (start: RequestStart) => Followed;
+  /** Tells of all requests that are over. V8 tells of its pauses one turn of the loop after them. */
+  settle(): void;
+}
+
+/** Requests that are over and settled together, and how long one waits for others. */
+const together = { countMax: 64, delayMs: 50 } as const;
+
 /** Follows requests: their own timings, and everybody who subscribes. */
-export function createFollower({ observers, onStart = () => {}, onProfile = () => {}, diagnoser, onFailure = () => {}, now = () => performance.now() }: FollowerParts): (start: RequestStart) => Followed {
-  const parts = { observers, onProfile, diagnoser, onFailure, now, nextTurn: new NextTurn() };
-  return (start) => {
-    onStart();
-    return new Following(parts, start);
+export function createFollower({ observers, onStart = () => {}, onEnd = () => {}, onProfile = () => {}, diagnoser, onFailure = () => {}, now = () => performance.now() }: FollowerParts): Follower {
+  const over = new Later<Following>((following) => following.settle(), { ...together, onFailure });
+  const parts = { observers, onEnd, onProfile, diagnoser, onFailure, now, over };
+  return {
+    follow(start) {
+      onStart();
+      return new Following(parts, start);
+    },
+    settle: () => over.flush(),
   };
 }
 
-type FollowingParts = Required<Pick<FollowerParts, 'observers' | 'onProfile' | 'onFailure' | 'now'>> & Pick<FollowerParts, 'diagnoser'> & { readonly nextTurn: NextTurn };
+type FollowingParts = Required<Pick<FollowerParts, 'observers' | 'onEnd' | 'onProfile' | 'onFailure' | 'now'>> & Pick<FollowerParts, 'diagnoser'> & { readonly over: Later<Following> };
+type RequestEnd = Extract<GatewayEvent, { type: 'request-end' }>;
 
 /** One request and those who follow it. */
 class Following implements Followed {
   readonly timings: RequestProfile;
   readonly #parts: FollowingParts;
   readonly #observers: RequestObserver[];
+  #end: RequestEnd | undefined;
 
   constructor(parts: FollowingParts, start: RequestStart) {
     this.#parts = parts;
@@ -53,36 +69,33 @@ class Following implements Followed {
   };
 
   readonly emit: EmitEvent = (event) => {
-    const { timings } = this;
     // Nothing comes after the end; a stage that says more of a request that is over is not heard.
-    if (timings.endedAtMs !== undefined) return;
+    if (this.#end) return;
     // Most requests have no observers, and of most events nobody else wants to know when: a look at the clock for each was half a percent of a request.
     const atMs = this.#observers.length > 0 || wantsTime(event) ? this.#parts.now() : NaN;
-    timings.on(event, atMs);
-    if (event.type === 'request-end') this.#end(event, atMs);
+    this.timings.on(event, atMs);
+    if (event.type === 'request-end') this.#finish(event);
     else tell(this.#observers, event, atMs, this.#parts.onFailure);
   };
 
-  #end(event: GatewayEvent, atMs: number): void {
-    const slow = this.#parts.diagnoser?.judge(this.timings);
-    // V8 tells of its pauses one turn of the loop later; only a request that was slow has to wait for that.
-    if (slow) this.#parts.nextTurn.add(() => this.#explain(slow, event, atMs));
-    else this.#finish(event, atMs);
-  }
-
-  #explain(slow: SegmentReading, event: GatewayEvent, atMs: number): void {
-    const bottleneck = { type: 'bottleneck', ...(this.#parts.diagnoser as Diagnoser).explain(this.timings, slow) } as const;
-    this.timings.on(bottleneck, atMs);
-    tell(this.#observers, bottleneck, atMs, this.#parts.onFailure);
-    this.#finish(event, atMs);
-  }
-
-  #finish(event: GatewayEvent, atMs: number): void {
-    tell(this.#observers, event, atMs, this.#parts.onFailure);
-    try {
-      this.#parts.onProfile(this.timings);
-    } catch (error) {
-      this.#parts.onFailure(error);
+  /** What is told some time after the end: what made the request slow, the end itself, the profile. */
+  settle(): void {
+    const { timings } = this;
+    const { diagnoser, onProfile, onFailure } = this.#parts;
+    const atMs = timings.endedAtMs as number;
+    const slow = diagnoser?.judge(timings);
+    if (diagnoser && slow) {
+      const bottleneck = { type: 'bottleneck', ...diagnoser.explain(timings, slow) } as const;
+      timings.on(bottleneck, atMs);
+      tell(this.#observers, bottleneck, atMs, onFailure);
     }
+    tell(this.#observers, this.#end as RequestEnd, atMs, onFailure);
+    onProfile(timings);
+  }
+
+  #finish(end: RequestEnd): void {
+    this.#end = end;
+    this.#parts.over.add(this);
+    this.#parts.onEnd(this.timings);
   }
 }

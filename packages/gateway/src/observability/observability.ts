@@ -36,25 +36,35 @@ export function createObservability(config: ObservabilityConfig, { sinks, onFirs
   const watch = isWatched ? new RuntimeWatch((kind, seconds) => metrics?.onGc(kind, seconds)) : undefined;
   const diagnoser = watch && config.diagnosis.enabled ? new Diagnoser(watch) : undefined;
   if (watch && config.metrics.enabled) {
-    metrics = new Metrics({ ...parts, sinks: sinks.drops, window: diagnoser?.window, onFailure });
+    metrics = new Metrics({ ...parts, sinks: sinks.drops, window: diagnoser?.window, settle: () => follower.settle() });
     metrics.watch(watch);
   }
-  const follow = createFollower({
+  const follower = createFollower({
     observers: sinks.observers,
     diagnoser,
     onStart: () => {
       watch?.loop.begin();
       metrics?.onStart();
     },
-    onProfile: (profile) => {
+    onEnd: (profile) => {
       watch?.loop.end();
-      metrics?.onProfile(profile);
+      metrics?.onEnd();
       if (onFirstToken) tellFirstToken(profile, onFirstToken);
+    },
+    onProfile: (profile) => {
+      metrics?.onProfile(profile);
       sinks.logs?.onProfile(profile);
     },
     onFailure,
   });
-  return { follow, metrics, close: () => watch?.close() };
+  return {
+    follow: follower.follow,
+    metrics,
+    close() {
+      follower.settle();
+      watch?.close();
+    },
+  };
 }
 
 function tellFirstToken({ model, firstTokenAtMs, start, cache = 'off' }: RequestProfile, tell: (model: string, ms: number) => void): void {

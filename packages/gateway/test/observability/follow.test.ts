@@ -1,6 +1,7 @@
 import type { GatewayEvent } from '@open-autoglm/protocol';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { Followed } from '../../src/common/followed.ts';
 import { Diagnoser, type Pauses } from '../../src/observability/bottleneck/diagnoser.ts';
 import { createFollower } from '../../src/observability/follow.ts';
 import type { Observer } from '../../src/observability/observer.ts';
@@ -30,6 +31,10 @@ function broken(failsAt: number): Observer & { readonly heard: () => number } {
   };
 }
 
+function tellAll({ emit }: Followed, events: readonly GatewayEvent[]): void {
+  for (const event of events) emit(event);
+}
+
 observerContract('the profile of a request', () => ({ begin: (of) => new RequestProfile(of, () => of.startedAtMs) }));
 
 describe('createFollower', () => {
@@ -37,8 +42,9 @@ describe('createFollower', () => {
     fc.assert(fc.property(anyRequest, (events) => {
       const [a, b] = [recorder(), recorder()];
       let nowMs = start.startedAtMs;
-      const { emit } = createFollower({ observers: [a, b], now: () => (nowMs += 1) })(start);
-      for (const event of events) emit(event);
+      const { follow, settle } = createFollower({ observers: [a, b], now: () => (nowMs += 1) });
+      tellAll(follow(start), events);
+      settle();
       expect(a.told.map(({ event }) => event)).toEqual(events);
       expect(a.told.map(({ atMs }) => atMs - start.startedAtMs)).toEqual(events.map((_, index) => index + 1));
       expect(b.told).toEqual(a.told);
@@ -49,10 +55,13 @@ describe('createFollower', () => {
     fc.assert(fc.property(anyRequest, fc.array(anyEvent), (events, late) => {
       const observer = recorder();
       const profiles: RequestProfile[] = [];
-      const { emit } = createFollower({ observers: [observer], onProfile: (profile) => profiles.push(profile), now: () => 2000 })(start);
-      for (const event of [...events, ...late, end]) emit(event);
+      const ended: RequestProfile[] = [];
+      const { follow, settle } = createFollower({ observers: [observer], onEnd: (profile) => ended.push(profile), onProfile: (profile) => profiles.push(profile), now: () => 2000 });
+      tellAll(follow(start), [...events, ...late, end]);
+      expect(ended).toHaveLength(1);
+      for (let count = 0; count < 2; count += 1) settle();
       expect(observer.told).toHaveLength(events.length);
-      expect(profiles).toHaveLength(1);
+      expect(profiles).toEqual(ended);
     }));
   });
 
@@ -60,8 +69,9 @@ describe('createFollower', () => {
     fc.assert(fc.property(anyRequest, fc.integer({ min: 1, max: 40 }), (events, failsAt) => {
       const [before, bad, after] = [recorder(), broken(failsAt), recorder()];
       const failures: unknown[] = [];
-      const { emit } = createFollower({ observers: [before, bad, after], onFailure: (error) => failures.push(error), now: () => 2000 })(start);
-      for (const event of events) emit(event);
+      const { follow, settle } = createFollower({ observers: [before, bad, after], onFailure: (error) => failures.push(error), now: () => 2000 });
+      tellAll(follow(start), events);
+      settle();
       expect(bad.heard()).toBe(Math.min(failsAt, events.length));
       expect(failures).toHaveLength(failsAt <= events.length ? 1 : 0);
       expect(before.told.map(({ event }) => event)).toEqual(events);
@@ -74,11 +84,12 @@ describe('createFollower', () => {
     const failures: unknown[] = [];
     const refusing: Observer = { begin: () => { throw new Error('no'); } };
     const uninterested: Observer = { begin: () => undefined };
-    const follow = createFollower({
+    const { follow, settle } = createFollower({
       observers: [refusing, uninterested, observer], now: () => 2000,
       onProfile: () => { throw new Error('metrics'); }, onFailure: (error) => failures.push((error as Error).message),
     });
     follow(start).emit(end);
+    settle();
     expect(observer.told.map(({ event }) => event)).toEqual([end]);
     expect(failures).toEqual(['no', 'metrics']);
   });
@@ -87,7 +98,7 @@ describe('createFollower', () => {
     const observer = recorder();
     let nowMs = start.startedAtMs;
     const { promise: over, resolve } = Promise.withResolvers<RequestProfile>();
-    const { emit } = createFollower({ observers: [observer], diagnoser: new Diagnoser(noPauses), onProfile: resolve, now: () => nowMs })(start);
+    const { emit } = createFollower({ observers: [observer], diagnoser: new Diagnoser(noPauses), onProfile: resolve, now: () => nowMs }).follow(start);
     emit({ type: 'request-parsed', model: 'm', stream: false, maxTokens: undefined, choiceCount: 1 });
     emit({ type: 'engine-chosen', engine: 'e', tier: 'edge', reason: 'only one' });
     emit({ type: 'segment-end', segment: 'queue', durationMs: 900, choice: 0 });
@@ -104,7 +115,7 @@ describe('createFollower', () => {
   it('tells the answer of a slow request what has made it slow so far, and learns nothing from that', () => {
     let nowMs = start.startedAtMs;
     const diagnoser = new Diagnoser(noPauses);
-    const follow = createFollower({ observers: [], diagnoser, now: () => nowMs });
+    const { follow, settle } = createFollower({ observers: [], diagnoser, now: () => nowMs });
     const ask = (queueMs: number) => {
       nowMs = start.startedAtMs;
       const { emit, timings } = follow(start);
@@ -119,6 +130,7 @@ describe('createFollower', () => {
     // Of the first requests nobody knows whether they are slow.
     expect(ask(900).timings.told()).toEqual({ timings: expect.any(Object), fit: 1 });
     for (let count = 0; count < 8; count += 1) ask(0).emit({ type: 'request-end', outcome: 'answered', status: 200 });
+    settle();
     const { timings } = ask(900);
     const told = { bottleneck: { segment: 'queue', cause: 'queueing', detail: 'batch-full', duration_ms: 900, expected_ms: 0 }, fit: 1 };
     for (let look = 0; look < 20; look += 1) expect(timings.told()).toMatchObject(told);
@@ -128,9 +140,11 @@ describe('createFollower', () => {
   it('states no bottleneck of a request that no engine was asked about', () => {
     const observer = recorder();
     let nowMs = start.startedAtMs;
-    const { emit } = createFollower({ observers: [observer], diagnoser: new Diagnoser(noPauses), now: () => nowMs })(start);
+    const { follow, settle } = createFollower({ observers: [observer], diagnoser: new Diagnoser(noPauses), now: () => nowMs });
+    const { emit } = follow(start);
     nowMs += 5000;
     emit({ type: 'request-end', outcome: 'failed', status: 400, code: 'invalid_json' });
+    settle();
     expect(observer.told.map(({ event }) => event.type)).toEqual(['request-end']);
   });
 });

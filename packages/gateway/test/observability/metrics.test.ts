@@ -1,5 +1,5 @@
 import { Metrics } from '../../src/observability/metrics/metrics.ts';
-import { RequestProfile } from '../../src/observability/profile/request-profile.ts';
+import { createFollower } from '../../src/observability/follow.ts';
 import { createMockEmbeddings, createMockEngine, defaultConfig, startGateway } from '../../src/main.ts';
 import { afterEach, describe, expect, it } from 'vitest';
 import { chatBody, createGate, startTestServer, until, type TestServer } from '../support.ts';
@@ -65,15 +65,15 @@ describe('/metrics', () => {
   it('counts the others where one cannot be counted', async () => {
     server = await startTestServer();
     const failures: unknown[] = [];
-    const metrics = new Metrics({ engines: () => [], window: undefined, sinks: [], onFailure: (error) => failures.push((error as Error).message), isModel: (name) => {
+    const metrics = new Metrics({ engines: () => [], window: undefined, sinks: [], settle: () => follower.settle(), isModel: (name) => {
       if (name === 'bad') throw new Error('no such catalog');
       return true;
     } });
+    const follower = createFollower({ observers: [], onProfile: (profile) => metrics.onProfile(profile), onFailure: (error) => failures.push((error as Error).message) });
     for (const model of ['a', 'bad', 'b']) {
-      const profile = new RequestProfile({ requestId: model, operation: 'chat', startedAtMs: 0, traceparent: undefined, tracestate: undefined }, () => 1);
-      profile.on({ type: 'request-parsed', model, stream: false, maxTokens: undefined, choiceCount: 1 }, 0);
-      profile.on({ type: 'request-end', outcome: 'answered', status: 200 }, 1);
-      metrics.onProfile(profile);
+      const { emit } = follower.follow({ requestId: model, operation: 'chat', startedAtMs: 0, traceparent: undefined, tracestate: undefined });
+      emit({ type: 'request-parsed', model, stream: false, maxTokens: undefined, choiceCount: 1 });
+      emit({ type: 'request-end', outcome: 'answered', status: 200 });
     }
     const { value } = readMetrics(await metrics.render());
     expect([value('autoglm_requests_total', { model_name: 'a' }), value('autoglm_requests_total', { model_name: 'b' })]).toEqual([1, 1]);

@@ -1,7 +1,7 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Gauge, Registry } from 'prom-client';
 import type { ListedReplica } from '../../common/model-catalog.ts';
 import type { BottleneckWindow } from '../bottleneck/window.ts';
-import type { OnObserverFailure } from '../observer.ts';
 import type { RequestProfile } from '../profile/request-profile.ts';
 import type { GcKind, RuntimeWatch } from '../runtime/runtime-watch.ts';
 import { registerAdmissionMetrics, type QueueReading } from './admission-metrics.ts';
@@ -51,15 +51,9 @@ export interface MetricsParts {
   /** Absent where applications' events are not counted. */
   readonly eventTotals?: EventTotals | undefined;
   readonly powercapFolder?: string;
-  /** Told why a request could not be counted. */
-  readonly onFailure: OnObserverFailure;
+  /** Brings the requests that are over and were not told yet. */
+  readonly settle?: (() => void) | undefined;
 }
-
-/**
- * Requests that are counted together, or when somebody reads. One by one, each would find the dozens of series that it is counted in,
- * and the code that does it, gone from the processor's caches: that took several times as long as the counting.
- */
-const finishedMax = 64;
 
 /** Everything that `/metrics` tells, in Prometheus' text format. */
 export class Metrics {
@@ -69,15 +63,13 @@ export class Metrics {
   readonly #diagnosis: DiagnosisMetrics | undefined;
   readonly #rules: RuleMetrics | undefined;
   readonly #failures: CounterSeries;
-  readonly #onFailure: OnObserverFailure;
+  readonly #settle: () => void;
   readonly #onGc: (kind: GcKind, seconds: number) => void;
   #activeCount = 0;
-  /** Finished requests that are not yet counted. */
-  #finished: RequestProfile[] = [];
 
-  constructor({ engines, isModel, window, admission, batches, semantic, prefetch, outcomesDropped, cache, sinks, steps, rules, powercapFolder, eventTotals, onFailure }: MetricsParts) {
+  constructor({ engines, isModel, window, admission, batches, semantic, prefetch, outcomesDropped, cache, sinks, steps, rules, powercapFolder, eventTotals, settle = () => {} }: MetricsParts) {
     const registry = this.#registry;
-    this.#onFailure = onFailure;
+    this.#settle = settle;
     this.#requests = new RequestMetrics(registry, new ModelLabels(isModel));
     this.#diagnosis = window && new DiagnosisMetrics(registry, window);
     this.#rules = rules && new RuleMetrics(registry, rules);
@@ -113,25 +105,15 @@ export class Metrics {
     this.#activeCount += 1;
   }
 
-  onProfile(profile: RequestProfile): void {
+  onEnd(): void {
     this.#activeCount -= 1;
-    // Contents may be long, and need not wait.
-    if (this.#finished.push(profile) >= finishedMax || profile.content) this.#count();
   }
 
-  #count(): void {
-    const finished = this.#finished;
-    this.#finished = [];
-    for (const profile of finished) {
-      try {
-        this.#requests.take(profile);
-        this.#diagnosis?.take(profile);
-        this.#rules?.take(profile);
-      } catch (error) {
-        // The others count all the same.
-        this.#onFailure(error);
-      }
-    }
+  /** A request that is over, and what made it slow is known. */
+  onProfile(profile: RequestProfile): void {
+    this.#requests.take(profile);
+    this.#diagnosis?.take(profile);
+    this.#rules?.take(profile);
   }
 
   onGc(kind: GcKind, seconds: number): void {
@@ -142,8 +124,10 @@ export class Metrics {
     this.#failures.add();
   }
 
-  render(): Promise<string> {
-    this.#count();
+  async render(): Promise<string> {
+    // Of a request that has just ended, the garbage collector's pauses are known one turn later.
+    await nextTurn();
+    this.#settle();
     return this.#registry.metrics();
   }
 }

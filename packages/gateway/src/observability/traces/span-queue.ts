@@ -1,6 +1,7 @@
 import type { Context } from '@opentelemetry/api';
 import { ExportResultCode } from '@opentelemetry/core';
 import { BatchSpanProcessor, type ReadableSpan, type Span, type SpanExporter, type SpanProcessor } from '@opentelemetry/sdk-trace';
+import { wordsOf } from '../../common/words-of-error.ts';
 import type { DropCounter } from '../sinks/drop-counter.ts';
 
 export interface SpanQueueOptions {
@@ -32,7 +33,7 @@ export class SpanQueue implements SpanProcessor {
           this.#waiting -= spans.length;
           exporter.export(spans, (result) => {
             if (result.code === ExportResultCode.SUCCESS) drops.flows();
-            else drops.add(spans.length, result.error?.message ?? 'the export failed');
+            else drops.add(spans.length, result.error ? wordsOf(result.error) : 'the export failed');
             done(result);
           });
         },

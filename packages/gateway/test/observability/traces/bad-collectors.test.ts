@@ -87,6 +87,14 @@ describe('a collector that', () => {
     expect(told).toHaveLength(1);
   });
 
+  it('is dead at every address of its name has the reason told', async () => {
+    const { tracing, drops, told } = trace((await deadEndpoint()).replace('127.0.0.1', 'localhost'));
+    request(tracing);
+    await tracing.close(50);
+    expect(drops.count).toBe(1);
+    expect(told).toEqual([expect.stringContaining('ECONNREFUSED')]);
+  });
+
   it('never answers is left after a while, and at once when all closes', async () => {
     await using collector = await startCollector(() => {});
     const { tracing, drops, told } = trace(collector.endpoint, { timeoutMs: 20 });

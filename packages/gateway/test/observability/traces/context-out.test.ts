@@ -23,10 +23,12 @@ async function sentFor(from: Partial<RequestStart>, tracesRatio: number | undefi
   await using collector = await startCollector();
   const config = { ...defaultConfig.observability.traces, endpoint: collector.endpoint, sample_ratio: tracesRatio ?? 0 };
   const tracing = tracesRatio === undefined ? undefined : startTracing({ config, drops: new DropCounter(() => {}, () => {}), isModel: () => true });
-  const { emit, traceContext } = createFollower({ observers: tracing ? [tracing] : [] })({ ...start, ...from });
+  const { follow, settle } = createFollower({ observers: tracing ? [tracing] : [] });
+  const { emit, traceContext } = follow({ ...start, ...from });
   const replica = openAiReplica({ name: 'r', url: `${server.endpoint}/v1`, model: 'm', timeouts: { connect_ms: 1000, headers_ms: 1000, idle_ms: 1000 } });
   for await (const _ of replica.answer({ ...request, traceContext }));
   emit({ type: 'request-end', outcome: 'answered', status: 200 });
+  settle();
   await tracing?.close(1000);
   await replica.close();
   const asked = server.bodies.findIndex((body) => body.startsWith('/v1/chat/completions'));
