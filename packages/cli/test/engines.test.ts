@@ -6,11 +6,11 @@ import { findEngines } from '../src/serve/engines.ts';
 import { start } from './support.ts';
 
 /** A server that lists these models to who has the key. */
-async function startServer(models: readonly string[]): Promise<{ readonly url: string } & AsyncDisposable> {
+async function startServer(models: readonly (string | object)[]): Promise<{ readonly url: string } & AsyncDisposable> {
   const server = createServer((message, response) => {
     response.statusCode = message.url === '/v1/models' && message.headers.authorization === 'Bearer secret' ? 200 : 401;
     response.setHeader('content-type', 'application/json');
-    response.end(JSON.stringify({ data: models.map((id) => ({ id })) }));
+    response.end(JSON.stringify({ data: models.map((model) => (typeof model === 'string' ? { id: model } : model)) }));
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, [Symbol.asyncDispose]: async () => void server.close() };
@@ -31,6 +31,14 @@ describe('--engine', () => {
   ])('says what to do about a server that lists %j', async (models, message) => {
     await using server = await startServer(models);
     await expect(findEngines({ engine: [server.url], engineKeyEnv: 'KEY' }, { KEY: 'secret' })).rejects.toThrow(message);
+  });
+
+  it('gives the default model of another gateway the name that it came from, once', async () => {
+    await using own = await startServer([{ id: 'default', autoglm: { source: 'qwen2.gguf' } }, 'qwen2.gguf', 'glm']);
+    await using nameless = await startServer([{ id: 'default', autoglm: { source: 'default' } }, 'glm']);
+    const found = await findEngines({ engine: [own.url, nameless.url], engineKeyEnv: 'KEY' }, { KEY: 'secret' });
+    const common = { kind: 'openai', url: `${own.url}/v1`, api_key_env: 'KEY' };
+    expect(found).toEqual([{ ...common, model: 'qwen2.gguf', upstream_model: 'default' }, { ...common, model: 'glm' }, { ...common, url: `${nameless.url}/v1`, model: 'glm' }]);
   });
 
   it('says what is wrong with an address, a key, or what is missing', async () => {

@@ -3,7 +3,7 @@ import type { EmbeddingEngine, Engine, Replica } from '@open-autoglm/protocol';
 import type { LocalEmbeddings } from './common/embedding-catalog.ts';
 import type { DevicePlace } from './common/device-registry.ts';
 import type { CatalogModel, Target } from './common/model-catalog.ts';
-import type { EmbeddedEngineConfig, EngineConfig, OpenAiEngineConfig } from './config/engines.ts';
+import { namesOf, type EmbeddedEngineConfig, type EngineConfig, type OpenAiEngineConfig } from './config/engines.ts';
 import type { Config } from './config/schema.ts';
 import { embeddedEngine, embeddingEngine } from './engines/embedded/index.ts';
 import { createMockEngine } from './engines/mock/mock-engine.ts';
@@ -74,7 +74,7 @@ async function start(entry: EngineConfig, config: Config, options: StartEnginesO
   if (entry.kind === 'embedded') return startEmbedded(entry, config, options);
   const engine = entry.kind === 'mock' ? createMockEngine() : undefined;
   const replica = entry.kind === 'mock' ? promptReplica(engine as Engine, entry.name) : await startRemote(entry, config, options);
-  return { replica, target: { replica, tier: entry.tier, weight: entry.weight, maxOutstanding: entry.max_outstanding, variant: variantOf(entry), device: options.placeOf?.(entry) }, models: [entry.model], engine };
+  return { replica, target: { replica, tier: entry.tier, weight: entry.weight, maxOutstanding: entry.max_outstanding, variant: variantOf(entry), device: options.placeOf?.(entry) }, models: namesOf(entry, config.engines), engine };
 }
 
 /** What decides an engine's answers beside its model; how fast they come does not. */
@@ -83,13 +83,13 @@ function variantOf(entry: EngineConfig, model?: Config['model_config']): string 
   return JSON.stringify([entry.kind, model?.kv_cache_type, model?.context_strategy]);
 }
 
-function startEmbedded(entry: EmbeddedEngineConfig, { model_config: model, admission }: Config, { engine: given, onStatus, placeOf }: StartEnginesOptions): Started {
+function startEmbedded(entry: EmbeddedEngineConfig, { model_config: model, admission, engines }: Config, { engine: given, onStatus, placeOf }: StartEnginesOptions): Started {
   const engine = given ?? embeddedEngine(model, admission, onStatus);
   const replica = promptReplica(engine, given?.name ?? entry.name);
   const maxOutstanding = entry.max_outstanding ?? model.max_batch_size + model.max_queue;
   // Where a batch runs to its end, all of the next one must be there before it.
   const concurrency = model.enable_continuous_batching ? model.max_batch_size : 2 * model.max_batch_size;
-  return { replica, target: { replica, tier: entry.tier, weight: entry.weight, maxOutstanding, concurrency, variant: variantOf(entry, model), device: placeOf?.(entry) }, models: [...new Set(['default', entry.model])], engine };
+  return { replica, target: { replica, tier: entry.tier, weight: entry.weight, maxOutstanding, concurrency, variant: variantOf(entry, model), device: placeOf?.(entry) }, models: namesOf(entry, engines), engine };
 }
 
 function startEmbeddings({ embeddings: config, admission }: Config, { embeddings: given, onStatus }: StartEnginesOptions): LocalEmbeddings | undefined {

@@ -37,6 +37,8 @@ export interface RemoteModel {
   readonly created: number | undefined;
   readonly ownedBy: string | undefined;
   readonly contextLength: number | undefined;
+  /** The file or package that it came from, where the server is another gateway. */
+  readonly source?: string | undefined;
 }
 
 /** How another server counts. Both reject as `answer` throws, and with `upstream_error` where the server cannot be asked. */

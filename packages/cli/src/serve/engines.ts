@@ -19,23 +19,34 @@ export async function findEngines({ engine: urls, engineModel, engineKeyEnv }: E
   const key = engineKeyEnv === undefined ? {} : { api_key_env: engineKeyEnv };
   const found = await Promise.all(urls.map(async (text) => {
     const url = withPath(text);
-    const models = engineModel === undefined ? await list(url, engineKeyEnv === undefined ? undefined : env[engineKeyEnv]) : [engineModel];
-    return models.map((model) => ({ kind: 'openai', url, model, ...key }));
+    const models = engineModel === undefined ? await list(url, engineKeyEnv === undefined ? undefined : env[engineKeyEnv]) : [{ model: engineModel }];
+    return models.map((model) => ({ kind: 'openai', url, ...model, ...key }));
   }));
   return found.flat();
 }
 
-async function list(url: string, apiKey: string | undefined): Promise<string[]> {
+interface NamedModel {
+  readonly model: string;
+  readonly upstream_model?: string;
+}
+
+async function list(url: string, apiKey: string | undefined): Promise<NamedModel[]> {
   const { listModels } = await import('@open-autoglm/gateway');
   const listed = await listModels(url, apiKey).catch((error: unknown) => {
     throw new UserError(`--engine ${url}: its models are not known (${messageOf(error)}). Start that server first, or name the model: --engine-model NAME.`);
   });
-  // That name is taken by the embedded model.
-  const models = listed.filter((model) => model !== 'default').slice(0, modelsMax);
+  const models = named(listed).slice(0, modelsMax);
   if (models.length > 0) return models;
   throw new UserError(listed.length > 0
     ? `--engine ${url}: its model is called default there, which means the embedded model here. Give it another name in a file: engines: [{kind: openai, url: '${url}', model: NAME, upstream_model: default}].`
     : `--engine ${url}: it lists no models. Name the one to ask for: --engine-model NAME.`);
+}
+
+/** What another gateway calls default has the name of its file or package here: such gateways may have different ones. Elsewhere that name means nothing. */
+function named(listed: readonly { readonly id: string; readonly source: string | undefined }[]): NamedModel[] {
+  const source = listed.find(({ id }) => id === 'default')?.source;
+  const isNamed = source !== undefined && source !== 'default';
+  return [...(isNamed ? [{ model: source, upstream_model: 'default' }] : []), ...listed.filter(({ id }) => id !== 'default' && id !== source).map(({ id }) => ({ model: id }))];
 }
 
 /** Where a URL has no path, OpenAI's is meant. */

@@ -96,6 +96,20 @@ export type EngineConfig = OpenAiEngineConfig | EmbeddedEngineConfig | MockEngin
 
 export const defaultEmbedded: EmbeddedEngineConfig = { kind: 'embedded', name: 'embedded', tier: 'edge', weight: 1, max_outstanding: undefined, model: 'default' };
 
+/**
+ * The names under which an engine is asked for. `default` is the embedded model: the one here, and where there is none, the one that another
+ * gateway has under that name, as long as all such servers have the same.
+ */
+export function namesOf(engine: EngineConfig, engines: readonly EngineConfig[]): string[] {
+  const { kind, model } = engine;
+  const isDefault = kind === 'embedded' || (isDefaultThere(engine) && engines.every((other) => other.kind !== 'embedded' && (other.model === model || !isDefaultThere(other))));
+  return isDefault ? [...new Set(['default', model])] : [model];
+}
+
+function isDefaultThere(engine: EngineConfig): boolean {
+  return engine.kind === 'openai' && engine.upstream_model === 'default';
+}
+
 /** A thinking model may say nothing for minutes; a connection is there at once or never. */
 const defaultTimeouts = { connect_ms: 2000, headers_ms: 300_000, idle_ms: 120_000 };
 

@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox';
-import type { EngineConfig } from './engines.ts';
+import { namesOf, type EngineConfig } from './engines.ts';
 
 const closed = { additionalProperties: false } as const;
 const milliseconds = Type.Integer({ minimum: 1, maximum: 86_400_000 });
@@ -102,13 +102,13 @@ export function levelsOf({ levels, policy_file: policyFile }: TiersConfig, engin
 /** What no schema can see: which key, and what is wrong with it. */
 export function problemOfTiers(tiers: TiersConfig, engines: readonly EngineConfig[]): { readonly path: readonly string[]; readonly reason: string } | undefined {
   if (!tiers.enabled) return undefined;
-  const names = new Set(engines.flatMap((engine) => (engine.kind === 'embedded' ? ['default', engine.model] : [engine.model])));
+  const names = new Set(engines.flatMap((engine) => namesOf(engine, engines)));
   if (names.has(tiers.model)) return { path: ['model'], reason: `is ${JSON.stringify(tiers.model)}, which is the name of a model already` };
   const levels = levelsOf(tiers, engines);
   if (levels.length < 2) return { path: ['levels'], reason: 'need at least two models of different tiers: give some of the engines another tier' };
   for (const [index, { tier, model, policy_file: policyFile }] of levels.entries()) {
     const at = tiers.levels.length > 0 ? ['levels', String(index)] : ['levels'];
-    const own = engines.filter((engine) => engine.model === model || (engine.kind === 'embedded' && model === 'default'));
+    const own = engines.filter((engine) => namesOf(engine, engines).includes(model));
     if (own.length === 0) return { path: [...at, 'model'], reason: `is ${JSON.stringify(model)}, which no engine has; known models: ${[...names].join(', ')}` };
     const other = own.find((engine) => engine.tier !== tier);
     if (other) return { path: at, reason: `have the model ${JSON.stringify(model)} as ${tier}, and the engine ${other.name} has it as ${other.tier}: give it another model name there, and the server's own as upstream_model` };

@@ -52,7 +52,7 @@ function describe({ name, info, targets }: ListedModel): object {
     created: remote?.created ?? 0,
     owned_by: remote?.ownedBy ?? 'open-autoglm',
     autoglm: {
-      ...(info ? describeWeights(info) : remote?.contextLength !== undefined && { context_length: remote.contextLength }),
+      ...(info ? describeWeights(info) : { ...(remote?.source !== undefined && { source: remote.source }), ...(remote?.contextLength !== undefined && { context_length: remote.contextLength }) }),
       engines: targets.map(({ replica, tier, weight }) => ({ name: replica.name, tier, weight, status: replica.status.state })),
     },
   };

@@ -60,7 +60,7 @@ interface WireModel {
   /** llama.cpp's. */
   readonly meta?: { readonly n_ctx?: unknown; readonly n_ctx_train?: unknown } | null;
   /** Ours. */
-  readonly autoglm?: { readonly context_length?: unknown } | null;
+  readonly autoglm?: { readonly context_length?: unknown; readonly source?: unknown } | null;
 }
 
 async function discover({ model, timeoutMs, ...options }: DiscoveryOptions, stopped: AbortSignal): Promise<Discovered> {
@@ -89,11 +89,18 @@ function readList(text: string): WireModel[] {
   }
 }
 
-function toModel({ created, owned_by: ownedBy, max_model_len: maxModelLength, meta, autoglm }: WireModel): RemoteModel {
+function toModel(listed: WireModel): RemoteModel {
+  const { created, owned_by: ownedBy, max_model_len: maxModelLength, meta, autoglm } = listed;
   const length = [maxModelLength, meta?.n_ctx, meta?.n_ctx_train, autoglm?.context_length].find((value) => Number.isSafeInteger(value));
   return {
     created: Number.isSafeInteger(created) ? (created as number) : undefined,
     ownedBy: typeof ownedBy === 'string' ? ownedBy : undefined,
     contextLength: length as number | undefined,
+    source: sourceOf(listed),
   };
+}
+
+/** Where a model of another gateway came from, as that tells. */
+export function sourceOf({ autoglm }: WireModel): string | undefined {
+  return typeof autoglm?.source === 'string' && autoglm.source !== '' ? autoglm.source : undefined;
 }

@@ -1,9 +1,15 @@
-import { list } from './discovery.ts';
+import { list, sourceOf } from './discovery.ts';
 
 const listTimeoutMs = 5000;
 
-/** The names of the models that the server at this base URL lists. Rejects when it cannot be reached, or answers with something else. */
-export async function listModels(url: string, apiKey?: string): Promise<string[]> {
+export interface ListedName {
+  readonly id: string;
+  /** The file or package that it came from, where the server is another gateway. */
+  readonly source: string | undefined;
+}
+
+/** The models that the server at this base URL lists. Rejects when it cannot be reached, or answers with something else. */
+export async function listModels(url: string, apiKey?: string): Promise<ListedName[]> {
   // Only who asks for it loads the client.
   const { Client } = await import('undici');
   const { origin, pathname } = new URL(url);
@@ -12,7 +18,7 @@ export async function listModels(url: string, apiKey?: string): Promise<string[]
     const headers = ['accept', 'application/json', ...(apiKey === undefined ? [] : ['authorization', `Bearer ${apiKey}`])];
     const listed = await list({ dispatcher: client, path: `${pathname.replace(/\/+$/, '')}/models`, headers }, AbortSignal.timeout(listTimeoutMs));
     if (typeof listed === 'string') throw new Error(listed);
-    return listed.flatMap(({ id }) => (typeof id === 'string' && id !== '' ? [id] : []));
+    return listed.flatMap((model) => (typeof model.id === 'string' && model.id !== '' ? [{ id: model.id, source: sourceOf(model) }] : []));
   } finally {
     await client.destroy();
   }
