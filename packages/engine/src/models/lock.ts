@@ -76,12 +76,18 @@ async function contend(lock: string, own: string): Promise<string> {
       const owner = (await readdir(lock).catch(() => []))[0];
       if (owner === own) return own;
       if (owner !== undefined && (await holds(lock, owner, nowMs))) return owner;
-      if (owner !== undefined && (await succeeds(rename(path.join(lock, owner), path.join(lock, own))))) return own;
+      if (owner !== undefined && (await takeOver(lock, owner, own))) return own;
     }
     throw new Error(`The lock ${lock} cannot be taken: if no other autoglm runs, delete it.`);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** Its file is first made to look new: another host that waits for the same dead owner would take one that looks old away from whoever has just won it. */
+async function takeOver(lock: string, dead: string, own: string): Promise<boolean> {
+  await sayAlive(path.join(lock, dead));
+  return succeeds(rename(path.join(lock, dead), path.join(lock, own)));
 }
 
 /** Whether its owner lives. `nowMs`: by the clock of the files. */

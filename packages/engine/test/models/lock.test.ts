@@ -46,6 +46,16 @@ describe('a lock', () => {
     expect(await readdir(folder)).toEqual([]);
   });
 
+  it('is as new as any when it is taken over: another host, which waited for the same one, does not take it over in turn', async () => {
+    const name = `00000000-${process.pid}`;
+    await ownedBy(process.pid, name);
+    const longAgo = Date.now() / 1000 - 180;
+    await utimes(path.join(lock, name), longAgo, longAgo);
+    const result = await takeLock(lock);
+    expect((await stat(path.join(lock, nameOf(process.pid)))).mtimeMs).toBeGreaterThan((longAgo + 120) * 1000);
+    if (result.taken) await result.release();
+  });
+
   it('says that its owner lives for as long as it is held', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
     const result = await takeLock(lock);
