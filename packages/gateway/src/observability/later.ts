@@ -11,6 +11,7 @@ export class Later<Item> {
   #items: Item[] = [];
   #timer: NodeJS.Timeout | undefined;
   #isDue = false;
+  #isClosed = false;
 
   /** `countMax`: as many need not wait for more. `delayMs`: nothing waits longer. What `take` throws is told to `onFailure`, and costs the others nothing. */
   constructor(take: (item: Item) => void, { countMax, delayMs, onFailure }: { readonly countMax: number; readonly delayMs: number; readonly onFailure: (error: unknown) => void }) {
@@ -22,7 +23,8 @@ export class Later<Item> {
 
   add(item: Item): void {
     const count = this.#items.push(item);
-    if (count >= this.#countMax) this.#hurry();
+    if (this.#isClosed) this.flush();
+    else if (count >= this.#countMax) this.#hurry();
     else if (count === 1) this.#wait();
   }
 
@@ -38,6 +40,12 @@ export class Later<Item> {
         this.#onFailure(error);
       }
     }
+  }
+
+  /** Takes what waits, and what still comes as it comes: whoever ends waits for no timer. */
+  close(): void {
+    this.#isClosed = true;
+    this.flush();
   }
 
   #hurry(): void {

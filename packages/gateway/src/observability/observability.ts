@@ -61,7 +61,8 @@ export function createObservability(config: ObservabilityConfig, { sinks, onFirs
     follow: follower.follow,
     metrics,
     close() {
-      follower.settle();
+      // What engines and batches end by being closed comes after this.
+      follower.close();
       watch?.close();
     },
   };

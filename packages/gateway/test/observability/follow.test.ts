@@ -5,7 +5,9 @@ import type { Followed } from '../../src/common/followed.ts';
 import { Diagnoser, type Pauses } from '../../src/observability/bottleneck/diagnoser.ts';
 import { createFollower } from '../../src/observability/follow.ts';
 import type { Observer } from '../../src/observability/observer.ts';
+import { createObservability } from '../../src/observability/observability.ts';
 import { RequestProfile } from '../../src/observability/profile/request-profile.ts';
+import type { Sinks } from '../../src/observability/sinks/sinks.ts';
 import { anyEvent, anyRequest, start } from './events.ts';
 import { observerContract } from './observer-contract.ts';
 
@@ -63,6 +65,21 @@ describe('createFollower', () => {
       expect(observer.told).toHaveLength(events.length);
       expect(profiles).toEqual(ended);
     }));
+  });
+
+  it('tells at once of what is over after its own end, as requests are that engines end by being closed', () => {
+    const observer = recorder();
+    const profiles: RequestProfile[] = [];
+    const observers = [observer];
+    const logs = { onProfile: (profile: RequestProfile) => void profiles.push(profile) } as unknown as Sinks['logs'];
+    const { follow, close } = createObservability({ metrics: { enabled: false }, diagnosis: { enabled: true } }, {
+      sinks: { observers, drops: [], logs, capture: (path) => path, close: async () => {} }, engines: () => [], isModel: () => true, steps: () => [],
+    });
+    const { emit } = follow(start);
+    close();
+    emit(end);
+    expect(observer.told.map(({ event }) => event)).toEqual([end]);
+    expect(profiles).toHaveLength(1);
   });
 
   it('cuts an observer off that throws, counts it once, and keeps it from nobody else', () => {

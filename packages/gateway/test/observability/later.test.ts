@@ -44,3 +44,13 @@ it('takes what comes alone when its time is over', () => {
     vi.useRealTimers();
   }
 });
+
+it('takes what comes after its end at once', () => {
+  const taken: string[] = [];
+  const later = new Later<string>((item) => taken.push(item), { countMax: 8, delayMs: 60_000, onFailure: () => {} });
+  later.add('a');
+  later.close();
+  expect(taken).toEqual(['a']);
+  later.add('b');
+  expect(taken).toEqual(['a', 'b']);
+});
