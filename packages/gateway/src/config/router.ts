@@ -21,7 +21,7 @@ export const routerSchema = Type.Object(
         probe_interval_ms: Type.Integer({ minimum: 10, maximum: 3_600_000 }),
         probe_timeout_ms: Type.Integer({ minimum: 10, maximum: 3_600_000 }),
         probe_failures: Type.Integer({ minimum: 1, maximum: 100 }),
-        /** So many requests that fail in a row eject an engine; one that cannot be reached is ejected at once. */
+        /** So many requests that fail in a row eject an engine, of a model's only one so many different ones; one that cannot be reached is ejected at once. */
         failures: Type.Integer({ minimum: 1, maximum: 1000 }),
         /** It is left alone for so long, twice as long each time it fails again, and then tried with one request. */
         eject_ms: milliseconds,

@@ -6,6 +6,7 @@ import type { Outcome } from '../common/breaker.ts';
 import { Budget, retriesAtOnceMax } from './budget.ts';
 import { candidatesOf, refusalOf } from './candidates.ts';
 import { inputKindOf } from './devices/input-kind.ts';
+import { FailedInputs } from './failed-inputs.ts';
 import { outcomeOf } from './failure-outcome.ts';
 import { hashText } from './hash.ts';
 import { formOf, type AnswerForm } from './latency.ts';
@@ -50,6 +51,8 @@ export class ReplicaSet {
   /** Time to the first part: of streams, and of whole answers, which is all of their time. */
   readonly #firstParts: Readonly<Record<AnswerForm, RecentQuantile>>;
   readonly #failures = new SharedFailures();
+  /** Of a lone replica; among several, another answers, and all of them ejected are asked all the same. */
+  readonly #failedInputs: FailedInputs | undefined;
   /** Tries that have no first part yet. */
   readonly #waiting = new Roster<Attempt>();
   /** The start tag of the last request. Who comes back goes on from here, and not with all the turns that it missed. */
@@ -61,6 +64,7 @@ export class ReplicaSet {
     this.#random = random;
     this.#model = model.name;
     this.#members = membersOf(model, settings);
+    this.#failedInputs = this.#members.length === 1 ? new FailedInputs() : undefined;
     this.#policy = policy;
     this.#hasDevices = this.#members.some(({ target }) => target.device !== undefined);
     this.retries = new Budget({ ...settings.retries, max: retriesAtOnceMax });
@@ -120,13 +124,16 @@ export class ReplicaSet {
 
   onEnd(attempt: Attempt, outcome: Outcome): void {
     this.#waiting.delete(attempt);
+    if (outcome === 'answered') this.#failedInputs?.forget();
     attempt.member.learn(outcome, this.now());
     attempt.member.end();
   }
 
-  onFailure(attempt: Attempt, error: AutoglmError): void {
+  onFailure(attempt: Attempt, request: GatewayRequest, error: AutoglmError): void {
     if (error.code === 'rate_limit_exceeded') attempt.member.rest(error.retryAfterSeconds ?? 1, this.now());
-    this.onEnd(attempt, this.#failures.isNews(error) ? outcomeOf(error) : 'abandoned');
+    const outcome = this.#failures.isNews(error) ? outcomeOf(error) : 'abandoned';
+    const isRepeated = outcome === 'failed' && this.#failedInputs?.isNews(request) === false;
+    this.onEnd(attempt, isRepeated ? 'abandoned' : outcome);
   }
 
   /** How long a try may be silent before another one begins beside it; undefined: none does. */

@@ -109,7 +109,7 @@ export class Try implements Attempt {
   #fail(error: AutoglmError): void {
     this.#isOver = true;
     if (this.#request.signal.aborted) this.#replicas.onEnd(this, 'abandoned');
-    else this.#replicas.onFailure(this, error);
+    else this.#replicas.onFailure(this, this.#request, error);
   }
 }
 

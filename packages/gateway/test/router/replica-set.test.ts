@@ -36,7 +36,7 @@ it('a probe that is silent for long keeps nobody out of a lone replica, and draw
     const targets = names.map((name) => ({ replica: promptReplica(createMockEngine(), name), tier: 'edge', weight: 1, maxOutstanding: 8 }));
     const set = new ReplicaSet({ name: 'm', targets }, balancePolicies.round_robin, routerOptions(defaultConfig.router), { now: () => now, random: () => 0 });
     const failed = set.begin(stream, []);
-    set.onFailure({ place: -1, member: failed as NonNullable<typeof failed>, giveUp: () => {} }, new AutoglmError('upstream_unreachable', 'gone'));
+    set.onFailure({ place: -1, member: failed as NonNullable<typeof failed>, giveUp: () => {} }, stream, new AutoglmError('upstream_unreachable', 'gone'));
     now += defaultConfig.router.health.eject_ms;
     const during = names.map(() => set.begin(stream, []));
     expect(during).toContain(failed);

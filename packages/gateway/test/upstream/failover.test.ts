@@ -6,6 +6,7 @@ import { chat, chatBody, chunksOf, startRemoteGateway, textOf, until, type Remot
 
 const streamed = { ...chatBody, stream: true };
 const quickProbes = { probe_interval_ms: 20, probe_timeout_ms: 200, probe_failures: 3 };
+const asking = (content: string) => ({ ...chatBody, messages: [{ role: 'user', content }] });
 /** Longer than any test, and nobody is out for having been slow on a busy machine. */
 const ejectsForLong = { eject_ms: 3_600_000, eject_max_ms: 3_600_000, slow_factor: 0 };
 
@@ -160,7 +161,7 @@ describe('when nobody can answer', () => {
     using clock = stopClock();
     await using backend = await startFakeBackend((response) => sendJson(response, 500, 'oops'));
     await using server = await startRemoteGateway([backend.url], { router: { health: { eject_ms: 1000, eject_max_ms: 1000 } } });
-    for (let count = 0; count < 3; count += 1) expect((await server.post(chat, chatBody)).status).toBe(502);
+    for (let count = 0; count < 3; count += 1) expect((await server.post(chat, asking(`question ${count}`))).status).toBe(502);
     const refused = await server.post(chat, chatBody);
     expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '1']);
     expect(backend.requests).toHaveLength(3);
@@ -170,6 +171,26 @@ describe('when nobody can answer', () => {
     clock.pass(1);
     expect((await server.post(chat, chatBody)).status).toBe(200);
     await askMany(server, 5);
+  });
+
+  it('a lone engine is not taken from everybody by one question that it breaks at, however often that is asked', async () => {
+    await using backend = await startFakeBackend((response, request) => (JSON.stringify(request.body).includes('poison') ? sendJson(response, 500, 'oops') : say()(response, request)));
+    await using server = await startRemoteGateway([backend.url], { router: { health: ejectsForLong } });
+    for (let count = 0; count < 12; count += 1) expect((await server.post(chat, asking('poison'))).status).toBe(502);
+    expect((await server.post(chat, chatBody)).status).toBe(200);
+  });
+
+  it('a lone engine that is tried again with a question that it broke at before is tried with the next one at once', async () => {
+    using clock = stopClock();
+    let isBroken = true;
+    await using backend = await startFakeBackend((response, request) => (isBroken || JSON.stringify(request.body).includes('poison') ? sendJson(response, 500, 'oops') : say()(response, request)));
+    await using server = await startRemoteGateway([backend.url], { router: { health: { eject_ms: 1000, eject_max_ms: 60_000 } } });
+    for (const question of ['poison', 'a', 'b']) expect((await server.post(chat, asking(question))).status).toBe(502);
+    isBroken = false;
+    expect((await server.post(chat, asking('c'))).status).toBe(503);
+    clock.pass(1000);
+    expect((await server.post(chat, asking('poison'))).status).toBe(502);
+    expect((await server.post(chat, asking('c'))).status).toBe(200);
   });
 
   it.each([true, false])('engines that were all ejected, and answer their probes, are asked all the same: %s', async (panic) => {
