@@ -60,7 +60,7 @@ export type GatewayEvent =
   | { readonly type: 'tier-passed'; readonly tier: string; readonly model: string; readonly reason: string; readonly detail: string; readonly durationMs: number }
   /** A prompt has been read by the engine; one event for each choice. */
   | { readonly type: 'prompt-end'; readonly choice: number; readonly promptTokens: number; readonly cachedTokens: number }
-  /** Spent on the way to the answer, by engines that were asked for something else than it: what its documents say. Several add up. */
+  /** Spent on the way to the answer, by engines that did not give it: what its documents say, tiers that were passed over. Several add up. */
   | { readonly type: 'tokens-spent'; readonly model: string; readonly promptTokens: number; readonly completionTokens: number }
   /** The first text of the request has reached the output: a stream writes it now, a whole answer keeps it for its end. */
   | { readonly type: 'first-token' }

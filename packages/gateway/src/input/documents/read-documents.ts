@@ -1,4 +1,5 @@
 import { AutoglmError, type ChatMessage, type DocumentOptions, type EmbeddingAnswer, type EmbeddingRequest, type EmitEvent, type GatewayRequest, type Next } from '@open-autoglm/protocol';
+import { tokensTo } from '../../common/tokens-to.ts';
 import { dot, unitVector } from '../../common/unit-vector.ts';
 import { withContent } from '../fit/conversation.ts';
 import type { PromptSize } from '../fit/prompt-size.ts';
@@ -145,14 +146,6 @@ async function summarize(request: GatewayRequest, { chunk, question, maxTokens, 
     if (part.type === 'text-end' || part.type === 'usage') ({ completionTokens } = part);
   }
   return { text, promptTokens, completionTokens };
-}
-
-/** Of what is asked on the answer's behalf, its tokens: its engine and its times are not those of the answer. */
-function tokensTo(emit: EmitEvent, model: string): EmitEvent {
-  return (event) => {
-    if (event.type === 'prompt-end') emit({ type: 'tokens-spent', model, promptTokens: event.promptTokens, completionTokens: 0 });
-    else if (event.type === 'choice-end') emit({ type: 'tokens-spent', model, promptTokens: 0, completionTokens: event.completionTokens });
-  };
 }
 
 function checked(chunks: readonly Chunk[], { chunksMax }: DocumentParts): readonly Chunk[] {

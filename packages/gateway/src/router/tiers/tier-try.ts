@@ -1,4 +1,5 @@
 import { toAutoglmError, type AutoglmError, type EmitEvent, type GatewayEvent, type GatewayRequest, type Next, type ResponseFormat, type StreamPart } from '@open-autoglm/protocol';
+import { tokensTo } from '../../common/tokens-to.ts';
 import type { AnswerSample } from './scorers/index.ts';
 
 /** What a held part counts for beside its text: its object, and those of its tokens' probabilities. */
@@ -106,9 +107,12 @@ export class TierTry {
 
   /** Another tier answers: of this one counts what it took. `isBeside`: while it worked, another one did too, and the time must not count twice. */
   tellAsPassed(isBeside: boolean): void {
-    const { emit } = this.#parts.request;
+    const { emit, model } = this.#parts.request;
+    const spend = tokensTo(emit, model);
     for (const event of this.#events ?? []) {
+      spend(event);
       if (event.type === 'engine-chosen') emit(event);
+      else if (event.type === 'tokens-spent') emit(event);
       else if (event.type === 'segment-end' && !isBeside && (event.choice ?? 0) === 0) {
         const { choice: _choice, ...spent } = event;
         emit(spent);

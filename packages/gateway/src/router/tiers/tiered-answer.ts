@@ -1,4 +1,5 @@
 import { AutoglmError, toAutoglmError, type ErrorCode, type GatewayRequest, type Next, type StreamPart } from '@open-autoglm/protocol';
+import { tokensTo } from '../../common/tokens-to.ts';
 import { inputKindOf } from '../devices/input-kind.ts';
 import type { CascadeOptions, TierLevel } from './cascade-options.ts';
 import { judgeAnswer, judgePrompt, promptOf, type Verdict } from './judge.ts';
@@ -165,7 +166,7 @@ class Walk {
       // Longer than is held: it cannot be taken back any more, and half of it cannot be judged.
       if (!attempt.isComplete) return asked;
       // What is asked of the model about its answer is no part of the answer's time, but of its tier's budget.
-      const quiet = { ...request, model: level.model, emit: () => {} };
+      const quiet = { ...request, model: level.model, emit: tokensTo(request.emit, level.model) };
       const samples = attempt.samples();
       asked.judgedText = samples[0]?.text ?? '';
       verdict = await judgeAnswer(quiet, samples, level.policy, options, next, leftMs());

@@ -51,6 +51,8 @@ describe.each([false, true])('the cascade, streamed: %s', (stream) => {
     expect(answer.cascade.tried[0]?.['ms']).toBeGreaterThanOrEqual(0);
     const metrics = await (await fetch(`${server.url}/metrics`)).text();
     expect(metrics).toContain('autoglm_tier_passed_total{tier="edge",reason="low_confidence"} 1');
+    expect(metrics).toContain('vllm:prompt_tokens_total{model_name="small"} 5\n');
+    expect(metrics).toContain('vllm:generation_tokens_total{model_name="small"} 3\n');
   });
 
   it.each([
@@ -144,6 +146,10 @@ describe('the cascade', () => {
     expect(edge.requests.at(-1)?.body).toMatchObject({ max_tokens: 4, temperature: 0 });
     check('Perhaps');
     expect(await askAuto(server)).toMatchObject({ tier: 'edge' });
+    const metrics = await (await fetch(`${server.url}/metrics`)).text();
+    // Three checks, and the answer that was passed over.
+    expect(metrics).toContain('vllm:prompt_tokens_total{model_name="small"} 20\n');
+    expect(metrics).toContain('vllm:generation_tokens_total{model_name="small"} 6\n');
   });
 
   it('waits for the model\'s own opinion no longer than its tier may take, and goes by the other scores then', async () => {
