@@ -6,8 +6,8 @@ const termsMax = 32;
 /** The left side of an equals sign is looked for within so many characters before it. */
 const leftMax = 160;
 const leftCharacter = /[\d\s.,$%()+*/×÷x-]/;
-/** `= $13.50`, and not `= 13 + …`. */
-const rightSide = /=\s{0,8}\$?(-?\d[\d,]{0,24}(?:\.\d{1,24})?)(?!\d|\s{0,8}[*/×÷+])/y;
+/** `= $13.50`, and not `= 13 + …`, nor the beginning of a number that goes on. */
+const rightSide = /=\s{0,8}\$?(-?\d[\d,]{0,24}(?:\.\d{1,24})?)(?![\d,.]{0,25}\d|\s{0,8}[*/×÷+]|[^\S\n]{0,8}[x-][^\S\n]{0,8}[\d(])/y;
 
 export interface Arithmetic {
   /** Equations whose left side could be worked out. */
