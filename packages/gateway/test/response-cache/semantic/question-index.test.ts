@@ -30,6 +30,15 @@ function cosine(a: Float32Array, b: Float32Array): number {
 }
 
 describe('QuestionIndex', () => {
+  it('takes hardly more memory for vectors than it says where each question is a conversation of its own', () => {
+    const index = new QuestionIndex(unbounded);
+    const before = process.memoryUsage().arrayBuffers;
+    const long = new Float32Array(4096).fill(1 / 64);
+    for (let at = 0; at < 1000; at += 1) index.add({ key: String(at), scope: String(at), text: 'a' }, long);
+    // What every index has once is no part of it.
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(2 * index.bytes);
+  });
+
   it('finds what comparing all would find, most similar first, in its own scope', () => {
     fc.assert(
       fc.property(fc.array(fc.record({ seed: fc.nat(1e6), share: fc.double({ min: 0, max: 1.5, noNaN: true }), scope: fc.constantFrom('a', 'b') }), { maxLength: 60 }), fc.double({ min: 0.7, max: 0.99, noNaN: true }), (entries, similarityMin) => {

@@ -10,7 +10,8 @@ export class Partition {
   #factors: Float32Array;
   #signatures: Uint32Array;
 
-  constructor(dimensions: number, capacity = 8) {
+  /** A conversation is a scope of its own, so most partitions have one row for all of their life. */
+  constructor(dimensions: number, capacity = 1) {
     this.#dimensions = dimensions;
     this.#vectors = new Int8Array(capacity * dimensions);
     this.#factors = new Float32Array(capacity);
