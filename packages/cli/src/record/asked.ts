@@ -15,7 +15,7 @@ export function isRepeatable({ temperature, seed, n }: JsonRecord): boolean {
   return (temperature === 0 || typeof seed === 'number') && (n === undefined || n === 1);
 }
 
-const secretName = /(api[-_]?key|authorization|password|passwd|secret|credential|cookie|bearer|(^|[-_])token)$/i;
+const secretName = /(?:(?:api|secret|private|access|subscription)[-_]?key|authorization|password|passwd|secret|credentials?|cookie|bearer|(?:^|[-_]|access|auth|refresh|bearer|session|id|api)token)$/i;
 const depthMax = 64;
 
 /** The body without what names itself a secret, such as the key for a tool's server; what people wrote stays as it is. */
@@ -23,5 +23,11 @@ export function withoutSecrets(value: unknown, depth = 0): unknown {
   if (depth > depthMax) return '[too deep]';
   if (Array.isArray(value)) return value.map((item) => withoutSecrets(item, depth + 1));
   if (!isRecord(value)) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, secretName.test(key) && typeof item === 'string' ? '[redacted]' : withoutSecrets(item, depth + 1)]));
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, secretName.test(key) ? redacted(item, depth + 1) : withoutSecrets(item, depth + 1)]));
+}
+
+/** A text, or a list of them, as headers may be; a schema that describes a secret is none. */
+function redacted(value: unknown, depth: number): unknown {
+  if (Array.isArray(value)) return value.map((item) => (typeof item === 'string' ? '[redacted]' : withoutSecrets(item, depth + 1)));
+  return typeof value === 'string' ? '[redacted]' : withoutSecrets(value, depth);
 }

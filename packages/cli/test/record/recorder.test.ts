@@ -180,6 +180,13 @@ describe("a prompt's shape", () => {
     expect(promptText({})).toBeUndefined();
   });
 
+  it('leaves out secrets in camel case, and lists of them', () => {
+    const tool = { accessToken: 'a', authToken: 'b', secret_key: 'c', privateKey: 'd', aws_secret_access_key: 'e', headers: { Authorization: ['Bearer f'], 'X-Api-Key': 'g' } };
+    expect(JSON.stringify(withoutSecrets({ tools: [tool] })).match(/\[redacted\]/g)).toHaveLength(7);
+    const plain = { key: 'a', token: 5, max_tokens: 5, tokenizer: 'b', stop_token_ids: [1], keywords: ['c'], api_key: [{ type: 'string' }] };
+    expect(withoutSecrets(plain)).toEqual(plain);
+  });
+
   it('leaves out what names itself a secret, and nothing else', () => {
     expect(withoutSecrets({ messages: [{ content: 'my password' }], api_key: 'a', nested: { access_token: 'b', max_tokens: 5, properties: { password: { type: 'string' } } } })).toEqual({
       messages: [{ content: 'my password' }], api_key: '[redacted]', nested: { access_token: '[redacted]', max_tokens: 5, properties: { password: { type: 'string' } } },

@@ -63,6 +63,8 @@ describe('autoglm tune cascade', () => {
     ['no prompt', '{"cheap_ok":true,"strong_ok":true}', 'prompt must be a text'],
     ['a number for a truth', '{"prompt":"a","cheap_ok":1,"strong_ok":true}', 'cheap_ok must be true or false'],
     ['scores that are none', '{"prompt":"a","cheap_ok":true,"strong_ok":true,"cheap_scores":{"a":"b"}}', 'cheap_scores must be an object of numbers'],
+    ['one question many times', Array.from({ length: 60 }, () => '{"prompt":"a","cheap_ok":true,"strong_ok":true}').join('\n'), 'the 60 outcomes are of 1 different question; at least 50 are needed'],
+    ['numbers of no prompt', '{"id":"a","at_ms":1,"prompt_numbers":{},"cheap_ok":true,"strong_ok":true}', 'prompt_numbers must be an object of numbers, characters among them'],
     ['too few', '{"prompt":"a","cheap_ok":true,"strong_ok":true}', 'has 1 outcome; at least 50 are needed'],
   ])('refuses %s', async (_, text, message) => {
     const { code, stderr } = await run(['tune', 'cascade', await write('e.jsonl', text)]);

@@ -96,7 +96,8 @@ function toLine(line: string): Line | string {
   const isRecorded = typeof id === 'string' && id !== '' && value['at_ms'] !== undefined;
   const judgement = { ...(typeof cheapRight === 'boolean' && { cheapRight }), ...(typeof strongRight === 'boolean' && { strongRight }) };
   if (isRecorded && prompt === undefined && promptNumbers === undefined) return { isQuestion: false, id, judgement, outcome: undefined };
-  const isNumbers = isRecorded && isScores(promptNumbers);
+  const isNumbers = isRecorded && isScores(promptNumbers) && promptNumbers['characters'] !== undefined;
+  if (isRecorded && promptNumbers !== undefined && !isNumbers) return 'prompt_numbers must be an object of numbers, characters among them';
   if (!isNumbers && (typeof prompt !== 'string' || prompt === '')) return 'prompt must be a text';
   if (!isRecorded && typeof cheapRight !== 'boolean') return 'cheap_ok must be true or false';
   if (!isRecorded && typeof strongRight !== 'boolean') return 'strong_ok must be true or false';

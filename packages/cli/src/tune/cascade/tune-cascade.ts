@@ -23,6 +23,7 @@ type LearnedBy = Partial<Record<JudgedBy, Learned>>;
 /** Learns, judges, writes, reports. Rejects with what is wrong with the data. */
 export async function tuneCascade(files: readonly string[], options: TuneCascadeOptions): Promise<void> {
   const outcomes = await readChecked(files);
+  checkQuestions(outcomes, files);
   const test = options.test === undefined ? undefined : await readChecked([options.test]);
   const judges = judgesOf(outcomes, test, options.by);
   // Learning takes minutes; that the file cannot be written must be known before.
@@ -60,6 +61,12 @@ async function readChecked(files: readonly string[]): Promise<Outcome[]> {
   const others = unjudged > 0 ? `; ${unjudged} more have no cheap_ok or no strong_ok (POST /v1/cascade/feedback)` : '';
   if (outcomes.length < outcomesMin) throw new UserError(`${names} ${files.length === 1 ? 'has' : 'have'} ${outcomes.length} ${outcomes.length === 1 ? 'outcome' : 'outcomes'}; at least ${outcomesMin} are needed${others}.`);
   return [...outcomes];
+}
+
+/** The same question again and again is one: a fold without it would have nothing to learn from. */
+function checkQuestions(outcomes: readonly Outcome[], files: readonly string[]): void {
+  const { size } = new Set(outcomes.map(({ prompt }) => prompt));
+  if (size < outcomesMin) throw new UserError(`${files.join(', ')}: the ${outcomes.length} outcomes are of ${size} different ${size === 1 ? 'question' : 'questions'}; at least ${outcomesMin} are needed.`);
 }
 
 function judgesOf(outcomes: readonly Outcome[], test: readonly Outcome[] | undefined, by: JudgedBy | undefined): JudgedBy[] {
