@@ -48,3 +48,9 @@ export function createGate(): { readonly passed: Promise<void>; open(): void } {
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await condition())) await new Promise((resolve) => setImmediate(resolve));
 }
+
+/** As a collection of garbage, or a model's modules that are compiled, holds up the loop. */
+export function holdUp(ms: number): void {
+  const until = performance.now() + ms;
+  while (performance.now() < until);
+}

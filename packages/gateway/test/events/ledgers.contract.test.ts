@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { MemoryEventLedger } from '../../src/ingress/events/memory-ledger.ts';
 import { RedisEventLedger } from '../../src/ingress/events/redis-ledger.ts';
 import { hasRedis, useRedis } from '../services/redis.ts';
-import { until } from '../support.ts';
+import { holdUp, until } from '../support.ts';
 import { eventLedgerContract } from './ledger-contract.ts';
 
 describe('events in memory', () => {
@@ -28,6 +28,16 @@ describe.skipIf(!hasRedis)('events in Redis (skipped where redis-server is absen
     const ledger = new RedisEventLedger({ ...limits, url: redis.server.url, timeoutMs: 5000 });
     await until(() => ledger.totals().then(() => true, () => false));
     return ledger;
+  });
+
+  it('an answer that came while this process was busy is no silence', async () => {
+    await redis.admin.flushall();
+    const ledger = new RedisEventLedger({ namesMax: 10, clientsMax: 10, clientTtlMs: 1000, url: redis.server.url, timeoutMs: 50 });
+    await until(() => ledger.totals().then(() => true, () => false));
+    const added = ledger.add('t', 'client', [{ sequence: 1, events: [] }]);
+    holdUp(150);
+    expect(await added).toEqual({ accepted: 1, duplicates: 0 });
+    await ledger.close();
   });
 
   it('say so while Redis is away', async () => {

@@ -3,7 +3,7 @@ import { MemoryLevel } from '../../src/response-cache/levels/memory-level.ts';
 import { RedisConnection } from '../../src/response-cache/levels/redis-connection.ts';
 import { RedisLevel } from '../../src/response-cache/levels/redis-level.ts';
 import { hasRedis, useRedis } from '../services/redis.ts';
-import { until } from '../support.ts';
+import { holdUp, until } from '../support.ts';
 import { levelContract } from './level-contract.ts';
 
 describe('the memory level', () => {
@@ -78,6 +78,15 @@ describe.skipIf(!hasRedis)('the Redis level (skipped where redis-server is absen
     expect(await Promise.all(['a', 'b', 'c', 'd', 'e'].map((key) => level.get(key)))).toEqual([undefined, undefined, undefined, 'value of d', undefined]);
     expect(level.counts).toMatchObject({ poisoned: 3, hits: 1, failed: 1 });
     await until(async () => (await redis.admin.exists('p:a', 'p:b', 'p:c')) === 0);
+  });
+
+  it('an answer that came while this process was busy is no silence', async () => {
+    await using under = await open({ timeoutMs: 50 });
+    under.level.set('a', 'value', Date.now() + 60_000);
+    await under.settled();
+    const found = under.level.get('a');
+    holdUp(150);
+    expect(await found).toBe('value');
   });
 
   it('drops writes beyond its bound', async () => {

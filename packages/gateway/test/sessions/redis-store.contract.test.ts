@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { RedisSessionStore } from '../../src/ingress/sessions/redis-store.ts';
 import { hasRedis, useRedis } from '../services/redis.ts';
-import { until } from '../support.ts';
+import { holdUp, until } from '../support.ts';
 import { sessionStoreContract } from './store-contract.ts';
 import { addTurn, chat, jsonPatch, startSessionServer } from './support.ts';
 
@@ -15,6 +15,15 @@ describe.skipIf(!hasRedis)('sessions in Redis (skipped where redis-server is abs
     const store = new RedisSessionStore({ url: redis.server.url, timeoutMs: 5000 }, own, sources);
     await until(() => store.read('', 'probe').then(() => true, () => false));
     return store;
+  });
+
+  it('an answer that came while this process was busy is no silence', async () => {
+    const store = new RedisSessionStore({ url: redis.server.url, timeoutMs: 50 }, limits, { now: () => 1, newRevision: () => 'r' });
+    await until(() => store.read('', 'probe').then(() => true, () => false));
+    const read = store.read('', 'absent');
+    holdUp(150);
+    expect(await read).toBeUndefined();
+    await store.close();
   });
 
   it('leave nothing behind but what is there', async () => {

@@ -1,5 +1,7 @@
 import { AutoglmError } from '@open-autoglm/protocol';
 import { Redis } from 'ioredis';
+import { answeredWithin } from '../../common/answered-within.ts';
+import { redisOptions } from '../../common/redis-options.ts';
 import { watchRedis, type OnRedis } from '../../common/watch-redis.ts';
 import { otherName, type Accepted, type EventBatch, type EventLedger, type EventSum, type LedgerLimits } from './event-ledger.ts';
 
@@ -57,16 +59,14 @@ interface Scripted {
 /** Counts that all gateways with the same Redis share, each once whichever gateway it came to. */
 export class RedisEventLedger implements EventLedger {
   readonly #redis: Redis & Scripted;
+  readonly #timeoutMs: number;
   readonly #limits: LedgerLimits;
 
   constructor({ url, timeoutMs, onRedis, ...limits }: RedisLedgerOptions) {
+    this.#timeoutMs = timeoutMs;
     this.#limits = limits;
     this.#redis = new Redis(url, {
-      commandTimeout: timeoutMs,
-      connectTimeout: 2000,
-      enableOfflineQueue: false,
-      maxRetriesPerRequest: 0,
-      retryStrategy: (attempt) => Math.min(2000, attempt * 100),
+      ...redisOptions(timeoutMs),
       scripts: { eventsAdd: { lua: add, numberOfKeys: 1 }, eventsTotals: { lua: totals, numberOfKeys: 1 } },
     }) as Redis & Scripted;
     watchRedis(this.#redis, onRedis);
@@ -74,12 +74,12 @@ export class RedisEventLedger implements EventLedger {
 
   async add(tenant: string, client: string, batches: readonly EventBatch[]): Promise<Accepted> {
     const { clientTtlMs, namesMax, clientsMax } = this.#limits;
-    const accepted = await asked(this.#redis.eventsAdd(slotKey, `${tenant}:${client}`, clientTtlMs, namesMax, JSON.stringify(batches), clientsMax));
+    const accepted = await this.#asked(this.#redis.eventsAdd(slotKey, `${tenant}:${client}`, clientTtlMs, namesMax, JSON.stringify(batches), clientsMax));
     return { accepted, duplicates: batches.length - accepted };
   }
 
   async totals(): Promise<readonly EventSum[]> {
-    const [counts, sums] = await asked(this.#redis.eventsTotals(slotKey));
+    const [counts, sums] = await this.#asked(this.#redis.eventsTotals(slotKey));
     const sumOf = toMap(sums);
     return Array.from(toMap(counts), ([name, count]) => ({ name, count: Number(count), sum: Number(sumOf.get(name) ?? 0) }));
   }
@@ -87,13 +87,13 @@ export class RedisEventLedger implements EventLedger {
   async close(): Promise<void> {
     this.#redis.disconnect();
   }
-}
 
-async function asked<T>(answer: Promise<T>): Promise<T> {
-  try {
-    return await answer;
-  } catch (cause) {
-    throw new AutoglmError('event_store_unavailable', 'Events cannot be counted at this moment: their store does not answer. Send the same batches again.', { retryAfterSeconds: 1, cause });
+  async #asked<T>(answer: Promise<T>): Promise<T> {
+    try {
+      return await answeredWithin(answer, this.#timeoutMs);
+    } catch (cause) {
+      throw new AutoglmError('event_store_unavailable', 'Events cannot be counted at this moment: their store does not answer. Send the same batches again.', { retryAfterSeconds: 1, cause });
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis';
 import { answeredWithin } from '../../common/answered-within.ts';
+import { redisOptions } from '../../common/redis-options.ts';
 import { watchRedis, type OnRedis } from '../../common/watch-redis.ts';
 import type { Claim, Decision, LimitStore } from './limit-store.ts';
 
@@ -57,8 +58,6 @@ for i = 1, #KEYS do answer[i + 1] = string.format('%.17g', used[i]) end
 return answer
 `;
 
-const connectTimeoutMs = 2000;
-
 interface Scripted {
   limit(keyCount: number, ...keysAndArguments: (string | number)[]): Promise<string[]>;
 }
@@ -74,13 +73,8 @@ export class RedisLimitStore implements LimitStore {
 
   constructor({ url, timeoutMs, fallback, pauseMs, now, onRedis }: RedisStoreOptions) {
     this.#redis = new Redis(url, {
-      // What greets a new connection may take longer; decisions have a bound of their own.
-      commandTimeout: connectTimeoutMs,
-      connectTimeout: connectTimeoutMs,
       // What cannot be asked now is decided here, now.
-      enableOfflineQueue: false,
-      maxRetriesPerRequest: 0,
-      retryStrategy: (attempt) => Math.min(2000, attempt * 100),
+      ...redisOptions(timeoutMs),
       scripts: { limit: { lua: script } },
     }) as Redis & Scripted;
     watchRedis(this.#redis, onRedis);

@@ -1,5 +1,7 @@
 import { AutoglmError } from '@open-autoglm/protocol';
 import { Redis } from 'ioredis';
+import { answeredWithin } from '../../common/answered-within.ts';
+import { redisOptions } from '../../common/redis-options.ts';
 import { watchRedis, type OnRedis } from '../../common/watch-redis.ts';
 import { sessionScripts, slotKey } from './redis-scripts.ts';
 import { tooManySessions } from './session-errors.ts';
@@ -17,19 +19,17 @@ type Scripted = { readonly [Name in keyof typeof sessionScripts]: (slot: string,
 /** Sessions that all gateways with the same Redis share. While Redis does not answer there are none: a context that may have changed is not used. */
 export class RedisSessionStore implements SessionStore {
   readonly #redis: Redis & Scripted;
+  readonly #timeoutMs: number;
   readonly #limits: SessionLimits;
   readonly #sources: SessionSources;
 
   constructor({ url, timeoutMs, onRedis }: RedisSessionOptions, limits: SessionLimits, sources: SessionSources) {
+    this.#timeoutMs = timeoutMs;
     this.#limits = limits;
     this.#sources = sources;
     this.#redis = new Redis(url, {
-      commandTimeout: timeoutMs,
-      connectTimeout: 2000,
       // Who asks now is told now; by the time a queue had emptied, the client would have asked again.
-      enableOfflineQueue: false,
-      maxRetriesPerRequest: 0,
-      retryStrategy: (attempt) => Math.min(2000, attempt * 100),
+      ...redisOptions(timeoutMs),
       scripts: Object.fromEntries(Object.entries(sessionScripts).map(([name, lua]) => [name, { lua, numberOfKeys: 1 }])),
     }) as Redis & Scripted;
     watchRedis(this.#redis, onRedis);
@@ -66,7 +66,7 @@ export class RedisSessionStore implements SessionStore {
 
   async #ask(script: keyof Scripted, tenant: string, id: string, now: number, ...own: readonly (string | number)[]): Promise<unknown> {
     try {
-      return await this.#redis[script](slotKey, tenant, id, now, this.#limits.ttlMs, ...own);
+      return await answeredWithin(this.#redis[script](slotKey, tenant, id, now, this.#limits.ttlMs, ...own), this.#timeoutMs);
     } catch (cause) {
       throw new AutoglmError('session_store_unavailable', 'Sessions cannot be read at this moment: their store does not answer. Try again, or send the whole conversation to /v1/chat/completions.', { retryAfterSeconds: 1, cause });
     }

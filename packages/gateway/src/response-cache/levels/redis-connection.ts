@@ -1,5 +1,7 @@
 import { Redis } from 'ioredis';
+import { answeredWithin } from '../../common/answered-within.ts';
 import { beginTry, closedBreaker, learn, mayTry, type Breaker, type BreakerSettings } from '../../common/breaker.ts';
+import { redisOptions } from '../../common/redis-options.ts';
 import { watchRedis, type OnRedis } from '../../common/watch-redis.ts';
 
 export interface RedisConnectionOptions {
@@ -34,13 +36,9 @@ export class RedisConnection {
   constructor(options: RedisConnectionOptions) {
     this.#options = options;
     this.#redis = new Redis(options.url, {
-      commandTimeout: options.timeoutMs,
-      connectTimeout: 2000,
       // What cannot be asked now is computed instead.
-      enableOfflineQueue: false,
-      maxRetriesPerRequest: 0,
+      ...redisOptions(options.timeoutMs),
       autoResendUnfulfilledCommands: false,
-      retryStrategy: (attempt) => Math.min(2000, attempt * 100),
       protocol: 2,
     });
     watchRedis(this.#redis, options.onRedis);
@@ -58,7 +56,7 @@ export class RedisConnection {
     this.#breaker = beginTry(this.#breaker, this.#options.now(), breakerSettings);
     this.#pending += 1;
     try {
-      const value = await command(this.#redis);
+      const value = await answeredWithin(command(this.#redis), this.#options.timeoutMs);
       this.#breaker = learn(this.#breaker, 'answered', this.#options.now(), breakerSettings);
       return { value };
     } catch {
