@@ -156,7 +156,7 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
     respondClassifications,
     respondError,
   });
-  const grpc = opened.add(await openGrpc(config.grpc, { asker: ingress.asker, identify: (headers) => void access.identify(headers), collect: collectAnswer, env, checkModel: (name) => void catalog.find(name), onRefusal: (level, reason) => sinks.logs?.warn('the gateway that decides at a level refuses conversations', { level, reason }) }), (part) => part.drain(0));
+  const grpc = opened.add(await openGrpc(config.grpc, { asker: ingress.asker, identify: (headers) => void access.identify(headers), collect: collectAnswer, env, checkModel: (name) => void catalog.find(name), onRefusal: (level, reason) => sinks.logs?.warn('the gateway that decides at a level refuses conversations', { level, reason }), onInvalidCertificate: notices.onInvalidCertificate }), (part) => part.drain(0));
   const address = await listen(ingress.server, config.server);
   sinks.logs?.info('listening', { url: urlOf(address) });
   prefetch?.begin(ingress.asker);

@@ -42,6 +42,12 @@ export class Notices {
     this.#log((logs) => logs.warn('the folder of batches.sqlite_path was not there, and has been made', { folder }));
   };
 
+  /** `field`: of the configuration. */
+  readonly onInvalidCertificate = (field: string, problem: string): void => {
+    this.#onNotice(`${field}: ${problem}. Peers that check it will not connect.`);
+    this.#log((logs) => logs.warn('peers will not take a certificate', { field, reason: problem }));
+  };
+
   #log(write: (logs: Logs) => void): void {
     void this.#logs.promise.then((logs) => logs && write(logs));
   }

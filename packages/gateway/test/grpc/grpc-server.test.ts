@@ -156,6 +156,19 @@ describe.skipIf(!hasOpenssl())('mutual TLS', () => {
     expect(await plain.ended).toMatchObject({ code: status.UNAVAILABLE });
   });
 
+  it('says at the start which certificate nobody will take, and since when', async () => {
+    await using certificates = await makeCertificates();
+    const [good, expired, key, ca] = ['server.pem', 'expired.pem', 'server.key', 'ca.pem'].map((name) => certificates.file(name)) as [string, string, string, string];
+    const notices: string[] = [];
+    const upstream = (cert: string) => [{ name: 'far', upstream: { target: 'localhost:1', tls: { ca, cert, key } } }];
+    for (const cert of [good, expired]) {
+      await using _server = await startGrpcGateway({ tls: { cert, key }, levels: upstream(cert) }, { tokens }, { onNotice: (notice) => notices.push(notice) });
+    }
+    const problem = expect.stringMatching(/: the certificate \S+expired\.pem is expired since \d{4}-\d\d-\d\dT\S+Z\. Peers that check it will not connect\.$/);
+    expect(notices).toEqual([problem, problem]);
+    expect(notices.map((notice) => notice.slice(0, notice.indexOf(': the certificate')))).toEqual(['grpc.levels: the upstream.tls.cert of far', 'grpc.tls.cert']);
+  });
+
   it('is refused at the start where a file is not what it should be, by the name of its key', async () => {
     await using certificates = await makeCertificates();
     const [cert, key, ca, other, garbage] = ['server.pem', 'server.key', 'ca.pem', 'client.key', 'server.csr'].map((name) => certificates.file(name)) as [string, string, string, string, string];

@@ -16,10 +16,10 @@ export interface GrpcServerUnderTest extends AsyncDisposable {
 }
 
 /** A real gateway with gRPC on a free port, in front of the mock. */
-export async function startGrpcGateway(grpc: Partial<GrpcConfig> = {}, script: MockScript = {}, more: Pick<GatewayOptions, 'env'> & { readonly auth?: Config['auth']; readonly limits?: Partial<Config['limits']> } = {}): Promise<GrpcServerUnderTest> {
+export async function startGrpcGateway(grpc: Partial<GrpcConfig> = {}, script: MockScript = {}, more: Pick<GatewayOptions, 'env'> & { readonly auth?: Config['auth']; readonly limits?: Partial<Config['limits']>; readonly onNotice?: (notice: string) => void } = {}): Promise<GrpcServerUnderTest> {
   const engine = createMockEngine(script);
   const config = { ...defaultConfig, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200 }, grpc: { ...defaultConfig.grpc, enabled: true, port: 0, ...grpc }, ...(more.auth && { auth: more.auth }), limits: { ...defaultConfig.limits, ...more.limits } };
-  const gateway = await startGateway({ config, engine, ...(more.env && { env: more.env }) });
+  const gateway = await startGateway({ config, engine, ...(more.env && { env: more.env }), ...(more.onNotice && { onNotice: more.onNotice }) });
   return { gateway, engine, target: `127.0.0.1:${gateway.grpcPort}`, [Symbol.asyncDispose]: () => gateway.drain() };
 }
 
@@ -101,7 +101,7 @@ export interface Certificates extends AsyncDisposable {
   read(name: string): Promise<Buffer>;
 }
 
-/** Two authorities, and a server and clients that each of them vouches for: `ca`, `server`, `client`, `stranger-ca`, `stranger`. Throws where openssl is absent. */
+/** Two authorities, and a server and clients that each of them vouches for: `ca`, `server`, `client`, `stranger-ca`, `stranger`; `expired` has the server's key. Throws where openssl is absent. */
 export async function makeCertificates(): Promise<Certificates> {
   const folder = await mkdtemp(path.join(tmpdir(), 'autoglm-certificates-'));
   const openssl = (...options: string[]) => execFileSync('openssl', options, { cwd: folder, stdio: 'ignore' });
@@ -115,6 +115,7 @@ export async function makeCertificates(): Promise<Certificates> {
   member('server', 'ca');
   member('client', 'ca');
   member('stranger', 'stranger-ca');
+  openssl('x509', '-in', 'server.pem', '-signkey', 'server.key', '-out', 'expired.pem', '-days', '-1');
   const file = (name: string) => path.join(folder, name);
   return { folder, file, read: (name) => readFile(file(name)), [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
 }

@@ -6,7 +6,7 @@ import { AutoglmError, toAutoglmError, type StreamPart, type TierClientMessage, 
 import type { Asked, Asker, Relay } from '../../common/asker.ts';
 import { ConfigError } from '../../common/config-error.ts';
 import { Conversation, type Decide, type Level } from './conversation.ts';
-import { readCertificates, readPrivateKey } from './pem-files.ts';
+import { readCertificates, readOwnCertificate, readPrivateKey, type OnInvalid } from './pem-files.ts';
 import type { ServedLevel, UpstreamDecisions } from './upstream-level.ts';
 
 export interface GrpcOptions {
@@ -22,6 +22,8 @@ export interface GrpcOptions {
   readonly asker: Asker & Relay;
   /** Throws where nobody is let in with these credentials. */
   readonly identify: (headers: IncomingHttpHeaders) => void;
+  /** Told of a certificate that nobody will take now. */
+  readonly onInvalidCertificate: OnInvalid;
   /** Makes of an answer's parts what POST /v1/chat/completions answers. */
   readonly collect: (asked: Asked, parts: AsyncIterable<StreamPart>) => Promise<object>;
 }
@@ -60,7 +62,7 @@ export async function startGrpcServer(options: GrpcOptions): Promise<GrpcServer>
       open.add(conversation);
     },
   });
-  const credentials = await credentialsOf(options.tls);
+  const credentials = await credentialsOf(options.tls, options.onInvalidCertificate);
   const host = options.host.includes(':') ? `[${options.host}]` : options.host;
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync(`${host}:${options.port}`, credentials, (error, bound) => (error ? reject(cannotListen(`${host}:${options.port}`, error)) : resolve(bound)));
@@ -88,9 +90,9 @@ function cannotListen(address: string, { message }: Error): ConfigError {
   return new ConfigError(`grpc.port: nobody can be listened to on ${address}: ${/errors: \[(.*)\]$/s.exec(message)?.[1] ?? message}.`);
 }
 
-async function credentialsOf(tls: GrpcOptions['tls']): Promise<ServerCredentials> {
+async function credentialsOf(tls: GrpcOptions['tls'], onInvalid: OnInvalid): Promise<ServerCredentials> {
   if (!tls) return ServerCredentials.createInsecure();
-  const cert = await readCertificates('grpc.tls.cert', tls.cert);
+  const cert = await readOwnCertificate('grpc.tls.cert', tls.cert, onInvalid);
   const key = await readPrivateKey('grpc.tls.key', tls.key, cert);
   const authority = tls.client_ca === undefined ? null : await readCertificates('grpc.tls.client_ca', tls.client_ca);
   return ServerCredentials.createSsl(authority, [{ cert_chain: cert, private_key: key }], authority !== null);

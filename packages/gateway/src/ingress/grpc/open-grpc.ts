@@ -23,7 +23,7 @@ interface Surroundings {
 }
 
 /** What stands between tiers, where it is switched on; its library is loaded only then. */
-export async function openGrpc(settings: GrpcSettings, { asker, identify, collect, env, checkModel, onRefusal }: Pick<GrpcOptions, 'asker' | 'identify' | 'collect'> & Surroundings): Promise<GrpcServer | undefined> {
+export async function openGrpc(settings: GrpcSettings, { asker, identify, collect, env, checkModel, onRefusal, onInvalidCertificate }: Pick<GrpcOptions, 'asker' | 'identify' | 'collect' | 'onInvalidCertificate'> & Surroundings): Promise<GrpcServer | undefined> {
   if (!settings.enabled) return undefined;
   const { startGrpcServer } = await import('./grpc-server.ts');
   const { openUpstreamLevel } = await import('./upstream-level.ts');
@@ -33,7 +33,7 @@ export async function openGrpc(settings: GrpcSettings, { asker, identify, collec
     if (model !== undefined && !upstream) checkNamed(`grpc.levels[${index}].model`, model, checkModel);
     const variable = upstream?.api_key_env;
     if (variable !== undefined && !env[variable]) throw new ConfigError(`grpc.levels: the upstream.api_key_env of ${name}: the environment variable ${variable} is not set.`);
-    levels.push({ name, model, maxTokens, ...(upstream && { upstream: await openUpstreamLevel(name, upstream, variable === undefined ? undefined : env[variable], settings.keepalive_ms, onRefusal) }) });
+    levels.push({ name, model, maxTokens, ...(upstream && { upstream: await openUpstreamLevel(name, upstream, variable === undefined ? undefined : env[variable], settings.keepalive_ms, onRefusal, onInvalidCertificate) }) });
   }
   return startGrpcServer({
     host: settings.host,
@@ -47,6 +47,7 @@ export async function openGrpc(settings: GrpcSettings, { asker, identify, collec
     asker,
     identify,
     collect,
+    onInvalidCertificate,
   });
 }
 

@@ -13,6 +13,19 @@ export async function readCertificates(key: string, file: string): Promise<Buffe
   return bytes;
 }
 
+/** `key`: of the configuration; `problem`: with the file and the date. */
+export type OnInvalid = (key: string, problem: string) => void;
+
+/** As `readCertificates`, of what is shown to others. Tells where they will not take it now: a clock may be wrong, and a file may be renewed, so that it is used all the same. */
+export async function readOwnCertificate(key: string, file: string, onInvalid: OnInvalid): Promise<Buffer> {
+  const bytes = await readCertificates(key, file);
+  const { validFromDate, validToDate } = new X509Certificate(bytes);
+  const now = Date.now();
+  if (validToDate.getTime() < now) onInvalid(key, `the certificate ${file} is expired since ${validToDate.toISOString()}`);
+  else if (validFromDate.getTime() > now) onInvalid(key, `the certificate ${file} is not valid before ${validFromDate.toISOString()}`);
+  return bytes;
+}
+
 /** The bytes of a PEM file that holds the key of a certificate. Rejects with `ConfigError` as above, and where it is another's. */
 export async function readPrivateKey(key: string, file: string, certificate: Buffer): Promise<Buffer> {
   const bytes = await read(key, file);

@@ -2,7 +2,7 @@ import { openTiers, type TierEvent, type Tiers, type TiersConversation } from '@
 import { AutoglmError, errorTable, type EmitEvent, type ErrorCode, type GatewayRequest } from '@open-autoglm/protocol';
 import type { Decide, Decided, Level } from './conversation.ts';
 import { LevelDoor, type OnRefusal } from './level-door.ts';
-import { readCertificates, readPrivateKey } from './pem-files.ts';
+import { readCertificates, readOwnCertificate, readPrivateKey, type OnInvalid } from './pem-files.ts';
 
 /** Another gateway that decides at a level of this one. */
 export interface UpstreamSettings {
@@ -20,15 +20,15 @@ export interface ServedLevel extends Omit<Level, 'decide'> {
 }
 
 /** Rejects with `ConfigError` when a certificate cannot be used. */
-export async function openUpstreamLevel(name: string, { target, level = name, tls }: UpstreamSettings, apiKey: string | undefined, keepaliveMs: number, onRefusal: OnRefusal): Promise<UpstreamLevel> {
+export async function openUpstreamLevel(name: string, { target, level = name, tls }: UpstreamSettings, apiKey: string | undefined, keepaliveMs: number, onRefusal: OnRefusal, onInvalid: OnInvalid): Promise<UpstreamLevel> {
   const at = (key: string) => `grpc.levels: the upstream.tls.${key} of ${name}`;
-  return new UpstreamLevel(name, level, openTiers({ target, tls: tls && (await readTls(tls, at)), keepaliveMs }), apiKey, new LevelDoor(name, onRefusal));
+  return new UpstreamLevel(name, level, openTiers({ target, tls: tls && (await readTls(tls, at, onInvalid)), keepaliveMs }), apiKey, new LevelDoor(name, onRefusal));
 }
 
-async function readTls({ ca, cert, key }: NonNullable<UpstreamSettings['tls']>, at: (key: string) => string) {
+async function readTls({ ca, cert, key }: NonNullable<UpstreamSettings['tls']>, at: (key: string) => string, onInvalid: OnInvalid) {
   const authority = await readCertificates(at('ca'), ca);
   if (cert === undefined || key === undefined) return { ca: authority };
-  const own = await readCertificates(at('cert'), cert);
+  const own = await readOwnCertificate(at('cert'), cert, onInvalid);
   return { ca: authority, cert: own, key: await readPrivateKey(at('key'), key, own) };
 }
 
