@@ -1,6 +1,7 @@
 import { createHash, type Hash } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm, writeFile, type FileHandle } from 'node:fs/promises';
+import { open, readFile, rename, rm, writeFile, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
+import { makeFolder } from '@open-autoglm/engine/make-folder';
 
 /** What the bytes so far are the beginning of. */
 export interface PartIdentity {
@@ -29,7 +30,7 @@ export class PartFile {
 
   /** Opens the part of an earlier try where it belongs to the same file, or a new one. */
   static async open(file: string, identity: PartIdentity): Promise<PartFile> {
-    await mkdir(path.dirname(file), { recursive: true });
+    await makeFolder(path.dirname(file));
     const note = await readNote(file);
     const isSame = note?.bytes === identity.bytes && note.sha256 === identity.sha256;
     const part = new PartFile(file, identity, await open(partOf(file), isSame ? 'r+' : 'w').catch(() => open(partOf(file), 'w')));

@@ -1,4 +1,4 @@
-import { mkdir, rm, stat } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { defaultHome } from '@open-autoglm/engine';
@@ -15,6 +15,7 @@ import { huggingFace } from './hugging-face.ts';
 import { modelScope } from './model-scope.ts';
 import { defaultRetryPolicy, retryDelay } from './retry.ts';
 import { describeTransfer } from './transfer.ts';
+import { makeFolder } from '@open-autoglm/engine/make-folder';
 
 const timeoutMs = 30_000;
 
@@ -67,7 +68,7 @@ async function pullFile({ hub, repository, file, bar, signal }: PullFile): Promi
   const target = pulledPath(defaultHome(), repository, file.path);
   const name = referenceTo(repository, file.path);
   const folder = path.dirname(target);
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   const lock = await takeLock(`${target}.lock`);
   if (!lock.taken) throw new UserError(`The process ${lock.owner} is pulling ${name} already.`);
   try {

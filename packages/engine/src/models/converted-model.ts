@@ -1,4 +1,4 @@
-import { mkdir, open, readFile, rename, rm, writeFile, type FileHandle } from 'node:fs/promises';
+import { open, readFile, rename, rm, writeFile, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { randomUUID } from 'node:crypto';
 import { crc32 } from 'node:zlib';
@@ -9,6 +9,7 @@ import { checkDiskSpace } from './disk-space.ts';
 import { isFileSystemError } from './file-system-error.ts';
 import { writeGguf, type GgufContent, type GgufWriteOptions, type WrittenFile } from './gguf-writer.ts';
 import { removeUnfinished, writeThenRename } from './write-then-rename.ts';
+import { makeFolder } from './make-folder.ts';
 
 /** A model that is made once and then kept: its file, and beside it a seal that says what the file must be. */
 export interface ConvertedModel {
@@ -39,7 +40,7 @@ export async function ensureConverted(model: ConvertedModel): Promise<string> {
   if (await isWhole(file)) return file;
   model.signal?.throwIfAborted();
   try {
-    await mkdir(model.folder, { recursive: true });
+    await makeFolder(model.folder);
     await removeUnfinished(model.folder);
     await checkDiskSpace(model.folder, model.bytesNeeded, `the model ${model.fileName}`);
     await convert(model, file);

@@ -1,7 +1,8 @@
-import { mkdir, open, readdir, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
+import { open, readdir, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { host } from './host.ts';
+import { makeFolder } from './make-folder.ts';
 
 export type Release = () => Promise<void>;
 /** `owner`, for people: a process's id, and that it is another host's where it is. */
@@ -67,7 +68,7 @@ async function sayAlive(file: string): Promise<void> {
 /** The name of the process that has the lock in the end. */
 async function contend(lock: string, own: string): Promise<string> {
   const folder = `${lock}.${own}.${prepared++}`;
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   try {
     await writeFile(path.join(folder, own), '.');
     const { mtimeMs: nowMs } = await stat(path.join(folder, own));

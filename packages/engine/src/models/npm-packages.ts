@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { AutoglmError } from '@open-autoglm/protocol';
 import { checkDiskSpace } from './disk-space.ts';
 import { host } from './host.ts';
 import { isAlive } from './lock.ts';
+import { makeFolder } from './make-folder.ts';
 
 /** A package of files, pinned to its bytes. */
 export interface PinnedPackage {
@@ -44,7 +45,7 @@ const used = new Set<string>();
  */
 export const fetchPackages: FetchPackages = async (packages, options, use) => {
   const total = packages.reduce((sum, { packedBytes, unpackedBytes }) => sum + packedBytes + unpackedBytes, 0);
-  await mkdir(options.home, { recursive: true });
+  await makeFolder(options.home);
   await removeStaleFolders(options.home);
   const folder = await mkdtemp(path.join(options.home, folderPrefix(process.pid)));
   used.add(folder);

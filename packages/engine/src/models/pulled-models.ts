@@ -1,6 +1,7 @@
-import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { AutoglmError } from '@open-autoglm/protocol';
+import { makeFolder } from './make-folder.ts';
 
 /** A hub of models: Hugging Face, or ModelScope. */
 export type HubName = 'hf' | 'ms';
@@ -61,7 +62,7 @@ export function pulledPath(home: string, { hub, owner, name }: Repository, file:
 /** Notes that the file at its place is whole and checked: from then on it is found. */
 export async function recordPulled(file: string, record: PulledRecord): Promise<void> {
   const temporary = `${recordOf(file)}.${process.pid}.tmp`;
-  await mkdir(path.dirname(file), { recursive: true });
+  await makeFolder(path.dirname(file));
   await writeFile(temporary, JSON.stringify(record));
   await rename(temporary, recordOf(file));
 }

@@ -1,4 +1,4 @@
-import { mkdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Ggml } from '../ggml/bindings.ts';
 import { loadGgml } from '../ggml/library.ts';
@@ -11,6 +11,7 @@ import { convertRows } from './convert-rows.ts';
 import { huggingFaceSource } from './hugging-face/source.ts';
 import { ggufSource, type ModelSource, type SourceTensor } from './model-source.ts';
 import { fileTypes, quantizationVersion, tensorType, type ModelFacts, type TargetType } from './type-policy.ts';
+import { makeFolder } from '../models/make-folder.ts';
 
 export { ggufSource, type ModelSource } from './model-source.ts';
 export { targetTypes, type TargetType } from './type-policy.ts';
@@ -45,7 +46,7 @@ export async function quantizeModel(source: ModelSource, target: string, options
   const ggml = loadGgml();
   const content = quantizedContent(ggml, source, options);
   const sizes = describe(ggml, source, content);
-  await mkdir(path.dirname(path.resolve(target)), { recursive: true });
+  await makeFolder(path.dirname(path.resolve(target)));
   await checkDiskSpace(path.dirname(path.resolve(target)), sizes.bytes, path.basename(target));
   await writeThenRename(target, (file) => writeGguf(ggml, file, content, options));
   return sizes;

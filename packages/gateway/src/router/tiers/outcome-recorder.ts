@@ -1,8 +1,9 @@
-import { closeSync, mkdirSync, openSync, fstatSync } from 'node:fs';
+import { closeSync, openSync, fstatSync } from 'node:fs';
 import { open, stat, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { observeAnswer, observePrompt } from './policy/index.ts';
 import type { Scores } from './scorers/index.ts';
+import { makeFolder } from '../../common/make-folder.ts';
 
 export interface RecorderOptions {
   readonly file: string;
@@ -76,7 +77,7 @@ export class OutcomeRecorder {
   /** Throws where the file cannot be written. */
   constructor(options: RecorderOptions) {
     this.#options = options;
-    mkdirSync(path.dirname(path.resolve(options.file)), { recursive: true });
+    makeFolder(path.dirname(path.resolve(options.file)));
     const file = openSync(options.file, 'a+', ownerOnly);
     this.#bytes = fstatSync(file).size;
     closeSync(file);

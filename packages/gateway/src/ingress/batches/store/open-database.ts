@@ -1,10 +1,10 @@
-import { mkdirSync } from 'node:fs';
 import { Socket } from 'node:net';
 import path from 'node:path';
 import { Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
 import { migrate, type Dialect, type Tables } from './schema.ts';
 import { SqliteDialect } from './sqlite-dialect.ts';
+import { makeFolder } from '../../../common/make-folder.ts';
 
 /** Where files and batches are kept. */
 export type DatabasePlace = { readonly kind: 'sqlite'; readonly path: string } | { readonly kind: 'postgres'; readonly url: string };
@@ -57,7 +57,7 @@ export async function openDatabase(place: DatabasePlace, options: OpenDatabaseOp
 
 function sqlite(file: string, onFolderMade: OpenDatabaseOptions['onFolderMade']): SqliteDialect {
   const folder = path.dirname(path.resolve(file));
-  if (mkdirSync(folder, { recursive: true }) !== undefined) onFolderMade?.(folder);
+  if (makeFolder(folder)) onFolderMade?.(folder);
   return new SqliteDialect(path.resolve(file));
 }
 
