@@ -76,7 +76,7 @@ describe('batches', () => {
         [9, 'invalid_body'], [10, 'missing_required_parameter'], [11, 'line_too_large'], [12, 'unknown_parameter'], [13, 'invalid_json_line'],
       ]);
       const codeOf = async (lines: Parameters<typeof createBatch>[1]) => (await ended(client, (await createBatch(client, lines)).id)).errors?.data?.[0]?.code;
-      expect([await codeOf(['']), await codeOf(numbered(13))]).toEqual(['empty_file', 'too_many_requests']);
+      expect([await codeOf(['']), await codeOf(numbered(13)), await codeOf([{ custom_id: 'a\0b' }])]).toEqual(['empty_file', 'too_many_requests', 'invalid_custom_id']);
       expect(engine.requests).toHaveLength(0);
     }));
 

@@ -43,6 +43,16 @@ export function storeContract(name: string, place: () => Promise<DatabasePlace>)
       await close();
     });
 
+    it('takes the one character that not every database can keep for what it is: no part of a name', async () => {
+      const { files, batches, close } = await open(await place());
+      const list = { tenant: 'a', limit: 9 } as const;
+      expect([await files.find('a', 'a\0'), await batches.find('a', 'a\0'), await batches.list({ ...list, after: '\0' })]).toEqual([undefined, undefined, []]);
+      expect([await files.list({ ...list, order: 'asc', purpose: undefined, after: '\0' }), await files.list({ ...list, order: 'asc', purpose: '\0', after: undefined })]).toEqual([[], []]);
+      expect(await files.keep(await files.begin({ id: 'file-1', tenant: 'a', purpose: 'batch', filename: 'a\0b.jsonl', expires_at_ms: null }), 'a', {}, unbounded)).toBeUndefined();
+      expect((await files.find('a', 'file-1'))?.filename).toBe('ab.jsonl');
+      await close();
+    });
+
     it('takes no file for whole that is deleted or swept while it is read', async () => {
       let nowMs = 1000;
       const { files, close } = await open(await place(), () => nowMs);

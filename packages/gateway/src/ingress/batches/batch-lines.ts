@@ -2,6 +2,7 @@ import { AutoglmError } from '@open-autoglm/protocol';
 import type { AskCall } from '../../common/asker.ts';
 import { isNestedTooDeeply, nestingMax } from '../../common/nesting.ts';
 import type { NewLine } from './store/batch-store.ts';
+import { isText } from './store/schema.ts';
 
 /** What a batch may ask for. */
 export const endpoints = { '/v1/chat/completions': 'chat', '/v1/completions': 'completion', '/v1/embeddings': 'embeddings' } as const satisfies Record<string, AskCall['api'] | 'embeddings'>;
@@ -115,7 +116,7 @@ export class LineReader {
     if (unknown !== undefined) return this.#refuse('unknown_parameter', `Unknown parameter: '${unknown}'.`, unknown);
     const missing = [...fields].find((key) => value[key] === undefined);
     if (missing !== undefined) return this.#refuse('missing_required_parameter', `Missing required parameter: '${missing}'.`, missing);
-    if (typeof customId !== 'string' || customId === '' || customId.length > customIdMax || !customId.isWellFormed()) return this.#refuse('invalid_custom_id', `The custom_id must be a string of 1 to ${customIdMax} characters.`, 'custom_id');
+    if (typeof customId !== 'string' || customId === '' || customId.length > customIdMax || !customId.isWellFormed() || !isText(customId)) return this.#refuse('invalid_custom_id', `The custom_id must be a string of 1 to ${customIdMax} characters, none of them NUL.`, 'custom_id');
     if (method !== 'POST') return this.#refuse('invalid_method', 'The method must be POST.', 'method');
     if (url !== this.#endpoint) return this.#refuse('invalid_url', `The url must be the batch's endpoint, ${this.#endpoint}.`, 'url');
     if (!isObject(body)) return this.#refuse('invalid_body', 'The body must be a JSON object.', 'body');

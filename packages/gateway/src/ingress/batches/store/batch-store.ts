@@ -1,5 +1,5 @@
 import type { Kysely, Transaction } from 'kysely';
-import { lockAll, type BatchesTable, type BatchStatus, type Dialect, type LinesTable, type Tables } from './schema.ts';
+import { isText, lockAll, type BatchesTable, type BatchStatus, type Dialect, type LinesTable, type Tables } from './schema.ts';
 
 export type Batch = BatchesTable;
 export type NewBatch = Pick<Batch, 'id' | 'tenant' | 'key_name' | 'endpoint' | 'input_file_id' | 'completion_window' | 'metadata' | 'output_expires_seconds' | 'created_at_ms' | 'expires_at_ms'>;
@@ -73,6 +73,7 @@ export class BatchStore {
   }
 
   async find(tenant: string, id: string): Promise<Batch | undefined> {
+    if (!isText(id)) return undefined;
     return this.#database.selectFrom('autoglm_batches').selectAll().where('tenant', '=', tenant).where('id', '=', id).executeTakeFirst();
   }
 

@@ -1,6 +1,6 @@
 import { AutoglmError } from '@open-autoglm/protocol';
 import type { Kysely, Transaction } from 'kysely';
-import { lockAll, type Dialect, type FilesTable, type Tables } from './schema.ts';
+import { isText, lockAll, type Dialect, type FilesTable, type Tables } from './schema.ts';
 
 export type StoredFile = Pick<FilesTable, 'id' | 'purpose' | 'filename' | 'size_bytes' | 'created_at_ms' | 'expires_at_ms'>;
 
@@ -74,17 +74,19 @@ export class FileStore {
   /** Writes a file piece by piece; its size is known, and it is there, when `keep` or the end of its batch has taken it. */
   async begin({ batch_id: batchId, ...file }: NewFile): Promise<FileWriter> {
     const createdAtMs = this.#now();
-    await this.#database.insertInto('autoglm_files').values({ ...file, size_bytes: 0, created_at_ms: createdAtMs, is_complete: 0, batch_id: batchId ?? null }).execute();
+    const filename = file.filename.replaceAll('\0', '');
+    await this.#database.insertInto('autoglm_files').values({ ...file, filename, size_bytes: 0, created_at_ms: createdAtMs, is_complete: 0, batch_id: batchId ?? null }).execute();
     return new FileWriter(this.#database, file.id, createdAtMs);
   }
 
   async find(tenant: string, id: string): Promise<StoredFile | undefined> {
+    if (!isText(id)) return undefined;
     return this.#visible(tenant).where('id', '=', id).select(columns).executeTakeFirst();
   }
 
   async list({ tenant, purpose, after, order, limit }: FileListing): Promise<StoredFile[]> {
     const from = after === undefined ? undefined : await this.find(tenant, after);
-    if (after !== undefined && !from) return [];
+    if ((after !== undefined && !from) || !isText(purpose ?? '')) return [];
     let query = this.#visible(tenant).select(columns).orderBy('created_at_ms', order).orderBy('id', order).limit(limit);
     if (purpose !== undefined) query = query.where('purpose', '=', purpose);
     if (from) {

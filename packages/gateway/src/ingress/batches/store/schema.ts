@@ -80,6 +80,11 @@ export interface Tables {
   autoglm_batch_lines: LinesTable;
 }
 
+/** PostgreSQL's texts hold every character but this one. */
+export function isText(value: string): boolean {
+  return !value.includes('\0');
+}
+
 export type Dialect = 'sqlite' | 'postgres';
 
 /** Any number, as long as it is always the same one. */
