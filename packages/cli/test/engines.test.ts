@@ -39,6 +39,11 @@ describe('--engine', () => {
     const found = await findEngines({ engine: [own.url, nameless.url], engineKeyEnv: 'KEY' }, { KEY: 'secret' });
     const common = { kind: 'openai', url: `${own.url}/v1`, api_key_env: 'KEY' };
     expect(found).toEqual([{ ...common, model: 'qwen2.gguf', upstream_model: 'default' }, { ...common, model: 'glm' }, { ...common, url: `${nameless.url}/v1`, model: 'glm' }]);
+    const named = (url: string) => findEngines({ engine: [url], engineModel: 'default', engineKeyEnv: 'KEY' }, { KEY: 'secret' });
+    expect(await named(own.url)).toEqual([{ ...common, model: 'qwen2.gguf', upstream_model: 'default' }]);
+    await expect(named(nameless.url)).rejects.toThrow(/its model is called default there/);
+    await using other = await startServer(['glm']);
+    await expect(named(other.url)).rejects.toThrow(/it lists no model of the name default/);
   });
 
   it('says what is wrong with an address, a key, or what is missing', async () => {

@@ -19,7 +19,8 @@ export async function findEngines({ engine: urls, engineModel, engineKeyEnv }: E
   const key = engineKeyEnv === undefined ? {} : { api_key_env: engineKeyEnv };
   const found = await Promise.all(urls.map(async (text) => {
     const url = withPath(text);
-    const models = engineModel === undefined ? await list(url, engineKeyEnv === undefined ? undefined : env[engineKeyEnv]) : [{ model: engineModel }];
+    // What default is, only that server knows.
+    const models = engineModel === undefined || engineModel === 'default' ? await list(url, engineKeyEnv === undefined ? undefined : env[engineKeyEnv], engineModel) : [{ model: engineModel }];
     return models.map((model) => ({ kind: 'openai', url, ...model, ...key }));
   }));
   return found.flat();
@@ -30,16 +31,16 @@ interface NamedModel {
   readonly upstream_model?: string;
 }
 
-async function list(url: string, apiKey: string | undefined): Promise<NamedModel[]> {
+async function list(url: string, apiKey: string | undefined, wanted: string | undefined): Promise<NamedModel[]> {
   const { listModels } = await import('@open-autoglm/gateway');
   const listed = await listModels(url, apiKey).catch((error: unknown) => {
     throw new UserError(`--engine ${url}: its models are not known (${messageOf(error)}). Start that server first, or name the model: --engine-model NAME.`);
   });
-  const models = named(listed).slice(0, modelsMax);
+  const models = named(listed).filter((model) => wanted === undefined || model.upstream_model === wanted).slice(0, modelsMax);
   if (models.length > 0) return models;
-  throw new UserError(listed.length > 0
+  throw new UserError(listed.some(({ id }) => id === 'default')
     ? `--engine ${url}: its model is called default there, which means the embedded model here. Give it another name in a file: engines: [{kind: openai, url: '${url}', model: NAME, upstream_model: default}].`
-    : `--engine ${url}: it lists no models. Name the one to ask for: --engine-model NAME.`);
+    : `--engine ${url}: it lists no ${wanted === undefined ? 'models' : `model of the name ${wanted}`}. Wait until it has loaded one, or name the one to ask for: --engine-model NAME.`);
 }
 
 /** What another gateway calls default has the name of its file or package here: such gateways may have different ones. Elsewhere that name means nothing. */
