@@ -1,4 +1,4 @@
-import { cp, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { resolveModel } from '@open-autoglm/engine/models';
@@ -58,8 +58,19 @@ describe('autoglm quantize', () => {
     expect(sizes.sourceBytes / sizes.bytes).toBeGreaterThan(3.5);
     expect(quality?.every(({ divergence }) => divergence.mean < 0.05)).toBe(true);
     expect((await readdir(home)).filter((name) => name.includes('tmp'))).toEqual([]);
-    const over = await run(['quantize', source, path.join(source, 'model.safetensors'), '--type', 'q8_0', '--threads', '1', '--force']);
-    expect(over).toMatchObject({ code: 1, stderr: expect.stringContaining('model.safetensors is a file of IN') });
+  });
+
+  it('does not write over what it reads, by whatever way the path leads there', async () => {
+    const home = await mkdtemp(path.join(folder, 'over-'));
+    const [gguf, source, link] = ['over.gguf', 'over', 'link'].map((name) => path.join(home, name)) as [string, string, string];
+    await writeTinyModel(gguf, { architecture: 'qwen3', seed: 2, type: 'f32', layers: 1 });
+    await writeHuggingFaceFolder(source, gguf);
+    await symlink(home, link);
+    const over = (from: string, to: string) => run(['quantize', from, to, '--type', 'q8_0', '--threads', '1', '--no-quality', '--force']);
+    for (const into of [source, path.join(link, 'over')]) {
+      expect(await over(source, path.join(into, 'model.safetensors'))).toMatchObject({ code: 1, stderr: expect.stringContaining('model.safetensors is a file of IN') });
+    }
+    expect(await over(gguf, path.join(link, 'over.gguf'))).toMatchObject({ code: 1, stderr: expect.stringContaining('OUT must be another file than IN') });
   });
 
   it('says that a model is written where it cannot be compared, and why', async () => {

@@ -1,3 +1,4 @@
+import type { BigIntStats } from 'node:fs';
 import { readFile, rm, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
@@ -67,13 +68,19 @@ export async function quantize(source: string, target: string, options: Quantize
 }
 
 async function checkTarget(source: string, target: string, force: boolean): Promise<void> {
-  if (path.resolve(source) === path.resolve(target)) throw new UserError('OUT must be another file than IN.');
-  const found = await stat(target).catch(() => undefined);
+  const find = (file: string) => stat(file, { bigint: true }).catch(() => undefined);
+  const [found, from, folder] = await Promise.all([find(target), find(source), find(path.dirname(path.resolve(target)))]);
+  if (path.resolve(source) === path.resolve(target) || isSame(found, from)) throw new UserError('OUT must be another file than IN.');
   // --force is for what was made before, not for what it is made of.
-  const isPartOfSource = found?.isFile() && path.dirname(path.resolve(target)) === path.resolve(source) && path.extname(target) !== '.gguf';
+  const isPartOfSource = found?.isFile() && isSame(folder, from) && path.extname(target) !== '.gguf';
   if (isPartOfSource) throw new UserError(`${target} is a file of IN: choose another name.`);
   if (found?.isDirectory()) throw new UserError(`${target} is a folder: name the file to write.`);
   if (found && !force) throw new UserError(`${target} is there already: choose another name, or --force to write over it.`);
+}
+
+/** Links lead to one file by several paths. */
+function isSame(one: BigIntStats | undefined, other: BigIntStats | undefined): boolean {
+  return one !== undefined && one.dev === other?.dev && one.ino === other.ino;
 }
 
 async function readTexts(file: string | undefined): Promise<readonly MeasuringText[] | undefined> {
