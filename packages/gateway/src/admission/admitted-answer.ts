@@ -135,6 +135,7 @@ export class AdmittedAnswer implements AsyncIterableIterator<StreamPart>, PartsI
   #onFirst(atMs: number): void {
     const { request, sentAtMs = 0, runningCount } = this.#ticket;
     this.#firstAtMs = atMs;
+    this.#queue.onFirstPart(this.#ticket);
     this.#queue.pool.onFirstPart(this.#engine, { form: request.stream ? 'stream' : 'whole', milliseconds: atMs - sentAtMs, runningCount });
   }
 

@@ -18,6 +18,8 @@ export class EnginePool {
   readonly queueMax: number;
   /** Engines do not take more than this, with both lanes. */
   readonly max: number;
+  /** Who is sent while no more than so many are under way waits in no engine's own queue. */
+  readonly places: number;
   readonly #engines: readonly PooledEngine[];
 
   constructor({ targets }: CatalogModel, settings: PoolSettings) {
@@ -25,6 +27,7 @@ export class EnginePool {
     this.countsSequences = targets.some(({ concurrency }) => concurrency !== undefined);
     this.queueMax = this.countsSequences ? targets.reduce((sum, target) => sum + roomToWait(target), 0) : settings.queueMax;
     this.max = targets.reduce((sum, { concurrency, maxOutstanding }) => sum + (concurrency === undefined ? maxOutstanding : 2 * withAhead(concurrency)), 0);
+    this.places = targets.reduce((sum, { concurrency, maxOutstanding }) => sum + Math.min(maxOutstanding, concurrency ?? Infinity), 0);
   }
 
   /** Of those that can answer; where none can, of all: what is wrong is theirs to say. */

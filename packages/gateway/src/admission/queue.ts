@@ -56,6 +56,8 @@ export class AdmissionQueue implements Situation {
   readonly #policies: Readonly<Record<Lane, QueuePolicy>>;
   readonly #slices: LevelSlices | undefined;
   readonly #clock: Clock;
+  /** Of each lane, those that were sent while no place was free and have not begun, as far as is known: they wait in an engine's own queue. */
+  readonly #ahead: Readonly<Record<Lane, Set<Ticket>>> = { realtime: new Set(), batch: new Set() };
   readonly #bounds: { -readonly [K in keyof LaneBounds]: LaneBounds[K] };
   #arrivals = 0;
   /** When somebody is due to leave the queue. */
@@ -115,10 +117,16 @@ export class AdmissionQueue implements Situation {
     return this.#wait(ticket);
   }
 
+  /** Its first part has come. */
+  onFirstPart(ticket: Ticket): void {
+    this.#ahead[ticket.lane].delete(ticket);
+  }
+
   /** It is over, sent or not. */
   leave(ticket: Ticket): void {
     if (this.isFair) this.tenants.leave(ticket.tenant);
     if (ticket.sentAtMs === undefined) return this.#remove(ticket);
+    this.#ahead[ticket.lane].delete(ticket);
     this.running[ticket.lane] -= ticket.sequences;
     this.onRoom();
   }
@@ -131,7 +139,7 @@ export class AdmissionQueue implements Situation {
   #sendWaiting(): void {
     this.#dropLate();
     for (;;) {
-      const lane = lanes.find((candidate) => this.waiting[candidate].length > 0 && this.#mayGo(candidate));
+      const lane = lanes.find((candidate) => this.waiting[candidate].length > 0 && (this.#mayGo(candidate) || this.#mustGo(candidate)));
       if (lane === undefined) return;
       this.#send(this.#take(lane));
     }
@@ -143,6 +151,23 @@ export class AdmissionQueue implements Situation {
     if (!maySend(lane, this.running, this.#bounds)) return false;
     if (lane === 'realtime') return this.waiting.batch.length === 0 || !this.#owesBatch();
     return this.waiting.realtime.length === 0 || this.#owesBatch();
+  }
+
+  /**
+   * Whether the lane's first one has waited for the aging bound while one that came later waits in an engine's own queue, where it would overtake it. That
+   * queue has the order of this one, so it is sent, beyond the limit.
+   */
+  #mustGo(lane: Lane): boolean {
+    if (!this.#agesInEngine(lane) || this.#ahead[lane].size === 0) return false;
+    const { order, arrivedAtMs } = this.waiting[lane][0] as Ticket;
+    if (this.#clock.now() - arrivedAtMs < this.#settings.agingMs || this.running.realtime + this.running.batch >= this.pool.max) return false;
+    for (const ahead of this.#ahead[lane]) if (ahead.order > order) return true;
+    return false;
+  }
+
+  /** Among tenants the order of sending is what is fair, and other servers have an order of their own. */
+  #agesInEngine(lane: Lane): boolean {
+    return this.pool.countsSequences && !this.isFair && this.#policies[lane].ages;
   }
 
   /** Whether the batch lane has less than its share; it goes first then. */
@@ -163,6 +188,7 @@ export class AdmissionQueue implements Situation {
     ticket.sentAtMs = turn ? this.#clock.now() : ticket.arrivedAtMs;
     this.running[lane] += sequences;
     ticket.runningCount = this.running.realtime + this.running.batch;
+    if (ticket.runningCount > this.pool.places && this.#agesInEngine(lane)) this.#ahead[lane].add(ticket);
     if (this.isFair) this.tenants.chargePrompt(ticket.tenant, ticket.promptTokens);
     turn?.resolve();
   }
@@ -272,16 +298,18 @@ export class AdmissionQueue implements Situation {
     this.#alarmAtMs = Infinity;
   }
 
-  /** When it has waited for too long, or would be too late, as answers take now. */
+  /** When it has waited for too long, or would be too late, as answers take now; and when nobody may overtake it any more. */
   #expect(ticket: Ticket): void {
     const { lane, arrivedAtMs, deadlineAtMs = Infinity } = ticket;
     const leavesAtMs = Math.min(arrivedAtMs + this.#waitMsMaxOf(lane), deadlineAtMs - this.#workOf(ticket));
     if (leavesAtMs < Infinity) this.#wakeAt(leavesAtMs);
+    const agedAtMs = arrivedAtMs + this.#settings.agingMs;
+    if (this.#agesInEngine(lane) && agedAtMs > this.#clock.now()) this.#wakeAt(agedAtMs);
   }
 
   #onAlarm(): void {
     this.#sleep();
-    this.#dropLate();
+    this.#sendWaiting();
     for (const lane of lanes) for (const ticket of this.waiting[lane]) this.#expect(ticket);
   }
 
