@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { keyOfTenant } from '../src/common/key-of-tenant.ts';
 import { chatBody, startTestServer, type TestServer } from './support.ts';
 
 async function scopesOf(server: TestServer, requests: readonly { readonly headers?: Record<string, string>; readonly tenant?: string }[]): Promise<readonly (string | undefined)[]> {
@@ -22,6 +23,14 @@ describe('tenants', () => {
     expect(none).toBe('');
     expect(new Set([none, keyA, keyB, nameX, nameY, keyAnameX]).size).toBe(6);
     expect(again).toEqual([none, keyA, nameX, keyAnameX]);
+  });
+
+  it('tell whose key names them', async () => {
+    await using server = await startTestServer();
+    const scopes = (await scopesOf(server, [{ headers: key('a') }, { headers: key('a'), tenant: 'x' }, { headers: key('a'), tenant: 'y.z' }, { headers: key('b'), tenant: 'x' }, {}, { tenant: 'x' }])) as string[];
+    const [keyA, keyB] = [scopes[0], scopes[3]].map((scope) => keyOfTenant(scope as string));
+    expect(scopes.map(keyOfTenant)).toEqual([keyA, keyA, keyA, keyB, '', '']);
+    expect(keyA).not.toBe(keyB);
   });
 
   it('are the same however the scheme of their key is written', async () => {

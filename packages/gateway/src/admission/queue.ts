@@ -1,4 +1,5 @@
 import { AutoglmError, type ErrorCode, type Lane, type LevelSlices, type Standing } from '@open-autoglm/protocol';
+import { keyOfTenant } from '../common/key-of-tenant.ts';
 import { chooseNext, isBefore } from './choose-next.ts';
 import type { EnginePool } from './engine-pool.ts';
 import { batchPlaces, maySend, type LaneBounds } from './lanes.ts';
@@ -10,7 +11,7 @@ import { WorkModel } from './work-model.ts';
 
 export interface QueueSettings {
   readonly policy: PolicyName;
-  /** `vtc`: tenants are served alike, in weighted tokens, and the policy orders the requests of each. */
+  /** `vtc`: keys are served alike, in weighted tokens, and so are the tenants of each, whose requests the policy orders. */
   readonly fairness: 'none' | 'vtc';
   readonly agingMs: number;
   /** In real time nobody waits for longer; nobody waits for what is of the batch lane. */
@@ -177,8 +178,8 @@ export class AdmissionQueue implements Situation {
 
   #take(lane: Lane): Ticket {
     const waiting = this.waiting[lane];
-    const servedTo = this.isFair ? (tenant: string) => this.tenants.servedTo(tenant) : undefined;
-    const index = chooseNext(waiting, { policy: this.#policies[lane], nowMs: this.#clock.now(), agingMs: this.#settings.agingMs, servedTo });
+    const served = this.isFair ? this.tenants : undefined;
+    const index = chooseNext(waiting, { policy: this.#policies[lane], nowMs: this.#clock.now(), agingMs: this.#settings.agingMs, served });
     for (let before = 0; before < index; before += 1) (waiting[before] as Ticket).waitsFor = 'overtaken';
     return waiting.splice(index, 1)[0] as Ticket;
   }
@@ -219,7 +220,7 @@ export class AdmissionQueue implements Situation {
     if (isFull && !displaced) throw this.#refusal(ticket, 'queue_full', `${waiting.length} requests are waiting for this model already.`);
     this.#refuseWhatIsLate(ticket, displaced);
     // Last: nobody gives its place to one that is refused itself.
-    if (displaced) this.#turnAway(displaced, this.#refusal(displaced, 'queue_full', `The queue is full, and this tenant has more requests in it than others, who have as much right to it.`));
+    if (displaced) this.#turnAway(displaced, this.#refusal(displaced, 'queue_full', `The queue is full, and this key or tenant has more requests in it than others, who have as much right to it.`));
   }
 
   /** Throws where its turn would come too late, as answers take now, with `displaced` gone. */
@@ -232,19 +233,12 @@ export class AdmissionQueue implements Situation {
     throw this.#refusal(ticket, 'deadline_unreachable', `The answer would not be complete within deadline_ms: about ${Math.ceil(waitMs)} ms would pass before it begins.`);
   }
 
-  /** Where tenants are served alike, the room to wait is too: the last of the one that has most there goes, if it has more than who comes. */
+  /** Where keys are served alike, and their tenants, the room to wait is too: the last of the one that has most there goes, if it has more than who comes. */
   #displacedBy({ lane, tenant }: Ticket): Ticket | undefined {
     if (!this.isFair) return undefined;
-    const counts = this.#sumByTenant(this.waiting[lane], () => 1);
-    const most = Math.max(...counts.values());
-    if (most <= (counts.get(tenant) ?? 0) + 1) return undefined;
-    return this.waiting[lane].findLast((other) => counts.get(other.tenant) === most);
-  }
-
-  #sumByTenant(tickets: readonly Ticket[], of: (ticket: Ticket) => number): Map<string, number> {
-    const sums = new Map<string, number>();
-    for (const ticket of tickets) sums.set(ticket.tenant, (sums.get(ticket.tenant) ?? 0) + of(ticket));
-    return sums;
+    const waiting = this.waiting[lane];
+    const key = keyOfTenant(tenant);
+    return lastOfMost(waiting, keyOf, key) ?? lastOfMost(waiting.filter((other) => keyOf(other) === key), tenantOf, tenant);
   }
 
   /** Until its turn comes: those before it, at the rate at which requests end. */
@@ -260,13 +254,12 @@ export class AdmissionQueue implements Situation {
     return ahead;
   }
 
-  /** Sequences, as if the tenants took turns: as many of each other one as of its own with this request, if they have so many. */
+  /** Sequences, as if the keys took turns, and the tenants of each. */
   #aheadOfTenant({ lane, tenant, sequences }: Ticket, displaced: Ticket | undefined): number {
-    const sums = this.#sumByTenant(this.waiting[lane], (other) => (other === displaced ? 0 : other.sequences));
-    const own = sums.get(tenant) ?? 0;
-    let ahead = own;
-    for (const [other, sum] of sums) if (other !== tenant) ahead += Math.min(sum, own + sequences);
-    return ahead;
+    const waiting = this.waiting[lane].filter((other) => other !== displaced);
+    const key = keyOfTenant(tenant);
+    const ahead = aheadInTurn(waiting.filter((other) => keyOf(other) === key), tenantOf, tenant, sequences);
+    return ahead + aheadInTurn(waiting.filter((other) => keyOf(other) !== key), keyOf, key, ahead + sequences);
   }
 
   #waitMsMaxOf(lane: Lane): number {
@@ -343,4 +336,29 @@ export class AdmissionQueue implements Situation {
     waiting.splice(waiting.indexOf(ticket), 1);
     ticket.turn?.reject(error);
   }
+}
+
+const tenantOf = ({ tenant }: Ticket) => tenant;
+const keyOf = ({ tenant }: Ticket) => keyOfTenant(tenant);
+
+/** Of the one that has most of these, if it has more than `own` with one more. */
+function lastOfMost(tickets: readonly Ticket[], ownerOf: (ticket: Ticket) => string, own: string): Ticket | undefined {
+  const counts = sums(tickets, ownerOf, () => 1);
+  const most = Math.max(...counts.values());
+  return most > (counts.get(own) ?? 0) + 1 ? tickets.findLast((ticket) => counts.get(ownerOf(ticket)) === most) : undefined;
+}
+
+/** Sequences before the last `sequences` of `own`, where all take turns: its own, and as many of each other one as of its own, if that has so many. */
+function aheadInTurn(tickets: readonly Ticket[], ownerOf: (ticket: Ticket) => string, own: string, sequences: number): number {
+  const waiting = sums(tickets, ownerOf, (ticket) => ticket.sequences);
+  const before = waiting.get(own) ?? 0;
+  let ahead = before;
+  for (const [owner, sum] of waiting) if (owner !== own) ahead += Math.min(sum, before + sequences);
+  return ahead;
+}
+
+function sums(tickets: readonly Ticket[], ownerOf: (ticket: Ticket) => string, of: (ticket: Ticket) => number): Map<string, number> {
+  const found = new Map<string, number>();
+  for (const ticket of tickets) found.set(ownerOf(ticket), (found.get(ownerOf(ticket)) ?? 0) + of(ticket));
+  return found;
 }

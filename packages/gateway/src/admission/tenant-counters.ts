@@ -1,46 +1,47 @@
+import { keyOfTenant } from '../common/key-of-tenant.ts';
+import type { Served } from './choose-next.ts';
+
 /** What a token of a prompt and one of an answer count for. */
 export interface TokenWeights {
   readonly prompt: number;
   readonly output: number;
 }
 
-/** Tenants without any request that are remembered; the one that was served longest ago is forgotten. */
-const idleMax = 4096;
+/** Those without any request that are remembered; the one that was served longest ago is forgotten. */
+const idleKeysMax = 256;
+const idleTenantsMax = 1024;
 
-/**
- * The weighted tokens that each tenant has had (Sheng et al. 2024). One that comes back is lifted to the least of those that
- * are there: the time when it asked for nothing is no credit, and who is forgotten loses nothing by it.
- */
-export class TenantCounters {
+/** The weighted tokens that each key has had, and each tenant of it (Sheng et al. 2024). */
+export class TenantCounters implements Served {
   readonly #weights: TokenWeights;
-  readonly #served = new Map<string, number>();
-  /** Requests of each tenant, waiting and under way. */
-  readonly #active = new Map<string, number>();
-  /** The least counter when the last tenant left. */
-  #floor = 0;
+  readonly #keys = new Counters(idleKeysMax);
+  readonly #tenants = new Map<string, Counters>();
 
   constructor(weights: TokenWeights) {
     this.#weights = weights;
   }
 
-  servedTo(tenant: string): number {
-    return this.#served.get(tenant) ?? this.#floor;
+  toKey(tenant: string): number {
+    return this.#keys.of(keyOfTenant(tenant));
+  }
+
+  toTenant(tenant: string): number {
+    return this.#tenantsOf(keyOfTenant(tenant)).of(tenant);
   }
 
   /** A request of this tenant has come. */
   enter(tenant: string): void {
-    const active = this.#active.get(tenant) ?? 0;
-    if (active === 0) this.#lift(tenant);
-    this.#active.set(tenant, active + 1);
+    const key = keyOfTenant(tenant);
+    this.#keys.enter(key);
+    this.#tenantsOf(key).enter(tenant);
   }
 
   /** It is over. */
   leave(tenant: string): void {
-    const active = (this.#active.get(tenant) ?? 0) - 1;
-    if (active > 0) return void this.#active.set(tenant, active);
-    if (this.#active.size === 1) this.#floor = this.servedTo(tenant);
-    this.#active.delete(tenant);
-    this.#forget();
+    const key = keyOfTenant(tenant);
+    this.#tenantsOf(key).leave(tenant);
+    const forgotten = this.#keys.leave(key);
+    if (forgotten !== undefined) this.#tenants.delete(forgotten);
   }
 
   chargePrompt(tenant: string, tokens: number): void {
@@ -52,23 +53,76 @@ export class TenantCounters {
   }
 
   #charge(tenant: string, weight: number): void {
-    const served = this.servedTo(tenant) + weight;
-    this.#served.set(tenant, served);
+    const key = keyOfTenant(tenant);
+    this.#keys.charge(key, weight);
+    this.#tenantsOf(key).charge(tenant, weight);
   }
 
-  #lift(tenant: string): void {
+  /** Asked for by requests that are here, whose keys are remembered. */
+  #tenantsOf(key: string): Counters {
+    const known = this.#tenants.get(key);
+    if (known) return known;
+    const counters = new Counters(idleTenantsMax);
+    this.#tenants.set(key, counters);
+    return counters;
+  }
+}
+
+/**
+ * What each of those that share has had. One that comes back is lifted to the least of those that are there: the time when it asked for nothing is no
+ * credit, and who is forgotten loses nothing by it.
+ */
+class Counters {
+  readonly #idleMax: number;
+  readonly #served = new Map<string, number>();
+  /** Requests of each, waiting and under way. */
+  readonly #active = new Map<string, number>();
+  /** The least counter when the last one left. */
+  #floor = 0;
+
+  constructor(idleMax: number) {
+    this.#idleMax = idleMax;
+  }
+
+  of(name: string): number {
+    return this.#served.get(name) ?? this.#floor;
+  }
+
+  enter(name: string): void {
+    const active = this.#active.get(name) ?? 0;
+    if (active === 0) this.#lift(name);
+    this.#active.set(name, active + 1);
+  }
+
+  /** Says whom it has forgotten. */
+  leave(name: string): string | undefined {
+    const active = (this.#active.get(name) ?? 0) - 1;
+    if (active > 0) return void this.#active.set(name, active);
+    if (this.#active.size === 1) this.#floor = this.of(name);
+    this.#active.delete(name);
+    return this.#forget();
+  }
+
+  charge(name: string, weight: number): void {
+    this.#served.set(name, this.of(name) + weight);
+  }
+
+  #lift(name: string): void {
     let least = this.#active.size === 0 ? this.#floor : Infinity;
-    for (const other of this.#active.keys()) least = Math.min(least, this.servedTo(other));
-    const lifted = Math.max(this.servedTo(tenant), least);
+    for (const other of this.#active.keys()) least = Math.min(least, this.of(other));
+    const lifted = Math.max(this.of(name), least);
     // The last of the map is the one that came last.
-    this.#served.delete(tenant);
-    this.#served.set(tenant, lifted);
+    this.#served.delete(name);
+    this.#served.set(name, lifted);
   }
 
-  #forget(): void {
-    if (this.#served.size <= this.#active.size + idleMax) return;
-    for (const tenant of this.#served.keys()) {
-      if (!this.#active.has(tenant)) return void this.#served.delete(tenant);
+  #forget(): string | undefined {
+    if (this.#served.size <= this.#active.size + this.#idleMax) return undefined;
+    for (const name of this.#served.keys()) {
+      if (this.#active.has(name)) continue;
+      this.#served.delete(name);
+      return name;
     }
+    return undefined;
   }
 }

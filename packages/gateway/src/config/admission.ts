@@ -9,7 +9,7 @@ const policy = Type.Union([Type.Literal('fcfs'), Type.Literal('mlfq'), Type.Lite
 export const admissionSchema = Type.Object(
   {
     policy,
-    /** `vtc`: the tenant that has had the fewest weighted tokens is next, and `policy` and `aging_ms` order its own requests. */
+    /** `vtc`: the key that has had the fewest weighted tokens is next, of its tenants the one that has, and `policy` and `aging_ms` order that one's requests. */
     fairness: Type.Union([Type.Literal('none'), Type.Literal('vtc')]),
     /** Requests of each lane that may wait for a model that other servers run; more are refused with 429. The embedded model has `model_config.max_queue`. */
     max_queue: Type.Integer({ minimum: 1, maximum: 100_000 }),

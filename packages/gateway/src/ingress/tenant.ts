@@ -6,15 +6,17 @@ const header = 'x-autoglm-tenant';
 
 /**
  * For whom a request is: its credentials and the name that it gives, in the body or in a header. A name alone tells the users of one
- * key apart; it never leads into another key's tenant. The key itself goes no further than here.
+ * key apart; it never leads into another key's tenant. The key itself goes no further than here; `keyOfTenant` tells which tenants have the same.
  */
 export function tenantOf(headers: IncomingHttpHeaders, named: string | undefined): string {
   const authorization = spelled(headers.authorization);
   const fromHeader = nameFrom(headers);
   const name = named ?? fromHeader;
-  if (authorization === '' && name === undefined) return '';
-  return hash('sha256', JSON.stringify([authorization, name]), 'base64url');
+  const key = authorization === '' ? '' : digest(authorization);
+  return name === undefined ? key : `${key}.${digest(name)}`;
 }
+
+const digest = (text: string) => hash('sha256', text, 'base64url');
 
 /** One key is one, however its scheme is written and whatever spaces stand about it. */
 function spelled(authorization = ''): string {

@@ -189,6 +189,44 @@ describe.each(fair)('fair: %o', (way) => {
   });
 });
 
+describe.each(fair)('fair among keys: %o', (way) => {
+  const request = { promptTokens: 10, outputTokens: 10 };
+  const renamed = (length: number, atMs = 0) => Array.from({ length }, (_, index): Arrival => ({ ...request, atMs, tenant: `key.${index}` }));
+
+  it('a key that names a tenant for each request has the share of one', async () => {
+    const other = Array.from({ length: 50 }, (): Arrival => ({ ...request, atMs: 0, tenant: 'other' }));
+    const outcomes = await simulate({ arrivals: [...renamed(200), ...other], places: 1, settings: way });
+    const between = outcomes.filter(({ sentAtMs = 0 }) => sentAtMs > 0 && sentAtMs < 52 * 20);
+    expect(between).toHaveLength(19);
+    expect(between.filter(({ ticket }) => ticket.tenant === 'other').length).toBeGreaterThanOrEqual(9);
+  });
+
+  it('takes from its other tenants the place of who is displaced, where it fills the queue', async () => {
+    const other = Array.from({ length: 3 }, (): Arrival => ({ ...request, atMs: 50, tenant: 'other' }));
+    const outcomes = await simulate({ arrivals: [...renamed(11), ...other, ...renamed(11, 60).slice(5)], places: 1, queueMax: 10, settings: way });
+    expect(outcomes.slice(11, 14).every(({ endedAtMs }) => endedAtMs !== undefined)).toBe(true);
+  });
+
+  it('tenants of a key are served alike as those of no key are', async () => {
+    const flood = Array.from({ length: 200 }, (): Arrival => ({ ...request, atMs: 0, tenant: 'key.flood' }));
+    const few = Array.from({ length: 10 }, (): Arrival => ({ ...request, atMs: 5000, tenant: 'key.few' }));
+    const outcomes = await simulate({ arrivals: [...flood, ...few], places: 1, settings: way });
+    const between = outcomes.filter(({ sentAtMs = 0 }) => sentAtMs > 5000 && sentAtMs < 5000 + 20 * 52);
+    const ofFew = between.filter(({ ticket }) => ticket.tenant === 'key.few').length;
+    expect(ofFew).toBeGreaterThanOrEqual(8);
+    expect(ofFew).toBeLessThanOrEqual(10);
+  });
+
+  it('the wait that is predicted is that behind the turns of other keys, and of the own one’s other tenants', async () => {
+    const taught = Array.from({ length: 10 }, (_, index): Arrival => ({ atMs: index * 200, promptTokens: 100, outputTokens: 16, tenant: 'early' }));
+    const flood = Array.from({ length: 40 }, (_, index): Arrival => ({ atMs: 5000, promptTokens: 100, outputTokens: 16, tenant: `key.${index}` }));
+    // One is under way, one of the key's goes before it: 3 of 100 ms, and no 40.
+    const other: Arrival = { atMs: 5010, promptTokens: 100, outputTokens: 16, tenant: 'other', deadlineMs: 450 };
+    const outcomes = await simulate({ arrivals: [...taught, ...flood, other], places: 1, settings: way });
+    expect(outcomes.at(-1)?.endedAtMs).toBeLessThanOrEqual(5460);
+  });
+});
+
 describe('fairness beside a policy', () => {
   it('orders the requests of a tenant by the policy, and ages within a tenant', async () => {
     await fc.assert(
