@@ -27,8 +27,10 @@ describe('autoglm quantize', () => {
     expect(report.quality?.map(({ name }) => name)).toEqual(['zh', 'en']);
     for (const { divergence, sameTop, perplexity } of report.quality ?? []) {
       expect(divergence.mean).toBeLessThan(0.02);
-      expect(sameTop).toBeGreaterThan(0.95);
-      expect(perplexity.source).toBeGreaterThan(1);
+      expect(sameTop).toBeGreaterThan(0.9);
+      // Of 6,400 tokens: without the token that begins a text the model does worse than chance.
+      expect(perplexity.source).toBeLessThan(150);
+      expect(perplexity.quantized / perplexity.source).toBeLessThan(1.05);
     }
     expect((await run(['chat', '--model', target, '--temperature', '0', '--max-tokens', '20', '中国的首都是哪里？'], { env: { AUTOGLM_THREADS: '1' } })).stdout).toContain('北京');
   });

@@ -19,7 +19,7 @@ export function formatReport({ file, sizes, memory, quality }: QuantizeReport, t
     `memory   about ${formatBytes(memory.weights + memory.kv)}: weights ${formatBytes(memory.weights)}, and KV cache ${formatBytes(memory.kv)} in f16 for a sequence of ${memory.contextLength.toLocaleString('en')} tokens`,
   ];
   if (quality) {
-    lines.push(`quality  beside IN, on ${textName}:`);
+    lines.push(`quality  beside IN, on ${textName}, read after the token with which the model's texts begin:`);
     for (const { name, tokens, perplexity, divergence, sameTop } of quality) {
       lines.push(`  ${name}, ${tokens} tokens: perplexity ${formatPerplexity(perplexity.source)} → ${formatPerplexity(perplexity.quantized)}, KL divergence ${divergence.mean.toFixed(4)} nats (99 % below ${divergence.p99.toFixed(3)}), same likeliest token ${(sameTop * 100).toFixed(1)} %`);
     }

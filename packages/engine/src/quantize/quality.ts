@@ -1,6 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { AutoglmError } from '@open-autoglm/protocol';
 import { openReference, type Reference } from '../reference/libllama.ts';
+import { readGgufHeader } from '../models/gguf-header.ts';
 import type { MeasuringText } from './measuring-text.ts';
 
 /** How far a model's predictions are from its source's, token by token of a text. */
@@ -32,7 +33,9 @@ const batchSize = 32;
 
 /**
  * Reads the texts with both models, one after the other, in libllama: another engine than the one that will serve them, so
- * that an error of ours would show. Memory: one model, and the predictions for at most 256 tokens of each text.
+ * that an error of ours would show. Each text follows the token with which the model's texts begin: chat models whose template
+ * puts it there, and not their tokenizer, make next to nothing of a text without it. Memory: one model, and the predictions for
+ * at most 256 tokens of each text.
  * Throws when a model cannot be loaded, or the signal's reason.
  */
 export async function measureQuality(source: string, quantized: string, texts: readonly MeasuringText[], options: MeasureOptions): Promise<readonly TextQuality[]> {
@@ -47,13 +50,15 @@ export async function measureQuality(source: string, quantized: string, texts: r
 type Use<T> = (text: MeasuringText, logits: readonly Float32Array[], tokens: readonly number[], index: number) => T;
 
 async function readTexts<T>(modelPath: string, texts: readonly MeasuringText[], { threads, onProgress, signal }: MeasureOptions, use: Use<T>): Promise<T[]> {
+  // Asked of the file: where it names none, libllama makes one up.
+  const bos = (await readGgufHeader(modelPath)).number('tokenizer.ggml.bos_token_id');
   const reference = openReference({ modelPath, threads, contextLength: tokensMax, maxSequences: 1, batchSize });
   try {
     const limit = Math.max(2, Math.min(tokensMax, Math.floor(keptBytesMax / (4 * reference.vocabularySize * texts.length))));
     const results: T[] = [];
     for (const [index, text] of texts.entries()) {
       reference.clear();
-      const tokens = reference.tokenize(text.text, { parseControl: false, addSpecial: true }).slice(0, limit);
+      const tokens = beginWith(bos, reference.tokenize(text.text, { parseControl: false, addSpecial: true })).slice(0, limit);
       if (tokens.length < 2) throw new AutoglmError('invalid_value', `The text "${text.name}" has no two tokens to compare predictions on.`);
       const logits = await readText(reference, tokens, (fraction) => onProgress?.((index + fraction) / texts.length), signal);
       results.push(use(text, logits, tokens, index));
@@ -62,6 +67,10 @@ async function readTexts<T>(modelPath: string, texts: readonly MeasuringText[], 
   } finally {
     reference.close();
   }
+}
+
+function beginWith(bos: number | undefined, tokens: readonly number[]): readonly number[] {
+  return bos === undefined || tokens[0] === bos ? tokens : [bos, ...tokens];
 }
 
 async function readText(reference: Reference, tokens: readonly number[], onProgress: (fraction: number) => void, signal: AbortSignal | undefined): Promise<Float32Array[]> {
@@ -89,7 +98,7 @@ function logSoftmax(logits: Float32Array): Float32Array {
 }
 
 /** `source`, `quantized`: log-probabilities after each token; those after the last predict nothing that is known. */
-export function compareText(text: MeasuringText, tokens: readonly number[], source: readonly Float32Array[], quantized: readonly Float32Array[]): TextQuality {
+function compareText(text: MeasuringText, tokens: readonly number[], source: readonly Float32Array[], quantized: readonly Float32Array[]): TextQuality {
   const count = tokens.length - 1;
   const divergences: number[] = [];
   let [sourceLoss, quantizedLoss, same] = [0, 0, 0];
