@@ -8,7 +8,7 @@ export const sessionsSchema = Type.Object(
     ttl_seconds: Type.Integer({ minimum: 1, maximum: 2_592_000 }),
     /** A tenant that has so many is refused another one with 429. */
     per_tenant_max: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
-    /** Beyond these, of all tenants together, the session used longest ago gives way. */
+    /** Of all tenants together. Beyond these the key that has most, or most bytes, loses the session that it used longest ago: none loses one to another that has more. */
     sessions_max: Type.Integer({ minimum: 1, maximum: 10_000_000 }),
     bytes_max: Type.Integer({ minimum: 1024, maximum: Number.MAX_SAFE_INTEGER }),
     /** Of one session; a larger one is refused with 413. */

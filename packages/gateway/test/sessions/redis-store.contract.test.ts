@@ -31,11 +31,11 @@ describe.skipIf(!hasRedis)('sessions in Redis (skipped where redis-server is abs
     let now = 1;
     const store = new RedisSessionStore({ url: redis.server.url, timeoutMs: 5000 }, { ...limits, sessionsMax: 3 }, { now: () => now, newRevision: () => `r${now}` });
     await until(() => store.read('', 'probe').then(() => true, () => false));
-    for (; now < 50; now += 1) await store.create(now % 2 ? 'a' : '', String(now), 'x'.repeat(now));
+    for (; now < 50; now += 1) await store.create(now % 2 ? 'a' : 'a.b', String(now), 'x'.repeat(now));
     expect(await redis.admin.zcard('{autoglm:sessions}:used')).toBe(3);
     expect(await redis.admin.hget('{autoglm:sessions}:bytes', 'total')).toBe(String(47 + 48 + 49 + 3 * 512));
-    expect(await redis.admin.keys('*')).toHaveLength(7);
-    for (const id of ['47', '48', '49']) await store.remove(Number(id) % 2 ? 'a' : '', id, undefined);
+    expect(await redis.admin.keys('*')).toHaveLength(10);
+    for (const id of ['47', '48', '49']) await store.remove(Number(id) % 2 ? 'a' : 'a.b', id, undefined);
     expect(await redis.admin.keys('*')).toEqual(['{autoglm:sessions}:bytes']);
     expect(await redis.admin.hgetall('{autoglm:sessions}:bytes')).toEqual({ total: '0' });
     await store.close();

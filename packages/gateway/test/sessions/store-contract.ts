@@ -111,6 +111,44 @@ export function sessionStoreContract(open: OpenStore): void {
     });
   });
 
+  describe.each([
+    ['sessions', { sessionsMax: 6 }],
+    ['bytes', { bytesMax: 60_000 }],
+  ])('beyond its bound of %s', (_, limits) => {
+    it('those of the key that has most give way, under however many names it has them', async () => {
+      const store = await openWith(limits);
+      for (const id of ['1', '2']) {
+        await store.create('other', id, 'x'.repeat(9000));
+        now += 1;
+      }
+      for (let index = 0; index < 12; index += 1) {
+        await store.create(`key.${index}`, 's', 'x'.repeat(9000));
+        now += 1;
+      }
+      for (const id of ['1', '2']) expect(await store.read('other', id)).toBeDefined();
+      const kept = [];
+      for (let index = 0; index < 12; index += 1) kept.push(await store.read(`key.${index}`, 's'));
+      expect(kept.map((session) => session !== undefined)).toEqual([...Array<boolean>(8).fill(false), ...Array<boolean>(4).fill(true)]);
+    });
+
+    it('a key has them all while no other one is there', async () => {
+      const store = await openWith(limits);
+      for (let index = 0; index < 6; index += 1) await store.create(`key.${index}`, 's', 'x'.repeat(9000));
+      for (let index = 0; index < 6; index += 1) expect(await store.read(`key.${index}`, 's')).toBeDefined();
+    });
+  });
+
+  it('what was just written stays, however large it is beside those of other keys', async () => {
+    const store = await openWith({ bytesMax: 30_000 });
+    for (const id of ['1', '2']) {
+      await store.create('a', id, 'x'.repeat(9000));
+      now += 1;
+    }
+    await store.create('b.c', '3', 'x'.repeat(19_000));
+    expect(await store.read('a', '1')).toBeUndefined();
+    for (const [tenant, id] of [['a', '2'], ['b.c', '3']] as const) expect(await store.read(tenant, id)).toBeDefined();
+  });
+
   it('counts what a session has grown to', async () => {
     const store = await openWith({ bytesMax: 30_000 });
     await store.create('a', '1', 'x');

@@ -20,7 +20,7 @@ export interface SessionLimits {
   readonly ttlMs: number;
   /** A tenant that has so many is refused another one. */
   readonly perTenantMax: number;
-  /** Beyond these the session used longest ago gives way, whosever it is. */
+  /** Beyond these, of those of the key that has most the session used longest ago gives way. */
   readonly sessionsMax: number;
   readonly bytesMax: number;
 }
