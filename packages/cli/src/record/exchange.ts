@@ -157,13 +157,13 @@ export class Exchange {
 
   #readAnswer(isComplete: boolean): ReadAnswer {
     if (!this.#isStream) return readWholeAnswer(Buffer.concat(this.#answerPieces).toString('utf8'), isComplete);
-    const { promptTokens, cachedTokens, completionTokens, chunkCount, firstTokenAtMs, text, isDone, error } = this.#reader;
-    const isWhole = isComplete && isDone && error === undefined && this.#answerBytes <= answerBytesMax;
+    const { promptTokens, cachedTokens, completionTokens, chunkCount, firstTokenAtMs, text, isWhole, error } = this.#reader;
+    const isRead = isComplete && isWhole && error === undefined && this.#answerBytes <= answerBytesMax;
     return {
       promptTokens, cachedTokens, firstTokenAtMs,
-      outputTokens: isWhole ? (completionTokens ?? chunkCount) : undefined,
+      outputTokens: isRead ? (completionTokens ?? chunkCount) : undefined,
       countedBy: completionTokens === undefined ? 'chunks' : 'usage',
-      text: isWhole && text !== '' ? text : undefined,
+      text: isRead && text !== '' ? text : undefined,
     };
   }
 

@@ -39,7 +39,7 @@ export interface RequestOutcome {
  *   answered    the stream ended as it should
  *   refused     a 4xx (429 among them) or 503: the server said no
  *   failed      any other status, no connection, or what is no stream of completions
- *   cut         the answer had begun, and broke off: a reset, an end without `[DONE]`, an error event
+ *   cut         the answer had begun, and broke off: a reset, an end without `finish_reason` or `[DONE]`, an error event
  *   timed-out   no end within the time limit of a request
  *   abandoned   never sent, or given up by the replay itself: too many in flight, Ctrl-C, a server that answers nothing at all
  */

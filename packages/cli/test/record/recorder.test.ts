@@ -51,6 +51,16 @@ describe('what is recorded', () => {
     expect(e2e_ms).toBeCloseTo(ttft_ms + tpot_ms, 2);
   });
 
+  it('knows the length of an answer that has a finish_reason and ends without [DONE], and of no other without it', async () => {
+    const last = `data: ${JSON.stringify({ choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] })}\n\n`;
+    for (const [stream, expected] of [[`${answer('one two')}${last}${usage(20, 7)}`, 7], [`${answer('one two')}${usage(20, 7)}`, undefined]] as const) {
+      await using upstream = await streaming(stream);
+      await using recording = await startRecording(upstream.url);
+      await (await post(recording.url, ask('hello'))).text();
+      expect((await recording.end()).lines[0]?.output_tokens).toBe(expected);
+    }
+  });
+
   it('counts what open-autoglm says unasked', async () => {
     const last = `data: ${JSON.stringify({ choices: [{ index: 0, delta: {}, finish_reason: 'stop' }], autoglm: { timings: { total: 5 }, usage: { prompt_tokens: 20, completion_tokens: 7 } } })}\n\n`;
     await using upstream = await streaming(`${answer('one two')}${answer(' three')}${last}data: [DONE]\n\n`);

@@ -9,6 +9,8 @@ import { Sender, type SenderOptions } from '../../src/replay/generator/sender.ts
 import type { RequestOutcome } from '../../src/replay/outcome.ts';
 import { answerInFull, event, startScriptedServer, streamHead, textChunk, type Behaviour } from './scripted-server.ts';
 
+const finishedChunk = (content: string) => event({ choices: [{ index: 0, delta: { content }, finish_reason: 'stop' }] });
+
 function requestAt(dueInBlockMs: number, index: number, others: Partial<PreparedRequest> = {}): PreparedRequest {
   const message = makeRequestMessage({ url: 'http://127.0.0.1', path: '/v1/chat/completions', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ stream: true, index }) });
   return { index, target: 0, slice: 0, block: 0, dueInBlockMs, message, ...others };
@@ -200,6 +202,17 @@ describe('what becomes of a request', () => {
     });
   });
 
+  it('answered: every choice has a finish_reason, and the body ends as HTTP has it, without [DONE]', async () => {
+    const outcomes = await outcomesOf((response, _, count) => {
+      // A body that is not chunked ends with its connection.
+      response.useChunkedEncodingByDefault = count !== 1;
+      streamHead(response);
+      response.write(finishedChunk('a'));
+      response.end(event({ choices: [], usage: { prompt_tokens: 21, completion_tokens: 3 } }));
+    }, 2);
+    expect(outcomes).toMatchObject([0, 1].map(() => ({ outcome: 'answered', outputTokens: 3, promptTokens: 21 })));
+  });
+
   const cases: readonly (readonly [string, Behaviour, Partial<RequestOutcome>])[] = [
     ['429', (response) => response.writeHead(429, { 'content-type': 'application/json' }).end('{"error":{"message":"The queue is full."}}'), { outcome: 'refused', status: 429, error: 'HTTP 429: The queue is full.' }],
     ['400 of vLLM', (response) => response.writeHead(400, { 'content-type': 'application/json' }).end('{"object":"error","message":"too long"}'), { outcome: 'refused', status: 400, error: 'HTTP 400: too long' }],
@@ -211,7 +224,9 @@ describe('what becomes of a request', () => {
     ['a close before the head', (response) => response.socket?.destroy(), { outcome: 'failed', error: 'connection closed' }],
     ['a reset in mid-stream', (response) => (streamHead(response), response.write(textChunk('a'), () => response.socket?.resetAndDestroy())), { outcome: 'cut', status: 200, error: 'connection reset' }],
     ['a close in mid-stream', (response) => (streamHead(response), response.write(textChunk('a'), () => response.socket?.destroy())), { outcome: 'cut', error: 'connection closed' }],
-    ['an end without [DONE]', (response) => (streamHead(response), response.end(textChunk('a'))), { outcome: 'cut', chunkCount: 1, outputTokens: 1, error: 'the stream ended without [DONE]' }],
+    ['an end without finish_reason or [DONE]', (response) => (streamHead(response), response.end(textChunk('a'))), { outcome: 'cut', chunkCount: 1, outputTokens: 1, error: 'the stream ended without finish_reason or [DONE]' }],
+    ['an end before the other choice has one', (response) => (streamHead(response), response.end(textChunk('a') + event({ choices: [{ index: 1, delta: {}, finish_reason: 'stop' }] }))), { outcome: 'cut' }],
+    ['a close after finish_reason, before the end of the body', (response) => (streamHead(response), response.write(finishedChunk('a'), () => response.socket?.destroy())), { outcome: 'cut', error: 'connection closed' }],
     ['an error event', (response) => (streamHead(response), response.write(textChunk('a')), response.end(event({ error: { message: 'The engine has crashed.' } }))), { outcome: 'cut', error: 'error event: The engine has crashed.' }],
     ['an event that is not JSON', (response) => (streamHead(response), response.write('data: {"choices\n\n')), { outcome: 'cut', error: 'an event is not JSON' }],
     ['an event that never ends', (response) => (streamHead(response), response.write(`data: ${'x'.repeat(5 * 2 ** 20)}`)), { outcome: 'cut', error: 'an event is longer than 4 MiB' }],

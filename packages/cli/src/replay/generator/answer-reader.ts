@@ -12,8 +12,8 @@ export interface AnswerFacts {
   readonly timings: Readonly<Record<string, number>> | undefined;
   /** Only when it was asked to be kept. */
   readonly text: string;
-  /** `[DONE]` came. */
-  readonly isDone: boolean;
+  /** `[DONE]` came, or each choice that began has a `finish_reason`, with which some servers end. The body may go on. */
+  readonly isWhole: boolean;
   /** Why the stream is no answer: an error event, or what is not an event of completions. */
   readonly error: string | undefined;
 }
@@ -34,9 +34,11 @@ export class AnswerReader implements AnswerFacts {
   completionTokens: number | undefined;
   timings: Readonly<Record<string, number>> | undefined;
   text = '';
-  isDone = false;
   error: string | undefined;
   readonly #keepsText: boolean;
+  #isDone = false;
+  readonly #choices = new Set<unknown>();
+  readonly #finishedChoices = new Set<unknown>();
   readonly #decoder = new TextDecoder();
   readonly #parser = createParser({
     maxBufferSize: eventLengthMax,
@@ -53,6 +55,10 @@ export class AnswerReader implements AnswerFacts {
     this.#keepsText = keepsText;
   }
 
+  get isWhole(): boolean {
+    return this.#isDone || (this.#choices.size > 0 && this.#finishedChoices.size === this.#choices.size);
+  }
+
   push(piece: Uint8Array, atMs: number): void {
     if (this.error !== undefined) return;
     this.#atMs = atMs;
@@ -60,9 +66,9 @@ export class AnswerReader implements AnswerFacts {
   }
 
   #read(data: string): void {
-    if (this.error !== undefined || this.isDone) return;
+    if (this.error !== undefined || this.#isDone) return;
     if (data === '[DONE]') {
-      this.isDone = true;
+      this.#isDone = true;
       return;
     }
     let event: unknown;
@@ -97,6 +103,8 @@ export class AnswerReader implements AnswerFacts {
   }
 
   #readChoice(choice: Readonly<Record<string, unknown>>): void {
+    this.#choices.add(choice['index']);
+    if (string(choice['finish_reason']) !== undefined) this.#finishedChoices.add(choice['index']);
     const delta = isRecord(choice['delta']) ? choice['delta'] : choice;
     const text = string(delta['content']) ?? string(delta['text']);
     // What a model thinks, and its calls of tools, are tokens as well; vLLM has said `reasoning` and `reasoning_content`.

@@ -64,7 +64,7 @@ export class Exchange {
       return this.#outcome(isRefused ? 'refused' : 'failed', atMs, this.#describeRefusal(status));
     }
     if (!this.#isStream) return this.#outcome('failed', atMs, `no event stream, but ${this.#contentType || 'no content type'}`);
-    return this.#reader.isDone ? this.#outcome('answered', atMs) : this.#outcome(this.#brokenKind, atMs, 'the stream ended without [DONE]');
+    return this.#reader.isWhole ? this.#outcome('answered', atMs) : this.#outcome(this.#brokenKind, atMs, 'the stream ended without finish_reason or [DONE]');
   }
 
   get #isStream(): boolean {
