@@ -1,5 +1,6 @@
 import { formatBytes } from '@open-autoglm/engine/bytes';
 import type { MemoryNeed, QuantizedModel, TargetType, TextQuality } from '@open-autoglm/engine/quantize';
+import { formatCount } from '../replay/report/text.ts';
 
 export interface QuantizeReport {
   readonly file: string;
@@ -21,7 +22,7 @@ export function formatReport({ file, sizes, memory, quality }: QuantizeReport, t
   if (quality) {
     lines.push(`quality  beside IN, on ${textName}, read after the token with which the model's texts begin:`);
     for (const { name, tokens, perplexity, divergence, sameTop } of quality) {
-      lines.push(`  ${name}, ${tokens} tokens: perplexity ${formatPerplexity(perplexity.source)} → ${formatPerplexity(perplexity.quantized)}, KL divergence ${divergence.mean.toFixed(4)} nats (99 % below ${divergence.p99.toFixed(3)}), same likeliest token ${(sameTop * 100).toFixed(1)} %`);
+      lines.push(`  ${name}, ${formatCount(tokens, 'token')}: perplexity ${formatPerplexity(perplexity.source)} → ${formatPerplexity(perplexity.quantized)}, KL divergence ${divergence.mean.toFixed(4)} nats (99 % below ${divergence.p99.toFixed(3)}), same likeliest token ${(sameTop * 100).toFixed(1)} %`);
     }
   }
   return `${lines.join('\n')}\n`;

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { messageOf, UserError } from '../failure.ts';
-import { formatNumber } from '../replay/report/text.ts';
+import { formatCount, formatNumber } from '../replay/report/text.ts';
 import { LineFile } from './line-file.ts';
 import { createProxy } from './proxy.ts';
 import { Recorder } from './recorder.ts';
@@ -64,7 +64,7 @@ function describeCounts(recorder: Recorder, file: LineFile, out: string): string
   const unrecordedCount = Object.values(unrecorded).reduce((sum, count) => sum + count, 0);
   const reasons = Object.entries(unrecorded).filter(([, count]) => count > 0).map(([reason, count]) => `${formatNumber(count)} ${reason}`);
   return [
-    `recorded ${formatNumber(file.writtenCount)} request${file.writtenCount === 1 ? '' : 's'} in ${out}`,
+    `recorded ${formatCount(file.writtenCount, 'request')} in ${out}`,
     ...(unfinished > 0 ? [`${formatNumber(unfinished)} of them without their ends`] : []),
     ...(file.lostCount > 0 ? [`${formatNumber(file.lostCount)} lost, because the file could not be written`] : []),
     ...(unrecordedCount > 0 ? [`${formatNumber(unrecordedCount)} passed on without a record (${reasons.join(', ')})`] : []),

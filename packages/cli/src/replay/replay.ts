@@ -3,7 +3,7 @@ import { lstat, open, rm, stat, writeFile } from 'node:fs/promises';
 import { readApiKey } from '../api-key.ts';
 import { messageOf, UserError } from '../failure.ts';
 import { describeMachine, formatSummary, renderPage, summarise } from './report/index.ts';
-import { formatDuration } from './report/text.ts';
+import { formatCount, formatDuration } from './report/text.ts';
 import { startProgressBar, type ReplayProgressBar } from './progress.ts';
 import type { ReplayResult, ServiceLevelObjective } from './result.ts';
 import { runReplay } from './run-replay.ts';
@@ -52,7 +52,7 @@ export async function replay(tracePath: string, options: ReplayOptions): Promise
     const result = await runReplay(toRequest(tracePath, targets, options), {
       begins(plan, named) {
         const whole = { requestCount: plan.requestCount * named.length, lengthMs: plan.lengthMs * named.length };
-        process.stderr.write(`replaying ${whole.requestCount} requests in ${formatDuration(whole.lengthMs)} to ${named.map(({ name }) => name).join(' and ')}; Ctrl-C reports what there is by then\n`);
+        process.stderr.write(`replaying ${formatCount(whole.requestCount, 'request')} in ${formatDuration(whole.lengthMs)} to ${named.map(({ name }) => name).join(' and ')}; Ctrl-C reports what there is by then\n`);
         bar = startProgressBar(process.stderr, whole);
       },
       progresses: (progress) => bar?.show(progress),

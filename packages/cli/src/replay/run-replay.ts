@@ -7,6 +7,7 @@ import { PromptMaker } from './prompts/prompt-maker.ts';
 import type { RequestOutcome } from './outcome.ts';
 import type { Calibration, GeneratorFacts, ReplayChoices, ReplayResult, ReplayTarget } from './result.ts';
 import { nameTargets, type TargetWish } from './targets.ts';
+import { formatCount, formatNumber } from './report/text.ts';
 import { openTrace } from './trace/open-trace.ts';
 import { planReplay, type PlanOptions, type ReplayPlan } from './trace/plan.ts';
 import { scheduleForOne, scheduleForTwo } from './trace/schedule.ts';
@@ -142,7 +143,7 @@ function warningOfPromptSizes({ name }: ReplayTarget, outcomes: readonly Request
     counted += promptTokens;
   }
   if (wanted === 0 || Math.abs(counted / wanted - 1) <= promptSizeToleranceShare) return [];
-  return [`${name} counted ${counted} tokens of prompts, where the trace asks for ${wanted}.`];
+  return [`${name} counted ${formatCount(counted, 'token')} of prompts, where the trace asks for ${formatNumber(wanted)}.`];
 }
 
 function describeGenerator(outcomes: readonly RequestOutcome[], { originMs, inFlightPeak, connectionPeak }: GeneratorEnd, cpu: NodeJS.CpuUsage): GeneratorFacts {

@@ -22,7 +22,7 @@ describe('a replay', () => {
     expect(result).toMatchObject({
       end: 'completed',
       // It says 21 of each.
-      warnings: [`${server.url} counted 63 tokens of prompts, where the trace asks for 1221.`],
+      warnings: [`${server.url} counted 63 tokens of prompts, where the trace asks for 1,221.`],
       targets: [{ name: server.url, url: server.url, model: 'scripted', body: { temperature: 0 } }],
       trace: { format: 'azure', requestCount: 3, brokenLineCount: 0 },
       options: { speed: 1, seed: 7, calibration: [{ tokensPerWord: 2, overheadTokens: 7, isMeasured: true }] },

@@ -154,7 +154,7 @@ export class Sender {
 
   #send({ target, message }: RequestToSend, id: number, dueAtMs: number, sentAtMs: number): void {
     const { inFlightMax, tell, now, arrivedAt } = this.#options;
-    if (this.#inFlight.size >= inFlightMax) return tell('unsent', id, sentAtMs, dueAtMs, encoder.encode(`${inFlightMax} requests were under way already`));
+    if (this.#inFlight.size >= inFlightMax) return tell('unsent', id, sentAtMs, dueAtMs, encoder.encode(`as many were under way as --max-in-flight allows (${inFlightMax})`));
     const connections = this.#connections[target] as Connections;
     const flight = new Flight({ id, target, sentAtMs, connections, now, arrivedAt, tell, onEnd: this.#onEnd, onHead: this.#onHead });
     this.#inFlight.set(id, flight);

@@ -1,7 +1,7 @@
 import type { CompareSummary, Quantiles, ReplaySummary, TargetSummary } from '../summary.ts';
 import { isRate } from './compare.ts';
 import { latencyNames } from './measures.ts';
-import { alignColumns, formatDuration, formatNumber, formatShare, harmless } from './text.ts';
+import { alignColumns, formatCount, formatDuration, formatNumber, formatShare, harmless } from './text.ts';
 import { conclude, describeErrors, describeSlo, isComparison, latencyTitles, nameFigure, noticesOf, targetsOf } from './words.ts';
 
 const errorsShownMax = 5;
@@ -22,7 +22,7 @@ export function formatSummary(summary: ReplaySummary): string {
 
 function describeRun({ trace, settings, wall_s }: ReplaySummary): string {
   const speed = settings.speed === 1 ? 'as recorded' : `${formatNumber(settings.speed)}× as fast as recorded`;
-  return `${trace.path} (${trace.format}): ${formatNumber(trace.requestCount)} requests in ${formatDuration(wall_s * 1000)}, ${speed}, ${formatNumber(settings.meanRatePerSecond)} requests/s`;
+  return `${trace.path} (${trace.format}): ${formatCount(trace.requestCount, 'request')} in ${formatDuration(wall_s * 1000)}, ${speed}, ${formatNumber(settings.meanRatePerSecond)} requests/s`;
 }
 
 function formatTarget(target: TargetSummary, { settings }: ReplaySummary, letter: string): string[] {

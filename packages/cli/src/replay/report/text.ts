@@ -24,6 +24,11 @@ export function formatNumber(value: number | null | undefined): string {
   return value.toLocaleString('en-US', { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
 }
 
+/** `1 request`, `1,200 requests`. */
+export function formatCount(count: number, noun: string): string {
+  return `${formatNumber(count)} ${noun}${count === 1 ? '' : 's'}`;
+}
+
 export function formatShare(share: number): string {
   return `${(share * 100).toFixed(1)} %`;
 }

@@ -3,7 +3,7 @@ import type { ReplayResult, ServiceLevelObjective } from '../result.ts';
 import type { Comparison, CompareSummary, ReplaySummary, TargetSummary } from '../summary.ts';
 import { latencyNames, objectiveOf } from './measures.ts';
 import { slicesMin } from './compare.ts';
-import { formatDuration, formatNumber, formatShare } from './text.ts';
+import { formatCount, formatDuration, formatNumber, formatShare } from './text.ts';
 
 /** Sentences and names that the table and the page have in common. */
 
@@ -64,8 +64,8 @@ export function noticesOf(summary: ReplaySummary): string[] {
       const { answered } = target.outcomes;
       const name = isComparison(summary) ? `${target.target.name}: ` : '';
       if (target.requests === 0 || answered === target.requests) return [];
-      if (answered === 0) return [`${name}None of ${formatNumber(target.requests)} requests was answered.`];
-      return [`${name}${formatNumber(target.requests - answered)} of ${formatNumber(target.requests)} requests (${formatShare(1 - answered / target.requests)}) were not answered; latencies are those of the others.`];
+      if (answered === 0) return [`${name}None of ${formatCount(target.requests, 'request')} was answered.`];
+      return [`${name}Not answered: ${formatNumber(target.requests - answered)} of ${formatCount(target.requests, 'request')} (${formatShare(1 - answered / target.requests)}); latencies are those of the others.`];
     }),
   ];
 }
@@ -78,7 +78,7 @@ function describeDamage({ brokenLineCount, brokenLines, clockBackwardsCount, clo
   const broken = brokenLines.slice(0, 3).map(({ line, reason }) => `${line}: ${reason}`).join('; ');
   const backwards = clockBackwardsLines.slice(0, 3).join(', ');
   return [
-    ...(brokenLineCount > 0 ? [`${formatNumber(brokenLineCount)} broken line${brokenLineCount === 1 ? '' : 's'} of the trace skipped (line ${broken}${more(brokenLineCount, 3)}).`] : []),
-    ...(clockBackwardsCount > 0 ? [`The trace's clock went back ${formatNumber(clockBackwardsCount)} time${clockBackwardsCount === 1 ? '' : 's'} (line ${backwards}${more(clockBackwardsCount, 3)}); those requests were sent in the order of the lines.`] : []),
+    ...(brokenLineCount > 0 ? [`${formatCount(brokenLineCount, 'broken line')} of the trace skipped (line ${broken}${more(brokenLineCount, 3)}).`] : []),
+    ...(clockBackwardsCount > 0 ? [`The trace's clock went back ${formatCount(clockBackwardsCount, 'time')} (line ${backwards}${more(clockBackwardsCount, 3)}); those requests were sent in the order of the lines.`] : []),
   ];
 }

@@ -41,6 +41,16 @@ describe('the page of a replay', () => {
     expect(page).not.toMatch(/NaN|Infinity|undefined|\[object/);
   });
 
+  it('counts one as one', () => {
+    const result = comparisonOf(1, () => 1);
+    const page = renderPage({ ...result, trace: { ...result.trace, requestCount: 1 } }, summarise({ ...result, trace: { ...result.trace, requestCount: 1 }, generator: { ...result.generator, connectionPeak: 1 } }, { ...machine, cores: 1 }));
+    expect(page).toContain('<p>1 slice of the trace, replayed to both servers in turn;');
+    expect(page).toContain('1 request over 9 s');
+    expect(page).toContain('1 connection at most');
+    expect(page).toContain('A CPU, 1 core,');
+    expect(pageOf(comparisonOf(2, () => 1))).toContain('<p>2 slices of the trace, each replayed to both servers in turn;');
+  });
+
   it('asks for nothing and runs nothing', () => {
     const page = pageOf(comparisonOf(6, () => 100));
     expect(page).not.toMatch(/\b(src|href|srcset)=|@import|url\(/);

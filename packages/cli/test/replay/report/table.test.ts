@@ -16,7 +16,7 @@ describe('the table of a replay', () => {
     expect(text).toMatch(/^goodput +0\.100 requests\/s; 33\.3 % met TTFT ≤ 200 ms$/m);
     expect(text).toMatch(/1 × refused 429: queue is full$/m);
     expect(text).toMatch(/^generator +sent late by 0\.100 ms \(p50\)/m);
-    expect(text).toContain('! 1 of 3 requests (33.3 %) were not answered');
+    expect(text).toContain('! Not answered: 1 of 3 requests (33.3 %);');
   });
 
   it('says what may be concluded from a comparison', () => {
@@ -47,6 +47,16 @@ describe('the table of a replay', () => {
     const text = tableOf(resultOf([failure('failed', hostile)], { targets: [{ name: hostile, url: 'http://x', model: hostile }], warnings: [hostile] }));
     expect(text.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}]/u);
     expect(text).toContain('\\u{1b}[2J');
+  });
+});
+
+describe('a replay of one request', () => {
+  it('has one of everything', () => {
+    const alone = tableOf(resultOf([failure('failed', 'no connection')]));
+    expect(alone).toContain('1 request in 10 s');
+    expect(alone).toContain('! None of 1 request was answered.');
+    expect(tableOf(resultOf([failure('failed', 'no connection'), outcome()]))).toContain('! Not answered: 1 of 2 requests (50.0 %);');
+    expect(tableOf(resultOf([]))).toContain('0 requests in');
   });
 });
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { ReplayResult } from '../../result.ts';
 import type { ReplaySummary, TargetSummary } from '../../summary.ts';
-import { harmless } from '../text.ts';
+import { formatCount, harmless } from '../text.ts';
 import { describeSlo, isComparison, noticesOf, targetsOf } from '../words.ts';
 import { drawCharts } from './charts.ts';
 import { html, jsonScript, raw, type Markup } from './markup.ts';
@@ -32,7 +32,7 @@ ${notices.map((notice) => html`<div class="notice">${harmless(notice)}</div>
 `)}
 ${isComparison(summary) && html`<h2>Which is better <span lang="zh">对比</span></h2>
 ${comparisonTable(summary)}
-<p>${slices} slices of the trace, each replayed to both servers in turn; intervals are drawn from slices. Where an interval holds 1, no difference was shown. Of nine figures of two equal servers, one or another interval misses 1 by chance in up to four of ten comparisons.</p>`}
+<p>${formatCount(slices, 'slice')} of the trace, ${slices === 1 ? '' : 'each '}replayed to both servers in turn; intervals are drawn from slices. Where an interval holds 1, no difference was shown. Of nine figures of two equal servers, one or another interval misses 1 by chance in up to four of ten comparisons.</p>`}
 ${targetsOf(summary).map((target, index) => targetSection(target, summary, index))}
 <h2>Over time and by percentile <span lang="zh">图表</span></h2>
 <p>Latencies count from when a request was due, on the time of the trace.</p>

@@ -1,7 +1,7 @@
 import type { CompareSummary, Comparison, Quantiles, ReplaySummary, TargetSummary } from '../../summary.ts';
 import { isRate } from '../compare.ts';
 import { latencyNames } from '../measures.ts';
-import { formatDuration, formatNumber, formatShare, harmless } from '../text.ts';
+import { formatCount, formatDuration, formatNumber, formatShare, harmless } from '../text.ts';
 import { conclude, describeErrors, describeSlo, latencyTitles, nameFigure } from '../words.ts';
 import { html, type Markup } from './markup.ts';
 
@@ -61,15 +61,15 @@ export function circumstances(summary: ReplaySummary): Markup {
   const { trace, settings, generator, machine } = summary;
   const late = generator.latenessMs;
   const rows: readonly (readonly [string, string | undefined])[] = [
-    ['trace · 数据', `${harmless(trace.path)} (${trace.format}), ${formatNumber(trace.requestCount)} requests over ${formatDuration(trace.spanMs)}`],
+    ['trace · 数据', `${harmless(trace.path)} (${trace.format}), ${formatCount(trace.requestCount, 'request')} over ${formatDuration(trace.spanMs)}`],
     ['rate', `${settings.speed === 1 ? 'as recorded' : `${formatNumber(settings.speed)}× as fast as recorded`}, ${formatNumber(settings.meanRatePerSecond)} requests/s`],
     ['objective (SLO)', describeSlo(settings.slo) || 'none'],
     ['slices', settings.blockMs === undefined ? undefined : `${formatDuration(settings.blockMs)} of the trace, to each server in turn`],
-    ['prompts', settings.promptScale === 1 && settings.promptTokensMax === undefined ? undefined : `length × ${formatNumber(settings.promptScale)}${settings.promptTokensMax === undefined ? '' : `, at most ${formatNumber(settings.promptTokensMax)} tokens`}`],
-    ['answers', settings.outputScale === 1 && settings.outputTokensMax === undefined ? undefined : `length × ${formatNumber(settings.outputScale)}${settings.outputTokensMax === undefined ? '' : `, at most ${formatNumber(settings.outputTokensMax)} tokens`}`],
+    ['prompts', settings.promptScale === 1 && settings.promptTokensMax === undefined ? undefined : `length × ${formatNumber(settings.promptScale)}${settings.promptTokensMax === undefined ? '' : `, at most ${formatCount(settings.promptTokensMax, 'token')}`}`],
+    ['answers', settings.outputScale === 1 && settings.outputTokensMax === undefined ? undefined : `length × ${formatNumber(settings.outputScale)}${settings.outputTokensMax === undefined ? '' : `, at most ${formatCount(settings.outputTokensMax, 'token')}`}`],
     ['limits', `${formatDuration(settings.timeoutMs)} for a request, ${formatNumber(settings.inFlightMax)} in flight; seed ${settings.seed}`],
-    ['generator', `${late ? `sent late by ${formatNumber(late.p50)} ms (p50), ${formatNumber(late.p99)} ms (p99), ${formatNumber(late.max)} ms at most; ` : ''}${formatNumber(generator.cpuSeconds)} s of CPU; ${formatNumber(generator.inFlightPeak)} in flight, ${formatNumber(generator.connectionPeak)} connections at most`],
-    ['machine · 机器', `${machine.cpu}, ${machine.cores} cores, ${formatNumber(machine.memory_bytes / 2 ** 30)} GiB, ${machine.platform}; node ${machine.node}; load ${formatNumber(machine.load)}`],
+    ['generator', `${late ? `sent late by ${formatNumber(late.p50)} ms (p50), ${formatNumber(late.p99)} ms (p99), ${formatNumber(late.max)} ms at most; ` : ''}${formatNumber(generator.cpuSeconds)} s of CPU; ${formatNumber(generator.inFlightPeak)} in flight, ${formatCount(generator.connectionPeak, 'connection')} at most`],
+    ['machine · 机器', `${machine.cpu}, ${formatCount(machine.cores, 'core')}, ${formatNumber(machine.memory_bytes / 2 ** 30)} GiB, ${machine.platform}; node ${machine.node}; load ${formatNumber(machine.load)}`],
     ['replayed by', `autoglm ${machine.autoglm}, ${summary.started_at}, ${formatDuration(summary.wall_s * 1000)}`],
   ];
   return html`<dl>${rows.map(([name, text]) => text !== undefined && html`<dt>${name}</dt><dd>${text}</dd>`)}</dl>`;
