@@ -69,6 +69,7 @@ export class EmbeddedEngine implements Engine {
     const abort = () => {
       queue.abort(signal.reason);
       leave();
+      this.#tellBusy();
     };
     signal.addEventListener('abort', abort, { once: true });
     this.#running.set(request.id, queue);
@@ -118,21 +119,23 @@ export class EmbeddedEngine implements Engine {
     }
   }
 
-  /** Whoever waits for an answer, of whatever kind, must learn of it when the process hangs. */
+  /** Whoever waits for an answer, of whatever kind, must learn of it when the process hangs; one that has ended is waited for by nobody, read or not. */
   #tellBusy(): void {
-    this.#process.setBusy(this.#running.size + this.#tokenizing.size > 0);
+    this.#process.setBusy(this.#tokenizing.size > 0 || [...this.#running.values()].some(({ hasEnded }) => !hasEnded));
   }
 
   #take(report: EngineReport): void {
     switch (report.type) {
       case 'parts':
         for (const { id, part } of report.outputs) this.#running.get(id)?.push(part);
+        if (report.outputs.some(({ part }) => part.type === 'text-end')) this.#tellBusy();
         break;
       case 'stats':
         this.#stats = report.stats;
         break;
       case 'error':
         this.#running.get(report.id)?.fail(fromWire(report.error));
+        this.#tellBusy();
         break;
       case 'tokens':
         this.#tokenizing.get(report.call)?.resolve([...report.tokens]);
@@ -150,5 +153,6 @@ export class EmbeddedEngine implements Engine {
     this.#stats = undefined;
     for (const queue of this.#running.values()) queue.fail(error);
     for (const call of this.#tokenizing.values()) call.reject(error);
+    this.#tellBusy();
   }
 }

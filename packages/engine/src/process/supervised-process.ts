@@ -100,7 +100,7 @@ export class SupervisedProcess<Model extends { readonly source: string }, Comman
       const timeout = this.#options.stallTimeoutMs ?? defaultStallTimeoutMs;
       this.#lastReportAt = performance.now();
       this.#watchdog = setInterval(() => {
-        // Whoever has not read an answer's end yet keeps it busy; one that is being started has nothing to do, and says little.
+        // One that is being started has nothing to do, and says little.
         if (this.#status.state === 'ready' && performance.now() - this.#lastReportAt > timeout) this.#child?.kill('SIGKILL');
       }, timeout / 4);
     }

@@ -5,8 +5,10 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import type { GeneratePart, GenerateRequest } from '@open-autoglm/protocol';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { startEmbeddedEngine, type EmbeddedEngine, type EmbeddedEngineOptions, type EmbeddedEngineStatus } from '../../src/index.ts';
+import { greedy } from '../support/requests.ts';
 
 const { execPath } = process;
 
@@ -23,6 +25,10 @@ describe('the end of the engine process', () => {
     engine = startEmbeddedEngine({ model: 'default', threads: 1, contextLength: 512, maxBatchSize: 2, stepTokenBudget: 128, maxQueue: 4, continuousBatching: true, ...(onStatus && { onStatus }), ...(stallTimeoutMs && { stallTimeoutMs }), ...options });
     return { engine, child: children.at(-1) as ChildProcess };
   };
+
+  const request = (id: string): GenerateRequest => ({
+    id, prompt: { segments: [{ kind: 'text', text: '你好' }] }, maxTokens: 400, stop: [], topLogprobs: undefined, cacheScope: '', sampling: { ...greedy, logitBias: { 2: -100 } },
+  });
 
   it('is told with its cause', async () => {
     const details: string[] = [];
@@ -70,16 +76,41 @@ describe('the end of the engine process', () => {
     const details: string[] = [];
     const { engine: running, child } = start(({ state, detail }) => state === 'restarting' && details.push(detail), 300);
     await running.ready();
-    const unread = running.generate({
-      id: 'unread', prompt: { segments: [{ kind: 'text', text: '你好' }] }, maxTokens: 400, stop: [], topLogprobs: undefined, cacheScope: '',
-      sampling: { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0, logitBias: { 2: -100 }, seed: 0 },
-    }, new AbortController().signal);
+    const unread = running.generate(request('unread'), new AbortController().signal);
     await unread.next();
     child.kill('SIGSTOP');
     await restarting(details, 1);
     await running.ready();
     expect(details).toHaveLength(1);
     await expect(Array.fromAsync(unread)).rejects.toMatchObject({ code: 'engine_crashed' });
+  }, 60_000);
+
+  it.each<[string, (unread: AsyncGenerator<GeneratePart>, leaving: AbortController) => Promise<unknown>]>([
+    ['is over', async () => {}],
+    ['was given up', async (_, leaving) => leaving.abort()],
+  ])('is not brought about by an answer that %s and is not read to its end', async (_, end) => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] });
+    try {
+      const { engine: running, child } = start();
+      await running.ready();
+      const leaving = new AbortController();
+      const unread = running.generate({ ...request('unread'), maxTokens: 3 }, leaving.signal);
+      await unread.next();
+      await end(unread, leaving);
+      // What comes later is answered after it.
+      expect((await Array.fromAsync(running.generate({ ...request('later'), maxTokens: 9 }, new AbortController().signal))).at(-1)?.type).toBe('text-end');
+      vi.advanceTimersByTime(600_000);
+      expect(child.killed).toBe(false);
+      // Nor does it make the next one's silence longer than it is.
+      const next = running.generate(request('next'), new AbortController().signal);
+      const first = next.next();
+      vi.advanceTimersByTime(100_000);
+      expect(child.killed).toBe(false);
+      await first;
+      await Promise.allSettled([next.return(undefined), unread.return(undefined)]);
+    } finally {
+      vi.useRealTimers();
+    }
   }, 60_000);
 
   it('ends the download of its model too, and leaves nothing of it', async () => {
