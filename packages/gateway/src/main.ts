@@ -100,7 +100,7 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
   notices.logTo(sinks.logs);
   const recorder = opened.add(openRecorder(config.tiers, (problem) => (problem === undefined ? sinks.logs?.info('outcomes of the cascade are recorded again', {}) : sinks.logs?.warn('outcomes of the cascade are not recorded', { reason: problem }))), (part) => part.close());
   const batches = opened.add(openBatches(config.batches, {
-    access, env, bodyLimitBytes: config.server.body_limit_bytes,
+    access, keyCount: config.auth.keys.length, env, bodyLimitBytes: config.server.body_limit_bytes,
     writeAnswer: (asked) => collectAnswer(asked, asked.parts), writeEmbeddings, writeError: (error) => JSON.stringify(errorBody(error)),
     onFailure: notices.onBatchFailure, onFolderMade: notices.onBatchFolder,
   }), (part) => part.close());

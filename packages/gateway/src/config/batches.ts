@@ -17,6 +17,8 @@ export const batchesSchema = Type.Object(
     running_max: Type.Integer({ minimum: 1, maximum: 1000 }),
     /** Batches of one tenant that have not ended; more are refused with 429. */
     per_tenant_max: Type.Integer({ minimum: 1, maximum: 100_000 }),
+    /** Of all tenants that one key names; 16 times `per_tenant_max` where it is not given. */
+    per_key_max: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })),
     /** Lines of one batch. */
     lines_max: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
     line_bytes_max: Type.Integer({ minimum: 1024, maximum: 1_073_741_824 }),
@@ -25,6 +27,9 @@ export const batchesSchema = Type.Object(
     /** What one tenant may keep in files; what batches write counts, and is never refused. */
     tenant_files_max: Type.Integer({ minimum: 1, maximum: 10_000_000 }),
     tenant_bytes_max: bytes(1024),
+    /** What all tenants that one key names may keep: 16 times as many files, and where there are several keys half of `bytes_max`, else all, where it is not given. */
+    key_files_max: Type.Optional(Type.Integer({ minimum: 1, maximum: 100_000_000 })),
+    key_bytes_max: Type.Optional(bytes(1024)),
     /** What all tenants may keep. */
     bytes_max: bytes(1024),
     /** Files are kept for so long, unless they were told to go sooner, and so are batches that have ended. */

@@ -165,6 +165,26 @@ describe('batches', () => {
       expect((await fetch(`${gateway.url}/v1/batches`, { method: 'PUT' })).status).toBe(405);
     }));
 
+  it('a key has a bound of its own, by whatever names it asks', () =>
+    withServer({ batches: { per_tenant_max: 2, per_key_max: 3, tenant_files_max: 2, key_files_max: 3 }, script: { loaded: new Promise(() => {}) } }, async ({ gateway, clientOf }) => {
+      const named = (tenant: string, apiKey = 'one') => new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey, maxRetries: 0, defaultHeaders: { 'x-autoglm-tenant': tenant } });
+      for (const tenant of ['a', 'b', 'c']) await createBatch(named(tenant), numbered(1));
+      await expect(upload(named('d'), jsonl(numbered(1)))).rejects.toMatchObject({ status: 413, code: 'storage_limit_exceeded', message: expect.stringContaining('batches.key_files_max') as string });
+      const [{ id }] = (await named('a').files.list()).data as unknown as [OpenAI.FileObject];
+      const again = named('a').batches.create({ input_file_id: id, endpoint: '/v1/chat/completions', completion_window: '24h' });
+      await expect(again).rejects.toMatchObject({ status: 429, message: expect.stringContaining('batches.per_key_max') as string });
+      await createBatch(clientOf('two'), numbered(1));
+    }));
+
+  it.each([[1, 3], [2, 2]])('where %i keys are configured, a key has room for %i of three files that take a third each', async (keys, room) => {
+    const env = { A: 'key-number-a', B: 'key-number-b' };
+    const auth = { keys: [{ name: 'a', key_env: 'A' }, { name: 'b', key_env: 'B' }].slice(0, keys) };
+    await withServer({ batches: { tenant_bytes_max: 1024, bytes_max: 4600 }, config: { auth }, env }, async ({ gateway }) => {
+      const sent = await Promise.allSettled(['1', '2', '3'].map((tenant) => upload(new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey: env.A, maxRetries: 0, defaultHeaders: { 'x-autoglm-tenant': tenant } }), 'x'.repeat(1024))));
+      expect(sent.filter(({ status }) => status === 'fulfilled')).toHaveLength(room);
+    });
+  });
+
   it('belongs to the key that made it, and ends when that is taken away', async () => {
     using folder = temporaryFolder();
     const file = path.join(folder.path, 'batches.sqlite');

@@ -25,7 +25,7 @@ async function openRunner(file: string, makeFiles: (...stores: ConstructorParame
   const create = async (count: number, expiresAtMs: number | null = null) => {
     const writer = await files.begin({ id: 'file-in', tenant: 'a', purpose: 'batch', filename: 'in.jsonl', expires_at_ms: expiresAtMs });
     await writer.write(Buffer.from(jsonl(Array.from({ length: count }, (_, index) => ({ custom_id: `line-${index}` })))));
-    await files.keep(writer, 'a', {}, { tenantFilesMax: 9, tenantBytesMax: 10_000_000, bytesMax: 10_000_000 });
+    await files.keep(writer, 'a', {}, { tenantFilesMax: 9, tenantBytesMax: 10_000_000, keyFilesMax: 9, keyBytesMax: 10_000_000, bytesMax: 10_000_000 });
     await store.create({ id: 'batch_1', tenant: 'a', key_name: null, endpoint: '/v1/chat/completions', input_file_id: 'file-in', completion_window: '24h', metadata: null, output_expires_seconds: null, created_at_ms: Date.now(), expires_at_ms: Date.now() + 86_400_000 }, 9);
   };
   const close = async () => {
@@ -126,7 +126,7 @@ it('a batch whose files cannot be written at first leaves none of the first atte
   await until(async () => (await one.store.find('a', 'batch_1'))?.status === 'cancelled');
   const kept = await one.files.list({ tenant: 'a', purpose: 'batch_output', after: undefined, order: 'asc', limit: 9 });
   expect(kept).toHaveLength(2);
-  expect((await one.files.usage('a')).count).toBe(3);
+  expect((await one.files.usage('a')).tenant.count).toBe(3);
   expect(one.failures).toHaveLength(1);
   expect(one.runner.read()).toMatchObject({ lines: { completed: 0, failed: 3 }, ended: { cancelled: 1 } });
 });

@@ -141,7 +141,7 @@ describe('files', () => {
     const routes = new FileRoutes({
       files: async () => ({ find: async () => endless, read }) as unknown as FileStore,
       access: new Access(undefined, undefined), generations: { take: (response: ServerResponse) => inHand.takeFor(response), admitCall: async () => {} } as unknown as Generations,
-      bounds: { fileBytesMax: 1, tenantFilesMax: 1, tenantBytesMax: 1, bytesMax: 1, ttlMs: 1 }, now: () => 0, newId: () => 'file-b',
+      bounds: { fileBytesMax: 1, tenantFilesMax: 1, tenantBytesMax: 1, keyFilesMax: 1, keyBytesMax: 1, bytesMax: 1, ttlMs: 1 }, now: () => 0, newId: () => 'file-b',
     });
     const route = `/v1/files/${endless.id}/content`;
     const server = createServer((message, response) => void routes.find(route)?.serve({ message, response, path: route, requestId: 'r' }).catch(() => response.destroy()));

@@ -17,7 +17,7 @@ export function storeContract(name: string, place: () => Promise<DatabasePlace>)
     for (let start = 0; start < content.length; start += 100_000) await writer.write(content.subarray(start, start + 100_000));
     return writer;
   };
-  const unbounded = { tenantFilesMax: 99, tenantBytesMax: 10_000_000, bytesMax: 10_000_000 };
+  const unbounded = { tenantFilesMax: 99, tenantBytesMax: 10_000_000, keyFilesMax: 99, keyBytesMax: 10_000_000, bytesMax: 10_000_000 };
   const keep = async (files: FileStore, id: string, content = Buffer.from('x'), { tenant = 'a', ...changes }: Parameters<typeof write>[3] = {}) =>
     expect(await files.keep(await write(files, id, content, { tenant, ...changes }), tenant, {}, unbounded)).toBeUndefined();
   const read = async (files: FileStore, id: string) => {
@@ -36,10 +36,10 @@ export function storeContract(name: string, place: () => Promise<DatabasePlace>)
       expect(await files.find('a', 'file-1')).toEqual({ id: 'file-1', purpose: 'batch', filename: 'file-1.jsonl', size_bytes: content.length, created_at_ms: 1_000_000, expires_at_ms: null });
       expect(await files.find('b', 'file-1')).toBeUndefined();
       expect((await read(files, 'file-1')).equals(content)).toBe(true);
-      expect(await files.usage('a')).toEqual({ count: 1, bytes: content.length, bytesOfAll: content.length });
+      expect(await files.usage('a')).toEqual({ tenant: { count: 1, bytes: content.length }, key: { count: 1, bytes: content.length }, bytesOfAll: content.length });
       expect(await files.delete('b', 'file-1')).toBe(false);
       expect(await files.delete('a', 'file-1')).toBe(true);
-      expect([await files.find('a', 'file-1'), await files.usage('a')]).toEqual([undefined, { count: 0, bytes: 0, bytesOfAll: 0 }]);
+      expect([await files.find('a', 'file-1'), await files.usage('a')]).toEqual([undefined, { tenant: { count: 0, bytes: 0 }, key: { count: 0, bytes: 0 }, bytesOfAll: 0 }]);
       await close();
     });
 
@@ -90,7 +90,7 @@ export function storeContract(name: string, place: () => Promise<DatabasePlace>)
     it('keeps no more than may be of files that come at the same time, and as much of them as fits', async () => {
       const { files, close } = await open(await place());
       const writers = await Promise.all(Array.from({ length: 6 }, (_, index) => write(files, `f${index}`, Buffer.alloc(300))));
-      const bounds = { tenantFilesMax: 9, tenantBytesMax: 1000, bytesMax: 10_000 };
+      const bounds = { ...unbounded, tenantFilesMax: 9, tenantBytesMax: 1000 };
       const kept = await Promise.all(writers.map((writer) => files.keep(writer, 'a', {}, bounds)));
       expect(kept.filter((tooMany) => tooMany === undefined)).toHaveLength(3);
       expect(kept.filter((tooMany) => tooMany === 'bytes')).toHaveLength(3);
@@ -107,7 +107,7 @@ export function storeContract(name: string, place: () => Promise<DatabasePlace>)
       nowMs = 2000;
       expect(await files.find('a', 'short')).toBeUndefined();
       expect(await files.sweep(1001, 10)).toBe(2);
-      expect([await files.sweep(1001, 10), (await files.usage('a')).count]).toEqual([0, 1]);
+      expect([await files.sweep(1001, 10), (await files.usage('a')).tenant.count]).toEqual([0, 1]);
       await close();
     });
 
@@ -143,6 +143,27 @@ export function storeContract(name: string, place: () => Promise<DatabasePlace>)
       expect(await batches.change(id, 'me', ['validating'], { status: 'completed', ended_at_ms: 60 })).toBe(true);
       expect([await batches.create(newBatch('next'), 3), await batches.create(newBatch('one more'), 3)]).toEqual([expect.objectContaining({ id: 'next' }), undefined]);
       for (const { close } of gateways) await close();
+    });
+
+    it('takes no more batches of a key than may be open, under however many names they come', async () => {
+      const { batches, close } = await open(await place());
+      const create = (id: string, tenant: string) => batches.create(newBatch(id, { tenant }), 9, 3);
+      expect((await Promise.all(['k_y', 'k_y.1', 'k_y.2', 'k_y.3', 'k_y.4'].map((tenant) => create(tenant, tenant)))).filter((batch) => batch !== undefined)).toHaveLength(3);
+      // An underscore stands for itself, and what only begins alike is another key.
+      for (const tenant of ['kXy.1', 'k_yz', '', '.1']) expect(await create(tenant, tenant)).toMatchObject({ tenant });
+      expect([await create('third', '.2'), await create('fourth', '.3')]).toEqual([expect.objectContaining({ id: 'third' }), undefined]);
+      await close();
+    });
+
+    it('keeps no more files of a key, and bytes, than may be, under however many names they come', async () => {
+      const { files, close } = await open(await place());
+      await keep(files, 'file-1', Buffer.from('xxx'), { tenant: 'k' });
+      await keep(files, 'file-2', Buffer.from('xx'), { tenant: 'k.1' });
+      await keep(files, 'file-3', Buffer.from('x'), { tenant: 'kk' });
+      expect(await files.usage('k.1')).toEqual({ tenant: { count: 1, bytes: 2 }, key: { count: 2, bytes: 5 }, bytesOfAll: 6 });
+      const tried = async (bounds: object) => files.keep(await write(files, `file-${Math.random()}`, Buffer.from('xxxxx'), { tenant: 'k.2' }), 'k.2', {}, { ...unbounded, ...bounds });
+      expect([await tried({ keyFilesMax: 2 }), await tried({ keyBytesMax: 9 }), await tried({ keyFilesMax: 3, keyBytesMax: 10 })]).toEqual(['files', 'bytes', undefined]);
+      await close();
     });
 
     it('keeps the first answer of a line, and only that', async () => {
@@ -193,7 +214,7 @@ export function storeContract(name: string, place: () => Promise<DatabasePlace>)
       await (await write(files, 'there', Buffer.from('x'))).flush();
       await expect(batches.end('b1', 'one', ['validating'], { status: 'completed' }, ['there', 'swept'])).rejects.toThrow('is gone');
       expect([(await batches.find('a', 'b1'))?.status, await files.find('a', 'there')]).toEqual(['validating', undefined]);
-      await expect(files.keep(swept, 'a', {}, { tenantFilesMax: 9, tenantBytesMax: 1000, bytesMax: 1000 })).rejects.toMatchObject({ code: 'storage_unavailable' });
+      await expect(files.keep(swept, 'a', {}, unbounded)).rejects.toMatchObject({ code: 'storage_unavailable' });
       await close();
     });
 

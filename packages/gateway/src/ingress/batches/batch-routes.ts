@@ -25,6 +25,7 @@ export interface BatchParts {
   readonly generations: Generations;
   readonly bodyLimitBytes: number;
   readonly perTenantMax: number;
+  readonly perKeyMax: number;
   readonly now: () => number;
   readonly newId: () => string;
   /** There is one more to work on. */
@@ -69,7 +70,7 @@ export class BatchRoutes {
   }
 
   async #create({ message, response }: ResourceCall): Promise<void> {
-    const { generations, bodyLimitBytes, perTenantMax, now, newId, onCreated } = this.#parts;
+    const { generations, bodyLimitBytes, perTenantMax, perKeyMax, now, newId, onCreated } = this.#parts;
     const { key, tenant } = await admitCaller(this.#parts, message, response);
     const { value } = await readJson(message, { limitBytes: bodyLimitBytes }, generations.take(response).abort.signal);
     if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new AutoglmError('invalid_json', 'The body must be a JSON object.');
@@ -81,8 +82,8 @@ export class BatchRoutes {
     const batch = await batches.create({
       id: newId(), tenant, key_name: key ?? null, endpoint: body.endpoint as Endpoint, input_file_id: body.input_file_id, completion_window: body.completion_window,
       metadata: body.metadata ? JSON.stringify(body.metadata) : null, output_expires_seconds: body.output_expires_after?.seconds ?? null, created_at_ms: now(), expires_at_ms: now() + length,
-    }, perTenantMax);
-    if (!batch) throw new AutoglmError('queue_full', `There are ${perTenantMax} batches that have not ended, which is the most (batches.per_tenant_max).`, { retryAfterSeconds: 60 });
+    }, perTenantMax, perKeyMax);
+    if (!batch) throw new AutoglmError('queue_full', `There are as many batches that have not ended as may be: ${perTenantMax} of one tenant (batches.per_tenant_max), ${perKeyMax} of one key (batches.per_key_max).`, { retryAfterSeconds: 60 });
     onCreated();
     sendJson(response, 200, describe(batch, { total: 0, completed: 0, failed: 0 }));
   }

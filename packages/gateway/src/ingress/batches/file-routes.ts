@@ -6,7 +6,8 @@ import type { Resource, ResourceCall } from '../resource.ts';
 import { sendJson } from '../send-json.ts';
 import { admitCaller } from './admit-caller.ts';
 import { invalid, readPageQuery, toPage } from './cursor-page.ts';
-import type { FileStore, KeepBounds, StoredFile } from './store/file-store.ts';
+import { isFullOfFiles, roomIn, type KeepBounds } from './store/file-room.ts';
+import type { FileStore, StoredFile } from './store/file-store.ts';
 import type { UploadedFile } from './upload.ts';
 
 export interface FileBounds extends KeepBounds {
@@ -89,10 +90,10 @@ export class FileRoutes {
 
   /** Bytes that may still come. Throws `storage_limit_exceeded`. */
   async #room(files: FileStore, tenant: string): Promise<number> {
-    const { tenantFilesMax, tenantBytesMax, bytesMax } = this.#parts.bounds;
-    const { count, bytes, bytesOfAll } = await files.usage(tenant);
-    if (count >= tenantFilesMax) throw noRoom('files');
-    const room = Math.min(tenantBytesMax - bytes, bytesMax - bytesOfAll);
+    const { bounds } = this.#parts;
+    const used = await files.usage(tenant);
+    if (isFullOfFiles(used, bounds)) throw noRoom('files');
+    const room = roomIn(used, bounds);
     if (room <= 0) throw noRoom('bytes');
     return room;
   }
@@ -155,7 +156,7 @@ function noFile(id: string, param?: string): AutoglmError {
 }
 
 function noRoom(what: 'files' | 'bytes'): AutoglmError {
-  const message = what === 'files' ? 'There are as many files as this server keeps for one tenant (batches.tenant_files_max)' : 'There is no room for this file (batches.tenant_bytes_max, batches.bytes_max)';
+  const message = what === 'files' ? 'There are as many files as this server keeps for one tenant (batches.tenant_files_max) or one key (batches.key_files_max)' : 'There is no room for this file (batches.tenant_bytes_max, batches.key_bytes_max, batches.bytes_max)';
   return new AutoglmError('storage_limit_exceeded', `${message}: delete those that are not needed any more.`, { param: 'file' });
 }
 

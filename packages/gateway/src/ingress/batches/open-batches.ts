@@ -7,8 +7,7 @@ import type { Generations } from '../generations.ts';
 import type { FindResource } from '../resource.ts';
 import { BatchRoutes, type BatchStores } from './batch-routes.ts';
 import { BatchRunner, noReading, type BatchReading } from './batch-runner.ts';
-import { FileRoutes } from './file-routes.ts';
-import { BatchStore } from './store/batch-store.ts';
+import { FileRoutes, type FileBounds } from './file-routes.ts';
 import type { DatabasePlace, OpenDatabase } from './store/open-database.ts';
 
 /** As the configuration has them. */
@@ -18,11 +17,14 @@ export interface BatchOptions {
   readonly concurrency: number;
   readonly running_max: number;
   readonly per_tenant_max: number;
+  readonly per_key_max?: number;
   readonly lines_max: number;
   readonly line_bytes_max: number;
   readonly file_bytes_max: number;
   readonly tenant_files_max: number;
   readonly tenant_bytes_max: number;
+  readonly key_files_max?: number;
+  readonly key_bytes_max?: number;
   readonly bytes_max: number;
   readonly ttl_seconds: number;
   readonly lease_ms: number;
@@ -30,6 +32,8 @@ export interface BatchOptions {
 
 export interface BatchesParts {
   readonly access: Access;
+  /** How many are configured. */
+  readonly keyCount: number;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly bodyLimitBytes: number;
   readonly writeAnswer: (asked: Asked) => Promise<object>;
@@ -49,6 +53,8 @@ export interface Batches {
   close(): Promise<void>;
 }
 
+/** A key may have so many times what one of its tenants may, where nothing else is said. */
+const tenantsPerKey = 16;
 /** A database that could not be opened is tried again after so long. */
 const openAgainMs = 2000;
 /** Batches are handed back and the database closed in milliseconds; one that does not answer keeps no server from ending. */
@@ -99,8 +105,8 @@ class Open {
     const newFileId = () => `file-${randomUUID().replaceAll('-', '')}`;
     const ttlMs = options.ttl_seconds * 1000;
     this.#opening = this.#open(place, parts).then(async (opened) => {
-      // It loads the database's library, as `#open` has.
-      const { FileStore } = await import('./store/file-store.ts');
+      // They load the database's library, as `#open` has.
+      const [{ BatchStore }, { FileStore }] = await Promise.all([import('./store/batch-store.ts'), import('./store/file-store.ts')]);
       const stores = { batches: new BatchStore(opened.database, opened.dialect), files: new FileStore(opened.database, opened.dialect, now) };
       const { writeAnswer, writeEmbeddings, writeError, onFailure } = parts;
       const runner = new BatchRunner({
@@ -116,10 +122,10 @@ class Open {
     const stores = () => this.#stores();
     const files = new FileRoutes({
       files: async () => (await stores()).files, access, generations, now, newId: newFileId,
-      bounds: { fileBytesMax: options.file_bytes_max, tenantFilesMax: options.tenant_files_max, tenantBytesMax: options.tenant_bytes_max, bytesMax: options.bytes_max, ttlMs },
+      bounds: { ...boundsOf(options, parts.keyCount), ttlMs },
     });
     const batches = new BatchRoutes({
-      stores, access, generations, bodyLimitBytes, perTenantMax: options.per_tenant_max, now, newId: () => `batch_${randomUUID().replaceAll('-', '')}`,
+      stores, access, generations, bodyLimitBytes, perTenantMax: options.per_tenant_max, perKeyMax: options.per_key_max ?? tenantsPerKey * options.per_tenant_max, now, newId: () => `batch_${randomUUID().replaceAll('-', '')}`,
       onCreated: () => void this.#opening.then(({ runner }) => runner.look()),
       onCancelled: (id) => void this.#opening.then(({ runner }) => runner.cancelled(id)),
     });
@@ -176,6 +182,13 @@ class Open {
     if (opened) return opened.stores;
     throw new AutoglmError('storage_unavailable', 'The database of files and batches cannot be reached.', { retryAfterSeconds: 5, cause: this.#failure });
   }
+}
+
+function boundsOf(options: BatchOptions, keyCount: number): Omit<FileBounds, 'ttlMs'> {
+  const { file_bytes_max: fileBytesMax, tenant_files_max: tenantFilesMax, tenant_bytes_max: tenantBytesMax, bytes_max: bytesMax } = options;
+  // Where there is no other key, nothing is to be kept for one.
+  const { key_files_max: keyFilesMax = tenantsPerKey * tenantFilesMax, key_bytes_max: keyBytesMax = keyCount > 1 ? Math.max(tenantBytesMax, bytesMax / 2) : bytesMax } = options;
+  return { fileBytesMax, tenantFilesMax, tenantBytesMax, keyFilesMax, keyBytesMax, bytesMax };
 }
 
 /** What a database says is no client's business; that it does not work just now is. */

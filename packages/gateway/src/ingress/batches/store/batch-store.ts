@@ -1,5 +1,5 @@
 import type { Kysely, Transaction } from 'kysely';
-import { isText, lockAll, type BatchesTable, type BatchStatus, type Dialect, type LinesTable, type Tables } from './schema.ts';
+import { isOfKeyOf, isText, lockAll, type BatchesTable, type BatchStatus, type Dialect, type LinesTable, type Tables } from './schema.ts';
 
 export type Batch = BatchesTable;
 export type NewBatch = Pick<Batch, 'id' | 'tenant' | 'key_name' | 'endpoint' | 'input_file_id' | 'completion_window' | 'metadata' | 'output_expires_seconds' | 'created_at_ms' | 'expires_at_ms'>;
@@ -57,16 +57,18 @@ export class BatchStore {
     this.#dialect = dialect;
   }
 
-  /** Undefined where the tenant has so many already that have not ended; of several that come at the same time no more are taken than may be. */
-  async create(batch: NewBatch, openMax: number): Promise<Batch | undefined> {
+  /** Undefined where the tenant, or its key, has so many already that have not ended; of several that come at the same time no more are taken than may be. */
+  async create(batch: NewBatch, openMax: number, openOfKeyMax = Infinity): Promise<Batch | undefined> {
     const row: Batch = {
       ...batch, status: 'validating', in_progress_at_ms: null, finalizing_at_ms: null, cancelling_at_ms: null, ended_at_ms: null, output_file_id: null, error_file_id: null,
       errors: null, total: 0, completed: 0, failed: 0, input_tokens: 0, output_tokens: 0, claimed_by: null, claimed_until_ms: 0,
     };
     return this.#database.transaction().execute(async (transaction) => {
       await lockAll(transaction, this.#dialect);
-      const { count } = await transaction.selectFrom('autoglm_batches').where('tenant', '=', batch.tenant).where('status', 'in', open).select(({ fn }) => fn.countAll<number>().as('count')).executeTakeFirstOrThrow();
-      if (Number(count) >= openMax) return undefined;
+      const begun = transaction.selectFrom('autoglm_batches').where('status', 'in', open).select(({ fn }) => fn.countAll<number>().as('count'));
+      const ofTenant = await begun.where('tenant', '=', batch.tenant).executeTakeFirstOrThrow();
+      const ofKey = await begun.where(isOfKeyOf(batch.tenant)).executeTakeFirstOrThrow();
+      if (Number(ofTenant.count) >= openMax || Number(ofKey.count) >= openOfKeyMax) return undefined;
       await transaction.insertInto('autoglm_batches').values(row).execute();
       return row;
     });

@@ -1,6 +1,7 @@
 import { AutoglmError } from '@open-autoglm/protocol';
 import type { Kysely, Transaction } from 'kysely';
-import { isText, lockAll, type Dialect, type FilesTable, type Tables } from './schema.ts';
+import { isFullOfFiles, roomIn, type KeepBounds, type Usage } from './file-room.ts';
+import { isOfKeyOf, isText, lockAll, type Dialect, type FilesTable, type Tables } from './schema.ts';
 
 export type StoredFile = Pick<FilesTable, 'id' | 'purpose' | 'filename' | 'size_bytes' | 'created_at_ms' | 'expires_at_ms'>;
 
@@ -19,19 +20,6 @@ export interface FileListing {
 
 export type FileChanges = Partial<Pick<FilesTable, 'purpose' | 'filename' | 'expires_at_ms'>>;
 
-export interface KeepBounds {
-  readonly tenantFilesMax: number;
-  readonly tenantBytesMax: number;
-  /** Of all tenants. */
-  readonly bytesMax: number;
-}
-
-interface Usage {
-  readonly count: number;
-  readonly bytes: number;
-  readonly bytesOfAll: number;
-}
-
 /** Bytes of one row. */
 export const chunkBytes = 256 * 1024;
 const columns = ['id', 'purpose', 'filename', 'size_bytes', 'created_at_ms', 'expires_at_ms'] as const;
@@ -48,7 +36,7 @@ export class FileStore {
     this.#now = now;
   }
 
-  /** What a tenant keeps, and what all keep together. Files that are still coming count. */
+  /** What a tenant keeps, what those of its key do, and what all keep together. Files that are still coming count. */
   async usage(tenant: string): Promise<Usage> {
     return usageIn(this.#database, tenant);
   }
@@ -62,9 +50,9 @@ export class FileStore {
     await writer.flush();
     return this.#database.transaction().execute(async (transaction) => {
       await lockAll(transaction, this.#dialect);
-      const { count, bytes, bytesOfAll } = await usageIn(transaction, tenant, true);
-      if (count + 1 > bounds.tenantFilesMax) return 'files';
-      if (bytes + writer.size > bounds.tenantBytesMax || bytesOfAll + writer.size > bounds.bytesMax) return 'bytes';
+      const used = await usageIn(transaction, tenant, true);
+      if (isFullOfFiles(used, bounds)) return 'files';
+      if (writer.size > roomIn(used, bounds)) return 'bytes';
       const kept = await transaction.updateTable('autoglm_files').set({ ...changes, is_complete: 1 }).where('id', '=', writer.id).executeTakeFirst();
       if (kept.numUpdatedRows !== 1n) throw new AutoglmError('storage_unavailable', 'The file took too long to come, and what had come was deleted: send it again.', { retryAfterSeconds: 1 });
       return undefined;
@@ -180,8 +168,10 @@ async function usageIn(database: Kysely<Tables> | Transaction<Tables>, tenant: s
   let sum = database.selectFrom('autoglm_files').select(({ fn }) => [fn.countAll<number>().as('count'), fn.sum<number | null>('size_bytes').as('bytes')]);
   if (isThere) sum = sum.where('is_complete', '=', 1);
   const own = await sum.where('tenant', '=', tenant).executeTakeFirstOrThrow();
+  const ofKey = await sum.where(isOfKeyOf(tenant)).executeTakeFirstOrThrow();
   const all = await sum.executeTakeFirstOrThrow();
-  return { count: Number(own.count), bytes: Number(own.bytes ?? 0), bytesOfAll: Number(all.bytes ?? 0) };
+  const kept = (row: typeof own) => ({ count: Number(row.count), bytes: Number(row.bytes ?? 0) });
+  return { tenant: kept(own), key: kept(ofKey), bytesOfAll: kept(all).bytes };
 }
 
 export async function deleteFiles(database: Kysely<Tables>, ids: readonly string[]): Promise<void> {

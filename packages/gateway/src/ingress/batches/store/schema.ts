@@ -1,4 +1,5 @@
-import { sql, type Kysely, type Transaction } from 'kysely';
+import { sql, type Kysely, type RawBuilder, type SqlBool, type Transaction } from 'kysely';
+import { keyOfTenant } from '../../../common/key-of-tenant.ts';
 
 /** All times in milliseconds since 1970. */
 export interface FilesTable {
@@ -83,6 +84,12 @@ export interface Tables {
 /** PostgreSQL's texts hold every character but this one. */
 export function isText(value: string): boolean {
   return !value.includes('\0');
+}
+
+/** Whether a row is of a tenant of this one's key. Not by `like`, for which an underscore of a key is any character. */
+export function isOfKeyOf(tenant: string): RawBuilder<SqlBool> {
+  const key = keyOfTenant(tenant);
+  return sql<SqlBool>`(tenant = ${key} or substr(tenant, 1, ${sql.lit(key.length + 1)}) = ${`${key}.`})`;
 }
 
 export type Dialect = 'sqlite' | 'postgres';
