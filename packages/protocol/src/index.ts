@@ -7,6 +7,7 @@ export * from './engine-stats.ts';
 export * from './errors.ts';
 export * from './events.ts';
 export * from './input-options.ts';
+export * from './is-object.ts';
 export * from './model.ts';
 export * from './output-grammar.ts';
 export * from './parts.ts';

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { validateHeaderName, validateHeaderValue } from 'node:http';
+import { isObject } from '@open-autoglm/protocol';
 import { ConfigError } from '../common/config-error.ts';
 import { check, oneOf, parseYaml, place, written, type YamlSource } from '../common/yaml-source.ts';
 import { problemOfCors } from './cors.ts';
@@ -56,7 +57,7 @@ function readEngines(entries: unknown, hasModel: boolean, env: LoadConfigOptions
 
 function checkEngine(entry: unknown, path: readonly string[], source: YamlSource | undefined): void {
   const kinds = Object.keys(engineSchemas);
-  const kind = isRecord(entry) ? entry['kind'] : undefined;
+  const kind = isObject(entry) ? entry['kind'] : undefined;
   if (typeof kind !== 'string' || !kinds.includes(kind)) {
     throw new ConfigError(`${place(source, [...path, 'kind']) || place(source, path)}${written([...path, 'kind'])} must be ${oneOf(kinds)}.`);
   }
@@ -97,7 +98,7 @@ function merge(base: Record<string, unknown>, layer: object): Record<string, unk
     const below = base[key];
     // A section with nothing under it is null in YAML.
     if (value === undefined || (value === null && typeof below === 'object')) continue;
-    merged[key] = isRecord(below) && isRecord(value) ? merge(below, value) : value;
+    merged[key] = isObject(below) && isObject(value) ? merge(below, value) : value;
   }
   return merged;
 }
@@ -175,10 +176,6 @@ function isHeader(name: string, value: string): boolean {
 
 /** It is on by default, with the cache: only who wrote it asks for it. */
 function asksForIntermediate(value: unknown): boolean {
-  const asked = ['cache', 'intermediate', 'enabled'].reduce<unknown>((below, key) => (isRecord(below) ? below[key] : undefined), value);
+  const asked = ['cache', 'intermediate', 'enabled'].reduce<unknown>((below, key) => (isObject(below) ? below[key] : undefined), value);
   return asked === true;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,8 +1,9 @@
+import { isObject } from '@open-autoglm/protocol';
 import { choice, type Node, type Reference } from '../grammar.ts';
 import { literals } from '../terminals/literals.ts';
 import { arrayKeywords, compileArray } from './arrays.ts';
 import { findEndless, findLoop } from './check-recursion.ts';
-import { at, isObject, schemaError, schemaLimits, type Schema, type SchemaContext } from './context.ts';
+import { at, schemaError, schemaLimits, type Schema, type SchemaContext } from './context.ts';
 import { areDisjoint, typeOfValue } from './disjoint.ts';
 import { compileNumber, numberKeywords } from './numbers.ts';
 import { compileObject, objectKeywords } from './objects.ts';

@@ -44,10 +44,6 @@ export function countKeyword(schema: Schema, keyword: string, path: string): num
   return value as number;
 }
 
-export function isObject(value: unknown): value is Schema {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 /** Two bounds of a count, in order. */
 export function countRange(schema: Schema, [minKey, maxKey]: readonly [string, string], path: string): readonly [number, number] {
   const min = countKeyword(schema, minKey, path) ?? 0;

@@ -1,4 +1,5 @@
-import { isObject, type Schema } from './context.ts';
+import { isObject } from '@open-autoglm/protocol';
+import type { Schema } from './context.ts';
 
 /** Whether no value satisfies both schemas, as far as can be told from types, `enum` and `const`, at most `depth` objects deep: where in doubt, false. */
 export function areDisjoint(a: unknown, b: unknown, resolve: (schema: unknown) => unknown, depth = 4): boolean {

@@ -1,6 +1,7 @@
+import { isObject } from '@open-autoglm/protocol';
 import { sequence, type Node, type Property } from '../grammar.ts';
 import { closing, opening } from '../terminals/punctuation.ts';
-import { at, countRange, isObject, schemaError, type Schema, type SchemaContext } from './context.ts';
+import { at, countRange, schemaError, type Schema, type SchemaContext } from './context.ts';
 
 export const objectKeywords = ['properties', 'required', 'additionalProperties', 'minProperties', 'maxProperties'] as const;
 

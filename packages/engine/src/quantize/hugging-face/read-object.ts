@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { AutoglmError } from '@open-autoglm/protocol';
-import { isObject } from './is-object.ts';
+import { AutoglmError, isObject } from '@open-autoglm/protocol';
 
 /** A JSON file of a folder; what stands in it is for the caller to check. Throws `engine_failed` naming the file, or gives what stands for one that may be missing. */
 export async function readObject(folder: string, name: string, instead?: Record<string, unknown>): Promise<Record<string, unknown>> {

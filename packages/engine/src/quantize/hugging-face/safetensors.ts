@@ -1,9 +1,8 @@
 import { open, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { AutoglmError } from '@open-autoglm/protocol';
+import { AutoglmError, isObject } from '@open-autoglm/protocol';
 import { GgmlType } from '../../ggml/types.ts';
 import { shown } from '../../models/shown.ts';
-import { isObject } from './is-object.ts';
 
 /** A tensor of a safetensors file. */
 export interface SafeTensor {

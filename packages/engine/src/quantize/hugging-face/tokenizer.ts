@@ -1,11 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { AutoglmError } from '@open-autoglm/protocol';
+import { AutoglmError, isObject } from '@open-autoglm/protocol';
 import type { GgufMetadata } from '../../models/gguf-writer.ts';
 import { tokenizerMetadata, type TokenizerConfig, type TokenizerJson } from '../../models/hf-tokenizer.ts';
 import { shown } from '../../models/shown.ts';
 import type { HuggingFaceConfig } from './config.ts';
-import { isObject } from './is-object.ts';
 import { readObject } from './read-object.ts';
 
 /** GGUF's keys for a folder's tokenizer, one token for each of the embedding's rows. Throws `engine_failed` naming what cannot be used. */

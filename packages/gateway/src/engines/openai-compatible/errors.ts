@@ -1,4 +1,4 @@
-import { AutoglmError, errorTable, type ErrorCode } from '@open-autoglm/protocol';
+import { AutoglmError, errorTable, isObject, type ErrorCode } from '@open-autoglm/protocol';
 
 /** More of another server's message is not passed on. */
 const messageLengthMax = 1000;
@@ -88,11 +88,11 @@ interface ToldError {
 /** OpenAI's `{"error": {…}}`; Ollama's `{"error": "…"}` in older versions; vLLM's bare object; FastAPI's `{"detail": …}`. */
 function readError(body: string): ToldError {
   const parsed = parse(body);
-  const error = isRecord(parsed['error']) ? parsed['error'] : parsed;
+  const error = isObject(parsed['error']) ? parsed['error'] : parsed;
   const text = (value: unknown) => (typeof value === 'string' && value !== '' ? value.slice(0, messageLengthMax) : undefined);
   const { code } = error;
   return {
-    message: text(error['message']) ?? text(parsed['error']) ?? text(parsed['detail']) ?? text(isRecord(parsed['detail']) || Array.isArray(parsed['detail']) ? JSON.stringify(parsed['detail']) : undefined),
+    message: text(error['message']) ?? text(parsed['error']) ?? text(parsed['detail']) ?? text(isObject(parsed['detail']) || Array.isArray(parsed['detail']) ? JSON.stringify(parsed['detail']) : undefined),
     code: text(code) ?? text(error['type']),
     param: text(error['param']),
     status: typeof code === 'number' ? code : undefined,
@@ -119,12 +119,8 @@ function readRetryAfter(value: string | undefined): number | undefined {
 function parse(body: string): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(body);
-    return isRecord(value) ? value : {};
+    return isObject(value) ? value : {};
   } catch {
     return {};
   }
-}
-
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

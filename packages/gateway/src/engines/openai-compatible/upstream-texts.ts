@@ -1,6 +1,6 @@
-import { AutoglmError, type EngineStatus, type TextsRequest } from '@open-autoglm/protocol';
+import { AutoglmError, isObject, type EngineStatus, type TextsRequest } from '@open-autoglm/protocol';
 import type { Dispatcher } from 'undici';
-import { errorOfConnection, errorOfEvent, errorOfStatus, isRecord, isStaleConnection } from './errors.ts';
+import { errorOfConnection, errorOfEvent, errorOfStatus, isStaleConnection } from './errors.ts';
 import { readBoundedAnswer } from './read-bounded.ts';
 import { isCount, isErrorAnswer } from './wire.ts';
 
@@ -66,7 +66,7 @@ export function inPlaces<Entry extends object, Answer>(name: string, what: strin
   if (!Array.isArray(data) || data.length !== count) throw wrongAnswer(name, `did not answer with ${count} ${what}`);
   const answers: Answer[] = [];
   for (const [place, entry] of (data as unknown[]).entries()) {
-    if (!isRecord(entry)) throw wrongAnswer(name, `sent ${what} that are none`);
+    if (!isObject(entry)) throw wrongAnswer(name, `sent ${what} that are none`);
     const index = entry['index'] ?? place;
     if (!isCount(index) || index >= count || answers[index] !== undefined) throw wrongAnswer(name, `numbered its ${what} wrongly`);
     answers[index] = read(entry as Entry);
@@ -87,7 +87,7 @@ export function wrongAnswer(name: string, what: string, cause?: unknown): Autogl
 function parse(name: string, text: string): Readonly<Record<string, unknown>> {
   try {
     const value: unknown = JSON.parse(text);
-    return isRecord(value) ? value : {};
+    return isObject(value) ? value : {};
   } catch (cause) {
     throw wrongAnswer(name, 'did not answer with JSON', cause);
   }

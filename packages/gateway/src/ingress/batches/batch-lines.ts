@@ -1,4 +1,4 @@
-import { AutoglmError } from '@open-autoglm/protocol';
+import { AutoglmError, isObject } from '@open-autoglm/protocol';
 import type { AskCall } from '../../common/asker.ts';
 import { isNestedTooDeeply, nestingMax } from '../../common/nesting.ts';
 import type { NewLine } from './store/batch-store.ts';
@@ -149,8 +149,4 @@ export function windowMs(text: string): number {
   const length = Number(count) * ({ s: 1000, m: 60_000, h: 3_600_000 }[unit ?? ''] ?? Number.NaN);
   if (length <= 7 * 24 * 3_600_000) return length;
   throw new AutoglmError('invalid_value', "Invalid value for 'completion_window': must be \"24h\", or another time of up to 168h such as \"30m\".", { param: 'completion_window' });
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,4 +1,4 @@
-import { AutoglmError } from '@open-autoglm/protocol';
+import { AutoglmError, isObject } from '@open-autoglm/protocol';
 
 /**
  * What a JSON Merge Patch (RFC 7396) makes of a document: members of objects are merged, null removes one, everything else takes the place of
@@ -14,8 +14,4 @@ export function applyMergePatch(target: unknown, patch: unknown, path = ''): unk
     else merged[key] = applyMergePatch(Object.hasOwn(merged, key) ? merged[key] : undefined, value, place);
   }
   return merged;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

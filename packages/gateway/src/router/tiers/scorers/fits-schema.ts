@@ -1,3 +1,5 @@
+import { isObject } from '@open-autoglm/protocol';
+
 /** Deeper than this, and beyond so many values, nothing is looked at: what stands above was right. */
 const depthMax = 16;
 const valuesMax = 10_000;
@@ -21,16 +23,16 @@ export function fitsSchema(value: unknown, schema: unknown): boolean {
 
 function fits(value: unknown, schema: unknown, { depth, left }: { readonly depth: number; readonly left: { values: number } }): boolean {
   left.values -= 1;
-  if (!isRecord(schema) || depth > depthMax || left.values < 0) return true;
+  if (!isObject(schema) || depth > depthMax || left.values < 0) return true;
   const { type, enum: allowed, required, properties, items, additionalProperties } = schema as Schema;
   const types = Array.isArray(type) ? type : type === undefined ? undefined : [type];
   if (types && !types.some((name) => isOfType(value, name))) return false;
   if (Array.isArray(allowed) && !allowed.some((one) => JSON.stringify(one) === JSON.stringify(value))) return false;
   const within = { depth: depth + 1, left };
   if (Array.isArray(value)) return value.every((element) => fits(element, items, within));
-  if (!isRecord(value)) return true;
+  if (!isObject(value)) return true;
   if (Array.isArray(required) && !required.every((name) => typeof name !== 'string' || Object.hasOwn(value, name))) return false;
-  const known = isRecord(properties) ? properties : {};
+  const known = isObject(properties) ? properties : {};
   return Object.entries(value).every(([name, member]) => {
     if (Object.hasOwn(known, name)) return fits(member, known[name], within);
     return additionalProperties !== false && fits(member, additionalProperties, within);
@@ -39,7 +41,7 @@ function fits(value: unknown, schema: unknown, { depth, left }: { readonly depth
 
 function isOfType(value: unknown, name: unknown): boolean {
   switch (name) {
-    case 'object': return isRecord(value);
+    case 'object': return isObject(value);
     case 'array': return Array.isArray(value);
     case 'string': return typeof value === 'string';
     case 'number': return typeof value === 'number';
@@ -48,8 +50,4 @@ function isOfType(value: unknown, name: unknown): boolean {
     case 'null': return value === null;
     default: return true;
   }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
