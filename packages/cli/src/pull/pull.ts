@@ -3,7 +3,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { defaultHome } from '@open-autoglm/engine';
 import { formatBytes } from '@open-autoglm/engine/bytes';
-import { checkDiskSpace, findNamedModel, namedModels, parseReference, problemWithGguf, pulledPath, readPulled, recordPulled, referenceTo, takeLock, type NamedModel, type Repository } from '@open-autoglm/engine/cache';
+import { checkDiskSpace, findNamedModel, namedModels, parseReference, problemWithGguf, pulledPath, readPulled, recordPulled, referenceTo, removeLeftovers, takeLock, type NamedModel, type Repository } from '@open-autoglm/engine/cache';
 import { isFileSystemError } from '@open-autoglm/engine/file-system-error';
 import { UserError } from '../failure.ts';
 import { createProgressBar, type ProgressBar } from '../terminal/progress-bar.ts';
@@ -41,7 +41,9 @@ export async function pull(reference: string): Promise<void> {
 }
 
 async function prepare(model: NamedModel, bar: ProgressBar, signal: AbortSignal): Promise<string> {
-  await model.prepare({ home: defaultHome(), signal, onProgress: ({ phase, fraction }) => bar.report(fraction, phase) });
+  const home = defaultHome();
+  await removeLeftovers(home);
+  await model.prepare({ home, signal, onProgress: ({ phase, fraction }) => bar.report(fraction, phase) });
   return model.name;
 }
 

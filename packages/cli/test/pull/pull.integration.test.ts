@@ -1,4 +1,5 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { resolveModel } from '@open-autoglm/engine/models';
@@ -49,6 +50,16 @@ describe('autoglm pull', () => {
     const again = await pull('hf:owner/model-GGUF');
     expect(again).toMatchObject({ code: 0 });
     expect(again.stderr).toContain('is here already');
+  });
+
+  it('makes a model that goes by a name, and removes first what killed processes left of any', async () => {
+    const file = path.join(home, 'quantized', `other.gguf.${randomUUID()}.tmp`);
+    await mkdir(path.dirname(file));
+    await writeFile(file, 'x');
+    const yesterday = Date.now() / 1000 - 86_400;
+    await utimes(file, yesterday, yesterday);
+    expect(await pull('default')).toMatchObject({ code: 0, stdout: 'default\n' });
+    expect((await readdir(home, { recursive: true })).toSorted()).toEqual(['minimind2-small-q8_0-v1.gguf', 'minimind2-small-q8_0-v1.gguf.json', 'quantized']);
   });
 
   it('takes it from ModelScope', async () => {

@@ -1,6 +1,7 @@
 /** The cache folder, for programs that fill it or look into it. */
 export { problemWithGguf } from './gguf-file.ts';
 export { checkDiskSpace } from './disk-space.ts';
+export { removeLeftovers } from './leftovers.ts';
 export { takeLock } from './lock.ts';
 export { modelFacts, type ModelFacts } from './model-facts.ts';
 export type { KvWish } from './memory-need.ts';

@@ -8,7 +8,7 @@ import { formatBytes } from './bytes.ts';
 import { checkDiskSpace } from './disk-space.ts';
 import { isFileSystemError } from './file-system-error.ts';
 import { writeGguf, type GgufContent, type GgufWriteOptions, type WrittenFile } from './gguf-writer.ts';
-import { removeUnfinished, writeThenRename } from './write-then-rename.ts';
+import { writeThenRename } from './write-then-rename.ts';
 import { makeFolder } from './make-folder.ts';
 
 /** A model that is made once and then kept: its file, and beside it a seal that says what the file must be. */
@@ -41,7 +41,6 @@ export async function ensureConverted(model: ConvertedModel): Promise<string> {
   model.signal?.throwIfAborted();
   try {
     await makeFolder(model.folder);
-    await removeUnfinished(model.folder);
     await checkDiskSpace(model.folder, model.bytesNeeded, `the model ${model.fileName}`);
     await convert(model, file);
   } catch (error) {

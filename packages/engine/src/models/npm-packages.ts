@@ -46,7 +46,6 @@ const used = new Set<string>();
 export const fetchPackages: FetchPackages = async (packages, options, use) => {
   const total = packages.reduce((sum, { packedBytes, unpackedBytes }) => sum + packedBytes + unpackedBytes, 0);
   await makeFolder(options.home);
-  await removeStaleFolders(options.home);
   const folder = await mkdtemp(path.join(options.home, folderPrefix(process.pid)));
   used.add(folder);
   try {

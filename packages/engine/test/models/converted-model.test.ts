@@ -1,6 +1,5 @@
 import { execFile } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
-import { chmod, mkdtemp, open, readdir, readFile, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, open, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -80,16 +79,6 @@ describe('ensureConverted', () => {
     expect(left).toHaveLength(1);
     expect(left[0]).toMatch(/^small-v1\.gguf\..+\.tmp$/);
     expect(await converts()).toBe(true);
-  });
-
-  it('removes what a killed process left, but not what another may be writing', async () => {
-    const [stale, other, fresh] = [`${fileName}.${randomUUID()}.tmp`, `other-v1.gguf.${randomUUID()}.seal.tmp`, `${fileName}.${randomUUID()}.tmp`];
-    const foreign = 'notes.tmp';
-    for (const name of [stale, other, fresh, foreign]) await writeFile(path.join(folder, name), '');
-    const yesterday = Date.now() / 1000 - 86_400;
-    for (const name of [stale, other, foreign]) await utimes(path.join(folder, name), yesterday, yesterday);
-    await converts();
-    expect((await readdir(folder)).sort()).toEqual([foreign, fileName, `${fileName}.json`, fresh].sort());
   });
 
   it('stops when it is told to, and leaves nothing', async () => {

