@@ -1,4 +1,4 @@
-import { cutLength, saidLength, saysLength, withoutLength } from './answer-length.ts';
+import { saidLimit, saysLimit, withLimit, withoutLimit } from './answer-limit.ts';
 import type { PreparedRequest } from './generator/prepared.ts';
 import { makeRequestMessage } from './generator/request-message.ts';
 import type { PromptMaker } from './prompts/prompt-maker.ts';
@@ -20,7 +20,7 @@ export async function* prepare(requests: AsyncIterable<ScheduledRequest>, target
     const { body, promptTokensWanted } = makeBody(request, index, preparedFor);
     // An answer that is cut short is another one.
     const { answer, outputTokens = 0 } = request;
-    const isWhole = outputTokens <= (saidLength(preparedFor.target.body ?? {}) ?? preparedFor.outputTokensMax ?? Infinity);
+    const isWhole = outputTokens <= (saidLimit(preparedFor.target.body ?? {}) ?? preparedFor.outputTokensMax ?? Infinity);
     yield {
       index, target, block, dueInBlockMs,
       slice: Math.floor(block / targets.length),
@@ -33,14 +33,14 @@ export async function* prepare(requests: AsyncIterable<ScheduledRequest>, target
 
 function makeBody({ prompt, outputTokens, path }: TraceRequest, index: number, { target, prompts, calibration, outputScale, outputTokensMax = Infinity }: PreparedFor): { readonly body: object; readonly promptTokensWanted?: number } {
   const ours = { ...target.body, model: target.model, stream: true, stream_options: { include_usage: true } };
-  const isLengthSaid = saysLength(target.body ?? {});
-  if (prompt.kind === 'body') return { body: { ...(isLengthSaid ? withoutLength(prompt.body) : cutLength(prompt.body, outputTokensMax)), ...ours } };
+  const isLimitSaid = saysLimit(target.body ?? {});
+  if (prompt.kind === 'body') return { body: { ...(isLimitSaid ? withoutLimit(prompt.body) : withLimit(prompt.body, outputTokensMax)), ...ours } };
   const isChat = path === '/v1/chat/completions';
   const text = prompts.make(prompt, index, isChat ? calibration.overheadTokens : 0);
   // An answer of no token cannot be asked for.
-  const length = outputTokens === undefined ? outputTokensMax : Math.min(Math.max(1, Math.round(outputTokens * outputScale)), outputTokensMax);
+  const limit = outputTokens === undefined ? outputTokensMax : Math.min(Math.max(1, Math.round(outputTokens * outputScale)), outputTokensMax);
   return {
     promptTokensWanted: prompts.tokensOf(prompt),
-    body: { ...(Number.isFinite(length) && !isLengthSaid && { max_tokens: length }), ...ours, ...(isChat ? { messages: [{ role: 'user', content: text }] } : { prompt: text }) },
+    body: { ...(Number.isFinite(limit) && !isLimitSaid && { max_tokens: limit }), ...ours, ...(isChat ? { messages: [{ role: 'user', content: text }] } : { prompt: text }) },
   };
 }

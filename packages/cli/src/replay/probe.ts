@@ -1,6 +1,6 @@
 import { errors, request } from 'undici';
 import { UserError } from '../failure.ts';
-import { withoutLength } from './answer-length.ts';
+import { withoutLimit } from './answer-limit.ts';
 import { isRecord, tryParseRecord } from './formats/fields.ts';
 import { describeConnectionError } from './generator/connection-error.ts';
 import { errorMessage } from './generator/answer-reader.ts';
@@ -44,7 +44,7 @@ export async function probeCalibration({ url, model, body }: ReplayTarget, seed:
   const counts: number[] = [];
   for (const [index, wordCount] of wordCounts.entries()) {
     const content = maker.make({ kind: 'length', tokens: wordCount }, -1 - index, 0);
-    const question = { ...withoutLength(body ?? {}), model, stream: false, max_tokens: 1, messages: [{ role: 'user', content }] };
+    const question = { ...withoutLimit(body ?? {}), model, stream: false, max_tokens: 1, messages: [{ role: 'user', content }] };
     const answer = await ask(`${url}/v1/chat/completions`, options, question);
     if ('failure' in answer) return { value: assumedCalibration, warning: `${url} counted no tokens (${answer.failure}): a word of a synthesised prompt is taken for a token.` };
     const { usage } = answer.body;

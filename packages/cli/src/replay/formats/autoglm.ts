@@ -1,3 +1,4 @@
+import { saidLimit } from '../answer-limit.ts';
 import { BrokenLineError, type CompletionPath, type TraceFormat, type TracePrompt } from '../trace/trace-format.ts';
 import { isRecord, isTokenCount, parseRecord, timeField, tokensField, tryParseRecord, type JsonRecord } from './fields.ts';
 import type { RecordedAnswer } from './recorded.ts';
@@ -11,7 +12,7 @@ export const autoglmFormat: TraceFormat = {
       const record = parseRecord(line);
       if (record['autoglm_trace'] !== 1) throw new BrokenLineError('autoglm_trace is not 1');
       const answer = readAnswer(record['answer']);
-      const outputTokens = record['output_tokens'] === undefined ? readAskedLength(record['asked']) : tokensField(record, 'output_tokens');
+      const outputTokens = record['output_tokens'] === undefined ? readAskedLimit(record['asked']) : tokensField(record, 'output_tokens');
       return {
         atMs: timeField(record, 'at_ms'),
         prompt: readPrompt(record),
@@ -39,9 +40,9 @@ function readPrompt({ body, prompt }: JsonRecord): TracePrompt {
 }
 
 /** Of an answer whose length nobody knows, because it was refused or broke off: what the client would have taken. */
-function readAskedLength(asked: unknown): number | undefined {
-  if (!isRecord(asked)) return undefined;
-  return [asked['max_completion_tokens'], asked['max_tokens']].find((value) => isTokenCount(value) && value > 0) as number | undefined;
+function readAskedLimit(asked: unknown): number | undefined {
+  const limit = isRecord(asked) ? saidLimit(asked) : undefined;
+  return isTokenCount(limit) && limit > 0 ? limit : undefined;
 }
 
 function readAnswer(value: unknown): RecordedAnswer | undefined {

@@ -5,7 +5,7 @@ export interface TraceRequest {
   /** As the trace's clock has it; any origin. */
   readonly atMs: number;
   readonly prompt: TracePrompt;
-  /** Length of the recorded answer; the answer that is asked for may be as long. */
+  /** Length of the answer that was recorded, or where that is not known, the limit it had. The answer that is asked for may be as long. */
   readonly outputTokens?: number;
   readonly path: CompletionPath;
   readonly answer?: RecordedAnswer;

@@ -1,23 +1,23 @@
 import type { JsonRecord } from './formats/fields.ts';
 
-/** Two names of one limit: a server may refuse a body in which they differ. */
+/** Two names of the limit that a body sets to an answer: a server may refuse one in which they differ. How long an answer is, is its `outputTokens`. */
 const names = ['max_tokens', 'max_completion_tokens'] as const;
 
-export function saysLength(body: JsonRecord): boolean {
+export function saysLimit(body: JsonRecord): boolean {
   return names.some((name) => Object.hasOwn(body, name));
 }
 
 /** Undefined where the body sets no limit. */
-export function saidLength(body: JsonRecord): number | undefined {
+export function saidLimit(body: JsonRecord): number | undefined {
   return names.map((name) => body[name]).find((value) => typeof value === 'number');
 }
 
-export function withoutLength({ max_tokens: _older, max_completion_tokens: _newer, ...body }: JsonRecord): JsonRecord {
+export function withoutLimit({ max_tokens: _older, max_completion_tokens: _newer, ...body }: JsonRecord): JsonRecord {
   return body;
 }
 
-/** With the limit that the body has, under the name that it has there, or with `tokensMax` where that is less. */
-export function cutLength(body: JsonRecord, tokensMax: number): JsonRecord {
+/** With `tokensMax`, or the limit that the body has where that is less, under the name that it has there. */
+export function withLimit(body: JsonRecord, tokensMax: number): JsonRecord {
   if (!Number.isFinite(tokensMax)) return body;
   const said = names.filter((name) => typeof body[name] === 'number');
   const limits = said.length === 0 ? { max_tokens: tokensMax } : Object.fromEntries(said.map((name) => [name, Math.min(body[name] as number, tokensMax)]));
