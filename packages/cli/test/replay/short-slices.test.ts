@@ -1,15 +1,25 @@
-import { existsSync, readFileSync, readlinkSync } from 'node:fs';
-import { getPriority } from 'node:os';
+import { once } from 'node:events';
+import { release } from 'node:os';
+import { Worker } from 'node:worker_threads';
 import { expect, it } from 'vitest';
-import { takeShortSlices } from '../../src/replay/generator/short-slices.ts';
+import type { Policy, SlicesTaken } from './slices-thread.ts';
 
-it('a thread takes its share in short slices, as nice as it was, and where that cannot be, nothing happens', async () => {
-  const priority = getPriority();
-  const isTaken = await takeShortSlices();
-  expect(getPriority()).toBe(priority);
-  const path = process.platform === 'linux' ? `/proc/${readlinkSync('/proc/thread-self')}/sched` : '';
-  // Some kernels tell.
-  const slice = existsSync(path) ? /^se\.slice\s*:\s*(\d+)/m.exec(readFileSync(path, 'utf8'))?.[1] : undefined;
-  if (isTaken && slice !== undefined) expect(slice).toBe('100000');
-  if (process.platform !== 'linux') expect(isTaken).toBe(false);
+async function inThread(policy: Policy): Promise<SlicesTaken> {
+  const [taken] = await once(new Worker(new URL('./slices-thread.ts', import.meta.url), { workerData: policy }), 'message');
+  return taken as SlicesTaken;
+}
+
+it('a thread takes its share in slices of 0.1 ms, and is as nice as it was', async ({ skip }) => {
+  const { before, isTaken, after } = await inThread('usual');
+  if (!isTaken) expect(after).toEqual(before);
+  if (!before || !isTaken) return skip(`${process.platform} ${release()} refuses short slices, or says nothing of them`);
+  if (before.sliceNs === 0) return skip(`Linux ${release()} has no slices to choose: 6.12 does`);
+  expect(after).toEqual({ ...before, sliceNs: 100_000 });
+});
+
+it('a thread that is scheduled otherwise stays as it is', async ({ skip }) => {
+  const { before, isTaken, after } = await inThread('batch');
+  expect(isTaken).toBe(false);
+  expect(after).toEqual(before);
+  if (before?.policy !== 3) skip(`${process.platform} ${release()} does not let a thread choose its policy`);
 });
