@@ -3,6 +3,8 @@ import type { PromptSegment } from '@open-autoglm/protocol';
 /** Yields what is to be tokenized next, is given its tokens, and returns what comes of them: so that the same can be done at once or by another thread. */
 export type Reading<T> = Generator<PromptSegment, T, readonly number[]>;
 
+/** No token stands for more text than this. */
+export const longestToken = 256;
 /** Of the tokens that would fit: most prompts that fit are shorter, and read at one go. */
 const charactersPerToken = 4;
 /** A cut changes tokens near it only: a beginning with this share more tokens than fit leaves no doubt about the whole. */
@@ -19,20 +21,20 @@ const doubt = 1 / 4;
 export function* fittingTokens(segments: readonly PromptSegment[], tokensMax: number): Reading<number[] | undefined> {
   const tokens: number[] = [];
   for (const segment of segments) {
-    if (yield* isTooLong(segment, tokensMax - tokens.length, tokensMax)) return undefined;
-    for (const token of yield segment) tokens.push(token);
+    for (const token of yield* enoughTokens(segment, tokensMax - tokens.length, tokensMax)) tokens.push(token);
     if (tokens.length > tokensMax) return undefined;
   }
   return tokens;
 }
 
-function* isTooLong({ kind, text }: PromptSegment, tokensLeft: number, tokensMax: number): Reading<boolean> {
+/** The tokens of a text, or those of a beginning that leave no doubt that the whole has more than `tokensLeft`. */
+export function* enoughTokens({ kind, text }: PromptSegment, tokensLeft: number, tokensMax = tokensLeft): Reading<readonly number[]> {
   const wanted = tokensLeft + Math.ceil(doubt * tokensMax);
   for (let length = charactersPerToken * tokensMax; length < text.length; ) {
-    const found = (yield { kind, text: text.slice(0, length) }).length;
-    if (found > wanted) return true;
+    const found = yield { kind, text: text.slice(0, length) };
+    if (found.length > wanted) return found;
     // As long as it should be to have too many, and a little more; not much longer, for a beginning may be unlike the rest.
-    length = Math.ceil(length * Math.min(4, Math.max(1.25, (1.1 * wanted) / Math.max(found, 1))));
+    length = Math.ceil(length * Math.min(4, Math.max(1.25, (1.1 * wanted) / Math.max(found.length, 1))));
   }
-  return false;
+  return yield { kind, text };
 }

@@ -1,10 +1,8 @@
 import { AutoglmError, type Prompt, type PromptSegment } from '@open-autoglm/protocol';
 import type { LoadedModel } from '../model.ts';
-import { fittingTokens, type Reading } from './fitting-tokens.ts';
+import { fittingTokens, longestToken, type Reading } from './fitting-tokens.ts';
 import { Turns } from './turns.ts';
 
-/** No token stands for more text than this. */
-const longestToken = 256;
 /** Characters that are tokenized at once though others wait: one or two milliseconds of the worst texts. */
 const atOnceMax = 2048;
 
