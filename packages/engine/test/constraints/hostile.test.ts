@@ -15,6 +15,13 @@ describe('a hostile schema', () => {
     ['a pattern that doubles', () => ({ type: 'string', pattern: '^(?:a|b)*a(?:a|b){30}$' })],
     ['a pattern that repeats', () => ({ type: 'string', pattern: '^(?:(?:(?:a{0,500}){0,500}){0,500})$' })],
     ['many patterns', () => ({ anyOf: Array.from({ length: 100 }, (_, index) => ({ type: 'string', pattern: `^${index}.{900}$` })) })],
+    ['alternatives with a thousand members each', () => ({ oneOf: Array.from({ length: 100 }, (_, option) => ({ type: 'object', properties: { tag: { const: option } }, required: [...Array.from({ length: 1000 }, (__, index) => `q${option}_${index}`), 'tag'] })) })],
+    ['alternatives that are compared through references that double', () => ({
+      oneOf: Array.from({ length: 100 }, (_, option) => ({ type: 'object', properties: { ...Object.fromEntries(Array.from({ length: 30 }, (__, index) => [`p${index}`, { $ref: '#/$defs/d0' }])), tag: { const: option } }, required: [...Array.from({ length: 30 }, (__, index) => `p${index}`), 'tag'] })),
+      $defs: Object.fromEntries(Array.from({ length: 3 }, (_, depth) => [`d${depth}`, { type: 'object', properties: Object.fromEntries(Array.from({ length: 30 }, (__, index) => [`p${index}`, depth === 2 ? true : { $ref: `#/$defs/d${depth + 1}` }])), required: Array.from({ length: 30 }, (__, index) => `p${index}`) }])),
+    })],
+    ['a long tuple', () => ({ type: 'array', prefixItems: Array.from({ length: 9000 }, () => ({ type: 'null' })) })],
+    ['a reference that no URI could hold', () => ({ $ref: '#/%' })],
     ['references that double', () => ({ $ref: '#/$defs/d60', $defs: Object.fromEntries(Array.from({ length: 61 }, (_, index) => [`d${index}`, index === 0 ? { $ref: '#/$defs/d60' } : { anyOf: [{ $ref: `#/$defs/d${index - 1}` }, { $ref: `#/$defs/d${index - 1}` }] }])) })],
   ])('is refused: %s', (_, make) => {
     expect(() => compileSchema(make(), 'schema')).toThrow(refused);

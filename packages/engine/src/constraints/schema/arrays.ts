@@ -1,6 +1,6 @@
 import { choice, repeat, sequence, type Node } from '../grammar.ts';
 import { closing, opening } from '../terminals/punctuation.ts';
-import { at, countRange, schemaError, type Schema, type SchemaContext } from './context.ts';
+import { at, countRange, schemaError, schemaLimits, type Schema, type SchemaContext } from './context.ts';
 
 export const arrayKeywords = ['items', 'prefixItems', 'minItems', 'maxItems', 'uniqueItems'] as const;
 
@@ -11,6 +11,7 @@ export function compileArray(context: SchemaContext, schema: Schema, path: strin
   const { prefixItems = [], items, uniqueItems = false } = schema;
   if (uniqueItems !== false) throw schemaError(at(path, 'uniqueItems'), 'is not supported');
   if (!Array.isArray(prefixItems)) throw schemaError(at(path, 'prefixItems'), 'must be an array of schemas');
+  if (prefixItems.length > schemaLimits.prefixItems) throw schemaError(at(path, 'prefixItems'), `has more than ${schemaLimits.prefixItems} schemas`);
   const [min, max] = countRange(schema, ['minItems', 'maxItems'], path);
   const prefix = prefixItems.map((item, index) => context.compile(item, at(at(path, 'prefixItems'), index)));
   // Who lists the first items means those.

@@ -3,8 +3,8 @@ import { choice, type Node, type Reference } from '../grammar.ts';
 import { literals } from '../terminals/literals.ts';
 import { arrayKeywords, compileArray } from './arrays.ts';
 import { findEndless, findLoop } from './check-recursion.ts';
-import { at, schemaError, schemaLimits, type Schema, type SchemaContext } from './context.ts';
-import { areDisjoint, typeOfValue } from './disjoint.ts';
+import { at, schemaError, schemaLimits, type Schema, type SchemaContext, type Spent } from './context.ts';
+import { Disjointness, typeOfValue } from './disjoint.ts';
 import { compileNumber, numberKeywords } from './numbers.ts';
 import { compileObject, objectKeywords } from './objects.ts';
 import { compileString, stringKeywords } from './strings.ts';
@@ -35,11 +35,17 @@ type TypeName = keyof typeof types;
 const typeNames = Object.keys(types) as TypeName[];
 const typedKeywords = new Set<string>(['type', ...Object.values(types).flat()]);
 
+const tooMuch: Readonly<Record<Spent, string>> = {
+  enumValues: "the schema's enums are too large in all",
+  allPatternStates: "the schema's patterns are too large in all",
+  comparisons: "too much must be compared to tell the schema's alternatives apart: use 'anyOf'",
+};
+
 class SchemaCompiler implements SchemaContext {
   readonly #root: unknown;
   readonly #path: string;
   readonly #references = new Map<string, { readonly node: Reference; readonly path: string }>();
-  readonly #spent = { enumValues: 0, allPatternStates: 0, schemas: 0 };
+  readonly #spent = { enumValues: 0, allPatternStates: 0, comparisons: 0, schemas: 0 };
   #depth = 0;
   #any: Reference | undefined;
 
@@ -82,9 +88,9 @@ class SchemaCompiler implements SchemaContext {
     return this.#any;
   }
 
-  spend(what: 'enumValues' | 'allPatternStates', count: number, path: string): void {
+  spend(what: Spent, count: number, path: string): void {
     this.#spent[what] += count;
-    if (this.#spent[what] > schemaLimits[what]) throw schemaError(path, `is one too many: the schema's ${what === 'enumValues' ? 'enums' : 'patterns'} are too large in all`);
+    if (this.#spent[what] > schemaLimits[what]) throw schemaError(path, `is one too many: ${tooMuch[what]}`);
   }
 
   #compileObject(schema: Schema, path: string): Node {
@@ -149,8 +155,8 @@ class SchemaCompiler implements SchemaContext {
     if (!/^#(?:\/|$)/.test(pointer)) throw schemaError(path, "must point into this schema: '#' or '#/…'");
     let target = this.#root;
     for (const part of pointer.split('/').slice(1)) {
-      const key = decodeURIComponent(part).replaceAll('~1', '/').replaceAll('~0', '~');
-      if (typeof target !== 'object' || target === null || !Object.hasOwn(target, key)) throw schemaError(path, 'points to nothing');
+      const key = decoded(part)?.replaceAll('~1', '/').replaceAll('~0', '~');
+      if (key === undefined || typeof target !== 'object' || target === null || !Object.hasOwn(target, key)) throw schemaError(path, 'points to nothing');
       target = (target as Record<string, unknown>)[key];
     }
     return target;
@@ -185,9 +191,10 @@ class SchemaCompiler implements SchemaContext {
   #checkDisjoint(options: readonly unknown[], path: string): void {
     if (options.length > 100) throw schemaError(path, 'has more than 100 schemas');
     const resolve = (schema: unknown) => (isObject(schema) && typeof schema['$ref'] === 'string' ? this.#resolve(schema['$ref'], path) : schema);
+    const alternatives = new Disjointness(resolve, (comparisons) => this.spend('comparisons', comparisons, path));
     for (const [index, option] of options.entries()) {
       for (const [other, before] of options.slice(0, index).entries()) {
-        if (!areDisjoint(before, option, resolve)) throw schemaError(at(path, index), `may hold together with ${at(path, other)}: tell them apart by 'type', or a required property with 'const', or use 'anyOf'`);
+        if (!alternatives.areDisjoint(before, option)) throw schemaError(at(path, index), `may hold together with ${at(path, other)}: tell them apart by 'type', or a required property with 'const', or use 'anyOf'`);
       }
     }
   }
@@ -195,6 +202,15 @@ class SchemaCompiler implements SchemaContext {
   #refuseOthers(schema: Schema, keywords: readonly string[], path: string): void {
     const other = Object.keys(schema).find((keyword) => !keywords.includes(keyword) && !annotations.has(keyword));
     if (other !== undefined) throw schemaError(at(path, other), `is not supported beside '${keywords.find((keyword) => keyword in schema)}'`);
+  }
+}
+
+/** Undefined where a percent sign begins no character. */
+function decoded(part: string): string | undefined {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return undefined;
   }
 }
 

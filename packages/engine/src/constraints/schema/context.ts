@@ -9,6 +9,10 @@ export const schemaLimits = {
   schemas: 10_000,
   depth: 64,
   enumValues: 10_000,
+  /** Schemas of one tuple, which are nested in each other. */
+  prefixItems: 500,
+  /** Of the schemas of all `oneOf`, of their values and of their required properties, to tell them apart. */
+  comparisons: 1_000_000,
   patternLength: 1000,
   /** States of the automata of one pattern, and of all patterns. */
   patternStates: 2000,
@@ -17,13 +21,16 @@ export const schemaLimits = {
   patternedLength: 1000,
 } as const;
 
+/** What is bounded for a schema as a whole. */
+export type Spent = 'enumValues' | 'allPatternStates' | 'comparisons';
+
 /** What the parts of the compiler share for one schema. */
 export interface SchemaContext {
   /** The grammar of a schema that stands inside. */
   compile(schema: unknown, path: string): Node;
   anyValue(): Node;
   /** Counts something against its bound. */
-  spend(what: 'enumValues' | 'allPatternStates', count: number, path: string): void;
+  spend(what: Spent, count: number, path: string): void;
 }
 
 /** The client's fault, named by the field: `response_format.json_schema.schema.properties.a`. */

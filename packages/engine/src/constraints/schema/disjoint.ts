@@ -1,30 +1,76 @@
 import { isObject } from '@open-autoglm/protocol';
 import type { Schema } from './context.ts';
 
-/** Whether no value satisfies both schemas, as far as can be told from types, `enum` and `const`, at most `depth` objects deep: where in doubt, false. */
-export function areDisjoint(a: unknown, b: unknown, resolve: (schema: unknown) => unknown, depth = 4): boolean {
-  const [left, right] = [resolve(a), resolve(b)];
-  if (!isObject(left) || !isObject(right)) return false;
-  const [values, others] = [valuesOf(left), valuesOf(right)];
-  if (values && others) return values.every((value) => !others.includes(value));
-  const [types, otherTypes] = [typesOf(left), typesOf(right)];
-  if (types && otherTypes && types.every((type) => !otherTypes.includes(type))) return true;
-  if (depth === 0 || types?.join() !== 'object' || otherTypes?.join() !== 'object') return false;
-  const tags = requiredOf(left).filter((name) => requiredOf(right).includes(name));
-  return tags.some((name) => areDisjoint(propertyOf(left, name), propertyOf(right, name), resolve, depth - 1));
+/** What is known of a schema's values without compiling it. */
+interface Facts {
+  readonly schema: Schema;
+  /** All that it allows, as JSON; undefined: more than can be listed. */
+  readonly values: ReadonlySet<string> | undefined;
+  /** Undefined: any. */
+  readonly types: ReadonlySet<string> | undefined;
+  readonly required: ReadonlySet<unknown>;
 }
 
-function valuesOf(schema: Schema): readonly string[] | undefined {
-  if ('const' in schema) return [JSON.stringify(schema['const'])];
-  return Array.isArray(schema['enum']) ? schema['enum'].map((value) => JSON.stringify(value)) : undefined;
+/** How many objects deep tags are looked for. */
+const depthMax = 4;
+
+/**
+ * Tells schemas apart, as far as that can be told from types, `enum` and `const`. Each pair of a list is asked about, and their properties
+ * may be shared: what is known of a schema is found once, and every comparison is told to `spend`, which throws when there are too many.
+ */
+export class Disjointness {
+  readonly #resolve: (schema: unknown) => unknown;
+  readonly #spend: (comparisons: number) => void;
+  /** By schema, and by the reference to it. */
+  readonly #facts = new Map<unknown, Facts>();
+
+  constructor(resolve: (schema: unknown) => unknown, spend: (comparisons: number) => void) {
+    this.#resolve = resolve;
+    this.#spend = spend;
+  }
+
+  /** Whether no value satisfies both: where in doubt, false. */
+  areDisjoint(a: unknown, b: unknown, depth = depthMax): boolean {
+    const [left, right] = [this.#factsOf(a), this.#factsOf(b)];
+    if (!left || !right) return false;
+    this.#spend(1 + (left.values?.size ?? left.required.size));
+    if (left.values && right.values) return !meet(left.values, right.values);
+    if (left.types && right.types && !meet(left.types, right.types)) return true;
+    if (depth === 0 || !isOnlyObject(left) || !isOnlyObject(right)) return false;
+    const tags = [...left.required].filter((name) => right.required.has(name));
+    return tags.some((name) => this.areDisjoint(propertyOf(left, name), propertyOf(right, name), depth - 1));
+  }
+
+  #factsOf(named: unknown): Facts | undefined {
+    const known = this.#facts.get(named);
+    if (known) return known;
+    const schema = this.#resolve(named);
+    if (!isObject(schema)) return undefined;
+    const facts = this.#facts.get(schema) ?? readFacts(schema);
+    this.#facts.set(schema, facts).set(named, facts);
+    return facts;
+  }
 }
 
-function typesOf(schema: Schema): readonly string[] | undefined {
+function readFacts(schema: Schema): Facts {
   const values = valuesOf(schema);
-  if (values) return values.map((value) => typeOfValue(JSON.parse(value)));
-  const { type } = schema;
+  const required: readonly unknown[] = Array.isArray(schema['required']) ? schema['required'] : [];
+  return {
+    schema,
+    values: values && new Set(values.map((value) => JSON.stringify(value))),
+    types: values ? new Set(values.map(typeOfValue)) : typesOf(schema),
+    required: new Set(required),
+  };
+}
+
+function valuesOf(schema: Schema): readonly unknown[] | undefined {
+  if ('const' in schema) return [schema['const']];
+  return Array.isArray(schema['enum']) ? schema['enum'] : undefined;
+}
+
+function typesOf({ type }: Schema): ReadonlySet<string> | undefined {
   if (type === undefined) return undefined;
-  return (Array.isArray(type) ? type : [type]).map((name) => (name === 'integer' ? 'number' : String(name)));
+  return new Set([type].flat().map((name) => (name === 'integer' ? 'number' : String(name))));
 }
 
 export function typeOfValue(value: unknown): string {
@@ -32,10 +78,15 @@ export function typeOfValue(value: unknown): string {
   return Array.isArray(value) ? 'array' : typeof value;
 }
 
-function requiredOf({ required }: Schema): readonly unknown[] {
-  return Array.isArray(required) ? required : [];
+function meet(some: ReadonlySet<string>, others: ReadonlySet<string>): boolean {
+  for (const one of some) if (others.has(one)) return true;
+  return false;
 }
 
-function propertyOf({ properties }: Schema, name: unknown): unknown {
+function isOnlyObject({ types }: Facts): boolean {
+  return types?.size === 1 && types.has('object');
+}
+
+function propertyOf({ schema: { properties } }: Facts, name: unknown): unknown {
   return isObject(properties) ? properties[String(name)] : undefined;
 }
