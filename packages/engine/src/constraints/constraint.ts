@@ -1,3 +1,4 @@
+import { argmax } from '../sampler/argmax.ts';
 import type { Sampler } from '../sampler/sampler.ts';
 import type { Node } from './grammar.ts';
 import { startOf, type State } from './matcher.ts';
@@ -26,6 +27,12 @@ export class Constraint {
     if (this.#state.canEnd) for (const end of this.#table.ends) target[end] = logits[end] as number;
   }
 
+  /** The lowest token that may come next; `scratch`: [vocabularySize]. */
+  first(scratch: Float32Array): number {
+    this.mask(new Float32Array(scratch.length), scratch);
+    return argmax(scratch);
+  }
+
   /** Goes on with a token that is allowed and ends nothing. */
   accept(token: number): void {
     const next = this.#table.after(this.#state, token);
@@ -50,7 +57,9 @@ export function constrainedSampler(sampler: Sampler, constraint: Constraint, scr
       const drawn = sampler.sample(logits);
       if (constraint.allows(drawn)) return drawn;
       constraint.mask(logits, scratch);
-      return sampler.sample(scratch);
+      const again = sampler.sample(scratch);
+      // Where no allowed token has a logit that is a number, none is likelier than another.
+      return constraint.allows(again) ? again : constraint.first(scratch);
     },
     accept(token) {
       sampler.accept(token);

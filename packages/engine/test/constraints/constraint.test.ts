@@ -85,4 +85,15 @@ describe('a constraint', () => {
       expect(constrainedSampler(createSampler({ ...sampling, ...changes }, [], scratch), constraint, scratch.masked).sample(logits)).toBe('y'.charCodeAt(0));
     }
   });
+
+  it('is kept where the logits are no numbers', () => {
+    for (const logit of [Number.NaN, -Infinity]) {
+      const constraint = new Constraint(literals(['z', 'y']), table);
+      const sampler = constrainedSampler(createSampler(sampling, [], scratch), constraint, scratch.masked);
+      const token = sampler.sample(new Float32Array(tokens.size).fill(logit));
+      expect(token).toBe('y'.charCodeAt(0));
+      sampler.accept(token);
+      expect(constraint.isDone).toBe(true);
+    }
+  });
 });
