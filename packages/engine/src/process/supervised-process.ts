@@ -41,6 +41,8 @@ export interface SupervisedProcessOptions<Command, Report> {
 const restartLimit = 5;
 const firstRestartDelayMs = 100;
 const defaultStallTimeoutMs = 120_000;
+/** Of the watchdog, in the stall timeout. */
+const watchdogTurns = 4;
 /** For a process that is still preparing its model: to end what it began, such as npm's download, and to remove what that left. */
 const closeGraceMs = 2000;
 /** Of what the process wrote before it died, kept for the message. */
@@ -56,7 +58,8 @@ export class SupervisedProcess<Model extends { readonly source: string }, Comman
   #crashesInARow = 0;
   #restart: NodeJS.Timeout | undefined;
   #watchdog: NodeJS.Timeout | undefined;
-  #lastReportAt = 0;
+  /** Turns of the watchdog since it last said something. */
+  #silentTurns = 0;
 
   constructor(options: SupervisedProcessOptions<Command, Report>) {
     this.#options = options;
@@ -98,11 +101,13 @@ export class SupervisedProcess<Model extends { readonly source: string }, Comman
       this.#watchdog = undefined;
     } else if (!this.#watchdog) {
       const timeout = this.#options.stallTimeoutMs ?? defaultStallTimeoutMs;
-      this.#lastReportAt = performance.now();
+      this.#silentTurns = 0;
+      // Counted in turns, not by the clock: while this process itself was stopped or busy, it read nothing of what was said.
       this.#watchdog = setInterval(() => {
+        this.#silentTurns += 1;
         // One that is being started has nothing to do, and says little.
-        if (this.#status.state === 'ready' && performance.now() - this.#lastReportAt > timeout) this.#child?.kill('SIGKILL');
-      }, timeout / 4);
+        if (this.#status.state === 'ready' && this.#silentTurns > watchdogTurns) this.#child?.kill('SIGKILL');
+      }, timeout / watchdogTurns);
     }
   }
 
@@ -153,7 +158,7 @@ export class SupervisedProcess<Model extends { readonly source: string }, Comman
   #take(report: CommonReport<Model>): void {
     // What it had said before it was killed: a late "ready" would make its end look like a crash, and start it again.
     if (this.#status.state === 'closed') return;
-    if (this.#options.isSignOfLife?.(report as unknown as Report) ?? true) this.#lastReportAt = performance.now();
+    if (this.#options.isSignOfLife?.(report as unknown as Report) ?? true) this.#silentTurns = 0;
     switch (report.type) {
       case 'progress':
         this.#setStatus(this.#status.state, `${report.phase} (${Math.round(report.fraction * 100)} %)`, report.fraction);

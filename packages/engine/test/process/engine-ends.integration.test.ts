@@ -113,6 +113,17 @@ describe('the end of the engine process', () => {
     }
   }, 60_000);
 
+  it('is not brought about by a gateway that was stopped itself', async () => {
+    const { engine: running, child } = start(undefined, 300);
+    await running.ready();
+    const answer = running.generate(request('answer'), new AbortController().signal);
+    await answer.next();
+    // Nothing of what the engine says meanwhile can be read.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 600);
+    expect((await Array.fromAsync(answer)).at(-1)).toMatchObject({ type: 'text-end' });
+    expect(child.killed).toBe(false);
+  }, 60_000);
+
   it('ends the download of its model too, and leaves nothing of it', async () => {
     const home = await mkdtemp(path.join(tmpdir(), 'autoglm-home-'));
     const asked = Promise.withResolvers<Socket>();
