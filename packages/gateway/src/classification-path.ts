@@ -26,7 +26,7 @@ export function createClassificationPath(catalog: ClassificationCatalog, embeddi
     if (model) {
       if (call.truncate) throw new AutoglmError('unsupported_feature', `'autoglm.truncate' is not available for the model ${JSON.stringify(model.name)}: use the field that its server has for it.`, { param: 'autoglm.truncate' });
       if (call.cache?.onlyIfCached) throw notCached('classes of another server are not kept');
-      return replicas.ask(model, call.signal, (target) => ask(target, call));
+      return replicas.ask(model, call, (target) => ask(target, call));
     }
     const { name, isRemote } = findEmbeddings(embeddings, call.model, catalog);
     const { labels } = call;

@@ -24,7 +24,7 @@ export function createEmbeddingPath(catalog: EmbeddingCatalog, readyTimeoutMs: n
     const model = catalog.find(call.model);
     if (call.cache?.onlyIfCached) throw notCached('not all of its embeddings are at hand');
     if (!model.isRemote) return ask(model.target, call, false, readyTimeoutMs);
-    return replicas.ask(model, call.signal, (target) => ask(target, call, true, readyTimeoutMs));
+    return replicas.ask(model, call, (target) => ask(target, call, true, readyTimeoutMs));
   };
 }
 

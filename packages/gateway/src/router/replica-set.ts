@@ -6,10 +6,10 @@ import type { Outcome } from '../common/breaker.ts';
 import { Budget, retriesAtOnceMax } from './budget.ts';
 import { candidatesOf, refusalOf } from './candidates.ts';
 import { inputKindOf } from './devices/input-kind.ts';
-import { FailedInputs } from './failed-inputs.ts';
 import { outcomeOf } from './failure-outcome.ts';
 import { hashText } from './hash.ts';
 import { formOf, type AnswerForm } from './latency.ts';
+import { LoneFailures } from './lone-failures.ts';
 import { membersOf, type Member, type MemberSettings } from './member.ts';
 import { piecesOf } from './prefix-index.ts';
 import { RecentQuantile } from './recent-quantile.ts';
@@ -52,7 +52,7 @@ export class ReplicaSet {
   readonly #firstParts: Readonly<Record<AnswerForm, RecentQuantile>>;
   readonly #failures = new SharedFailures();
   /** Of a lone replica; among several, another answers, and all of them ejected are asked all the same. */
-  readonly #failedInputs: FailedInputs | undefined;
+  readonly #loneFailures: LoneFailures | undefined;
   /** Tries that have no first part yet. */
   readonly #waiting = new Roster<Attempt>();
   /** The start tag of the last request. Who comes back goes on from here, and not with all the turns that it missed. */
@@ -64,7 +64,7 @@ export class ReplicaSet {
     this.#random = random;
     this.#model = model.name;
     this.#members = membersOf(model, settings);
-    this.#failedInputs = this.#members.length === 1 ? new FailedInputs() : undefined;
+    this.#loneFailures = this.#members.length === 1 ? new LoneFailures() : undefined;
     this.#policy = policy;
     this.#hasDevices = this.#members.some(({ target }) => target.device !== undefined);
     this.retries = new Budget({ ...settings.retries, max: retriesAtOnceMax });
@@ -124,7 +124,7 @@ export class ReplicaSet {
 
   onEnd(attempt: Attempt, outcome: Outcome): void {
     this.#waiting.delete(attempt);
-    if (outcome === 'answered') this.#failedInputs?.forget();
+    if (outcome === 'answered') this.#loneFailures?.forget();
     attempt.member.learn(outcome, this.now());
     attempt.member.end();
   }
@@ -132,7 +132,7 @@ export class ReplicaSet {
   onFailure(attempt: Attempt, request: GatewayRequest, error: AutoglmError): void {
     if (error.code === 'rate_limit_exceeded') attempt.member.rest(error.retryAfterSeconds ?? 1, this.now());
     const outcome = this.#failures.isNews(error) ? outcomeOf(error) : 'abandoned';
-    const isRepeated = outcome === 'failed' && this.#failedInputs?.isNews(request) === false;
+    const isRepeated = outcome === 'failed' && this.#loneFailures?.isNews(error, request) === false;
     this.onEnd(attempt, isRepeated ? 'abandoned' : outcome);
   }
 

@@ -1,9 +1,10 @@
-import { toAutoglmError, type AutoglmError } from '@open-autoglm/protocol';
+import { toAutoglmError, type AutoglmError, type TextsRequest } from '@open-autoglm/protocol';
 import type { Target } from '../common/model-catalog.ts';
 import { roundRobin } from './balance/round-robin.ts';
 import { Budget, retriesAtOnceMax } from './budget.ts';
 import { candidatesOf, refusalOf } from './candidates.ts';
 import { outcomeOf } from './failure-outcome.ts';
+import { LoneFailures } from './lone-failures.ts';
 import { Member, type MemberSettings } from './member.ts';
 import type { RouterOptions } from './router-stage.ts';
 import { SharedFailures } from './shared-failures.ts';
@@ -15,6 +16,14 @@ export type TurnSettings = MemberSettings & Pick<RouterOptions, 'triesMax' | 're
 export interface TurnTarget {
   /** Its server, as it is known to the router: its weight, its bound, its device. */
   readonly target: Target;
+}
+
+/** What is asked. */
+export interface TurnCall {
+  readonly signal: AbortSignal;
+  /** Absent: nobody's. */
+  readonly tenant?: string | undefined;
+  readonly request: Pick<TextsRequest, 'inputs'>;
 }
 
 /** A model, and who answers for it. */
@@ -35,10 +44,10 @@ export class TargetsInTurn<T extends TurnTarget> {
     this.#routing = routing;
   }
 
-  ask<Answer>(model: TurnModel<T>, signal: AbortSignal, ask: (target: T) => Promise<Answer>): Promise<Answer> {
+  ask<Answer>(model: TurnModel<T>, call: TurnCall, ask: (target: T) => Promise<Answer>): Promise<Answer> {
     const turns = this.#turns.get(model) ?? new Turns(model, this.#routing);
     this.#turns.set(model, turns);
-    return turns.ask(signal, ask);
+    return turns.ask(call, ask);
   }
 }
 
@@ -48,6 +57,8 @@ class Turns<T extends TurnTarget> {
   readonly #routing: TurnSettings;
   readonly #retries: Budget;
   readonly #failures = new SharedFailures();
+  /** As a `ReplicaSet`'s. */
+  readonly #loneFailures: LoneFailures | undefined;
   readonly #targets: ReadonlyMap<Member, T>;
   readonly #members: readonly Member[];
   /** As a `ReplicaSet`'s. */
@@ -59,9 +70,11 @@ class Turns<T extends TurnTarget> {
     this.#retries = new Budget({ ...routing.retries, max: retriesAtOnceMax });
     this.#targets = new Map(targets.map((target) => [new Member(target.target, routing), target]));
     this.#members = [...this.#targets.keys()];
+    this.#loneFailures = this.#members.length === 1 ? new LoneFailures() : undefined;
   }
 
-  async ask<Answer>(signal: AbortSignal, ask: (target: T) => Promise<Answer>): Promise<Answer> {
+  async ask<Answer>(call: TurnCall, ask: (target: T) => Promise<Answer>): Promise<Answer> {
+    const { signal } = call;
     signal.throwIfAborted();
     const { now, triesMax } = this.#routing;
     this.#retries.deposit();
@@ -74,11 +87,12 @@ class Turns<T extends TurnTarget> {
       tried.push(member);
       try {
         const answer = await ask(this.#targets.get(member) as T);
+        this.#loneFailures?.forget();
         member.learn('answered', now());
         return answer;
       } catch (thrown) {
         failure = toAutoglmError(thrown);
-        this.#learnFailure(member, failure, signal);
+        this.#learnFailure(member, failure, call);
       } finally {
         member.end();
       }
@@ -101,11 +115,14 @@ class Turns<T extends TurnTarget> {
     return chosen;
   }
 
-  #learnFailure(member: Member, error: AutoglmError, signal: AbortSignal): void {
+  #learnFailure(member: Member, error: AutoglmError, { signal, tenant = '', request: { inputs } }: TurnCall): void {
     const nowMs = this.#routing.now();
     if (signal.aborted) return member.learn('abandoned', nowMs);
     if (error.code === 'rate_limit_exceeded') member.rest(error.retryAfterSeconds ?? 1, nowMs);
-    member.learn(this.#failures.isNews(error) ? outcomeOf(error) : 'abandoned', nowMs);
+    const outcome = this.#failures.isNews(error) ? outcomeOf(error) : 'abandoned';
+    if (outcome === 'answered') this.#loneFailures?.forget();
+    const isRepeated = outcome === 'failed' && this.#loneFailures?.isNews(error, { tenant, input: inputs }) === false;
+    member.learn(isRepeated ? 'abandoned' : outcome, nowMs);
   }
 
   #mayRetry(error: AutoglmError): boolean {

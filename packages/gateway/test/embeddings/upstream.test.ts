@@ -111,11 +111,18 @@ describe('embeddings of another server', () => {
     using clock = stopClock();
     await using backend = await startFakeBackend((response) => sendJson(response, 500, {}));
     await using gateway = await startRemoteGateway([backend.url], { router: { health: { failures: 2, eject_ms: 1000, eject_max_ms: 1000 } } });
-    for (let count = 0; count < 2; count += 1) expect((await gateway.post('/v1/embeddings', body)).status).toBe(502);
+    for (let count = 0; count < 2; count += 1) expect((await gateway.post('/v1/embeddings', body, { headers: { authorization: `Bearer key-${count}` } })).status).toBe(502);
     const refused = await gateway.post('/v1/embeddings', body);
     expect([refused.status, refused.headers.get('retry-after'), backend.requests.length]).toEqual([503, '1', 2]);
     backend.behave(embeds());
     clock.pass(1000);
+    expect((await gateway.post('/v1/embeddings', body)).status).toBe(200);
+  });
+
+  it('are not taken from everybody by one key whose texts the only server breaks at', async () => {
+    await using backend = await startFakeBackend((response, request) => (JSON.stringify(request.body).includes('poison') ? sendJson(response, 500, {}) : embeds()(response, request)));
+    await using gateway = await startRemoteGateway([backend.url], { router: { health: { eject_ms: 3_600_000, eject_max_ms: 3_600_000 } } });
+    for (let count = 0; count < 12; count += 1) expect((await gateway.post('/v1/embeddings', { ...body, input: `poison ${count}` }, { headers: { 'x-autoglm-tenant': `user-${count}` } })).status).toBe(502);
     expect((await gateway.post('/v1/embeddings', body)).status).toBe(200);
   });
 

@@ -6,7 +6,8 @@ import { createMockEmbeddings, createMockEngine } from '../../src/main.ts';
 import { TargetsInTurn, type TurnSettings } from '../../src/router/targets-in-turn.ts';
 import { createGate, until } from '../support.ts';
 
-const signal = new AbortController().signal;
+const { signal } = new AbortController();
+const call = { signal, request: { inputs: ['a'] } };
 
 /** A server by its name, with mock engines. */
 function targetOf(name: string, place: object = {}, engine = createMockEmbeddings()) {
@@ -19,7 +20,7 @@ function start(changes: Partial<TurnSettings> = {}) {
   const settings = { failuresMax: 3, openMsFirst: 1e6, openMsMax: 1e6, slowStartMs: 0, triesMax: 3, panics: true, retries: { ratio: 0, perSecond: 0 }, now: () => clock.ms, random: () => 0.5, ...changes };
   const turns = new TargetsInTurn<OwnTarget>(settings);
   const nameOf = ({ target }: OwnTarget) => target.replica.name;
-  return { clock, turns, nameOf, ask: (model: { name: string; targets: OwnTarget[] }) => turns.ask(model, signal, async (target) => nameOf(target)) };
+  return { clock, turns, nameOf, ask: (model: { name: string; targets: OwnTarget[] }) => turns.ask(model, call, async (target) => nameOf(target)) };
 }
 
 describe('servers in turn', () => {
@@ -43,7 +44,7 @@ describe('servers in turn', () => {
     const { turns } = start();
     const gate = createGate();
     const model = { name: 'm', targets: [targetOf('a', { maxOutstanding: 1 }), targetOf('b', { maxOutstanding: 1 })] };
-    const ask = () => turns.ask(model, signal, () => gate.passed);
+    const ask = () => turns.ask(model, call, () => gate.passed);
     const held = [ask(), ask()];
     await expect(ask()).rejects.toMatchObject({ code: 'queue_full' });
     gate.open();
@@ -62,7 +63,7 @@ describe('servers in turn', () => {
     const { turns, clock, nameOf } = start();
     const model = { name: 'm', targets: [targetOf('a'), targetOf('b')] };
     const asked: string[] = [];
-    const ask = () => turns.ask(model, signal, async (target) => {
+    const ask = () => turns.ask(model, call, async (target) => {
       asked.push(nameOf(target));
       if (nameOf(target) === 'a' && clock.ms === 0) throw new AutoglmError('rate_limit_exceeded', 'Later.', { retryAfterSeconds: 5 });
     });
@@ -86,7 +87,7 @@ describe('servers in turn', () => {
     });
     const engine = new BatchedEmbeddings(failing, { sizeMax: 512, timeoutMs: 60_000, waitingMax: 1000, batchShareMin: 0.1, now: () => 0 });
     const model = { name: 'm', targets: [targetOf('joins', { weight: 1000, maxOutstanding: 1000 }, engine as unknown as OwnTarget['engine']), targetOf('other', { maxOutstanding: 1000 })] };
-    const ask = () => turns.ask(model, signal, async (target) => {
+    const ask = () => turns.ask(model, call, async (target) => {
       await target.engine.embed({ id: 'r', inputs: ['a'] }, signal);
       return nameOf(target);
     });

@@ -7,6 +7,7 @@ import { chat, chatBody, chunksOf, startRemoteGateway, textOf, until, type Remot
 const streamed = { ...chatBody, stream: true };
 const quickProbes = { probe_interval_ms: 20, probe_timeout_ms: 200, probe_failures: 3 };
 const asking = (content: string) => ({ ...chatBody, messages: [{ role: 'user', content }] });
+const keyed = (key: string | number) => ({ headers: { authorization: `Bearer key-${key}` } });
 /** Longer than any test, and nobody is out for having been slow on a busy machine. */
 const ejectsForLong = { eject_ms: 3_600_000, eject_max_ms: 3_600_000, slow_factor: 0 };
 
@@ -161,7 +162,7 @@ describe('when nobody can answer', () => {
     using clock = stopClock();
     await using backend = await startFakeBackend((response) => sendJson(response, 500, 'oops'));
     await using server = await startRemoteGateway([backend.url], { router: { health: { eject_ms: 1000, eject_max_ms: 1000 } } });
-    for (let count = 0; count < 3; count += 1) expect((await server.post(chat, asking(`question ${count}`))).status).toBe(502);
+    for (let count = 0; count < 3; count += 1) expect((await server.post(chat, chatBody, keyed(count))).status).toBe(502);
     const refused = await server.post(chat, chatBody);
     expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '1']);
     expect(backend.requests).toHaveLength(3);
@@ -173,24 +174,38 @@ describe('when nobody can answer', () => {
     await askMany(server, 5);
   });
 
-  it('a lone engine is not taken from everybody by one question that it breaks at, however often that is asked', async () => {
+  it('a lone engine is not taken from everybody by one key, whatever questions of that it breaks at, and under whatever names', async () => {
     await using backend = await startFakeBackend((response, request) => (JSON.stringify(request.body).includes('poison') ? sendJson(response, 500, 'oops') : say()(response, request)));
     await using server = await startRemoteGateway([backend.url], { router: { health: ejectsForLong } });
-    for (let count = 0; count < 12; count += 1) expect((await server.post(chat, asking('poison'))).status).toBe(502);
+    for (let count = 0; count < 12; count += 1) expect((await server.post(chat, { ...asking(`poison ${count}`), autoglm: { tenant: `user ${count}` } }, keyed('a'))).status).toBe(502);
+    expect((await server.post(chat, chatBody, keyed('b'))).status).toBe(200);
+  });
+
+  it.each([400, 413, 415, 422])('a lone engine that refuses what it is asked with %i has answered, whoever asks', async (status) => {
+    await using backend = await startFakeBackend((response, request) => (JSON.stringify(request.body).includes('bad') ? sendJson(response, status, { error: { message: 'no' } }) : say()(response, request)));
+    await using server = await startRemoteGateway([backend.url], { router: { health: { ...ejectsForLong, failures: 1 } } });
+    for (let count = 0; count < 3; count += 1) expect((await server.post(chat, asking(`bad ${count}`), keyed(count))).status).toBe(status);
     expect((await server.post(chat, chatBody)).status).toBe(200);
   });
 
-  it('a lone engine that is tried again with a question that it broke at before is tried with the next one at once', async () => {
+  it('a lone engine that says nothing is left alone, whoever has asked: the next one would wait as long for nothing', async () => {
+    await using backend = await startFakeBackend(hang);
+    await using server = await startRemoteGateway([backend.url], { extra: { timeouts: { headers_ms: 50 } }, router: { health: ejectsForLong } });
+    for (let count = 0; count < 3; count += 1) expect((await server.post(chat, asking(`question ${count}`))).status).toBe(504);
+    expect((await server.post(chat, chatBody)).status).toBe(503);
+  });
+
+  it('a lone engine that is tried again by a key at whose questions it broke before is tried with the next one at once', async () => {
     using clock = stopClock();
     let isBroken = true;
     await using backend = await startFakeBackend((response, request) => (isBroken || JSON.stringify(request.body).includes('poison') ? sendJson(response, 500, 'oops') : say()(response, request)));
     await using server = await startRemoteGateway([backend.url], { router: { health: { eject_ms: 1000, eject_max_ms: 60_000 } } });
-    for (const question of ['poison', 'a', 'b']) expect((await server.post(chat, asking(question))).status).toBe(502);
+    for (const key of ['a', 'b', 'c']) expect((await server.post(chat, asking('poison'), keyed(key))).status).toBe(502);
     isBroken = false;
-    expect((await server.post(chat, asking('c'))).status).toBe(503);
+    expect((await server.post(chat, chatBody, keyed('d'))).status).toBe(503);
     clock.pass(1000);
-    expect((await server.post(chat, asking('poison'))).status).toBe(502);
-    expect((await server.post(chat, asking('c'))).status).toBe(200);
+    expect((await server.post(chat, asking('more poison'), keyed('a'))).status).toBe(502);
+    expect((await server.post(chat, chatBody, keyed('d'))).status).toBe(200);
   });
 
   it.each([true, false])('engines that were all ejected, and answer their probes, are asked all the same: %s', async (panic) => {

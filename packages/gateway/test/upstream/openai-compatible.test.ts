@@ -175,6 +175,9 @@ const failures: readonly (readonly [string, Behaviour, number, string, RegExp?])
   }, 502, 'upstream_error'],
   ['streams nothing', (response) => void response.writeHead(200, { 'content-type': 'text/event-stream' }).end(), 502, 'upstream_error'],
   ['streams garbage', (response) => void response.writeHead(200, { 'content-type': 'text/event-stream' }).end('data: <oops>\n\n'), 502, 'upstream_error'],
+  ['streams a refusal in OpenAI\'s words', (response) => void response.writeHead(200, { 'content-type': 'text/event-stream' }).end('data: {"error": {"message": "odd", "type": "invalid_request_error", "param": "n", "code": "odd_n"}}\n\n'), 400, 'invalid_value', /odd/],
+  ['streams a refusal in vLLM\'s words', (response) => void response.writeHead(200, { 'content-type': 'text/event-stream' }).end('data: {"error": {"message": "odd", "type": "BadRequestError", "param": null}}\n\n'), 400, 'invalid_value', /odd/],
+  ['streams a refusal in our words', (response) => void response.writeHead(200, { 'content-type': 'text/event-stream' }).end('data: {"error": {"message": "large", "type": "invalid_request_error", "param": null, "code": "payload_too_large"}}\n\n'), 413, 'payload_too_large', /large/],
   ['streams an error at once', (response) => void response.writeHead(200, { 'content-type': 'text/event-stream' }).end('data: {"error": {"message": "too long", "code": 400}}\n\ndata: [DONE]\n\n'), 400, 'invalid_value', /too long/],
 ];
 

@@ -23,8 +23,14 @@ export function errorOfStatus(engine: string, status: number, body: string, retr
 
 /** An error that came as an event of a stream, whose status had been 200. */
 export function errorOfEvent(engine: string, data: string): AutoglmError {
-  const { status } = readError(data);
-  return errorOfStatus(engine, status !== undefined && status >= 400 && status <= 599 ? status : 500, data);
+  return errorOfStatus(engine, statusOf(readError(data)), data);
+}
+
+/** What the error's status would have been, by its number, by a code of ours, or by the types that OpenAI and vLLM have for what the client did wrong. */
+function statusOf({ status, code, type }: ToldError): number {
+  if (status !== undefined && status >= 400 && status <= 599) return status;
+  if (code !== undefined && Object.hasOwn(errorTable, code)) return errorTable[code as ErrorCode].status;
+  return type === 'invalid_request_error' || type === 'BadRequestError' ? 400 : 500;
 }
 
 /** No answer, or the end of one that had begun: undici's and the operating system's errors. */
@@ -81,6 +87,7 @@ function codeIn(error: Error): string {
 interface ToldError {
   readonly message: string | undefined;
   readonly code: string | undefined;
+  readonly type: string | undefined;
   readonly param: string | undefined;
   readonly status: number | undefined;
 }
@@ -94,6 +101,7 @@ function readError(body: string): ToldError {
   return {
     message: text(error['message']) ?? text(parsed['error']) ?? text(parsed['detail']) ?? text(isObject(parsed['detail']) || Array.isArray(parsed['detail']) ? JSON.stringify(parsed['detail']) : undefined),
     code: text(code) ?? text(error['type']),
+    type: text(error['type']),
     param: text(error['param']),
     status: typeof code === 'number' ? code : undefined,
   };
