@@ -25,7 +25,7 @@ export function readEncoderSizes(gguf: Pick<Gguf, 'path' | 'number' | 'boolean'>
   const required = (key: string) => gguf.number(`bert.${key}`) ?? refuse(gguf, `lacks the GGUF key bert.${key}: the file is incomplete`);
   const embeddingLength = required('embedding_length');
   const headCount = required('attention.head_count');
-  if (embeddingLength % headCount !== 0) refuse(gguf, `has ${headCount} attention heads for ${embeddingLength} dimensions, which do not divide`);
+  if (!(headCount > 0 && embeddingLength % headCount === 0)) refuse(gguf, `has ${headCount} attention heads for ${embeddingLength} dimensions, which do not divide`);
   if (gguf.boolean('bert.attention.causal')) refuse(gguf, 'wants causal attention (bert.attention.causal), which an encoder has not');
   const kind = gguf.number('bert.pooling_type');
   const pooling = poolings[kind ?? 1] ?? refuse(gguf, `has the pooling type ${kind} (bert.pooling_type), which makes no embeddings; known are 1 mean, 2 CLS, 3 last`);

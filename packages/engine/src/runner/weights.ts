@@ -267,13 +267,14 @@ export class WeightLoader {
     return tensor;
   }
 
-  /** ggml would abort the process over a tensor of another shape. */
+  /** ggml would abort the process over a tensor of another shape, or of a type that it has no product for. */
   #find(name: string, columns: number, rows: number): GgufTensor {
     const tensor = this.#gguf.tensors.get(name);
     this.#used.add(name);
     if (!tensor) throw this.#unusable(`the tensor ${name} is missing`);
     const isFitting = tensor.shape[0] === columns && tensor.shape[1] === rows && tensor.shape[2] * tensor.shape[3] === 1;
     if (!isFitting) throw this.#unusable(`the tensor ${name} is ${tensor.shape[0]} × ${tensor.shape[1]}, not ${columns} × ${rows} as its hyperparameters want`);
+    if (unmultiplied.has(tensor.type)) throw this.#unusable(`the tensor ${name} has the type ${this.#ggml.typeName(tensor.type)}, which no weights have`);
     return tensor;
   }
 
@@ -287,6 +288,9 @@ export class WeightLoader {
     return new AutoglmError('engine_failed', `${this.#gguf.path} cannot be used: ${reason}. Download it again, or give another with --model FILE.gguf.`);
   }
 }
+
+/** What ggml can store and not multiply by: whole numbers, doubles, and what it makes of activations (q8_1, q8_k). */
+const unmultiplied: ReadonlySet<number> = new Set([9, 15, 24, 25, 26, 27, 28]);
 
 /** Old converters stored what follows from the hyperparameters. */
 const isDerived = /rot_embd\.weight$|rotary_emb\.inv_freq$/;

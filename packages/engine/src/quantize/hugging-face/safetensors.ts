@@ -60,6 +60,7 @@ async function readHeader(file: string): Promise<SafeTensor[]> {
     if ((await handle.read(start, 0, 8, 0)).bytesRead < 8) throw unusable(file, 'it ends inside its header');
     const length = Number(start.readBigUInt64LE());
     if (length > headerBytesMax) throw unusable(file, 'its header is damaged');
+    if (length > size - 8) throw unusable(file, 'it ends inside its header');
     const header = Buffer.alloc(length);
     if ((await handle.read(header, 0, length, 8)).bytesRead < length) throw unusable(file, 'it ends inside its header');
     const entries = Object.entries(parseObject(header.toString('utf8'), file)).filter(([name]) => name !== '__metadata__');
