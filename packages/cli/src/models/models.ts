@@ -5,7 +5,9 @@ import path from 'node:path';
 import { defaultHome } from '@open-autoglm/engine';
 import { formatBytes } from '@open-autoglm/engine/bytes';
 import { listPulled, modelFacts, namedModels, type KvWish, type ModelFacts, type Quantization } from '@open-autoglm/engine/cache';
+import { isFileSystemError } from '@open-autoglm/engine/file-system-error';
 import { loadConfig } from '@open-autoglm/gateway';
+import { UserError } from '../failure.ts';
 import { alignColumns } from '../replay/report/text.ts';
 
 export interface ModelsOptions {
@@ -49,7 +51,10 @@ const overhead = 150_000_000;
 /** Prints what is in the cache folder. */
 export async function models({ config: file, json }: ModelsOptions): Promise<void> {
   const { context_length: contextLength, kv_cache_type: kvType } = loadConfig({ file, env: process.env }).model_config;
-  const list = await listModels(defaultHome(), { contextLength, kvType }, machineMemory());
+  const home = defaultHome();
+  const list = await listModels(home, { contextLength, kvType }, machineMemory()).catch((error: unknown) => {
+    throw isFileSystemError(error) ? new UserError(`${home} cannot be read: ${error.message}. AUTOGLM_HOME names another folder.`) : error;
+  });
   process.stdout.write(json ? `${JSON.stringify(list)}\n` : format(list));
 }
 

@@ -141,6 +141,15 @@ describe('autoglm pull', () => {
 });
 
 describe('autoglm models', () => {
+  it('says what is wrong with a cache folder that is none', async () => {
+    const home = await mkdtemp(path.join(tmpdir(), 'autoglm-models-'));
+    await writeFile(path.join(home, 'file'), '');
+    const { code, stderr } = await run(['models'], { env: { AUTOGLM_HOME: path.join(home, 'file') } });
+    expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^autoglm: .*file cannot be read: ENOTDIR.* AUTOGLM_HOME names another folder\.\n$/) });
+    await rm(home, { recursive: true });
+  });
+
+
   it('tells people what there is, and what is wrong with a file', async () => {
     const home = await mkdtemp(path.join(tmpdir(), 'autoglm-models-'));
     const folder = path.join(home, 'models/hf/o/n');
