@@ -7,6 +7,13 @@ export function integer(text: string): number {
   return value;
 }
 
+/** As many as the kernels take: with none, or with more, they end the process. */
+export function threads(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1 || value > 512) throw new InvalidArgumentError('It must be a whole number from 1 to 512.');
+  return value;
+}
+
 export function number(text: string): number {
   const value = Number(text);
   if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('It must be a number.');

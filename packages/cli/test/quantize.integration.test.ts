@@ -102,6 +102,9 @@ describe('autoglm quantize', () => {
     [['ABSENT', 'NEW', '--type', 'q8_0'], /no such file/],
     [['IN', 'NEW', '--type', 'q9'], /Allowed choices are/],
     [['IN', 'NEW'], /--type/],
+    [['IN', 'NEW', '--type', 'q8_0', '--threads', '0'], /whole number from 1 to 512/],
+    [['IN', 'NEW', '--type', 'q8_0', '--threads', '513'], /whole number from 1 to 512/],
+    [['IN', 'NEW', '--type', 'q8_0', '--text', 'TAKEN', '--no-quality'], /--text is for comparing, and --no-quality/],
     [['IN', 'NEW', '--type', 'q8_0', '--text', 'ABSENT'], /--text .* cannot be read/],
     [['IN', 'NEW', '--type', 'q8_0', '--text', 'BLANK'], /--text .* has nothing to compare/],
   ])('refuses %j, and leaves nothing', async (args, message) => {

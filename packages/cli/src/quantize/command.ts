@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import { integer } from '../option-values.ts';
+import { threads } from '../option-values.ts';
 import { quantize, type QuantizeCommandOptions } from './quantize.ts';
 
 export function quantizeCommand(): Command {
@@ -10,7 +10,7 @@ export function quantizeCommand(): Command {
     .addOption(new Option('--type <type>', 'what the weights become').choices(['q8_0', 'q6_k', 'q4_k', 'q4_0', 'f16']).makeOptionMandatory())
     .option('--text <file>', 'compare the models on this text, instead of the one that comes with autoglm')
     .option('--no-quality', 'do not compare the models')
-    .option('-t, --threads <number>', 'threads that compute; all cores when not given', integer)
+    .option('-t, --threads <number>', 'threads that compute; all cores when not given', threads)
     .option('--force', 'write over a file that is there')
     .option('--json', 'print the report as JSON')
     .addHelpText('after', help)

@@ -1,10 +1,10 @@
-import type { BigIntStats } from 'node:fs';
 import { readFile, rm, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { isFileSystemError } from '@open-autoglm/engine/file-system-error';
 import type { MeasuringText, TargetType } from '@open-autoglm/engine/quantize';
 import { messageOf, UserError } from '../failure.ts';
+import { isSameFile } from '../same-file.ts';
 import { createProgressBar } from '../terminal/progress-bar.ts';
 import { formatReport, type QuantizeReport } from './report.ts';
 
@@ -23,6 +23,7 @@ const kv = { contextLength: 8192, kvType: 'f16' } as const;
 /** Quantizes, compares, reports. Rejects with what is wrong with either file. */
 export async function quantize(source: string, target: string, options: QuantizeCommandOptions): Promise<void> {
   await checkTarget(source, target, options.force ?? false);
+  if (options.text !== undefined && !options.quality) throw new UserError('--text is for comparing, and --no-quality asks for no comparison.');
   const texts = await readTexts(options.text);
   const engine = await import('@open-autoglm/engine/quantize');
   const threads = options.threads ?? availableParallelism();
@@ -68,19 +69,13 @@ export async function quantize(source: string, target: string, options: Quantize
 }
 
 async function checkTarget(source: string, target: string, force: boolean): Promise<void> {
-  const find = (file: string) => stat(file, { bigint: true }).catch(() => undefined);
-  const [found, from, folder] = await Promise.all([find(target), find(source), find(path.dirname(path.resolve(target)))]);
-  if (path.resolve(source) === path.resolve(target) || isSame(found, from)) throw new UserError('OUT must be another file than IN.');
+  const found = await stat(target).catch(() => undefined);
+  if (path.resolve(source) === path.resolve(target) || (await isSameFile(target, source))) throw new UserError('OUT must be another file than IN.');
   // --force is for what was made before, not for what it is made of.
-  const isPartOfSource = found?.isFile() && isSame(folder, from) && path.extname(target) !== '.gguf';
+  const isPartOfSource = found?.isFile() && path.extname(target) !== '.gguf' && (await isSameFile(path.dirname(path.resolve(target)), source));
   if (isPartOfSource) throw new UserError(`${target} is a file of IN: choose another name.`);
   if (found?.isDirectory()) throw new UserError(`${target} is a folder: name the file to write.`);
   if (found && !force) throw new UserError(`${target} is there already: choose another name, or --force to write over it.`);
-}
-
-/** Links lead to one file by several paths. */
-function isSame(one: BigIntStats | undefined, other: BigIntStats | undefined): boolean {
-  return one !== undefined && one.dev === other?.dev && one.ino === other.ino;
 }
 
 async function readTexts(file: string | undefined): Promise<readonly MeasuringText[] | undefined> {
