@@ -1,7 +1,9 @@
 import { randomInt } from 'node:crypto';
 import { lstat, open, rm, stat, writeFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { readApiKey } from '../api-key.ts';
 import { messageOf, UserError } from '../failure.ts';
+import { isSameFile } from '../same-file.ts';
 import { describeMachine, formatSummary, renderPage, summarise } from './report/index.ts';
 import { formatCount, formatDuration } from './report/text.ts';
 import { startProgressBar, type ReplayProgressBar } from './progress.ts';
@@ -44,7 +46,7 @@ const unansweredCode = 2;
 export async function replay(tracePath: string, options: ReplayOptions): Promise<void> {
   const targets = chooseTargets(options);
   // A replay may take hours; that its report cannot be written must be known before.
-  for (const path of [options.outcomes, options.html]) if (path !== undefined) await checkWritable(path);
+  await checkReports(tracePath, options);
   const interrupt = new AbortController();
   const stopListening = onInterrupt(interrupt);
   let bar: ReplayProgressBar | undefined;
@@ -70,8 +72,9 @@ export async function replay(tracePath: string, options: ReplayOptions): Promise
   }
 }
 
-function chooseTargets({ url, compare, model, body }: ReplayOptions): TargetWish[] {
+function chooseTargets({ url, compare, model, body, block }: ReplayOptions): TargetWish[] {
   const defaults = { body, ...(url !== undefined && { url }), ...(model !== undefined && { model }) };
+  if (!compare && block !== undefined) throw new UserError('--block is for --compare: one server has no slices.');
   if (!compare) return [parseTarget(url ?? process.env['AUTOGLM_URL'] ?? 'http://127.0.0.1:8080', defaults)];
   if (compare.length !== 2) throw new UserError(`--compare takes two servers, not ${compare.length}. The trace comes before it: autoglm replay trace.jsonl --compare URL_A URL_B`);
   return compare.map((text) => parseTarget(text, defaults));
@@ -109,6 +112,15 @@ function* linesOf({ outcomes }: ReplayResult): Generator<string> {
   const atOnce = 1000;
   for (let from = 0; from < outcomes.length; from += atOnce) {
     yield outcomes.slice(from, from + atOnce).map((outcome) => `${JSON.stringify(outcome)}\n`).join('');
+  }
+}
+
+async function checkReports(tracePath: string, { outcomes, html }: ReplayOptions): Promise<void> {
+  if (outcomes !== undefined && html !== undefined && resolve(outcomes) === resolve(html)) throw new UserError('--html and --outcomes must be two files.');
+  for (const path of [outcomes, html]) {
+    if (path === undefined) continue;
+    if (await isSameFile(path, tracePath)) throw new UserError(`${path} is the trace itself: choose another name.`);
+    await checkWritable(path);
   }
 }
 

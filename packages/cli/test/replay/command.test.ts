@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { run, start } from '../support.ts';
@@ -96,13 +96,20 @@ describe('autoglm replay', () => {
     [['--body', '{"stream": false}'], 'cannot have "stream": every answer is streamed'],
     [['--body', '{"model": "a"}'], 'cannot have "model": name the model with --model'],
     [['--compare', 'http://127.0.0.1:1', '{"url": "http://127.0.0.1:2", "body": {"messages": []}}'], 'cannot have "messages"'],
+    [['--block', '1s'], '--block is for --compare'],
+    [['--outcomes', 'TRACE'], 'is the trace itself: choose another name'],
+    [['--html', 'TRACE'], 'is the trace itself: choose another name'],
+    [['--html', 'LINK'], 'is the trace itself: choose another name'],
+    [['--html', 'NEW', '--outcomes', 'NEW'], '--html and --outcomes must be two files'],
     [['--format', 'har'], 'Allowed choices are auto, azure, mooncake, burstgpt, autoglm'],
     [['--compare', 'http://127.0.0.1:1'], '--compare takes two servers, not 1'],
     [['--compare', '{"url": "http://127.0.0.1:1", "speed": 2}', 'http://127.0.0.1:2'], 'has no "speed"'],
     [['--compare', '{"name": "a"}', '{"name": "b"}'], 'has no url'],
   ])('refuses %j', async (args, message) => {
     await using trace = await withFile(azureTrace([0]));
-    const { code, stdout, stderr } = await run(['replay', trace.path, ...args]);
+    const names: Record<string, string> = { TRACE: trace.path, LINK: `${trace.path}.link`, NEW: `${trace.path}.new` };
+    await symlink(trace.path, `${trace.path}.link`);
+    const { code, stdout, stderr } = await run(['replay', trace.path, ...args.map((arg) => names[arg] ?? arg)]);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr).toContain(message);
     expect(stderr).not.toMatch(/^\s+at /m);

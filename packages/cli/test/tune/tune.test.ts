@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { readPolicyFile } from '@open-autoglm/gateway/cascade-policy';
@@ -70,6 +70,19 @@ describe('autoglm tune cascade', () => {
     const { code, stderr } = await run(['tune', 'cascade', await write('e.jsonl', text)]);
     expect(code).toBe(1);
     expect(stderr).toContain(message);
+  });
+
+  it('writes over nothing that it reads, and over no folder', async () => {
+    const data = await write('f.jsonl', lines(60));
+    const before = readFileSync(data, 'utf8');
+    const link = path.join(folder, 'link.jsonl');
+    await symlink(data, link);
+    for (const out of [data, link]) {
+      expect(await run(['tune', 'cascade', data, '--out', out, '--force'])).toMatchObject({ code: 1, stderr: `autoglm: ${out} is a file of outcomes: choose another name.\n` });
+      expect(await run(['tune', 'cascade', await write('g.jsonl', lines(60)), '--test', data, '--out', out, '--force'])).toMatchObject({ code: 1 });
+    }
+    expect(readFileSync(data, 'utf8')).toBe(before);
+    expect(await run(['tune', 'cascade', data, '--out', folder, '--force'])).toMatchObject({ code: 1, stderr: `autoglm: ${folder} is a folder: name the file to write.\n` });
   });
 
   it('refuses a file that is not there', async () => {

@@ -1,8 +1,8 @@
-import { existsSync } from 'node:fs';
-import { rename, rm, writeFile } from 'node:fs/promises';
+import { rename, rm, stat, writeFile } from 'node:fs/promises';
 import { isFileSystemError } from '@open-autoglm/engine/file-system-error';
 import { policyFormat, policyVersion, predict, type JudgedBy, type PolicyFile } from '@open-autoglm/gateway/cascade-policy';
 import { UserError } from '../../failure.ts';
+import { isSameFile } from '../../same-file.ts';
 import { createProgressBar } from '../../terminal/progress-bar.ts';
 import { compare, shareOf, type Comparison, type Way } from './curve.ts';
 import { canLearnBy, learn, lengthOf, observe, outcomesMin, type Learned } from './learn.ts';
@@ -27,7 +27,7 @@ export async function tuneCascade(files: readonly string[], options: TuneCascade
   const test = options.test === undefined ? undefined : await readChecked([options.test]);
   const judges = judgesOf(outcomes, test, options.by);
   // Learning takes minutes; that the file cannot be written must be known before.
-  const target = options.out === undefined ? undefined : await openTarget(options.out, options.force ?? false);
+  const target = options.out === undefined ? undefined : await openTarget(options.out, [...files, ...(options.test === undefined ? [] : [options.test])], options.force ?? false);
   const judged = test ?? outcomes;
   const table = await (async () => {
     const learned = learnAll(outcomes, judges, options.seed);
@@ -76,8 +76,12 @@ function judgesOf(outcomes: readonly Outcome[], test: readonly Outcome[] | undef
 }
 
 /** A place for the policy while it is not whole: what is there already is kept until then. */
-async function openTarget(file: string, mayReplace: boolean): Promise<PolicyTarget> {
-  if (existsSync(file) && !mayReplace) throw new UserError(`${file} is there already; --force writes over it.`);
+async function openTarget(file: string, read: readonly string[], mayReplace: boolean): Promise<PolicyTarget> {
+  const found = await stat(file).catch(() => undefined);
+  if (found?.isDirectory()) throw new UserError(`${file} is a folder: name the file to write.`);
+  // --force is for an older policy, not for what it was learned from.
+  for (const data of read) if (await isSameFile(file, data)) throw new UserError(`${file} is a file of outcomes: choose another name.`);
+  if (found && !mayReplace) throw new UserError(`${file} is there already; --force writes over it.`);
   const part = `${file}.part`;
   await writeFile(part, '').catch((error: Error) => {
     throw new UserError(`${file} cannot be written: ${error.message}`);
