@@ -20,17 +20,19 @@ interface Entry {
   line: string | undefined;
   isSettled: boolean;
   isGone: boolean;
+  isLost: boolean;
 }
 
 /**
  * Puts lines into the order in which their requests arrived, though they end in another: a trace is read as it is replayed, line by line.
- * At its bounds it does not wait for the oldest request any longer, and writes what is known of it.
+ * At its bounds it does not wait for the oldest request any longer, and writes what is known of it; of which nothing is known yet is lost, and counted.
  */
 export class ArrivalOrder {
   readonly #options: ArrivalOrderOptions;
   readonly #entries = new Fifo<Entry>();
   #heldCharacters = 0;
   #unfinishedCount = 0;
+  #lostCount = 0;
 
   constructor(options: ArrivalOrderOptions) {
     this.#options = options;
@@ -41,14 +43,23 @@ export class ArrivalOrder {
     return this.#unfinishedCount;
   }
 
+  /** Requests of which nothing was known when they were not waited for any longer; not those that turn out to have no line. */
+  get lostCount(): number {
+    return this.#lostCount;
+  }
+
   arrive(draft: () => string | undefined): Place {
-    const entry: Entry = { draft, line: undefined, isSettled: false, isGone: false };
+    const entry: Entry = { draft, line: undefined, isSettled: false, isGone: false, isLost: false };
     this.#entries.push(entry);
     this.#flush();
     return {
       settle: (line) => {
-        if (entry.isSettled || entry.isGone) return;
+        if (entry.isSettled) return;
         entry.isSettled = true;
+        if (entry.isGone) {
+          if (entry.isLost && line === undefined) this.#lostCount -= 1;
+          return;
+        }
         entry.line = line;
         this.#heldCharacters += line?.length ?? 0;
         this.#flush();
@@ -70,8 +81,10 @@ export class ArrivalOrder {
     const entry = this.#entries.shift() as Entry;
     entry.isGone = true;
     const line = entry.isSettled ? entry.line : entry.draft();
+    entry.isLost = !entry.isSettled && line === undefined;
     if (entry.isSettled) this.#heldCharacters -= line?.length ?? 0;
-    else if (line !== undefined) this.#unfinishedCount += 1;
+    else if (entry.isLost) this.#lostCount += 1;
+    else this.#unfinishedCount += 1;
     if (line !== undefined) this.#options.write(line);
   }
 }

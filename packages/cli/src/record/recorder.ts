@@ -18,7 +18,7 @@ export interface RecorderCounts {
   readonly recorded: number;
   /** Of these, requests that were written before they had ended. */
   readonly unfinished: number;
-  readonly unrecorded: Readonly<Record<Unrecorded, number>>;
+  readonly unrecorded: Readonly<Record<Unrecorded | 'not read in time', number>>;
   /** Requests of other kinds, which no trace holds. */
   readonly others: number;
 }
@@ -53,7 +53,7 @@ export class Recorder {
   }
 
   get counts(): RecorderCounts {
-    return { recorded: this.#recordedCount, unfinished: this.#order.unfinishedCount, unrecorded: { ...this.#unrecorded }, others: this.#otherCount };
+    return { recorded: this.#recordedCount, unfinished: this.#order.unfinishedCount, unrecorded: { ...this.#unrecorded, 'not read in time': this.#order.lostCount }, others: this.#otherCount };
   }
 
   /** For a request that is a completion. */

@@ -107,7 +107,7 @@ describe('what is recorded', () => {
     for (const body of bodies) expect((await post(recording.url, body)).status).toBe(400);
     const { lines, counts } = await recording.end();
     expect(lines).toEqual([]);
-    expect(counts.unrecorded).toEqual({ 'not JSON': 2, 'without a prompt': 1, 'too large': 1, 'cut off': 0, 'not understood': 0 });
+    expect(counts.unrecorded).toEqual({ 'not JSON': 2, 'without a prompt': 1, 'too large': 1, 'cut off': 0, 'not understood': 0, 'not read in time': 0 });
   });
 
   it.each([
@@ -238,6 +238,20 @@ describe('the order of arrival', () => {
     order.arrive(() => undefined).settle('x'.repeat(11));
     expect(written).toEqual(['unfinished', 'x'.repeat(11)]);
     expect(order.unfinishedCount).toBe(1);
+  });
+
+  it('counts what it did not wait for any longer, and of which it knew nothing', () => {
+    const written: string[] = [];
+    const order = new ArrivalOrder({ heldMax: 1, heldCharactersMax: 100, write: (line) => written.push(line) });
+    const [late, none] = [order.arrive(() => undefined), order.arrive(() => undefined)];
+    order.arrive(() => undefined);
+    expect(order.lostCount).toBe(2);
+    late.settle('late');
+    late.settle('later');
+    none.settle(undefined);
+    expect([order.lostCount, order.unfinishedCount, written]).toEqual([1, 0, []]);
+    order.end();
+    expect(order.lostCount).toBe(2);
   });
 });
 
