@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { countTokens } from 'gpt-tokenizer/encoding/o200k_base';
 import { Pool } from 'undici';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { upstreamTokens } from '../../src/engines/openai-compatible/tokenize.ts';
 import { defaultConfig } from '../../src/main.ts';
 import { chatBody, startTestServer, until } from '../support.ts';
@@ -188,6 +188,21 @@ describe('fit for models of other servers', () => {
     const { error } = await read(gateway.post(chat, { model: fakeModel, messages: long, autoglm: { fit: true } }));
     expect(error).toMatchObject({ code: 'invalid_value', message: 'Conversation roles must alternate.' });
     expect(backend.requests.map(({ path: route }) => route)).toEqual(['/tokenize']);
+  });
+
+  it('does not go on counting for a client that has left', async () => {
+    // Else its own limit would end the count, too, some seconds later.
+    const limit = vi.spyOn(AbortSignal, 'timeout').mockReturnValue(new AbortController().signal);
+    onTestFinished(() => limit.mockRestore());
+    await using backend = await startFakeBackend((response, { path: route }) => void (route === '/tokenize' || response.writeHead(404).end('{}')));
+    await using gateway = await open({ models: { [fakeModel]: { context_length: 500, tokenizer: 'server' } } }, backend.url);
+    const leaving = new AbortController();
+    const prompt = long.map(({ content }) => content).join('\n');
+    const left = gateway.post('/v1/completions', { model: fakeModel, prompt, max_tokens: 100, autoglm: { fit: true } }, { signal: leaving.signal }).catch(() => 'left');
+    await until(() => backend.openCount > 0 && backend.requests.some(({ path: route }) => route === '/tokenize'));
+    leaving.abort();
+    expect(await left).toBe('left');
+    await until(() => backend.openCount === 0);
   });
 
   it('asks the next server where one fails to count', async () => {

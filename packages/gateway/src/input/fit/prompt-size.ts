@@ -79,22 +79,21 @@ export function remotePromptSize(contextLength: number | undefined, { name, coun
  * clients are told. `servers`: whom to ask now; where one fails, the next.
  */
 export function askedPromptSize(model: string, servers: () => readonly RemoteTokens[]): PromptSize {
-  const ask = async <T>(count: (tokens: RemoteTokens, signal: AbortSignal) => Promise<T>, left?: AbortSignal): Promise<T> => {
+  const ask = async <T>(count: (tokens: RemoteTokens, signal: AbortSignal) => Promise<T>, left: AbortSignal): Promise<T> => {
     let failure: AutoglmError | undefined;
     for (const tokens of servers().slice(0, askedMax)) {
       const limit = AbortSignal.timeout(askedMsMax);
       try {
-        return await count(tokens, left ? AbortSignal.any([left, limit]) : limit);
+        return await count(tokens, AbortSignal.any([left, limit]));
       } catch (thrown) {
-        left?.throwIfAborted();
+        left.throwIfAborted();
         failure = toAutoglmError(thrown);
         if (!failure.retryable) break;
       }
     }
     throw failure ?? new AutoglmError('engine_unavailable', `No server of the model ${model} can be asked how many tokens a prompt has.`);
   };
-  // What is counted for one request is of use to another: it is not given up with the first.
-  const counter = new TokenCounter((segments) => ask((tokens, signal) => tokens.countTexts(segments.map(({ text }) => text), signal)));
+  const counter = new TokenCounter((segments, left) => ask((tokens, signal) => tokens.countTexts(segments.map(({ text }) => text), signal), left));
   return {
     contextLength: undefined,
     countedBy: 'server',
