@@ -1,12 +1,16 @@
 import type { OnRedis } from './common/watch-redis.ts';
+import type { OnInvalid } from './ingress/grpc/pem-files.ts';
 import { wordsOf } from './common/words-of-error.ts';
 import type { Logs } from './observability/logs/logs.ts';
+
+/** Words of errors may name what is another one each time. */
+const batchProblemsMax = 8;
 
 /** What whoever runs the gateway should know before a request finds it out: said to whoever started it, and in the log, as soon as there is one. */
 export class Notices {
   readonly #onNotice: (notice: string) => void;
   readonly #logs = Promise.withResolvers<Logs | undefined>();
-  #batchProblem: string | undefined;
+  readonly #batchProblems = new Set<string>();
 
   constructor(onNotice: (notice: string) => void) {
     this.#onNotice = onNotice;
@@ -29,12 +33,14 @@ export class Notices {
     };
   }
 
-  /** It is tried again every few seconds, and said once here. */
+  /** It is tried again every few seconds; each reason is said once here, and no more reasons than somebody reads. */
   readonly onBatchFailure = (error: unknown): void => {
     const reason = wordsOf(error);
-    if (reason !== this.#batchProblem) this.#onNotice(`Batches wait: ${reason}`);
-    this.#batchProblem = reason;
     this.#log((logs) => logs.warn('batches wait', { reason }));
+    if (this.#batchProblems.has(reason) || this.#batchProblems.size === batchProblemsMax) return;
+    this.#batchProblems.add(reason);
+    this.#onNotice(`Batches wait: ${reason}`);
+    if (this.#batchProblems.size === batchProblemsMax) this.#onNotice('Batches wait for ever other reasons; from now on they are in the log alone.');
   };
 
   readonly onBatchFolder = (folder: string): void => {
@@ -43,9 +49,9 @@ export class Notices {
   };
 
   /** `field`: of the configuration. */
-  readonly onInvalidCertificate = (field: string, problem: string): void => {
-    this.#onNotice(`${field}: ${problem}. Peers that check it will not connect.`);
-    this.#log((logs) => logs.warn('peers will not take a certificate', { field, reason: problem }));
+  readonly onInvalidCertificate: OnInvalid = (field, problem, consequence): void => {
+    this.#onNotice(`${field}: ${problem}. ${consequence}`);
+    this.#log((logs) => logs.warn('a certificate is not valid now', { field, reason: problem, consequence }));
   };
 
   #log(write: (logs: Logs) => void): void {

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { wordsOf } from '../src/common/words-of-error.ts';
 import { createMockEngine, defaultConfig, startGateway, type Config } from '../src/main.ts';
+import { Notices } from '../src/notices.ts';
 import { linesOf, logsTo, makeFolder } from './observability/logs/support.ts';
 import { freePort } from './services/programs.ts';
 import { hasRedis, startRedis } from './services/redis.ts';
@@ -68,6 +69,16 @@ describe('whoever starts a gateway', () => {
     expect(server.notices[0]).toMatch(/^Batches wait: .*file/);
     rmSync(folder, { recursive: true });
   });
+});
+
+it('each reason for which batches wait is said once, in whatever order they come, and ever other ones soon no more', () => {
+  const said: string[] = [];
+  const notices = new Notices((notice) => said.push(notice));
+  for (let count = 0; count < 10; count += 1) notices.onBatchFailure(new Error(count % 2 ? 'locked' : 'no room'));
+  expect(said).toEqual(['Batches wait: no room', 'Batches wait: locked']);
+  for (let count = 0; count < 1000; count += 1) notices.onBatchFailure(new Error(`port ${count}`));
+  expect(said).toHaveLength(9);
+  expect(said.at(-1)).toMatch(/in the log alone/);
 });
 
 it.each<[unknown, string]>([

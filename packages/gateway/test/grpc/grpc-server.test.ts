@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { ChannelCredentials, status } from '@grpc/grpc-js';
 import { describe, expect, it } from 'vitest';
 import { chatBody, createGate, until } from '../support.ts';
@@ -167,6 +168,21 @@ describe.skipIf(!hasOpenssl())('mutual TLS', () => {
     const problem = expect.stringMatching(/: the certificate \S+expired\.pem is expired since \d{4}-\d\d-\d\dT\S+Z\. Peers that check it will not connect\.$/);
     expect(notices).toEqual([problem, problem]);
     expect(notices.map((notice) => notice.slice(0, notice.indexOf(': the certificate')))).toEqual(['grpc.levels: the upstream.tls.cert of far', 'grpc.tls.cert']);
+  });
+
+  it('says at the start of an authority that is expired, and which of several', async () => {
+    await using certificates = await makeCertificates();
+    const [cert, key, ca, expired] = ['server.pem', 'server.key', 'ca.pem', 'expired.pem'].map((name) => certificates.file(name)) as [string, string, string, string];
+    const both = certificates.file('both.pem');
+    writeFileSync(both, Buffer.concat([await certificates.read('ca.pem'), await certificates.read('expired.pem')]));
+    const notices: string[] = [];
+    const upstream = (authority: string) => [{ name: 'far', upstream: { target: 'localhost:1', tls: { ca: authority } } }];
+    for (const authority of [ca, expired, both]) {
+      await using _server = await startGrpcGateway({ tls: { cert, key, client_ca: authority }, levels: upstream(authority) }, { tokens }, { onNotice: (notice) => notices.push(notice.replace(/\d{4}-\S+Z/, 'DATE')) });
+    }
+    const consequence = 'is expired since DATE. Peers whose certificates it has signed are refused.';
+    const keys = ['grpc.levels: the upstream.tls.ca of far', 'grpc.tls.client_ca'];
+    expect(notices).toEqual([...keys.map((of) => `${of}: the certificate ${expired} ${consequence}`), ...keys.map((of) => `${of}: certificate 2 of 2 in ${both} ${consequence}`)]);
   });
 
   it('is refused at the start where a file is not what it should be, by the name of its key', async () => {

@@ -6,7 +6,7 @@ import { AutoglmError, toAutoglmError, type StreamPart, type TierClientMessage, 
 import type { Asked, Asker, Relay } from '../../common/asker.ts';
 import { ConfigError } from '../../common/config-error.ts';
 import { Conversation, type Decide, type Level } from './conversation.ts';
-import { readCertificates, readOwnCertificate, readPrivateKey, type OnInvalid } from './pem-files.ts';
+import { readAuthorities, readOwnCertificate, readPrivateKey, type OnInvalid } from './pem-files.ts';
 import type { ServedLevel, UpstreamDecisions } from './upstream-level.ts';
 
 export interface GrpcOptions {
@@ -94,7 +94,7 @@ async function credentialsOf(tls: GrpcOptions['tls'], onInvalid: OnInvalid): Pro
   if (!tls) return ServerCredentials.createInsecure();
   const cert = await readOwnCertificate('grpc.tls.cert', tls.cert, onInvalid);
   const key = await readPrivateKey('grpc.tls.key', tls.key, cert);
-  const authority = tls.client_ca === undefined ? null : await readCertificates('grpc.tls.client_ca', tls.client_ca);
+  const authority = tls.client_ca === undefined ? null : await readAuthorities('grpc.tls.client_ca', tls.client_ca, onInvalid);
   return ServerCredentials.createSsl(authority, [{ cert_chain: cert, private_key: key }], authority !== null);
 }
 

@@ -4,26 +4,44 @@ import { ConfigError } from '../../common/config-error.ts';
 
 const certificatePattern = /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[^-]+-----END (?:TRUSTED |X509 )?CERTIFICATE-----/g;
 
-/** The bytes of a PEM file that holds certificates, the holder's own first. Rejects with `ConfigError` naming the key where it does not: such a file would be found out by whoever connects. */
-export async function readCertificates(key: string, file: string): Promise<Buffer> {
-  const bytes = await read(key, file);
-  const certificates = bytes.toString('latin1').match(certificatePattern) ?? [];
-  if (certificates.length === 0) throw new ConfigError(`${key}: ${file} holds no certificate in PEM.`);
-  for (const certificate of certificates) parsed(key, file, () => new X509Certificate(certificate));
+/** `key`: of the configuration; `problem`: with the file and the date; `consequence`: a sentence. */
+export type OnInvalid = (key: string, problem: string, consequence: string) => void;
+
+/**
+ * The bytes of a PEM file with the certificates of those that are trusted. Rejects with `ConfigError` naming the key where it holds none: such a file would
+ * be found out by whoever connects. Tells of the first that is not valid now; the others hold, as where an authority is being replaced.
+ */
+export async function readAuthorities(key: string, file: string, onInvalid: OnInvalid): Promise<Buffer> {
+  const { bytes, certificates } = await readCertificates(key, file);
+  for (const [index, certificate] of certificates.entries()) {
+    const which = certificates.length > 1 ? `certificate ${index + 1} of ${certificates.length} in ${file}` : `the certificate ${file}`;
+    const problem = problemOf(certificate);
+    if (problem === undefined) continue;
+    onInvalid(key, `${which} ${problem}`, 'Peers whose certificates it has signed are refused.');
+    break;
+  }
   return bytes;
 }
 
-/** `key`: of the configuration; `problem`: with the file and the date. */
-export type OnInvalid = (key: string, problem: string) => void;
-
-/** As `readCertificates`, of what is shown to others. Tells where they will not take it now: a clock may be wrong, and a file may be renewed, so that it is used all the same. */
+/** As `readAuthorities`, of what is shown to others, the holder's own first. A clock may be wrong, and a file may be renewed, so that one that is not valid now is used all the same. */
 export async function readOwnCertificate(key: string, file: string, onInvalid: OnInvalid): Promise<Buffer> {
-  const bytes = await readCertificates(key, file);
-  const { validFromDate, validToDate } = new X509Certificate(bytes);
-  const now = Date.now();
-  if (validToDate.getTime() < now) onInvalid(key, `the certificate ${file} is expired since ${validToDate.toISOString()}`);
-  else if (validFromDate.getTime() > now) onInvalid(key, `the certificate ${file} is not valid before ${validFromDate.toISOString()}`);
+  const { bytes, certificates: [own] } = await readCertificates(key, file);
+  const problem = problemOf(own as X509Certificate);
+  if (problem !== undefined) onInvalid(key, `the certificate ${file} ${problem}`, 'Peers that check it will not connect.');
   return bytes;
+}
+
+async function readCertificates(key: string, file: string): Promise<{ readonly bytes: Buffer; readonly certificates: readonly X509Certificate[] }> {
+  const bytes = await read(key, file);
+  const texts = bytes.toString('latin1').match(certificatePattern) ?? [];
+  if (texts.length === 0) throw new ConfigError(`${key}: ${file} holds no certificate in PEM.`);
+  return { bytes, certificates: texts.map((text) => parsed(key, file, () => new X509Certificate(text))) };
+}
+
+function problemOf({ validFromDate, validToDate }: X509Certificate): string | undefined {
+  const now = Date.now();
+  if (validToDate.getTime() < now) return `is expired since ${validToDate.toISOString()}`;
+  return validFromDate.getTime() > now ? `is not valid before ${validFromDate.toISOString()}` : undefined;
 }
 
 /** The bytes of a PEM file that holds the key of a certificate. Rejects with `ConfigError` as above, and where it is another's. */

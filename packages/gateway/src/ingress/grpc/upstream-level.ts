@@ -2,7 +2,7 @@ import { openTiers, type TierEvent, type Tiers, type TiersConversation } from '@
 import { AutoglmError, errorTable, type EmitEvent, type ErrorCode, type GatewayRequest } from '@open-autoglm/protocol';
 import type { Decide, Decided, Level } from './conversation.ts';
 import { LevelDoor, type OnRefusal } from './level-door.ts';
-import { readCertificates, readOwnCertificate, readPrivateKey, type OnInvalid } from './pem-files.ts';
+import { readAuthorities, readOwnCertificate, readPrivateKey, type OnInvalid } from './pem-files.ts';
 
 /** Another gateway that decides at a level of this one. */
 export interface UpstreamSettings {
@@ -26,7 +26,7 @@ export async function openUpstreamLevel(name: string, { target, level = name, tl
 }
 
 async function readTls({ ca, cert, key }: NonNullable<UpstreamSettings['tls']>, at: (key: string) => string, onInvalid: OnInvalid) {
-  const authority = await readCertificates(at('ca'), ca);
+  const authority = await readAuthorities(at('ca'), ca, onInvalid);
   if (cert === undefined || key === undefined) return { ca: authority };
   const own = await readOwnCertificate(at('cert'), cert, onInvalid);
   return { ca: authority, cert: own, key: await readPrivateKey(at('key'), key, own) };
