@@ -5,7 +5,7 @@ import path from 'node:path';
 import { readPolicyFile } from '@open-autoglm/gateway/cascade-policy';
 import { createRandom } from '@open-autoglm/statistics';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { run } from '../support.ts';
+import { run, start } from '../support.ts';
 
 const gsm8k = '../shared/data/cascade/gsm8k-cheap-strong.jsonl';
 let folder: string;
@@ -83,6 +83,16 @@ describe('autoglm tune cascade', () => {
     }
     expect(readFileSync(data, 'utf8')).toBe(before);
     expect(await run(['tune', 'cascade', data, '--out', folder, '--force'])).toMatchObject({ code: 1, stderr: `autoglm: ${folder} is a folder: name the file to write.\n` });
+  });
+
+  it('leaves nothing when it is interrupted while it learns', async () => {
+    const home = await mkdtemp(path.join(folder, 'interrupted-'));
+    const program = start(['tune', 'cascade', await write('h.jsonl', lines(2000)), '--out', path.join(home, 'policy.json')]);
+    await program.saidOn('stderr', /learning/);
+    program.child.kill('SIGINT');
+    await program.ended;
+    expect(program.stdout).toBe('');
+    expect(await readdir(home)).toEqual([]);
   });
 
   it('refuses a file that is not there', async () => {

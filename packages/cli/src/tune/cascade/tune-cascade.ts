@@ -86,6 +86,8 @@ async function openTarget(file: string, read: readonly string[], mayReplace: boo
   await writeFile(part, '').catch((error: Error) => {
     throw new UserError(`${file} cannot be written: ${error.message}`);
   });
+  // Ctrl-C ends the process while it learns: nothing may stand there then.
+  await rm(part, { force: true });
   return {
     async write(policy) {
       await writeFile(part, `${JSON.stringify(policy)}\n`);
