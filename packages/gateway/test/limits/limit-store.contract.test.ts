@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { MemoryLimitStore } from '../../src/ingress/limits/memory-store.ts';
 import { RedisLimitStore } from '../../src/ingress/limits/redis-store.ts';
 import { hasRedis, startRedis, type RedisServer } from '../services/redis.ts';
@@ -36,6 +36,25 @@ describe.skipIf(!hasRedis)('with Redis', () => {
     const until = now() + 100;
     while (now() < until);
     expect(await decision).toMatchObject({ source: 'redis', waitMs: 0 });
+    await store.close();
+  });
+
+  it('a Redis is waited for as long as the configuration says, also where that is longer than a connection may take', async () => {
+    await using own = await startRedis();
+    const store = await connected(new RedisLimitStore({ url: own.url, timeoutMs: 60_000, fallback: memory(), pauseMs: 0, now }));
+    const take = () => store.take([{ bucket: 'patient', rate: { capacity: 5, drainMs: 3_600_000 }, cost: 1 }], 1);
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    own.freeze();
+    const late = take();
+    await vi.advanceTimersByTimeAsync(59_999);
+    own.thaw();
+    expect((await late).source).toBe('redis');
+    own.freeze();
+    const tooLate = take();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect((await tooLate).source).toBe('fallback');
+    vi.useRealTimers();
     await store.close();
   });
 

@@ -5,7 +5,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { createMockEngine, defaultConfig, loadConfig, startGateway } from '../../../src/main.ts';
 import { policyFormat, policyVersion, type GainModel, type LinearModel } from '../../../src/router/tiers/policy/index.ts';
 import { startBackendProcess } from '../../upstream/backend-process.ts';
-import { hang, say, sendJson, startFakeBackend, type FakeBackend } from '../../upstream/fake-backend.ts';
+import { stopClock } from '../../stopped-clock.ts';
+import { hang, say, sendJson, startFakeBackend, type Behaviour, type FakeBackend } from '../../upstream/fake-backend.ts';
 import { startGatewayWith, until } from '../../upstream/support.ts';
 import { askAuto, cloudModel, edgeModel, outcomesOf, sayWith, startTiers } from './support.ts';
 
@@ -53,6 +54,26 @@ describe.each([false, true])('the cascade, streamed: %s', (stream) => {
     expect(metrics).toContain('autoglm_tier_passed_total{tier="edge",reason="low_confidence"} 1');
     expect(metrics).toContain('vllm:prompt_tokens_total{model_name="small"} 5\n');
     expect(metrics).toContain('vllm:generation_tokens_total{model_name="small"} 3\n');
+  });
+
+  it('tells in its headers what is left of this gateway\'s limits, whatever the servers of its tiers say of theirs, and counts a tier that was passed over', async () => {
+    using _clock = stopClock();
+    const limited = (behaviour: Behaviour): Behaviour => (response, request) => {
+      for (const name of ['x-ratelimit-limit-tokens', 'x-ratelimit-remaining-tokens', 'retry-after']) response.setHeader(name, '1');
+      behaviour(response, request);
+    };
+    edge.behave(limited(sayWith(small, 0.2)));
+    cloud.behave(limited(sayWith(large)));
+    await using server = await start({}, { limits: { key: { tokens_per_minute: 100_000 } } });
+    const left = async () => {
+      const response = await server.post('/v1/chat/completions', { model: 'auto', messages: [{ role: 'user', content: 'How many?' }], stream, max_tokens: 100 });
+      expect([response.status, response.headers.get('x-autoglm-tier'), response.headers.get('x-ratelimit-limit-tokens'), response.headers.get('retry-after')]).toEqual([200, 'cloud', '100000', null]);
+      await response.text();
+      return Number(response.headers.get('x-ratelimit-remaining-tokens'));
+    };
+    const [first, second] = [await left(), await left()];
+    // Five of the prompt at each tier, three of the small answer and four of the large one.
+    expect(first - second).toBe(5 + 3 + 5 + 4);
   });
 
   it.each([
