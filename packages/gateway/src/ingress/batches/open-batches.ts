@@ -166,7 +166,7 @@ class Open {
     for (;;) {
       this.#closed.signal.throwIfAborted();
       try {
-        const opened = await openDatabase(place, { signal: this.#cut.signal, onFolderMade });
+        const opened = await openDatabase(place, { signal: this.#cut.signal, onFolderMade, onLost: onFailure });
         this.#failure = undefined;
         return opened;
       } catch (error) {

@@ -31,12 +31,14 @@ export interface OpenDatabaseOptions {
   readonly silentMsMax?: number;
   /** Told of a folder that had to be made for a SQLite database: where it was to be another's, what is kept in it may not last. */
   readonly onFolderMade?: ((folder: string) => void) | undefined;
+  /** Told when a SQLite database's thread has ended by itself; the next question starts another. */
+  readonly onLost?: (error: Error) => void;
 }
 
 /** Opens it and makes what is missing. Rejects when it cannot be reached or written. */
 export async function openDatabase(place: DatabasePlace, options: OpenDatabaseOptions = {}): Promise<OpenDatabase> {
   const sockets = new Set<Socket>();
-  const database = new Kysely<Tables>({ dialect: place.kind === 'sqlite' ? sqlite(place.path, options.onFolderMade) : postgres(place.url, sockets, options.silentMsMax ?? silentMsMax) });
+  const database = new Kysely<Tables>({ dialect: place.kind === 'sqlite' ? sqlite(place.path, options) : postgres(place.url, sockets, options.silentMsMax ?? silentMsMax) });
   const cut = () => {
     // First, so that none is opened in the place of those that are cut.
     database.destroy().catch(() => {});
@@ -55,10 +57,10 @@ export async function openDatabase(place: DatabasePlace, options: OpenDatabaseOp
   return { database, dialect: place.kind };
 }
 
-function sqlite(file: string, onFolderMade: OpenDatabaseOptions['onFolderMade']): SqliteDialect {
+function sqlite(file: string, { onFolderMade, onLost }: OpenDatabaseOptions): SqliteDialect {
   const folder = path.dirname(path.resolve(file));
   if (makeFolder(folder)) onFolderMade?.(folder);
-  return new SqliteDialect(path.resolve(file));
+  return new SqliteDialect({ path: path.resolve(file), ...(onLost && { onLost }) });
 }
 
 function postgres(url: string, sockets: Set<Socket>, silentMs: number): PostgresDialect {

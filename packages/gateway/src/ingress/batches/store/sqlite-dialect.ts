@@ -3,16 +3,25 @@ import { CompiledQuery, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler, 
 import type { Tables } from './schema.ts';
 import type { SqliteAnswer, SqliteQuestion, SqliteWorkerData } from './sqlite-worker.ts';
 
+export interface SqliteOptions {
+  readonly path: string;
+  /** Told when the thread has ended though nobody closed it. */
+  readonly onLost?: (error: Error) => void;
+  readonly startWorker?: (path: string) => Worker;
+  /** Milliseconds. */
+  readonly now?: () => number;
+}
+
 /** `node:sqlite` in a thread of its own. One connection; who wants it waits for it. */
 export class SqliteDialect implements Dialect {
-  readonly #path: string;
+  readonly #options: SqliteOptions;
 
-  constructor(path: string) {
-    this.#path = path;
+  constructor(options: SqliteOptions) {
+    this.#options = options;
   }
 
   createDriver(): Driver {
-    return new SqliteDriver(this.#path);
+    return new SqliteDriver(this.#options);
   }
 
   createQueryCompiler(): SqliteQueryCompiler {
@@ -29,39 +38,105 @@ export class SqliteDialect implements Dialect {
 }
 
 class SqliteDriver implements Driver {
-  readonly #path: string;
-  #connection: WorkerConnection | undefined;
+  readonly #connection: RestartedConnection;
 
-  constructor(path: string) {
-    this.#path = path;
+  constructor(options: SqliteOptions) {
+    this.#connection = new RestartedConnection(options);
   }
 
-  async init(): Promise<void> {
-    this.#connection = new WorkerConnection(this.#path);
-  }
+  async init(): Promise<void> {}
 
   async acquireConnection(): Promise<DatabaseConnection> {
-    return this.#connection as WorkerConnection;
+    return this.#connection;
   }
 
-  // At once for writing: a transaction that only then wants to write may find that another process was quicker, and would fail.
-  async beginTransaction(connection: DatabaseConnection): Promise<void> {
-    await connection.executeQuery(CompiledQuery.raw('begin immediate'));
+  async beginTransaction(): Promise<void> {
+    await this.#connection.begin();
   }
 
-  async commitTransaction(connection: DatabaseConnection): Promise<void> {
-    await connection.executeQuery(CompiledQuery.raw('commit'));
+  async commitTransaction(): Promise<void> {
+    await this.#connection.end('commit');
   }
 
-  async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
-    await connection.executeQuery(CompiledQuery.raw('rollback'));
+  async rollbackTransaction(): Promise<void> {
+    await this.#connection.end('rollback');
   }
 
   async releaseConnection(): Promise<void> {}
 
   async destroy(): Promise<void> {
-    await this.#connection?.close();
+    await this.#connection.close();
   }
+}
+
+/** A thread that ends so often within a minute is not started again before that is over. */
+const lossesMax = 5;
+const lossesMs = 60_000;
+
+/** The thread, and the next one where it has ended: out of memory, say. What was asked of it has failed, and a transaction ends with the thread that began it. */
+class RestartedConnection implements DatabaseConnection {
+  readonly #options: SqliteOptions;
+  #worker: WorkerConnection | undefined;
+  /** The thread of the transaction that is under way. */
+  #transaction: WorkerConnection | undefined;
+  #lostAtMs: readonly number[] = [];
+  #failure: Error | undefined;
+  #isClosed = false;
+
+  constructor(options: SqliteOptions) {
+    this.#options = options;
+  }
+
+  // At once for writing: a transaction that only then wants to write may find that another process was quicker, and would fail.
+  async begin(): Promise<void> {
+    const worker = this.#current();
+    await worker.executeQuery(CompiledQuery.raw('begin immediate'));
+    this.#transaction = worker;
+  }
+
+  async end(how: 'commit' | 'rollback'): Promise<void> {
+    const worker = this.#transaction;
+    this.#transaction = undefined;
+    // What it did went with its thread.
+    if (how === 'rollback' && worker?.failure) return;
+    await worker?.executeQuery(CompiledQuery.raw(how));
+  }
+
+  executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+    return (this.#transaction ?? this.#current()).executeQuery(query);
+  }
+
+  // oxlint-disable-next-line require-yield
+  async *streamQuery<R>(): AsyncGenerator<QueryResult<R>> {
+    throw new Error('Nothing here reads a table without a bound.');
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#worker?.close();
+  }
+
+  #current(): WorkerConnection {
+    if (this.#isClosed) throw new Error('SQLite: the database was closed');
+    if (this.#worker && !this.#worker.failure) return this.#worker;
+    const { path, startWorker = startThread, now = () => performance.now() } = this.#options;
+    const nowMs = now();
+    this.#lostAtMs = this.#lostAtMs.filter((atMs) => nowMs - atMs < lossesMs);
+    if (this.#lostAtMs.length >= lossesMax) throw this.#failure;
+    return (this.#worker = new WorkerConnection(startWorker(path), (error) => this.#onLost(error, now())));
+  }
+
+  #onLost(cause: Error, nowMs: number): void {
+    if (this.#isClosed) return;
+    this.#lostAtMs = [...this.#lostAtMs, nowMs];
+    this.#failure = new Error(`SQLite: the thread of the database has ended (${cause.message}); it is started again.`, { cause });
+    this.#options.onLost?.(this.#failure);
+  }
+}
+
+function startThread(path: string): Worker {
+  const file = import.meta.url.endsWith('.ts') ? './sqlite-worker.ts' : './sqlite-worker.js';
+  return new Worker(new URL(file, import.meta.url), { workerData: { path } satisfies SqliteWorkerData, execArgv: ['--no-warnings'], name: 'sqlite' });
 }
 
 interface Waiting {
@@ -69,22 +144,29 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
-class WorkerConnection implements DatabaseConnection {
+/** One thread, until it ends. */
+class WorkerConnection {
   readonly #worker: Worker;
+  readonly #onLost: (error: Error) => void;
   readonly #waiting = new Map<number, Waiting>();
   #nextId = 0;
   #failure: Error | undefined;
 
-  constructor(path: string) {
-    const file = import.meta.url.endsWith('.ts') ? './sqlite-worker.ts' : './sqlite-worker.js';
-    this.#worker = new Worker(new URL(file, import.meta.url), { workerData: { path } satisfies SqliteWorkerData, execArgv: ['--no-warnings'], name: 'sqlite' });
-    this.#worker.unref();
-    this.#worker.on('message', (answer: SqliteAnswer) => {
+  constructor(worker: Worker, onLost: (error: Error) => void) {
+    this.#worker = worker;
+    this.#onLost = onLost;
+    worker.unref();
+    worker.on('message', (answer: SqliteAnswer) => {
       this.#waiting.get(answer.id)?.resolve(answer);
       this.#waiting.delete(answer.id);
     });
-    this.#worker.on('error', (error) => this.#fail(error as Error));
-    this.#worker.on('exit', () => this.#fail(new Error('the database was closed')));
+    worker.on('error', (error) => this.#fail(error as Error));
+    worker.on('exit', () => this.#fail(new Error('it ended')));
+  }
+
+  /** Set once it has ended. */
+  get failure(): Error | undefined {
+    return this.#failure;
   }
 
   async executeQuery<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
@@ -98,11 +180,6 @@ class WorkerConnection implements DatabaseConnection {
     return { rows: answer.rows as R[], ...(answer.changes !== undefined && { numAffectedRows: answer.changes }) };
   }
 
-  // oxlint-disable-next-line require-yield
-  async *streamQuery<R>(): AsyncGenerator<QueryResult<R>> {
-    throw new Error('Nothing here reads a table without a bound.');
-  }
-
   async close(): Promise<void> {
     if (this.#failure) return;
     const exited = new Promise((resolve) => this.#worker.once('exit', resolve));
@@ -111,8 +188,10 @@ class WorkerConnection implements DatabaseConnection {
   }
 
   #fail(error: Error): void {
-    this.#failure ??= error;
-    for (const { reject } of this.#waiting.values()) reject(this.#failure);
+    if (this.#failure) return;
+    this.#failure = error;
+    for (const { reject } of this.#waiting.values()) reject(error);
     this.#waiting.clear();
+    this.#onLost(error);
   }
 }
