@@ -38,7 +38,7 @@ describe('the thread of a SQLite database', () => {
     await store.kill();
     await store.add(2);
     expect(await store.numbers()).toEqual([1, 2]);
-    expect([store.workers.length, store.losses]).toEqual([2, [expect.stringContaining('started again')]]);
+    expect([store.workers.length, store.losses]).toEqual([2, [expect.stringContaining('starts another')]]);
   });
 
   it('takes a transaction along that it had begun, and no part of that is done by the next one', async () => {

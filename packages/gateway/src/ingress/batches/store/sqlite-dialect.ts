@@ -126,11 +126,11 @@ class RestartedConnection implements DatabaseConnection {
     return (this.#worker = new WorkerConnection(startWorker(path), (error) => this.#onLost(error, now())));
   }
 
-  #onLost(cause: Error, nowMs: number): void {
+  #onLost(error: Error, nowMs: number): void {
     if (this.#isClosed) return;
     this.#lostAtMs = [...this.#lostAtMs, nowMs];
-    this.#failure = new Error(`SQLite: the thread of the database has ended (${cause.message}); it is started again.`, { cause });
-    this.#options.onLost?.(this.#failure);
+    this.#failure = error;
+    this.#options.onLost?.(error);
   }
 }
 
@@ -160,8 +160,8 @@ class WorkerConnection {
       this.#waiting.get(answer.id)?.resolve(answer);
       this.#waiting.delete(answer.id);
     });
-    worker.on('error', (error) => this.#fail(error as Error));
-    worker.on('exit', () => this.#fail(new Error('it ended')));
+    worker.on('error', (error) => this.#fail((error as Error).message));
+    worker.on('exit', (code) => this.#fail(`exit code ${code}`));
   }
 
   /** Set once it has ended. */
@@ -187,8 +187,9 @@ class WorkerConnection {
     await exited;
   }
 
-  #fail(error: Error): void {
+  #fail(reason: string): void {
     if (this.#failure) return;
+    const error = new Error(`SQLite: the thread of the database has ended (${reason}); the next question starts another.`);
     this.#failure = error;
     for (const { reject } of this.#waiting.values()) reject(error);
     this.#waiting.clear();
