@@ -29,7 +29,7 @@ import { areEqual } from './token-list.ts';
 export { ConstraintCompiler } from './constraints/compiler.ts';
 export { openModel, type LoadedModel, type ModelOptions, type ModelTuning } from './model.ts';
 export { verifyWidths } from './speculation/draft-length.ts';
-export { learnStepCosts } from './speculation/learn-step-costs.ts';
+export { learnStepCosts, stepCostsFor, type Speculation } from './speculation/learn-step-costs.ts';
 
 export interface CoreLimits extends SchedulerLimits {
   /** Requests that may wait for a place in the batch. */
@@ -72,6 +72,7 @@ export class EngineCore {
   readonly #decoding = new Map<string, Sequence>();
   #arrivals = 0;
   #suspensions = 0;
+  readonly #drafts = { count: 0, tokens: 0, acceptedTokens: 0 };
   /** Sequences that held a place when the step began. */
   #runningBefore = 0;
   /** The last that found no memory, or lost its own; undefined once any was given back, or that one left: nobody joins before. */
@@ -104,6 +105,7 @@ export class EngineCore {
       kvUsedTokens: usedTokens,
       kvCapacityTokens: capacityTokens,
       suspensions: this.#suspensions,
+      ...(this.#speculator && { drafts: { ...this.#drafts } }),
       ...this.#counters.snapshot(),
     };
   }
@@ -351,6 +353,7 @@ export class EngineCore {
 
   /** The token that a step brought a sequence, and those of its draft that turned out to be the ones. */
   #advance(sequence: Sequence, drafted: ArrayLike<number>, logits: readonly Float32Array[], outputs: StepOutput[]): void {
+    const known = sequence.tokens.length - sequence.computed - 1;
     let accepted = 0;
     for (;;) {
       sequence.computed += 1;
@@ -360,6 +363,14 @@ export class EngineCore {
       if (!isRight) break;
       accepted += 1;
     }
+    if (drafted.length > known) this.#countDraft(drafted.length - known, Math.max(0, accepted - known));
+  }
+
+  /** Of tokens that are new: those that one which lost its place reads again are no guess. */
+  #countDraft(tokens: number, acceptedTokens: number): void {
+    this.#drafts.count += 1;
+    this.#drafts.tokens += tokens;
+    this.#drafts.acceptedTokens += acceptedTokens;
   }
 
   /** Reads a piece of the prompt, as the budget allows. Returns how many prompts were read from: 0 or 1. */

@@ -4,6 +4,7 @@ import type { ContextStrategy } from '@open-autoglm/protocol';
 import type { KvCacheOptions } from './kv-cache/open-kv-cache.ts';
 import type { Quantization } from './models/prepare-options.ts';
 import { defaultSharing, type SharingLimits } from './scheduler/standing.ts';
+import type { Speculation } from './speculation/learn-step-costs.ts';
 import { EmbeddedEmbeddings, type EmbeddingSupervision } from './process/embedded-embeddings.ts';
 import { EmbeddedEngine, type SupervisionOptions } from './process/embedded-engine.ts';
 
@@ -23,8 +24,8 @@ export interface EmbeddedEngineOptions extends SupervisionOptions {
   readonly stepTokenBudget: number;
   readonly maxQueue: number;
   readonly continuousBatching: boolean;
-  /** Drafts by prompt lookup, verified where that pays: no answer changes. None when not given. */
-  readonly speculation?: 'prompt_lookup' | 'none' | undefined;
+  /** Drafts by prompt lookup, verified where that pays: no answer changes. `auto` when not given. */
+  readonly speculation?: Speculation | undefined;
   /** What gives way to new tokens when a context is full, for requests that name nothing; nothing when not given. */
   readonly contextStrategy?: ContextStrategy | undefined;
   /** How requests in real time and in batches share the engine; by preemption, and a tenth for batches, when not given. */
@@ -44,7 +45,7 @@ export function startEmbeddedEngine(options: EmbeddedEngineOptions): EmbeddedEng
   const { model, maxBatchSize, stepTokenBudget, maxQueue, continuousBatching, onStatus, stallTimeoutMs } = options;
   const processOptions = {
     model, maxBatchSize, stepTokenBudget, maxQueue, continuousBatching,
-    speculation: options.speculation ?? 'none',
+    speculation: options.speculation ?? 'auto',
     contextStrategy: options.contextStrategy,
     sharing: options.sharing,
     kvCache: options.kvCache ?? { strategy: 'paged', type: 'f16' },

@@ -16,6 +16,13 @@ export interface ProcessStats {
   readonly gcSeconds: number;
 }
 
+/** Drafts that steps verified, of single sequences, and what they brought. */
+export interface DraftCounts {
+  readonly count: number;
+  readonly tokens: number;
+  readonly acceptedTokens: number;
+}
+
 /** An engine at work, as it last reported: gauges of that moment, and counters since its process started. */
 export interface EngineStats {
   /** Sequences that hold a place in the batch. */
@@ -30,6 +37,8 @@ export interface EngineStats {
   readonly generatedTokens: number;
   /** Times that a sequence gave its place to another, or lost it for want of memory. */
   readonly suspensions?: number;
+  /** Of speculative decoding; absent where it is off. */
+  readonly drafts?: DraftCounts;
   /** Sequences in a step, those that read their prompts included. */
   readonly batchSize: BucketCounts;
   /** Between two tokens of a sequence; those that a step brought together share its time. */

@@ -1,6 +1,6 @@
 /** The engine process: it alone loads ggml, whose failed assertions abort the process they happen in. */
 import { AutoglmError } from '@open-autoglm/protocol';
-import { EngineCore, learnStepCosts, openModel, type LoadedModel } from '../core.ts';
+import { EngineCore, openModel, stepCostsFor, type LoadedModel } from '../core.ts';
 import { resolveModel } from '../models/resolve.ts';
 import { ProcessWatch } from '../stats/process-watch.ts';
 import { StatsReporter } from '../stats/stats-reporter.ts';
@@ -50,7 +50,7 @@ async function start(options: EngineProcessOptions): Promise<void> {
       stepTokenBudget: options.stepTokenBudget,
       maxChunk,
       continuous: options.continuousBatching,
-      stepCosts: options.speculation === 'prompt_lookup' ? learnStepCosts(model) : undefined,
+      stepCosts: stepCostsFor(model, options.speculation),
       maxQueue: options.maxQueue,
       isSharedBetweenScopes: options.kvCache.isSharedBetweenScopes,
       contextStrategy: options.contextStrategy,

@@ -3,6 +3,7 @@ import type { KvCacheOptions } from '../kv-cache/open-kv-cache.ts';
 import type { StepOutput } from '../core.ts';
 import type { SharingLimits } from '../scheduler/standing.ts';
 import type { Quantization } from '../models/prepare-options.ts';
+import type { Speculation } from '../speculation/learn-step-costs.ts';
 
 /** Everything that the engine process must know to start. */
 export interface EngineProcessOptions {
@@ -19,7 +20,7 @@ export interface EngineProcessOptions {
   readonly maxQueue: number;
   readonly kvCache: KvCacheOptions;
   readonly continuousBatching: boolean;
-  readonly speculation: 'prompt_lookup' | 'none';
+  readonly speculation: Speculation;
   readonly contextStrategy?: ContextStrategy | undefined;
   readonly sharing?: SharingLimits | undefined;
   /** Folder of converted models. */

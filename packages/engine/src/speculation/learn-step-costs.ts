@@ -1,6 +1,14 @@
 import type { LoadedModel } from '../model.ts';
 import { LearntStepCosts, type StepCosts } from './step-costs.ts';
 
+/** `prompt_lookup`: drafts where they pay; `auto`: that, with models whose lone steps take long. */
+export type Speculation = 'auto' | 'prompt_lookup' | 'none';
+
+/**
+ * With `auto` nothing is drafted when a lone step takes fewer milliseconds. Choosing a draft costs some 15 µs a step, and the plain step after one, whose weights a
+ * draft has driven out of the caches, 0.2 ms: of a step this long less than what an answer may lose to drafts.
+ */
+const autoStepMs = 10;
 /** As deep as attention is looked at; beyond, it costs in proportion. */
 const depthMax = 1024;
 /** The fastest of some counts, since other programs may want the cores. When time is up, one has to do. */
@@ -15,11 +23,17 @@ const sequence = 'step costs';
 /** Nothing is drafted. */
 const unknownCosts: StepCosts = { costOf: () => Infinity, observe: () => undefined };
 
+/** Undefined: nothing is drafted, and nothing looked up. */
+export function stepCostsFor(model: LoadedModel, speculation: Speculation): StepCosts | undefined {
+  return speculation === 'none' ? undefined : learnStepCosts(model, speculation === 'auto' ? autoStepMs : 0);
+}
+
 /**
  * What steps of a model cost, estimated from two steps of one token, one with nothing before it and one with many, from one of several, and
- * from what products cost by their number of columns; then learnt. Takes some 30 ms with a small model, six steps with a large one. Nothing else may use the model meanwhile.
+ * from what products cost by their number of columns; then learnt. Takes some 30 ms with a small model, six steps with a large one. Undefined where
+ * a lone one takes less than `stepMsMin` milliseconds. Nothing else may use the model meanwhile.
  */
-export function learnStepCosts(model: LoadedModel): StepCosts {
+export function learnStepCosts(model: LoadedModel, stepMsMin = 0): StepCosts | undefined {
   const { runner, cache, info } = model;
   const plainProducts = runner.costOf(1, 'decode');
   const depth = Math.min(depthMax, info.contextLength, cache.maxSequenceTokens) - 1;
@@ -30,6 +44,7 @@ export function learnStepCosts(model: LoadedModel): StepCosts {
   try {
     const endsAt = performance.now() + budgetMs;
     const shallow = fastest(() => runner.decode(Int32Array.of(0), Int32Array.of(0)), endsAt);
+    if (shallow < stepMsMin) return undefined;
     const deep = fastest(() => runner.decode(Int32Array.of(0), Int32Array.of(depth - 1)), endsAt);
     const several = fastest(() => runner.verify(new Int32Array(width), Int32Array.of(0), width), endsAt);
     return estimateSteps({ shallow, several, perKey: Math.max(0, deep - shallow) / depth }, (columns, isPlain) => runner.costOf(columns, isPlain ? 'decode' : 'verify') / plainProducts);

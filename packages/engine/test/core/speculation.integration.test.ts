@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { EngineCore, type CoreLimits, type LoadedModel } from '../../src/core.ts';
+import { EngineCore, learnStepCosts, stepCostsFor, type CoreLimits, type LoadedModel } from '../../src/core.ts';
 import { defaultModelPath, openTestModel } from '../support/default-model.ts';
 import { greedy, runAll, somePrompt, tokenRequest } from '../support/requests.ts';
 import { writeTinyModel } from '../support/tiny-model.ts';
@@ -97,6 +97,26 @@ describe('speculation', () => {
     } finally {
       fresh.close();
     }
+  });
+
+  it('counts drafts, and the tokens that they brought', () => {
+    const repeating = tokenRequest('again', real.vocabulary.tokenize('春天来了，花开了。'.repeat(12), false), 60);
+    const core = new EngineCore(endless(real), eager);
+    core.add(repeating);
+    let decodeSteps = -1;
+    for (; !core.idle; decodeSteps += 1) core.step();
+    const { count = 0, tokens = 0, acceptedTokens = 0 } = core.stats().drafts ?? {};
+    expect(acceptedTokens).toBe(59 - decodeSteps);
+    expect(tokens).toBeGreaterThanOrEqual(acceptedTokens);
+    expect(count).toBeGreaterThan(0);
+    expect(count).toBeLessThanOrEqual(decodeSteps);
+    expect(new EngineCore(real, plain).stats().drafts).toBeUndefined();
+  });
+
+  it('is left alone where it is off, or lone steps are too short for it', () => {
+    expect(stepCostsFor(real, 'none')).toBeUndefined();
+    expect(learnStepCosts(real, Infinity)).toBeUndefined();
+    expect(stepCostsFor(real, 'prompt_lookup')).toBeDefined();
   });
 
   it('takes several tokens a step where the answer repeats, and one where a batch makes them dear', () => {

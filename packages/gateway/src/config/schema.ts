@@ -55,8 +55,8 @@ export const configSchema = Type.Object(
         kv_cache_bytes: Type.Optional(Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })),
         /** Tenants can then find out by the time of an answer what others have asked. */
         kv_cache_shared_between_tenants: Type.Boolean(),
-        /** `prompt_lookup`: what repeats the prompt or the answer so far is drafted and verified, several tokens a step. Changes no answer. */
-        speculation: Type.Union([Type.Literal('prompt_lookup'), Type.Literal('none')]),
+        /** `prompt_lookup`: what repeats the prompt or the answer so far is drafted and verified, several tokens a step. Changes no answer. `auto`: with models whose steps take long. */
+        speculation: Type.Union([Type.Literal('auto'), Type.Literal('prompt_lookup'), Type.Literal('none')]),
         context_length: Type.Integer({ minimum: 64, maximum: 1_048_576 }),
         /** What gives way to new tokens when a context is full; nothing when not given: prompts that do not fit are refused, answers end. */
         context_strategy: Type.Optional(
@@ -157,7 +157,7 @@ export const defaultConfig: Config = {
     path: 'default',
     enable_continuous_batching: true,
     max_batch_size: 32,
-    speculation: 'none',
+    speculation: 'auto',
     kv_cache_strategy: 'paged',
     kv_cache_type: 'f16',
     kv_cache_shared_between_tenants: false,

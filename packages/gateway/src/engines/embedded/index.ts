@@ -11,7 +11,7 @@ export interface EmbeddedModelConfig {
   readonly threads?: number;
   readonly step_token_budget: number;
   readonly max_queue: number;
-  readonly speculation: 'prompt_lookup' | 'none';
+  readonly speculation: 'auto' | 'prompt_lookup' | 'none';
   readonly kv_cache_strategy: 'paged' | 'static';
   readonly kv_cache_type: 'f16' | 'q8_0';
   readonly kv_cache_bytes?: number;
