@@ -7,7 +7,7 @@ export type ProductWay = 'together' | 'staged' | 'apart';
 
 /** What products cost on this processor, by way and number of columns, in any unit of time; measured at some numbers only. */
 export interface ProductCosts extends Readonly<Record<ProductWay, ReadonlyMap<number, number>>> {
-  /** Of ggml's own way, for numbers of columns that it gives other sums than a full batch: the ways do not have these. */
+  /** Of ggml's own way, for every number of columns up to the largest measured that it gives other sums than a full batch: the ways do not have these. */
   readonly unlike: ReadonlyMap<number, number>;
 }
 
@@ -27,25 +27,30 @@ export const unplanned: ColumnPlans = { wayOf: () => 'together', padded: (column
 const gainToPad = 0.95;
 /** Beyond, a product computes for so long on what it read that the way to memory does not matter. */
 const stagedMax = 256;
-/** Sums that do not depend on the company may cost a small batch so much. With IQ2_XXS it would be four times its time: then it has its own sums. */
-const equalityMax = 3;
+/**
+ * A lone sequence computes so many columns for sums that do not depend on its company: two with f16, bf16 and f32 weights. With Q4_K it would be four, of 4.7 times its time, and eight
+ * with IQ2_XXS: it has its own sums then, and no other number of columns pays for what does not hold anyway. By number and not by time, which a noisy machine tells anew at each start.
+ */
+const equalityColumnsMax = 2;
 const ways: readonly ProductWay[] = ['together', 'staged', 'apart'];
 
 /**
  * Chooses the cheapest way for every number of columns up to the largest measured, and up to `paddedMax` whether to compute
- * some columns that nobody wants. A number of columns whose sums are unlike is padded where that is not dear; else `costOf` is
- * infinite for it. The tiled kernels read four rows at a time, which hardware prefetchers follow badly once the weights do not
+ * some columns that nobody wants. A number of columns whose sums are unlike is padded where a lone sequence can have equal ones; `costOf` is
+ * infinite for what has sums of its own. The tiled kernels read four rows at a time, which hardware prefetchers follow badly once the weights do not
  * fit into the caches: two columns can cost four times as much as one.
  */
 export function planColumns(costs: ProductCosts, paddedMax: number): ColumnPlans {
   if (costs.together.size === 0) return unplanned;
   const measuredMax = Math.max(...costs.together.keys());
-  const costOf = (columns: number, way: ProductWay) => interpolate(costs[way], columns);
+  const costOf = (columns: number, way: ProductWay) => (way === 'together' && costs.unlike.has(columns) ? Infinity : interpolate(costs[way], columns));
   const cheapest = Array.from({ length: measuredMax + 1 }, (_, columns) => ways.reduce((a, b) => (costOf(columns, b) < costOf(columns, a) ? b : a)));
   const wayOf = (columns: number) => cheapest[columns] ?? (columns <= stagedMax ? (cheapest[measuredMax] as ProductWay) : 'together');
+  const isLoneAlike = Array.from({ length: equalityColumnsMax }, (_, more) => costOf(1 + more, wayOf(1 + more))).some(Number.isFinite);
+  const unlikeCostOf = (columns: number) => (isLoneAlike ? Infinity : interpolate(costs.unlike, columns));
   const pad = (columns: number): number => {
     const own = costOf(columns, wayOf(columns));
-    let best = { columns, cost: own === Infinity ? interpolate(costs.unlike, columns) * equalityMax : own * gainToPad };
+    let best = { columns, cost: (own === Infinity ? unlikeCostOf(columns) : own) * gainToPad };
     for (let padded = columns + 1; padded <= Math.min(paddedMax, measuredMax); padded += 1) {
       const cost = costOf(padded, wayOf(padded));
       if (cost < best.cost) best = { columns: padded, cost };

@@ -65,15 +65,34 @@ export function measureProductCosts({ ggml, device, matrices }: ProbeParts): Pro
   };
   const isPlain = probed.every((matrix) => matrix.isPlain);
   try {
+    const together = measureAll('together', isPlain ? plainAt : rearrangedAt);
     return {
-      together: measureAll('together', isPlain ? plainAt : rearrangedAt),
+      together,
       staged: isPlain ? measureAll('staged', stagedAt) : new Map(),
       apart: isPlain ? measureAll('apart', apartAt) : new Map(),
-      unlike,
+      unlike: completeUnlike({ together, unlike }, isPlain),
     };
   } finally {
     ggml.gallocrFree(allocator);
   }
+}
+
+/**
+ * With the numbers of columns that were not measured. Rearranged matrices are multiplied by tiles, and the columns beside these by another kernel: which are unlike repeats
+ * itself after a full batch. Between two measured ones of plain matrices sums are taken for alike only where both are.
+ */
+export function completeUnlike({ together, unlike }: Pick<ProductCosts, 'together' | 'unlike'>, isPlain: boolean): Map<number, number> {
+  const complete = new Map(unlike);
+  const at = isPlain ? plainAt : rearrangedAt;
+  for (let columns = 1; columns < (at.at(-1) as number); columns += 1) {
+    if (at.includes(columns)) continue;
+    const rest = ((columns - 1) % expectedAt) + 1;
+    const cost = isPlain
+      ? (unlike.get(at.find((one) => one > columns) as number) ?? unlike.get(at.findLast((one) => one < columns) as number))
+      : unlike.has(rest) ? ((columns - rest) / expectedAt) * (together.get(expectedAt) ?? 0) + (unlike.get(rest) as number) : undefined;
+    if (cost !== undefined) complete.set(columns, cost);
+  }
+  return complete;
 }
 
 function sumsOf(products: Products): Float32Array {

@@ -37,15 +37,22 @@ describe('planColumns', () => {
   });
 
   it('leaves a small batch its own sums where those of a full one would cost much more, and knows no cost of it', () => {
-    const costs = { together: points({ 8: 32, 16: 33 }), staged: none, apart: none, unlike: points({ 1: 8, 2: 9, 4: 12 }) };
+    const costs = { together: points({ 8: 32, 16: 33 }), staged: none, apart: none, unlike: points({ 1: 8, 2: 9, 3: 12, 4: 17, 7: 34 }) };
     const { padded, costOf } = planColumns(costs, 16);
-    expect([1, 2, 4].map(padded)).toEqual([1, 2, 8]);
+    expect([1, 2, 4, 7].map(padded)).toEqual([1, 2, 4, 8]);
     expect([costOf(1, true), costOf(8, true)]).toEqual([Infinity, 32]);
   });
 
+  it('takes no number of columns for alike because its neighbours are', () => {
+    const costs = { together: points({ 4: 5.7, 8: 8.7, 12: 11.8, 16: 12.3, 64: 40 }), staged: none, apart: none, unlike: points({ 1: 1.2, 2: 2.4, 3: 3.6, 5: 6.9, 6: 8, 7: 9.3 }) };
+    const { padded, costOf } = planColumns(costs, 32);
+    expect([1, 2, 3, 4, 5, 7, 10].map(padded)).toEqual([1, 2, 3, 4, 5, 8, 10]);
+    expect([costOf(5, false), costOf(10, false)]).toEqual([Infinity, 10.25]);
+  });
+
   it('knows no cost of columns that only padding gives the sums of a full batch, where nothing is padded', () => {
-    const { padded, costOf } = planColumns({ together: points({ 4: 3, 16: 5 }), staged: none, apart: none, unlike: points({ 1: 1.5, 2: 2 }) }, 16);
-    expect([padded(2), costOf(2, true), costOf(2, false), costOf(4, false)]).toEqual([4, 3, Infinity, 3]);
+    const { padded, costOf } = planColumns({ together: points({ 2: 3, 16: 5 }), staged: none, apart: none, unlike: points({ 1: 0.5 }) }, 16);
+    expect([padded(1), costOf(1, true), costOf(1, false), costOf(2, false)]).toEqual([2, 3, Infinity, 3]);
   });
 
   it('is never worse than the plain way by what was measured, and padding what is padded changes nothing', () => {

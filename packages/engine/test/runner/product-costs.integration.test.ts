@@ -6,7 +6,7 @@ import { loadGgml } from '../../src/ggml/library.ts';
 import { columnBytes } from '../../src/ggml/tensor-layout.ts';
 import { GgmlType } from '../../src/ggml/types.ts';
 import type { ProductWay } from '../../src/runner/batch-plan.ts';
-import { measureProductCosts, multiply } from '../../src/runner/product-costs.ts';
+import { completeUnlike, measureProductCosts, multiply } from '../../src/runner/product-costs.ts';
 import type { WeightMatrix } from '../../src/runner/weights.ts';
 import { createRandom } from '../../src/sampler/random.ts';
 
@@ -78,6 +78,15 @@ describe('multiply', () => {
 });
 
 describe('measureProductCosts', () => {
+  it('tells of numbers of columns that it does not measure whether their sums are unlike', () => {
+    const alike = new Map([[4, 5], [8, 9], [12, 11], [16, 12], [64, 40]]);
+    const tiles = completeUnlike({ together: alike, unlike: new Map([1, 2, 3, 5, 6, 7, 9, 10, 11, 13, 14, 15].map((columns) => [columns, columns])) }, false);
+    expect([16, 17, 19, 20, 24, 33, 47, 63].filter((columns) => tiles.has(columns))).toEqual([17, 19, 33, 47, 63]);
+    expect(tiles.get(33)).toBe(25);
+    const plain = completeUnlike({ together: alike, unlike: new Map([[1, 1], [2, 2]]) }, true);
+    expect([...plain]).toEqual([[1, 1], [2, 2], [3, 2]]);
+  });
+
   it('measures every way of plain matrices, and of rearranged ones only what can be done with them', () => {
     for (const matrix of [createMatrix(GgmlType.Q8_0), createMatrix(GgmlType.Q4_0)]) {
       const { together, staged, apart } = measureProductCosts({ ggml, device, matrices: [matrix] });
