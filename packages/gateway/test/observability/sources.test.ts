@@ -65,9 +65,11 @@ it('an engine that answers to two names is counted once', async () => {
   const stats = { running: 3, waiting: 0, kvUsedTokens: 1, kvCapacityTokens: 2, promptTokens: 5, cachedTokens: 0, generatedTokens: 7, batchSize: { ...none, counts: none.counts.with(0, 4) }, interTokenMs: none };
   const engine = { name: 'embedded', tier: 'edge', status: { state: 'ready', detail: '' }, stats } as const;
   const registry = new Registry();
-  registerEngineMetrics(registry, () => [{ ...engine, model: 'default' }, { ...engine, model: 'mine' }, { ...engine, name: 'second', model: 'mine' }]);
+  registerEngineMetrics(registry, () => [{ ...engine, model: 'default' }, { ...engine, model: 'mine' }, { ...engine, name: 'second', model: 'mine', stats: { ...stats, drafts: { count: 2, tokens: 9, acceptedTokens: 6 } } }]);
   const { value, count, samples } = readMetrics(await registry.metrics());
   expect([value('vllm:num_requests_running'), value('autoglm_engine_generated_tokens_total'), count('autoglm_engine_batch_size')]).toEqual([6, 14, 8]);
+  const drafts = new Set(['drafts', 'draft_tokens', 'accepted_tokens'].map((what) => `vllm:spec_decode_num_${what}_total`));
+  expect(samples.filter(({ name }) => drafts.has(name)).map(({ labels, value: told }) => [labels['engine'], told])).toEqual([['second', 2], ['second', 9], ['second', 6]]);
   expect(samples.filter(({ name }) => name === 'vllm:num_requests_running').map(({ labels }) => labels)).toEqual([
     { model_name: 'default', engine: 'embedded' }, { model_name: 'mine', engine: 'second' },
   ]);
