@@ -72,7 +72,6 @@ export class EngineCore {
   readonly #decoding = new Map<string, Sequence>();
   #arrivals = 0;
   #suspensions = 0;
-  readonly #drafts = { count: 0, tokens: 0, acceptedTokens: 0 };
   /** Sequences that held a place when the step began. */
   #runningBefore = 0;
   /** The last that found no memory, or lost its own; undefined once any was given back, or that one left: nobody joins before. */
@@ -105,7 +104,7 @@ export class EngineCore {
       kvUsedTokens: usedTokens,
       kvCapacityTokens: capacityTokens,
       suspensions: this.#suspensions,
-      ...(this.#speculator && { drafts: { ...this.#drafts } }),
+      ...(this.#speculator && { drafts: { ...this.#speculator.drafts } }),
       ...this.#counters.snapshot(),
     };
   }
@@ -363,14 +362,8 @@ export class EngineCore {
       if (!isRight) break;
       accepted += 1;
     }
-    if (drafted.length > known) this.#countDraft(drafted.length - known, Math.max(0, accepted - known));
-  }
-
-  /** Of tokens that are new: those that one which lost its place reads again are no guess. */
-  #countDraft(tokens: number, acceptedTokens: number): void {
-    this.#drafts.count += 1;
-    this.#drafts.tokens += tokens;
-    this.#drafts.acceptedTokens += acceptedTokens;
+    // What one that lost its place reads again is no guess.
+    if (drafted.length > known) this.#speculator?.count(drafted.length - known, Math.max(0, accepted - known));
   }
 
   /** Reads a piece of the prompt, as the budget allows. Returns how many prompts were read from: 0 or 1. */

@@ -20,6 +20,8 @@ const allRight = new Float64Array(widest).fill(1);
  * numbers, chooses the same: every answer has the very tokens that it has without drafts.
  */
 export class Speculator {
+  /** Those that were verified, of single sequences. */
+  readonly drafts = { count: 0, tokens: 0, acceptedTokens: 0 };
   readonly #costs: StepCosts;
   readonly #acceptance = new Acceptance(undefined, priorsWeight);
 
@@ -48,6 +50,13 @@ export class Speculator {
     // As many plain steps would have done the same; and what far exceeds what such steps take, other programs took.
     const plainSteps = Math.min(width, Math.min(taken, this.#costs.costOf(step) * interruptedFrom) / this.#costs.costOf(stepSize(sequences, 1)));
     for (const { drafter } of sequences) drafter.account.correct(plainSteps);
+  }
+
+  /** A draft of so many tokens was verified, and so many of its first were right. */
+  count(tokens: number, acceptedTokens: number): void {
+    this.drafts.count += 1;
+    this.drafts.tokens += tokens;
+    this.drafts.acceptedTokens += acceptedTokens;
   }
 
   /** All pay for the step as it will be: those without a draft wait as long. */
