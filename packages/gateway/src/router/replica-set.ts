@@ -112,6 +112,7 @@ export class ReplicaSet {
   onFirstPart(attempt: Attempt, request: GatewayRequest, sinceMs: number): void {
     const form = formOf(request);
     this.#waiting.delete(attempt);
+    this.#loneFailures?.note(request.tenant);
     if (this.settings.hedging.enabled) this.#firstParts[form].add(sinceMs);
     const isSlowHere = this.#learnLatency(attempt.member, form, sinceMs);
     attempt.member.learn(isSlowHere ? 'slow' : 'begun', this.now());

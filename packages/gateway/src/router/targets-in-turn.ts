@@ -87,6 +87,7 @@ class Turns<T extends TurnTarget> {
       tried.push(member);
       try {
         const answer = await ask(this.#targets.get(member) as T);
+        this.#loneFailures?.note(call.tenant ?? '');
         this.#loneFailures?.forget();
         member.learn('answered', now());
         return answer;

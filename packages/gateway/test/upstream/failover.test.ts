@@ -177,8 +177,16 @@ describe('when nobody can answer', () => {
   it('a lone engine is not taken from everybody by one key, whatever questions of that it breaks at, and under whatever names', async () => {
     await using backend = await startFakeBackend((response, request) => (JSON.stringify(request.body).includes('poison') ? sendJson(response, 500, 'oops') : say()(response, request)));
     await using server = await startRemoteGateway([backend.url], { router: { health: ejectsForLong } });
+    expect((await server.post(chat, chatBody, keyed('b'))).status).toBe(200);
     for (let count = 0; count < 12; count += 1) expect((await server.post(chat, { ...asking(`poison ${count}`), autoglm: { tenant: `user ${count}` } }, keyed('a'))).status).toBe(502);
     expect((await server.post(chat, chatBody, keyed('b'))).status).toBe(200);
+  });
+
+  it('a lone engine that one key alone asks rests when it breaks at three of its questions, and at none that is asked again', async () => {
+    await using backend = await startFakeBackend((response) => sendJson(response, 500, 'oops'));
+    await using server = await startRemoteGateway([backend.url], { router: { health: ejectsForLong } });
+    for (const question of ['a', 'a', 'a', 'a', 'b', 'c']) expect((await server.post(chat, asking(question))).status).toBe(502);
+    expect((await server.post(chat, chatBody)).status).toBe(503);
   });
 
   it.each([400, 413, 415, 422])('a lone engine that refuses what it is asked with %i has answered, whoever asks', async (status) => {
