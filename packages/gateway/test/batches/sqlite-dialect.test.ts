@@ -55,6 +55,20 @@ describe('the thread of a SQLite database', () => {
     expect(await store.numbers()).toEqual([3]);
   });
 
+  it('undoes a transaction that cannot be committed, and begins the next one', async () => {
+    using folder = temporaryFolder();
+    await using store = await open(folder.path);
+    await sql`create table parents (id integer primary key)`.execute(store.database);
+    await sql`create table children (parent integer references parents (id) deferrable initially deferred)`.execute(store.database);
+    const done = store.database.transaction().execute(async (transaction) => {
+      await transaction.insertInto('numbers').values({ number: 1 }).execute();
+      await sql`insert into children values (1)`.execute(transaction);
+    });
+    await expect(done).rejects.toThrow('FOREIGN KEY');
+    await store.database.transaction().execute((transaction) => transaction.insertInto('numbers').values({ number: 2 }).execute());
+    expect(await store.numbers()).toEqual([2]);
+  });
+
   it('is left alone where it ends again and again, until a minute has passed', async () => {
     using folder = temporaryFolder();
     await using store = await open(folder.path);

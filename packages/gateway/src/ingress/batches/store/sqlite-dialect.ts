@@ -55,11 +55,11 @@ class SqliteDriver implements Driver {
   }
 
   async commitTransaction(): Promise<void> {
-    await this.#connection.end('commit');
+    await this.#connection.commit();
   }
 
   async rollbackTransaction(): Promise<void> {
-    await this.#connection.end('rollback');
+    await this.#connection.rollback();
   }
 
   async releaseConnection(): Promise<void> {}
@@ -94,12 +94,17 @@ class RestartedConnection implements DatabaseConnection {
     this.#transaction = worker;
   }
 
-  async end(how: 'commit' | 'rollback'): Promise<void> {
+  /** Where it rejects, the transaction is still there, for its rollback. */
+  async commit(): Promise<void> {
+    await this.#transaction?.executeQuery(CompiledQuery.raw('commit'));
+    this.#transaction = undefined;
+  }
+
+  async rollback(): Promise<void> {
     const worker = this.#transaction;
     this.#transaction = undefined;
-    // What it did went with its thread.
-    if (how === 'rollback' && worker?.failure) return;
-    await worker?.executeQuery(CompiledQuery.raw(how));
+    // What it did went with its thread, where that has ended.
+    if (worker && !worker.failure) await worker.executeQuery(CompiledQuery.raw('rollback'));
   }
 
   executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
