@@ -27,6 +27,17 @@ describe('a hostile schema', () => {
     expect(() => compileSchema(make(), 'schema')).toThrow(refused);
   });
 
+  it('has what many alternatives name together read once', () => {
+    let readings = 0;
+    const counted = { toJSON: () => (readings += 1) };
+    const readingsOf = (count: number) => {
+      readings = 0;
+      compileSchema({ type: 'object', properties: Object.fromEntries(Array.from({ length: count }, (_, index) => [`p${index}`, { oneOf: [{ const: 'none' }, { $ref: '#/$defs/shared' }] }])), $defs: { shared: { enum: [counted] } } }, 'schema');
+      return readings;
+    };
+    expect(readingsOf(100)).toBe(readingsOf(1));
+  });
+
   it.each<[string, object]>([
     ['ways that double with every byte', {
       $ref: '#/$defs/d40',

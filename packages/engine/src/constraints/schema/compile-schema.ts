@@ -4,7 +4,7 @@ import { literals } from '../terminals/literals.ts';
 import { arrayKeywords, compileArray } from './arrays.ts';
 import { findEndless, findLoop } from './check-recursion.ts';
 import { at, schemaError, schemaLimits, type Schema, type SchemaContext, type Spent } from './context.ts';
-import { Disjointness, typeOfValue } from './disjoint.ts';
+import { Disjointness, typeOfValue, type Facts } from './disjoint.ts';
 import { compileNumber, numberKeywords } from './numbers.ts';
 import { compileObject, objectKeywords } from './objects.ts';
 import { compileString, stringKeywords } from './strings.ts';
@@ -45,6 +45,8 @@ class SchemaCompiler implements SchemaContext {
   readonly #root: unknown;
   readonly #path: string;
   readonly #references = new Map<string, { readonly node: Reference; readonly path: string }>();
+  /** For all `oneOf` together: many may name one schema, whose values are then read once. */
+  readonly #facts = new Map<unknown, Facts>();
   readonly #spent = { enumValues: 0, allPatternStates: 0, comparisons: 0, schemas: 0 };
   #depth = 0;
   #any: Reference | undefined;
@@ -191,7 +193,7 @@ class SchemaCompiler implements SchemaContext {
   #checkDisjoint(options: readonly unknown[], path: string): void {
     if (options.length > 100) throw schemaError(path, 'has more than 100 schemas');
     const resolve = (schema: unknown) => (isObject(schema) && typeof schema['$ref'] === 'string' ? this.#resolve(schema['$ref'], path) : schema);
-    const alternatives = new Disjointness(resolve, (comparisons) => this.spend('comparisons', comparisons, path));
+    const alternatives = new Disjointness(resolve, (comparisons) => this.spend('comparisons', comparisons, path), this.#facts);
     for (const [index, option] of options.entries()) {
       for (const [other, before] of options.slice(0, index).entries()) {
         if (!alternatives.areDisjoint(before, option)) throw schemaError(at(path, index), `may hold together with ${at(path, other)}: tell them apart by 'type', or a required property with 'const', or use 'anyOf'`);

@@ -2,7 +2,7 @@ import { isObject } from '@open-autoglm/protocol';
 import type { Schema } from './context.ts';
 
 /** What is known of a schema's values without compiling it. */
-interface Facts {
+export interface Facts {
   readonly schema: Schema;
   /** All that it allows, as JSON; undefined: more than can be listed. */
   readonly values: ReadonlySet<string> | undefined;
@@ -16,17 +16,18 @@ const depthMax = 4;
 
 /**
  * Tells schemas apart, as far as that can be told from types, `enum` and `const`. Each pair of a list is asked about, and their properties
- * may be shared: what is known of a schema is found once, and every comparison is told to `spend`, which throws when there are too many.
+ * may be shared: what is known of a schema is found once and kept in `facts`, by schema and by the reference to it, for other lists too. Every
+ * comparison is told to `spend`, which throws when there are too many.
  */
 export class Disjointness {
   readonly #resolve: (schema: unknown) => unknown;
   readonly #spend: (comparisons: number) => void;
-  /** By schema, and by the reference to it. */
-  readonly #facts = new Map<unknown, Facts>();
+  readonly #facts: Map<unknown, Facts>;
 
-  constructor(resolve: (schema: unknown) => unknown, spend: (comparisons: number) => void) {
+  constructor(resolve: (schema: unknown) => unknown, spend: (comparisons: number) => void, facts: Map<unknown, Facts>) {
     this.#resolve = resolve;
     this.#spend = spend;
+    this.#facts = facts;
   }
 
   /** Whether no value satisfies both: where in doubt, false. */
