@@ -37,11 +37,12 @@ export function learnStepCosts(model: LoadedModel, stepMsMin = 0): StepCosts | u
   const { runner, cache, info } = model;
   const plainProducts = runner.costOf(1, 'decode');
   const depth = Math.min(depthMax, info.contextLength, cache.maxSequenceTokens) - 1;
-  const tokens = new Int32Array(depth);
-  const hasRoom = Number.isFinite(plainProducts) && cache.acquire({ sequence, tokens, promptLength: depth, scope: sequence, spareTokens: 0 }) !== undefined;
+  // A place without a prompt: nobody looks for one, and what is counted of prompts is clients'.
+  const isPlaced = Number.isFinite(plainProducts) && cache.acquire({ sequence, tokens: new Int32Array(), promptLength: 0, scope: sequence, spareTokens: 0 }) !== undefined;
   // A lone step whose sums are not those of larger steps, or a cache without room: nothing is drafted.
-  if (!hasRoom) return unknownCosts;
+  if (!isPlaced) return unknownCosts;
   try {
+    if (!cache.reserve(sequence, depth)) return unknownCosts;
     const endsAt = performance.now() + budgetMs;
     const shallow = fastest(() => runner.decode(Int32Array.of(0), Int32Array.of(0)), endsAt);
     if (shallow < stepMsMin) return undefined;

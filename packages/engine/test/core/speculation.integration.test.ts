@@ -119,6 +119,16 @@ describe('speculation', () => {
     expect(stepCostsFor(real, 'prompt_lookup')).toBeDefined();
   });
 
+  it.each(['paged', 'static'] as const)('asks nothing of the prefix cache when it looks at steps: %s', (strategy) => {
+    const fresh = openTestModel(tinyFile, { contextLength: 1024, maxBatchSize: 4, kvCache: strategy === 'static' ? { strategy, type: 'f16' } : { strategy, type: 'f16', maxBytes: 17 * 64 * 256 * 2 } });
+    try {
+      expect(learnStepCosts(fresh)?.costOf({ columns: 1, keys: 1, isPlain: true })).toBeLessThan(Infinity);
+      expect(fresh.cache.usage).toMatchObject({ queryTokens: 0, hitTokens: 0, usedTokens: 0, cachedTokens: 0 });
+    } finally {
+      fresh.close();
+    }
+  });
+
   it('takes several tokens a step where the answer repeats, and one where a batch makes them dear', () => {
     const repeating = tokenRequest('again', real.vocabulary.tokenize('春天来了，花开了。'.repeat(12), false), 60);
     const model = endless(real);
