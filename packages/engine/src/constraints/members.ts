@@ -1,5 +1,4 @@
 import type { Members, Node, Terminal } from './grammar.ts';
-import { beginCharacter } from './terminals/json-character.ts';
 import { opening } from './terminals/punctuation.ts';
 
 /** Where among an object's members the text is. */
@@ -29,6 +28,8 @@ export const colon = opening(':');
 
 /** Bytes of a key that is not a property's. */
 const additionalKeyMax = 64;
+/** Such a key so far, closed or not: whole characters, none of them escaped. It may have begun as a property's, which ends inside a character or an escape anywhere. */
+const additionalKey = /^"[ !#-[\]-\x7f]*"?$/;
 
 /** What the members of one object may be; made once for each node. */
 export class MembersPlan {
@@ -74,7 +75,7 @@ export class MembersPlan {
       step: (text, byte) => {
         if (this.#isClosed(text)) return undefined;
         const longer = text + String.fromCharCode(byte);
-        return this.#beginsProperty(state, longer) || this.#beginsAdditional(state, longer, byte) ? longer : undefined;
+        return this.#beginsProperty(state, longer) || this.#beginsAdditional(state, longer) ? longer : undefined;
       },
       isComplete: (text) => this.#isClosed(text),
       canGoOn: (text) => !this.#isClosed(text),
@@ -132,11 +133,11 @@ export class MembersPlan {
    * Such keys have ASCII without escapes, so that two texts of one key are equal. One that would be a property's or a used one's cannot end
    * there; at the greatest length only those are taken that can end.
    */
-  #beginsAdditional(state: MembersState, text: KeyState, byte: number): boolean {
-    if (!this.#canBeAdditional(state)) return false;
-    if (text.length === 1) return text === '"';
+  #beginsAdditional(state: MembersState, text: KeyState): boolean {
+    if (!this.#canBeAdditional(state) || !additionalKey.test(text)) return false;
+    if (text.length === 1) return true;
     if (this.#isClosed(text)) return text.length > 2 && this.#isFree(state, text);
-    if (typeof beginCharacter(byte) !== 'number' || text.length > additionalKeyMax) return false;
+    if (text.length > additionalKeyMax) return false;
     return text.length < additionalKeyMax || this.#isFree(state, `${text}"`);
   }
 

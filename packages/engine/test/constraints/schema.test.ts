@@ -3,6 +3,7 @@ import addFormats from 'ajv-formats';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { compileSchema } from '../../src/constraints/schema/compile-schema.ts';
+import { startOf } from '../../src/constraints/matcher.ts';
 import { accepts, constraintOf, writeAtRandom } from './support.ts';
 
 const ajv = new Ajv2020.Ajv2020({ strict: false, allErrors: false, multipleOfPrecision: 9 });
@@ -79,6 +80,16 @@ describe('a schema as a grammar', () => {
     ['no type', { minLength: 2, minimum: 5 }],
   ])('%s', (_, schema) => {
     expect(checkWritten(schema, 7, 40)).toBeGreaterThan(5);
+  });
+
+  it.each<[string, string, Uint8Array]>([
+    ['a character', '城市', Uint8Array.of(0xe5, 0x22)],
+    ['an escape', 'back\\slash', new TextEncoder().encode('back\\n')],
+  ])('lets no other key go on from inside %s of a property', (_, name, key) => {
+    const node = compileSchema({ type: 'object', properties: { [name]: true }, additionalProperties: true }, 'schema');
+    let state: ReturnType<typeof startOf> | undefined = startOf(node);
+    for (const byte of [...new TextEncoder().encode('{"'), ...key]) state = state?.after(byte);
+    expect(state).toBeUndefined();
   });
 
   it('takes what satisfies it, with usual white space', () => {
