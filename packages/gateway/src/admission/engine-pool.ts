@@ -16,27 +16,25 @@ export class EnginePool {
   readonly countsSequences: boolean;
   /** Requests of each lane that may wait. */
   readonly queueMax: number;
-  /** Engines do not take more than this, with both lanes. */
+  /** Engines do not take more than this, with both lanes; one of ours has so much room that a lane at twice its limit leaves the other's. */
   readonly max: number;
-  /** Who is sent while no more than so many are under way waits in no engine's own queue. */
-  readonly places: number;
   readonly #engines: readonly PooledEngine[];
 
   constructor({ targets }: CatalogModel, settings: PoolSettings) {
     this.#engines = targets.map((target) => new PooledEngine(target, settings));
     this.countsSequences = targets.some(({ concurrency }) => concurrency !== undefined);
     this.queueMax = this.countsSequences ? targets.reduce((sum, target) => sum + roomToWait(target), 0) : settings.queueMax;
-    this.max = targets.reduce((sum, { concurrency, maxOutstanding }) => sum + (concurrency === undefined ? maxOutstanding : 2 * withAhead(concurrency)), 0);
-    this.places = targets.reduce((sum, { concurrency, maxOutstanding }) => sum + Math.min(maxOutstanding, concurrency ?? Infinity), 0);
+    this.max = targets.reduce((sum, { concurrency = Infinity, maxOutstanding }) => sum + Math.min(maxOutstanding, 3 * withAhead(concurrency)), 0);
   }
 
   /** Of those that can answer; where none can, of all: what is wrong is theirs to say. */
   get limit(): number {
-    const [first] = this.#engines;
-    if (this.#engines.length === 1) return (first as PooledEngine).limit;
-    let limit = 0;
-    for (const engine of this.#engines) if (engine.isUp) limit += engine.limit;
-    return limit > 0 ? limit : this.#engines.reduce((sum, engine) => sum + engine.limit, 0);
+    return this.#sumOf(limitOf);
+  }
+
+  /** Who is sent while no more than so many are under way waits in no engine's own queue. */
+  get places(): number {
+    return this.#sumOf(placesOf);
   }
 
   /** Whether it must be told who answers: there are several, and what is learnt is learnt of one. */
@@ -56,6 +54,14 @@ export class EnginePool {
   /** For people and metrics. */
   limits(): readonly { readonly engine: string; readonly limit: number }[] {
     return this.#engines.map(({ name, limit }) => ({ engine: name, limit }));
+  }
+
+  #sumOf(of: (engine: PooledEngine) => number): number {
+    const [first] = this.#engines;
+    if (this.#engines.length === 1) return of(first as PooledEngine);
+    let sum = 0;
+    for (const engine of this.#engines) if (engine.isUp) sum += of(engine);
+    return sum > 0 ? sum : this.#engines.reduce((all, engine) => all + of(engine), 0);
   }
 
   #find(name: string | undefined): PooledEngine | undefined {
@@ -86,7 +92,15 @@ class PooledEngine {
     const { concurrency, maxOutstanding } = this.#target;
     return this.adapts?.value ?? (concurrency === undefined ? maxOutstanding : Math.min(maxOutstanding, withAhead(concurrency)));
   }
+
+  get places(): number {
+    const { concurrency = Infinity, maxOutstanding } = this.#target;
+    return Math.min(maxOutstanding, concurrency);
+  }
 }
+
+const limitOf = ({ limit }: PooledEngine) => limit;
+const placesOf = ({ places }: PooledEngine) => places;
 
 /** What an engine of ours takes in beyond those that are sent to it at once. */
 function roomToWait({ concurrency = Infinity, maxOutstanding }: Target): number {

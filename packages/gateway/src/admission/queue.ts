@@ -156,12 +156,13 @@ export class AdmissionQueue implements Situation {
 
   /**
    * Whether the lane's first one has waited for the aging bound while one that came later waits in an engine's own queue, where it would overtake it. That
-   * queue has the order of this one, so it is sent, beyond the limit.
+   * queue has the order of this one, so it is sent, beyond the limit, up to twice of it: the other lane keeps its own.
    */
   #mustGo(lane: Lane): boolean {
     if (!this.#agesInEngine(lane) || this.#ahead[lane].size === 0) return false;
     const { order, arrivedAtMs } = this.waiting[lane][0] as Ticket;
-    if (this.#clock.now() - arrivedAtMs < this.#settings.agingMs || this.running.realtime + this.running.batch >= this.pool.max) return false;
+    if (this.#clock.now() - arrivedAtMs < this.#settings.agingMs) return false;
+    if (this.running[lane] >= 2 * this.#bounds.limit || this.running.realtime + this.running.batch >= this.pool.max) return false;
     for (const ahead of this.#ahead[lane]) if (ahead.order > order) return true;
     return false;
   }
@@ -189,7 +190,7 @@ export class AdmissionQueue implements Situation {
     ticket.sentAtMs = turn ? this.#clock.now() : ticket.arrivedAtMs;
     this.running[lane] += sequences;
     ticket.runningCount = this.running.realtime + this.running.batch;
-    if (ticket.runningCount > this.pool.places && this.#agesInEngine(lane)) this.#ahead[lane].add(ticket);
+    if (this.#agesInEngine(lane) && ticket.runningCount > this.pool.places) this.#ahead[lane].add(ticket);
     if (this.isFair) this.tenants.chargePrompt(ticket.tenant, ticket.promptTokens);
     turn?.resolve();
   }
