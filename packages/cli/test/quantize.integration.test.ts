@@ -106,6 +106,7 @@ describe('autoglm quantize', () => {
     [['IN', 'NEW', '--type', 'q8_0', '--threads', '513'], /whole number from 1 to 512/],
     [['IN', 'NEW', '--type', 'q8_0', '--text', 'TAKEN', '--no-quality'], /--text is for comparing, and --no-quality/],
     [['IN', 'NEW', '--type', 'q8_0', '--text', 'ABSENT'], /--text .* cannot be read/],
+    [['IN', 'TAKEN', '--type', 'q8_0', '--force', '--text', 'TAKEN'], /OUT must be another file than --text/],
     [['IN', 'NEW', '--type', 'q8_0', '--text', 'BLANK'], /--text .* has nothing to compare/],
   ])('refuses %j, and leaves nothing', async (args, message) => {
     const home = await mkdtemp(path.join(folder, 'refused-'));

@@ -40,6 +40,11 @@ export interface EmbeddedEngineOptions extends SupervisionOptions {
 
 const defaultContextLength = 8192;
 
+/** ggml's threads spin while they wait for each other: more of them than cores would stand in each other's way. */
+function usableThreads(wanted = Infinity): number {
+  return Math.min(wanted, availableParallelism());
+}
+
 /** Starts the engine process and returns at once; `ready()` tells when it can answer. */
 export function startEmbeddedEngine(options: EmbeddedEngineOptions): EmbeddedEngine {
   const { model, maxBatchSize, stepTokenBudget, maxQueue, continuousBatching, onStatus, stallTimeoutMs } = options;
@@ -50,7 +55,7 @@ export function startEmbeddedEngine(options: EmbeddedEngineOptions): EmbeddedEng
     sharing: options.sharing,
     kvCache: options.kvCache ?? { strategy: 'paged', type: 'f16' },
     streamIntervalMs: options.streamIntervalMs ?? 0,
-    threads: options.threads ?? availableParallelism(),
+    threads: usableThreads(options.threads),
     contextLength: options.contextLength ?? defaultContextLength,
     home: options.home ?? defaultHome(),
     quantization: options.quantization,
@@ -82,5 +87,5 @@ export interface EmbeddingEngineOptions extends EmbeddingSupervision {
 
 /** Starts the embedding process and returns at once; `ready()` tells when it can answer. */
 export function startEmbeddingEngine({ model, id, threads = 1, maxQueue, batchShareMin = defaultSharing.batchShareMin, home = defaultHome(), ...supervision }: EmbeddingEngineOptions): EmbeddedEmbeddings {
-  return new EmbeddedEmbeddings({ model, id, threads, maxQueue, batchShareMin, home }, supervision);
+  return new EmbeddedEmbeddings({ model, id, threads: usableThreads(threads), maxQueue, batchShareMin, home }, supervision);
 }

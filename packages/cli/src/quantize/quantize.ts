@@ -22,11 +22,12 @@ const kv = { contextLength: 8192, kvType: 'f16' } as const;
 
 /** Quantizes, compares, reports. Rejects with what is wrong with either file. */
 export async function quantize(source: string, target: string, options: QuantizeCommandOptions): Promise<void> {
-  await checkTarget(source, target, options.force ?? false);
+  await checkTarget(source, target, options);
   if (options.text !== undefined && !options.quality) throw new UserError('--text is for comparing, and --no-quality asks for no comparison.');
   const texts = await readTexts(options.text);
   const engine = await import('@open-autoglm/engine/quantize');
-  const threads = options.threads ?? availableParallelism();
+  // More than cores would wait for each other, spinning.
+  const threads = Math.min(options.threads ?? Infinity, availableParallelism());
   const bar = createProgressBar(process.stderr);
   const controller = new AbortController();
   let isWritten = false;
@@ -68,9 +69,10 @@ export async function quantize(source: string, target: string, options: Quantize
   }
 }
 
-async function checkTarget(source: string, target: string, force: boolean): Promise<void> {
+async function checkTarget(source: string, target: string, { force = false, text }: Pick<QuantizeCommandOptions, 'force' | 'text'>): Promise<void> {
   const found = await stat(target).catch(() => undefined);
   if (path.resolve(source) === path.resolve(target) || (await isSameFile(target, source))) throw new UserError('OUT must be another file than IN.');
+  if (text !== undefined && (path.resolve(text) === path.resolve(target) || (await isSameFile(target, text)))) throw new UserError('OUT must be another file than --text.');
   // --force is for what was made before, not for what it is made of.
   const isPartOfSource = found?.isFile() && path.extname(target) !== '.gguf' && (await isSameFile(path.dirname(path.resolve(target)), source));
   if (isPartOfSource) throw new UserError(`${target} is a file of IN: choose another name.`);

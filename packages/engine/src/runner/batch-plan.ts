@@ -63,7 +63,7 @@ export function planColumns(costs: ProductCosts, paddedMax: number): ColumnPlans
     padded: (columns) => padded[columns] ?? columns,
     costOf(columns, isPadded) {
       const computed = isPadded ? (padded[columns] ?? columns) : columns;
-      if (computed > measuredMax) return (costOf(measuredMax, wayOf(measuredMax)) * computed) / measuredMax;
+      if (computed > measuredMax) return costs.unlike.has(computed) ? Infinity : (costOf(measuredMax, wayOf(measuredMax)) * computed) / measuredMax;
       return costOf(computed, wayOf(computed));
     },
   };

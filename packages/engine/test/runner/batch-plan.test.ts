@@ -48,6 +48,8 @@ describe('planColumns', () => {
     const { padded, costOf } = planColumns(costs, 32);
     expect([1, 2, 3, 4, 5, 7, 10].map(padded)).toEqual([1, 2, 3, 4, 5, 8, 10]);
     expect([costOf(5, false), costOf(10, false)]).toEqual([Infinity, 10.25]);
+    const beyond = planColumns({ together: points({ 1: 1, 16: 12 }), staged: none, apart: none, unlike: points({ 17: 13, 64: 40 }) }, 16);
+    expect([beyond.costOf(17, false), beyond.costOf(128, false)]).toEqual([Infinity, 96]);
   });
 
   it('knows no cost of columns that only padding gives the sums of a full batch, where nothing is padded', () => {
