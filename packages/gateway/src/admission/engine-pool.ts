@@ -24,7 +24,7 @@ export class EnginePool {
     this.#engines = targets.map((target) => new PooledEngine(target, settings));
     this.countsSequences = targets.some(({ concurrency }) => concurrency !== undefined);
     this.queueMax = this.countsSequences ? targets.reduce((sum, target) => sum + roomToWait(target), 0) : settings.queueMax;
-    this.max = targets.reduce((sum, { concurrency = Infinity, maxOutstanding }) => sum + Math.min(maxOutstanding, 3 * withAhead(concurrency)), 0);
+    this.max = targets.reduce((sum, target) => sum + roomOf(target, targets.length === 1), 0);
   }
 
   /** Of those that can answer; where none can, of all: what is wrong is theirs to say. */
@@ -101,6 +101,12 @@ class PooledEngine {
 
 const limitOf = ({ limit }: PooledEngine) => limit;
 const placesOf = ({ places }: PooledEngine) => places;
+
+/** The router gives a target no more than its bound. A lone engine of ours it leaves to itself, and that has room for two batches more. */
+function roomOf({ concurrency, maxOutstanding }: Target, isAlone: boolean): number {
+  if (concurrency === undefined) return maxOutstanding;
+  return Math.min(3 * withAhead(concurrency), isAlone ? maxOutstanding + 2 * concurrency : maxOutstanding);
+}
 
 /** What an engine of ours takes in beyond those that are sent to it at once. */
 function roomToWait({ concurrency = Infinity, maxOutstanding }: Target): number {

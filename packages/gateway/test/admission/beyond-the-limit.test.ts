@@ -59,9 +59,15 @@ describe('who has grown old', () => {
 });
 
 describe('an engine', () => {
-  it('is sent no more than it takes', () => {
-    const { queue, enter } = open({ policy: 'fcfs', maxOutstanding: 4, batchShareMin: 0.9 });
+  it('beside others is sent no more than the router gives it', () => {
+    const { queue, enter } = open({ policy: 'fcfs', engineCount: 2, maxOutstanding: 4, batchShareMin: 0.9 });
+    for (const lane of [...new Array<'realtime'>(6).fill('realtime'), ...new Array<'batch'>(3).fill('batch')]) enter({ lane });
+    expect(queue.running).toEqual({ realtime: 6, batch: 2 });
+  });
+
+  it('of ours that is alone has room for the batch lane’s share beside full real time', () => {
+    const { queue, enter } = open({ policy: 'fcfs', maxOutstanding: 3, batchShareMin: 0.9 });
     for (const lane of ['realtime', 'realtime', 'realtime', 'batch', 'batch'] as const) enter({ lane });
-    expect(queue.running).toEqual({ realtime: 3, batch: 1 });
+    expect(queue.running).toEqual({ realtime: 3, batch: 2 });
   });
 });
