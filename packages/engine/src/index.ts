@@ -1,4 +1,4 @@
-import { availableParallelism, homedir } from 'node:os';
+import { homedir } from 'node:os';
 import path from 'node:path';
 import type { ContextStrategy } from '@open-autoglm/protocol';
 import type { KvCacheOptions } from './kv-cache/open-kv-cache.ts';
@@ -7,6 +7,7 @@ import { defaultSharing, type SharingLimits } from './scheduler/standing.ts';
 import type { Speculation } from './speculation/learn-step-costs.ts';
 import { EmbeddedEmbeddings, type EmbeddingSupervision } from './process/embedded-embeddings.ts';
 import { EmbeddedEngine, type SupervisionOptions } from './process/embedded-engine.ts';
+import { usableThreads } from './usable-threads.ts';
 
 export { EmbeddedEngine, type EmbeddedEngineStatus } from './process/embedded-engine.ts';
 export { EmbeddedEmbeddings } from './process/embedded-embeddings.ts';
@@ -39,11 +40,6 @@ export interface EmbeddedEngineOptions extends SupervisionOptions {
 }
 
 const defaultContextLength = 8192;
-
-/** ggml's threads spin while they wait for each other: more of them than cores would stand in each other's way. */
-function usableThreads(wanted = Infinity): number {
-  return Math.min(wanted, availableParallelism());
-}
 
 /** Starts the engine process and returns at once; `ready()` tells when it can answer. */
 export function startEmbeddedEngine(options: EmbeddedEngineOptions): EmbeddedEngine {

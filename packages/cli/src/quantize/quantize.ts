@@ -1,5 +1,4 @@
 import { readFile, rm, stat } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { isFileSystemError } from '@open-autoglm/engine/file-system-error';
 import type { MeasuringText, TargetType } from '@open-autoglm/engine/quantize';
@@ -26,8 +25,7 @@ export async function quantize(source: string, target: string, options: Quantize
   if (options.text !== undefined && !options.quality) throw new UserError('--text is for comparing, and --no-quality asks for no comparison.');
   const texts = await readTexts(options.text);
   const engine = await import('@open-autoglm/engine/quantize');
-  // More than cores would wait for each other, spinning.
-  const threads = Math.min(options.threads ?? Infinity, availableParallelism());
+  const threads = engine.usableThreads(options.threads);
   const bar = createProgressBar(process.stderr);
   const controller = new AbortController();
   let isWritten = false;
@@ -72,7 +70,7 @@ export async function quantize(source: string, target: string, options: Quantize
 async function checkTarget(source: string, target: string, { force = false, text }: Pick<QuantizeCommandOptions, 'force' | 'text'>): Promise<void> {
   const found = await stat(target).catch(() => undefined);
   if (path.resolve(source) === path.resolve(target) || (await isSameFile(target, source))) throw new UserError('OUT must be another file than IN.');
-  if (text !== undefined && (path.resolve(text) === path.resolve(target) || (await isSameFile(target, text)))) throw new UserError('OUT must be another file than --text.');
+  if (text !== undefined && (await isSameFile(target, text))) throw new UserError('OUT must be another file than --text.');
   // --force is for what was made before, not for what it is made of.
   const isPartOfSource = found?.isFile() && path.extname(target) !== '.gguf' && (await isSameFile(path.dirname(path.resolve(target)), source));
   if (isPartOfSource) throw new UserError(`${target} is a file of IN: choose another name.`);

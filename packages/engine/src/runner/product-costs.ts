@@ -77,22 +77,30 @@ export function measureProductCosts({ ggml, device, matrices }: ProbeParts): Pro
   }
 }
 
-/**
- * With the numbers of columns that were not measured. Rearranged matrices are multiplied by tiles, and the columns beside these by another kernel: which are unlike repeats
- * itself after a full batch. Between two measured ones of plain matrices sums are taken for alike only where both are.
- */
+/** With the numbers of columns that were not measured. */
 export function completeUnlike({ together, unlike }: Pick<ProductCosts, 'together' | 'unlike'>, isPlain: boolean): Map<number, number> {
   const complete = new Map(unlike);
   const at = isPlain ? plainAt : rearrangedAt;
   for (let columns = 1; columns < (at.at(-1) as number); columns += 1) {
     if (at.includes(columns)) continue;
-    const rest = ((columns - 1) % expectedAt) + 1;
-    const cost = isPlain
-      ? (unlike.get(at.find((one) => one > columns) as number) ?? unlike.get(at.findLast((one) => one < columns) as number))
-      : unlike.has(rest) ? ((columns - rest) / expectedAt) * (together.get(expectedAt) ?? 0) + (unlike.get(rest) as number) : undefined;
+    const cost = isPlain ? unlikeBetween(unlike, columns) : unlikeBeyond(unlike, columns, together.get(expectedAt) ?? 0);
     if (cost !== undefined) complete.set(columns, cost);
   }
   return complete;
+}
+
+/** Between two measured numbers of columns of plain matrices sums are taken for alike only where both are. */
+function unlikeBetween(unlike: ReadonlyMap<number, number>, columns: number): number | undefined {
+  const above = plainAt.find((one) => one > columns) as number;
+  const below = plainAt.findLast((one) => one < columns) as number;
+  return unlike.get(above) ?? unlike.get(below);
+}
+
+/** Rearranged matrices are multiplied by tiles, and the columns beside these by another kernel: which are unlike repeats itself after a full batch, of `fullCost`. */
+function unlikeBeyond(unlike: ReadonlyMap<number, number>, columns: number, fullCost: number): number | undefined {
+  const rest = ((columns - 1) % expectedAt) + 1;
+  const cost = unlike.get(rest);
+  return cost === undefined ? undefined : ((columns - rest) / expectedAt) * fullCost + cost;
 }
 
 function sumsOf(products: Products): Float32Array {
