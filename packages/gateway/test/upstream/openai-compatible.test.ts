@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { stopClock } from '../stopped-clock.ts';
 import { begin, fakeModel, hang, say, sendJson, startFakeBackend, type Behaviour } from './fake-backend.ts';
-import { chat, chatBody, chunksOf, startRemoteGateway, textOf, until } from './support.ts';
+import { chat, chatBody, chunksOf, startRemoteGateway, textOf, until, type Chunk } from './support.ts';
 
 const streamed = { ...chatBody, stream: true };
 
@@ -149,12 +149,54 @@ describe('the answer of another server', () => {
     await using server = await startRemoteGateway([backend.url]);
     expect(textOf(chunksOf(await (await server.post(chat, streamed)).text()))).toBe('你好é!');
   });
+
+  it('begins with a byte order mark, has data that says nothing, and a type in capitals', async () => {
+    const [text, end] = ['{"choices":[{"index":0,"delta":{"content":"Yes"}}]}', '{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}'];
+    await using backend = await startFakeBackend((response) => void response.writeHead(200, { 'content-type': 'Text/Event-Stream' }).end(`\uFEFFdata: ${text}\n\ndata:\n\ndata: \n\ndata: ${end}\n\n`));
+    await using server = await startRemoteGateway([backend.url]);
+    expect(textOf(chunksOf(await (await server.post(chat, streamed)).text()))).toBe('Yes');
+  });
+
+  it.each([false, true])('says something before its first choice (stream: %s)', async (stream) => {
+    const filtered = [{ prompt_index: 0 }];
+    await using backend = await startFakeBackend((response, { body }) => {
+      const choice = { index: 1, finish_reason: 'stop' };
+      if (!body.stream) return sendJson(response, 200, { choices: [{ ...choice, message: { content: 'b' } }, { ...choice, index: 0, message: { content: 'a' } }], prompt_filter_results: filtered });
+      const events = begin(response);
+      events.write({ choices: [], prompt_filter_results: filtered });
+      events.delta({ content: 'b' }, choice);
+      events.delta({ content: 'a' }, { ...choice, index: 0 });
+      return events.done();
+    });
+    await using server = await startRemoteGateway([backend.url]);
+    const text = await (await server.post(chat, { ...chatBody, stream, n: 2 })).text();
+    const chunks = stream ? chunksOf(text) : [JSON.parse(text) as Chunk];
+    expect(chunks.filter((chunk) => chunk['prompt_filter_results'])).toHaveLength(1);
+    if (stream) expect([textOf(chunks, 0), textOf(chunks, 1)]).toEqual(['a', 'b']);
+    else expect(chunks).toMatchObject([{ choices: [{ message: { content: 'a' } }, { message: { content: 'b' } }], prompt_filter_results: filtered }]);
+  });
+
+  it.each([false, true])('with fewer choices than were asked for is a refusal of that, and nobody\'s failure (stream: %s)', async (stream) => {
+    const ignoresN: Behaviour = (response, { path, body }) => say()(response, { path, body: { ...body, n: 1 }, headers: {} });
+    await using backend = await startFakeBackend(ignoresN);
+    await using other = await startFakeBackend(ignoresN);
+    await using server = await startRemoteGateway([backend.url, other.url], { router: { health: { failures: 1, panic: false } } });
+    for (let count = 0; count < 3; count += 1) {
+      const text = await (await server.post(chat, { ...chatBody, stream, n: 2 })).text();
+      const { error } = stream ? (chunksOf(text).at(-1) as Chunk) : (JSON.parse(text) as Chunk);
+      expect(error).toMatchObject({ code: 'unsupported_feature', param: 'n', message: expect.stringContaining('1 of the 2 choices') });
+    }
+    expect(backend.requests.length + other.requests.length).toBe(3);
+    expect((await server.post(chat, chatBody)).status).toBe(200);
+  });
 });
 
 /** [what the server does, the status and code that the client sees, the message] */
 const failures: readonly (readonly [string, Behaviour, number, string, RegExp?])[] = [
   ['refuses a parameter', (response) => sendJson(response, 400, { error: { message: 'temperature is too hot', type: 'x', code: 'y', param: 'temperature' } }), 400, 'invalid_value', /^temperature is too hot$/],
   ['finds the prompt too long (vLLM)', (response) => sendJson(response, 400, { object: 'error', message: "This model's maximum context length is 10 tokens.", code: 400 }), 400, 'context_length_exceeded'],
+  ['finds the prompt too long (vLLM since 0.16)', (response) => sendJson(response, 400, { error: { message: "You passed 11 input tokens and requested 0 output tokens. However, the model's context length is only 10 tokens.", type: 'BadRequestError', param: 'input_tokens', code: 400 } }), 400, 'context_length_exceeded'],
+  ['finds the prompt too long (SGLang)', (response) => sendJson(response, 400, { object: 'error', message: "The input (11 tokens) is longer than the model's context length (10 tokens).", code: 400 }), 400, 'context_length_exceeded'],
   ['has no such model', (response) => sendJson(response, 404, { error: { message: 'no model' } }), 502, 'upstream_error'],
   ['does not trust the gateway', (response) => sendJson(response, 401, { error: { message: 'bad key sk-123' } }), 502, 'upstream_error', /credentials/],
   ['wants to be paid', (response) => sendJson(response, 402, { error: { message: 'sk-123 has no balance' } }), 502, 'upstream_error', /account/],
@@ -165,6 +207,7 @@ const failures: readonly (readonly [string, Behaviour, number, string, RegExp?])
   ['answers with something else', (response) => sendJson(response, 200, '<html>', { 'content-type': 'text/html' }), 502, 'upstream_error', /text\/html/],
   ['sends what is not JSON', (response) => sendJson(response, 200, '{"choices": [', {}), 502, 'upstream_error'],
   ['sends JSON of another kind', (response) => sendJson(response, 200, { choices: [{ index: 3, message: { content: 4 } }] }), 502, 'upstream_error'],
+  ['sends JSON without any choice', (response) => sendJson(response, 200, { status: 'ok' }), 502, 'upstream_error', /before it was complete/],
   ['sends choices that are no list', (response) => sendJson(response, 200, { choices: 'abc' }), 502, 'upstream_error'],
   ['numbers its choices by words', (response) => sendJson(response, 200, { choices: [{ index: '__proto__', message: { content: 'x' }, finish_reason: 'stop' }] }), 502, 'upstream_error', /not an answer in OpenAI's format/],
   ['resets the connection', (response) => void response.socket?.resetAndDestroy(), 502, 'upstream_error'],
@@ -178,6 +221,7 @@ const failures: readonly (readonly [string, Behaviour, number, string, RegExp?])
   ['streams a refusal in OpenAI\'s words', (response) => void response.writeHead(200, { 'content-type': 'text/event-stream' }).end('data: {"error": {"message": "odd", "type": "invalid_request_error", "param": "n", "code": "odd_n"}}\n\n'), 400, 'invalid_value', /odd/],
   ['streams a refusal in vLLM\'s words', (response) => void response.writeHead(200, { 'content-type': 'text/event-stream' }).end('data: {"error": {"message": "odd", "type": "BadRequestError", "param": null}}\n\n'), 400, 'invalid_value', /odd/],
   ['streams a refusal in our words', (response) => void response.writeHead(200, { 'content-type': 'text/event-stream' }).end('data: {"error": {"message": "large", "type": "invalid_request_error", "param": null, "code": "payload_too_large"}}\n\n'), 413, 'payload_too_large', /large/],
+  ['streams a refusal in llama.cpp\'s older way', (response) => void response.writeHead(200, { 'content-type': 'text/event-stream' }).end('error: {"code":400,"message":"the request exceeds the available context size","type":"invalid_request_error"}\n\ndata: [DONE]\n\n'), 400, 'context_length_exceeded', /^the request exceeds/],
   ['streams an error at once', (response) => void response.writeHead(200, { 'content-type': 'text/event-stream' }).end('data: {"error": {"message": "too long", "code": 400}}\n\ndata: [DONE]\n\n'), 400, 'invalid_value', /too long/],
 ];
 
@@ -193,8 +237,8 @@ describe('a server that fails', () => {
     await until(() => backend.openCount === 0);
   });
 
-  it('passes its Retry-After on', async () => {
-    await using backend = await startFakeBackend((response) => sendJson(response, 429, { error: { message: 'slow down' } }, { 'retry-after': '7' }));
+  it.each(['7', '6.5'])('passes its Retry-After on: %s', async (seconds) => {
+    await using backend = await startFakeBackend((response) => sendJson(response, 429, { error: { message: 'slow down' } }, { 'retry-after': seconds }));
     await using server = await startRemoteGateway([backend.url]);
     const response = await server.post(chat, chatBody);
     expect([response.status, response.headers.get('retry-after')]).toEqual([429, '7']);
@@ -204,6 +248,7 @@ describe('a server that fails', () => {
     ['a reset', (response: Parameters<Behaviour>[0]) => response.socket?.resetAndDestroy()],
     ['the end of its connection', (response: Parameters<Behaviour>[0]) => response.socket?.end()],
     ['an error', (response: Parameters<Behaviour>[0]) => response.end('data: {"error":{"message":"out of memory","code":500}}\n\n')],
+    ['an error in llama.cpp\'s older way', (response: Parameters<Behaviour>[0]) => response.end('error: {"code":500,"message":"out of memory","type":"server_error"}\n\ndata: [DONE]\n\n')],
     ['garbage', (response: Parameters<Behaviour>[0]) => response.end('data: {"choices":\n\n')],
     ['silence', () => {}],
   ])('in mid-stream by %s ends it with a marked error', async (_, fail) => {

@@ -5,6 +5,7 @@ import { readLogprobs } from './logprobs.ts';
 import { isErrorAnswer, otherAnswerFields, otherChoiceFields, otherMessageFields, usageOf, type WireAnswer, type WireChoice, type WireMessage, type WireUsage } from './wire.ts';
 
 interface Choice {
+  /** The server has said something of it. */
   hasBegun: boolean;
   finishReason: FinishReason | undefined;
   /** Counted: tokens with logprobs, else chunks with text. */
@@ -27,10 +28,14 @@ export class AnswerReader {
   readonly #engine: string;
   readonly #push: (part: StreamPart) => void;
   readonly #choices: readonly Choice[];
+  /** The client's field that asks for more than one. */
+  readonly #severalBy: 'n' | 'prompt';
   #framed: Framed | undefined;
   #framesLeft = 8;
   /** What the answer's chunks have said beside their choices; most say nothing. */
   #said: Map<string, unknown> | undefined;
+  /** Of that, what came before any choice: alone it is no answer. */
+  #early: Record<string, unknown> | undefined;
   #usage: WireUsage | undefined;
   #isDone = false;
 
@@ -41,6 +46,7 @@ export class AnswerReader {
     const choices: Choice[] = [];
     while (choices.length < promptCount * choiceCount) choices.push({ hasBegun: false, finishReason: undefined, tokens: 0, ending: undefined });
     this.#choices = choices;
+    this.#severalBy = choiceCount > 1 ? 'n' : 'prompt';
   }
 
   /** `[DONE]` was read. */
@@ -61,6 +67,11 @@ export class AnswerReader {
     this.#learn(data, chunk);
   }
 
+  /** Throws what the server says instead of an event. */
+  readError(data: string): never {
+    throw errorOfEvent(this.#engine, data);
+  }
+
   /** The body of an answer that was not streamed. */
   readWhole(body: string): void {
     this.readParsed(this.#parse(body));
@@ -74,8 +85,11 @@ export class AnswerReader {
 
   /** The server has said all that it will. Gives the ends of the choices and the usage. Throws when something is missing. */
   end(): void {
-    const isCut = this.#choices.some(({ hasBegun, finishReason }) => !hasBegun || (finishReason === undefined && !this.#isDone));
+    const begun = this.#choices.filter(({ hasBegun }) => hasBegun);
+    const isCut = begun.length === 0 || (!this.#isDone && (begun.length < this.#choices.length || begun.some(({ finishReason }) => finishReason === undefined)));
     if (isCut) throw new AutoglmError('upstream_error', `The engine ${this.#engine} ended its answer before it was complete.`);
+    // Ollama and older versions of llama.cpp pass over `n`: that is what they can do, and no failure.
+    if (begun.length < this.#choices.length) throw new AutoglmError('unsupported_feature', `The engine ${this.#engine} gave ${begun.length} of the ${this.#choices.length} choices that were asked for.`, { param: this.#severalBy });
     const { prompt_tokens: promptTokens, completion_tokens: completionTokens, prompt_tokens_details: details } = this.#usage ?? {};
     const counted = this.#choices.reduce((sum, { tokens }) => sum + tokens, 0);
     const last = this.#choices.at(-1) as Choice;
@@ -96,7 +110,10 @@ export class AnswerReader {
     this.#usage = usageOf(answer) ?? this.#usage;
     for (const choice of answer.choices ?? []) this.#readChoice(choice);
     const answerFields = this.#news(otherAnswerFields(answer));
-    if (answerFields) this.#pushOthers(0, { answer: answerFields });
+    if (!answerFields) return;
+    const begun = this.#choices.findIndex(({ hasBegun }) => hasBegun);
+    if (begun === -1) this.#early = { ...this.#early, ...answerFields };
+    else this.#pushOthers(begun, { answer: answerFields });
   }
 
   #readChoice(wire: WireChoice): void {
@@ -136,7 +153,6 @@ export class AnswerReader {
 
   #pushOthers(index: number, { delta = {}, choice = {}, answer = {} }: { [K in 'delta' | 'choice' | 'answer']?: Record<string, unknown> | undefined }): void {
     const state = this.#choices[index] as Choice;
-    this.#begin(index, state);
     // A chunk of a tool's call is a token or more; only the server's usage knows.
     if (delta['tool_calls']) state.tokens += 1;
     this.#push({ type: 'wire-delta', index, delta, choice, answer });
@@ -155,6 +171,9 @@ export class AnswerReader {
     if (choice.hasBegun) return;
     choice.hasBegun = true;
     this.#push({ type: 'text-start', index });
+    const early = this.#early;
+    this.#early = undefined;
+    if (early) this.#pushOthers(index, { answer: early });
   }
 
   /** A few times, for the first chunk is often unlike the rest; a server whose chunks are all unlike costs nothing more then. */
@@ -227,7 +246,7 @@ const finishReasons: Readonly<Record<string, FinishReason>> = {
 /** Servers have many words for a natural end; what vLLM calls `abort` and `error` is none. */
 function finishReasonOf(reason: string): FinishReason {
   if (reason === 'abort' || reason === 'error') throw new TypeError(`the answer was given up: ${reason}`);
-  return finishReasons[reason] ?? 'stop';
+  return Object.hasOwn(finishReasons, reason) ? (finishReasons[reason] as FinishReason) : 'stop';
 }
 
 function string(value: unknown): string {

@@ -112,15 +112,16 @@ function codeOf(status: number, { code, message }: ToldError): ErrorCode {
   if (status === 413) return 'payload_too_large';
   if (status === 415) return 'unsupported_media_type';
   if (status === 422) return 'unsupported_feature';
-  // llama.cpp by its type, vLLM only by its words.
-  if (code === 'exceed_context_size_error' || /maximum context length/i.test(message ?? '')) return 'context_length_exceeded';
+  // llama.cpp by its type, vLLM, SGLang and older llama.cpp only by their words.
+  if (code === 'exceed_context_size_error' || /(?:maximum|model's) context length|exceeds the available context size/i.test(message ?? '')) return 'context_length_exceeded';
   return 'invalid_value';
 }
 
 /** Seconds, or an HTTP date. */
 function readRetryAfter(value: string | undefined): number | undefined {
   if (value === undefined) return undefined;
-  const seconds = /^\s*\d+\s*$/.test(value) ? Number(value) : Math.ceil((Date.parse(value) - Date.now()) / 1000);
+  // Some say it more exactly than HTTP lets them.
+  const seconds = Math.ceil(/^\s*\d+(?:\.\d+)?\s*$/.test(value) ? Number(value) : (Date.parse(value) - Date.now()) / 1000);
   return Number.isNaN(seconds) ? undefined : Math.min(retryAfterSecondsMax, Math.max(0, seconds));
 }
 

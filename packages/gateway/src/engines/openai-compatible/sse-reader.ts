@@ -4,19 +4,25 @@ const carriageReturn = 13;
 /** An event longer than this is refused: nothing that answers a chat sends one, and memory must have a bound. */
 const eventBytesMax = 8 * 1024 * 1024;
 
+const byteOrderMark = '\uFEFF';
+
 /**
- * Cuts a stream of server-sent events (WHATWG HTML, 9.2) into the `data` of each. Lines end with LF or CRLF; comments and
- * other fields are passed over. Bytes are decoded up to the last line end, which no character of UTF-8 contains.
+ * Cuts a stream of server-sent events (WHATWG HTML, 9.2) into the `data` of each. Lines end with LF or CRLF; comments, other fields
+ * and data that is empty are passed over. Bytes are decoded up to the last line end, which no character of UTF-8 contains.
  */
 export class SseReader {
   readonly #onData: (data: string) => void;
+  readonly #onError: (error: string) => void;
+  #hasBegun = false;
   /** What came after the last line end. */
   #rest: Buffer[] = [];
   #restBytes = 0;
   #data: string | undefined;
 
-  constructor(onData: (data: string) => void) {
+  /** `onError`: of the field `error`, which is no standard's: llama.cpp told errors so until late in 2025, and then went on to `[DONE]`. */
+  constructor(onData: (data: string) => void, onError: (error: string) => void) {
     this.#onData = onData;
+    this.#onError = onError;
   }
 
   /** Throws `RangeError` for an event that is too long. */
@@ -47,11 +53,14 @@ export class SseReader {
   }
 
   #lines(text: string): void {
-    for (let start = 0; start < text.length; ) {
+    const begin = !this.#hasBegun && text.startsWith(byteOrderMark) ? byteOrderMark.length : 0;
+    this.#hasBegun = true;
+    for (let start = begin; start < text.length; ) {
       const feed = text.indexOf('\n', start);
       const end = feed > start && text.charCodeAt(feed - 1) === carriageReturn ? feed - 1 : feed;
       if (end === start) this.#dispatch();
       else if (text.startsWith('data:', start)) this.#add(text.slice(text[start + 5] === ' ' ? start + 6 : start + 5, end));
+      else if (text.startsWith('error:', start)) this.#onError(text.slice(start + 6, end));
       start = feed + 1;
     }
   }
@@ -63,6 +72,6 @@ export class SseReader {
   #dispatch(): void {
     const data = this.#data;
     this.#data = undefined;
-    if (data !== undefined) this.#onData(data);
+    if (data) this.#onData(data);
   }
 }

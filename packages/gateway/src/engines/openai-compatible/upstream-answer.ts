@@ -103,7 +103,7 @@ export class UpstreamAnswer implements AsyncIterableIterator<StreamPart>, PartsI
 
   onResponseStart(_: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
     if (status < 200) return;
-    this.#response = { status, headers, body: this.#bodyOf(status, String(headers['content-type'] ?? '')) };
+    this.#response = { status, headers, body: this.#bodyOf(status, String(headers['content-type'] ?? '').toLowerCase()) };
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -157,7 +157,7 @@ export class UpstreamAnswer implements AsyncIterableIterator<StreamPart>, PartsI
 
   #bodyOf(status: number, type: string): Body {
     if (status !== 200) return { kind: 'error', chunks: [], limitBytes: errorBytesMax };
-    if (type.startsWith('text/event-stream')) return { kind: 'events', reader: new SseReader((data) => this.#answer.isDone || this.#answer.readEvent(data)) };
+    if (type.startsWith('text/event-stream')) return { kind: 'events', reader: new SseReader((data) => this.#answer.isDone || this.#answer.readEvent(data), (error) => this.#answer.isDone || this.#answer.readError(error)) };
     if (!/\bjson\b/.test(type)) this.#fail(new AutoglmError('upstream_error', `The engine ${this.#call.engine} answered with ${JSON.stringify(type)} instead of JSON or events.`));
     return { kind: 'whole', chunks: [], limitBytes: wholeBytesMax };
   }
