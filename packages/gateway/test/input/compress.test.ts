@@ -54,6 +54,10 @@ describe('facts', () => {
     }
     for (const plain of ['The bread smells good.', 'people walked along the river', '面包的香味从门缝里飘出去。', '孩子们在草地上放风筝。']) expect([plain, factsOf(plain)]).toEqual([plain, []]);
   });
+
+  it('are found in time linear in what a client may send against it', () => {
+    for (const unit of ["A'", '一', 'aé', 'AÀ', '“', '「', 'Éa']) expect(hasFacts(unit.repeat(500_000))).toBe(factsOf(unit.repeat(500_000)).length > 0);
+  });
 });
 
 const sentence = (text: string, isFixed = false): Sentence => ({ text, isFixed, tokens: count(text) });
@@ -66,6 +70,16 @@ describe('sentences that say the same again', () => {
     ];
     expect([...repeatedSentences(texts.map((text) => sentence(text)))]).toEqual([1, 2]);
     expect([...repeatedSentences([sentence(texts[0] as string), sentence(texts[0] as string, true)])]).toEqual([]);
+  });
+
+  it('read the facts of each only once, however many are alike', () => {
+    let reads = 0;
+    const records = Array.from({ length: 100 }, (_, order) => {
+      const { text, ...rest } = sentence(`Order ${order} has left the large warehouse by the river and is on its way to the customer in town, who will have it by the end of the day.`);
+      return { ...rest, get text() { reads += 1; return text; } };
+    });
+    expect([...repeatedSentences(records)]).toEqual([]);
+    expect(reads).toBe(200);
   });
 });
 

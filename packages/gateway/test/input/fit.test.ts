@@ -1,8 +1,9 @@
 import type { ChatMessage } from '@open-autoglm/protocol';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { omission } from '../../src/input/fit/conversation.ts';
+import { divide, omission } from '../../src/input/fit/conversation.ts';
 import { fit, type FitTask, type Fitted } from '../../src/input/fit/fit.ts';
+import { judge } from '../../src/input/fit/judge.ts';
 
 /** A tokenizer of its own kind: words of up to four letters, with the space before them, and everything else by the character. */
 const countText = (text: string) => text.match(/\s?[a-z]{1,4}|[^]/giu)?.length ?? 0;
@@ -51,6 +52,16 @@ describe('fit', () => {
       expect(fitted.leftOut.length).toBeGreaterThan(0);
       checkWhole(messages, fitted.messages);
     }), { numRuns: 500 });
+  });
+
+  it('judges many pieces by a long question without looking at every pair of them', () => {
+    const word = (index: number) => `w${index.toString(36)}`;
+    const question = Array.from({ length: 60_000 }, (_, index) => word(index)).join(' ');
+    const lines = Array.from({ length: 48_000 }, (_, index) => `Line ${index} of ${word(index)} and of nothing else that anybody would ask about.`).join('\n');
+    const judged = judge(divide([user(lines), assistant(question), user(question)]), { recentTurns: 2, isLastTooLong: false });
+    let step = judged.next();
+    while (!step.done) step = judged.next();
+    expect(step.value.length).toBeGreaterThan(48_000);
   });
 
   function checkWhole(before: readonly ChatMessage[], after: readonly ChatMessage[]): void {

@@ -23,6 +23,10 @@ describe('splitText', () => {
     }), { numRuns: 600 });
   });
 
+  it('is linear in what a client may send against it', () => {
+    for (const unit of ['.', '!"', '。', '…', '"']) expect(splitText(unit.repeat(1_000_000)).at(-1)?.end).toBe(unit.length * 1_000_000);
+  });
+
   it('keeps a fenced block whole, however long, closed or not', () => {
     const code = '```ts\n' + 'const a = 1. \n\n'.repeat(100) + '```\n';
     const kinds = (value: string) => splitText(value).map((piece) => [piece.isCode, textOf(value, piece)] as const);

@@ -29,12 +29,13 @@ export function repeatedSentences(sentences: readonly Sentence[]): ReadonlySet<n
   const byText = new Map<string, number>();
   const byPair = new Map<string, number[]>();
   const pairCounts = new Map<number, number>();
+  const facts = new Map<number, string>();
   for (const [index, { text, isFixed }] of sentences.entries()) {
     const terms = termsOf(text);
     if (terms.length < repeatedTermsMin) continue;
     const plain = text.replace(/\s+/gu, ' ').trim();
     const pairs = new Set(terms.slice(1).map((term, at) => `${terms[at]} ${term}`));
-    if (!isFixed && (byText.has(plain) || isAlike(text, pairs, { sentences, byPair, pairCounts }))) {
+    if (!isFixed && (byText.has(plain) || isAlike(index, pairs, { sentences, byPair, pairCounts, facts }))) {
       repeated.add(index);
       continue;
     }
@@ -53,16 +54,20 @@ interface Known {
   readonly sentences: readonly Sentence[];
   readonly byPair: ReadonlyMap<string, readonly number[]>;
   readonly pairCounts: ReadonlyMap<number, number>;
+  /** Of the sentences that were asked for theirs: lines of one record after another are all alike. */
+  readonly facts: Map<number, string>;
 }
 
-function isAlike(text: string, pairs: ReadonlySet<string>, { sentences, byPair, pairCounts }: Known): boolean {
+function isAlike(index: number, pairs: ReadonlySet<string>, { sentences, byPair, pairCounts, facts }: Known): boolean {
+  const factsAt = (place: number): string => {
+    const known = facts.get(place) ?? factsOf((sentences[place] as Sentence).text).join('\n');
+    facts.set(place, known);
+    return known;
+  };
   const shared = new Map<number, number>();
   for (const pair of pairs) for (const other of byPair.get(pair) ?? []) shared.set(other, (shared.get(other) ?? 0) + 1);
-  let facts: string | undefined;
   for (const [other, count] of shared) {
-    if (count / (pairs.size + (pairCounts.get(other) ?? 0) - count) < alikeShare) continue;
-    facts ??= factsOf(text).join('\n');
-    if (factsOf((sentences[other] as Sentence).text).join('\n') === facts) return true;
+    if (count / (pairs.size + (pairCounts.get(other) ?? 0) - count) >= alikeShare && factsAt(other) === factsAt(index)) return true;
   }
   return false;
 }

@@ -152,7 +152,8 @@ function relevances(readings: readonly Reading[], question: string, { vocabulary
     weightOf.set(id, Math.log(1 + readings.length / (termUnits.get(id) ?? 1)));
   }
   const total = [...weightOf.values()].reduce((sum, weight) => sum + weight, 0);
-  const hits = readings.map(({ terms }) => [...weightOf].filter(([id]) => terms.has(id)));
+  // By the units' own terms: question and units may both be long, and their product is no work for one stretch.
+  const hits = readings.map(({ terms }) => [...terms].flatMap((id) => (weightOf.has(id) ? [[id, weightOf.get(id) as number] as const] : [])));
   const shares = hits.map((found) => (total === 0 ? 0 : found.reduce((sum, [, weight]) => sum + weight, 0) / total));
   return {
     shares,

@@ -12,8 +12,11 @@ const sentenceMax = 320;
 
 /** Markdown's fences: at the beginning of a line, indented by three spaces at most. */
 const fenceOpening = /^ {0,3}(`{3,}|~{3,})/;
-/** After a sentence's end, with what closes it. Before a space where letters stand apart, anywhere where they do not. */
-const sentenceEnd = /(?:[.!?…]+["'”’)\]]*(?=\s)|[。！？；]+["'”’」』）]*)\s*/gu;
+/**
+ * After a sentence's end, with what closes it. Before a space where letters stand apart, anywhere where they do not. A row of dots is looked at
+ * from its first one only: from each of them it would take the square of their number.
+ */
+const sentenceEnd = /(?:(?<![.!?…])[.!?…]+["'”’)\]]*(?=\s)|[。！？；]+["'”’」』）]*)\s*/gu;
 /** Everything up to a place inside a sentence where it may be cut. */
 const lastSeparator = /^[^]*[ \t\u3000，、,;:：]/u;
 /** What belongs to the character before it, so that no piece may begin with it. */
