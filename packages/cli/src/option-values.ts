@@ -20,6 +20,12 @@ export function number(text: string): number {
   return value;
 }
 
+/** A shell writes a variable that is not set as an empty text. */
+export function filled(text: string): string {
+  if (text.trim() === '') throw new InvalidArgumentError('It must not be empty.');
+  return text;
+}
+
 /** For an option that may be given more than once. */
 export function collect(text: string, before: readonly string[] | undefined): string[] {
   return [...(before ?? []), text];

@@ -1,6 +1,8 @@
 import { createMockEngine, defaultConfig, loadConfig, startGateway, type Gateway, type MockEngine, type MockScript } from '@open-autoglm/gateway';
 import { AutoglmError } from '@open-autoglm/protocol';
 import { afterEach, describe, expect, it } from 'vitest';
+import { withoutControls } from '../src/chat/answer.ts';
+import { event, startScriptedServer, streamHead, textChunk, type Behaviour } from './replay/scripted-server.ts';
 import { withFile } from './replay/trace-file.ts';
 import { run, start } from './support.ts';
 
@@ -126,5 +128,40 @@ describe('autoglm chat, with a server', () => {
     gate.resolve();
     expect(await chat.ended).toBe(0);
     expect(chat.stderr).toBe('');
+  });
+});
+
+describe('autoglm chat, with a server of another kind', () => {
+  const finish = event({ choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] });
+  const says = (status: number, body: unknown): Behaviour => (response) => response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+  const streams = (...events: readonly string[]): Behaviour => (response) => (streamHead(response), response.end(events.join('')));
+  const chatWith = async (behave: Behaviour) => {
+    await using server = await startScriptedServer({ behave });
+    return await run(['chat', '--url', server.url, '--model', 'm', '你好']);
+  };
+
+  it('takes an answer with a finish_reason for whole, also without [DONE]', async () => {
+    expect(await chatWith(streams(textChunk('好'), finish))).toEqual({ code: 0, stdout: '好\n', stderr: '' });
+    expect(await chatWith(streams(textChunk('好')))).toEqual({ code: 1, stdout: '好\n', stderr: 'autoglm: The connection was lost; the answer is incomplete.\n' });
+  });
+
+  it.each([
+    ['a refusal that is only a text', says(404, { error: 'no such model' }), /^autoglm: no such model\n$/],
+    ['a refusal in another form', says(422, { detail: 'messages: field required' }), /^autoglm: messages: field required\n$/],
+    ['a refusal that says nothing', says(400, { error: { message: { at: 1 } } }), /^autoglm: The server answered with status 400; is http/],
+    ['an error event that is only a text', streams(event({ error: 'out of memory\u001b[2J' })), /^autoglm: out of memory\\u\{1b\}\[2J\n$/],
+    ['an event that is no object', streams('data: null\n\n'), /^autoglm: The server at http\S+ sent no answer: an event is not a JSON object\.\n$/],
+    ['content that is no text', streams(event({ choices: [{ index: 0, delta: { content: 7 } }] })), /^autoglm: The connection was lost/],
+    ['a whole answer, where a stream was asked for', says(200, { choices: [] }), /^autoglm: The server sent no event stream, but application\/json; is http/],
+  ])('tells of %s', async (_, behave, message) => {
+    expect(await chatWith(behave)).toEqual({ code: 1, stdout: '', stderr: expect.stringMatching(message) as string });
+  });
+
+  it('gives a terminal no control character but line feeds and tabs', () => {
+    expect(withoutControls('一\t二\n\u001b]0;title\u0007👩‍🌾')).toBe('一\t二\n\\u{1b}]0;title\\u{7}👩‍🌾');
+  });
+
+  it('starts no model where the URL is empty', async () => {
+    expect(await run(['chat', '--url', '', '你好'])).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(/^error: option '-u, --url <url>' argument '' is invalid\. It must not be empty\./) as string });
   });
 });

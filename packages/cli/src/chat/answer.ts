@@ -15,7 +15,7 @@ export async function answer(server: ChatAddress, settings: ChatSettings, turns:
       lastAt = performance.now();
       firstAt ??= lastAt;
       text += part.text;
-      process.stdout.write(part.text);
+      process.stdout.write(process.stdout.isTTY ? withoutControls(part.text) : part.text);
     }
   } finally {
     if (text !== '' && !text.endsWith('\n')) process.stdout.write('\n');
@@ -25,6 +25,11 @@ export async function answer(server: ChatAddress, settings: ChatSettings, turns:
     process.stderr.write(`${styleText('dim', signal.aborted ? `stopped · ${figures}` : figures, { stream: process.stderr })}\n`);
   }
   return text;
+}
+
+/** For a terminal, which would do what a control character says: move the cursor, change its title, fill the clipboard. Emoji are joined by others, which stay. */
+export function withoutControls(text: string): string {
+  return text.replace(/[^\P{Cc}\n\t]/gu, (character) => `\\u{${(character.codePointAt(0) as number).toString(16)}}`);
 }
 
 interface Speed {

@@ -1,5 +1,7 @@
-import { EventSourceParserStream } from 'eventsource-parser/stream';
 import { messageOf, UserError } from '../failure.ts';
+import { tryParseRecord } from '../replay/formats/fields.ts';
+import { AnswerReader, saidError } from '../replay/generator/answer-reader.ts';
+import { harmless } from '../replay/report/text.ts';
 
 /** Whom to ask. */
 export interface ChatAddress {
@@ -28,12 +30,6 @@ export interface ChatPart {
   readonly completionTokens: number | undefined;
 }
 
-interface Chunk {
-  readonly choices?: readonly { readonly delta?: { readonly content?: string | null } }[];
-  readonly usage?: { readonly completion_tokens: number } | null;
-  readonly error?: { readonly message: string };
-}
-
 /**
  * Asks an OpenAI-compatible server and yields the answer as it comes. An abort ends it without an error.
  * Throws `UserError` with the server's own message, or with what keeps the server from being reached.
@@ -47,13 +43,15 @@ export async function* streamChat({ url, apiKey }: ChatAddress, settings: ChatSe
       signal,
     });
     if (!response.ok || !response.body) throw new UserError(await refusal(response));
-    for await (const { data } of response.body.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream())) {
-      if (data === '[DONE]') return;
-      const chunk = JSON.parse(data) as Chunk;
-      if (chunk.error) throw new UserError(chunk.error.message);
-      yield { text: chunk.choices?.[0]?.delta?.content ?? '', completionTokens: chunk.usage?.completion_tokens };
+    const reader = new AnswerReader(true);
+    for await (const piece of response.body) {
+      const { length } = reader.text;
+      reader.push(piece, 0);
+      yield { text: reader.text.slice(length), completionTokens: reader.completionTokens };
+      if (reader.error !== undefined) throw new UserError(harmless(reader.errorSaid ?? `The server at ${url} sent no answer: ${reader.error}.`));
+      if (reader.isDone) return;
     }
-    throw new UserError('The connection was lost; the answer is incomplete.');
+    if (!reader.isWhole) throw new UserError(lost(response));
   } catch (error) {
     if (signal.aborted) return;
     throw explain(error, url);
@@ -61,21 +59,25 @@ export async function* streamChat({ url, apiKey }: ChatAddress, settings: ChatSe
 }
 
 async function refusal(response: Response): Promise<string> {
-  const body = await response.text();
-  try {
-    const { message } = (JSON.parse(body) as Required<Chunk>).error;
-    return response.status === 401 ? `${message} Put it into AUTOGLM_API_KEY.` : message;
-  } catch {
-    return `The server answered with status ${response.status}; is ${new URL(response.url).origin} an OpenAI-compatible server?`;
-  }
+  const message = saidError(tryParseRecord(await response.text()) ?? {});
+  if (message === undefined) return `The server answered with status ${response.status}; is ${new URL(response.url).origin} an OpenAI-compatible server?`;
+  return response.status === 401 ? `${harmless(message)} Put it into AUTOGLM_API_KEY.` : harmless(message);
 }
 
+/** What came was no answer to its end, or none at all. */
+function lost({ headers, url }: Response): string {
+  const type = headers.get('content-type') ?? 'no content type';
+  if (type.startsWith('text/event-stream')) return incomplete;
+  return `The server sent no event stream, but ${type}; is ${new URL(url).origin} an OpenAI-compatible server?`;
+}
+
+const incomplete = 'The connection was lost; the answer is incomplete.';
+
 function explain(error: unknown, url: string): unknown {
-  if (error instanceof SyntaxError) return new UserError(`The server at ${url} sent what is not JSON.`);
   // `fetch` wraps what happened to the connection.
   if (!(error instanceof TypeError)) return error;
   const { cause } = error as { readonly cause?: NodeJS.ErrnoException };
   if (cause?.code === 'ECONNREFUSED') return new UserError(`No server answers at ${url}. Start one with: autoglm serve`);
-  if (cause?.code === 'UND_ERR_SOCKET' || cause?.code === 'ECONNRESET') return new UserError('The connection was lost; the answer is incomplete.');
+  if (cause?.code === 'UND_ERR_SOCKET' || cause?.code === 'ECONNRESET') return new UserError(incomplete);
   return new UserError(`The server at ${url} cannot be reached: ${messageOf(cause ?? error)}`);
 }

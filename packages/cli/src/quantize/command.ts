@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import { threads } from '../option-values.ts';
+import { filled, threads } from '../option-values.ts';
 import { quantize, type QuantizeCommandOptions } from './quantize.ts';
 
 export function quantizeCommand(): Command {
@@ -8,7 +8,7 @@ export function quantizeCommand(): Command {
     .argument('<in>', 'a GGUF file of f32, f16 or bf16 weights, or a folder as Hugging Face has it (config.json, tokenizer.json, *.safetensors)')
     .argument('<out>', 'the GGUF file to write')
     .addOption(new Option('--type <type>', 'what the weights become').choices(['q8_0', 'q6_k', 'q4_k', 'q4_0', 'f16']).makeOptionMandatory())
-    .option('--text <file>', 'compare the models on this text, instead of the one that comes with autoglm')
+    .option('--text <file>', 'compare the models on this text, instead of the one that comes with autoglm', filled)
     .option('--no-quality', 'do not compare the models')
     .option('-t, --threads <number>', 'threads that compute; all cores when not given', threads)
     .option('--force', 'write over a file that is there')

@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { filled } from '../option-values.ts';
 import type { RecordOptions } from './record.ts';
 
 export function recordCommand(): Command {
@@ -6,7 +7,7 @@ export function recordCommand(): Command {
     .description('Write a trace of the requests that go to a server, for autoglm replay.')
     .addOption(new Option('-l, --listen <address>', 'where clients are to send their requests: port, or host:port').argParser(address).default({ host: '127.0.0.1', port: 8081 }, '127.0.0.1:8081'))
     .requiredOption('-t, --to <url>', 'the OpenAI-compatible server that they are passed on to', serverUrl)
-    .requiredOption('-o, --out <file>', 'the trace; a new file')
+    .requiredOption('-o, --out <file>', 'the trace; a new file', filled)
     .option('--contents', 'write prompts as they are, and hashes of answers that can be repeated')
     .addHelpText('after', help)
     .action(async (options: RecordOptions) => {

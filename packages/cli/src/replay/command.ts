@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import { integer } from '../option-values.ts';
+import { filled, integer } from '../option-values.ts';
 import { formats } from './formats/index.ts';
 import { duration, jsonObject, positive, positiveInteger, rate, slo } from './option-values.ts';
 import type { ReplayOptions } from './replay.ts';
@@ -27,8 +27,8 @@ export function replayCommand(): Command {
     .option('--block <time>', 'with --compare: length of the slices that the servers get in turn', duration)
     .option('--seed <number>', 'makes the same prompts again; otherwise each replay makes others', integer)
     .option('--json', 'print the figures as one JSON object, as the last line')
-    .option('--html <file>', 'write the report as one page with plots, which opens without a network')
-    .option('--outcomes <file>', 'write what became of each request, as JSON Lines')
+    .option('--html <file>', 'write the report as one page with plots, which opens without a network', filled)
+    .option('--outcomes <file>', 'write what became of each request, as JSON Lines', filled)
     .addHelpText('after', help)
     .action(async (trace: string, options: ReplayOptions) => {
       // The other commands start without it.

@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import { integer } from '../option-values.ts';
+import { filled, integer } from '../option-values.ts';
 import type { TuneCascadeOptions } from './cascade/tune-cascade.ts';
 
 export function tuneCommand(): Command {
@@ -10,8 +10,8 @@ function cascadeCommand(): Command {
   return new Command('cascade')
     .description('Learn which questions are worth the large model, and compare that with the length of the prompt.')
     .argument('<data...>', 'files of outcomes, one JSON object a line: prompt, cheap_ok, strong_ok and, if known, cheap_answer; or what tiers.record wrote; all of them count together')
-    .option('-o, --out <file>', 'write the policy, for tiers.policy_file')
-    .option('--test <file>', 'judge the policy on these outcomes, instead of by cross-validation')
+    .option('-o, --out <file>', 'write the policy, for tiers.policy_file', filled)
+    .option('--test <file>', 'judge the policy on these outcomes, instead of by cross-validation', filled)
     .addOption(new Option('--by <judge>', 'what the policy looks at; both where the data has answers').choices(['prompt', 'answer']))
     .option('--seed <number>', 'of the folds and the intervals', integer, 1)
     .option('--force', 'write over a file that is there')

@@ -14,8 +14,12 @@ export interface AnswerFacts {
   readonly text: string;
   /** `[DONE]` came, or each choice that began has a `finish_reason`, with which some servers end. The body may go on. */
   readonly isWhole: boolean;
+  /** `[DONE]` came: whatever follows is no part of it. */
+  readonly isDone: boolean;
   /** Why the stream is no answer: an error event, or what is not an event of completions. */
   readonly error: string | undefined;
+  /** What the server itself said in its error event. */
+  readonly errorSaid: string | undefined;
 }
 
 /** No event of completions is near it; a stream without line ends does not fill the memory. */
@@ -35,8 +39,9 @@ export class AnswerReader implements AnswerFacts {
   timings: Readonly<Record<string, number>> | undefined;
   text = '';
   error: string | undefined;
+  errorSaid: string | undefined;
+  isDone = false;
   readonly #keepsText: boolean;
-  #isDone = false;
   readonly #choices = new Set<unknown>();
   readonly #finishedChoices = new Set<unknown>();
   readonly #decoder = new TextDecoder();
@@ -56,7 +61,7 @@ export class AnswerReader implements AnswerFacts {
   }
 
   get isWhole(): boolean {
-    return this.#isDone || (this.#choices.size > 0 && this.#finishedChoices.size === this.#choices.size);
+    return this.isDone || (this.#choices.size > 0 && this.#finishedChoices.size === this.#choices.size);
   }
 
   push(piece: Uint8Array, atMs: number): void {
@@ -66,9 +71,9 @@ export class AnswerReader implements AnswerFacts {
   }
 
   #read(data: string): void {
-    if (this.error !== undefined || this.#isDone) return;
+    if (this.error !== undefined || this.isDone) return;
     if (data === '[DONE]') {
-      this.#isDone = true;
+      this.isDone = true;
       return;
     }
     let event: unknown;
@@ -79,8 +84,10 @@ export class AnswerReader implements AnswerFacts {
       return;
     }
     if (!isRecord(event)) this.error = 'an event is not a JSON object';
-    else if (event['error'] !== undefined && event['error'] !== null) this.error = `error event: ${errorMessage(event)}`;
-    else this.#readChunk(event);
+    else if (event['error'] !== undefined && event['error'] !== null) {
+      this.errorSaid = errorMessage(event);
+      this.error = `error event: ${this.errorSaid}`;
+    } else this.#readChunk(event);
   }
 
   #readChunk({ choices, usage, autoglm }: Readonly<Record<string, unknown>>): void {
@@ -118,11 +125,14 @@ export class AnswerReader implements AnswerFacts {
   }
 }
 
-/** The message of an OpenAI error, of an engine that sends only a text, or of neither. */
 export function errorMessage(body: Readonly<Record<string, unknown>>): string {
-  const { error, message, detail } = body;
-  if (isRecord(error)) return string(error['message']) ?? string(error['code']) ?? 'without a message';
-  return string(error) ?? string(message) ?? string(detail) ?? 'without a message';
+  return saidError(body) ?? 'without a message';
+}
+
+/** The message of an OpenAI error, or of an engine that sends only a text; undefined where there is neither. */
+export function saidError({ error, message, detail }: Readonly<Record<string, unknown>>): string | undefined {
+  if (isRecord(error)) return string(error['message']) ?? string(error['code']);
+  return string(error) ?? string(message) ?? string(detail);
 }
 
 function string(value: unknown): string | undefined {
