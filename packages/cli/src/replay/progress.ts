@@ -14,8 +14,6 @@ export interface ReplayProgressBar {
   clear(): void;
 }
 
-/** What the bar itself takes of a line. */
-const barColumns = 26;
 const drawEveryMs = 100;
 
 export function startProgressBar(stream: NodeJS.WriteStream, plan: ProgressPlan, now: () => number = () => performance.now()): ReplayProgressBar {
@@ -26,9 +24,7 @@ export function startProgressBar(stream: NodeJS.WriteStream, plan: ProgressPlan,
     show(progress) {
       if (now() - drawnAtMs < drawEveryMs) return;
       drawnAtMs = now();
-      const text = formatProgress(progress, plan, now() - startedAtMs);
-      // A line that wraps could not be drawn over.
-      bar.report(Math.min(1, progress.endedCount / plan.requestCount), stream.isTTY ? text.slice(0, Math.max(0, stream.columns - barColumns)) : text);
+      bar.report(Math.min(1, progress.endedCount / plan.requestCount), formatProgress(progress, plan, now() - startedAtMs));
     },
     clear: () => bar.clear(),
   };

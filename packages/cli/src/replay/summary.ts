@@ -40,7 +40,8 @@ export interface TargetSummary {
   readonly active_s: number;
   readonly answered_rps: number;
   readonly output_tokens_per_second: number;
-  readonly prompt_tokens_per_second: number;
+  /** Absent where the server does not say. */
+  readonly prompt_tokens_per_second?: number;
   /** Of prompt tokens; absent where the server does not say. */
   readonly cached_share?: number;
   /** Absent where the trace knows no answers. */

@@ -1,3 +1,5 @@
+import stringWidth from 'string-width';
+
 export interface ProgressBar {
   /** `fraction`: 0 … 1. */
   report(fraction: number, text: string): void;
@@ -6,6 +8,8 @@ export interface ProgressBar {
 }
 
 const barWidth = 24;
+/** Of a terminal that does not say. */
+const columnsAssumed = 80;
 /** Without a terminal, progress is a line each time this much more is done. */
 const stepBetweenLines = 0.25;
 
@@ -25,8 +29,7 @@ export function createProgressBar(stream: NodeJS.WriteStream): ProgressBar {
       if (fraction < lastFraction) nextLineAt = 0;
       lastFraction = fraction;
       if (stream.isTTY) {
-        const done = Math.round(fraction * barWidth);
-        stream.write(`\r\x1b[K${'█'.repeat(done)}${'░'.repeat(barWidth - done)} ${text}`);
+        stream.write(`\r\x1b[K${line(fraction, text, (stream.columns || columnsAssumed) - 1)}`);
         isShown = true;
       } else if (fraction >= nextLineAt) {
         stream.write(`${text}\n`);
@@ -34,4 +37,22 @@ export function createProgressBar(stream: NodeJS.WriteStream): ProgressBar {
       }
     },
   };
+}
+
+/** One that wrapped could not be drawn over: the bar gives way to the text, and the text ends where the line does. */
+function line(fraction: number, text: string, columns: number): string {
+  const width = Math.max(0, Math.min(barWidth, columns - stringWidth(text) - 1));
+  const done = Math.round(fraction * width);
+  return cut(`${'█'.repeat(done)}${'░'.repeat(width - done)} ${text}`.trimStart(), columns);
+}
+
+function cut(text: string, columns: number): string {
+  let end = 0;
+  let used = 0;
+  for (const character of text) {
+    used += stringWidth(character);
+    if (used > columns) return text.slice(0, end);
+    end += character.length;
+  }
+  return text;
 }

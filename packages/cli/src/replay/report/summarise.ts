@@ -44,7 +44,7 @@ function summariseTarget({ targets, options, outcomes: all, wallMs }: ReplayResu
     active_s: seconds,
     answered_rps: perSecond(answered.length),
     output_tokens_per_second: perSecond(sumOf((outcome) => outcome.outputTokens)),
-    prompt_tokens_per_second: perSecond(promptTokens),
+    ...(outcomes.some((outcome) => outcome.promptTokens !== undefined) && { prompt_tokens_per_second: perSecond(promptTokens) }),
     ...(promptTokens > 0 && outcomes.some(({ cachedTokens }) => cachedTokens !== undefined) && { cached_share: sumOf((outcome) => outcome.cachedTokens) / promptTokens }),
     ...(checked.length > 0 && { answers: { checked: checked.length, correct: checked.filter(({ answerCorrect }) => answerCorrect).length } }),
     ...segmentsOf(answered),

@@ -31,13 +31,18 @@ function formatTarget(target: TargetSummary, { settings }: ReplaySummary, letter
   const rows = [
     ['answered', `${formatNumber(outcomes.answered)} of ${formatNumber(requests)}, ${formatNumber(target.answered_rps)} requests/s`],
     ['goodput', `${formatNumber(target.goodput_rps)} requests/s${slo === '' ? ' (no objective was given: every answer counts)' : `; ${formatShare(target.slo_attainment ?? 0)} met ${slo}`}`],
-    ['tokens', `${formatNumber(target.output_tokens_per_second)} out/s, ${formatNumber(target.prompt_tokens_per_second)} in/s${target.cached_share === undefined ? '' : `, ${formatShare(target.cached_share)} of these cached`}`],
+    ['tokens', describeTokens(target)],
     ...(target.answers ? [['answers', `${formatNumber(target.answers.correct)} of ${formatNumber(target.answers.checked)} known ones were right`]] : []),
     ['errors', describeErrors(target)],
     ...errors.slice(0, errorsShownMax).map(({ count, outcome, status, error }) => ['', `${formatNumber(count)} × ${outcome}${status === undefined ? '' : ` ${status}`}: ${error}`]),
     ...(errors.length > errorsShownMax || target.other_errors ? [['', '…']] : []),
   ];
   return [`${letter}${target.target.name}, model ${target.target.model}`, ...formatLatencies(target), '', ...alignColumns(rows, ['left', 'left'])];
+}
+
+function describeTokens({ output_tokens_per_second: output, prompt_tokens_per_second: prompt, cached_share: cached }: TargetSummary): string {
+  const shared = cached === undefined ? '' : `, ${formatShare(cached)} of these cached`;
+  return `${formatNumber(output)} out/s${prompt === undefined ? '' : `, ${formatNumber(prompt)} in/s${shared}`}`;
 }
 
 function formatLatencies(target: TargetSummary): string[] {

@@ -26,6 +26,13 @@ describe('the table of a replay', () => {
     expect(tableOf(comparisonOf(2, () => 100))).toContain('too few slices to tell (2 of 6)');
   });
 
+  it('says of prompts only what the server counted', () => {
+    expect(tableOf(resultOf([outcome()]))).toMatch(/^tokens +1\.10 out\/s, 5 in\/s, 20\.0 % of these cached$/m);
+    const { promptTokens: _prompt, cachedTokens: _cached, ...uncounted } = outcome();
+    expect(tableOf(resultOf([uncounted]))).toMatch(/^tokens +1\.10 out\/s$/m);
+    expect(summarise(resultOf([uncounted]), machine)).not.toHaveProperty('prompt_tokens_per_second');
+  });
+
   it('is whole where there was nothing to measure', () => {
     expect(tableOf(resultOf([], { wallMs: 0 }))).toMatch(/^TTFT +ms +– +–/m);
     expect(tableOf(resultOf([failure('failed', 'no connection')], { end: 'silent' }))).toContain('! A server took connections and sent nothing at all');
