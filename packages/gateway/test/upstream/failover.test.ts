@@ -108,6 +108,23 @@ describe('of three engines, one that', () => {
   });
 });
 
+it.each([true, false])('an engine that was asked for much once gets requests as before (stream: %s)', async (stream) => {
+  using clock = stopClock();
+  const takes = (milliseconds: number): Behaviour => (response, request) => {
+    clock.pass(milliseconds);
+    return say()(response, request);
+  };
+  await using backends = await startBackends(2);
+  await using server = await startRemoteGateway(urlsOf(backends), { router: { balance: 'round_robin', health: { ...ejectsForLong, slow_factor: 5 } } });
+  const ask = async (milliseconds: number) => {
+    for (const backend of backends) backend.behave(takes(milliseconds));
+    return (await server.post(chat, { ...chatBody, stream })).headers.get('x-autoglm-engine');
+  };
+  for (let count = 0; count < 24; count += 1) await ask(100);
+  await ask(20_000);
+  expect(new Set([await ask(100), await ask(100)])).toEqual(new Set(['fake-0', 'fake-1']));
+});
+
 describe('a failure after the first part', () => {
   it('is the answer\'s, and marked', async () => {
     await using backends = await startBackends(2);
