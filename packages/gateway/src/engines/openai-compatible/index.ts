@@ -10,7 +10,7 @@ import { errorOfProbe } from './errors.ts';
 import { JoinedCompletions } from './joined-completions.ts';
 import { upstreamTokens } from './tokenize.ts';
 import { UpstreamAnswer } from './upstream-answer.ts';
-import { upstreamBody } from './upstream-request.ts';
+import { requestHeaders, upstreamBody } from './upstream-request.ts';
 
 export interface OpenAiReplicaOptions {
   readonly name: string;
@@ -119,9 +119,7 @@ export function openAiReplica({ name, url, model, apiKey, classifyPath, joinsCom
       if (status.state === 'closed') throw new AutoglmError('engine_unavailable', `The engine ${name} was closed.`);
       if (completions?.takes(request)) return completions.answer(request);
       const path = `${base}/${request.input.kind === 'chat' ? 'chat/completions' : 'completions'}`;
-      const headers = [...fixedHeaders, 'x-request-id', request.requestId ?? request.id];
-      const traceContext = request.traceContext?.();
-      if (traceContext) headers.push(...Object.entries(traceContext).flat());
+      const headers = requestHeaders(fixedHeaders, request.requestId ?? request.id, request.traceContext?.());
       return new UpstreamAnswer({ engine: name, request, dispatcher: pool, options: { path, method: 'POST', headers, body: upstreamBody(request, model) }, onOutcome });
     },
     async close() {

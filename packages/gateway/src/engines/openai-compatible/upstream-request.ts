@@ -1,4 +1,12 @@
-import type { ChatMessage, GatewayRequest, RequestInput, Sampling } from '@open-autoglm/protocol';
+import type { ChatMessage, GatewayRequest, RequestInput, Sampling, TraceContext } from '@open-autoglm/protocol';
+
+/** What a server is told beside the body: what every request of ours says, whose request it is, and its trace. Name by name: nearly every request has them, and entries made a list cost several times as much. */
+export function requestHeaders(fixed: readonly string[], requestId: string, traceContext: TraceContext | undefined): string[] {
+  const headers = [...fixed, 'x-request-id', requestId];
+  if (traceContext) headers.push('traceparent', traceContext.traceparent);
+  if (traceContext?.tracestate !== undefined) headers.push('tracestate', traceContext.tracestate);
+  return headers;
+}
 
 /**
  * The body of the request to another server, in OpenAI's words: the client's own where they still stand, ours for what a stage

@@ -2,6 +2,7 @@ import { AutoglmError, isObject, type EngineStatus, type TextsRequest } from '@o
 import type { Dispatcher } from 'undici';
 import { errorOfConnection, errorOfEvent, errorOfStatus, isStaleConnection } from './errors.ts';
 import { readBoundedAnswer } from './read-bounded.ts';
+import { requestHeaders } from './upstream-request.ts';
 import { isCount, isErrorAnswer } from './wire.ts';
 
 export interface UpstreamTextsOptions {
@@ -29,7 +30,7 @@ export function upstreamTexts<Request extends TextsRequest, Answer>(options: Ups
   const ask = async (request: Request, signal: AbortSignal): Promise<Answer> => {
     const { id, requestId = id, inputs, fields, traceContext } = request;
     const body = JSON.stringify({ ...(fields ?? fieldsOf(request)), model });
-    const send = () => dispatcher.request({ path, method: 'POST', headers: [...headers, 'x-request-id', requestId, ...Object.entries(traceContext?.() ?? {}).flat()], body, signal });
+    const send = () => dispatcher.request({ path, method: 'POST', headers: requestHeaders(headers, requestId, traceContext?.()), body, signal });
     const sentAtMs = performance.now();
     const response = await send().catch((error: Error) => {
       if (isStaleConnection(error, performance.now() - sentAtMs)) return send();
