@@ -1,4 +1,5 @@
 import { FLOAT32_OPTIONS, Packr, Unpackr } from 'msgpackr';
+import { findPath, nameOfPath, valueAt } from './json-path.ts';
 import { nestingMax } from './nesting.ts';
 
 /**
@@ -34,7 +35,8 @@ export function createMessagePackStream(form: MessagePackForm): (value: object) 
   return (value) => packr.pack(value);
 }
 
-const unpackr = new Unpackr({ mapsAsObjects: true, int64AsType: 'auto' as 'number' });
+/** Without references from one place to another: a few hundred bytes of them are a value that takes forever to go through. */
+const unpackr = new Unpackr({ mapsAsObjects: true, int64AsType: 'auto' as 'number', structuredClone: false });
 
 /**
  * The one value that these bytes hold, in either form. Throws `SyntaxError` for anything that is not exactly one value, or that JSON has no word for:
@@ -51,22 +53,23 @@ export function decodeMessagePack(bytes: Uint8Array): unknown {
   return value;
 }
 
-/** Without recursion, which a body could nest too deeply for; and without a name for what is in order, which is nearly always everything. */
-function refuseOtherThanJson(value: unknown): void {
-  const pending: { readonly value: object; readonly name: string; readonly depth: number }[] = [];
-  const check = (child: unknown, depth: number, nameOf: () => string): void => {
-    if (child === null || typeof child === 'string' || typeof child === 'boolean' || Number.isFinite(child)) return;
-    const isContainer = Array.isArray(child) || (typeof child === 'object' && Object.getPrototypeOf(child) === Object.prototype);
-    if (!isContainer) throw new SyntaxError(`${nameOf() === '' ? 'its value' : `'${nameOf()}'`} is ${describe(child)}, which JSON has no word for`);
-    if (depth > nestingMax) throw new SyntaxError(`it is nested more than ${nestingMax} deep`);
-    pending.push({ value: child as object, name: nameOf(), depth });
-  };
-  check(value, 1, () => '');
-  for (let item = pending.pop(); item; item = pending.pop()) {
-    const { value: parent, name, depth } = item;
-    if (Array.isArray(parent)) for (let index = 0; index < parent.length; index += 1) check(parent[index], depth + 1, () => `${name}[${index}]`);
-    else for (const key in parent) check((parent as Record<string, unknown>)[key], depth + 1, () => (name === '' ? key : `${name}.${key}`));
-  }
+function refuseOtherThanJson(root: unknown): void {
+  const wrong = findPath(root, (value, depth) => !isJson(value) || isTooDeep(value, depth));
+  if (!wrong) return;
+  const value = valueAt(root, wrong);
+  if (isTooDeep(value, wrong.length)) throw new SyntaxError(`it is nested more than ${nestingMax} deep`);
+  const name = nameOfPath(wrong);
+  throw new SyntaxError(`${name === '' ? 'its value' : `'${name}'`} is ${describe(value)}, which JSON has no word for`);
+}
+
+function isTooDeep(value: unknown, depth: number): boolean {
+  return depth >= nestingMax && typeof value === 'object' && value !== null;
+}
+
+/** Whatever it holds. */
+function isJson(value: unknown): boolean {
+  if (value === null || typeof value === 'string' || typeof value === 'boolean' || Number.isFinite(value)) return true;
+  return Array.isArray(value) || (typeof value === 'object' && Object.getPrototypeOf(value) === Object.prototype);
 }
 
 function describe(value: unknown): string {

@@ -1,6 +1,7 @@
 import { AutoglmError } from '@open-autoglm/protocol';
 import Type, { type Static, type TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
+import { findPath, nameOfPath } from '../common/json-path.ts';
 
 /** A field that may be absent or null. `title` completes "must be …" in the error. */
 export const optional = <T extends TSchema>(schema: T, title: string) => Type.Optional(Type.Union([schema, Type.Null()], { title }));
@@ -68,15 +69,8 @@ function titleAt(schema: TSchema, schemaPath: string): string | undefined {
 
 /** Throws `invalid_value` when a string anywhere holds half of a surrogate pair, which no tokenizer can read. */
 export function checkWellFormed(value: unknown): void {
-  const pending: { readonly value: unknown; readonly name: string }[] = [{ value, name: '' }];
-  for (let item = pending.pop(); item; item = pending.pop()) {
-    const { value: current, name } = item;
-    if (typeof current === 'string' && !current.isWellFormed()) {
-      throw new AutoglmError('invalid_value', `Invalid value for '${name}': it contains half of a surrogate pair.`, { param: name });
-    }
-    if (typeof current !== 'object' || current === null) continue;
-    for (const [key, child] of Object.entries(current)) {
-      pending.push({ value: child, name: Array.isArray(current) ? `${name}[${key}]` : name === '' ? key : `${name}.${key}` });
-    }
-  }
+  const wrong = findPath(value, (text) => typeof text === 'string' && !text.isWellFormed());
+  if (!wrong) return;
+  const name = nameOfPath(wrong);
+  throw new AutoglmError('invalid_value', `Invalid value for '${name}': it contains half of a surrogate pair.`, { param: name });
 }

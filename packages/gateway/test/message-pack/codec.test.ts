@@ -32,6 +32,12 @@ describe.skipIf(!existsSync(file))('the MessagePack test suite (skipped where ..
   });
 });
 
+/** msgpackr's extensions of structured clones: an array in an array in an array, each with what stands before it once more. Read to its end it is 2^60 of them. */
+const references = Array.from({ length: 60 }).reduce<Buffer>((inner, _, index) => Buffer.concat([mark(0x69, index + 1), Buffer.from([0x92]), inner, mark(0x70, index)]), Buffer.concat([mark(0x69, 0), Buffer.from([0x90])]));
+function mark(extension: number, id: number): Buffer {
+  return Buffer.from([0xd6, extension, 0, 0, 0, id]);
+}
+
 const json = fc.jsonValue().map((value) => JSON.parse(JSON.stringify(value).replaceAll('__proto__', 'proto')) as unknown);
 
 describe('MessagePack', () => {
@@ -84,6 +90,7 @@ describe('MessagePack', () => {
     ['a long array with nothing in it', Buffer.from('ddffffffff', 'hex')],
     ['long arrays, one in the other', Buffer.concat(Array.from({ length: 1000 }, () => Buffer.from('dd01ffffff', 'hex')))],
     ['a hundred thousand arrays, one in the other', Buffer.alloc(100_000, 0x91)],
+    ['references to what stands before them', references],
     ['a record that was not announced, with more after it', Buffer.from([0x92, 0x45, 0xc1])],
   ])('refuses %s', (_, bytes) => {
     expect(() => decodeMessagePack(bytes)).toThrow(SyntaxError);
