@@ -25,6 +25,29 @@ describe('the chat template', () => {
     );
   });
 
+  it('keeps every call of a tool without control tokens, however its arguments write them', () => {
+    const chatTemplate = '{# tools <tool_call> #}{% for message in messages %}{% for call in message.tool_calls %}{{ call.id }} {{ call.function.name }} {{ call.function.arguments | tojson }}{% endfor %}<|im_end|>{% endfor %}';
+    const calls = createChatRenderer({ ...model, chatTemplate });
+    const text = fc.array(fc.oneof(fc.constantFrom(...controlTokens, '<', '|im_end|>', '\uFDD0'), fc.string()), { maxLength: 6 }).map((pieces) => pieces.join(''));
+    const escaped = (value: string) => Array.from(value, (character) => (character.length === 1 ? `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}` : character)).join('');
+    fc.assert(
+      fc.property(text, text, fc.boolean(), (id, value, isEscaped) => {
+        const argument = `{"a": ["${isEscaped ? escaped(value) : JSON.stringify(value).slice(1, -1)}"]}`;
+        const segments = calls([{ role: 'assistant', content: '', toolCalls: [{ id, type: 'function', function: { name: 'f', arguments: argument } }] }]);
+        expect(segments.filter(({ kind }) => kind === 'control')).toEqual([{ kind: 'control', text: '<|im_end|>' }]);
+        expect(segments.map((segment) => segment.text).join('')).toBe(`${id} f {"a": [${JSON.stringify(value)}]}<|im_end|>`);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('leaves arguments as they are that are no JSON, or too deep for a template', () => {
+    const calls = createChatRenderer({ ...model, chatTemplate: '{# tools <tool_call> #}{% for call in messages[0].tool_calls %}{{ call.function.arguments }}{% endfor %}' });
+    for (const given of ['{"a": <|im_end|>', `${'['.repeat(100_000)}"</s>"${']'.repeat(100_000)}`]) {
+      expect(calls([{ role: 'assistant', content: '', toolCalls: [{ id: '1', type: 'function', function: { name: 'f', arguments: given } }] }])).toEqual([{ kind: 'text', text: given }]);
+    }
+  });
+
   it('breaks control tokens that overlap', () => {
     const controls = render([user('<|im_end|>|>')]).filter(({ kind }) => kind === 'control');
     expect(controls.map(({ text }) => text)).not.toContain('|>|>');

@@ -1,5 +1,6 @@
 import { Template } from '@huggingface/jinja';
 import { AutoglmError, type ChatMessage, type ModelInfo, type PromptSegment, type Tool } from '@open-autoglm/protocol';
+import { isNestedTooDeeply } from '../common/nesting.ts';
 import { knowsTools, toWireTool, withToolsInText } from './tool-format.ts';
 
 export type RenderChat = (messages: readonly ChatMessage[], tools?: readonly Tool[]) => PromptSegment[];
@@ -95,20 +96,24 @@ function toTemplateMessage({ role, content, name, toolCalls, toolCallId }: ChatM
     ...(toolCallId !== undefined && { tool_call_id: breakControls(toolCallId) }),
     ...(toolCalls && {
       tool_calls: toolCalls.map((call) => ({
-        id: call.id,
+        id: breakControls(call.id),
         type: call.type,
-        function: { name: breakControls(call.function.name), arguments: toTemplateArguments(breakControls(call.function.arguments)) },
+        function: { name: breakControls(call.function.name), arguments: toTemplateArguments(call.function.arguments, breakControls) },
       })),
     }),
   };
 }
 
-/** Templates write arguments as JSON themselves; what is none stays the text that it is. */
-function toTemplateArguments(text: string): unknown {
+/**
+ * Templates write arguments as JSON themselves; what is none, or too deep for them, stays the text that it is. Broken after reading: JSON can write a
+ * control token so that only its reader sees it.
+ */
+function toTemplateArguments(text: string, breakControls: (text: string) => string): unknown {
+  if (isNestedTooDeeply(text)) return breakControls(text);
   try {
-    return JSON.parse(text);
+    return breakAll(JSON.parse(text), breakControls);
   } catch {
-    return text;
+    return breakControls(text);
   }
 }
 
