@@ -74,20 +74,22 @@ export class ToolCallReader {
     return { type: 'call', name };
   }
 
-  #readArguments(): ToolCallEvent | undefined {
+  #readArguments(): ToolCallEvent | 'nothing' | undefined {
     if (this.#held === '') return undefined;
     let end = 0;
-    while (end < this.#held.length) {
+    while (end < this.#held.length && !this.#isAfterArguments(this.#held[end] as string)) {
       this.#see(this.#held[end] as string);
       end += 1;
-      if (this.#depth === 0) {
-        this.#phase = 'closing';
-        break;
-      }
     }
+    if (end < this.#held.length) this.#phase = 'closing';
     const text = this.#held.slice(0, end);
     this.#held = this.#held.slice(end);
-    return { type: 'arguments', text };
+    return text === '' ? 'nothing' : { type: 'arguments', text };
+  }
+
+  /** Arguments may be any value of JSON where their schema says so: what ends them is the brace that they did not open. */
+  #isAfterArguments(character: string): boolean {
+    return character === '}' && this.#depth === 0 && this.#quoted === 'no';
   }
 
   /** Counts braces outside of strings. */
