@@ -290,7 +290,8 @@ describe('a kept connection that is closed', () => {
     return say()(response, received);
   };
 
-  it.each([[chat, 0, 200, 3], [chat, 1500, 502, 2], ['/v1/embeddings', 0, 200, 3], ['/v1/embeddings', 1500, 502, 2]])('has its request sent again only where nothing was done for it: %s after %d ms', async (route, workedMs, status, count) => {
+  const cases = [[chat, 0, 200, 3], [chat, 1500, 502, 2], ['/v1/embeddings', 0, 200, 3], ['/v1/embeddings', 1500, 502, 2]] as const;
+  it.each(cases.flatMap((one) => [[...one, 'destroy'], [...one, 'resetAndDestroy']] as const))('has its request sent again only where nothing was done for it: %s after %d ms (%d, %d, %s)', async (route, workedMs, status, count, close) => {
     using clock = stopClock();
     await using backend = await startFakeBackend(answers);
     await using server = await startRemoteGateway([backend.url]);
@@ -298,7 +299,7 @@ describe('a kept connection that is closed', () => {
     backend.behave((response) => {
       backend.behave(answers);
       clock.pass(workedMs);
-      response.destroy();
+      response.socket?.[close]();
     });
     expect((await server.post(route, asked[route])).status).toBe(status);
     expect(backend.requests).toHaveLength(count);

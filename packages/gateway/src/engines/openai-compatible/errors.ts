@@ -41,18 +41,6 @@ export function errorOfConnection(engine: string, error: Error): AutoglmError {
   return new AutoglmError(ours, `The engine ${engine} ${what} (${code || error.name}).`, { cause: error });
 }
 
-/** A server that had closed says so within a way there and back; what takes longer may be work, which is the router's to have done again. */
-const staleMsMax = 100;
-
-/**
- * A kept connection which the server had closed when it was used again: nothing has been done yet, and another will do. `sinceMs`: after the request was
- * sent; of its answer nothing has come. That a connection has served says nothing of this request, so only a close at once is taken for it.
- */
-export function isStaleConnection(error: Error, sinceMs: number): boolean {
-  const { code, socket } = error as Error & { readonly code?: string; readonly socket?: { readonly bytesRead?: number } | null };
-  return code === 'UND_ERR_SOCKET' && (socket?.bytesRead ?? 0) > 0 && sinceMs <= staleMsMax;
-}
-
 /** Why a server does not answer its probe, in words. */
 export function errorOfProbe(engine: string, error: Error): string {
   if (error.name === 'TimeoutError') return `The engine ${engine} does not answer its health probe.`;

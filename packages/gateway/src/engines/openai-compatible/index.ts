@@ -8,6 +8,7 @@ import { startDiscovery, type Discovered } from './discovery.ts';
 import { upstreamEmbeddings } from './embeddings.ts';
 import { errorOfProbe } from './errors.ts';
 import { JoinedCompletions } from './joined-completions.ts';
+import { connector } from './stale-connection.ts';
 import { upstreamTokens } from './tokenize.ts';
 import { UpstreamAnswer } from './upstream-answer.ts';
 import { requestHeaders, upstreamBody } from './upstream-request.ts';
@@ -54,7 +55,7 @@ export function openAiReplica({ name, url, model, apiKey, classifyPath, joinsCom
   const { origin, pathname } = new URL(url);
   const base = pathname.replace(/\/+$/, '');
   const pool = new Pool(origin, {
-    connections: null, pipelining: 1, allowH2: false, connectTimeout: timeouts.connect_ms, keepAliveTimeout: keepAliveMs,
+    connections: null, pipelining: 1, allowH2: false, connect: connector(timeouts.connect_ms), keepAliveTimeout: keepAliveMs,
     headersTimeout: timeouts.headers_ms, bodyTimeout: timeouts.idle_ms,
   });
   const authorization = apiKey === undefined ? [] : ['authorization', `Bearer ${apiKey}`];
