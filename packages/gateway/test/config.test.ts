@@ -26,6 +26,8 @@ const refused: readonly (readonly [string, RegExp])[] = [
   ['model_config: {kv_cache_strategy: static, kv_cache_bytes: 1000000}', /kv_cache_bytes bounds the paged KV cache only/],
   ['cache:\n  intermediate: {enabled: true}', /config\.yaml:2: cache\.intermediate\.enabled is true, and nothing is kept while cache\.enabled is not\.$/],
   ['cache: {ttl_seconds: 0}', /cache\.ttl_seconds /],
+  ['cache:\n  redis_url: redis://:100%sure@h', /config\.yaml:2: cache\.redis_url must be an address such as .* % %25\.$/],
+  ['limits: {redis_url: "redis://:a/b@h:6379"}', /limits\.redis_url must be an address such as /],
   ['engines: [{kind: openai}]', /config\.yaml:1: engines\[0\]\.url is missing\.$/],
   ['engines:\n  - {kind: mock, model: m}\n  - {kind: opnai}', /config\.yaml:3: engines\[1\]\.kind must be openai, embedded or mock\.$/],
   ['engines: [{kind: openai, modle: m, url: "http://a/v1"}]', /unknown key "engines\[0\]\.modle"; did you mean "model"\?$/],

@@ -9,6 +9,7 @@ import { completeEngines, defaultEmbedded, engineSchemas, type EngineConfig, typ
 import { checkCompression } from './compression.ts';
 import { checkFit } from './fit.ts';
 import { problemOfGrpc } from './grpc.ts';
+import { redisAddress, sectionWithoutRedis } from './redis.ts';
 import { configSchema, defaultConfig, type Config } from './schema.ts';
 import { problemOfSemantic } from './semantic.ts';
 import { problemOfSessions } from './sessions.ts';
@@ -137,7 +138,8 @@ function isKeptNowhere({ sqlite_path: path, postgres_url_env: variable, ...other
 }
 
 /** Values that each are of the right type, and would be passed over or fail with every use. */
-function refuseWhatCannotWork({ devices, fit, compression, engines, embeddings, router: { health }, admission: { concurrency }, server, sessions, tiers, grpc, observability: { traces } }: Config, source: YamlSource | undefined): void {
+function refuseWhatCannotWork(config: Config, source: YamlSource | undefined): void {
+  const { devices, fit, compression, engines, embeddings, router: { health }, admission: { concurrency }, server, sessions, tiers, grpc, observability: { traces } } = config;
   const refuse = (path: readonly string[], reason: string) => {
     throw new ConfigError(`${place(source, path)}${written(path)} ${reason}.`);
   };
@@ -147,6 +149,8 @@ function refuseWhatCannotWork({ devices, fit, compression, engines, embeddings, 
   if (named) refuse(['embeddings', 'name'], `is ${JSON.stringify(embeddings.name)}, which is the model of the engine ${named.name} already`);
   checkFit(fit, refuse);
   checkCompression(compression, refuse);
+  const ofRedis = sectionWithoutRedis(config);
+  if (ofRedis) refuse([ofRedis, 'redis_url'], redisAddress);
   const ofCors = problemOfCors(server.cors);
   if (ofCors) refuse(['server', 'cors', 'origins', String(ofCors.index)], ofCors.reason);
   const ofSessions = problemOfSessions(sessions);

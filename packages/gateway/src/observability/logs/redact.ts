@@ -67,5 +67,13 @@ function secretsOfText(text: string, env: Readonly<Record<string, string | undef
   if (secretName.test(name)) return [text];
   const url = URL.parse(text);
   if (!url) return [];
-  return [url.password, decodeURIComponent(url.password), ...[...url.searchParams].flatMap(([key, given]) => (secretName.test(key) ? [given] : []))];
+  return [url.password, decoded(url.password), ...[...url.searchParams].flatMap(([key, given]) => (secretName.test(key) ? [given] : []))];
+}
+
+function decoded(password: string): string {
+  try {
+    return decodeURIComponent(password);
+  } catch {
+    return password;
+  }
 }

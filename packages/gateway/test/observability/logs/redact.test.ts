@@ -75,4 +75,5 @@ describe('fields', () => {
 it('secretsOf finds what a configuration keeps secret', () => {
   const config = { url: 'redis://user:pa%20ss@h/0?token=t0ken', traces: { headers: { 'x-team': 'team-key' } }, list: [{ api_key_env: 'MY_VARIABLE' }, { password: 'pw' }], port: 1, path: 'default' };
   expect(secretsOf(config, { MY_VARIABLE: 'from-env' }).filter(Boolean)).toEqual(['pa%20ss', 'pa ss', 't0ken', 'team-key', 'from-env', 'pw']);
+  expect(secretsOf({ url: 'http://user:100%sure@h' }, {})).toEqual(['100%sure', '100%sure']);
 });
