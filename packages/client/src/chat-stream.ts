@@ -1,4 +1,4 @@
-import { ApiError, ConnectionError } from './errors.ts';
+import { ApiError, ConnectionError, readError } from './errors.ts';
 import { loadMessagePack } from './message-pack.ts';
 import { SseParser } from './sse.ts';
 import { isMessagePack } from './transport.ts';
@@ -29,6 +29,7 @@ export class ChatStream implements AsyncIterable<ChatCompletionChunk> {
   /** Throws `ApiError` for an error in the stream, `ConnectionError` where it breaks off or is no stream of chunks, and the reason of an abort. */
   async *[Symbol.asyncIterator](): AsyncGenerator<ChatCompletionChunk, void> {
     const body = this.#response.body?.getReader();
+    const choices = new ChoicesSeen();
     let isDone = false;
     try {
       if (!body) throw new ConnectionError('The answer has no body.');
@@ -36,12 +37,14 @@ export class ChatStream implements AsyncIterable<ChatCompletionChunk> {
         isDone = value === done;
         if (isDone) return;
         if (typeof value !== 'object' || value === null) throw noChunk();
-        const chunk = value as ChatCompletionChunk & { readonly error?: object };
-        if (chunk.error) throw new ApiError(this.#response.status, chunk.error, { requestId: this.#response.headers.get('x-request-id') ?? undefined });
+        const chunk = value as ChatCompletionChunk & { readonly error?: unknown };
+        if (chunk.error) throw new ApiError(this.#response.status, readError(chunk), { requestId: this.#response.headers.get('x-request-id') ?? undefined });
+        choices.add(chunk);
         this.#onChunk(chunk);
         yield chunk;
       }
-      throw new ConnectionError('The answer broke off.');
+      isDone = choices.areFinished;
+      if (!isDone) throw choices.hasChunk ? new ConnectionError('The answer broke off.') : noChunk();
     } finally {
       if (isDone && body) this.#awaitEnd(body);
       else this.#abort.abort();
@@ -65,6 +68,26 @@ export class ChatStream implements AsyncIterable<ChatCompletionChunk> {
     const abort = () => this.#abort.abort();
     const timer = setTimeout(abort, endMsMax);
     body.read().then(({ done: isOver }) => isOver || abort(), abort).finally(() => clearTimeout(timer));
+  }
+}
+
+/** Whether all choices that began have ended: some servers end a stream so, without `[DONE]`. */
+class ChoicesSeen {
+  readonly #begun = new Set<unknown>();
+  readonly #finished = new Set<unknown>();
+  hasChunk = false;
+
+  get areFinished(): boolean {
+    return this.#begun.size > 0 && this.#finished.size === this.#begun.size;
+  }
+
+  add({ choices }: ChatCompletionChunk): void {
+    this.hasChunk = true;
+    if (!Array.isArray(choices)) return;
+    for (const choice of choices as ChatCompletionChunk['choices']) {
+      this.#begun.add(choice?.index);
+      if (choice?.finish_reason) this.#finished.add(choice.index);
+    }
   }
 }
 

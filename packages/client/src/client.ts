@@ -1,4 +1,5 @@
 import { ChatStream } from './chat-stream.ts';
+import { ConnectionError } from './errors.ts';
 import { RetryBudget } from './retry.ts';
 import { Session } from './session.ts';
 import { onExit } from './on-exit.ts';
@@ -84,7 +85,11 @@ export function createClient(options: ClientOptions = {}): Client {
     chat: { completions: { create: create as Client['chat']['completions']['create'] } },
     embeddings: { create: (body, own) => ask('POST', '/embeddings', body, own) },
     models: {
-      list: async (own) => (await ask<{ readonly data: readonly Model[] }>('GET', '/models', undefined, own)).data,
+      async list(own) {
+        const { data } = await ask<{ readonly data: readonly Model[] }>('GET', '/models', undefined, own);
+        if (!Array.isArray(data)) throw new ConnectionError('What came is no list of models.');
+        return data;
+      },
       retrieve: (id, own) => ask('GET', `/models/${encodeURIComponent(id)}`, undefined, own),
     },
     sessions: { create: (body) => Session.create(transport, body), open: (id) => Session.open(transport, id) },

@@ -6,6 +6,21 @@ interface WireError {
   readonly param?: string | null;
 }
 
+/** What the body of a refusal, or an event, says: in OpenAI's shape, as a text alone, or under the names that other servers have for it. */
+export function readError(body: unknown): WireError {
+  const { error, message, detail } = isRecord(body) ? body : {};
+  const { message: said, code, param } = isRecord(error) ? error : { message: error };
+  return { ...pick('message', said ?? message ?? detail), ...pick('code', code), ...pick('param', param) };
+}
+
+function pick(name: keyof WireError, value: unknown): WireError {
+  return typeof value === 'string' ? { [name]: value } : {};
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
+}
+
 /** The server said no. */
 export class ApiError extends Error {
   override readonly name = 'ApiError';

@@ -84,8 +84,8 @@ export class Session {
   async complete(options: SessionOptions = {}): Promise<SessionAnswer> {
     const { value: answer, from } = await this.#ask({ ...options, stream: false }, options.signal);
     const value = answer as ChatCompletion;
-    const [choice] = value.choices;
-    if (options.append !== false && choice) {
+    const choice = value.choices?.[0];
+    if (options.append !== false && choice?.message) {
       const turn = new TurnReader();
       turn.add(choice.message);
       this.#take(turn, value.autoglm?.['session'] as Appended | undefined, from);
@@ -99,9 +99,10 @@ export class Session {
     const signal = options.signal ? AbortSignal.any([options.signal, abort.signal]) : abort.signal;
     const { response, from } = await this.#ask({ ...options, stream: true }, signal);
     const turn = new TurnReader();
-    const onChunk = ({ choices: [choice], autoglm }: ChatCompletionChunk) => {
+    const onChunk = ({ choices, autoglm }: ChatCompletionChunk) => {
       if (options.append === false) return;
-      if (choice) turn.add(choice.delta);
+      const choice = choices?.[0];
+      if (choice?.delta) turn.add(choice.delta);
       if (autoglm) this.#take(turn, autoglm['session'] as Appended | undefined, from);
     };
     return new ChatStream(response, { abort, signal }, onChunk);

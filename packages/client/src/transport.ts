@@ -1,4 +1,4 @@
-import { ApiError, ConnectionError } from './errors.ts';
+import { ApiError, ConnectionError, readError } from './errors.ts';
 import { loadMessagePack, messagePackAccept, messagePackType } from './message-pack.ts';
 import { parseRetryAfter, retryDelayMs, type RetryBudget, type RetrySafety } from './retry.ts';
 
@@ -43,9 +43,13 @@ export class Transport {
     return this.#repeat(call, async (response) => response);
   }
 
-  /** The answer's value. A body that breaks off counts as no answer, and the request is sent again where that is safe. */
+  /** The answer's value, an object. A body that breaks off counts as no answer, and the request is sent again where that is safe. */
   ask<T>(call: Call): Promise<{ readonly value: T; readonly response: Response }> {
-    return this.#repeat(call, async (response) => ({ value: (await readBody(response)) as T, response }));
+    return this.#repeat(call, async (response) => {
+      const value = await readBody(response);
+      if (typeof value !== 'object' || value === null) throw new ConnectionError("What came is no object: somebody else may have answered in the server's place.");
+      return { value: value as T, response };
+    });
   }
 
   /** A request has one bound of tries, whatever of it fails: the connection, the status, or the body. */
@@ -87,9 +91,8 @@ export class Transport {
   }
 
   async #toError(response: Response): Promise<ApiError> {
-    const value = await readBody(response).catch(() => undefined);
-    const error = (value as { error?: object } | undefined)?.error ?? {};
-    return new ApiError(response.status, error, {
+    const error = await readBody(response).catch(() => undefined);
+    return new ApiError(response.status, readError(error), {
       requestId: response.headers.get('x-request-id') ?? undefined,
       retryAfterMs: parseRetryAfter(response.headers.get('retry-after'), this.#options.now()),
     });

@@ -148,6 +148,45 @@ describe('the client over a bad connection', () => {
     await expect(client.models.list()).rejects.toMatchObject({ name: 'ConnectionError', message: expect.stringContaining('is not JSON') as string });
   });
 
+  it('takes a stream whose choices have all finished for whole, also without [DONE]', async () => {
+    const read = async (...finished: readonly (string | null)[]) => {
+      const events = finished.map((reason, index) => `data: ${JSON.stringify({ choices: [{ index: index % 2, delta: { content: 'a' }, finish_reason: reason }] })}\n\n`);
+      const client = createClient({ baseUrl: 'http://server/v1', fetch: async () => new Response(events.join(''), { headers: { 'content-type': 'text/event-stream' } }) });
+      let count = 0;
+      for await (const _ of await client.chat.completions.create({ ...body, stream: true })) count += 1;
+      return count;
+    };
+    expect(await read(null, null, 'stop', 'length')).toBe(4);
+    await expect(read(null, null, 'stop')).rejects.toMatchObject({ name: 'ConnectionError', message: 'The answer broke off.' });
+  });
+
+  it.each([
+    ['a text alone', { error: 'no such model' }, 'no such model', undefined],
+    ['details', { detail: 'messages: field required' }, 'messages: field required', undefined],
+    ['a message beside the error', { object: 'error', message: 'too long', code: 400 }, 'too long', undefined],
+    ['fields of other types', { error: { message: { at: 1 }, code: 'full', param: ['x'] } }, 'The server answered with HTTP 422.', 'full'],
+    ['nothing', null, 'The server answered with HTTP 422.', undefined],
+  ])('tells what other servers say of an error: %s', async (_, said, message, code) => {
+    const client = createClient({ baseUrl: 'http://server/v1', fetch: async () => Response.json(said, { status: 422 }) });
+    const error: unknown = await client.models.list().catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ name: 'ApiError', status: 422, message });
+    expect((error as ApiError).code).toBe(code);
+    expect((error as ApiError).param).toBeUndefined();
+  });
+
+  it('tells an error within a stream that is only a text', async () => {
+    const client = createClient({ baseUrl: 'http://server/v1', fetch: async () => new Response('data: {"error":"out of memory"}\n\n', { headers: { 'content-type': 'text/event-stream' } }) });
+    const stream = await client.chat.completions.create({ ...body, stream: true });
+    await expect(stream[Symbol.asyncIterator]().next()).rejects.toMatchObject({ name: 'ApiError', message: 'out of memory' });
+  });
+
+  it.each(['', 'null', '5', '{}'])('says that what came is no answer: %j', async (text) => {
+    const client = createClient({ baseUrl: 'http://server/v1', retriesMax: 0, fetch: async () => new Response(text) });
+    await expect(client.models.list()).rejects.toBeInstanceOf(ConnectionError);
+    const stream = await client.chat.completions.create({ ...body, stream: true });
+    await expect(stream[Symbol.asyncIterator]().next()).rejects.toMatchObject({ name: 'ConnectionError', message: 'What came is no chunk of an answer.' });
+  });
+
   it('keeps the connection of a stream whose end comes after its last event', async () => {
     const ports = new Set<number | undefined>();
     const server = createServer((message, response) => {
