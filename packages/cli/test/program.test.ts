@@ -27,6 +27,13 @@ describe('autoglm', () => {
     expect(stdout).toContain(example);
   });
 
+  it('loads for a command what that command needs', async () => {
+    const told = 'data:text/javascript,import { registerHooks } from "node:module"; registerHooks({ resolve(name, context, next) { process.stderr.write(`${name}\\n`); return next(name, context); } })';
+    const { stderr } = await run(['serve', '--help'], { nodeOptions: ['--import', told] });
+    expect(stderr).toContain('commander');
+    for (const name of ['string-width', 'eventsource-parser', 'undici', 'koffi', '@open-autoglm/gateway']) expect(stderr).not.toContain(name);
+  });
+
   it('shows the help when nothing is asked', async () => {
     const { code, stderr } = await run([]);
     expect(code).toBe(1);

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { filled, integer, number } from '../option-values.ts';
-import { chat, type ChatOptions } from './chat.ts';
+import type { ChatOptions } from './chat.ts';
 
 export function chatCommand(): Command {
   return new Command('chat')
@@ -14,7 +14,7 @@ export function chatCommand(): Command {
     .option('--max-tokens <number>', 'length of an answer at most', integer)
     .option('--seed <number>', 'the same seed gives the same answer', integer)
     .addHelpText('after', help)
-    .action((prompt: string[], options: ChatOptions) => chat(prompt, options));
+    .action(async (prompt: string[], options: ChatOptions) => (await import('./chat.ts')).chat(prompt, options));
 }
 
 const help = `

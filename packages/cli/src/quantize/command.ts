@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import { filled, threads } from '../option-values.ts';
-import { quantize, type QuantizeCommandOptions } from './quantize.ts';
+import type { QuantizeCommandOptions } from './quantize.ts';
 
 export function quantizeCommand(): Command {
   return new Command('quantize')
@@ -14,7 +14,7 @@ export function quantizeCommand(): Command {
     .option('--force', 'write over a file that is there')
     .option('--json', 'print the report as JSON')
     .addHelpText('after', help)
-    .action((source: string, target: string, options: QuantizeCommandOptions) => quantize(source, target, options));
+    .action(async (source: string, target: string, options: QuantizeCommandOptions) => (await import('./quantize.ts')).quantize(source, target, options));
 }
 
 const help = `
