@@ -41,7 +41,8 @@ export async function runBench(args: readonly string[], suites: readonly Suite[]
   } catch (error) {
     // commander has told its own errors already.
     if (isTold(error)) return error.exitCode;
-    output.error(`bench: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    // Those of our own say what is to be done; of others the stack tells where.
+    output.error(`bench: ${error instanceof Error ? ((error.name === 'AutoglmError' ? undefined : error.stack) ?? error.message) : String(error)}\n`);
     return 1;
   }
   return code;
@@ -69,13 +70,15 @@ function suiteCommand(suite: Suite, output: BenchOutput, exitWith: (code: number
     .option('--strict', `exit with ${missedCode} when a goal was missed`)
     .addOption(new Option('-r, --runs <number>', `rounds that count${runsMax ? `, at most ${runsMax}` : ''}`).argParser(atLeastOne).default(Math.min(usualRuns, runsMax ?? usualRuns)));
   if (!needsNoModel) {
-    command.addOption(new Option('-t, --threads <number>', 'threads of every contestant').argParser(atLeastOne).default(availableParallelism(), 'all cores')).option('-m, --model <path>', 'a GGUF file, or "default"', 'default');
+    command.addOption(new Option('-t, --threads <number>', 'threads of every contestant; no more than there are cores').argParser(atLeastOne).default(availableParallelism(), 'all cores')).option('-m, --model <path>', 'a GGUF file, or "default"', 'default');
   }
   if (suite.parts) command.addOption(new Option('--only <parts...>', 'measure these parts alone').choices(suite.parts));
   for (const { name, description, default: value } of suite.numbers ?? []) command.addOption(new Option(`--${name} <number>`, description).argParser(atLeastOne).default(value));
   return command
     .action(async (options: BenchOptions) => {
-      const { json, strict, model = 'default', threads = availableParallelism(), runs } = options;
+      const { json, strict, model = 'default', runs } = options;
+      // More would spin in each other's way, as in the engine.
+      const threads = Math.min(options.threads ?? Infinity, availableParallelism());
       const report = await runSuite(suite, { model, threads, runs, ...ownOptions(suite, options), onProgress: (text) => output.error(`${suite.name}: ${text}\n`) });
       output.out(`${formatReport(report)}\n`);
       if (json) output.out(`${JSON.stringify(report)}\n`);

@@ -1,3 +1,5 @@
+import { availableParallelism } from 'node:os';
+import { AutoglmError } from '@open-autoglm/protocol';
 import { describe, expect, it } from 'vitest';
 import { figure } from '../src/harness/report.ts';
 import { runBench } from '../src/program.ts';
@@ -46,9 +48,9 @@ describe('the bench program', () => {
   });
 
   it('prints a table, and with --json one object as the last line', async () => {
-    const { code, out, error, asked } = await bench('engine', '--json', '--runs', '7', '--threads', '3');
+    const { code, out, error, asked } = await bench('engine', '--json', '--runs', '7', '--threads', '1');
     expect({ code, error }).toEqual({ code: 0, error: 'engine: half way\n' });
-    expect(asked[0]).toMatchObject({ runs: 7, threads: 3, model: 'default' });
+    expect(asked[0]).toMatchObject({ runs: 7, threads: 1, model: 'default' });
     expect(out).toMatch(/speed +113 tokens\/s +103 nothing +1\.10 \[1\.10, 1\.10\] +≥ 1 met/);
     const report = JSON.parse(out.trimEnd().split('\n').at(-1) as string) as Record<string, unknown>;
     expect(report).toMatchObject({
@@ -96,6 +98,17 @@ describe('the bench program', () => {
     ]);
     expect(await run('--only', 'three')).toBe(1);
     expect(await run('--answer-tokens', '0')).toBe(1);
+  });
+
+  it('takes no more threads than there are cores', async () => {
+    expect((await bench('engine', '--threads', '100000')).asked[0]?.threads).toBe(availableParallelism());
+  });
+
+  it('tells what is to be done about a model without a stack', async () => {
+    const suite: Suite = { ...fakeSuite('engine', 1, []), run: async () => { throw new AutoglmError('engine_failed', 'Name a GGUF file.'); } };
+    let error = '';
+    expect(await runBench(['engine'], [suite], { out: () => {}, error: (text) => (error += text) })).toBe(1);
+    expect(error).toBe('bench: Name a GGUF file.\n');
   });
 
   it('tells what a suite threw', async () => {
