@@ -121,7 +121,7 @@ describe('bad input', () => {
   it('says of an entry what it must be, not what holds it must be', async () => {
     const response = await server.post(chat, { model: 'default', messages: [null] });
     const { error } = (await response.json()) as ErrorBody;
-    expect([error.param, error.message]).toEqual(['messages[0]', "Invalid value for 'messages[0]': must be object."]);
+    expect([error.param, error.message]).toEqual(['messages[0]', "Invalid value for 'messages[0]': must be an object."]);
   });
 
   it('takes harmless fields, and an answer that is sent back as it came', async () => {

@@ -80,7 +80,7 @@ export const messageSchemas = {
 export const chatSchema = Type.Object(
   {
     ...commonFields,
-    messages: Type.Array(Type.Object({ role: Type.String() }), { minItems: 1, maxItems: 10_000, title: 'an array of at least one message' }),
+    messages: Type.Array(Type.Object({ role: Type.String() }), { minItems: 1, maxItems: 10_000, title: 'an array of 1 to 10000 messages' }),
     max_completion_tokens: integer(1, maxTokenCount),
     logprobs: boolean(),
     top_logprobs: integer(0, 20),
