@@ -64,6 +64,8 @@ export interface RequestReplica extends ReplicaBase {
   readonly isKnown: boolean;
   /** Tells every change of the state from now on. */
   watch(listener: (status: EngineStatus) => void): void;
+  /** Tells from now on, again and again while it lasts, that nothing at all is heard of the server: whoever waits there waits in vain. One that refuses is there, and may end what it has begun. */
+  watchSilence(listener: () => void): void;
 }
 
 /**

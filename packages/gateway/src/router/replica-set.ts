@@ -72,7 +72,7 @@ export class ReplicaSet {
     this.#firstParts = { stream: new RecentQuantile(settings.hedging.quantile), whole: new RecentQuantile(settings.hedging.quantile) };
     for (const member of this.#members) {
       const { replica } = member.target;
-      if (replica.takes === 'requests') replica.watch(({ state }) => state === 'unreachable' && this.#leave(member));
+      if (replica.takes === 'requests') replica.watchSilence(() => this.#leave(member));
     }
   }
 
@@ -178,7 +178,7 @@ export class ReplicaSet {
     return { key: key === undefined ? undefined : hashText(key), random: this.#random };
   }
 
-  /** Its probes are not answered any more: who waits for it is better served elsewhere, if there is somebody. */
+  /** Nothing is heard of it any more: who waits for it is better served elsewhere, if there is somebody. */
   #leave(member: Member): void {
     for (const attempt of this.#waiting) {
       const now = this.now();

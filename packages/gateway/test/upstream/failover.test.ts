@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { stopClock } from '../stopped-clock.ts';
+import { createGate } from '../support.ts';
 import { startBackendProcess } from './backend-process.ts';
 import { begin, fakeModel, hang, listModels, say, sendJson, startFakeBackend, type Behaviour, type FakeBackend } from './fake-backend.ts';
 import { chat, chatBody, chunksOf, startRemoteGateway, textOf, until, type RemoteGateway } from './support.ts';
@@ -82,6 +83,26 @@ describe('of three engines, one that', () => {
     expect(await askMany(server, 3)).not.toContain('fake-2');
     victim.kill('SIGCONT');
     await until(async () => (await askMany(server, 3)).includes('fake-2'));
+  });
+
+  it('ends what it has begun, and takes nothing new, keeps its waiting requests', async () => {
+    await using backends = await startBackends(2);
+    const [ending, other] = backends as FakeBackend[] as [FakeBackend, FakeBackend];
+    const gate = createGate();
+    ending.behave(async (response, request) => {
+      await gate.passed;
+      await say(['from the first'])(response, request);
+    });
+    await using server = await startRemoteGateway(urlsOf(backends), { router: { balance: 'round_robin', health: { ...quickProbes, probe_failures: 1 } } });
+    await until(async () => (await server.get('/readyz')).status === 200);
+    const waiting = server.post(chat, chatBody);
+    await until(() => ending.openCount === 1);
+    ending.stopListening();
+    expect(await askMany(server, 3)).not.toContain('fake-0');
+    await until(async () => (await engineStates(server))[0] === 'unreachable');
+    gate.open();
+    expect(await (await waiting).json()).toMatchObject({ choices: [{ message: { content: 'from the first' } }] });
+    expect(other.requests).toHaveLength(3);
   });
 
   it('is slow gets no more requests', async () => {

@@ -23,6 +23,8 @@ export interface FakeBackend extends AsyncDisposable {
   readonly probeCount: number;
   /** What it does from now on. */
   behave(behaviour: Behaviour): void;
+  /** Takes no connection any more, and ends what it has begun, as a server that was told to end does. */
+  stopListening(): void;
   /** How it lists its models from now on. */
   list(behaviour: (response: ServerResponse) => void): void;
 }
@@ -62,6 +64,7 @@ export async function startFakeBackend(behaviour: Behaviour = say(), port = 0, h
       return probes;
     },
     behave: (next) => void (current = next),
+    stopListening: () => void server.close(),
     list: (next) => void (list = next),
     async [Symbol.asyncDispose]() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));

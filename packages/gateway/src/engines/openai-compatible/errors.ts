@@ -47,6 +47,13 @@ export function errorOfProbe(engine: string, error: Error): string {
   return codeIn(error) === '' ? `The engine ${engine} is not well: ${error.message}.` : errorOfConnection(engine, error).message;
 }
 
+const silences: ReadonlySet<string> = new Set(['UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ENETDOWN']);
+
+/** Whether a probe came back with nothing. A connection that is refused or ended is a word of the server, or of its machine, which would have ended the others, too. */
+export function isSilence(error: Error): boolean {
+  return error.name === 'TimeoutError' || silences.has(codeIn(error));
+}
+
 const cannotBeReached = ['upstream_unreachable', 'cannot be reached'] as const;
 const connectionErrors: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   UND_ERR_CONNECT_TIMEOUT: ['upstream_connect_timeout', 'did not accept a connection in time'],

@@ -6,7 +6,7 @@ import type { TextBatcherOptions } from '../batching/text-batcher.ts';
 import { upstreamClassification } from './classification.ts';
 import { startDiscovery, type Discovered } from './discovery.ts';
 import { upstreamEmbeddings } from './embeddings.ts';
-import { errorOfProbe } from './errors.ts';
+import { errorOfProbe, isSilence } from './errors.ts';
 import { JoinedCompletions } from './joined-completions.ts';
 import { connector } from './stale-connection.ts';
 import { upstreamTokens } from './tokenize.ts';
@@ -66,6 +66,7 @@ export function openAiReplica({ name, url, model, apiKey, classifyPath, joinsCom
   let isKnown = false;
   let failures = 0;
   const listeners = new Set<(status: EngineStatus) => void>();
+  const silenceListeners = new Set<() => void>();
   const setStatus = (state: EngineStatus['state'], detail: string) => {
     if (status.state === 'closed') return;
     const isNews = status.state !== state;
@@ -77,6 +78,7 @@ export function openAiReplica({ name, url, model, apiKey, classifyPath, joinsCom
     failures = 'error' in discovered ? failures + 1 : 0;
     if ('error' in discovered) {
       if (status.state === 'starting' || failures >= probe.failuresMax) setStatus('unreachable', errorOfProbe(name, discovered.error));
+      if (failures >= probe.failuresMax && isSilence(discovered.error)) for (const listener of silenceListeners) listener();
       return;
     }
     if ('model' in discovered) known = discovered.model;
@@ -116,6 +118,7 @@ export function openAiReplica({ name, url, model, apiKey, classifyPath, joinsCom
       return isKnown;
     },
     watch: (listener) => void listeners.add(listener),
+    watchSilence: (listener) => void silenceListeners.add(listener),
     answer(request: GatewayRequest) {
       if (status.state === 'closed') throw new AutoglmError('engine_unavailable', `The engine ${name} was closed.`);
       if (completions?.takes(request)) return completions.answer(request);
