@@ -80,6 +80,21 @@ describe.skipIf(!hasRedis)('the Redis level (skipped where redis-server is absen
     await until(async () => (await redis.admin.exists('p:a', 'p:b', 'p:c')) === 0);
   });
 
+  it('goes on asking a Redis that refuses what it is asked, for it is there', async () => {
+    await using under = await open({ now: () => 0 });
+    const { level, connection } = under;
+    level.set('a', 'value', Date.now() + 60_000);
+    await under.settled();
+    await redis.admin.config('SET', 'maxmemory', '1');
+    try {
+      for (let index = 0; index < 20; index += 1) level.set(`k${index}`, 'x', Date.now() + 60_000);
+      await under.settled();
+      expect([level.counts.failed, connection.isUp, await level.get('a')]).toEqual([20, true, 'value']);
+    } finally {
+      await redis.admin.config('SET', 'maxmemory', '0');
+    }
+  });
+
   it('an answer that came while this process was busy is no silence', async () => {
     await using under = await open({ timeoutMs: 50 });
     under.level.set('a', 'value', Date.now() + 60_000);

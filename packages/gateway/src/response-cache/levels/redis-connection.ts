@@ -1,4 +1,4 @@
-import { Redis } from 'ioredis';
+import { Redis, ReplyError } from 'ioredis';
 import { answeredWithin } from '../../common/answered-within.ts';
 import { beginTry, closedBreaker, learn, mayTry, type Breaker, type BreakerSettings } from '../../common/breaker.ts';
 import { redisOptions } from '../../common/redis-options.ts';
@@ -15,7 +15,7 @@ export interface RedisConnectionOptions {
   readonly onRedis?: OnRedis | undefined;
 }
 
-/** Failures in a row after which Redis is left alone, and for how long. */
+/** Silences in a row after which Redis is left alone, and for how long. */
 const breakerSettings: BreakerSettings = { failuresMax: 5, openMsFirst: 1000, openMsMax: 10_000 };
 
 /** What came of a command. */
@@ -59,8 +59,10 @@ export class RedisConnection {
       const value = await answeredWithin(command(this.#redis), this.#options.timeoutMs);
       this.#breaker = learn(this.#breaker, 'answered', this.#options.now(), breakerSettings);
       return { value };
-    } catch {
-      this.#learnFailure();
+    } catch (error) {
+      // One that refuses, being full or a replica, answers all the same, and may have what is asked for next.
+      if (error instanceof ReplyError) this.#breaker = learn(this.#breaker, 'answered', this.#options.now(), breakerSettings);
+      else this.#learnFailure();
       return 'failed';
     } finally {
       this.#pending -= 1;
