@@ -110,6 +110,14 @@ describe('fit for models of other servers', () => {
     expect(messages.reduce((sum, { content }) => sum + countTokens(content) + 4, 3)).toBe(autoglm?.fitted?.prompt_tokens);
   });
 
+  it.each([{ function_call: { name: 'look', arguments: told.repeat(100) } }, { tool_calls: [{ id: '1', type: 'function', function: { name: 'look', arguments: told.repeat(100) } }] }])('counts what calls hold beside the texts', async (calls) => {
+    await using backend = await startFakeBackend(say());
+    await using gateway = await open({ models: { [fakeModel]: { context_length: 1400 } } }, backend.url);
+    const messages = [{ role: 'user', content: 'Look.' }, { role: 'assistant', content: '', ...calls }, { role: 'user', content: 'And?' }];
+    const { autoglm } = await read(gateway.post(chat, { model: fakeModel, messages, max_tokens: 100, autoglm: { fit: true } }));
+    expect(autoglm?.fitted).toMatchObject({ messages_left_out: 1 });
+  });
+
   it('counts with a tokenizer.json', async () => {
     await using folder = await mkdtempDisposable(path.join(tmpdir(), 'autoglm-fit-'));
     const file = path.join(folder.path, 'tokenizer.json');

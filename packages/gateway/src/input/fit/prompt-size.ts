@@ -2,7 +2,7 @@ import { AutoglmError, toAutoglmError, type ChatMessage, type ModelInfo, type Re
 import type { RenderChat } from '../chat-template.ts';
 import type { RemoteTokenizer } from '../tokens/tokenizers.ts';
 import { TokenCounter, type CountSegments } from '../tokens/token-counter.ts';
-import { allText } from './conversation.ts';
+import { allText, callsTools } from './conversation.ts';
 
 /** How long prompts of a model are, and may be. */
 export interface PromptSize {
@@ -111,12 +111,9 @@ export function askedPromptSize(model: string, servers: () => readonly RemoteTok
 function isCertainlyWithin(messages: readonly ChatMessage[], tools: readonly Tool[], tokens: number): boolean {
   // An image is no text.
   if (messages.some(({ wire }) => Array.isArray(wire?.['content']))) return false;
-  let bytes = templateBytes;
-  for (const { content, toolCalls, wire } of messages) {
-    bytes += messageBytes + bytesOfCharacter * content.length;
-    if (toolCalls || wire?.['tool_calls'] !== undefined) return false;
-  }
-  return tools.length === 0 && bytes <= tokens;
+  if (tools.length > 0 || messages.some(callsTools)) return false;
+  const bytes = messages.reduce((sum, { content, name = '' }) => sum + messageBytes + bytesOfCharacter * (content.length + name.length), templateBytes);
+  return bytes <= tokens;
 }
 
 function countImages({ wire }: ChatMessage): number {
