@@ -83,6 +83,12 @@ describe('Prefetcher', () => {
     expect(asked[3]).toMatchObject({ id: 'second-ahead', deadlineAtMs: undefined });
   });
 
+  it.each([{ mode: 'refresh' }, { mode: 'auto', maxAgeSeconds: 0 }, { mode: 'on', onlyIfCached: true }] as const)('computes nothing ahead for who has no use for it: %j', async (cache) => {
+    const { ask, begin } = open();
+    for (const content of ['first', 'second', 'first']) await ask(content, { cache });
+    expect(begin()).toBeUndefined();
+  });
+
   it.each<[string, Partial<GatewayRequest>]>([
     ['a schema', { responseFormat: { type: 'json_schema', schema: { description: 'x'.repeat(40_000) } } }],
     ['biases', { sampling: { logitBias: Object.fromEntries(Array.from({ length: 10_000 }, (_, token) => [token, 1])) } }],

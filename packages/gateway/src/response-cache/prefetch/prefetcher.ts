@@ -155,7 +155,7 @@ export class Prefetcher {
     this.#lastOf.delete(name);
     this.#lastOf.set(name, { key, atMs: nowMs });
     if (this.#lastOf.size > clientsMax) this.#lastOf.delete(this.#lastOf.keys().next().value as string);
-    if (!last || last.key === key || nowMs - last.atMs > gapMsMax) return;
+    if (!last || last.key === key || nowMs - last.atMs > gapMsMax || !mayBeAhead(request)) return;
     // Neither the connection nor the body is held on to; a body that other servers want word by word is. Its deadline was this request's alone.
     const kept: GatewayRequest = { ...request, emit: () => {}, signal: neverAborted, traceContext: undefined, deadlineAtMs: undefined, stream: request.body !== undefined && request.stream };
     // Everything that it keeps: a schema or a list of biases may be larger than what is asked. What was read of a body is the rest once more.
@@ -226,6 +226,11 @@ export class Prefetcher {
     this.#ahead.delete(key);
     this.counts.wasted += 1;
   }
+}
+
+/** Who wants it computed anew is computed for again whatever is there; who wants nothing computed, not at all. */
+function mayBeAhead({ cache }: GatewayRequest): boolean {
+  return cache?.mode !== 'refresh' && cache?.maxAgeSeconds !== 0 && !cache?.onlyIfCached;
 }
 
 const neverAborted = new AbortController().signal;
