@@ -57,11 +57,14 @@ const en = {
   keyWrongTitle: 'The server does not know this API key.',
   keyWrongDetail: 'Correct it under “Settings”, then try again.',
   brokenTitle: 'Something went wrong.',
+  segment_prejudge: 'prejudge',
   segment_input: 'input',
+  segment_cache: 'cache',
   segment_queue: 'queue',
   segment_prefill: 'prefill',
   segment_decode: 'decode',
   segment_upstream: 'upstream',
+  segment_other: 'other',
 };
 
 export type TextKey = keyof typeof en;
@@ -121,11 +124,14 @@ const zh: Readonly<Record<TextKey, string>> = {
   keyWrongTitle: '服务不认识这个 API 密钥。',
   keyWrongDetail: '请在“设置”中更正，然后重试。',
   brokenTitle: '出错了。',
+  segment_prejudge: '预判',
   segment_input: '输入',
+  segment_cache: '缓存',
   segment_queue: '排队',
   segment_prefill: '预填充',
   segment_decode: '解码',
   segment_upstream: '上游',
+  segment_other: '其他',
 };
 
 const texts: Readonly<Record<Language, Readonly<Record<TextKey, string>>>> = { en, zh };

@@ -3,7 +3,8 @@ import { formatNumber, setText, translate, type TextKey } from './language.ts';
 import { select } from './select.ts';
 import type { Speed } from './speed.ts';
 
-const segmentNames = ['input', 'queue', 'prefill', 'decode', 'upstream'] as const;
+/** In the order of the request path; together they are the whole time. */
+const segmentNames = ['prejudge', 'input', 'cache', 'queue', 'prefill', 'decode', 'upstream', 'other'] as const;
 
 /** One message on the page. Whatever a model wrote is set as text, never as HTML. */
 export class MessageView {

@@ -113,6 +113,7 @@ describe.skipIf(!chromium)('console', () => {
     expect(await answers().locator('[data-figure=rate]').textContent()).toMatch(/^[\d,.]+$/);
     await button('where the time went').click();
     await answers().getByText('prefill').waitFor();
+    await answers().locator('.segments').getByText('other').waitFor();
     await button('Copy').click();
     expect(await page.evaluate('navigator.clipboard.readText()')).toBe(poem.join(''));
     expect(complaints).toEqual([]);
