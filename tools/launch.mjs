@@ -52,7 +52,8 @@ async function runAsChild(runtime, program, args) {
   // Nothing is said over the channel: it closes with this process, however that ends, and autoglm ends with it.
   const child = spawn(runtime, [program, ...args], { stdio: ['inherit', 'inherit', 'inherit', 'ipc'], env: { ...process.env, AUTOGLM_LAUNCHED: '1' } });
   // A terminal sends Ctrl-C to the child as well: passing it on would make it two.
-  const forward = (signal) => (signal === 'SIGINT' && process.stdin.isTTY) || child.kill(signal);
+  const hasTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
+  const forward = (signal) => (signal === 'SIGINT' && hasTerminal) || child.kill(signal);
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
   for (const signal of signals) process.on(signal, forward);
   const { code, signal } = await new Promise((resolve, reject) => {
