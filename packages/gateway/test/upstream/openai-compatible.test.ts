@@ -283,6 +283,13 @@ describe('a server that fails', () => {
   });
 });
 
+it('a server that speaks no TLS cannot be reached by https', async () => {
+  await using backend = await startFakeBackend();
+  await using server = await startRemoteGateway([backend.url.replace('http:', 'https:')]);
+  const response = await server.post(chat, chatBody);
+  expect([response.status, await response.json()]).toMatchObject([502, { error: { code: 'upstream_unreachable' } }]);
+});
+
 describe('a kept connection that is closed', () => {
   const asked: Readonly<Record<string, object>> = { [chat]: chatBody, '/v1/embeddings': { model: fakeModel, input: 'a' } };
   const answers: Behaviour = (response, received) => {

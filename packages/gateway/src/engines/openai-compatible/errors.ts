@@ -1,4 +1,5 @@
 import { AutoglmError, errorTable, isObject, type ErrorCode } from '@open-autoglm/protocol';
+import { isUnconnected } from './connector.ts';
 
 /** More of another server's message is not passed on. */
 const messageLengthMax = 1000;
@@ -37,7 +38,7 @@ function statusOf({ status, code, type }: ToldError): number {
 export function errorOfConnection(engine: string, error: Error): AutoglmError {
   if (error instanceof AutoglmError) return error;
   const code = codeIn(error);
-  const [ours, what] = connectionErrors[code] ?? ['upstream_error', 'broke the connection off before its answer was complete'];
+  const [ours, what] = connectionErrors[code] ?? (isUnconnected(error) ? ['upstream_unreachable', 'cannot be reached'] : ['upstream_error', 'broke the connection off before its answer was complete']);
   return new AutoglmError(ours, `The engine ${engine} ${what} (${code || error.name}).`, { cause: error });
 }
 
@@ -54,21 +55,10 @@ export function isSilence(error: Error): boolean {
   return error.name === 'TimeoutError' || silences.has(codeIn(error));
 }
 
-const cannotBeReached = ['upstream_unreachable', 'cannot be reached'] as const;
 const connectionErrors: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   UND_ERR_CONNECT_TIMEOUT: ['upstream_connect_timeout', 'did not accept a connection in time'],
   UND_ERR_HEADERS_TIMEOUT: ['upstream_timeout', 'did not begin to answer in time'],
   UND_ERR_BODY_TIMEOUT: ['upstream_timeout', 'stopped in the middle of its answer'],
-  ECONNREFUSED: cannotBeReached,
-  ENOTFOUND: cannotBeReached,
-  EAI_AGAIN: cannotBeReached,
-  EHOSTUNREACH: cannotBeReached,
-  ENETUNREACH: cannotBeReached,
-  ENETDOWN: cannotBeReached,
-  ETIMEDOUT: cannotBeReached,
-  CERT_HAS_EXPIRED: cannotBeReached,
-  DEPTH_ZERO_SELF_SIGNED_CERT: cannotBeReached,
-  ERR_TLS_CERT_ALTNAME_INVALID: cannotBeReached,
 };
 
 /** Several addresses were tried: the first one's code stands for all. */

@@ -2,9 +2,9 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { AutoglmError, type GatewayRequest, type PartsIterator, type StreamPart } from '@open-autoglm/protocol';
 import type { Dispatcher } from 'undici';
 import { AnswerReader } from './answer-reader.ts';
+import { isStaleConnection } from './connector.ts';
 import { errorOfConnection, errorOfStatus } from './errors.ts';
 import { SseReader } from './sse-reader.ts';
-import { isStaleConnection } from './stale-connection.ts';
 import { stateFacts } from './state-facts.ts';
 
 /** Parts that wait to be taken: from here on the server is not read any further, until few are left. */

@@ -1,8 +1,8 @@
 import { AutoglmError, isObject, type EngineStatus, type TextsRequest } from '@open-autoglm/protocol';
 import type { Dispatcher } from 'undici';
+import { isStaleConnection } from './connector.ts';
 import { errorOfConnection, errorOfEvent, errorOfStatus } from './errors.ts';
 import { readBoundedAnswer } from './read-bounded.ts';
-import { isStaleConnection } from './stale-connection.ts';
 import { requestHeaders } from './upstream-request.ts';
 import { isCount, isErrorAnswer } from './wire.ts';
 

@@ -10,14 +10,23 @@ interface SocketFailure extends Error {
   socket?: { readonly bytesRead?: number } | null;
 }
 
-/** Connects as undici does by itself; the errors of its connections tell how much was read there, as undici's own do. */
+/** Errors of connections that were never made. */
+const unconnected = new WeakSet<Error>();
+
+/** Connects as undici does by itself. Errors of its connections tell how much was read there, as undici's own do, and those of none are known by `isUnconnected`. */
 export function connector(timeoutMs: number): buildConnector.connector {
   const connect = buildConnector({ timeout: timeoutMs, allowH2: false });
   return (options, callback) => connect(options, (...outcome) => {
-    const [, socket] = outcome;
+    const [failure, socket] = outcome;
+    if (failure) unconnected.add(failure);
     socket?.once('error', (error: SocketFailure) => (error.socket ??= { bytesRead: socket.bytesRead }));
     callback(...outcome);
   });
+}
+
+/** Whether there was no connection, for whatever reason: an address that nobody has, a certificate that nobody trusts. Nobody has done any work. */
+export function isUnconnected(error: Error): boolean {
+  return unconnected.has(error);
 }
 
 /**
