@@ -26,10 +26,11 @@ export interface SchedulerLimits {
 export const chunkGranularity = 64;
 
 /**
- * How many waiting sequences may join `runningCount` that have a place: iteration-level scheduling (Orca, Yu et al. 2022).
+ * How many waiting sequences may join `runningCount` that have a place, of which there were `runningBefore` when the step began:
+ * iteration-level scheduling (Orca, Yu et al. 2022), or a batch that is only filled where none was running.
  */
-export function countAdmissible(runningCount: number, limits: SchedulerLimits): number {
-  return limits.continuous || runningCount === 0 ? limits.maxBatchSize - runningCount : 0;
+export function countAdmissible(runningCount: number, runningBefore: number, limits: SchedulerLimits): number {
+  return limits.continuous || runningBefore === 0 ? limits.maxBatchSize - runningCount : 0;
 }
 
 /**

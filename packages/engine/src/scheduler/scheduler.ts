@@ -244,7 +244,7 @@ export class Scheduler {
   }
 
   #freePlaces(lane: Lane): number {
-    const free = countAdmissible(this.#runningBefore, this.#limits) - (this.runningCount - this.#runningBefore);
+    const free = countAdmissible(this.runningCount, this.#runningBefore, this.#limits);
     return placesFor(lane, free, countLanes(this.#running), countLanes(this.#waiting), this.#batchPlacesMin);
   }
 

@@ -29,14 +29,16 @@ describe('chunkLength', () => {
 
 describe('countAdmissible', () => {
   it('fills the batch', () => {
-    expect(countAdmissible(5, limits)).toBe(3);
-    expect(countAdmissible(8, limits)).toBe(0);
+    expect(countAdmissible(5, 5, limits)).toBe(3);
+    expect(countAdmissible(8, 5, limits)).toBe(0);
   });
 
   it('lets a static batch run to its end before the next one', () => {
     const fixed = { ...limits, continuous: false };
-    expect(countAdmissible(1, fixed)).toBe(0);
-    expect(countAdmissible(0, fixed)).toBe(8);
+    expect(countAdmissible(1, 1, fixed)).toBe(0);
+    expect(countAdmissible(3, 4, fixed), 'one has ended in this step').toBe(0);
+    expect(countAdmissible(0, 0, fixed)).toBe(8);
+    expect(countAdmissible(3, 0, fixed)).toBe(5);
   });
 });
 
