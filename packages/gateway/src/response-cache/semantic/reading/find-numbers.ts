@@ -15,7 +15,8 @@ const dayPart = '凌晨|早上|早晨|上午|中午|下午|傍晚|晚上|夜里'
 const measures =
   '公里|公斤|千克|千米|英里|厘米|毫米|毫升|小时|钟头|分钟|秒钟|星期|礼拜|个月|英寸|英尺|美元|美金|欧元|日元|英镑|卢比|块钱|人民币|' +
   '[个位只条张件次块元毛角米克斤吨升秒天日号年月周岁人倍楼层期级届名家部台辆本页章节步折成度分刻集季代杯瓶碗双套间栋座首篇款门轮局场票股口种项所支枚颗]';
-const number = String.raw`\d[\d,]*(?:\.\d+)?`;
+/** A comma sets groups of digits apart, in twos after the first three where lakhs are counted; any other stands between two numbers. */
+const number = String.raw`(?:\d{1,3}(?:,\d{2,3})*,\d{3}|\d+)(?:\.\d+)?`;
 const months = 'january|february|march|april|may|june|july|august|september|october|november|december';
 const englishWords = 'zero|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|million|billion|one(?=[ -](?:hundred|thousand|million|billion|lakh|crore)\\b)|first|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth';
 

@@ -1,6 +1,7 @@
 import { baseOf, contractions, functionWords, joints, negations, prepositions } from './english-words.ts';
 import { personIn, readChinese } from './chinese.ts';
-import { findNumbers } from './find-numbers.ts';
+import { findNumbers, type NumberSpan } from './find-numbers.ts';
+import { findMarks } from './marks.ts';
 import { englishNumber } from './numerals.ts';
 import { chineseQuestionTypes, englishQuestionTypes } from './question-types.ts';
 import type { Person, QuestionType, Reading, Word } from './reading.ts';
@@ -37,23 +38,25 @@ export function readQuestion(text: string): Reading {
   const plain = frames.reduce((rest, frame) => rest.replace(frame, ''), text.normalize('NFKC').replace(/[\u200b\ufeff]/g, '').replaceAll('’', "'")).trim();
   const quoted = [...plain.matchAll(quotes)].map((match) => match.slice(1).find((part) => part !== undefined)?.replace(/\s+/g, ' ').trim() ?? '').filter(Boolean);
   const expanded = contractions.reduce((rest, [from, to]) => rest.replace(from, to), plain);
-  const words = readWords(expanded);
+  const numbers = findNumbers(expanded);
+  const words = readWords(expanded, numbers);
   const questionTypes = [...englishQuestionTypes(expanded), ...chineseQuestionTypes(expanded)];
   const helpers = words.filter(({ kind }) => kind === 'function').map(({ text: written }) => written.toLowerCase());
   return {
     words,
     questionTypes: questionTypes.length > 0 ? questionTypes : ['none'],
     quoted,
+    marks: findMarks(expanded, numbers.filter(({ word }) => word !== undefined)),
     persons: personsOf(words, questionTypes),
     isPast: helpers.some((word) => pastHelpers.test(word)),
     modality: questionTypes.includes('how') ? undefined : modals.find(([, pattern]) => helpers.some((word) => pattern.test(word)))?.[0],
   };
 }
 
-function readWords(text: string): Word[] {
+function readWords(text: string, numbers: readonly NumberSpan[]): Word[] {
   const words: Word[] = [];
   let from = 0;
-  for (const { start, end, word } of findNumbers(text)) {
+  for (const { start, end, word } of numbers) {
     words.push(...readPlain(text, from, start));
     if (word) words.push(word);
     from = end;

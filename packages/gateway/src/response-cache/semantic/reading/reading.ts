@@ -28,6 +28,8 @@ export interface Reading {
   readonly questionTypes: readonly QuestionType[];
   /** Texts in quotation marks and code spans, as written but for spaces. */
   readonly quoted: readonly string[];
+  /** Punctuation that means something, in order. */
+  readonly marks: readonly string[];
   readonly persons: ReadonlySet<Person>;
   /** Past, where a helping verb or a particle says so. */
   readonly isPast: boolean;

@@ -1,4 +1,5 @@
 import type { Reading } from '../reading/reading.ts';
+import { marksAgree } from './marks.ts';
 import { namesAgree } from './names.ts';
 import { negationsAgree } from './negations.ts';
 import { numbersAgree } from './numbers.ts';
@@ -10,7 +11,7 @@ import { questionsAreSelfContained } from './self-contained.ts';
 import { wordOrderAgrees } from './word-order.ts';
 
 /** One file each; the cheapest and the most decisive first. */
-const rules: readonly Rule[] = [numbersAgree, negationsAgree, quotesAgree, questionsAreSelfContained, questionTypesAgree, pointsOfViewAgree, namesAgree, wordOrderAgrees];
+const rules: readonly Rule[] = [numbersAgree, negationsAgree, quotesAgree, questionsAreSelfContained, questionTypesAgree, pointsOfViewAgree, namesAgree, marksAgree, wordOrderAgrees];
 
 /** Why two questions that look alike must not share an answer; undefined: every rule agrees. */
 export function findDifference(a: Reading, b: Reading): string | undefined {
