@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AutoglmError } from '@open-autoglm/protocol';
 import { decodeMessagePack, messagePackTypes } from '../common/message-pack.ts';
 import { isNestedTooDeeply, nestingMax } from '../common/nesting.ts';
@@ -11,6 +11,31 @@ import { createInflater, encodings, type ContentEncoding, type Inflater } from '
  * see a broken connection instead of the error.
  */
 const discardLimitBytes = 64 * 1024 * 1024;
+
+/** Bodies must be here within this, and larger ones within what they take at this rate (4 Mbit/s): a client that drips bytes holds nothing for longer. */
+const timeoutMsMin = 60_000;
+const bytesPerSecondMin = 512 * 1024;
+
+/** How long a body of at most so many bytes may take. */
+export function bodyTimeoutMs(bytesMax: number): number {
+  return Math.max(timeoutMsMin, Math.ceil((bytesMax / bytesPerSecondMin) * 1000));
+}
+
+/**
+ * What is left of the body of a request that is answered already is thrown away as it comes. Where it is too much, or takes too long, the connection ends
+ * with the answer.
+ */
+export function discardRest(message: IncomingMessage, response: ServerResponse): void {
+  if (message.isPaused() || Number(message.headers['content-length'] ?? 0) > discardLimitBytes) {
+    if (!response.headersSent) response.setHeader('connection', 'close');
+    return;
+  }
+  let size = 0;
+  message.on('data', ({ length }: Buffer) => {
+    size += length;
+    if (size > discardLimitBytes) message.destroy();
+  });
+}
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
@@ -38,7 +63,7 @@ export interface BodyReading {
 
 /**
  * Reads a request's JSON, or MessagePack, in named steps: collected; where it is packed, buffered and unpacked in a thread; and handed over as a value. Throws
- * `payload_too_large`, `unsupported_media_type`, `invalid_json`, `invalid_value`, `queue_full`, or the signal's reason.
+ * `payload_too_large`, `request_timeout`, `unsupported_media_type`, `invalid_json`, `invalid_value`, `queue_full`, or the signal's reason.
  */
 export async function readJson(message: IncomingMessage, { limitBytes, inflater, meters }: BodyReading, signal: AbortSignal): Promise<JsonBody> {
   const encoding = checkHeaders(message, inflater);
@@ -116,6 +141,7 @@ function readBytes(message: IncomingMessage, limitBytes: number, signal: AbortSi
     const fail = (error: Error) => {
       if (isOver) return;
       isOver = true;
+      clearTimeout(timer);
       meter?.leave(enteredAtMs, signal.aborted ? 'abandoned' : 'failed');
       reject(error);
     };
@@ -123,14 +149,17 @@ function readBytes(message: IncomingMessage, limitBytes: number, signal: AbortSi
       size += chunk.length;
       if (size <= limitBytes) return void chunks.push(chunk);
       chunks.length = 0;
-      if (size <= discardLimitBytes) return;
+      if (size > discardLimitBytes) giveUp(tooLarge(limitBytes));
+    };
+    const giveUp = (error: Error) => {
       message.off('data', onData).pause();
-      fail(tooLarge(limitBytes));
+      fail(error);
     };
     const onEnd = () => {
       if (isOver) return;
       if (size > limitBytes) return fail(tooLarge(limitBytes));
       isOver = true;
+      clearTimeout(timer);
       meter?.leave(enteredAtMs, 'done', size);
       resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks));
     };
@@ -139,6 +168,8 @@ function readBytes(message: IncomingMessage, limitBytes: number, signal: AbortSi
       if (isOver) return;
       fail(signal.aborted ? (signal.reason as Error) : new AutoglmError('client_closed_request', 'The client left before its request was complete.', { cause }));
     };
+    // The server's own bound is as long as its largest file takes.
+    const timer = setTimeout(() => giveUp(new AutoglmError('request_timeout', 'The request did not arrive in time.')), bodyTimeoutMs(limitBytes));
     message.on('data', onData);
     message.on('end', onEnd);
     message.on('error', onCut);

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { AutoglmError } from '@open-autoglm/protocol';
 import type { Asker, AskCall, EmbeddingAsker, Relay } from '../common/asker.ts';
 import { cutWhenStalled } from '../common/caught-up.ts';
-import { readJson, type BodyReading } from './body.ts';
+import { bodyTimeoutMs, discardRest, readJson, type BodyReading } from './body.ts';
 import { ClassificationRequests, type ClassificationParts } from './classification-requests.ts';
 import { createConsole } from './console.ts';
 import type { Cors } from './cors.ts';
@@ -48,9 +48,6 @@ export interface Ingress {
   drain(timeoutMs: number): Promise<void>;
 }
 
-/** Requests with their headers must be here within this, and larger ones within what they take at this rate (4 Mbit/s): a client that drips bytes holds nothing for longer. */
-const requestTimeoutMs = 60_000;
-const bytesPerSecondMin = 512 * 1024;
 const headersTimeoutMs = 10_000;
 /** At the end of a drain: how long an aborted client has to read its error, and open connections to become idle. */
 const graceMs = 1000;
@@ -111,15 +108,13 @@ export function createIngress(parts: IngressParts): Ingress {
     try {
       await route(message, response);
     } catch (error) {
-      // A body that was not read to its end would be taken for the next request.
-      if (!message.complete && !response.headersSent) response.setHeader('connection', 'close');
+      if (!message.complete) discardRest(message, response);
       parts.respondError(response, error);
     }
     if (response.writableEnded && response.writableLength > 0) cutWhenStalled(response);
   };
 
-  const bytesMax = Math.max(parts.bodies.limitBytes, parts.uploadBytesMax);
-  const requestTimeout = Math.max(requestTimeoutMs, Math.ceil((bytesMax / bytesPerSecondMin) * 1000));
+  const requestTimeout = bodyTimeoutMs(Math.max(parts.bodies.limitBytes, parts.uploadBytesMax));
   const server = createServer({ requestTimeout, headersTimeout: headersTimeoutMs, noDelay: true }, answer);
   server.on('clientError', refuseMalformed);
   return {

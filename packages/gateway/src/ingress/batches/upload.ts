@@ -49,6 +49,8 @@ export async function readUpload<T>(message: IncomingMessage, fileBytesMax: numb
   try {
     await pipeline(message, form, { signal });
   } catch (thrown) {
+    // The form that is broken off leaves the message paused: as one that nobody may read on.
+    message.resume();
     // What was begun is over before anybody hears of it; the form does not end what it has handed out.
     content?.destroy(thrown as Error);
     await file?.catch(() => {});
