@@ -16,10 +16,10 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Whoever read the output has seen enough, as `head` does: that is no failure. */
-export function endOnBrokenPipe(stream: NodeJS.WriteStream): void {
+/** Whoever read the output has seen enough, as `head` does: that is no failure. A full disk is one. */
+export function endWithOutput(stream: NodeJS.WriteStream): void {
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
+    if (error.code !== 'EPIPE') throw new UserError(`The output cannot be written: ${error.message}`);
     process.exit(0);
   });
 }

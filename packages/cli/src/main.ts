@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { chatCommand } from './chat/command.ts';
-import { endOnBrokenPipe, reportFailure } from './failure.ts';
+import { endWithOutput, reportFailure } from './failure.ts';
 import { modelsCommand } from './models/command.ts';
 import { pullCommand } from './pull/command.ts';
 import { quantizeCommand } from './quantize/command.ts';
@@ -18,7 +18,7 @@ export async function main(args: readonly string[]): Promise<void> {
     reportFailure(error);
     process.exit(1);
   });
-  endOnBrokenPipe(process.stdout);
+  endWithOutput(process.stdout);
   try {
     await createProgram().parseAsync(args, { from: 'user' });
   } catch (error) {

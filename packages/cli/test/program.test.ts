@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { run, start } from './support.ts';
+import { run, runShell, start } from './support.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
 
@@ -32,6 +32,10 @@ describe('autoglm', () => {
     const { stderr } = await run(['serve', '--help'], { nodeOptions: ['--import', told] });
     expect(stderr).toContain('commander');
     for (const name of ['string-width', 'eventsource-parser', 'undici', 'koffi', '@open-autoglm/gateway']) expect(stderr).not.toContain(name);
+  });
+
+  it.runIf(existsSync('/dev/full'))('tells that its output cannot be written', async () => {
+    expect(await runShell('autoglm models >/dev/full')).toEqual({ code: 1, stdout: '', stderr: 'autoglm: The output cannot be written: ENOSPC: no space left on device, write\n' });
   });
 
   it('shows the help when nothing is asked', async () => {

@@ -51,6 +51,15 @@ export function start(args: readonly string[], { env = {}, input = '', nodeOptio
   };
 }
 
+/** Runs a line of the shell to its end, in which `autoglm` is the program. */
+export async function runShell(line: string): Promise<{ code: number; stdout: string; stderr: string }> {
+  const child = spawn('sh', ['-c', `autoglm() { "$NODE" "$PROGRAM" "$@"; }; ${line}`], { env: { ...process.env, NODE: process.execPath, PROGRAM: program }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const output = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) child[name].setEncoding('utf8').on('data', (text: string) => (output[name] += text));
+  const [code] = (await once(child, 'close')) as [number];
+  return { code, ...output };
+}
+
 /** Runs `autoglm` to its end. */
 export async function run(args: readonly string[], options?: RunOptions): Promise<{ code: number | NodeJS.Signals; stdout: string; stderr: string }> {
   const program = start(args, options);

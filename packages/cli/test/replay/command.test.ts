@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { readdir, readFile, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { run, start } from '../support.ts';
+import { run, runShell, start } from '../support.ts';
 import { startScriptedServer, streamHead, textChunk } from './scripted-server.ts';
 import { azureTrace, withFile } from './trace-file.ts';
 
@@ -45,6 +45,12 @@ describe('autoglm replay', () => {
     expect((await run(['replay', `${trace.path}.absent`, '--url', server.url, option, path.join(folder, 'file')])).code).toBe(1);
     expect(server.received).toEqual([]);
     expect(await readdir(folder)).toEqual(before);
+  });
+
+  it('refuses a pipe, which can be read only once', async () => {
+    await using trace = await withFile(azureTrace([0, 0.01]));
+    const { code, stdout, stderr } = await runShell(`cat '${trace.path}' | autoglm replay /dev/stdin`);
+    expect({ code, stdout, stderr }).toEqual({ code: 1, stdout: '', stderr: 'autoglm: /dev/stdin is a pipe, and a replay reads its trace several times: write it into a file first.\n' });
   });
 
   it('compares two configurations', async () => {

@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { messageOf, UserError } from '../../failure.ts';
 import { formats } from '../formats/index.ts';
 import { readLineBatches, type Line } from './line-batches.ts';
@@ -21,6 +22,8 @@ const guessedLinesMax = 100;
 
 /** Throws `UserError` when the file cannot be read, or is no trace of a known format. */
 export async function openTrace(path: string, formatName: TraceFormat['name'] | 'auto'): Promise<Trace> {
+  // Its format is guessed, it is surveyed, and then it is sent.
+  if ((await stat(path).catch(() => undefined))?.isFIFO()) throw new UserError(`${path} is a pipe, and a replay reads its trace several times: write it into a file first.`);
   const format = formatName === 'auto' ? await guessFormat(path) : formats.find(({ name }) => name === formatName);
   if (!format) throw new UserError(`There is no trace format ${formatName}.`);
   return { path, format, entries: () => readEntries(path, format) };
