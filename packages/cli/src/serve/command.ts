@@ -5,7 +5,7 @@ import { serve, type ServeOptions } from './serve.ts';
 export function serveCommand(): Command {
   return new Command('serve')
     .description('Serve a model over HTTP, as OpenAI does.')
-    .option('-m, --model <path>', '"default", "tinyllama" or a GGUF file (model_config.path)')
+    .option('-m, --model <path>', '"default", "tinyllama", another name that autoglm models lists, a GGUF file or a Hugging Face folder (model_config.path)')
     .addOption(new Option('--quantization <type>', 'what the weights become (model_config.quantization)').choices(['none', 'int8', 'int4']))
     .option('-p, --port <number>', 'port to listen on; 0 takes a free one (server.port)', integer)
     .option('--host <address>', 'address to listen on; 0.0.0.0 is every one (server.host)')

@@ -41,7 +41,7 @@ export const configSchema = Type.Object(
     ),
     model_config: Type.Object(
       {
-        /** `default`, `tinyllama`, or a GGUF file. */
+        /** `default`, `tinyllama`, another name that `autoglm models` lists, a GGUF file, or a Hugging Face folder. */
         path: Type.String({ minLength: 1 }),
         /** What the weights become when the model is loaded; without it a GGUF stays as it is, and other models become int8. */
         quantization: Type.Optional(Type.Union([Type.Literal('none'), Type.Literal('int8'), Type.Literal('int4')])),
