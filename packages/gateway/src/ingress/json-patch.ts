@@ -17,8 +17,16 @@ interface Operation {
 }
 
 const operationNames: ReadonlySet<unknown> = new Set(['add', 'remove', 'replace', 'move', 'copy', 'test']);
-/** Names that lead out of a document into what all objects share. */
-const forbiddenTokens: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype']);
+/** The name that leads out of a document into what all objects share, where it is written. */
+const forbiddenToken = '__proto__';
+/** Elements that a patch may shift in arrays: ten thousand operations at the front of a million would take seconds. */
+const shiftedMax = 100_000_000;
+
+/** What a patch has cost so far. */
+interface Spent {
+  copiedCharacters: number;
+  shiftedElements: number;
+}
 
 /**
  * Applies a JSON Patch (RFC 6902) and returns the new document. The given one is changed on the way, also where the patch fails: give a copy.
@@ -31,9 +39,9 @@ export function applyJsonPatch(document: unknown, patch: unknown, { operationsMa
   const operations = patch.map(readOperation);
   // The document as a member of another, so that its root can be replaced like everything else.
   const holder: Record<string, unknown> = { root: document };
-  const copied = { characters: 0 };
+  const spent: Spent = { copiedCharacters: 0, shiftedElements: 0 };
   for (const [index, operation] of operations.entries()) {
-    const reason = apply(holder, operation, copied, copiedMax);
+    const reason = apply(holder, operation, spent, copiedMax);
     if (reason) throw new AutoglmError('patch_not_applicable', `Operation ${index} (${operation.op} ${JSON.stringify(`${operation.path.slice(1).map((token) => `/${token}`).join('')}`)}) cannot be applied: ${reason}.`, { param: `[${index}]` });
   }
   return holder['root'];
@@ -64,20 +72,19 @@ function parsePointer(text: string): readonly string[] | string {
   if (text !== '' && !text.startsWith('/')) return 'a JSON Pointer begins with a slash';
   if (/~(?![01])/.test(text)) return 'a tilde stands for itself as ~0 only';
   const tokens = text.split('/').map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'));
-  const forbidden = tokens.find((token) => forbiddenTokens.has(token));
-  if (forbidden !== undefined) return `${forbidden} is not a place in a document`;
+  if (tokens.includes(forbiddenToken)) return `${forbiddenToken} is not a place in a document`;
   tokens[0] = 'root';
   return tokens;
 }
 
 /** Undefined when it was applied, or why it cannot be. */
-function apply(holder: Container, operation: Operation, copied: { characters: number }, copiedMax: number): string | undefined {
+function apply(holder: Container, operation: Operation, spent: Spent, copiedMax: number): string | undefined {
   const { op, path, from = [], value } = operation;
   switch (op) {
     case 'add':
-      return add(holder, path, value);
+      return add(holder, path, value, spent);
     case 'remove':
-      return remove(holder, path);
+      return remove(holder, path, spent);
     case 'replace': {
       const found = find(holder, path);
       if (!found) return 'there is no such place';
@@ -89,15 +96,15 @@ function apply(holder: Container, operation: Operation, copied: { characters: nu
       const found = find(holder, from);
       if (!found) return "there is nothing at 'from'";
       const moved = found.parent[found.key as never];
-      return remove(holder, from) ?? add(holder, path, moved);
+      return remove(holder, from, spent) ?? add(holder, path, moved, spent);
     }
     case 'copy': {
       const found = find(holder, from);
       if (!found) return "there is nothing at 'from'";
       const text = JSON.stringify(found.parent[found.key as never]);
-      copied.characters += text.length;
-      if (copied.characters > copiedMax) return `the patch copies more than ${copiedMax} characters`;
-      return add(holder, path, JSON.parse(text));
+      spent.copiedCharacters += text.length;
+      if (spent.copiedCharacters > copiedMax) return `the patch copies more than ${copiedMax} characters`;
+      return add(holder, path, JSON.parse(text), spent);
     }
     case 'test': {
       const found = find(holder, path);
@@ -107,7 +114,7 @@ function apply(holder: Container, operation: Operation, copied: { characters: nu
   }
 }
 
-function add(holder: Container, path: readonly string[], value: unknown): string | undefined {
+function add(holder: Container, path: readonly string[], value: unknown, spent: Spent): string | undefined {
   const parent = parentOf(holder, path);
   const key = path.at(-1) as string;
   if (!Array.isArray(parent)) {
@@ -118,17 +125,22 @@ function add(holder: Container, path: readonly string[], value: unknown): string
   const index = key === '-' ? parent.length : arrayIndex(key);
   if (index === undefined) return `${JSON.stringify(key)} is no index of an array`;
   if (index > parent.length) return `the array has ${parent.length} elements`;
-  parent.splice(index, 0, value);
-  return undefined;
+  return shift(parent, index, spent) ?? void parent.splice(index, 0, value);
 }
 
-function remove(holder: Container, path: readonly string[]): string | undefined {
+function remove(holder: Container, path: readonly string[], spent: Spent): string | undefined {
   if (path.length === 1) return 'the whole document cannot be removed';
   const found = find(holder, path);
   if (!found) return 'there is no such place';
-  if (Array.isArray(found.parent)) found.parent.splice(found.key as number, 1);
-  else delete found.parent[found.key];
+  if (Array.isArray(found.parent)) return shift(found.parent, found.key as number, spent) ?? void found.parent.splice(found.key as number, 1);
+  delete found.parent[found.key];
   return undefined;
+}
+
+/** Counts what follows on a place in an array, which moves when something comes or goes there. */
+function shift(array: readonly unknown[], index: number, spent: Spent): string | undefined {
+  spent.shiftedElements += array.length - index;
+  return spent.shiftedElements > shiftedMax ? `the patch shifts more than ${shiftedMax} elements of arrays` : undefined;
 }
 
 function put(parent: Container, key: string | number, value: unknown): void {
