@@ -8,7 +8,7 @@ const slack = 4096;
 const depthMax = 6;
 
 /** Names under which a text is a secret, whatever it looks like. */
-const secretName = /authorization|cookie|(?:api|access|private|secret)[-_]?key|secret|passw(?:or)?d|passphrase|credential|token|signature/i;
+const secretName = /authorization|cookie|(?:api|access|private|secret)[-_]?key|secret|passw(?:or)?d|passphrase|^(?:pass|pwd|jwt)$|credential|token|signature/i;
 
 /** [what gives a secret away, what stays of it]; each runs in time linear in the text. */
 const patterns: readonly (readonly [RegExp, string])[] = [
@@ -17,12 +17,13 @@ const patterns: readonly (readonly [RegExp, string])[] = [
   // http://user:password@host
   [/([a-z][a-z0-9+.-]{0,20}:\/\/)[^\s/?#"'<>]*@/gi, `$1${hidden}@`],
   [/\b(bearer|basic|digest|negotiate|apikey)\s+[^\s"',;]{4,}/gi, `$1 ${hidden}`],
-  // api_key=…, "password": "…", ?access_token=…
-  [/((?:key|token|secret|passw(?:or)?d|passphrase|credentials?|signature|sig|auth|session)[\\"'\s]{0,6}[:=][\\"'\s]{0,6})[^\s\\"'&,;}<>]+/gi, `$1${hidden}`],
-  // Keys and tokens known by their beginning: OpenAI's, Hugging Face's, GitHub's, GitLab's, Slack's, AWS's; JSON web tokens.
-  [/\b(?:sk|pk|rk|hf|gh[opsu]|github_pat|glpat|xox[abprs])[-_][\w-]{8,}/g, hidden],
-  [/\bAKIA[A-Z0-9]{12,}/g, hidden],
-  [/\beyJ[\w-]+\.[\w-]+\.[\w-]*/g, hidden],
+  // api_key=…, "password": "…", ?access_token=…; in quotation marks, which JSON in JSON escapes, all that they hold, rather more than less.
+  [/((?:key|token|secret|passw(?:or)?d|passphrase|pass|pwd|credentials?|signature|sig|auth|session|jwt)[\\"'\s]{0,6}[:=]\s{0,6})(?:(\\{0,7}["'])(?:(?!\2)(?:\\+[^\\\r\n]|[^\\\r\n]))*|[^\s\\"'&,;{}[\]<>]+)/gi, `$1$2${hidden}`],
+  [/(-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----)[^-]*/g, `$1${hidden}`],
+  // Keys and tokens known by their beginning: OpenAI's, Hugging Face's, Groq's, xAI's, NVIDIA's, npm's, GitHub's, GitLab's, Slack's, AWS's, Google's; JSON web tokens.
+  [/\b(?:sk|pk|rk|hf|gsk|xai|nvapi|npm|gh[opsu]|github_pat|glpat|xox[abprs])[-_][\w-]{8,}/g, hidden],
+  [/\b(?:AKIA[A-Z0-9]{12,}|AIza[\w-]{30,})/g, hidden],
+  [/\beyJ[\w-]{1,512}\.[\w-]+\.[\w-]*/g, hidden],
 ];
 
 /** Makes what is written to a log fit for people who may not know secrets. */
@@ -42,16 +43,16 @@ export function createRedactor(secrets: readonly string[] = []): Redactor {
     for (const [pattern, kept] of patterns) redacted = redacted.replace(pattern, kept);
     return redacted.length > textLengthMax ? `${redacted.slice(0, textLengthMax)}…` : redacted;
   };
-  const value = (given: unknown, name: string, depth: number): unknown => {
-    if (typeof given === 'string') return secretName.test(name) ? hidden : text(given);
+  const value = (given: unknown, isSecret: boolean, depth: number): unknown => {
+    if (typeof given === 'string') return isSecret ? hidden : text(given);
     if (typeof given !== 'object' || given === null) return given;
     if (depth >= depthMax) return undefined;
-    if (Array.isArray(given)) return given.map((item) => value(item, name, depth + 1));
-    return object(given as Record<string, unknown>, depth);
+    if (Array.isArray(given)) return given.map((item) => value(item, isSecret, depth + 1));
+    return object(given as Record<string, unknown>, isSecret, depth);
   };
-  const object = (given: Record<string, unknown>, depth: number): Record<string, unknown> =>
-    Object.fromEntries(Object.entries(given).map(([name, item]) => [name, value(item, name, depth + 1)]));
-  return { text, fields: (fields) => object(fields, 0) };
+  const object = (given: Record<string, unknown>, isSecret: boolean, depth: number): Record<string, unknown> =>
+    Object.fromEntries(Object.entries(given).map(([name, item]) => [name, value(item, isSecret || secretName.test(name), depth + 1)]));
+  return { text, fields: (fields) => object(fields, false, 0) };
 }
 
 /** The secrets in a configuration: what its keys call so, headers, passwords in addresses, and variables that it names. */

@@ -22,6 +22,12 @@ const carriers: Readonly<Record<string, (secret: string) => string>> = {
   'a JSON key': (value) => JSON.stringify({ apiKey: value }),
   'JSON in JSON': (value) => JSON.stringify({ body: JSON.stringify({ password: value }) }),
   'an assignment': (value) => `OPENAI_API_KEY=${value} npm start`,
+  'a password of several words': (value) => JSON.stringify({ password: `two words, ${value}` }),
+  'a password with a quotation mark': (value) => JSON.stringify({ password: `a"; ${value}` }),
+  'both, as JSON in JSON': (value) => JSON.stringify({ body: JSON.stringify({ passphrase: `a "b" ${value}` }) }),
+  'a short name': (value) => `pwd='${value}' jwt=${value}`,
+  'a private key': (value) => `-----BEGIN RSA PRIVATE KEY-----\n${value.replaceAll('-', '')}\n-----END RSA PRIVATE KEY-----`,
+  "Google's form": (value) => `AIza${'x'.repeat(30)}${value.replaceAll(/[^\w-]/g, '')}`,
   "OpenAI's form": (value) => `key sk-${value.replaceAll(/[^\w-]/g, '')} is not valid`,
 };
 
@@ -51,7 +57,7 @@ describe('texts', () => {
   });
 
   it('of any kind take time in proportion to their length', () => {
-    const hostile = ['a://'.repeat(8000), 'key '.repeat(8000), 'authorization'.repeat(3000), `eyJ${'a'.repeat(30_000)}`, 'a+-.'.repeat(8000), `bearer${' '.repeat(30_000)}`];
+    const hostile = ['a://'.repeat(8000), 'key '.repeat(8000), 'authorization'.repeat(3000), `eyJ${'a'.repeat(30_000)}`, 'eyJ-'.repeat(8000), 'key="'.repeat(8000), `key=${'\\'.repeat(30_000)}`, '-----BEGIN PRIVATE KEY-----'.repeat(1000), 'a+-.'.repeat(8000), `bearer${' '.repeat(30_000)}`];
     // Quadratic patterns would not end within the test's time.
     for (const value of hostile) for (let round = 0; round < 20; round += 1) text(value);
   });
@@ -61,6 +67,7 @@ describe('fields', () => {
   it('lose texts by their names, at every depth, and keep numbers', () => {
     fc.assert(fc.property(secret, fc.constantFrom('authorization', 'x-api-key', 'apiKey', 'Cookie', 'password', 'client_secret', 'refresh_token', 'private-key'), (value, name) => {
       expect(JSON.stringify(fields({ [name]: value, deep: [{ [name]: [value] }], prompt_tokens: 12 }))).not.toContain(value);
+      expect(JSON.stringify(fields({ [name]: { value, more: [{ value }] } }))).not.toContain(value);
     }));
     expect(fields({ prompt_tokens: 12, engine: 'mock', none: undefined, nothing: null })).toEqual({ prompt_tokens: 12, engine: 'mock', none: undefined, nothing: null });
   });
