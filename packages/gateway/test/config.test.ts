@@ -56,6 +56,7 @@ const refused: readonly (readonly [string, RegExp])[] = [
   ['observability: {traces: {endpoint: "http://collector:99999"}}', /config\.yaml:1: observability\.traces\.endpoint must be an address such as http/],
   ['observability:\n  traces:\n    headers: {"a b": c}', /config\.yaml:3: observability\.traces\.headers\.a b is not an HTTP header/],
   ['observability: {traces: {headers: {authorization: "two\\nlines"}}}', /observability\.traces\.headers\.authorization is not an HTTP header/],
+  ['router:\n  balance: devices', /config\.yaml:2: router\.balance is devices, and devices\.enabled is not true/],
   ['router: {health: {eject_ms: 60000}}', /router\.health\.eject_max_ms is 30000, and must not be less than eject_ms: 60000\.$/],
   ['admission: {concurrency: {adaptive: true, initial: 4, min: 8}}', /config\.yaml:1: admission\.concurrency\.initial is 4, and must not be less than min: 8\.$/],
   ['batches: {concurrency: 3}', /batches\.sqlite_path and batches\.postgres_url_env are missing/],

@@ -139,7 +139,7 @@ function isKeptNowhere({ sqlite_path: path, postgres_url_env: variable, ...other
 
 /** Values that each are of the right type, and would be passed over or fail with every use. */
 function refuseWhatCannotWork(config: Config, source: YamlSource | undefined): void {
-  const { devices, fit, compression, engines, embeddings, router: { health }, admission: { concurrency }, server, sessions, tiers, grpc, observability: { traces } } = config;
+  const { devices, fit, compression, engines, embeddings, router: { balance, health }, admission: { concurrency }, server, sessions, tiers, grpc, observability: { traces } } = config;
   const refuse = (path: readonly string[], reason: string) => {
     throw new ConfigError(`${place(source, path)}${written(path)} ${reason}.`);
   };
@@ -157,6 +157,7 @@ function refuseWhatCannotWork(config: Config, source: YamlSource | undefined): v
   if (ofSessions) refuse(['sessions', ofSessions.key], ofSessions.reason);
   const ofDevices = problemOfDevices(devices, engines);
   if (ofDevices) refuse(['devices', 'enabled'], ofDevices);
+  if (balance === 'devices' && !devices.enabled) refuse(['router', 'balance'], 'is devices, and devices.enabled is not true: nothing would be known of any device');
   const ofTiers = problemOfTiers(tiers, engines);
   if (ofTiers) refuse(['tiers', ...ofTiers.path], ofTiers.reason);
   const ofGrpc = problemOfGrpc(grpc);

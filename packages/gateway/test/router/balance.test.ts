@@ -70,6 +70,12 @@ describe('weights', () => {
   });
 });
 
+describe('devices', () => {
+  it('takes turns where they have the same room', () => {
+    expect(shares('devices', [replica('a'), replica('b'), replica('c')], 9)).toEqual([1, 1, 1].map((share) => expect.closeTo(share / 3)));
+  });
+});
+
 describe('least_connections', () => {
   it('chooses nobody who has more for its weight than another', () => {
     fc.assert(fc.property(candidates, (replicas) => {
