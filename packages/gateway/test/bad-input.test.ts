@@ -181,12 +181,18 @@ describe('bad input', () => {
     }
   });
 
+  const answerTo = (sent: string) => new Promise<string>((resolve) => {
+    let text = '';
+    const socket = connect(portOf(server.url), '127.0.0.1', () => socket.write(sent));
+    socket.on('data', (data) => (text += data)).on('close', () => resolve(text));
+  });
+
+  it.each(['/healthz', 'http://example.com/healthz', 'HTTP://example.com:8080/healthz?now'])('answers GET %s', async (target) => {
+    expect(await answerTo(`GET ${target} HTTP/1.1\r\nhost: example.com\r\nconnection: close\r\n\r\n`)).toMatch(/^HTTP\/1\.1 200 /);
+  });
+
   it('answers what is not HTTP', async () => {
-    const answer = await new Promise<string>((resolve) => {
-      let text = '';
-      const socket = connect(portOf(server.url), '127.0.0.1', () => socket.write('HELLO\r\n\r\n'));
-      socket.on('data', (data) => (text += data)).on('close', () => resolve(text));
-    });
+    const answer = await answerTo('HELLO\r\n\r\n');
     expect(answer).toMatch(/^HTTP\/1\.1 400 /);
     expect(answer).toContain('"error"');
   });

@@ -158,9 +158,11 @@ async function sendMetrics(response: ServerResponse, metrics: MetricsSource): Pr
   response.end(text);
 }
 
+/** Without the query; of the absolute form as well, which every server has to take (RFC 9112, 3.2.2). */
 function pathOf({ url = '/' }: IncomingMessage): string {
-  const query = url.indexOf('?');
-  return query === -1 ? url : url.slice(0, query);
+  const target = url.startsWith('/') ? url : url.replace(/^https?:\/\/[^/?]*/i, '');
+  const query = target.indexOf('?');
+  return (query === -1 ? target : target.slice(0, query)) || '/';
 }
 
 /** The client's own id where it is a sensible one. */

@@ -40,7 +40,7 @@ const roles = Object.keys(messageSchemas) as Role[];
 const validateMessage = Object.fromEntries(Object.entries(messageSchemas).map(([role, schema]) => [role, createValidator(schema)])) as Record<Role, (value: unknown, prefix: string) => unknown>;
 
 export function parseChat(body: unknown, headers: IncomingHttpHeaders): ParsedRequest {
-  const checked = validateChat(prepare(body));
+  const checked = validateChat(prepare(body, chatSchema.properties));
   if (typeof checked.top_logprobs === 'number' && checked.logprobs !== true) {
     throw new AutoglmError('invalid_value', "Invalid value for 'top_logprobs': it needs 'logprobs' to be true.", { param: 'top_logprobs' });
   }
@@ -56,7 +56,7 @@ export function parseChat(body: unknown, headers: IncomingHttpHeaders): ParsedRe
 }
 
 export function parseCompletion(body: unknown, headers: IncomingHttpHeaders): ParsedRequest {
-  const checked = validateCompletion(prepare(body));
+  const checked = validateCompletion(prepare(body, completionSchema.properties));
   refuseObfuscation(checked);
   return withBody(checked, { ...common(checked, headers), ...completionInput(checked), format: format('completion', checked) });
 }
@@ -83,8 +83,8 @@ export function completionInput({ prompt, max_tokens: maxTokens, logprobs }: Pic
   };
 }
 
-function prepare(body: unknown): unknown {
-  return withoutUnsupported(checkObject(body));
+function prepare(body: unknown, fields: object): unknown {
+  return withoutUnsupported(checkObject(body), fields);
 }
 
 /** A JSON object whose extensions are known. */
