@@ -2,7 +2,24 @@ import type { StreamPart } from '@open-autoglm/protocol';
 import type { AnswerEntry } from './answer-entry.ts';
 import type { Codec } from './levels/redis-level.ts';
 
-const partTypes: ReadonlySet<unknown> = new Set<StreamPart['type']>(['prompt-end', 'text-start', 'text-delta', 'reasoning-delta', 'wire-delta', 'text-end', 'usage']);
+type Fields = Readonly<Record<string, unknown>>;
+
+const isText = (value: unknown) => typeof value === 'string';
+const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0;
+const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isAbsentOr = (is: (value: unknown) => boolean) => (value: unknown) => value === undefined || is(value);
+const areTokens = (value: unknown) => Array.isArray(value) && value.every((token) => isObject(token) && isText(token['token']) && Array.isArray(token['top']));
+
+/** What each part is written out by. */
+const fieldsOf: { readonly [T in StreamPart['type']]: Readonly<Record<string, (value: unknown) => boolean>> } = {
+  'prompt-end': { promptTokens: isCount, cachedTokens: isCount, queueMs: Number.isFinite, prefillMs: Number.isFinite },
+  'text-start': {},
+  'text-delta': { text: isText, tokenCount: isCount, logprobs: isAbsentOr(areTokens) },
+  'reasoning-delta': { text: isText, tokenCount: isCount },
+  'wire-delta': { delta: isObject, choice: isObject, answer: isObject },
+  'text-end': { finishReason: isText, completionTokens: isCount, decodeMs: Number.isFinite, attention: isAbsentOr(isObject), wire: isAbsentOr(isObject) },
+  usage: { promptTokens: isCount, cachedTokens: isCount, completionTokens: isCount, source: isText, wire: isAbsentOr(isObject) },
+};
 const forms: ReadonlySet<unknown> = new Set<AnswerEntry['form']>(['any', 'stream', 'whole']);
 
 /** Answers as JSON: V8 reads and writes it faster than any library does another format, and they are mostly text. */
@@ -21,12 +38,12 @@ function isEntry(value: unknown): value is AnswerEntry {
     typeof entry === 'object' && entry !== null &&
     typeof entry.tenant === 'string' && typeof entry.model === 'string' && forms.has(entry.form) &&
     [entry.keptAtMs, entry.expiresAtMs, entry.goneAtMs, entry.computeMs].every(Number.isFinite) &&
-    Array.isArray(entry.parts) && entry.parts.every(isPart)
+    Array.isArray(entry.parts) && entry.parts.every((part) => isPart(part, (entry.parts as unknown[]).length)) && entry.parts.some(({ type }) => type === 'text-end')
   );
 }
 
-function isPart(value: unknown): boolean {
-  const part = value as { type?: unknown; index?: unknown; text?: unknown } | null;
-  if (typeof part !== 'object' || part === null || !partTypes.has(part.type) || !Number.isSafeInteger(part.index) || (part.index as number) < 0) return false;
-  return (part.type !== 'text-delta' && part.type !== 'reasoning-delta') || typeof part.text === 'string';
+/** Every choice has parts: no index is as large as their number, by which others make room. */
+function isPart(part: unknown, count: number): boolean {
+  if (!isObject(part) || !isText(part['type']) || !Object.hasOwn(fieldsOf, part['type'] as string) || !isCount(part['index']) || (part['index'] as number) >= count) return false;
+  return Object.entries(fieldsOf[part['type'] as StreamPart['type']]).every(([name, is]) => is(part[name]));
 }
