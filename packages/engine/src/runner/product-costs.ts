@@ -16,6 +16,8 @@ const stagedAt = [2, 4, 8, 16, 64];
 const apartAt = [2, 4, 8];
 /** Weights beyond any last-level cache's share; of larger models the rest is alike. */
 const bytesMax = 64 * 2 ** 20;
+/** Of a full batch with all of these, in milliseconds. Types that take longer compute more than they read: less of them tells the same, and a model that a user waits for is loaded sooner. */
+const fullBatchMsMax = 40;
 /** The fastest of some counts, since other programs may want the cores. When time is up, one has to do. */
 const repeats = 3;
 const budgetMs = 250;
@@ -37,10 +39,11 @@ interface Products {
 
 /** Measures products with a model's own weights, as a step reads them. Takes some 0.2 s with a small model. */
 export function measureProductCosts({ ggml, device, matrices }: ProbeParts): ProductCosts {
-  const probed = typical(ggml, matrices);
+  const sample = typical(ggml, matrices);
   const allocator = ggml.gallocrNew(device.bufferType);
+  const { sums: expected, milliseconds } = fullBatch(buildProducts(ggml, device, sample, { way: 'together', columns: expectedAt }, allocator));
+  const probed = sample.slice(0, Math.ceil(sample.length * Math.min(1, fullBatchMsMax / milliseconds)));
   const startedAt = performance.now();
-  const expected = sumsOf(buildProducts(ggml, device, probed, { way: 'together', columns: expectedAt }, allocator));
   const measure = (way: ProductWay, columns: number): { readonly cost: number; readonly isAlike: boolean } => {
     const products = buildProducts(ggml, device, probed, { way, columns }, allocator);
     let cost = Infinity;
@@ -103,11 +106,15 @@ function unlikeBeyond(unlike: ReadonlyMap<number, number>, columns: number, full
   return cost === undefined ? undefined : ((columns - rest) / expectedAt) * fullCost + cost;
 }
 
-function sumsOf(products: Products): Float32Array {
+/** The sums of the first matrix, and how long all took: by the second run, whose weights, code and threads are there. */
+function fullBatch(products: Products): { readonly sums: Float32Array; readonly milliseconds: number } {
   products.compute();
+  const since = performance.now();
+  products.compute();
+  const milliseconds = performance.now() - since;
   const sums = products.firstColumn();
   products.free();
-  return sums;
+  return { sums, milliseconds };
 }
 
 /** The matrices of the type and layout that have the most bytes together, as many as are worth the time. */
