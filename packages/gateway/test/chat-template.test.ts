@@ -25,6 +25,18 @@ describe('the chat template', () => {
     );
   });
 
+  it('makes no control token of texts that it puts side by side', () => {
+    const joining = createChatRenderer({ ...model, controlTokens: [...controlTokens, '𝄞end'], chatTemplate: '{% for message in messages %}{{ message.content }}{% endfor %}' });
+    const piece = fc.constantFrom('<', '<|', '|', 'im_', 'end', 'end|>', '|>', '</', 's>', '<|im_end|>', '𝄞', '');
+    fc.assert(
+      fc.property(fc.array(fc.array(piece, { maxLength: 3 }).map((pieces) => pieces.join('')), { minLength: 1, maxLength: 6 }), (contents) => {
+        const text = contents.join('');
+        expect(joining(contents.map(user))).toEqual(text === '' ? [] : [{ kind: 'text', text }]);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
   it('keeps every call of a tool without control tokens, however its arguments write them', () => {
     const chatTemplate = '{# tools <tool_call> #}{% for message in messages %}{% for call in message.tool_calls %}{{ call.id }} {{ call.function.name }} {{ call.function.arguments | tojson }}{% endfor %}<|im_end|>{% endfor %}';
     const calls = createChatRenderer({ ...model, chatTemplate });

@@ -24,9 +24,10 @@ export function createChatRenderer(model: ModelInfo): RenderChat {
   const control = controls === undefined ? undefined : new RegExp(controls, 'gu');
   // At every place where one begins, for they may overlap.
   const controlStart = controls === undefined ? undefined : new RegExp(`(?=${controls})(.)`, 'gsu');
+  const breakBeginnings = createBeginningsBreaker(model);
   const breakControls = (text: string) => {
     const escaped = text.replaceAll(escapeMark, escapedMark);
-    return controlStart ? escaped.replace(controlStart, `$1${breakMark}`) : escaped;
+    return controlStart ? breakBeginnings(escaped.replace(controlStart, `$1${breakMark}`)) : escaped;
   };
   const hasTools = knowsTools(model.chatTemplate);
   return (messages, tools = []) => {
@@ -53,10 +54,30 @@ function compile(source: string): Template {
   }
 }
 
-/** A regular expression for any control token. One of a single character could not be broken, so it is never control. */
-function controlAlternatives({ controlTokens }: ModelInfo): string | undefined {
-  const tokens = controlTokens.filter((token) => [...token].length > 1).toSorted(longestFirst);
+/** A regular expression for any control token. */
+function controlAlternatives(model: ModelInfo): string | undefined {
+  const tokens = breakable(model).toSorted(longestFirst);
   return tokens.length > 0 ? tokens.map(escape).join('|') : undefined;
+}
+
+/** One of a single character could not be broken, so it is never control. */
+function breakable({ controlTokens }: ModelInfo): string[] {
+  return controlTokens.filter((token) => [...token].length > 1);
+}
+
+/** Breaks control tokens that a text ends amid: a template may put it before another text, which goes on with them. */
+function createBeginningsBreaker(model: ModelInfo): (text: string) => string {
+  const beginnings = new Set(breakable(model).flatMap((token) => Array.from({ length: token.length - 1 }, (_, index) => token.slice(0, index + 1))));
+  const lengthMax = Math.max(0, ...Array.from(beginnings, ({ length }) => length));
+  return (text) => {
+    let broken = text;
+    for (let start = text.length - 1; start >= 0 && start >= text.length - lengthMax; start -= 1) {
+      if (!beginnings.has(text.slice(start))) continue;
+      const at = start + ((text.codePointAt(start) as number) > 0xffff ? 2 : 1);
+      broken = broken.slice(0, at) + breakMark + broken.slice(at);
+    }
+    return broken;
+  };
 }
 
 function render(template: Template, model: ModelInfo, messages: readonly object[], tools: readonly unknown[] | undefined): string {
