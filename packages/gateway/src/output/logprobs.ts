@@ -11,11 +11,18 @@ export function completionLogprobs(tokens: readonly TokenLogprob[], offset: numb
   return {
     tokens: tokens.map(({ token }) => token),
     token_logprobs: tokens.map(({ logprob }) => logprob),
-    top_logprobs: tokens.map(({ top }) => Object.fromEntries(top.map(({ token, logprob }) => [token, logprob]))),
+    top_logprobs: tokens.map(topOf),
     text_offset: tokens.map(({ token }) => {
       const start = end;
       end += token.length;
       return start;
     }),
   };
+}
+
+/** The likeliest and the one that was taken, which may be one more. Several tokens may have one text, half a character's say: the likeliest of them stands for it. */
+function topOf(taken: TokenLogprob): Readonly<Record<string, number>> {
+  const byText = new Map<string, number>();
+  for (const { token, logprob } of [...taken.top, taken]) if (!byText.has(token)) byText.set(token, logprob);
+  return Object.fromEntries(byText);
 }
