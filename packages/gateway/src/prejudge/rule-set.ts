@@ -75,7 +75,7 @@ export class RuleSet {
   /** `isDuplicate` is only read where a rule asks for it. */
   judge(request: GatewayRequest, isDuplicate: boolean): Judgement {
     const texts = textsOf(request);
-    const { scanned, unscanned } = newestWithin(texts, this.#scanCharactersMax);
+    const { scanned, unscanned } = newestWithin(withDocuments(texts, request), this.#scanCharactersMax);
     const found: Found = new Int32Array(this.rules.length).fill(-1);
     for (const text of scanned) this.#finder.search(text, found);
     const scripts = this.#needsScripts ? countScripts(texts.filter(({ roleMask }) => (roleMask & roleBits.user) !== 0).map(({ text }) => text), this.#scanCharactersMax) : undefined;
@@ -86,6 +86,8 @@ export class RuleSet {
       const rule = this.rules[index] as Rule;
       // Most rules look for something, and most of it is not there.
       if (place === -1 && rule.find) continue;
+      // What an answer or a label is for is the question, whatever is read for it.
+      if (place >= texts.length && !rule.refuse) continue;
       const { larger_than: largerThan, script } = rule;
       if (rule.empty && !isEmpty(request, texts)) continue;
       if (largerThan && !(characters > (largerThan.characters ?? Infinity) || texts.length > (largerThan.messages ?? Infinity))) continue;
@@ -123,6 +125,13 @@ function textsOf({ input }: GatewayRequest): SearchedText[] {
   return input.messages.map(({ role, content }, index) => ({ text: content, roleMask: roleBits[role] | (index === last && role === 'user' ? roleBits.last : 0), index }));
 }
 
+/** Documents of the request will stand in its prompt. They come before its messages, which are looked through first where there is not room for all. */
+function withDocuments(messages: readonly SearchedText[], { documents }: GatewayRequest): readonly SearchedText[] {
+  if (!documents) return messages;
+  const read = documents.texts.flatMap(({ title = '', text }, index) => [title, text].map((part) => ({ text: part, roleMask: roleBits.user | roleBits.tool, index: messages.length + index })));
+  return [...read, ...messages];
+}
+
 /** The newest texts, as many characters as may be; of the one that the bound falls into its beginning and its end. */
 function newestWithin(texts: readonly SearchedText[], charactersMax: number): { readonly scanned: readonly SearchedText[]; readonly unscanned: number } {
   const scanned: SearchedText[] = [];
@@ -140,8 +149,8 @@ function newestWithin(texts: readonly SearchedText[], charactersMax: number): { 
     unscanned += length - 2 * half;
     left = 0;
   }
-  // In order, so that the first message at fault is named.
-  return { scanned: scanned.toReversed(), unscanned };
+  // In order, so that the first message at fault is named, and a document only where no message is.
+  return { scanned: scanned.toReversed().toSorted((a, b) => a.index - b.index), unscanned };
 }
 
 /** Whether no message has any text, nor anything that is not text: images, calls of tools, token ids. */
@@ -166,6 +175,8 @@ function suitsFixedText({ input, responseFormat, toolChoice, topLogprobs, attent
 }
 
 function fieldOf({ input }: GatewayRequest, index?: number): string {
+  const { length } = input.kind === 'chat' ? input.messages : input.prompts;
+  if (index !== undefined && index >= length) return `autoglm.documents.texts[${index - length}]`;
   if (input.kind === 'completion') return index === undefined || input.prompts.length === 1 ? 'prompt' : `prompt[${index}]`;
   return index === undefined ? 'messages' : `messages[${index}].content`;
 }

@@ -103,6 +103,23 @@ describe('prejudge', () => {
     expect(judge(`${'b'.repeat(20)}xxx`)).toMatchObject({ met: [{ param: 'messages[0].content' }] });
   });
 
+  it('refuses for what stands in a document, and answers and labels for the question alone', async () => {
+    const rules = [
+      { name: 'greeting', find: { literals: ['hello'] }, label: { greets: 'yes' } },
+      { name: 'hours', find: { literals: ['hours'] }, answer: 'From 9 to 5.' },
+      { name: 'secret', find: { on: 'text', in: ['user'], literals: ['sk-123'] }, refuse: {} },
+    ];
+    const judged = await RuleSet.compile('r', JSON.stringify({ rules }), 1000);
+    const judge = (content: string, ...texts: readonly { text: string; title?: string }[]) => judged.judge({ ...base, input: chat('earlier', content), documents: { mode: 'embed', texts } }, false);
+    expect(judge('a', { text: 'hello' }, { text: 'our hours' }, { text: 'b sk-123' }).met).toMatchObject([{ rule: { name: 'secret' }, param: 'autoglm.documents.texts[2]' }]);
+    expect(judge('a', { text: 'b', title: 'sk-123' }).met).toMatchObject([{ param: 'autoglm.documents.texts[0]' }]);
+    expect(judge('sk-123', { text: 'sk-123' }).met).toMatchObject([{ param: 'messages[1].content' }]);
+    expect(judge('hello', { text: 'hello, our hours' }).met).toMatchObject([{ rule: { name: 'greeting' }, param: 'messages[1].content' }]);
+    expect(judge('a'.repeat(1000), { text: 'sk-123' })).toMatchObject({ met: [], unscanned: 13 });
+    await using server = await startRuledServer(rules);
+    expect(await errorOf(await server.ask('a', { autoglm: { documents: { mode: 'embed', texts: ['sk-123'] } } }))).toMatchObject({ status: 403, code: 'request_refused', param: 'autoglm.documents.texts[0]' });
+  });
+
   it('refuses the same request of the same tenant while the first is under way, and only then', async () => {
     const gate = createGate();
     await using server = await startRuledServer([{ name: 'twice', duplicate: true, refuse: {} }], { beforeToken: () => gate.passed });
