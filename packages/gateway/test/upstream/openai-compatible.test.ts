@@ -150,6 +150,18 @@ describe('the answer of another server', () => {
     expect(textOf(chunksOf(await (await server.post(chat, streamed)).text()))).toBe('你好é!');
   });
 
+  it('is whole where its connection breaks after the reason of its end', async () => {
+    await using backend = await startFakeBackend((response) => {
+      const events = begin(response);
+      events.delta({ content: 'Yes' });
+      events.delta({}, { finish_reason: 'length' });
+      setImmediate(() => response.socket?.resetAndDestroy());
+    });
+    await using server = await startRemoteGateway([backend.url]);
+    const chunks = chunksOf(await (await server.post(chat, streamed)).text());
+    expect([textOf(chunks), chunks.at(-1)?.choices[0]?.finish_reason]).toEqual(['Yes', 'length']);
+  });
+
   it('begins with a byte order mark, has data that says nothing, and a type in capitals', async () => {
     const [text, end] = ['{"choices":[{"index":0,"delta":{"content":"Yes"}}]}', '{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}'];
     await using backend = await startFakeBackend((response) => void response.writeHead(200, { 'content-type': 'Text/Event-Stream' }).end(`\uFEFFdata: ${text}\n\ndata:\n\ndata: \n\ndata: ${end}\n\n`));

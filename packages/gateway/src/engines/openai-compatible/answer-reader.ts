@@ -54,6 +54,11 @@ export class AnswerReader {
     return this.#isDone;
   }
 
+  /** Every choice has the reason of its end. */
+  get isFinished(): boolean {
+    return this.#choices.every(({ finishReason }) => finishReason !== undefined);
+  }
+
   /** The data of one event. */
   readEvent(data: string): void {
     const text = this.#framed && readFramed(this.#framed.frame, data);

@@ -143,6 +143,8 @@ export class UpstreamAnswer implements AsyncIterableIterator<StreamPart>, PartsI
       this.#call.dispatcher.dispatch(this.#call.options, this);
       return;
     }
+    // What was still to come is its usage, or nothing.
+    if (this.#answer.isFinished) return this.#complete();
     // The text of an error is only for people; its status is known.
     if (this.#response?.body.kind === 'error') this.#fail(errorOfStatus(this.#call.engine, this.#response.status, ''));
     else this.#fail(errorOfConnection(this.#call.engine, error));
