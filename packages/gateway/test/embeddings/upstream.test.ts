@@ -67,6 +67,7 @@ describe('embeddings of another server', () => {
     ['too few', (response) => sendJson(response, 200, { data: [] }), 502, 'upstream_error'],
     ['one twice', (response) => sendJson(response, 200, { data: [{ index: 0, embedding: [1] }, { index: 0, embedding: [1] }] }), 502, 'upstream_error'],
     ['no vector', (response) => sendJson(response, 200, { data: [{ embedding: 'x' }, { embedding: null }] }), 502, 'upstream_error'],
+    ['empty vectors', (response) => sendJson(response, 200, { data: [{ embedding: [] }, { embedding: [] }] }), 502, 'upstream_error'],
     ['no JSON', (response) => sendJson(response, 200, 'oops'), 502, 'upstream_error'],
     ['a refusal', (response) => sendJson(response, 400, { error: { message: 'no', param: 'input' } }), 400, 'invalid_value'],
     ['no such route', (response) => sendJson(response, 404, {}), 502, 'upstream_error'],

@@ -28,7 +28,7 @@ export function upstreamEmbeddings(options: UpstreamTextsOptions): EmbeddingEngi
 
 /** Numbers, or base64 of little-endian float32. */
 function toVector(name: string, embedding: unknown): Float32Array {
-  if (Array.isArray(embedding) && embedding.every((value) => typeof value === 'number')) return Float32Array.from(embedding);
+  if (Array.isArray(embedding) && embedding.length > 0 && embedding.every((value) => typeof value === 'number')) return Float32Array.from(embedding);
   if (typeof embedding !== 'string') throw wrongAnswer(name, 'sent an embedding that is none');
   // Copied, because the bytes of a Buffer need not be aligned.
   const bytes = Uint8Array.from(Buffer.from(embedding, 'base64'));
