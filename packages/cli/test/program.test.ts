@@ -49,6 +49,8 @@ describe('autoglm', () => {
     [['serve', '--prt', '1'], 'Did you mean --port?'],
     [['serve', '--port', 'eighty'], 'whole number'],
     [['chat', '--temperature', 'warm', 'x'], 'must be a number'],
+    [['serve', '--config', ''], 'It must not be empty'],
+    [['replay', 'trace.csv', '--api-key-env', ' '], 'It must not be empty'],
   ])('refuses %j, and says what is wrong', async (args, message) => {
     const { code, stdout, stderr } = await run(args);
     expect(code).toBe(1);

@@ -75,7 +75,7 @@ export async function replay(tracePath: string, options: ReplayOptions): Promise
 function chooseTargets({ url, compare, model, body, block }: ReplayOptions): TargetWish[] {
   const defaults = { body, ...(url !== undefined && { url }), ...(model !== undefined && { model }) };
   if (!compare && block !== undefined) throw new UserError('--block is for --compare: one server has no slices.');
-  if (!compare) return [parseTarget(url ?? process.env['AUTOGLM_URL'] ?? 'http://127.0.0.1:8080', defaults)];
+  if (!compare) return [parseTarget(url ?? (process.env['AUTOGLM_URL'] || 'http://127.0.0.1:8080'), defaults)];
   if (compare.length !== 2) throw new UserError(`--compare takes two servers, not ${compare.length}. The trace comes before it: autoglm replay trace.jsonl --compare URL_A URL_B`);
   return compare.map((text) => parseTarget(text, defaults));
 }

@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import { collect, integer } from '../option-values.ts';
+import { collect, filled, integer } from '../option-values.ts';
 import { serve, type ServeOptions } from './serve.ts';
 
 export function serveCommand(): Command {
@@ -9,10 +9,10 @@ export function serveCommand(): Command {
     .addOption(new Option('--quantization <type>', 'what the weights become (model_config.quantization)').choices(['none', 'int8', 'int4']))
     .option('-p, --port <number>', 'port to listen on; 0 takes a free one (server.port)', integer)
     .option('--host <address>', 'address to listen on; 0.0.0.0 is every one (server.host)')
-    .option('-c, --config <file>', 'configuration file (YAML)')
+    .option('-c, --config <file>', 'configuration file (YAML)', filled)
     .option('-e, --engine <url>', 'another server to answer instead of the embedded engine, such as http://127.0.0.1:8000/v1; may be given again', collect)
-    .option('--engine-model <name>', 'the model to ask it for; every model that it lists when not given')
-    .option('--engine-key-env <name>', 'environment variable with the key that it wants')
+    .option('--engine-model <name>', 'the model to ask it for; every model that it lists when not given', filled)
+    .option('--engine-key-env <name>', 'environment variable with the key that it wants', filled)
     .option('-t, --threads <number>', 'threads that compute (model_config.threads)', integer)
     .option('--context-length <tokens>', 'tokens of prompt and answer together (model_config.context_length)', integer)
     .option('--max-batch-size <number>', 'answers generated at once (model_config.max_batch_size)', integer)
