@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -20,6 +20,18 @@ describe('autoglm models', () => {
     const { models, available } = await list('f16');
     expect(models.map(({ name, quantization }) => [name, quantization])).toEqual([['default', 'int8'], ['default', 'int4']]);
     expect(available).toEqual(['tinyllama', 'bge-small-zh', 'minilm']);
+  });
+
+  it('tells what is wrong with one file, and of the others what there is', async () => {
+    const quantized = path.join(home, 'quantized');
+    await mkdir(path.join(quantized, 'folder.gguf'));
+    await writeFile(path.join(quantized, 'junk.gguf'), 'junk');
+    await symlink(path.join(home, 'absent'), path.join(quantized, 'link.gguf'));
+    const { models } = await list('f16');
+    const ofQuantized = models.filter(({ path: file }) => path.dirname(file) === quantized);
+    expect(ofQuantized.map(({ path: file, problem }) => [path.basename(file), problem]).toSorted()).toEqual([['junk.gguf', expect.stringContaining('not a GGUF')], ['link.gguf', expect.stringContaining('no such file')]]);
+    expect(models.filter(({ problem }) => problem === null)).toHaveLength(2);
+    await rm(quantized, { recursive: true });
   });
 
   it('counts keys and values in the type that the configuration gives them', async () => {

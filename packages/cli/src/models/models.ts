@@ -84,14 +84,15 @@ async function pulledFiles(home: string): Promise<CachedFile[]> {
 async function quantizedFiles(home: string): Promise<CachedFile[]> {
   const folder = path.join(home, 'quantized');
   const entries = await readdir(folder, { withFileTypes: true }).catch((): Dirent[] => []);
-  return entries.filter((entry) => entry.name.endsWith('.gguf')).map((entry) => path.join(folder, entry.name)).map((file) => ({ name: file, quantization: null, path: file }));
+  return entries.filter((entry) => entry.name.endsWith('.gguf') && (entry.isFile() || entry.isSymbolicLink())).map((entry) => path.join(folder, entry.name)).map((file) => ({ name: file, quantization: null, path: file }));
 }
 
 async function describe(file: CachedFile, kv: KvWish, memory: number): Promise<ListedModel> {
   try {
     return { ...file, ...summarise(await modelFacts(file.path, kv), memory) };
   } catch (error) {
-    const { size } = await stat(file.path);
+    // A link to nothing is one of many files, and so is one that somebody deletes meanwhile.
+    const { size } = await stat(file.path).catch(() => ({ size: 0 }));
     return { ...file, bytes: size, problem: (error as Error).message, architecture: null, weightType: null, memory: null, fits: null };
   }
 }
