@@ -178,7 +178,8 @@ class Rendering {
   }
 
   async ready(signal: AbortSignal): Promise<ModelInfo> {
-    if (this.info && this.isReady) return this.info;
+    // Asked for anew each time: an engine that was started again may have found another file in its model's place.
+    if (this.isReady) return this.#learn();
     const waiting = new AbortController();
     const abort = () => waiting.abort(signal.reason);
     const timer = setTimeout(() => {
