@@ -49,12 +49,17 @@ export interface Client {
   close(): Promise<void>;
 }
 
+/** `fetch` takes a header as bytes, and refuses letters that are none: these are UTF-8's. */
+function bytesOf(text: string): string {
+  return String.fromCharCode(...new TextEncoder().encode(text));
+}
+
 export function createClient(options: ClientOptions = {}): Client {
   const transport = new Transport({
     baseUrl: (options.baseUrl ?? ownServer()).replace(/\/+$/, ''),
     headers: {
       ...(options.apiKey !== undefined && { authorization: `Bearer ${options.apiKey}` }),
-      ...(options.tenant !== undefined && { 'x-autoglm-tenant': options.tenant }),
+      ...(options.tenant !== undefined && { 'x-autoglm-tenant': bytesOf(options.tenant) }),
       ...options.headers,
     },
     encoding: options.encoding ?? 'json',

@@ -21,6 +21,14 @@ describe.each(['json', 'msgpack'] as const)('the client, %s', (encoding) => {
     expect(embedded?.embedding).toEqual(expect.arrayContaining([expect.any(Number)]));
   });
 
+  it('asks for a tenant whose name is written in any script, as a body would', async () => {
+    await using server = await startServer();
+    await server.client({ encoding, tenant: '门店' }).chat.completions.create(body);
+    await server.client({ encoding }).chat.completions.create({ ...body, autoglm: { tenant: '门店' } });
+    const [named, inBody] = server.engine.requests.map(({ cacheScope }) => cacheScope);
+    expect(named).toBe(inBody);
+  });
+
   it('streams', async () => {
     await using server = await startServer();
     const stream = await server.client({ encoding }).chat.completions.create({ ...body, stream: true, stream_options: { include_usage: true } });

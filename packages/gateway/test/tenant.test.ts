@@ -25,6 +25,20 @@ describe('tenants', () => {
     expect(again).toEqual([none, keyA, nameX, keyAnameX]);
   });
 
+  it.each(['门店', 'Zürich', '🚗'])('have one name in a header and in a body: %s', async (tenant) => {
+    await using server = await startTestServer();
+    const header = (name: string) => ({ headers: { 'x-autoglm-tenant': name } });
+    const [inBody, inHeader] = await scopesOf(server, [{ tenant }, header(Buffer.from(tenant).toString('latin1'))]);
+    expect(inHeader).toBe(inBody);
+    expect((await server.post('/v1/chat/completions', chatBody, header(Buffer.from('门'.repeat(257)).toString('latin1')))).status).toBe(400);
+  });
+
+  it('may be named in Latin-1', async () => {
+    await using server = await startTestServer();
+    const [inBody, inHeader] = await scopesOf(server, [{ tenant: 'Zürich' }, { headers: { 'x-autoglm-tenant': 'Zürich' } }]);
+    expect(inHeader).toBe(inBody);
+  });
+
   it('tell whose key names them', async () => {
     await using server = await startTestServer();
     const scopes = (await scopesOf(server, [{ headers: key('a') }, { headers: key('a'), tenant: 'x' }, { headers: key('a'), tenant: 'y.z' }, { headers: key('b'), tenant: 'x' }, {}, { tenant: 'x' }])) as string[];

@@ -25,7 +25,21 @@ function spelled(authorization = ''): string {
 }
 
 function nameFrom(headers: IncomingHttpHeaders): string | undefined {
-  const name = headers[header];
-  if (name === undefined || (typeof name === 'string' && name.length >= 1 && name.length <= 256)) return name as string | undefined;
+  const bytes = headers[header];
+  if (bytes === undefined) return undefined;
+  const name = textOf(String(bytes));
+  if (name.length >= 1 && name.length <= 256) return name;
   throw new AutoglmError('invalid_value', `Invalid value for '${header}': must be a string of 1 to 256 characters.`, { param: header });
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+/** Node reads the bytes of a header as Latin-1. Who has other letters sends them in UTF-8, as in a body, where the name must be the same one. */
+function textOf(bytes: string): string {
+  if (!/[\x80-\xff]/.test(bytes) || /[^\0-\xff]/.test(bytes)) return bytes;
+  try {
+    return utf8.decode(Buffer.from(bytes, 'latin1'));
+  } catch {
+    return bytes;
+  }
 }
