@@ -49,6 +49,12 @@ export interface RemoteTokens {
   countChat(messages: readonly ChatMessage[], tools: readonly Tool[], signal: AbortSignal): Promise<number | undefined>;
 }
 
+/**
+ * `silent`, again and again while it lasts: nothing at all is heard of the server, and whoever waits there waits in vain. One that refuses is there, and may end
+ * what it has begun. `back`: a probe is answered after some that were not.
+ */
+export type ProbeNews = 'silent' | 'back';
+
 /** Takes requests as the client wrote them and does the rest itself, chat template included: another server. */
 export interface RequestReplica extends ReplicaBase {
   readonly takes: 'requests';
@@ -64,8 +70,8 @@ export interface RequestReplica extends ReplicaBase {
   readonly isKnown: boolean;
   /** Tells every change of the state from now on. */
   watch(listener: (status: EngineStatus) => void): void;
-  /** Tells from now on, again and again while it lasts, that nothing at all is heard of the server: whoever waits there waits in vain. One that refuses is there, and may end what it has begun. */
-  watchSilence(listener: () => void): void;
+  /** Tells from now on what its probes say of the server. */
+  watchProbes(listener: (news: ProbeNews) => void): void;
 }
 
 /**

@@ -48,6 +48,11 @@ export function learn(breaker: Breaker, outcome: Outcome, nowMs: number, setting
   return outcome !== 'failed' || failures >= settings.failuresMax ? open(breaker.opened + 1, nowMs, settings) : { ...breaker, failures };
 }
 
+/** What it was open for seems to be over, as is known from elsewhere: the next request may try. */
+export function expire(breaker: Breaker): Breaker {
+  return breaker.state === 'open' ? { ...breaker, untilMs: -Infinity } : breaker;
+}
+
 function open(opened: number, nowMs: number, { openMsFirst, openMsMax }: BreakerSettings): Extract<Breaker, { state: 'open' }> {
   return { state: 'open', opened, untilMs: nowMs + Math.min(openMsMax, openMsFirst * 2 ** Math.min(opened - 1, 16)) };
 }

@@ -23,7 +23,7 @@ export const routerSchema = Type.Object(
         probe_failures: Type.Integer({ minimum: 1, maximum: 100 }),
         /** So many requests that fail in a row eject an engine, of a model's only one so many different ones; one that cannot be reached is ejected at once. */
         failures: Type.Integer({ minimum: 1, maximum: 1000 }),
-        /** It is left alone for so long, twice as long each time it fails again, and then tried with one request. */
+        /** It is left alone for so long, twice as long each time it fails again, or until its probe is answered after some that were not; and then tried with one request. */
         eject_ms: milliseconds,
         eject_max_ms: milliseconds,
         /** One that takes so many times as long to its first part as the others is ejected too; 0: none is. */

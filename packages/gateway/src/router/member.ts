@@ -1,7 +1,7 @@
 import type { InputKind } from '../common/device-registry.ts';
 import type { CatalogModel, Target } from '../common/model-catalog.ts';
 import type { Candidate } from './balance/index.ts';
-import { beginTry, closedBreaker, learn, mayTry, type Breaker, type BreakerSettings, type Outcome } from '../common/breaker.ts';
+import { beginTry, closedBreaker, expire, learn, mayTry, type Breaker, type BreakerSettings, type Outcome } from '../common/breaker.ts';
 import { hashText } from './hash.ts';
 import { learnLatency, peakAt, unknownLatencies, type AnswerForm, type Latency } from './latency.ts';
 import { PrefixIndex } from './prefix-index.ts';
@@ -40,6 +40,8 @@ export class Member implements Candidate {
     this.id = hashText(target.replica.name);
     this.weight = target.weight;
     this.#settings = settings;
+    const { replica } = target;
+    if (replica.takes === 'requests') replica.watchProbes((news) => news === 'back' && (this.#breaker = expire(this.#breaker)));
   }
 
   get breaker(): Breaker {

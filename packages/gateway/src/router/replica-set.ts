@@ -72,7 +72,7 @@ export class ReplicaSet {
     this.#firstParts = { stream: new RecentQuantile(settings.hedging.quantile), whole: new RecentQuantile(settings.hedging.quantile) };
     for (const member of this.#members) {
       const { replica } = member.target;
-      if (replica.takes === 'requests') replica.watchSilence(() => this.#leave(member));
+      if (replica.takes === 'requests') replica.watchProbes((news) => news === 'silent' && this.#leave(member));
     }
   }
 

@@ -1,4 +1,4 @@
-import { AutoglmError, type ErrorCode, type GatewayEvent, type GatewayRequest, type RequestReplica, type StreamPart } from '@open-autoglm/protocol';
+import { AutoglmError, type ErrorCode, type GatewayEvent, type GatewayRequest, type ProbeNews, type RequestReplica, type StreamPart } from '@open-autoglm/protocol';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { defaultConfig, routerOptions } from '../../src/main.ts';
@@ -39,20 +39,20 @@ class ScriptedReplica {
   readonly replica: RequestReplica;
   scripts: Script[] = [];
   running = 0;
-  readonly #silence = new Set<() => void>();
+  readonly #listeners = new Set<(news: ProbeNews) => void>();
 
   constructor(name: string) {
     this.replica = {
       takes: 'requests', name, status: { state: 'ready', detail: '' }, model: undefined, isKnown: true,
       watch: () => {},
-      watchSilence: (listener) => void this.#silence.add(listener),
+      watchProbes: (listener) => void this.#listeners.add(listener),
       answer: (request) => this.#answer(request),
       close: async () => {},
     };
   }
 
   fallSilent(): void {
-    for (const listener of this.#silence) listener();
+    for (const listener of this.#listeners) listener('silent');
   }
 
   #answer(request: GatewayRequest): AsyncIterable<StreamPart> {

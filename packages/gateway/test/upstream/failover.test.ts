@@ -282,6 +282,20 @@ describe('when nobody can answer', () => {
 });
 
 describe('an engine that comes back', () => {
+  it.each([[chat, chatBody], ['/v1/embeddings', { model: fakeModel, input: 'a' }]])('is asked as soon as its probe is answered, however long it was to be left alone: %s', async (route, body) => {
+    const answers: Behaviour = (response, request) => (route === chat ? say()(response, request) : sendJson(response, 200, { data: [{ index: 0, embedding: [1] }] }));
+    const gone = await startFakeBackend(answers);
+    await using server = await startRemoteGateway([gone.url], { router: { health: { ...quickProbes, ...ejectsForLong } } });
+    await until(async () => (await server.get('/readyz')).status === 200);
+    await gone[Symbol.asyncDispose]();
+    expect((await server.post(route, body)).status).toBe(502);
+    await until(async () => (await engineStates(server))[0] === 'unreachable');
+    expect((await server.post(route, body)).status).toBe(503);
+    await using _back = await startFakeBackend(answers, gone.port);
+    await until(async () => (await server.get('/readyz')).status === 200);
+    expect((await server.post(route, body)).status).toBe(200);
+  });
+
   it('is given those that wait for another one', async () => {
     await using backends = await startBackends(2);
     const [busy, gone] = backends as FakeBackend[] as [FakeBackend, FakeBackend];

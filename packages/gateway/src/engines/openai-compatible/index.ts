@@ -1,4 +1,4 @@
-import { AutoglmError, type AutoglmError as Failure, type EngineStatus, type GatewayRequest, type RemoteModel, type RequestReplica } from '@open-autoglm/protocol';
+import { AutoglmError, type AutoglmError as Failure, type EngineStatus, type GatewayRequest, type ProbeNews, type RemoteModel, type RequestReplica } from '@open-autoglm/protocol';
 import { Pool } from 'undici';
 import { BatchedClassification } from '../batching/batched-classification.ts';
 import { BatchedEmbeddings } from '../batching/batched-embeddings.ts';
@@ -66,7 +66,10 @@ export function openAiReplica({ name, url, model, apiKey, classifyPath, joinsCom
   let isKnown = false;
   let failures = 0;
   const listeners = new Set<(status: EngineStatus) => void>();
-  const silenceListeners = new Set<() => void>();
+  const probeListeners = new Set<(news: ProbeNews) => void>();
+  const tellOfProbes = (news: ProbeNews) => {
+    for (const listener of probeListeners) listener(news);
+  };
   const setStatus = (state: EngineStatus['state'], detail: string) => {
     if (status.state === 'closed') return;
     const isNews = status.state !== state;
@@ -75,14 +78,16 @@ export function openAiReplica({ name, url, model, apiKey, classifyPath, joinsCom
   };
   const onDiscovered = (discovered: Discovered) => {
     isKnown = true;
+    const isBack = !('error' in discovered) && failures > 0 && status.state === 'unreachable';
     failures = 'error' in discovered ? failures + 1 : 0;
     if ('error' in discovered) {
       if (status.state === 'starting' || failures >= probe.failuresMax) setStatus('unreachable', errorOfProbe(name, discovered.error));
-      if (failures >= probe.failuresMax && isSilence(discovered.error)) for (const listener of silenceListeners) listener();
+      if (failures >= probe.failuresMax && isSilence(discovered.error)) tellOfProbes('silent');
       return;
     }
     if ('model' in discovered) known = discovered.model;
     setStatus('ready', 'model' in discovered ? `${origin} has the model.` : `${origin} answers, but does not list the model: ${discovered.missing}.`);
+    if (isBack) tellOfProbes('back');
   };
   const discovery = startDiscovery({ dispatcher: pool, path: `${base}/models`, headers: ['accept', 'application/json', ...authorization], model, ...probe, onDiscovered });
   /** Requests tell sooner than the next discovery. */
@@ -118,7 +123,7 @@ export function openAiReplica({ name, url, model, apiKey, classifyPath, joinsCom
       return isKnown;
     },
     watch: (listener) => void listeners.add(listener),
-    watchSilence: (listener) => void silenceListeners.add(listener),
+    watchProbes: (listener) => void probeListeners.add(listener),
     answer(request: GatewayRequest) {
       if (status.state === 'closed') throw new AutoglmError('engine_unavailable', `The engine ${name} was closed.`);
       if (completions?.takes(request)) return completions.answer(request);
