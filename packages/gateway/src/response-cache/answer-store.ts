@@ -69,6 +69,9 @@ export class AnswerStore {
       if (this.#reading.get(key) !== reading) return undefined;
       this.#reading.delete(key);
       if (!entry) return undefined;
+      // Of an answer that was computed anew here, the shared level may still have the old one: it is full, or was away.
+      const newer = this.memory.peek(key);
+      if (newer && newer.entry.keptAtMs > entry.keptAtMs) return { slot: newer, level: 'memory' };
       const slot = new AnswerSlot(entry);
       this.memory.set(key, slot, entry.goneAtMs);
       return { slot, level: 'redis' };

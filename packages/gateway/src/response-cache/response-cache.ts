@@ -236,7 +236,7 @@ export class ResponseCache {
     const startedAtMs = performance.now();
     try {
       const shared = await this.store.findShared(asking.key);
-      const lookup = shared && this.#judge(asking, shared.slot, 'redis');
+      const lookup = shared && this.#judge(asking, shared.slot, shared.level);
       return shared && lookup ? { slot: shared.slot, lookup } : await this.#findNear(asking, signal);
     } finally {
       emit({ type: 'segment-end', segment: 'cache', durationMs: performance.now() - startedAtMs, reason: 'lookup' });

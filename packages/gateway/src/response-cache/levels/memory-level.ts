@@ -53,6 +53,12 @@ export class MemoryLevel<V> implements CacheLevel<V> {
     return undefined;
   }
 
+  /** As `get`, but it counts as no use. */
+  peek(key: string): V | undefined {
+    const slot = this.#slots.peek(key);
+    return slot && this.#options.now() < slot.untilMs ? slot.value : undefined;
+  }
+
   require(key: string): V | undefined {
     return this.get(key);
   }
