@@ -51,6 +51,8 @@ describe('--engine', () => {
     await expect(findEngines({ engine: ['nonsense'] }, {})).rejects.toThrow(/must be a URL/);
     await expect(findEngines({ engine: [server.url] }, {})).rejects.toThrow(/its models are not known \(GET \/v1\/models is answered with status 401\)/);
     await expect(findEngines({ engineModel: 'glm' }, {})).rejects.toThrow(/--engine, which is missing/);
+    await expect(findEngines({ engine: [server.url], engineKeyEnv: 'KEY' }, { KEY: '密钥' })).rejects.toThrow(/^The key in KEY cannot be sent/);
+    await expect(findEngines({ engine: [server.url.replace('//', '//name:word@')] }, {})).rejects.toThrow(/^--engine 127\.0\.0\.1:\d+: a password does not belong in a URL/);
   });
 
   it('starts a server without an embedded engine', async () => {

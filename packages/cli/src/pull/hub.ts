@@ -23,5 +23,7 @@ export interface Hub {
 export function baseUrl(text: string | undefined, variable: string, fallback: string, refuse: (message: string) => Error): URL {
   const value = text || fallback;
   if (!URL.canParse(value) || !/^https?:$/.test(new URL(value).protocol)) throw refuse(`${variable} must be a URL such as ${fallback}, not ${JSON.stringify(value)}.`);
-  return new URL(value.endsWith('/') ? value : `${value}/`);
+  const url = new URL(value.endsWith('/') ? value : `${value}/`);
+  if (url.username !== '' || url.password !== '') throw refuse(`${variable} must hold no name and no password.`);
+  return url;
 }

@@ -1,4 +1,5 @@
 import { isFilePath, type Repository } from '@open-autoglm/engine/cache';
+import { readApiKey } from '../api-key.ts';
 import { UserError } from '../failure.ts';
 import { createHttpClient, type HttpClient } from './http.ts';
 import { baseUrl, type Hub, type HubFile } from './hub.ts';
@@ -15,7 +16,7 @@ const pagesMax = 50;
 /** Hugging Face, or what speaks its API at `HF_ENDPOINT`; `HF_TOKEN` opens gated repositories. */
 export function huggingFace(env: NodeJS.ProcessEnv, timeoutMs: number): Hub {
   const base = baseUrl(env['HF_ENDPOINT'], 'HF_ENDPOINT', 'https://huggingface.co', (message) => new UserError(message));
-  const token = env['HF_TOKEN']?.trim() || undefined;
+  const token = readApiKey('HF_TOKEN', { HF_TOKEN: env['HF_TOKEN']?.trim() });
   const http = createHttpClient({ token, origin: base.origin, timeoutMs, explain: (status) => explain(status, base, token !== undefined) });
   return {
     title: base.host,

@@ -1,3 +1,4 @@
+import { readApiKey } from '../api-key.ts';
 import { messageOf, UserError } from '../failure.ts';
 
 export interface EngineOptions {
@@ -17,10 +18,11 @@ export async function findEngines({ engine: urls, engineModel, engineKeyEnv }: E
     return undefined;
   }
   const key = engineKeyEnv === undefined ? {} : { api_key_env: engineKeyEnv };
+  const apiKey = engineKeyEnv === undefined ? undefined : readApiKey(engineKeyEnv, env);
   const found = await Promise.all(urls.map(async (text) => {
     const url = withPath(text);
     // What default is, only that server knows.
-    const models = engineModel === undefined || engineModel === 'default' ? await list(url, engineKeyEnv === undefined ? undefined : env[engineKeyEnv], engineModel) : [{ model: engineModel }];
+    const models = engineModel === undefined || engineModel === 'default' ? await list(url, apiKey, engineModel) : [{ model: engineModel }];
     return models.map((model) => ({ kind: 'openai', url, ...model, ...key }));
   }));
   return found.flat();
@@ -54,5 +56,6 @@ function named(listed: readonly { readonly id: string; readonly source: string |
 function withPath(text: string): string {
   const url = URL.parse(text);
   if (!url || !/^https?:$/.test(url.protocol)) throw new UserError(`--engine ${text}: it must be a URL such as http://127.0.0.1:8000/v1.`);
+  if (url.username !== '' || url.password !== '') throw new UserError(`--engine ${url.host}: a password does not belong in a URL; use --engine-key-env.`);
   return url.pathname === '/' && url.search === '' ? `${url.origin}/v1` : text;
 }

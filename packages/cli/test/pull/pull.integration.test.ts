@@ -86,7 +86,11 @@ describe('autoglm pull', () => {
     const taken = await pull('hf:owner/model-GGUF', { HF_TOKEN: 'hf_secret' });
     expect(taken.code).toBe(0);
     expect(server.requests.some(({ host, headers }) => host === 'storage' && headers.authorization !== undefined)).toBe(false);
-    expect(refused.stderr + taken.stderr + taken.stdout).not.toMatch(/hf_secret|hf_other|signature/);
+    const unsendable = await pull('hf:owner/model-GGUF', { HF_TOKEN: 'hf_secret\nhf_other' });
+    expect(unsendable).toMatchObject({ code: 1, stderr: expect.stringMatching(/^autoglm: The key in HF_TOKEN cannot be sent/) });
+    const withPassword = await pull('hf:owner/model-GGUF', { HF_ENDPOINT: server.url.replace('//', '//name:hf_secret@') });
+    expect(withPassword).toMatchObject({ code: 1, stderr: 'autoglm: HF_ENDPOINT must hold no name and no password.\n' });
+    expect(refused.stderr + taken.stderr + taken.stdout + unsendable.stderr).not.toMatch(/hf_secret|hf_other|signature/);
   });
 
   it.each([
