@@ -169,6 +169,7 @@ describe('addresses', () => {
   it('are on the list by name, by port, or below a name', () => {
     const on = (url: string, ...list: string[]) => isListed(new URL(url), list);
     expect([on('http://a.b/x', 'a.b'), on('http://a.b:81/x', 'a.b:81'), on('http://a.b:81/x', 'a.b:80'), on('http://c.a.b/', '*.a.b'), on('http://a.b/', '*.a.b'), on('http://xa.b/', '*.a.b'), on('http://a.b.evil/', 'a.b')]).toEqual([true, true, false, true, false, false, false]);
+    expect([on('http://a.b:81/x', 'a.b'), on('http://c.a.b:81/', '*.a.b'), on('http://c.a.b:81/', '*.a.b:81'), on('https://a.b:443/', 'a.b')]).toEqual([false, false, true, true]);
   });
 
   it('of private networks are refused although their host is on the list', async () => {

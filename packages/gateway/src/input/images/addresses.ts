@@ -19,7 +19,7 @@ export function isPrivate(address: string): boolean {
   return inside.check(address, isIPv4(address) ? 'ipv4' : 'ipv6');
 }
 
-/** Whether a host is on the list: by its name, by its name and port, or as one of `*.example.com`. */
-export function isListed({ hostname, host }: URL, list: readonly string[]): boolean {
-  return list.some((entry) => entry === hostname || entry === host || (entry.startsWith('*.') && hostname.endsWith(entry.slice(1)) && hostname.length > entry.length - 1));
+/** Whether a host is on the list: by its name, with its port where that is not the usual one, or as one of `*.example.com`. */
+export function isListed({ host }: URL, list: readonly string[]): boolean {
+  return list.some((entry) => entry === host || (entry.startsWith('*.') && host.endsWith(entry.slice(1)) && host.length > entry.length - 1));
 }
