@@ -46,6 +46,26 @@ describe('pages of other origins', () => {
     }
   });
 
+  it.each(['cross-site', 'same-site'])('make it do nothing that their browser sends unasked, where they are not allowed: %s', async (site) => {
+    await using none = await startTestServer();
+    await using listed = await start([page]);
+    const from = (origin: string) => ({ origin, 'sec-fetch-site': site });
+    const untyped = (server: typeof none, headers: Record<string, string>) => fetch(`${server.url}/v1/chat/completions`, { method: 'POST', body: new Blob([JSON.stringify(chatBody)]), headers });
+    for (const server of [none, listed]) {
+      const refused = await untyped(server, from('https://evil.example'));
+      expect([refused.status, await refused.json()]).toMatchObject([403, { error: { code: 'permission_denied' } }]);
+      const form = new FormData();
+      form.append('file', new Blob(['x']), 'a');
+      expect((await fetch(`${server.url}/v1/files`, { method: 'POST', body: form, headers: from('https://evil.example') })).status).toBe(403);
+      expect(server.engine.requests).toHaveLength(0);
+      // It was asked for, and somebody before this server said yes; or it is no other origin's.
+      for (const headers of [{ ...from(page), 'content-type': 'application/json' }, { ...from(page), authorization: 'Bearer key' }, { 'sec-fetch-site': 'same-origin' }, {}] as Record<string, string>[]) expect((await untyped(server, headers)).status).toBe(200);
+      expect((await fetch(server.url, { headers: from('https://evil.example') })).status).toBe(200);
+    }
+    expect((await untyped(listed, from(page))).status).toBe(200);
+    expect((await untyped(none, from(page))).status).toBe(403);
+  });
+
   it('may be all there are', async () => {
     await using server = await start(['*']);
     const response = await server.post('/v1/chat/completions', chatBody, { headers: { origin: 'https://any.example' } });

@@ -13,6 +13,19 @@ const exposed = [
   ...['limit', 'remaining', 'reset'].flatMap((what) => [`x-ratelimit-${what}-requests`, `x-ratelimit-${what}-tokens`]),
 ].join(', ');
 
+/** What a page may send without asking first must have one of these types, or none (WHATWG Fetch, 2.2.2); forms, and bodies that a script leaves without a type. */
+const typesAskedFor = /\b(json|msgpack)\b/i;
+
+/**
+ * Whether a page of another origin sends this unasked, as its browser says (Fetch Metadata). It could not read the answer, but the work would be done: by a
+ * server without keys for any page that its user opens. What is asked for beforehand was allowed, here or by a proxy that answers for us.
+ */
+export function isUnasked({ method, headers }: IncomingMessage): boolean {
+  const site = headers['sec-fetch-site'];
+  if (site !== 'cross-site' && site !== 'same-site') return false;
+  return method === 'POST' && headers.authorization === undefined && !typesAskedFor.test(headers['content-type'] ?? '');
+}
+
 /**
  * Lets pages of other origins use this server (WHATWG Fetch, 3.3). Keys come in a header that a script sets, never by themselves as cookies do, so credentials are
  * not allowed; whoever may come in is still checked as for everybody.
@@ -28,17 +41,21 @@ export class Cors {
     this.#maxAge = String(maxAgeSeconds);
   }
 
+  allows(origin: string | undefined): origin is string {
+    return origin !== undefined && (this.#isOpen || this.#origins.has(origin));
+  }
+
   /** Says to a browser whether its page may read the answer. True: it only asked that, and is answered. */
   answers({ method, headers }: IncomingMessage, response: ServerResponse): boolean {
     const { origin } = headers;
     // Whoever keeps answers must keep one for each origin, whether or not this one had any.
     if (!this.#isOpen) response.setHeader('vary', 'origin');
-    if (origin === undefined || !(this.#isOpen || this.#origins.has(origin))) return false;
+    if (!this.allows(origin)) return false;
     response.setHeader('access-control-allow-origin', this.#isOpen ? '*' : origin);
     response.setHeader('access-control-expose-headers', exposed);
     if (method !== 'OPTIONS' || headers['access-control-request-method'] === undefined) return false;
-    const asked = headers['access-control-request-headers'];
-    response.writeHead(204, { 'access-control-allow-methods': methods, ...(asked !== undefined && { 'access-control-allow-headers': asked }), 'access-control-max-age': this.#maxAge });
+    const wanted = headers['access-control-request-headers'];
+    response.writeHead(204, { 'access-control-allow-methods': methods, ...(wanted !== undefined && { 'access-control-allow-headers': wanted }), 'access-control-max-age': this.#maxAge });
     response.end();
     return true;
   }

@@ -7,7 +7,7 @@ import { cutWhenStalled } from '../common/caught-up.ts';
 import { bodyTimeoutMs, discardRest, readJson, type BodyReading } from './body.ts';
 import { ClassificationRequests, type ClassificationParts } from './classification-requests.ts';
 import { createConsole } from './console.ts';
-import type { Cors } from './cors.ts';
+import { isUnasked, type Cors } from './cors.ts';
 import { EmbeddingRequests, type EmbeddingParts } from './embedding-requests.ts';
 import { Generations, type GenerationParts } from './generations.ts';
 import { InHand } from './in-hand.ts';
@@ -76,6 +76,7 @@ export function createIngress(parts: IngressParts): Ingress {
 
   const route = (message: IncomingMessage, response: ServerResponse): Promise<void> | void => {
     if (parts.cors?.answers(message, response)) return undefined;
+    if (isUnasked(message) && !parts.cors?.allows(message.headers.origin)) throw new AutoglmError('permission_denied', 'Pages of this origin may not use this server: server.cors.origins does not name it.');
     const requestId = requestIdOf(message);
     const path = pathOf(message);
     const call = { message, response, requestId, read: (signal: AbortSignal) => readJson(message, parts.bodies, signal) };
