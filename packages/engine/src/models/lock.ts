@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { open, readdir, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,14 +14,25 @@ const roundsMax = 100;
 /** Whoever has a lock says so again and again, since another host cannot ask whether it lives. One that was silent for so long is gone. */
 const signOfLifeMs = 10_000;
 const silentMsMax = 120_000;
-const ownerName = /^([0-9a-f]{8})-(\d+)$/;
+const ownerName = /^([0-9a-f]{8})-(\d+)(?:-(\d+))?$/;
 /** Locks that this process has. A lock under its name that is not among them is of a dead process with the same id. */
 const held = new Set<string>();
 let prepared = 0;
 
-/** How a process's name is written, on this host. */
+/** How a process's name is written, on this host: with when it started, since ids come again, after a reboot nearly all of them. */
 export function nameOf(pid: number): string {
-  return `${host}-${pid}`;
+  const start = startOf(pid);
+  return start === undefined ? `${host}-${pid}` : `${host}-${pid}-${start}`;
+}
+
+/** In ticks since the machine's boot; undefined where the system does not tell it. */
+function startOf(pid: number): string | undefined {
+  try {
+    // The name, in brackets, may hold spaces; the start is the 20th word behind it.
+    return readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ').at(-1)?.split(' ')[19];
+  } catch {
+    return undefined;
+  }
 }
 
 /**
@@ -93,8 +105,8 @@ async function takeOver(lock: string, dead: string, own: string): Promise<boolea
 
 /** Whether its owner lives. `nowMs`: by the clock of the files. */
 async function holds(lock: string, owner: string, nowMs: number): Promise<boolean> {
-  const [, itsHost, pid] = ownerName.exec(owner) ?? [];
-  if (itsHost === host) return isAlive(Number(pid));
+  const [, itsHost, pid, start] = ownerName.exec(owner) ?? [];
+  if (itsHost === host) return isAlive(Number(pid)) && (start === undefined || start === (startOf(Number(pid)) ?? start));
   const status = await stat(path.join(lock, owner)).catch(() => undefined);
   return status !== undefined && nowMs - status.mtimeMs < silentMsMax;
 }

@@ -78,6 +78,14 @@ describe('a lock', () => {
     }
   });
 
+  it('is taken over from a process that is gone though another has its id now', async () => {
+    const [host, pid] = nameOf(process.ppid).split('-');
+    await ownedBy(process.ppid, `${host}-${pid}-1`);
+    const result = await takeLock(lock);
+    expect(result.taken).toBe(true);
+    if (result.taken) await result.release();
+  });
+
   it('is waited for, and says for whom', async () => {
     const first = await takeLock(lock);
     if (!first.taken) expect.fail();
