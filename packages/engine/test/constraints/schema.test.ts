@@ -74,6 +74,7 @@ describe('a schema as a grammar', () => {
     ['other members counted', { type: 'object', additionalProperties: { type: 'boolean' }, minProperties: 2, maxProperties: 3 }],
     ['required but not listed', { type: 'object', properties: { a: true }, required: ['z'], additionalProperties: { type: 'null' } }],
     ['a list of itself', { $ref: '#/$defs/node', $defs: { node: { type: 'object', properties: { value: { type: 'integer' }, next: { anyOf: [{ $ref: '#/$defs/node' }, { type: 'null' }] } }, required: ['value', 'next'] } } }],
+    ['itself, with a name', { $id: 'https://example.com/node', type: 'object', properties: { value: { type: 'integer' }, next: { anyOf: [{ $ref: '#' }, { type: 'null' }] } }, required: ['value', 'next'] }],
     ['a tuple', { type: 'array', prefixItems: [{ type: 'integer' }, { type: 'boolean' }], items: { type: 'null' }, minItems: 1, maxItems: 4 }],
     ['told apart by a tag', { oneOf: [{ type: 'object', properties: { kind: { const: 'a' }, x: { type: 'integer' } }, required: ['kind', 'x'] }, { type: 'object', properties: { kind: { const: 'b' } }, required: ['kind'] }] }],
     ['a pattern of a length', { type: 'string', pattern: 'b', minLength: 3, maxLength: 5 }],

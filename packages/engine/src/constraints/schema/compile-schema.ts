@@ -52,13 +52,14 @@ class SchemaCompiler implements SchemaContext {
   #any: Reference | undefined;
 
   constructor(root: unknown, path: string) {
-    this.#root = root;
+    // The schema's own name; a reference to '#' means the same without it.
+    const { $id: _, ...unnamed } = isObject(root) ? root : {};
+    this.#root = isObject(root) ? unnamed : root;
     this.#path = path;
   }
 
   compileRoot(): Node {
-    const { $id: _, ...root } = isObject(this.#root) ? this.#root : {};
-    const node = this.compile(isObject(this.#root) ? root : this.#root, this.#path);
+    const node = this.compile(this.#root, this.#path);
     // A map tells those that are added meanwhile, too.
     for (const [pointer, { node: reference, path }] of this.#references) reference.target = this.compile(this.#resolve(pointer, path), this.#pathOf(pointer));
     const all = [...this.#references.values()];
