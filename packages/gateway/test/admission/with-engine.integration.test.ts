@@ -114,13 +114,17 @@ describe('the queue and the engine behind it', () => {
     );
   });
 
-  it('with fairness among tenants, the engine keeps the order in which they were sent', async () => {
+  it.each([['first come, first served', { policy: 'fcfs' }], ['fairness among tenants', { policy: 'mlfq', fairness: 'vtc' }]] as const)('%s: the engine keeps the order in which they were sent, and nobody gives a place away', async (_, way) => {
     await fc.assert(
       fc.asyncProperty(requests(['realtime']), fc.integer({ min: 20, max: 200 }), async (arrivals, agingMs) => {
-        const courses = await run({ arrivals: arrivals.map((arrival, index) => ({ ...arrival, tenant: `t${index % 3}` })), policy: 'mlfq', agingMs, fairness: 'vtc' });
-        const firsts = courses.toSorted((a, b) => a.sent - b.sent).map(({ firstAtMs }) => firstAtMs);
+        const courses = await run({ arrivals: arrivals.map((arrival, index) => ({ ...arrival, tenant: `t${index % 3}` })), agingMs, ...way });
+        const bySending = courses.toSorted((a, b) => a.sent - b.sent);
+        const firsts = bySending.map(({ firstAtMs }) => firstAtMs);
         expect(firsts).toEqual(firsts.toSorted((a, b) => a - b));
         expect(courses.every(({ suspensions }) => suspensions === 0)).toBe(true);
+        if (way.policy !== 'fcfs') return;
+        const comings = bySending.map(({ ticket }) => ticket.arrivedAtMs);
+        expect(comings).toEqual(comings.toSorted((a, b) => a - b));
       }),
       { numRuns: 15 },
     );
