@@ -296,6 +296,26 @@ describe('an engine that comes back', () => {
     expect((await server.post(route, body)).status).toBe(200);
   });
 
+  it('is asked again though what it had begun was answered meanwhile, which makes it no news that it is ready', async () => {
+    const gate = createGate();
+    const ending = await startFakeBackend(async (response, request) => {
+      await gate.passed;
+      await say()(response, request);
+    });
+    await using server = await startRemoteGateway([ending.url], { router: { health: { ...quickProbes, probe_failures: 100, ...ejectsForLong } } });
+    await until(async () => (await server.get('/readyz')).status === 200);
+    const waiting = server.post(chat, chatBody);
+    await until(() => ending.openCount === 1);
+    ending.stopListening();
+    expect((await server.post(chat, chatBody)).status).toBe(502);
+    gate.open();
+    expect((await waiting).status).toBe(200);
+    expect(await engineStates(server)).toEqual(['ready']);
+    await ending[Symbol.asyncDispose]();
+    await using _back = await startFakeBackend(say(), ending.port);
+    await until(async () => (await server.post(chat, chatBody)).status === 200);
+  });
+
   it('is given those that wait for another one', async () => {
     await using backends = await startBackends(2);
     const [busy, gone] = backends as FakeBackend[] as [FakeBackend, FakeBackend];

@@ -78,7 +78,7 @@ export function openAiReplica({ name, url, model, apiKey, classifyPath, joinsCom
   };
   const onDiscovered = (discovered: Discovered) => {
     isKnown = true;
-    const isBack = !('error' in discovered) && failures > 0 && status.state === 'unreachable';
+    const isBack = !('error' in discovered) && failures > 0;
     failures = 'error' in discovered ? failures + 1 : 0;
     if ('error' in discovered) {
       if (status.state === 'starting' || failures >= probe.failuresMax) setStatus('unreachable', errorOfProbe(name, discovered.error));
