@@ -3,6 +3,7 @@ import { ChatError } from './chat-client.ts';
 import { createComposer, isComposing } from './composer.ts';
 import { Conversation } from './conversation.ts';
 import { formatCompact, formatNumber, onLanguage, setText, startLanguage, switchLanguage, text, type TextKey } from './language.ts';
+import { createLivePanel } from './live.ts';
 import { askModel, watchReadiness, type ModelFacts, type Readiness } from './readiness.ts';
 import { select } from './select.ts';
 import { createSettings } from './settings.ts';
@@ -47,6 +48,7 @@ const conversation = new Conversation({
 });
 const composer = createComposer({ form: select('#composer', HTMLFormElement), onSend: send, onStop: () => conversation.stop() });
 
+createLivePanel(byId('live'));
 byId('language').addEventListener('click', switchLanguage);
 byId('clear').addEventListener('click', () => {
   conversation.clear();

@@ -98,6 +98,32 @@ describe.skipIf(!chromium)('console', () => {
     }
   });
 
+  it('shows how the server does while the panel is open, and asks for it only then', async () => {
+    await open();
+    let asked = 0;
+    page.on('request', (request) => (asked += Number(request.url().endsWith('/metrics'))));
+    const panel = page.getByRole('region', { name: 'The server, over the last minute' });
+    const figure = (label: string) => panel.locator('dt', { hasText: label }).locator('xpath=following-sibling::dd');
+    await send('写一首诗');
+    await answers().and(page.locator('[aria-busy=false]')).waitFor();
+    expect(asked).toBe(0);
+    await button('Live').click();
+    await figure('under way').getByText('0, 0').waitFor();
+    await figure('requests/s').getByText('0.0').waitFor();
+    await send('再写一首');
+    await figure('tokens written/s').getByText(/[1-9]/).waitFor();
+    await figure('TTFT').getByText(/\d ms$/).waitFor();
+    await button('Live').click();
+    await panel.waitFor({ state: 'hidden' });
+    expect(complaints).toEqual([]);
+  });
+
+  it('says so where metrics are switched off', async () => {
+    await open({}, 'zh-CN', { observability: { ...config.observability, metrics: { enabled: false } } });
+    await button('实时').click();
+    await page.getByText('此服务关闭了指标').waitFor();
+  });
+
   it('streams an answer as text, and tells how fast it was', async () => {
     const gate = createGate();
     await open({ beforeToken: (index) => (index === 4 ? gate.pass() : undefined) });
