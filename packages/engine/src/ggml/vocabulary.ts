@@ -34,6 +34,7 @@ const vocabOnlyOffset = 72;
 const paramsSize = 512;
 /** libllama's token types, as `llama_vocab_get_attr` reports them. */
 const controlAttribute = 1 << 3;
+const byteAttribute = 1 << 5;
 
 /** Pre-tokenizers that libllama has written out. For any other it takes `std::regex`, which needs the stack for each character of a match. */
 const writtenOut = new Set(['gpt-2', 'qwen2', 'llama-bpe', 'llama3', 'llama-v3', 'chatglm-bpe', 'glm4', 'smollm', 'starcoder', 'refact', 'command-r', 'mpt', 'olmo', 'jais', 'kimi-k2', 'hunyuan', 'qwen35']);
@@ -51,7 +52,13 @@ export function openVocabulary(ggml: Ggml, path: string): Vocabulary {
   const size = llama.size(handle);
   const token = (id: number) => (id >= 0 ? id : undefined);
   const pieces = new Array<Uint8Array | undefined>(size);
-  const splitsByRegex = llama.metadata(model, 'tokenizer.ggml.model') === 'gpt2' && !writtenOut.has(llama.metadata(model, 'tokenizer.ggml.pre'));
+  const kind = llama.metadata(model, 'tokenizer.ggml.model');
+  const missing = kind === 'llama' ? missingByte(llama, handle, size) : undefined;
+  if (missing !== undefined) {
+    llama.free(model);
+    throw new AutoglmError('engine_failed', `${path} cannot be used: its GGUF key tokenizer.ggml.tokens lacks ${missing}, and a text with a character that is no token itself is made of such tokens. Give another with --model FILE.gguf.`);
+  }
+  const splitsByRegex = kind === 'gpt2' && !writtenOut.has(llama.metadata(model, 'tokenizer.ggml.pre'));
   const callsFor = (text: string) => (text === '' ? [] : splitsByRegex ? cutStretches(text, stretchMax) : [text]);
   return {
     size,
@@ -71,6 +78,26 @@ export function openVocabulary(ggml: Ggml, path: string): Vocabulary {
     endsGeneration: (id) => llama.endsGeneration(handle, id),
     close: () => llama.free(model),
   };
+}
+
+/**
+ * SentencePiece writes what it has no token for byte by byte. libllama ends the process over the first text with a byte that has none: the first
+ * one missing of those that UTF-8 is made of.
+ */
+function missingByte(llama: Llama, vocabulary: Pointer, size: number): string | undefined {
+  const ids = Array.from({ length: size }, (_, id) => id);
+  const namesOf = (found: readonly number[]) => new Set(found.map((id) => llama.text(vocabulary, id)));
+  const missing = (names: ReadonlySet<string>) => utf8Bytes.find((byte) => !names.has(byteName(byte)) && !(byte < 0x80 && names.has(String.fromCharCode(byte))));
+  // Nearly always they are marked as what they are, and the other names need not be read.
+  const marked = namesOf(ids.filter((id) => llama.attributes(vocabulary, id) & byteAttribute));
+  const byte = missing(marked) === undefined ? undefined : missing(namesOf(ids));
+  return byte === undefined ? undefined : byteName(byte);
+}
+
+const utf8Bytes = Array.from({ length: 0xf5 }, (_, byte) => byte).filter((byte) => byte !== 0xc0 && byte !== 0xc1);
+
+function byteName(byte: number): string {
+  return `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`;
 }
 
 type Llama = ReturnType<typeof bindLlama>;
