@@ -56,11 +56,10 @@ export function replayStatic(arrivalsMs: readonly number[], { size, timeoutMs }:
 export function changingArrivals(perSecond: number, phases: readonly number[], phaseMs: number, random: () => number): number[] {
   const mean = phases.reduce((sum, share) => sum + share, 0) / phases.length;
   const arrivals: number[] = [];
-  let atMs = 0;
   for (const [index, share] of phases.entries()) {
     const gapMs = (1000 / perSecond) * (mean / share);
-    atMs = Math.max(atMs, index * phaseMs);
-    for (atMs += -Math.log(1 - random()) * gapMs; atMs < (index + 1) * phaseMs; atMs += -Math.log(1 - random()) * gapMs) arrivals.push(atMs);
+    const nextMs = (atMs: number) => atMs - Math.log(1 - random()) * gapMs;
+    for (let atMs = nextMs(index * phaseMs); atMs < (index + 1) * phaseMs; atMs = nextMs(atMs)) arrivals.push(atMs);
   }
   return arrivals;
 }
@@ -70,19 +69,25 @@ export function quantile(values: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0;
 }
 
+/** A rate at which the wait stays within the bound; `below` or `above`: the largest such rate was not reached, and is less or more than this. */
+export interface RateFound {
+  readonly rate: number;
+  readonly truth: 'here' | 'below' | 'above';
+}
+
 /** The largest rate at which the wait stays within the bound, by steps of a tenth from a guess that is near; monotone but for noise. Each step is a replay, at most so many. */
-export function rateNear(isKept: (perSecond: number) => boolean, guess: number, stepsMax: number): number {
+export function rateNear(isKept: (perSecond: number) => boolean, guess: number, stepsMax: number): RateFound {
   const step = 1.1;
   let rate = guess;
   const grows = isKept(rate);
   for (let count = 1; count < stepsMax; count += 1) {
     const next = grows ? rate * step : rate / step;
     const isNextKept = isKept(next);
-    if (grows && !isNextKept) return rate;
+    if (grows && !isNextKept) return { rate, truth: 'here' };
     rate = next;
-    if (!grows && isNextKept) return rate;
+    if (!grows && isNextKept) return { rate, truth: 'here' };
   }
-  return rate;
+  return { rate, truth: grows ? 'above' : 'below' };
 }
 
 /** The largest mean rate at which the wait stays within the bound, by halving; monotone but for noise. */

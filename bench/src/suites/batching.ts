@@ -76,11 +76,14 @@ export const batchingSuite: Suite = {
       const guesses = contenders.map((contender) => guessRate(contender, cost, phases));
       onProgress(`${contenders.map(({ name }, index) => `${name}: about ${(guesses[index] as number).toFixed(0)}`).join(', ')} texts/s; p99 within ${boundMs.toFixed(1)} ms`);
       let round = 0;
+      const warnings = new Set<string>();
       // All contenders of a round have the same arrivals.
-      const measured = await interleave(contenders.map(({ replay }, index) => async () => {
+      const measured = await interleave(contenders.map(({ name, replay }, index) => async () => {
         const seed = 2 + Math.floor(round++ / contenders.length);
         const isKept = (perSecond: number) => quantile(replay(changingArrivals(perSecond, phases, phaseMs, createRandom(seed)), encode), 0.99) <= boundMs;
-        return rateNear(isKept, guesses[index] as number, replaysMax);
+        const { rate, truth } = rateNear(isKept, guesses[index] as number, replaysMax);
+        if (truth !== 'here') warnings.add(`${name}: in ${replaysMax} replays a rate was not found; it is ${truth} what is told.`);
+        return rate;
       }), { runs, warmups: 0, settle: () => waker.wake() });
       const ours = measured[0] ?? [];
       const against = (index: number, name: string, goal?: FigureInput['goal']) => figure({ name: 'dynamic', unit: 'texts/s', samples: ours, reference: { name, samples: measured[index] ?? [] }, goal });
@@ -92,6 +95,7 @@ export const batchingSuite: Suite = {
           'Static batches are sealed when they are full or their first text has waited for their timeout, whatever the server does, and are tuned with the costs measured before: for Poisson arrivals of one rate, and, knowing what comes, for the changing load itself.',
           'Every batch is encoded for real, and time passes as that takes; waiting takes none. No batches can give more than (fixed + a text) / a text times what single texts do.',
         ],
+        warnings: [...warnings],
       };
     } finally {
       await waker.close();

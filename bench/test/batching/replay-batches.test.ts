@@ -1,6 +1,7 @@
+import { createRandom } from '@open-autoglm/statistics';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { rateNear, replayBatches, replayStatic } from '../../src/batching/replay-batches.ts';
+import { changingArrivals, rateNear, replayBatches, replayStatic } from '../../src/batching/replay-batches.ts';
 
 const serve = (_: number, count: number) => 10 + count;
 
@@ -33,10 +34,28 @@ describe('rateNear', () => {
   it('finds the bound to a tenth, from either side, with no more replays than allowed', () => {
     for (const guess of [80, 100, 125]) {
       let count = 0;
-      const rate = rateNear((perSecond) => (count += 1) > 0 && perSecond <= 100, guess, 6);
+      const { rate, truth } = rateNear((perSecond) => (count += 1) > 0 && perSecond <= 100, guess, 6);
       expect(rate).toBeLessThanOrEqual(100);
       expect(rate).toBeGreaterThan(100 / 1.11);
       expect(count).toBeLessThanOrEqual(6);
+      expect(truth).toBe('here');
+    }
+  });
+
+  it('says where the bound lies when it was not found', () => {
+    expect(rateNear((perSecond) => perSecond <= 100, 200, 4)).toMatchObject({ truth: 'below' });
+    expect(rateNear((perSecond) => perSecond <= 100, 50, 4)).toMatchObject({ truth: 'above' });
+  });
+});
+
+describe('changingArrivals', () => {
+  it('come at the mean rate, in phases whose rates stand in the shares', () => {
+    const [phases, phaseMs, perSecond] = [[0.3, 2, 0.7], 100_000, 50] as const;
+    const arrivals = changingArrivals(perSecond, phases, phaseMs, createRandom(1));
+    expect(arrivals).toEqual(arrivals.toSorted((a, b) => a - b));
+    for (const [index, share] of phases.entries()) {
+      const count = arrivals.filter((atMs) => Math.floor(atMs / phaseMs) === index).length;
+      expect(Math.abs(count / (share * perSecond * 100) - 1)).toBeLessThan(0.05);
     }
   });
 });
