@@ -1,7 +1,7 @@
-/** A server in OpenAI's format that costs as little as it can: the same answer for every request, after as many milliseconds as it is told to. */
+/** A server in OpenAI's format that costs as little as it can: the same answer for every request, after as many milliseconds as it is told to. It counts its answers. */
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { answerChunks } from './protocol.ts';
+import { answerChunks, type BackendAnswer, type BackendQuestion } from './protocol.ts';
 
 const text = 'Hello from a backend that does not think.';
 const usage = { prompt_tokens: 10, completion_tokens: answerChunks, total_tokens: 10 + answerChunks };
@@ -12,9 +12,11 @@ const middle = Array.from({ length: answerChunks }, (_, index) => chunk({ conten
 const last = Buffer.concat([chunk({}, 'stop'), Buffer.from(`data: ${JSON.stringify({ id: 'chatcmpl-1', object: 'chat.completion.chunk', created: 1, model: 'bench', choices: [], usage })}\n\ndata: [DONE]\n\n`)]);
 const models = Buffer.from(JSON.stringify({ object: 'list', data: [{ id: 'bench', object: 'model', created: 1, owned_by: 'bench' }] }));
 let delayMs = 0;
+let answers = 0;
 
 const server = createServer((message, response) => {
   if (message.method === 'GET') return send(response, models);
+  answers += 1;
   let isStream = false;
   message.on('data', (data: Buffer) => (isStream ||= data.includes('"stream":true')));
   message.on('end', () => {
@@ -24,7 +26,10 @@ const server = createServer((message, response) => {
   });
 });
 server.listen(0, '127.0.0.1', () => process.send?.({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }));
-process.on('message', (told: { delayMs: number }) => (delayMs = told.delayMs));
+process.on('message', (told: BackendQuestion) => {
+  if ('delayMs' in told) delayMs = told.delayMs;
+  else process.send?.({ answers } satisfies BackendAnswer);
+});
 process.on('disconnect', () => process.exit());
 
 function send(response: ServerResponse, body: Buffer): void {

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { request } from 'undici';
 import { askProcess } from '../harness/ask-process.ts';
 import { freePort } from '../harness/free-port.ts';
-import type { LoopResult, LoopTask } from './protocol.ts';
+import type { BackendAnswer, BackendQuestion, LoopResult, LoopTask } from './protocol.ts';
 
 /** A server of the bench in a process of its own. */
 export interface Served {
@@ -28,6 +28,11 @@ export async function startBeside(name: string, ...args: string[]): Promise<Serv
   const child = fork(new URL(name, import.meta.url), args, { execArgv: [] });
   const [{ url }] = (await once(child, 'message')) as [{ url: string }];
   return served(child, url);
+}
+
+/** How often a fake backend was asked for an answer so far: a gateway's own counters would say what it believes. */
+export async function answersOf({ child }: Served): Promise<number> {
+  return (await askProcess<BackendAnswer>(child, { count: true } satisfies BackendQuestion)).answers;
 }
 
 /** The real program with this configuration, once it is ready. */

@@ -1,6 +1,12 @@
 /** Chunks with text in a streamed answer. */
 export const answerChunks = 50;
 
+/** To the fake backend: how long each answer is to take from now on, or how many it has given. */
+export type BackendQuestion = { readonly delayMs: number } | { readonly count: true };
+export interface BackendAnswer {
+  readonly answers: number;
+}
+
 /** Requests in a closed loop: so many at once, until the time is over or so many are done. */
 export interface LoopTask {
   readonly url: string;

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { median } from '@open-autoglm/statistics';
-import { startBeside, startGateway, startLoad, type Served } from '../gateway/processes.ts';
+import { answersOf, startBeside, startGateway, startLoad, type Served } from '../gateway/processes.ts';
 import { figure, type Figure } from '../harness/report.ts';
 import type { Suite, SuiteOptions } from './suite.ts';
 
@@ -86,7 +86,9 @@ async function measureLatency({ runs, onProgress }: SuiteOptions): Promise<Figur
     for (let round = 0; round < runs; round += 1) {
       onProgress(`latency, round ${round + 1}`);
       plain?.push(await p50('small'));
+      const escalated = await answersOf(large);
       trusted?.push(await p50('auto'));
+      if ((await answersOf(large)) > escalated) throw new Error('the strong tier was asked: the cheap one was not trusted');
     }
     await small.stop();
     await p50('auto');

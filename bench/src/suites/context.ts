@@ -120,7 +120,7 @@ export const contextSuite: Suite = {
       }
       // The next turn sends the text again, and asks for what the window had dropped: nothing of it may be found that was computed without the rest.
       const again = findNeedles(engine, strategies.full, { depth: 30, length, needles, scopes: (turn) => `window 30 ${turn}` });
-      figures.push(figure({ name: 'needle at 30 %, asked again in full after the window dropped it', unit: '%', samples: [again], reference: { name: 'full', value: found.get('full 30') as number } }));
+      figures.push(figure({ name: 'needle at 30 %, asked again in full after the window dropped it', unit: '%', samples: [again], reference: { name: 'full', samples: [found.get('full 30') as number] } }));
       const prompt = haystack(engine, { length, depth: 50, needle: '', question: '请继续写。|', turn: 0 });
       const perplexities = names.map((name) => Math.exp(-(score(engine, prompt, [continuation], strategies[name], `perplexity ${name}`)[0] as Scored).logprob));
       for (const [index, name] of names.entries()) {
@@ -148,6 +148,6 @@ export const contextSuite: Suite = {
   },
 };
 
-function besideFull(name: StrategyName, value: number | undefined): { readonly reference?: { readonly name: string; readonly value: number } } {
-  return name === 'full' || value === undefined ? {} : { reference: { name: 'full', value } };
+function besideFull(name: StrategyName, value: number | undefined): { readonly reference?: { readonly name: string; readonly samples: readonly number[] } } {
+  return name === 'full' || value === undefined ? {} : { reference: { name: 'full', samples: [value] } };
 }

@@ -72,8 +72,8 @@ async function measureFit(server: InputServer, { numbers, onProgress }: SuiteOpt
       lengths.push(whole.promptTokens);
     }
     figures.push(
-      figure({ name: `in the prompt, ${place}: fitted`, unit: '%', samples: [percent(kept.fit)], reference: { name: 'oldest first', value: percent(kept.oldest) } }),
-      figure({ name: `answered, ${place}: fitted`, unit: '%', samples: [percent(answered.fit)], reference: { name: 'oldest first', value: percent(answered.oldest) } }),
+      figure({ name: `in the prompt, ${place}: fitted`, unit: '%', samples: [percent(kept.fit)], reference: { name: 'oldest first', samples: [percent(kept.oldest)] } }),
+      figure({ name: `answered, ${place}: fitted`, unit: '%', samples: [percent(answered.fit)], reference: { name: 'oldest first', samples: [percent(answered.oldest)] } }),
       figure({ name: `answered, ${place}: the whole prompt`, unit: '%', samples: [percent(answered.whole)] }),
     );
   }
@@ -136,7 +136,7 @@ async function measureCompression(server: InputServer, { numbers, onProgress }: 
         figure({ name: `${name}: tokens spared`, unit: '%', samples: spared }),
         figure({ name: `${name}: facts in the prompt word for word`, unit: '%', samples: [mean(kept)] }),
         figure({ name: `${name}: the fact asked for in the prompt word for word`, unit: '%', samples: [percent(asked)] }),
-        figure({ name: `${name}: answered`, unit: '%', samples: [percent(answered)], reference: { name: 'without compression', value: percent(off) } }),
+        figure({ name: `${name}: answered`, unit: '%', samples: [percent(answered)], reference: { name: 'without compression', samples: [percent(off)] } }),
         figure({ name: `${name}: input segment`, unit: 'ms', samples: times }),
       );
     }

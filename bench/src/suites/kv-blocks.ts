@@ -20,7 +20,7 @@ export function measureBlocks({ onProgress }: SuiteOptions): { readonly figures:
   if (!requests || !existsSync(azure)) return { figures: [], notes: [`Hit rate and memory were not counted: there are no traces in ${path.relative(process.cwd(), traces)}.`] };
   onProgress('block hit rate');
   const hitRates = cacheBlocks.map((blocks) =>
-    figure({ name: `block hits, ${blocks} blocks`, unit: '%', samples: [100 * hitRate(requests, blocks)], reference: { name: 'ideal LRU', value: 100 * idealHitRate(requests, blocks) }, goal: { atLeast: 0.98 } }),
+    figure({ name: `block hits, ${blocks} blocks`, unit: '%', samples: [100 * hitRate(requests, blocks)], reference: { name: 'ideal LRU', samples: [100 * idealHitRate(requests, blocks)] }, goal: { atLeast: 0.98 } }),
   );
   return {
     figures: [...hitRates, ...measureMemory(readLines<AzureRequest>(azure))],
@@ -99,7 +99,7 @@ function measureMemory(requests: readonly AzureRequest[]): Figure[] {
   const scaled = lengths.map(({ prompt, end }) => ({ prompt: Math.ceil(prompt * scale), end: Math.ceil(end * scale) }));
   const short = lengths.filter(({ end }) => end <= memoryLimit);
   const of = (name: string, sequences: readonly SequenceLength[], goal?: Goal) =>
-    figure({ name: `memory, ${memorySequences} sequences, ${name}`, unit: 'tokens', samples: [mostHeld(sequences)], reference: { name: 'static', value: memorySequences * memoryLimit }, goal });
+    figure({ name: `memory, ${memorySequences} sequences, ${name}`, unit: 'tokens', samples: [mostHeld(sequences)], reference: { name: 'static', samples: [memorySequences * memoryLimit] }, goal });
   return [of('scaled lengths', scaled, { below: 0.5 }), of('short requests', short)];
 }
 

@@ -27,7 +27,7 @@ export function measureServed({ core, model }: EngineContestant, { onProgress }:
   const found = (hitTokens - hitsBefore) / blockTokens;
   const cacheBlocks = capacityTokens / blockTokens;
   return {
-    figures: [figure({ name: `block hits, served by the engine, ${cacheBlocks} blocks`, unit: '%', samples: [(100 * found) / asked], reference: { name: 'ideal LRU', value: 100 * idealHitRate(requests, cacheBlocks) }, goal: { atLeast: 0.98 } })],
+    figures: [figure({ name: `block hits, served by the engine, ${cacheBlocks} blocks`, unit: '%', samples: [(100 * found) / asked], reference: { name: 'ideal LRU', samples: [100 * idealHitRate(requests, cacheBlocks)] }, goal: { atLeast: 0.98 } })],
     notes: [`Served by the engine: ${requests.length} requests of Mooncake’s trace, of every ${everyConversation}th conversation, ${asked} full blocks of ${blockTokens} tokens, at most ${blocksMax} each; prompts are read and one token is answered, one request after the other. Hits are those that the engine’s own cache counts.`],
   };
 }
