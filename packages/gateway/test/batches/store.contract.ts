@@ -182,6 +182,26 @@ export function storeContract(name: string, place: () => Promise<DatabasePlace>)
       await close();
     });
 
+    it('gives no more lines at once than are to be in memory, and a larger one alone', async () => {
+      const { batches, close } = await open(await place());
+      await batches.create(newBatch('b1'), 9);
+      await batches.claim({ by: 'me', untilMs: 100 }, 50);
+      // Characters of three bytes: what counts is their bytes.
+      const sizes = [5, 600_000, 90_000, 1_000_000, 5, 5, 5];
+      const texts = sizes.map((size) => '你'.repeat(size));
+      await batches.addLines('b1', 'me', texts.map((request, index) => ({ number: index + 1, custom_id: `c${index}`, request })));
+      const pages = async (read: (after: number) => Promise<readonly { readonly number: number }[]>) => {
+        const found: number[][] = [];
+        for (let page = await read(0); page.length > 0; page = await read(page.at(-1)?.number ?? 0)) found.push(page.map(({ number }) => number));
+        return found;
+      };
+      const expected = [[1, 2], [3], [4], [5, 6], [7]];
+      expect(await pages((after) => batches.openLines('b1', after, 2))).toEqual(expected);
+      for (const [index, result] of texts.entries()) await batches.answerLine('b1', index + 1, { outcome: 'completed', result, input_tokens: 0, output_tokens: 0 });
+      expect(await pages((after) => batches.answeredLines('b1', 'completed', after, 2))).toEqual(expected);
+      await close();
+    });
+
     it('takes nothing about a batch from who has lost it', async () => {
       const { batches, files, close } = await open(await place());
       await batches.create(newBatch('b1'), 9);

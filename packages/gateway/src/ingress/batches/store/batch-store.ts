@@ -1,4 +1,4 @@
-import type { Kysely, Transaction } from 'kysely';
+import { sql, type Expression, type Kysely, type Transaction } from 'kysely';
 import { isOfKeyOf, isText, lockAll, type BatchesTable, type BatchStatus, type Dialect, type LinesTable, type Tables } from './schema.ts';
 
 export type Batch = BatchesTable;
@@ -46,6 +46,9 @@ export interface Standing {
 const open: readonly BatchStatus[] = ['validating', 'in_progress', 'finalizing', 'cancelling'];
 /** Rows of one statement: SQLite bounds its parameters. */
 const rowsPerInsert = 100;
+
+/** Bytes of one page of lines: an answer may have tens of MiB, and each batch that is worked on has a page in memory. */
+const pageBytesMax = 2 * 1024 * 1024;
 
 /** Batches and their lines. Whoever works on a batch has claimed it; what it writes says so, and is not written when another has it now. */
 export class BatchStore {
@@ -179,10 +182,10 @@ export class BatchStore {
     await this.#database.deleteFrom('autoglm_batch_lines').where('batch_id', '=', batchId).execute();
   }
 
-  /** Lines without an answer, after this one. */
+  /** Lines without an answer, after this one: no more than `limit`, and as many as fit into a page. */
   async openLines(batchId: string, after: number, limit: number): Promise<OpenLine[]> {
-    const rows = await this.#database.selectFrom('autoglm_batch_lines').select(['number', 'custom_id', 'request']).where('batch_id', '=', batchId).where('outcome', 'is', null).where('number', '>', after).orderBy('number').limit(limit).execute();
-    return rows as OpenLine[];
+    const of = this.#database.selectFrom('autoglm_batch_lines').where('batch_id', '=', batchId).where('outcome', 'is', null).where('number', '>', after).orderBy('number').limit(limit);
+    return (await of.where('number', '<=', lastOfPage(of.select(['number', bytesUpTo('request')]))).select(['number', 'custom_id', 'request']).execute()) as OpenLine[];
   }
 
   /** Keeps the answer of a line, unless it has one: the first that is written stays. */
@@ -191,8 +194,10 @@ export class BatchStore {
     return written.numUpdatedRows === 1n;
   }
 
+  /** By pages, as `openLines`. */
   async answeredLines(batchId: string, outcome: LineResult['outcome'], after: number, limit: number): Promise<Pick<LinesTable, 'number' | 'result' | 'input_tokens' | 'output_tokens'>[]> {
-    return this.#database.selectFrom('autoglm_batch_lines').select(['number', 'result', 'input_tokens', 'output_tokens']).where('batch_id', '=', batchId).where('outcome', '=', outcome).where('number', '>', after).orderBy('number').limit(limit).execute();
+    const of = this.#database.selectFrom('autoglm_batch_lines').where('batch_id', '=', batchId).where('outcome', '=', outcome).where('number', '>', after).orderBy('number').limit(limit);
+    return of.where('number', '<=', lastOfPage(of.select(['number', bytesUpTo('result')]))).select(['number', 'result', 'input_tokens', 'output_tokens']).execute();
   }
 
   /** Ended ones that are older than this, with their lines. At most so many at once. */
@@ -221,4 +226,14 @@ export class BatchStore {
 
 function answered(database: Kysely<Tables>, batchId: string, number: number, { outcome, result, input_tokens, output_tokens }: LineResult) {
   return database.updateTable('autoglm_batch_lines').set({ outcome, result, input_tokens, output_tokens, request: null }).where('batch_id', '=', batchId).where('number', '=', number).where('outcome', 'is', null);
+}
+
+/** Of the lines up to this one, in the order of the selection; both databases know a text's size without reading it. */
+function bytesUpTo(column: 'request' | 'result') {
+  return sql<number>`sum(octet_length(${sql.ref(column)})) over (order by number)`.as('bytes');
+}
+
+/** The first line is on its page, however large it is. In the statement that reads the page: another gateway may answer lines at any time. */
+function lastOfPage(lines: Expression<{ readonly number: number; readonly bytes: number }>) {
+  return sql<number>`(select coalesce(max(number) filter (where bytes <= ${sql.lit(pageBytesMax)}), min(number)) from (${lines}) as lines)`;
 }
