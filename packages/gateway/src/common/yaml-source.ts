@@ -15,7 +15,8 @@ export interface YamlSource {
 export function parseYaml(path: string, text: string, example: string): YamlSource {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines });
-  const [error] = document.errors;
+  // A tag that nobody knows, such as !secret, is a warning only, and what follows it would be taken for the value.
+  const error = document.errors[0] ?? document.warnings[0];
   if (error) throw new ConfigError(`${path}: ${error.message}`);
   if (document.contents !== null && !isMap(document.contents)) throw new ConfigError(`${path} must hold keys and values, such as "${example}:".`);
   return { path, value: valueOf(path, document), document, lines };
@@ -30,11 +31,8 @@ function valueOf(path: string, document: Document): Record<string, unknown> {
   }
 }
 
-/**
- * Throws `ConfigError`, which names the key and its line. As the schema stands: compiling it takes longer than checking one value with it.
- * `explanations` of keys whose schema says too little.
- */
-export function check(value: unknown, schema: TSchema, base: readonly string[], source: YamlSource | undefined, explanations: Readonly<Record<string, string>> = {}): void {
+/** Throws `ConfigError`, which names the key and its line. As the schema stands: compiling it takes longer than checking one value with it. */
+export function check(value: unknown, schema: TSchema, base: readonly string[], source: YamlSource | undefined): void {
   if (Check(schema, value)) return;
   const errors = [...Errors(schema, value)];
   const unknown = errors.find((error) => error.keyword === 'additionalProperties');
@@ -51,13 +49,14 @@ export function check(value: unknown, schema: TSchema, base: readonly string[], 
   }
   const error = errors.find((candidate) => candidate.keyword === 'anyOf') ?? errors[0];
   const path = segments(error?.instancePath ?? '');
-  throw new ConfigError(`${place(source, [...base, ...path])}${written([...base, ...path])} ${explain([...base, ...path], schemaAt(schema, path), error?.message, explanations)}.`);
+  throw new ConfigError(`${place(source, [...base, ...path])}${written([...base, ...path])} ${explain(schemaAt(schema, path), error?.message)}.`);
 }
 
-function explain(path: readonly string[], schema: TSchema | undefined, message = 'is not valid', explanations: Readonly<Record<string, string>> = {}): string {
-  const explanation = explanations[path.join('.')];
-  if (explanation) return explanation;
-  const choices = (schema as { anyOf?: readonly { const?: unknown }[] } | undefined)?.anyOf?.map(({ const: choice }) => choice);
+/** By its title, where the schema itself would say too little. */
+function explain(schema: TSchema | undefined, message = 'is not valid'): string {
+  const { title, anyOf } = (schema ?? {}) as { title?: string; anyOf?: readonly { const?: unknown }[] };
+  if (title !== undefined) return `must be ${title}`;
+  const choices = anyOf?.map(({ const: choice }) => choice);
   return choices?.every((choice) => typeof choice === 'string') ? `must be ${oneOf(choices)}` : message;
 }
 
@@ -76,8 +75,9 @@ function knownKeys(schema: TSchema, path: readonly string[]): string[] {
 
 function schemaAt(schema: TSchema, path: readonly string[]): TSchema | undefined {
   return path.reduce<TSchema | undefined>((current, key) => {
-    const { properties, items } = (current ?? {}) as { properties?: Record<string, TSchema>; items?: TSchema };
-    return properties?.[key] ?? items;
+    const { properties, patternProperties, items } = (current ?? {}) as { properties?: Record<string, TSchema>; patternProperties?: Record<string, TSchema>; items?: TSchema };
+    // A record has one schema for all its keys.
+    return properties?.[key] ?? items ?? Object.values(patternProperties ?? {})[0];
   }, schema);
 }
 
@@ -104,6 +104,7 @@ export function written(path: readonly string[]): string {
   return path.map((key) => (/^\d+$/.test(key) ? `[${key}]` : `.${key}`)).join('').slice(1);
 }
 
+/** Of a JSON pointer (RFC 6901): models' names have slashes. */
 function segments(instancePath: string): string[] {
-  return instancePath.split('/').slice(1);
+  return instancePath.split('/').slice(1).map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'));
 }

@@ -10,7 +10,7 @@ import { checkCompression } from './compression.ts';
 import { checkFit } from './fit.ts';
 import { problemOfGrpc } from './grpc.ts';
 import { redisAddress, sectionWithoutRedis } from './redis.ts';
-import { configSchema, defaultConfig, type Config } from './schema.ts';
+import { collectorAddress, configSchema, defaultConfig, type Config } from './schema.ts';
 import { problemOfSemantic } from './semantic.ts';
 import { problemOfSessions } from './sessions.ts';
 import { problemOfTiers } from './tiers.ts';
@@ -34,7 +34,7 @@ export function loadConfig({ file, env, overrides = {} }: LoadConfigOptions): Co
   const path = file ?? env['AUTOGLM_CONFIG'];
   const source = path ? readYaml(path) : undefined;
   const merged = [source?.value ?? {}, fromEnvironment(env), overrides].reduce(merge, defaultConfig as Record<string, unknown>) as Config;
-  check(merged, configSchema, [], source, explanations);
+  check(merged, configSchema, [], source);
   if (!merged.cache.enabled && asksForIntermediate(source?.value)) throw new ConfigError(`${place(source, ['cache', 'intermediate', 'enabled'])}cache.intermediate.enabled is true, and nothing is kept while cache.enabled is not.`);
   const hasModel = Object.hasOwn(source?.value ?? {}, 'model_config') || overrides.model_config?.path !== undefined;
   const config = { ...merged, engines: readEngines(overrides.engines ?? source?.value['engines'], hasModel, env, source) };
@@ -104,10 +104,6 @@ function merge(base: Record<string, unknown>, layer: object): Record<string, unk
   return merged;
 }
 
-const explanations: Readonly<Record<string, string>> = {
-  'observability.traces.endpoint': 'must be an address such as http://127.0.0.1:4318; what it asks for to let you in goes into headers',
-};
-
 /** An option that would be accepted and ignored is worse than none. */
 function refuseWhatIsMissing(config: Config): void {
   const missing: readonly (readonly [boolean, string])[] = [
@@ -162,8 +158,7 @@ function refuseWhatCannotWork(config: Config, source: YamlSource | undefined): v
   if (ofTiers) refuse(['tiers', ...ofTiers.path], ofTiers.reason);
   const ofGrpc = problemOfGrpc(grpc);
   if (ofGrpc) refuse(['grpc', ofGrpc.key], ofGrpc.reason);
-  const endpoint = ['observability', 'traces', 'endpoint'];
-  if (!URL.canParse(traces.endpoint)) refuse(endpoint, explanations[endpoint.join('.')] as string);
+  if (!URL.canParse(traces.endpoint)) refuse(['observability', 'traces', 'endpoint'], `must be ${collectorAddress}`);
   for (const [name, value] of Object.entries(traces.headers)) {
     if (!isHeader(name, value)) refuse(['observability', 'traces', 'headers', name], 'is not an HTTP header: its name or its value has a character that none may have');
   }

@@ -22,6 +22,8 @@ const closed = { additionalProperties: false } as const;
 const port = Type.Integer({ minimum: 0, maximum: 65_535 });
 const milliseconds = Type.Integer({ minimum: 1, maximum: 86_400_000 });
 
+export const collectorAddress = 'an address such as http://127.0.0.1:4318; what it asks for to let you in goes into headers';
+
 /** The configuration file. Every key has a default, and every key does something. */
 export const configSchema = Type.Object(
   {
@@ -132,7 +134,7 @@ export const configSchema = Type.Object(
           {
             enabled: Type.Boolean(),
             /** The collector's base, or the whole address of its traces route. */
-            endpoint: Type.String({ pattern: '^https?://[^\\s@]+$' }),
+            endpoint: Type.String({ pattern: '^https?://[^\\s@]+$', title: collectorAddress }),
             headers: Type.Record(Type.String(), Type.String({ minLength: 1 })),
             /** Of requests that come without a trace; one that comes with a trace follows it. */
             sample_ratio: Type.Number({ minimum: 0, maximum: 1 }),
