@@ -15,6 +15,8 @@ export class RoutedAnswer implements AsyncIterableIterator<StreamPart>, PartsIte
   readonly #tried: Member[] = [];
   /** Those whose first part is waited for. */
   #open: Try[] = [];
+  /** The first of those whose time is not told yet. */
+  #untold: Try | undefined;
   #answer: Try | undefined;
   #stated: Member | undefined;
   #isLeft = false;
@@ -56,7 +58,7 @@ export class RoutedAnswer implements AsyncIterableIterator<StreamPart>, PartsIte
       if ('result' in opening) return this.#settle(opening);
       const { error, by } = opening;
       // Beside another one that is still waited for, its time would count twice.
-      if (this.#open.length === 0) by.tell();
+      if (this.#open.length === 0) this.#tell(by);
       if (this.#open.length === 0 && !this.#mayRetry(error)) throw error;
       failure = error;
       reason = `${error.code} at ${by.member.target.replica.name}`;
@@ -91,13 +93,23 @@ export class RoutedAnswer implements AsyncIterableIterator<StreamPart>, PartsIte
     const attempt = new Try(this.#replicas, member, this.#request, this.#replicas.settings.hedging.enabled);
     this.#state(member, reason);
     this.#open.push(attempt);
+    this.#untold ??= attempt;
     return attempt;
+  }
+
+  /** What a try's replica says of it, and how long another one was waited for before that was asked. */
+  #tell(by: Try): void {
+    const { member, startedAtMs } = this.#untold as Try;
+    const segment = member.target.replica.takes === 'requests' ? 'upstream' : 'prefill';
+    if (by !== this.#untold) this.#request.emit({ type: 'segment-end', segment, durationMs: by.startedAtMs - startedAtMs, reason: 'silent' });
+    this.#untold = undefined;
+    by.tell();
   }
 
   #settle({ by, result }: Opening & { readonly result: IteratorResult<StreamPart> }): IteratorResult<StreamPart> {
     this.#answer = by;
     if (this.#stated !== by.member) this.#state(by.member, 'it answered first');
-    by.tell();
+    this.#tell(by);
     for (const loser of this.#open) loser.lose();
     this.#open = [];
     return result;

@@ -10,13 +10,14 @@ export type Opening =
 /** One request at one replica. It holds a place there until it has ended, failed, or was left. */
 export class Try implements Attempt {
   readonly member: Member;
+  /** On the replicas' clock. */
+  readonly startedAtMs: number;
   place = -1;
   /** Never rejects. */
   readonly opening: Promise<Opening>;
   readonly #replicas: ReplicaSet;
   readonly #request: GatewayRequest;
   readonly #parts: PartsIterator;
-  readonly #startedAtMs: number;
   /** What its replica says of the request while it is not known whether this try's answer will be the answer. */
   #held: GatewayEvent[] | undefined;
   #isOver = false;
@@ -28,7 +29,7 @@ export class Try implements Attempt {
     this.#replicas = replicas;
     this.#request = request;
     this.#held = isRival ? [] : undefined;
-    this.#startedAtMs = replicas.now();
+    this.startedAtMs = replicas.now();
     this.opening = new Promise((resolve) => (this.#open = resolve));
     replicas.wait(this);
     this.#parts = start(member, isRival ? { ...request, emit: this.#emit } : request);
@@ -64,7 +65,7 @@ export class Try implements Attempt {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#held = [];
-    this.#replicas.onLoss(this, this.#request, this.#replicas.now() - this.#startedAtMs);
+    this.#replicas.onLoss(this, this.#request, this.#replicas.now() - this.startedAtMs);
     // A loser that fails while it ends has nobody left to tell.
     this.#parts.return?.().catch(() => {});
   }
@@ -82,7 +83,7 @@ export class Try implements Attempt {
 
   #onFirst(result: IteratorResult<StreamPart>): void {
     if (this.#isOver) return;
-    this.#replicas.onFirstPart(this, this.#request, this.#replicas.now() - this.#startedAtMs);
+    this.#replicas.onFirstPart(this, this.#request, this.#replicas.now() - this.startedAtMs);
     this.#onResult(result);
     this.#open({ by: this, result });
   }

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import { createGate } from '../support.ts';
+import { createGate, holdUp } from '../support.ts';
 import { begin, hang, say, startFakeBackend, type Behaviour } from './fake-backend.ts';
 import { chat, chatBody, chunksOf, startRemoteGateway, textOf, until } from './support.ts';
 
@@ -26,6 +26,25 @@ describe('a request whose engine is silent for longer than usual', () => {
     }
     expect(one.requests.length).toBeGreaterThan(before);
     await until(() => one.openCount === 0);
+  });
+
+  it('has waited for another server, whichever of them answers', async () => {
+    await using one = await startFakeBackend();
+    await using two = await startFakeBackend();
+    await using server = await startRemoteGateway([one.url, two.url], { router: { balance: 'round_robin', hedging, health: { slow_factor: 0 } } });
+    for (let count = 0; count < learning; count += 1) await (await server.post(chat, streamed)).text();
+    let heldMs = 0;
+    one.behave(() => {
+      const fromMs = performance.now();
+      holdUp(50);
+      heldMs = performance.now() - fromMs;
+    });
+    for (let count = 0; count < asksMax; count += 1) {
+      const response = await server.post(chat, streamed);
+      await response.text();
+      if (heldMs > 0) return expect(Number(/upstream;dur=([\d.]+)/.exec(response.headers.get('server-timing') ?? '')?.[1])).toBeGreaterThanOrEqual(Math.floor(heldMs));
+    }
+    expect.unreachable();
   });
 
   it('is not sent twice once it has begun', async () => {

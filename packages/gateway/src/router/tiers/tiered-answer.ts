@@ -258,11 +258,8 @@ class Walk {
   #settle(asked: Asked, reason: string, isDegraded: boolean): TierTry {
     const { request, options } = this.#parts;
     const index = options.levels.indexOf(asked.level);
-    for (const other of this.#asked) {
-      if (other === asked) continue;
-      other.attempt.leave();
-      other.attempt.tellAsPassed(other.isBeside);
-    }
+    for (const other of this.#asked) if (other !== asked) other.attempt.leave();
+    this.#tellPassed(asked);
     const { tried } = asked;
     const isLow = tried.outcome === 'low_confidence';
     tried.outcome = 'answered';
@@ -275,6 +272,19 @@ class Walk {
     request.emit({ type: 'answer-note', name: 'cascade', value: { tier: tried.tier, model: tried.model, reason: why, ...(tried.scores && { scores: tried.scores }), tried: this.#tried } });
     if (isDegraded || isAlone) request.emit({ type: 'answer-note', name: 'degraded', value: true });
     return asked.attempt;
+  }
+
+  /** What those that do not answer took: each moment once. While one is asked beside another, the later one's time counts, but that of the answer counts whole. */
+  #tellPassed(answering: Asked): void {
+    const { request: { emit }, options: { isRemote } } = this.#parts;
+    const place = this.#asked.indexOf(answering);
+    for (const [index, { attempt, isBeside, level }] of this.#asked.entries()) {
+      if (index === place) continue;
+      attempt.tellAsPassed(isBeside || (index > place && answering.isBeside));
+      if (!isBeside || index > place) continue;
+      const aloneMs = (this.#asked[index + 1] as Asked).attempt.startedAtMs - attempt.startedAtMs;
+      emit({ type: 'segment-end', segment: isRemote(level.model) ? 'upstream' : 'prefill', durationMs: aloneMs, reason: 'late' });
+    }
   }
 
   #refuse(): never {

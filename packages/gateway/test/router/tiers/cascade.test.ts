@@ -6,9 +6,10 @@ import { createMockEngine, defaultConfig, loadConfig, startGateway } from '../..
 import { policyFormat, policyVersion, type GainModel, type LinearModel } from '../../../src/router/tiers/policy/index.ts';
 import { startBackendProcess } from '../../upstream/backend-process.ts';
 import { stopClock } from '../../stopped-clock.ts';
+import { holdUp } from '../../support.ts';
 import { hang, say, sendJson, startFakeBackend, type Behaviour, type FakeBackend } from '../../upstream/fake-backend.ts';
 import { startGatewayWith, until } from '../../upstream/support.ts';
-import { askAuto, cloudModel, edgeModel, outcomesOf, sayWith, startTiers } from './support.ts';
+import { askAuto, cloudModel, edgeModel, outcomesOf, sayWith, startTiers, type Answered } from './support.ts';
 
 const large = ['The', ' answer', ' is', ' 42.'];
 const small = ['It', ' is', ' 41.'];
@@ -23,6 +24,13 @@ afterEach(async () => {
   await edge[Symbol.asyncDispose]();
   await cloud[Symbol.asyncDispose]();
 });
+/** The answer's times, and what each tier of it took, in milliseconds. */
+function timingsOf({ raw }: Answered) {
+  const last = (raw as readonly unknown[]).at(-1) as { readonly autoglm: { timings: { upstream_ms: number; total_ms: number }; cascade: { tried: readonly { ms: number }[] } } };
+  const { timings, cascade } = last.autoglm;
+  return { ...timings, tried: cascade.tried.map(({ ms }) => ms) };
+}
+
 const start = (tiers: object = {}, more: object = {}) => startTiers({ edgeUrl: edge.url, cloudUrl: cloud.url, tiers, more });
 
 it('is among the models that a wrong name is told of', async () => {
@@ -206,6 +214,26 @@ describe('the cascade', () => {
     expect(answer).toMatchObject({ tier: 'edge', text: 'It is 41.', degraded: true });
     expect(answer.cascade.reason).toContain('cloud over_budget');
     await until(() => cloud.openCount === 0);
+  });
+
+  it('counts what was waited for a late tier as that, and each moment once', async () => {
+    const levels = [{ tier: 'edge', model: edgeModel, first_token_ms: 5 }, { tier: 'cloud', model: cloudModel, first_token_ms: 60_000 }];
+    await using server = await start({ levels });
+    edge.behave(() => holdUp(50));
+    const waited = timingsOf(await askAuto(server, { stream: true }));
+    expect(waited.upstream_ms).toBeGreaterThanOrEqual(waited.tried[0]! - 0.5);
+    const gate = Promise.withResolvers<void>();
+    edge.behave(async (response, request) => {
+      await gate.promise;
+      await sayWith(small)(response, request);
+    });
+    cloud.behave((response) => {
+      holdUp(50);
+      response.once('finish', gate.resolve);
+      sendJson(response, 500, {});
+    });
+    const { tried: _, total_ms: totalMs, ...parts } = timingsOf(await askAuto(server, { stream: true }));
+    expect(Object.values(parts).reduce((sum, ms) => sum + ms, 0)).toBeCloseTo(totalMs, 1);
   });
 
   it('lets go of every tier when the client leaves', async () => {
