@@ -8,8 +8,8 @@ export interface ReplayFigures {
   readonly outcomes: Readonly<Record<'answered' | 'refused' | 'failed' | 'cut' | 'timed-out' | 'abandoned', number>>;
   readonly ttft_ms: ReplayQuantiles | null;
   readonly tpot_ms: ReplayQuantiles | null;
-  /** Requests a second that were answered within the objective. */
-  readonly goodput_rps: number;
+  /** Of all requests, the share that was answered within the objective. */
+  readonly slo_attainment: number;
   readonly answered_rps: number;
   readonly output_tokens_per_second: number;
   readonly warnings: readonly string[];

@@ -7,7 +7,7 @@ import { defaultHome } from '@open-autoglm/engine';
 import { resolveModel } from '@open-autoglm/engine/models';
 import { watchKvUsage } from '../ablation/kv-watch.ts';
 import { replayTrace, type ReplayFigures, type ReplayLoad } from '../ablation/replay-process.ts';
-import { configOf, kvCacheBytes, variants, type Variant } from '../ablation/variants.ts';
+import { batchSize, configOf, kvCacheBytes, variants, type Variant } from '../ablation/variants.ts';
 import { interleave } from '../harness/interleave.ts';
 import { figure, type Figure, type Goal } from '../harness/report.ts';
 import { CoreWaker } from '../harness/wake-cores.ts';
@@ -30,6 +30,8 @@ const seed = 1;
 const saturationSeed = 4;
 /** Requests that wait from the beginning, as a multiple of what the best variant answers in that time: none runs out of them. */
 const surplus = 2;
+/** Of fewer, too much of the time goes into the first batch's prompts. */
+const batchesMin = 3;
 const atOnce = 100_000;
 const answerTimeoutMs = 30_000;
 const goal: Goal = { atLeast: 3 };
@@ -68,8 +70,8 @@ function notesOf(capacity: number, seconds: number): string[] {
     `The first requests of Azure’s conversation trace of 2023, in its own order. Its prompts are an eighth as long and its answers half as long: on a processor, a token of a prompt costs about as much as one of an answer in a full batch, on an accelerator a tenth. No answer ends early (logit_bias).`,
     `Static batching: whenever no request runs, as many of those that wait as a batch may hold begin together, in the order of their coming, and none joins before the longest of them has ended. So its batches are full wherever enough wait; places whose answers have ended stay empty.`,
     `Throughput, a capacity: all requests of ${seconds} s, ${surplus} times as many as the best variant can answer, wait from the beginning, and what is not answered by then is given up. Tokens that came within that time count, those of unfinished answers as well, by the pieces that came of them, of which one may hold several tokens; so no batch runs empty at the end of the measurement.`,
-    `Goodput, an open loop: requests come in the trace’s own bursts, at ${load * 100} % of the ${capacity.toFixed(1)} a second that ${variants[0]?.name} answered of ${burst} that came at once, at the better of ${burstSeeds.length} times. Those a second that had their first token within ${slo.ttftMs} ms of when they were due, and ${slo.tpotMs} ms for each of the others. An answer that takes longer than ${answerTimeoutMs / 1000} s is given up; latencies are those of answered requests.`,
-    `All variants get the same requests at the same times; each is a server of its own, alone, begins with empty caches, and is measured in the open loop first.`,
+    `Goodput, an open loop: requests come in the trace’s own bursts, at ${load * 100} % of the ${capacity.toFixed(1)} a second that ${variants[0]?.name} answered of ${burst} that came at once, at the better of ${burstSeeds.length} times. Those a second, while they came, that had their first token within ${slo.ttftMs} ms of when they were due, and ${slo.tpotMs} ms for each of the others. An answer that takes longer than ${answerTimeoutMs / 1000} s is given up; latencies are those of answered requests.`,
+    `All variants get the same requests at the same times, and serve them as they come (admission.policy: fcfs); each is a server of its own, alone, begins with empty caches, and is measured in the open loop first.`,
     `Memory: resident sets after both loads. Keys and values: the most that sequences held; what is kept for later prompts beside them is bounded by ${kvCacheBytes / 2 ** 20} MiB, and is part of the engine’s memory.`,
   ];
 }
@@ -79,12 +81,17 @@ function warningsOf({ name }: Variant, { open, saturated }: Round): readonly str
     const { refused, failed, cut } = outcomes;
     return refused + failed + cut > 0 ? [...warnings, `${refused + failed + cut} of ${requests} requests were refused or failed.`] : warnings;
   });
-  return saturated.outcomes['timed-out'] > 0 ? spoilt : [...spoilt, `${name} had nothing left to do before the time of saturation was up: its throughput is more than that.`];
+  const { answered, 'timed-out': givenUp } = saturated.outcomes;
+  if (givenUp === 0) return [...spoilt, `${name} had nothing left to do before the time of saturation was up: its throughput is more than that.`];
+  if (answered >= batchesMin * batchSize) return spoilt;
+  return [...spoilt, `${name} answered ${answered} requests in the time of saturation, fewer than ${batchesMin} full batches: of the prompts that it read for most of that time the tokens were still to come. Try more --seconds.`];
 }
 
 /** What one variant brought. */
 interface Round {
   readonly open: ReplayFigures;
+  /** Requests a second of the arrivals’ time: what is left to answer after them takes nothing from it. */
+  readonly goodput: number;
   readonly saturated: ReplayFigures;
   readonly engineMegabytes: number;
   readonly gatewayMegabytes: number;
@@ -140,7 +147,7 @@ async function measureRounds(bench: Bench, loads: Loads): Promise<ReadonlyMap<Va
     bench.options.onProgress(variant.name);
     const round = await measure(bench, variant, loads);
     rounds.get(variant)?.push(round);
-    return round.open.goodput_rps;
+    return round.goodput;
   });
   // Every server begins cold, and is warmed up by its replay.
   await interleave(contestants, { runs: bench.options.runs, warmups: 0, settle: async () => {} });
@@ -153,7 +160,7 @@ function measure(bench: Bench, variant: Variant, loads: Loads): Promise<Round> {
       open: await replay(bench, server.url, loads.open),
       saturated: await replay(bench, server.url, loads.saturated),
     }));
-    return { ...result, ...memoryOf(server), kvMegabytes: (peak * kvCacheBytes) / 1e6 };
+    return { ...result, goodput: loads.open.rate * result.open.slo_attainment, ...memoryOf(server), kvMegabytes: (peak * kvCacheBytes) / 1e6 };
   });
 }
 
@@ -182,7 +189,7 @@ function memoryOf({ pid }: RunningServer): Pick<Round, 'engineMegabytes' | 'gate
 function figuresOf(rounds: ReadonlyMap<Variant, readonly Round[]>): Figure[] {
   const measures: readonly (readonly [name: string, unit: Figure['unit'], of: (round: Round) => number | undefined])[] = [
     ['throughput, saturated', 'tokens/s', ({ saturated }) => saturated.output_tokens_per_second],
-    ['goodput', 'req/s', ({ open }) => open.goodput_rps],
+    ['goodput', 'req/s', ({ goodput }) => goodput],
     ['TTFT p50', 'ms', ({ open }) => open.ttft_ms?.p50],
     ['TTFT p99', 'ms', ({ open }) => open.ttft_ms?.p99],
     ['TPOT p50', 'ms', ({ open }) => open.tpot_ms?.p50],
