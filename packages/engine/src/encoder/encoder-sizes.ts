@@ -27,6 +27,8 @@ export function readEncoderSizes(gguf: Pick<Gguf, 'path' | 'number' | 'boolean'>
   const headCount = required('attention.head_count');
   if (!(headCount > 0 && embeddingLength % headCount === 0)) refuse(gguf, `has ${headCount} attention heads for ${embeddingLength} dimensions, which do not divide`);
   if (gguf.boolean('bert.attention.causal')) refuse(gguf, 'wants causal attention (bert.attention.causal), which an encoder has not');
+  const normEpsilon = required('attention.layer_norm_epsilon');
+  if (!(normEpsilon > 0 && Number.isFinite(normEpsilon))) refuse(gguf, `has the GGUF key bert.attention.layer_norm_epsilon as ${normEpsilon}, and not as a number above 0`);
   const kind = gguf.number('bert.pooling_type');
   const pooling = poolings[kind ?? 1] ?? refuse(gguf, `has the pooling type ${kind} (bert.pooling_type), which makes no embeddings; known are 1 mean, 2 CLS, 3 last`);
   return {
@@ -36,8 +38,7 @@ export function readEncoderSizes(gguf: Pick<Gguf, 'path' | 'number' | 'boolean'>
     headLength: embeddingLength / headCount,
     feedForwardLength: required('feed_forward_length'),
     trainedContext: required('context_length'),
-    normEpsilon: required('attention.layer_norm_epsilon'),
-    pooling,
+    normEpsilon, pooling,
   };
 }
 
