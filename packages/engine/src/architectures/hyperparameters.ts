@@ -46,11 +46,13 @@ export function readHyperparameters(gguf: GgufKeys, architecture: string): Hyper
   const headLength = size('attention.key_length', () => embeddingLength / headCount);
   const ropeDimensions = size('rope.dimension_count', () => headLength);
   if (ropeDimensions > headLength || ropeDimensions % 2 !== 0) refuse('rope.dimension_count', `${ropeDimensions}, and RoPE turns pairs of a head's ${headLength} dimensions`);
+  const trainedContext = size('context_length');
+  if (trainedContext < 2) refuse('context_length', `${trainedContext}, and a prompt with its answer has at least 2 tokens`);
   return {
+    trainedContext,
     layerCount: size('block_count'),
     embeddingLength, headCount, kvHeadCount, headLength,
     feedForwardLength: size('feed_forward_length'),
-    trainedContext: size('context_length'),
     normEpsilon: positive('attention.layer_norm_rms_epsilon'),
     ropeDimensions,
     ropeBase: positive('rope.freq_base', () => 10_000),

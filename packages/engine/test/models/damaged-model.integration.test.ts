@@ -35,6 +35,7 @@ describe('a model of which something is wrong', () => {
     ['no heads', whole('attention.head_count', 0), /llama\.attention\.head_count is 0, and not a whole number/],
     ['heads that keys do not divide', whole('attention.head_count_kv', 3), /llama\.attention\.head_count is 4, and no multiple of attention\.head_count_kv, 3/],
     ['no context', whole('context_length', 0), /llama\.context_length is 0/],
+    ['a context of one token', whole('context_length', 1), /llama\.context_length is 1, and a prompt with its answer has at least 2 tokens/],
     ['too many layers', whole('block_count', 4_000_000_000), /llama\.block_count is 4000000000, and not a whole number from 1 to 16777216/],
     ['RoPE beyond the head', whole('rope.dimension_count', 64), /llama\.rope\.dimension_count is 64, .* a head's 32 dimensions/],
     ['RoPE of half a pair', whole('rope.dimension_count', 31), /llama\.rope\.dimension_count is 31/],
