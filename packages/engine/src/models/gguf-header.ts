@@ -1,6 +1,6 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import { AutoglmError } from '@open-autoglm/protocol';
-import { GgufType } from '../ggml/types.ts';
+import { ggmlTypeCount, GgufType } from '../ggml/types.ts';
 import { shown } from './shown.ts';
 
 /** A value as it stands in the file: its type and its bytes, those of an array with its element type and count. */
@@ -85,6 +85,8 @@ function parse(path: string, bytes: Buffer, size: number): GgufHeader {
   const isAlignment = Number.isInteger(Math.log2(alignment)) && alignment >= alignmentMin && alignment <= alignmentMax;
   if (!isAlignment) throw damaged(path, `its alignment is ${alignment}`);
   const dataOffset = Math.ceil(reader.offset / alignment) * alignment;
+  const strange = places.find(({ type, shape }) => type >= ggmlTypeCount || shape.includes(0));
+  if (strange) throw damaged(path, `the tensor ${shown(strange.name)} is ${strange.shape.join(' × ')} of the type ${strange.type}, which none can be`);
   const beyond = places.find(({ offset }) => dataOffset + offset > size);
   if (beyond) throw damaged(path, `the tensor ${shown(beyond.name)} lies beyond its end`);
   return {

@@ -1,6 +1,7 @@
 import { open } from 'node:fs/promises';
 import { AutoglmError } from '@open-autoglm/protocol';
 import type { Ggml } from '../ggml/bindings.ts';
+import { GgmlType } from '../ggml/types.ts';
 import { problemWithGguf } from '../models/gguf-file.ts';
 import { readGgufHeader, type GgufHeader, type HeaderTensor } from '../models/gguf-header.ts';
 import type { GgufMetadata, GgufValue } from '../models/gguf-writer.ts';
@@ -41,6 +42,8 @@ export async function ggufSource(ggml: Ggml, path: string): Promise<ModelSource>
     const type = ggml.typeName(quantized.type).toUpperCase();
     throw new AutoglmError('engine_failed', `${path} is quantized already (${quantized.name} is ${type}), and quantizing again would add a second error: start from the model's f32, f16 or bf16 file.`);
   }
+  const beyond = header.tensors.find((tensor) => tensor.offset + bytesOf(tensor) > header.size);
+  if (beyond) throw cut(path, beyond.name);
   const architecture = header.string('general.architecture') ?? 'unnamed';
   return {
     name: path,
@@ -49,6 +52,11 @@ export async function ggufSource(ggml: Ggml, path: string): Promise<ModelSource>
     metadata: new Map([...header.values].filter(([key]) => !rewritten.has(key)).map(([key, value]): [string, GgufValue] => [key, { type: 'encoded', value }])),
     tensors: header.tensors.map((tensor) => ({ ...tensor, pieces: () => readRows(ggml, header, tensor) })),
   };
+}
+
+/** Of a tensor of one of `fullTypes`. */
+function bytesOf({ type, shape }: HeaderTensor): number {
+  return shape.reduce((product, size) => product * size, type === GgmlType.F32 ? 4 : 2);
 }
 
 async function* readRows(ggml: Ggml, header: GgufHeader, { name, type, shape, offset }: HeaderTensor): AsyncGenerator<Uint8Array> {

@@ -28,15 +28,17 @@ interface Content {
   readonly architecture?: string;
   readonly name?: string;
   readonly dimensions?: number;
+  readonly size?: number;
+  readonly type?: number;
 }
 
 /** One tensor of four f32, where the alignment has it. */
-function gguf({ alignment = 32, offset = 0, architecture = 'llama', name = 'x', dimensions = 1 }: Content): Buffer {
+function gguf({ alignment = 32, offset = 0, architecture = 'llama', name = 'x', dimensions = 1, size = 4, type = 0 }: Content): Buffer {
   const header = Buffer.concat([
     Buffer.from('GGUF'), u32(3), u64(1), u64(2),
     string('general.architecture'), u32(GgufType.STRING), string(architecture),
     string('general.alignment'), u32(GgufType.UINT32), u32(alignment),
-    string(name), u32(dimensions), ...Array.from({ length: dimensions }, () => u64(4)), u32(0), u64(offset),
+    string(name), u32(dimensions), ...Array.from({ length: dimensions }, () => u64(size)), u32(type), u64(offset),
   ]);
   const start = alignment > 0 ? Math.ceil(header.length / alignment) * alignment : header.length;
   return Buffer.concat([header, Buffer.alloc(Math.min(start, 70_000) - header.length + 16)]);
@@ -68,6 +70,10 @@ describe("a GGUF's header", () => {
 
   it.each([1024, Number.MAX_SAFE_INTEGER])('is refused when a tensor begins %i bytes further than it is long', async (offset) => {
     expect((await refusal({ offset })).message).toContain('the tensor x lies beyond its end');
+  });
+
+  it.each<[Content, string]>([[{ size: 0 }, '0 of the type 0'], [{ type: 43 }, '4 of the type 43'], [{ type: 0x4000_0000 }, '4 of the type 1073741824']])('is refused with a tensor that none can be: %j', async (content, told) => {
+    expect((await refusal(content)).message).toContain(`the tensor x is ${told}, which none can be`);
   });
 
   const hostile = `\u001b]0;owned\u0007\r\n\u202e${'x'.repeat(10_000)}`;

@@ -96,6 +96,12 @@ describe('a quantized model', () => {
     const source = await tiny('cut', wide);
     await truncate(source, (await readGgufHeader(source)).size - 1000);
     await expect(quantize(source, target, 'q4_0')).rejects.toThrow(/ends inside the tensor/);
+    const claims = await tiny('claims', wide);
+    const bytes = await readFile(claims);
+    const name = 'token_embd.weight';
+    bytes.writeBigUInt64LE(2n ** 40n, bytes.indexOf(name) + name.length + 4);
+    await writeFile(claims, bytes);
+    await expect(quantize(claims, target, 'q4_0')).rejects.toThrow(/ends inside the tensor token_embd\.weight/);
     await truncate(source, 1000);
     await expect(quantize(source, target, 'q4_0')).rejects.toThrow(/ends inside its header/);
     await writeFile(source, 'GGUX'.padEnd(100));
