@@ -22,11 +22,11 @@ async function openRunner(file: string, makeFiles: (...stores: ConstructorParame
     store, files, lines, name: randomUUID(), concurrency: 2, runningMax: 2, linesMax: 5000, lineBytesMax: 4096, ttlMs: 60_000, leaseMs, now: Date.now,
     newFileId: () => `file-${randomUUID()}`, onFailure: (error) => failures.push(error),
   });
-  const create = async (count: number, expiresAtMs: number | null = null) => {
+  const create = async (count: number, expiresAtMs: number | null = null, windowMs = 86_400_000) => {
     const writer = await files.begin({ id: 'file-in', tenant: 'a', purpose: 'batch', filename: 'in.jsonl', expires_at_ms: expiresAtMs });
     await writer.write(Buffer.from(jsonl(Array.from({ length: count }, (_, index) => ({ custom_id: `line-${index}` })))));
     await files.keep(writer, 'a', {}, { tenantFilesMax: 9, tenantBytesMax: 10_000_000, keyFilesMax: 9, keyBytesMax: 10_000_000, bytesMax: 10_000_000 });
-    await store.create({ id: 'batch_1', tenant: 'a', key_name: null, endpoint: '/v1/chat/completions', input_file_id: 'file-in', completion_window: '24h', metadata: null, output_expires_seconds: null, created_at_ms: Date.now(), expires_at_ms: Date.now() + 86_400_000 }, 9);
+    await store.create({ id: 'batch_1', tenant: 'a', key_name: null, endpoint: '/v1/chat/completions', input_file_id: 'file-in', completion_window: '24h', metadata: null, output_expires_seconds: null, created_at_ms: Date.now(), expires_at_ms: Date.now() + windowMs }, 9);
   };
   const close = async () => {
     await runner.close();
@@ -104,6 +104,34 @@ it.each(['deleted', 'swept'] as const)('a batch whose input is %s while it is re
   const batch = await one.store.find('a', 'batch_1');
   expect([batch?.status, JSON.parse(batch?.errors ?? 'null')]).toMatchObject(['failed', { data: [{ code: 'file_not_found', param: 'input_file_id' }] }]);
   expect(await one.store.openLines('batch_1', 0, 9)).toEqual([]);
+});
+
+it('a batch that could not be ended when it expired has expired, and every line says so', async () => {
+  using folder = temporaryFolder();
+  let begun = 0;
+  class FailingFiles extends FileStore {
+    override async begin(file: NewFile) {
+      if (file.purpose !== 'batch_output' || (begun += 1) > 1) return super.begin(file);
+      // All are given up by now; a database that says so at once is quicker than any timer.
+      one.store.openLines = async () => [];
+      throw new Error('the disk is full');
+    }
+  }
+  await using one = await openRunner(path.join(folder.path, 'a.sqlite'), (...stores) => new FailingFiles(...stores), waits);
+  await one.create(3, null, 100);
+  one.runner.look();
+  await until(async () => (await one.store.find('a', 'batch_1'))?.ended_at_ms !== null);
+  expect(begun).toBe(2);
+  expect(await one.store.find('a', 'batch_1')).toMatchObject({ status: 'expired', completed: 0, failed: 3 });
+});
+
+it('a batch that expires before its file is read says so of each of its lines', async () => {
+  using folder = temporaryFolder();
+  await using one = await openRunner(path.join(folder.path, 'a.sqlite'), (...stores) => new FileStore(...stores));
+  await one.create(4000, null, -1);
+  one.runner.look();
+  await until(async () => (await one.store.find('a', 'batch_1'))?.ended_at_ms !== null);
+  expect(await one.store.find('a', 'batch_1')).toMatchObject({ status: 'expired', total: 4000, failed: 4000 });
 });
 
 it('a batch whose files cannot be written at first leaves none of the first attempt behind', async () => {

@@ -50,6 +50,11 @@ type Ended = 'completed' | 'failed' | 'expired' | 'cancelled';
 /** Before the database is there. */
 export const noReading: BatchReading = { lines: { completed: 0, failed: 0 }, ended: { completed: 0, failed: 0, expired: 0, cancelled: 0 }, open: {}, lagMs: 0 };
 
+/** Undefined while it goes on. */
+function whyOf({ reason }: AbortSignal): Stop | undefined {
+  return (reason as Stopped | undefined)?.why;
+}
+
 function isClosing(thrown: unknown): boolean {
   return thrown instanceof Stopped ? thrown.why === 'closed' : thrown instanceof AutoglmError && thrown.code === 'draining';
 }
@@ -192,11 +197,15 @@ export class BatchRunner {
   }
 
   /** From whatever state it was left in. */
-  async #answer(batch: Batch, signal: AbortSignal): Promise<'completed' | 'failed' | 'cancelled'> {
+  async #answer(batch: Batch, signal: AbortSignal): Promise<Ended> {
     const { store, name, now } = this.#options;
     if (batch.status === 'cancelling') return 'cancelled';
     if (batch.status === 'validating' && !(await this.#read(batch, signal))) return 'failed';
-    if (batch.status !== 'finalizing') await this.#askAll(batch, signal);
+    if (batch.status !== 'finalizing') {
+      // Lines may have been given up for it already, by who could not end it then.
+      if (now() >= batch.expires_at_ms) return 'expired';
+      await this.#askAll(batch, signal);
+    }
     if (!(await store.change(batch.id, name, ['in_progress', 'finalizing'], { status: 'finalizing', finalizing_at_ms: now() }))) return this.#cancelledOrLost(batch.id);
     return 'completed';
   }
@@ -216,7 +225,8 @@ export class BatchRunner {
     let last: NewLine[] = [];
     try {
       for await (const bytes of files.read(await findFile(files, tenant, fileId))) {
-        signal.throwIfAborted();
+        // One that has expired is read all the same: its error file has every line.
+        if (whyOf(signal) !== 'expired') signal.throwIfAborted();
         const lines = reader.push(bytes);
         if (reader.errors.length === 0) await store.addLines(id, name, lines);
         if (reader.isFull) break;
@@ -320,7 +330,7 @@ export class BatchRunner {
           sums.inputTokens += line.input_tokens;
           sums.outputTokens += line.output_tokens;
         }
-        if ((signal.reason as Stopped | undefined)?.why === 'closed') throw signal.reason;
+        if (whyOf(signal) === 'closed') throw signal.reason;
         page = await store.answeredLines(id, outcome, page.at(-1)?.number ?? 0, pageLines);
       }
       await writer.flush();
