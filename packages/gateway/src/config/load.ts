@@ -135,15 +135,16 @@ function isKeptNowhere({ sqlite_path: path, postgres_url_env: variable, ...other
 
 /** Values that each are of the right type, and would be passed over or fail with every use. */
 function refuseWhatCannotWork(config: Config, source: YamlSource | undefined): void {
-  const { devices, fit, compression, engines, embeddings, router: { balance, health }, admission: { concurrency }, server, sessions, tiers, grpc, observability: { traces } } = config;
+  const { cache, devices, fit, compression, engines, embeddings, router: { balance, health }, admission: { concurrency }, server, sessions, tiers, grpc, observability: { traces } } = config;
   const refuse = (path: readonly string[], reason: string) => {
     throw new ConfigError(`${place(source, path)}${written(path)} ${reason}.`);
   };
   if (health.eject_max_ms < health.eject_ms) refuse(['router', 'health', 'eject_max_ms'], `is ${health.eject_max_ms}, and must not be less than eject_ms: ${health.eject_ms}`);
   if (concurrency.adaptive && concurrency.initial < concurrency.min) refuse(['admission', 'concurrency', 'initial'], `is ${concurrency.initial}, and must not be less than min: ${concurrency.min}`);
+  if (cache.prefetch.enabled && !cache.enabled) refuse(['cache', 'prefetch', 'enabled'], 'is true, and nothing is kept while cache.enabled is not');
   const named = engines.find(({ model }) => model === embeddings.name);
   if (named) refuse(['embeddings', 'name'], `is ${JSON.stringify(embeddings.name)}, which is the model of the engine ${named.name} already`);
-  checkFit(fit, refuse);
+  checkFit(fit, engines, refuse);
   checkCompression(compression, refuse);
   const ofRedis = sectionWithoutRedis(config);
   if (ofRedis) refuse([ofRedis, 'redis_url'], redisAddress);
