@@ -149,8 +149,19 @@ function measureCapacity(bench: Bench): Promise<number> {
     // The first burst also warms the server up.
     await runLoad(bench, server, schedule, fcfs);
     const outcomes = await runLoad(bench, server, schedule, fcfs);
+    // What was refused at once would be a capacity that nobody has.
+    const bad = badOf(outcomes);
+    if (bad > 0) throw new Error(`${bad} of ${outcomes.length} requests were refused or failed when the capacity was measured`);
     return outcomes.length / (Math.max(...outcomes.map(({ endedAtMs }) => endedAtMs)) / 1000);
   });
+}
+
+function badOf(outcomes: readonly LoadOutcome[]): number {
+  return outcomes.length - answeredOf(outcomes).length;
+}
+
+function answeredOf(outcomes: readonly LoadOutcome[]): readonly LoadOutcome[] {
+  return outcomes.filter(({ result }) => result === 'answered');
 }
 
 /** Does the work with a server for each variant; those that do nothing cost nothing. */
@@ -174,7 +185,7 @@ async function measureVariants(bench: Bench, servers: ReadonlyMap<Variant, Runni
     bench.options.onProgress(`${label}: ${variant.name}`);
     await bench.waker.wake();
     const outcomes = await runLoad(bench, server, schedule, variant);
-    const bad = outcomes.filter(({ result }) => result !== 'answered').length;
+    const bad = badOf(outcomes);
     if (bad > 0) bench.warnings.add(`${label}, ${variant.name}: ${bad} of ${outcomes.length} requests were refused or failed.`);
     rounds.get(variant)?.push(outcomes);
     return 0;
@@ -205,7 +216,7 @@ function measureLanes(bench: Bench, capacity: number, variant: Variant): Promise
 }
 
 const batchThroughput: Measure = (outcomes) => {
-  const batch = outcomes.filter(({ due, result }) => due.lane === 'batch' && result === 'answered');
+  const batch = answeredOf(outcomes).filter(({ due }) => due.lane === 'batch');
   return tokensOf(batch) / (Math.max(...batch.map(({ endedAtMs }) => endedAtMs)) / 1000);
 };
 
@@ -219,8 +230,8 @@ function measureOrders(bench: Bench, capacity: number): Promise<Figure[]> {
         const against = (name: string, unit: Figure['unit'], of: Measure) => figures.push(compare(rounds, variant, fcfs, `${label}, ${variant.name}: ${name}`, unit, of));
         against('TTFT p50', 'ms', ttftOf('realtime', 0.5));
         against('TTFT p99', 'ms', ttftOf('realtime', 0.99));
-        against('end to end, mean', 'ms', (outcomes) => outcomes.reduce((sum, { totalMs }) => sum + totalMs, 0) / outcomes.length);
-        against('end to end, p99', 'ms', (outcomes) => quantile(outcomes.map(({ totalMs }) => totalMs), 0.99));
+        against('end to end, mean', 'ms', (outcomes) => answeredOf(outcomes).reduce((sum, { totalMs }) => sum + totalMs, 0) / answeredOf(outcomes).length);
+        against('end to end, p99', 'ms', (outcomes) => quantile(answeredOf(outcomes).map(({ totalMs }) => totalMs), 0.99));
         against('longest wait', 'ms', (outcomes) => Math.max(...outcomes.map(({ queueMs }) => queueMs)));
         const count = (name: string, of: Measure, goal?: FigureInput['goal']) => figures.push(figure({ name: `${label}, ${variant.name}: ${name}`, unit: 'requests', samples: (rounds.get(variant) ?? []).map(of), goal }));
         count('waited beyond the aging bound', agedOf);
@@ -239,7 +250,7 @@ function compare(rounds: ReadonlyMap<Variant, readonly (readonly LoadOutcome[])[
 }
 
 function ttftOf(lane: Lane, at: number): Measure {
-  return (outcomes) => quantile(outcomes.filter(({ due, result }) => due.lane === lane && result === 'answered').map(({ ttftMs }) => ttftMs), at);
+  return (outcomes) => quantile(answeredOf(outcomes).filter(({ due }) => due.lane === lane).map(({ ttftMs }) => ttftMs), at);
 }
 
 function tokensOf(outcomes: readonly LoadOutcome[]): number {
@@ -256,7 +267,7 @@ const agedOf: Measure = (outcomes) => outcomes.filter(({ queueMs }) => queueMs >
 
 /** Who began after one that had come later, although it had waited for the bound when that one began. */
 const overtakenOf: Measure = (outcomes) => {
-  const times = outcomes.filter(({ result }) => result === 'answered').map(({ due, queueMs }) => ({ cameMs: due.atMs, beganMs: due.atMs + queueMs }));
+  const times = answeredOf(outcomes).map(({ due, queueMs }) => ({ cameMs: due.atMs, beganMs: due.atMs + queueMs }));
   return times.filter((one) => times.some((other) => other.cameMs > one.cameMs && other.beganMs - one.cameMs >= agingMs && other.beganMs < one.beganMs - overtakingMs)).length;
 };
 
