@@ -1,10 +1,12 @@
-import type { Lane } from '@open-autoglm/protocol';
+import type { ContextStrategy, Lane } from '@open-autoglm/protocol';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { boundContext, type ContextBounds } from '../../src/context/bounds.ts';
+import { chooseDrops } from '../../src/context/choose-drops.ts';
 import { openDevice } from '../../src/ggml/device.ts';
 import { loadGgml } from '../../src/ggml/library.ts';
 import type { KvCacheParts } from '../../src/kv-cache/kv-cache-parts.ts';
-import type { KvCache } from '../../src/kv-cache/kv-cache.ts';
+import type { DropOutcome, KvCache } from '../../src/kv-cache/kv-cache.ts';
 import { createPagedKvCache } from '../../src/kv-cache/paged-kv-cache.ts';
 import { createStaticKvCache } from '../../src/kv-cache/static-kv-cache.ts';
 import { openVirtualMemory } from '../../src/kv-cache/virtual-memory.ts';
@@ -30,22 +32,23 @@ class Steps {
   readonly #cache: KvCache;
   readonly #limits: PlaceLimits;
   readonly #account = new DelayAccount(() => ({ missingCoresMs: 0, gcMs: 0 }));
+  readonly #drops = new Map<string, readonly number[]>();
   #arrivals = 0;
   #nowMs = 0;
 
   constructor(cache: KvCache, limits: PlaceLimits) {
     this.#cache = cache;
     this.#limits = limits;
-    this.scheduler = new Scheduler({ cache, limits, now: () => this.#nowMs, dropBlocks: () => 'short' });
+    this.scheduler = new Scheduler({ cache, limits, now: () => this.#nowMs, dropBlocks: (sequence) => this.#drop(sequence) });
   }
 
-  add(id: string, { promptLength, maxTokens, seed, lane, level }: Asked): void {
+  add(id: string, { promptLength, maxTokens, seed, lane, level, kind }: Asked): void {
     const prompt = somePrompt(promptLength, seed);
     const standing = { lane, level, rank: 0, expectedTokens: maxTokens };
     const request = tokenRequest(id, prompt, maxTokens, { standing });
     const delays = new SequenceDelays(this.#account);
     this.#arrivals += 1;
-    this.scheduler.add(createSequence({ request, prompt, contextLength, bounds: undefined, constraint: undefined, scratch, delays, now: this.#nowMs, order: this.#arrivals }));
+    this.scheduler.add(createSequence({ request, prompt, contextLength, bounds: boundContext({ kind, sinks: 64 * seed, window: 256 }, contextLength, ''), constraint: undefined, scratch, delays, now: this.#nowMs, order: this.#arrivals }));
   }
 
   step(): void {
@@ -67,8 +70,24 @@ class Steps {
     expect(this.scheduler.runningCount).toBeLessThanOrEqual(this.#limits.maxBatchSize);
   }
 
+  /** As the engine does, by weights that the sequence has alone. */
+  #drop(sequence: Sequence): DropOutcome {
+    const { id, context, computed, order } = sequence;
+    const rows = context.rows(computed);
+    const weights = Array.from({ length: rows / 64 }, (_, place) => (place * 7919 + order) % 13);
+    const places = context.placesToDrop(computed, () => chooseDrops(context.bounds as ContextBounds, weights.length, () => weights));
+    const outcome = this.#cache.drop(id, places, rows);
+    if (outcome !== 'dropped') return outcome;
+    const known = this.#drops.get(`${id} ${computed}`) ?? places;
+    expect(places, 'the same goes at the same token, whenever a place was lost').toEqual(known);
+    this.#drops.set(`${id} ${computed}`, known);
+    context.advance();
+    return outcome;
+  }
+
   #decode(sequence: Sequence): void {
     sequence.computed += 1;
+    expect(sequence.context.hasRoomFor(sequence.computed), 'no more is kept than may be').toBe(true);
     if (sequence.computed === sequence.tokens.length) this.#generate(sequence);
   }
 
@@ -77,7 +96,7 @@ class Steps {
     const known = this.#cache.catchUp(id, prompt.subarray(0, context.wholeTokens), computed);
     if (known === undefined) return this.scheduler.suspend(sequence);
     const from = Math.min(known, prompt.length - 1);
-    const count = budget.take({ promptLength: prompt.length, computed: from });
+    const count = budget.take({ promptLength: context.rows(prompt.length), computed: context.rows(from), room: context.promptRoom(from) });
     sequence.computed = count > 0 ? from + count : known;
     if (count === 0) return undefined;
     if (!this.#cache.commit(id, prompt, sequence.computed)) return this.scheduler.suspend(sequence);
@@ -104,16 +123,20 @@ interface Asked {
   readonly seed: number;
   readonly lane: Lane;
   readonly level: number;
+  readonly kind: ContextStrategy['kind'];
 }
 
-const asked: fc.Arbitrary<Asked> = fc.record({
-  promptLength: fc.integer({ min: 1, max: 300 }),
-  maxTokens: fc.integer({ min: 1, max: 100 }),
+const askedOf = (kinds: readonly Asked['kind'][], promptLengthMax: number, maxTokensMax: number): fc.Arbitrary<Asked> => fc.record({
+  promptLength: fc.integer({ min: 1, max: promptLengthMax }),
+  maxTokens: fc.integer({ min: 1, max: maxTokensMax }),
   // Prompts of one seed begin alike; of one length, they are twins.
   seed: fc.nat(2),
   lane: fc.constantFrom<Lane[]>('realtime', 'batch'),
   level: fc.nat(6),
+  kind: fc.constantFrom(...kinds),
 });
+/** Those that drop what does not fit may be longer than the context. */
+const asked = fc.oneof({ weight: 2, arbitrary: askedOf(['full'], 300, 100) }, { weight: 1, arbitrary: askedOf(['window', 'attention'], 700, 400) });
 const operation = fc.oneof(
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('add' as const), request: asked, copies: fc.integer({ min: 1, max: 3 }) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('remove' as const), which: fc.nat(100) }) },
