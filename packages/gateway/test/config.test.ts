@@ -68,6 +68,7 @@ const refused: readonly (readonly [string, RegExp])[] = [
   ['server:\n  host: !secret name', /config\.yaml: Unresolved tag: !secret at line 2/],
   ['fit:\n  models:\n    org/model~2:\n      contxt_length: 4096', /config\.yaml:4: unknown key "fit\.models\.org\/model~2\.contxt_length"; did you mean "context_length"\?$/],
   ['fit:\n  models:\n    qwen: {context_length: 4096}', /config\.yaml:3: fit\.models\.qwen is of a model that no engine has; known models: default\.$/],
+  ['input:\n  images:\n    models: {qwen: {pixels_max: 100000}}', /config\.yaml:3: input\.images\.models\.qwen is of a model that no engine has; known models: default\.$/],
   ['cache:\n  prefetch: {enabled: true}', /config\.yaml:2: cache\.prefetch\.enabled is true, and nothing is kept while cache\.enabled is not\.$/],
   ['limits:\n  keys:\n    alice: {requests_per_minutes: 3}', /config\.yaml:3: unknown key "limits\.keys\.alice\.requests_per_minutes"; did you mean "requests_per_minute"\?$/],
   ['observability:\n  traces:\n    headers: {a/b: ""}', /config\.yaml:3: observability\.traces\.headers\.a\/b must not have fewer/],

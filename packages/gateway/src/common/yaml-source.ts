@@ -39,7 +39,7 @@ export function check(value: unknown, schema: TSchema, base: readonly string[], 
   if (unknown) {
     const [key = ''] = unknown.params['additionalProperties'] as unknown as string[];
     const path = segments(unknown.instancePath);
-    throw new ConfigError(`${place(source, [...base, ...path, key])}unknown key "${written([...base, ...path, key])}"${suggestion(key, knownKeys(schema, path))}`);
+    throw new ConfigError(`${place(source, [...base, ...path, key])}unknown key "${written([...base, ...path, key])}"${suggestion(key, schemaAt(schema, path))}`);
   }
   const missing = errors.find((error) => error.keyword === 'required');
   if (missing) {
@@ -64,19 +64,24 @@ export function oneOf(choices: readonly string[]): string {
   return `${choices.slice(0, -1).join(', ')} or ${choices.at(-1)}`;
 }
 
-function suggestion(wanted: string, candidates: readonly string[]): string {
+function suggestion(wanted: string, schema: TSchema | undefined): string {
+  const { properties = {}, patternProperties } = (schema ?? {}) as Described;
+  if (patternProperties) return `; keys here match ${Object.keys(patternProperties).join(' or ')}.`;
+  const candidates = Object.keys(properties);
   const [nearest] = candidates.map((name) => ({ name, distance: editDistance(name, wanted) })).sort((a, b) => a.distance - b.distance);
   return nearest && nearest.distance <= Math.max(2, wanted.length / 3) ? `; did you mean "${nearest.name}"?` : `; known keys: ${candidates.join(', ')}.`;
 }
 
-function knownKeys(schema: TSchema, path: readonly string[]): string[] {
-  return Object.keys((schemaAt(schema, path) as { properties?: object } | undefined)?.properties ?? {});
+/** An object, a record (all of whose keys have one schema) or an array. */
+interface Described {
+  readonly properties?: Readonly<Record<string, TSchema>>;
+  readonly patternProperties?: Readonly<Record<string, TSchema>>;
+  readonly items?: TSchema;
 }
 
 function schemaAt(schema: TSchema, path: readonly string[]): TSchema | undefined {
   return path.reduce<TSchema | undefined>((current, key) => {
-    const { properties, patternProperties, items } = (current ?? {}) as { properties?: Record<string, TSchema>; patternProperties?: Record<string, TSchema>; items?: TSchema };
-    // A record has one schema for all its keys.
+    const { properties, patternProperties, items } = (current ?? {}) as Described;
     return properties?.[key] ?? items ?? Object.values(patternProperties ?? {})[0];
   }, schema);
 }

@@ -1,6 +1,5 @@
 import { statSync } from 'node:fs';
 import Type, { type Static } from 'typebox';
-import { namesOf, type EngineConfig } from './engines.ts';
 
 const closed = { additionalProperties: false } as const;
 
@@ -37,10 +36,8 @@ export const fitSchema = Type.Object(
 const tokenizerNames = ['cl100k_base', 'o200k_base', 'server', 'estimate'];
 
 /** What no schema can see; `refuse` is told the key and the reason. */
-export function checkFit({ models }: Static<typeof fitSchema>, engines: readonly EngineConfig[], refuse: (path: readonly string[], reason: string) => void): void {
-  const known = new Set(engines.flatMap((engine) => namesOf(engine, engines)));
+export function checkFit({ models }: Static<typeof fitSchema>, refuse: (path: readonly string[], reason: string) => void): void {
   for (const [name, { tokenizer }] of Object.entries(models)) {
-    if (!known.has(name)) refuse(['fit', 'models', name], `is of a model that no engine has; known models: ${[...known].join(', ')}`);
     if (tokenizer === undefined || tokenizerNames.includes(tokenizer) || statSync(tokenizer, { throwIfNoEntry: false })?.isFile()) continue;
     refuse(['fit', 'models', name, 'tokenizer'], `is ${JSON.stringify(tokenizer)}, which is no file, nor one of ${tokenizerNames.join(', ')}`);
   }

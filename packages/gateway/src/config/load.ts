@@ -5,7 +5,7 @@ import { ConfigError } from '../common/config-error.ts';
 import { check, oneOf, parseYaml, place, written, type YamlSource } from '../common/yaml-source.ts';
 import { problemOfCors } from './cors.ts';
 import { problemOfDevices } from './devices.ts';
-import { completeEngines, defaultEmbedded, engineSchemas, type EngineConfig, type EngineKind } from './engines.ts';
+import { completeEngines, defaultEmbedded, engineSchemas, namesOf, type EngineConfig, type EngineKind } from './engines.ts';
 import { checkCompression } from './compression.ts';
 import { checkFit } from './fit.ts';
 import { problemOfGrpc } from './grpc.ts';
@@ -135,7 +135,7 @@ function isKeptNowhere({ sqlite_path: path, postgres_url_env: variable, ...other
 
 /** Values that each are of the right type, and would be passed over or fail with every use. */
 function refuseWhatCannotWork(config: Config, source: YamlSource | undefined): void {
-  const { cache, devices, fit, compression, engines, embeddings, router: { balance, health }, admission: { concurrency }, server, sessions, tiers, grpc, observability: { traces } } = config;
+  const { cache, devices, fit, input, compression, engines, embeddings, router: { balance, health }, admission: { concurrency }, server, sessions, tiers, grpc, observability: { traces } } = config;
   const refuse = (path: readonly string[], reason: string) => {
     throw new ConfigError(`${place(source, path)}${written(path)} ${reason}.`);
   };
@@ -144,7 +144,12 @@ function refuseWhatCannotWork(config: Config, source: YamlSource | undefined): v
   if (cache.prefetch.enabled && !cache.enabled) refuse(['cache', 'prefetch', 'enabled'], 'is true, and nothing is kept while cache.enabled is not');
   const named = engines.find(({ model }) => model === embeddings.name);
   if (named) refuse(['embeddings', 'name'], `is ${JSON.stringify(embeddings.name)}, which is the model of the engine ${named.name} already`);
-  checkFit(fit, engines, refuse);
+  const models = new Set(engines.flatMap((engine) => namesOf(engine, engines)));
+  for (const [path, byModel] of [[['fit', 'models'], fit.models], [['input', 'images', 'models'], input.images.models]] as const) {
+    const unknown = Object.keys(byModel).find((name) => !models.has(name));
+    if (unknown !== undefined) refuse([...path, unknown], `is of a model that no engine has; known models: ${[...models].join(', ')}`);
+  }
+  checkFit(fit, refuse);
   checkCompression(compression, refuse);
   const ofRedis = sectionWithoutRedis(config);
   if (ofRedis) refuse([ofRedis, 'redis_url'], redisAddress);

@@ -47,7 +47,7 @@ const ruleSchema = Type.Object(
     /** The answer, word for word. */
     answer: Type.Optional(Type.String({ minLength: 1, maxLength: 100_000 })),
     /** Labels of the request; `lane` puts it into that lane. */
-    label: Type.Optional(Type.Record(Type.String({ pattern: '^[a-z][a-z0-9_]{0,31}$' }), Type.String({ minLength: 1, maxLength: 64 }))),
+    label: Type.Optional(Type.Record(Type.String({ pattern: '^[a-z][a-z0-9_]{0,31}$' }), Type.String({ minLength: 1, maxLength: 64 }), closed)),
 
     /** Tells that the rule was met, and does nothing. */
     watch: Type.Optional(Type.Boolean()),

@@ -25,6 +25,7 @@ describe('a file of rules', () => {
     ['rules: [{name: a, find: {}, refuse: {}}]', /rules\[0\]\.find has nothing to find/],
     ['rules: [{name: a, larger_than: {}, refuse: {}}]', /larger_than has no bound/],
     ['rules: [{name: a, empty: true, label: {lane: fast}}]', /label\.lane must be realtime or batch/],
+    ['rules: [{name: a, empty: true, label: {Lane: batch}}]', /unknown key "rules\[0\]\.label\.Lane"; keys here match \^\[a-z\]/],
     ['rules: [{name: a, empty: true, refuse: {status: 500}}]', /refuse\.status /],
     ['rules: [{name: a, script: {name: klingon, share: 0.5}, refuse: {}}]', /script\.name must be latin, /],
     ['rules: 7', /rules\.yaml:1: rules /],
