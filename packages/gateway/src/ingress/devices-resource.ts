@@ -67,6 +67,7 @@ export function createDevicesResource({ access, registry, token }: DevicesResour
         const isKnown = registry.has(name);
         const tenant = tenantOf(message.headers, isKnown ? `device:${name}` : undefined);
         await access.admitCall(message.headers, tenant, response, isKnown ? tenant : undefined);
+        // Not among the requests in hand: a full server has to hear who has room, and what is held here is small, and for a minute at most.
         const { value } = await readJson(message, { limitBytes: bytesMax }, new AbortController().signal);
         registry.beat(name, toReport(value));
         response.writeHead(204);

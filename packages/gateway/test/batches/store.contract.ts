@@ -238,6 +238,20 @@ export function storeContract(name: string, place: () => Promise<DatabasePlace>)
       await close();
     });
 
+    it('forgets the lines of a batch whose gateway was gone before it had, and of no other', async () => {
+      const { batches, close } = await open(await place());
+      for (const id of ['b1', 'b2']) {
+        await batches.create(newBatch(id), 9);
+        await batches.claim({ by: 'me', untilMs: 100 }, 50);
+        await batches.addLines(id, 'me', [{ number: 1, custom_id: 'c', request: '{}' }]);
+      }
+      expect(await batches.end('b1', 'me', ['validating'], { status: 'expired', ended_at_ms: 60 }, [])).toBe(true);
+      expect(await batches.sweep(0, 9)).toBe(0);
+      expect([await batches.openLines('b1', 0, 9), await batches.openLines('b2', 0, 9)]).toMatchObject([[], [{ number: 1 }]]);
+      expect(await batches.find('a', 'b1')).toMatchObject({ status: 'expired' });
+      await close();
+    });
+
     it('lists and cancels batches of their tenant, and forgets old ones', async () => {
       const { batches, close } = await open(await place());
       for (const [index, id] of ['b1', 'b2', 'b3'].entries()) await batches.create(newBatch(id, { created_at_ms: index }), 9);

@@ -200,8 +200,11 @@ export class BatchStore {
     return of.where('number', '<=', lastOfPage(of.select(['number', bytesUpTo('result')]))).select(['number', 'result', 'input_tokens', 'output_tokens']).execute();
   }
 
-  /** Ended ones that are older than this, with their lines. At most so many at once. */
+  /** Ended ones that are older than this, with their lines, and lines of others that whoever ended them was cut off before it had deleted. At most so many at once. */
   async sweep(endedBeforeMs: number, max: number): Promise<number> {
+    const left = await this.#database.selectFrom('autoglm_batches').select('id').where('ended_at_ms', 'is not', null)
+      .where(({ exists, selectFrom }) => exists(selectFrom('autoglm_batch_lines').select('number').whereRef('batch_id', '=', 'autoglm_batches.id'))).limit(max).execute();
+    for (const { id } of left) await this.deleteLines(id);
     const old = await this.#database.selectFrom('autoglm_batches').select('id').where('ended_at_ms', '<', endedBeforeMs).limit(max).execute();
     for (const { id } of old) {
       await this.deleteLines(id);
