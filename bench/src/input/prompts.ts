@@ -35,11 +35,11 @@ const scenes = ['街角的面包店很早就开门了', '孩子们在草地上�
 const places = ['市场旁边', '小桥那头', '山坡上', '车站后面', '村子东头', '码头附近', '学校门口', '果园里'];
 const moods = ['大家都很高兴', '谁也不着急', '路过的人总会停下来看看', '这样的景色让人难忘', '一切都和往常一样', '只听得见风声'];
 
-/** Sentences that each say something else, though not much. */
-export function filler(count: number, from = 0): string {
+/** Sentences that each say something else, though not much, and again after 120; in none of another `label`. */
+export function filler(count: number, from = 0, label = ''): string {
   return Array.from({ length: count }, (_, at) => {
     const index = from + at;
-    return `${places[(index * 5) % places.length]}，${scenes[(index * 3) % scenes.length]}，${moods[(index * 7) % moods.length]}。`;
+    return `${label}${places[(index * 5) % places.length]}，${scenes[(index * 3) % scenes.length]}，${moods[(index * 7) % moods.length]}。`;
   }).join('');
 }
 
@@ -47,8 +47,8 @@ export function filler(count: number, from = 0): string {
 export const fitPlaces = ['in the instructions', 'in the turn before the question', 'in an old turn, asked for in its words', 'in an old turn, asked for in other words', 'in a line like sixty others, asked for by its name', 'said five times, asked for in other words'] as const;
 export type FitPlace = (typeof fitPlaces)[number];
 
-/** A conversation of about 4,000 tokens of the default model. */
-export function conversation(place: FitPlace, turn: number, turns = 14): { readonly messages: Message[]; readonly planted: Planted } {
+/** A conversation of about 4,000 tokens of the default model, whose long messages share no sentence with those of another place or turn. */
+export function conversation(place: FitPlace, turn: number, turns = 12): { readonly messages: Message[]; readonly planted: Planted } {
   const planted = plantedFact(turn);
   const where: Readonly<Record<FitPlace, number>> = {
     'in the instructions': -1, 'in the turn before the question': turns - 1, 'in an old turn, asked for in its words': 2 + (turn % 4), 'in an old turn, asked for in other words': 2 + (turn % 4),
@@ -58,7 +58,7 @@ export function conversation(place: FitPlace, turn: number, turns = 14): { reado
   const list = Array.from({ length: 60 }, (_, line) => `登记：${line === 30 ? planted.fact : `柜子里第${line}格放着第${line}号箱子。`}\n`).join('');
   const messages: Message[] = [{ role: 'system', content: `你是一个助手。${place === 'in the instructions' ? planted.fact : ''}` }];
   for (let index = 0; index < turns; index += 1) {
-    const text = filler(place.includes('sixty') && index === 3 ? 1 : 12, index * 12 + turn);
+    const text = filler(place.includes('sixty') && index === 3 ? 1 : 12, index * 12 + turn, `${fitPlaces.indexOf(place)}${turn}号`);
     const isHere = index === where[place];
     const fact = !isHere ? '' : place.includes('sixty') ? `\n${list}` : place.startsWith('said') ? planted.fact.repeat(5) : planted.fact;
     messages.push({ role: 'user', content: text.slice(0, text.length / 2) + fact + text.slice(text.length / 2) }, { role: 'assistant', content: '好的，我知道了。' });
@@ -79,6 +79,11 @@ export function factsIn(kind: CompressionText, turn: number): { readonly message
     ? own.map(({ fact }, index) => filler(7, turn + index * 7) + fact).join('')
     : own.map(({ fact }) => `尊敬的客户，感谢您一直以来对我们商店的支持，您的订单已经交给快递公司，预计很快就会送到您的手中。${fact}如果您有任何问题，请随时联系我们的客服，我们会尽快为您解答，祝您生活愉快。\n`).join('');
   return { messages: [{ role: 'user', content: body }, { role: 'assistant', content: '好的，我知道了。' }, { role: 'user', content: planted.question }], planted, facts: own.map(({ fact }) => fact) };
+}
+
+/** Ten documents of about 300 tokens; each round has others, so that nothing of them is in a cache. */
+export function documents(round: number): { readonly text: string; readonly title: string }[] {
+  return Array.from({ length: 10 }, (_, index) => ({ title: `第${index}篇`, text: filler(12, index * 31, `${round}号`) }));
 }
 
 export function textOfPrompt(segments: readonly PromptSegment[]): string {

@@ -1,5 +1,5 @@
 import { figure, type Figure } from '../harness/report.ts';
-import { compressionTexts, conversation, factsIn, filler, fitPlaces, type Message, type Planted } from '../input/prompts.ts';
+import { compressionTexts, conversation, documents, factsIn, fitPlaces, type Message, type Planted } from '../input/prompts.ts';
 import { startInputServer, type InputServer } from '../input/server.ts';
 import type { Suite, SuiteOptions } from './suite.ts';
 
@@ -27,7 +27,7 @@ export const inputSuite: Suite = {
       notes: [
         'In the prompt: the fact stands in what the engine was given. Answered: of four things, the default model says the right one when its answer begins as the fact does; guessing finds 25 %. It has 26M parameters and misses facts that it has before it. TinyLlama answers nothing here: the shortest of these Chinese prompts are 2,252 of its tokens, and it reads 2,048.',
         'Oldest first: whole messages go from the beginning, but for the instructions, until the prompt has at most as many tokens, by the same tokenizer.',
-        'Input segment: what the server itself tells of its time, the template included. Of fit each prompt is sent twice; of compression once, so its pieces were not counted before.',
+        'Input segment: what the server itself tells of its time, the template included. Of fit each prompt is sent twice; of compression once with each method, and pieces of it were counted for those before.',
       ],
     };
   },
@@ -142,11 +142,6 @@ async function measureCompression(server: InputServer, { numbers, onProgress }: 
     }
   }
   return figures;
-}
-
-/** Ten documents of about 300 tokens, and what they are asked; each round has others, so that nothing of them is in a cache. */
-function documents(round: number): { readonly text: string; readonly title: string }[] {
-  return Array.from({ length: 10 }, (_, index) => ({ title: `第${index}篇`, text: filler(14, round * 1000 + index * 31) }));
 }
 
 async function measureDocuments({ model, threads, runs, onProgress }: SuiteOptions): Promise<Figure[]> {
