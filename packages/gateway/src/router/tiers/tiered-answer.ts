@@ -77,6 +77,7 @@ class Walk {
   /** Those that could still answer: not as good as was wanted, but there. The last is the best. */
   readonly #spare: Asked[] = [];
   #failure: AutoglmError | undefined;
+  #isTold = false;
 
   constructor(parts: TieredAnswerParts) {
     this.#parts = parts;
@@ -107,9 +108,10 @@ class Walk {
     };
   }
 
-  /** Ends whoever still works. Idempotent. */
+  /** Ends whoever still works. Where nobody has answered, what was asked of them counts all the same. Idempotent. */
   leave(): void {
     for (const { attempt } of this.#asked) attempt.leave();
+    if (!this.#isTold) this.#tellPassed(undefined);
   }
 
   /** Where the questions' difficulty alone decides: the lowest level that is not too low. */
@@ -275,12 +277,13 @@ class Walk {
   }
 
   /** What those that do not answer took: each moment once. While one is asked beside another, the later one's time counts, but that of the answer counts whole. */
-  #tellPassed(answering: Asked): void {
+  #tellPassed(answering: Asked | undefined): void {
     const { request: { emit }, options: { isRemote } } = this.#parts;
-    const place = this.#asked.indexOf(answering);
+    const place = answering ? this.#asked.indexOf(answering) : this.#asked.length;
+    this.#isTold = true;
     for (const [index, { attempt, isBeside, level }] of this.#asked.entries()) {
       if (index === place) continue;
-      attempt.tellAsPassed(isBeside || (index > place && answering.isBeside));
+      attempt.tellAsPassed(isBeside || (index > place && answering?.isBeside === true));
       if (!isBeside || index > place) continue;
       const aloneMs = (this.#asked[index + 1] as Asked).attempt.startedAtMs - attempt.startedAtMs;
       emit({ type: 'segment-end', segment: isRemote(level.model) ? 'upstream' : 'prefill', durationMs: aloneMs, reason: 'late' });

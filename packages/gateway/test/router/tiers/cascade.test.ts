@@ -6,6 +6,7 @@ import { createMockEngine, defaultConfig, loadConfig, startGateway } from '../..
 import { policyFormat, policyVersion, type GainModel, type LinearModel } from '../../../src/router/tiers/policy/index.ts';
 import { startBackendProcess } from '../../upstream/backend-process.ts';
 import { stopClock } from '../../stopped-clock.ts';
+import { scrape } from '../../observability/scrape.ts';
 import { holdUp } from '../../support.ts';
 import { hang, say, sendJson, startFakeBackend, type Behaviour, type FakeBackend } from '../../upstream/fake-backend.ts';
 import { startGatewayWith, until } from '../../upstream/support.ts';
@@ -82,6 +83,30 @@ describe.each([false, true])('the cascade, streamed: %s', (stream) => {
     const [first, second] = [await left(), await left()];
     // Five of the prompt at each tier, three of the small answer and four of the large one.
     expect(first - second).toBe(5 + 3 + 5 + 4);
+  });
+
+  it('counts against limits for a client that leaves before anybody has answered what it would for one of a single model', async () => {
+    using _clock = stopClock();
+    await using server = await start({}, { limits: { key: { tokens_per_minute: 100_000 } } });
+    const body = { messages: [{ role: 'user', content: 'How many?' }], stream, max_tokens: 100 };
+    const left = async () => {
+      edge.behave(sayWith(small));
+      const response = await server.post('/v1/chat/completions', { ...body, model: edgeModel });
+      await response.text();
+      return Number(response.headers.get('x-ratelimit-remaining-tokens'));
+    };
+    const costOfLeaving = async (model: string) => {
+      const before = await left();
+      edge.behave(hang);
+      const abort = new AbortController();
+      const asked = server.post('/v1/chat/completions', { ...body, model }, { signal: abort.signal }).catch(() => {});
+      await until(() => edge.openCount === 1);
+      abort.abort();
+      await asked;
+      await until(async () => (await scrape(server.url)).value('autoglm_active_requests') === 0);
+      return before - (await left());
+    };
+    expect(await costOfLeaving('auto')).toBe(await costOfLeaving(edgeModel));
   });
 
   it.each([
