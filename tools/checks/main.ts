@@ -18,6 +18,7 @@ const staticChecks: readonly Check[] = [
   { name: 'types', command: ['tsc', '--noEmit', '-p', 'tsconfig.json'] },
   { name: 'types of the console', command: ['tsc', '--noEmit', '-p', 'apps/console/tsconfig.json'] },
   { name: 'lint', command: ['oxlint', '--deny-warnings'] },
+  { name: 'format', command: ['oxfmt', '--check', '.'] },
   { name: 'borders', command: ['depcruise', '--config', '.dependency-cruiser.cjs', 'packages', 'apps', 'bench'] },
 ];
 const reportFile = path.resolve('.cache/vitest.json');
