@@ -50,7 +50,10 @@ function chooseRuntime() {
 
 async function runAsChild(runtime, program, args) {
   // Nothing is said over the channel: it closes with this process, however that ends, and autoglm ends with it.
-  const child = spawn(runtime, [program, ...args], { stdio: ['inherit', 'inherit', 'inherit', 'ipc'], env: { ...process.env, AUTOGLM_LAUNCHED: '1' } });
+  const child = spawn(runtime, [program, ...args], {
+    stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+    env: { ...process.env, AUTOGLM_LAUNCHED: '1' },
+  });
   // A terminal sends Ctrl-C to the child as well: passing it on would make it two.
   const hasTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
   const forward = (signal) => (signal === 'SIGINT' && hasTerminal) || child.kill(signal);

@@ -42,7 +42,9 @@ export async function runBench(args: readonly string[], suites: readonly Suite[]
     // commander has told its own errors already.
     if (isTold(error)) return error.exitCode;
     // Those of our own say what is to be done; of others the stack tells where.
-    output.error(`bench: ${error instanceof Error ? ((error.name === 'AutoglmError' ? undefined : error.stack) ?? error.message) : String(error)}\n`);
+    output.error(
+      `bench: ${error instanceof Error ? ((error.name === 'AutoglmError' ? undefined : error.stack) ?? error.message) : String(error)}\n`,
+    );
     return 1;
   }
   return code;
@@ -53,7 +55,10 @@ function createProgram(suites: readonly Suite[], output: BenchOutput, exitWith: 
     .description('Measures open-autoglm side by side with a reference in the same run.')
     .usage('SUITE [options]')
     .helpCommand(false)
-    .addHelpText('after', "\nnpm run bench -- SUITE --help tells a suite's options.\nMeasure on a machine that does nothing else: a second program makes every figure of ggml's threads worthless.")
+    .addHelpText(
+      'after',
+      "\nnpm run bench -- SUITE --help tells a suite's options.\nMeasure on a machine that does nothing else: a second program makes every figure of ggml's threads worthless.",
+    )
     .showHelpAfterError('(npm run bench lists the suites)')
     .configureHelp({ styleTitle: (title) => (title === 'Commands:' ? 'Suites:' : title), subcommandTerm: (command) => command.name() })
     .configureOutput({ writeOut: output.out, writeErr: output.error })
@@ -68,22 +73,38 @@ function suiteCommand(suite: Suite, output: BenchOutput, exitWith: (code: number
     .description(suite.description)
     .option('--json', 'print one JSON object as the last line')
     .option('--strict', `exit with ${missedCode} when a goal was missed`)
-    .addOption(new Option('-r, --runs <number>', `rounds that count${runsMax ? `, at most ${runsMax}` : ''}`).argParser(atLeastOne).default(Math.min(usualRuns, runsMax ?? usualRuns)));
+    .addOption(
+      new Option('-r, --runs <number>', `rounds that count${runsMax ? `, at most ${runsMax}` : ''}`)
+        .argParser(atLeastOne)
+        .default(Math.min(usualRuns, runsMax ?? usualRuns)),
+    );
   if (!needsNoModel) {
-    command.addOption(new Option('-t, --threads <number>', 'threads of every contestant; no more than there are cores').argParser(atLeastOne).default(availableParallelism(), 'all cores')).option('-m, --model <path>', 'a GGUF file, or "default"', 'default');
+    command
+      .addOption(
+        new Option('-t, --threads <number>', 'threads of every contestant; no more than there are cores')
+          .argParser(atLeastOne)
+          .default(availableParallelism(), 'all cores'),
+      )
+      .option('-m, --model <path>', 'a GGUF file, or "default"', 'default');
   }
   if (suite.parts) command.addOption(new Option('--only <parts...>', 'measure these parts alone').choices(suite.parts));
-  for (const { name, description, default: value } of suite.numbers ?? []) command.addOption(new Option(`--${name} <number>`, description).argParser(atLeastOne).default(value));
-  return command
-    .action(async (options: BenchOptions) => {
-      const { json, strict, model = 'default', runs } = options;
-      // More would spin in each other's way, as in the engine.
-      const threads = Math.min(options.threads ?? Infinity, availableParallelism());
-      const report = await runSuite(suite, { model, threads, runs, ...ownOptions(suite, options), onProgress: (text) => output.error(`${suite.name}: ${text}\n`) });
-      output.out(`${formatReport(report)}\n`);
-      if (json) output.out(`${JSON.stringify(report)}\n`);
-      if (strict && missedGoals(report).length > 0) exitWith(missedCode);
+  for (const { name, description, default: value } of suite.numbers ?? [])
+    command.addOption(new Option(`--${name} <number>`, description).argParser(atLeastOne).default(value));
+  return command.action(async (options: BenchOptions) => {
+    const { json, strict, model = 'default', runs } = options;
+    // More would spin in each other's way, as in the engine.
+    const threads = Math.min(options.threads ?? Infinity, availableParallelism());
+    const report = await runSuite(suite, {
+      model,
+      threads,
+      runs,
+      ...ownOptions(suite, options),
+      onProgress: (text) => output.error(`${suite.name}: ${text}\n`),
     });
+    output.out(`${formatReport(report)}\n`);
+    if (json) output.out(`${JSON.stringify(report)}\n`);
+    if (strict && missedGoals(report).length > 0) exitWith(missedCode);
+  });
 }
 
 function ownOptions({ parts = [], numbers = [] }: Suite, options: BenchOptions): SuiteOwnOptions {

@@ -16,7 +16,15 @@ function fakeSuite(name: string, ratio: number, asked: SuiteOptions[] = []): Sui
       const samples = Array.from({ length: options.runs }, (_, index) => 100 + index);
       return {
         settings: { runs: options.runs },
-        figures: [figure({ name: 'speed', unit: 'tokens/s', samples: samples.map((value) => value * ratio), reference: { name: 'nothing', samples }, goal: { atLeast: 1 } })],
+        figures: [
+          figure({
+            name: 'speed',
+            unit: 'tokens/s',
+            samples: samples.map((value) => value * ratio),
+            reference: { name: 'nothing', samples },
+            goal: { atLeast: 1 },
+          }),
+        ],
         notes: ['a note'],
       };
     },
@@ -28,7 +36,12 @@ const broken: Suite = { name: 'broken', description: 'fails', run: () => Promise
 async function bench(...args: string[]) {
   const said = { out: '', error: '' };
   const asked: SuiteOptions[] = [];
-  const suites = [fakeSuite('engine', 1.1, asked), fakeSuite('slow', 0.5), { ...fakeSuite('long', 1, asked), runsMax: 2, needsNoModel: true as const }, broken];
+  const suites = [
+    fakeSuite('engine', 1.1, asked),
+    fakeSuite('slow', 0.5),
+    { ...fakeSuite('long', 1, asked), runsMax: 2, needsNoModel: true as const },
+    broken,
+  ];
   const code = await runBench(args, suites, { out: (text) => (said.out += text), error: (text) => (said.error += text) });
   return { code, asked, ...said };
 }
@@ -54,14 +67,41 @@ describe('the bench program', () => {
     expect(out).toMatch(/speed +113 tokens\/s +103 nothing +1\.10 \[1\.10, 1\.10\] +≥ 1 met/);
     const report = JSON.parse(out.trimEnd().split('\n').at(-1) as string) as Record<string, unknown>;
     expect(report).toMatchObject({
-      suite: 'engine', startedAt: expect.stringMatching(/^\d{4}-.*Z$/), seconds: expect.any(Number),
-      machine: { cpu: expect.any(String), cores: expect.any(Number), memoryBytes: expect.any(Number), loadBefore: expect.any(Number), loadAfter: expect.any(Number) },
+      suite: 'engine',
+      startedAt: expect.stringMatching(/^\d{4}-.*Z$/),
+      seconds: expect.any(Number),
+      machine: {
+        cpu: expect.any(String),
+        cores: expect.any(Number),
+        memoryBytes: expect.any(Number),
+        loadBefore: expect.any(Number),
+        loadAfter: expect.any(Number),
+      },
       versions: { node: process.versions.node, package: expect.any(String), system: expect.any(String) },
       settings: { runs: 7 },
-      figures: [{ name: 'speed', unit: 'tokens/s', reference: { name: 'nothing' }, ratio: { value: expect.closeTo(1.1) }, goal: { atLeast: 1 }, goalMet: true }],
+      figures: [
+        {
+          name: 'speed',
+          unit: 'tokens/s',
+          reference: { name: 'nothing' },
+          ratio: { value: expect.closeTo(1.1) },
+          goal: { atLeast: 1 },
+          goalMet: true,
+        },
+      ],
       notes: ['a note'],
     });
-    expect(Object.keys(report)).toEqual(['suite', 'startedAt', 'seconds', 'machine', 'versions', 'settings', 'figures', 'notes', 'warnings']);
+    expect(Object.keys(report)).toEqual([
+      'suite',
+      'startedAt',
+      'seconds',
+      'machine',
+      'versions',
+      'settings',
+      'figures',
+      'notes',
+      'warnings',
+    ]);
   });
 
   it('warns of too few rounds', async () => {
@@ -88,7 +128,11 @@ describe('the bench program', () => {
 
   it("asks for a suite's parts and numbers, all of them and their defaults when none are named", async () => {
     const asked: SuiteOptions[] = [];
-    const suite: Suite = { ...fakeSuite('parted', 1, asked), parts: ['one', 'two'], numbers: [{ name: 'answer-tokens', description: 'of each', default: 7 }] };
+    const suite: Suite = {
+      ...fakeSuite('parted', 1, asked),
+      parts: ['one', 'two'],
+      numbers: [{ name: 'answer-tokens', description: 'of each', default: 7 }],
+    };
     const run = (...args: string[]) => runBench(['parted', ...args], [suite], { out: () => {}, error: () => {} });
     expect(await run()).toBe(0);
     expect(await run('--only', 'two', '--answer-tokens', '9')).toBe(0);
@@ -105,7 +149,12 @@ describe('the bench program', () => {
   });
 
   it('tells what is to be done about a model without a stack', async () => {
-    const suite: Suite = { ...fakeSuite('engine', 1, []), run: async () => { throw new AutoglmError('engine_failed', 'Name a GGUF file.'); } };
+    const suite: Suite = {
+      ...fakeSuite('engine', 1, []),
+      run: async () => {
+        throw new AutoglmError('engine_failed', 'Name a GGUF file.');
+      },
+    };
     let error = '';
     expect(await runBench(['engine'], [suite], { out: () => {}, error: (text) => (error += text) })).toBe(1);
     expect(error).toBe('bench: Name a GGUF file.\n');
@@ -117,9 +166,12 @@ describe('the bench program', () => {
     expect(error).toContain('no room');
   });
 
-  it.each([[['engine', '--runs', '0']], [['engine', '--threads', 'two']], [['engine', 'more']], [['engine', '--jsn']]])('refuses %j', async (args) => {
-    const { code, error } = await bench(...args);
-    expect(code).toBe(1);
-    expect(error).toContain('error:');
-  });
+  it.each([[['engine', '--runs', '0']], [['engine', '--threads', 'two']], [['engine', 'more']], [['engine', '--jsn']]])(
+    'refuses %j',
+    async (args) => {
+      const { code, error } = await bench(...args);
+      expect(code).toBe(1);
+      expect(error).toContain('error:');
+    },
+  );
 });

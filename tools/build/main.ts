@@ -1,4 +1,7 @@
-/** npm run build: publishable packages in packages/<name>/dist and apps/console/dist, ready for `npm pack`. `--no-check`: their types are known to hold. */
+/**
+ * npm run build: publishable packages in packages/<name>/dist and apps/console/dist, ready for `npm pack`. `--no-check`: their types are
+ * known to hold.
+ */
 import { execFileSync } from 'node:child_process';
 import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { stripTypeScriptTypes } from 'node:module';
@@ -14,11 +17,14 @@ interface Manifest {
 const compiled = path.resolve('.cache/build');
 
 await rm(compiled, { recursive: true, force: true });
-await writeFile('tsconfig.build.json', JSON.stringify({
-  extends: './tsconfig.json',
-  compilerOptions: { noEmit: false, declaration: true, noCheck: process.argv.includes('--no-check'), outDir: compiled, rootDir: '.' },
-  include: ['packages/*/src'],
-}));
+await writeFile(
+  'tsconfig.build.json',
+  JSON.stringify({
+    extends: './tsconfig.json',
+    compilerOptions: { noEmit: false, declaration: true, noCheck: process.argv.includes('--no-check'), outDir: compiled, rootDir: '.' },
+    include: ['packages/*/src'],
+  }),
+);
 try {
   execFileSync(path.resolve('node_modules/.bin/tsc'), ['-p', 'tsconfig.build.json'], { stdio: 'inherit' });
 } finally {
@@ -27,7 +33,8 @@ try {
 for (const name of await readdir('packages')) {
   const target = await startPackage(`packages/${name}`);
   await cp(path.join(compiled, 'packages', name, 'src'), path.join(target, 'src'), { recursive: true });
-  for (const folder of ['bin', 'proto', 'rules']) await cp(path.join('packages', name, folder), path.join(target, folder), { recursive: true }).catch(ignoreMissing);
+  for (const folder of ['bin', 'proto', 'rules'])
+    await cp(path.join('packages', name, folder), path.join(target, folder), { recursive: true }).catch(ignoreMissing);
 }
 await buildConsole(await startPackage('apps/console'));
 
@@ -37,7 +44,8 @@ async function startPackage(folder: string): Promise<string> {
   await rm(target, { recursive: true, force: true });
   await mkdir(target, { recursive: true });
   const { devDependencies: _unpublished, ...manifest } = JSON.parse(await readFile(path.join(folder, 'package.json'), 'utf8')) as Manifest;
-  if (manifest.exports) manifest.exports = Object.fromEntries(Object.entries(manifest.exports).map(([name, file]) => [name, file.replace(/\.ts$/, '.js')]));
+  if (manifest.exports)
+    manifest.exports = Object.fromEntries(Object.entries(manifest.exports).map(([name, file]) => [name, file.replace(/\.ts$/, '.js')]));
   await writeFile(path.join(target, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
   await cp('LICENSE', path.join(target, 'LICENSE'));
   // A package that people install by itself has words of its own.

@@ -88,7 +88,10 @@ async function readReport(): Promise<VitestReport | undefined> {
 }
 
 /** Runs a program of node_modules/.bin. */
-function run([program, ...args]: readonly [string, ...string[]], { isQuiet }: { readonly isQuiet: boolean }): Promise<{ code: number; output: string }> {
+function run(
+  [program, ...args]: readonly [string, ...string[]],
+  { isQuiet }: { readonly isQuiet: boolean },
+): Promise<{ code: number; output: string }> {
   const child = spawn(path.resolve('node_modules/.bin', program), args, {
     stdio: ['ignore', isQuiet ? 'pipe' : 'inherit', isQuiet ? 'pipe' : 'inherit'],
     env: { ...process.env, PATH: `${path.resolve('node_modules/.bin')}${path.delimiter}${process.env['PATH']}` },

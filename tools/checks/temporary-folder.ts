@@ -2,7 +2,10 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-/** For vitest's `globalSetup`: what the test files and their processes put into the system's temporary folder is gone after the run, however they ended. */
+/**
+ * For vitest's `globalSetup`: what the test files and their processes put into the system's temporary folder is gone after the run, however
+ * they ended.
+ */
 export default function setup(): () => void {
   const folder = mkdtempSync(path.join(tmpdir(), 'autoglm-test-'));
   // PostgreSQL does not run as root, and its folder is in this one.

@@ -43,12 +43,22 @@ describe('borders', () => {
     folder = await mkdtemp(path.join(tmpdir(), 'autoglm-borders-'));
     // The parser is found from where the files are.
     await symlink(path.resolve('node_modules'), path.join(folder, 'node_modules'));
-    const files = { ...others, ...Object.fromEntries(offences.map(([, file, imported]) => [file, `import type * as x from '${imported}'; export type X = typeof x;`])) };
+    const files = {
+      ...others,
+      ...Object.fromEntries(
+        offences.map(([, file, imported]) => [file, `import type * as x from '${imported}'; export type X = typeof x;`]),
+      ),
+    };
     for (const [file, text] of Object.entries(files)) {
       await mkdir(path.dirname(path.join(folder, file)), { recursive: true });
       await writeFile(path.join(folder, file), text);
     }
-    const { output } = await cruise(['packages', 'apps'], { ...config.options, baseDir: folder, validate: true, ruleSet: { forbidden: config.forbidden } } as never);
+    const { output } = await cruise(['packages', 'apps'], {
+      ...config.options,
+      baseDir: folder,
+      validate: true,
+      ruleSet: { forbidden: config.forbidden },
+    } as never);
     broken = new Set((output as ICruiseResult).summary.violations.map(({ from, rule }) => `${rule.name} ${from}`));
   });
   afterAll(() => rm(folder, { recursive: true }));

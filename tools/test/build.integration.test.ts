@@ -6,7 +6,14 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 /** Our packages by the names under which they are published. */
-const packages = { '@open-autoglm/protocol': 'packages/protocol', '@open-autoglm/engine': 'packages/engine', '@open-autoglm/gateway': 'packages/gateway', '@open-autoglm/console': 'apps/console', '@open-autoglm/client': 'packages/client', autoglm: 'packages/cli' };
+const packages = {
+  '@open-autoglm/protocol': 'packages/protocol',
+  '@open-autoglm/engine': 'packages/engine',
+  '@open-autoglm/gateway': 'packages/gateway',
+  '@open-autoglm/console': 'apps/console',
+  '@open-autoglm/client': 'packages/client',
+  autoglm: 'packages/cli',
+};
 
 describe('npm run build', () => {
   let folder: string;
@@ -17,12 +24,15 @@ describe('npm run build', () => {
     execFileSync(process.execPath, ['tools/build/main.ts', '--no-check'], { stdio: 'pipe' });
     folder = await mkdtemp(path.join(tmpdir(), 'autoglm-build-'));
     await linkOthers(path.resolve('node_modules'), path.join(folder, 'node_modules'));
-    for (const [name, source] of Object.entries(packages)) await cp(path.join(source, 'dist'), path.join(folder, 'node_modules', name), { recursive: true });
+    for (const [name, source] of Object.entries(packages))
+      await cp(path.join(source, 'dist'), path.join(folder, 'node_modules', name), { recursive: true });
   });
   afterAll(() => rm(folder, { recursive: true }));
 
   it('makes packages that plain Node imports', async () => {
-    await writeFile(path.join(folder, 'use.mjs'), `
+    await writeFile(
+      path.join(folder, 'use.mjs'),
+      `
       import { errorTable } from '@open-autoglm/protocol';
       import { engineContract } from '@open-autoglm/protocol/contract';
       import { createClient } from '@open-autoglm/client';
@@ -35,7 +45,8 @@ describe('npm run build', () => {
       await session.complete();
       await gateway.drain();
       console.log(JSON.stringify([typeof errorTable, typeof engineContract, typeof startEmbeddedEngine, pages, session.messages.length]));
-    `);
+    `,
+    );
     expect(JSON.parse(node('use.mjs'))).toEqual(['object', 'function', 'function', [200, 200], 2]);
   });
 
@@ -50,7 +61,8 @@ async function linkOthers(from: string, to: string): Promise<void> {
   for (const name of await readdir(from)) {
     const source = path.join(from, name);
     if (name.startsWith('@') && name !== '@open-autoglm') await symlink(source, path.join(to, name));
-    else if (!name.startsWith('@') && !name.startsWith('.') && !lstatSync(source).isSymbolicLink()) await symlink(source, path.join(to, name));
+    else if (!name.startsWith('@') && !name.startsWith('.') && !lstatSync(source).isSymbolicLink())
+      await symlink(source, path.join(to, name));
   }
   await mkdir(path.join(to, '@open-autoglm'));
 }

@@ -2,7 +2,9 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 
-const tracked = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], { encoding: 'utf8' }).split('\0').filter((file) => file !== '' && existsSync(file));
+const tracked = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], { encoding: 'utf8' })
+  .split('\0')
+  .filter((file) => file !== '' && existsSync(file));
 const read = (file: string) => readFileSync(file, 'utf8');
 const sources = tracked.filter((file) => /^(packages|apps|bench|tools)\/.*\.(ts|mjs|js)$/.test(file) && !file.includes('/test/'));
 const own = 'tools/test/house-rules.test.ts';
@@ -38,13 +40,19 @@ describe('house rules', () => {
     const manifests = tracked.filter((file) => file.endsWith('package.json'));
     const loose = manifests.flatMap((file) => {
       const manifest = JSON.parse(read(file)) as Record<string, Record<string, string> | undefined>;
-      return ['dependencies', 'devDependencies', 'optionalDependencies'].flatMap((kind) => Object.entries(manifest[kind] ?? {}).filter(([, version]) => !/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version)).map(([name]) => `${file}: ${name}`));
+      return ['dependencies', 'devDependencies', 'optionalDependencies'].flatMap((kind) =>
+        Object.entries(manifest[kind] ?? {})
+          .filter(([, version]) => !/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version))
+          .map(([name]) => `${file}: ${name}`),
+      );
     });
     expect(loose).toEqual([]);
   });
 
   it('the README names every top-level folder', () => {
-    const folders = new Set(tracked.filter((file) => file.includes('/') && !file.startsWith('.')).map((file) => file.split('/')[0] as string));
+    const folders = new Set(
+      tracked.filter((file) => file.includes('/') && !file.startsWith('.')).map((file) => file.split('/')[0] as string),
+    );
     expect([...folders].filter((folder) => !read('README.md').includes(`${folder}/`))).toEqual([]);
     expect([...folders].filter((folder) => !read('README.zh-CN.md').includes(`${folder}/`))).toEqual([]);
   });

@@ -39,7 +39,12 @@ interface Chunk {
 }
 
 /** One answer, as it comes. Throws `ChatError`, or the signal's reason once it is aborted. */
-export async function* streamChat(model: string, turns: readonly ChatTurn[], sampling: Sampling, signal: AbortSignal): AsyncGenerator<ChatEvent> {
+export async function* streamChat(
+  model: string,
+  turns: readonly ChatTurn[],
+  sampling: Sampling,
+  signal: AbortSignal,
+): AsyncGenerator<ChatEvent> {
   const body = JSON.stringify({ model, messages: turns, ...sampling, stream: true, stream_options: { include_usage: true } });
   for await (const data of events(await post(body, signal), signal)) {
     if (data === '[DONE]') return;

@@ -13,7 +13,10 @@ export interface Slowdown {
   readonly seconds: number;
 }
 
-/** How the server does: gauges of the last reading, rates and quantiles between the first and the last. Undefined: not known, or nothing of it happened. */
+/**
+ * How the server does: gauges of the last reading, rates and quantiles between the first and the last. Undefined: not known, or nothing of
+ * it happened.
+ */
 export interface LiveFigures {
   readonly running: number;
   readonly waiting: number;
@@ -43,7 +46,8 @@ export function figuresOf(readings: readonly TimedReading[]): LiveFigures {
   const [first, last] = [readings[0] as TimedReading, readings.at(-1) as TimedReading];
   const now = last.reading;
   const seconds = (last.atMs - first.atMs) / 1000;
-  const grown = (name: string, isWanted: (sample: Sample) => boolean = () => true) => Math.max(0, sum(now, name, isWanted) - sum(first.reading, name, isWanted));
+  const grown = (name: string, isWanted: (sample: Sample) => boolean = () => true) =>
+    Math.max(0, sum(now, name, isWanted) - sum(first.reading, name, isWanted));
   const rate = (...names: string[]) => (seconds > 0 ? names.reduce((all, name) => all + grown(name), 0) / seconds : undefined);
   const isLookup = ({ labels }: Sample) => labels['result'] !== 'off';
   const isHit = ({ labels }: Sample) => labels['result'] !== 'off' && labels['result'] !== 'miss';

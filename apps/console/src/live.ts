@@ -19,15 +19,31 @@ interface Tile {
 }
 
 const tiles: readonly Tile[] = [
-  { label: 'liveRunning', value: ({ running, waiting }) => text('liveRunningValue', { running: formatNumber(running), waiting: formatNumber(waiting) }), height: ({ running }) => running },
-  { label: 'liveRequests', value: ({ requestsPerSecond }) => numberOf(requestsPerSecond), height: ({ requestsPerSecond }) => requestsPerSecond },
+  {
+    label: 'liveRunning',
+    value: ({ running, waiting }) => text('liveRunningValue', { running: formatNumber(running), waiting: formatNumber(waiting) }),
+    height: ({ running }) => running,
+  },
+  {
+    label: 'liveRequests',
+    value: ({ requestsPerSecond }) => numberOf(requestsPerSecond),
+    height: ({ requestsPerSecond }) => requestsPerSecond,
+  },
   { label: 'liveTokens', value: ({ tokensPerSecond }) => numberOf(tokensPerSecond), height: ({ tokensPerSecond }) => tokensPerSecond },
-  { label: 'livePromptTokens', value: ({ promptTokensPerSecond }) => numberOf(promptTokensPerSecond), height: ({ promptTokensPerSecond }) => promptTokensPerSecond },
+  {
+    label: 'livePromptTokens',
+    value: ({ promptTokensPerSecond }) => numberOf(promptTokensPerSecond),
+    height: ({ promptTokensPerSecond }) => promptTokensPerSecond,
+  },
   { label: 'liveTtft', value: ({ ttftMs }) => quantiles(ttftMs), height: ({ ttftMs }) => ttftMs?.p50 },
   { label: 'liveToken', value: ({ tokenMs }) => quantiles(tokenMs), height: ({ tokenMs }) => tokenMs?.p50 },
   { label: 'liveKv', value: ({ kvUse, prefixHits }) => `${percent(kvUse)} · ${percent(prefixHits)}`, height: ({ kvUse }) => kvUse },
   { label: 'liveCache', value: ({ cacheHits }) => percent(cacheHits), height: ({ cacheHits }) => cacheHits },
-  { label: 'liveMachine', value: ({ cores, memoryBytes }) => `${numberOf(cores)} · ${formatNumber(memoryBytes / 1e6)} MB`, height: ({ cores }) => cores },
+  {
+    label: 'liveMachine',
+    value: ({ cores, memoryBytes }) => `${numberOf(cores)} · ${formatNumber(memoryBytes / 1e6)} MB`,
+    height: ({ cores }) => cores,
+  },
 ];
 
 /** How the server does at this moment, from `/metrics`: asked for only while the panel is open and the page is seen. */
@@ -110,7 +126,9 @@ function tileView({ label, value }: Tile) {
 function pointsOf(heights: readonly (number | undefined)[]): string {
   const greatest = Math.max(...heights.map((height) => height ?? 0));
   const right = (index: number) => 100 - ((heights.length - 1 - index) * 100) / (readingsMax - 1);
-  return heights.map((height = 0, index) => `${right(index).toFixed(1)},${(19 - (greatest > 0 ? (18 * height) / greatest : 0)).toFixed(1)}`).join(' ');
+  return heights
+    .map((height = 0, index) => `${right(index).toFixed(1)},${(19 - (greatest > 0 ? (18 * height) / greatest : 0)).toFixed(1)}`)
+    .join(' ');
 }
 
 function showSlowdowns(list: HTMLElement, { slowdowns }: LiveFigures): void {

@@ -50,7 +50,9 @@ export class MessageView {
 
   /** Where the server spent the time, in milliseconds by segment. */
   showSegments(segments: Readonly<Record<string, number>>): void {
-    const known = segmentNames.flatMap((name) => (segments[`${name}_ms`] === undefined ? [] : [[name, segments[`${name}_ms`] as number] as const]));
+    const known = segmentNames.flatMap((name) =>
+      segments[`${name}_ms`] === undefined ? [] : [[name, segments[`${name}_ms`] as number] as const],
+    );
     if (known.length === 0) return;
     const longest = Math.max(...known.map(([, durationMs]) => durationMs));
     const list = select('.segments', HTMLElement, this.element);

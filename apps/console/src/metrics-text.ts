@@ -24,5 +24,10 @@ export function readMetrics(text: string): Reading {
 }
 
 function readLabels(text: string): Record<string, string> {
-  return Object.fromEntries(Array.from(text.matchAll(label), ([, name, value = '']) => [name, value.replace(/\\(.)/g, (_, mark: string) => (mark === 'n' ? '\n' : mark))]));
+  return Object.fromEntries(
+    Array.from(text.matchAll(label), ([, name, value = '']) => [
+      name,
+      value.replace(/\\(.)/g, (_, mark: string) => (mark === 'n' ? '\n' : mark)),
+    ]),
+  );
 }

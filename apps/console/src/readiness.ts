@@ -55,7 +55,15 @@ async function askReadiness(): Promise<Readiness> {
 }
 
 interface ModelList {
-  readonly data: readonly { readonly id: string; readonly autoglm: { readonly source?: string; readonly weight_type?: string; readonly parameters?: number; readonly context_length?: number } }[];
+  readonly data: readonly {
+    readonly id: string;
+    readonly autoglm: {
+      readonly source?: string;
+      readonly weight_type?: string;
+      readonly parameters?: number;
+      readonly context_length?: number;
+    };
+  }[];
 }
 
 /** The model that answers; `undefined` while there is none. */

@@ -50,7 +50,12 @@ function toSettings(data: FormData): Settings {
   const number = (name: string) => (data.get(name) === '' ? undefined : Number(data.get(name)));
   return {
     system: String(data.get('system')).trim(),
-    sampling: { temperature: Number(data.get('temperature')), top_p: Number(data.get('top_p')), max_tokens: number('max_tokens'), seed: number('seed') },
+    sampling: {
+      temperature: Number(data.get('temperature')),
+      top_p: Number(data.get('top_p')),
+      max_tokens: number('max_tokens'),
+      seed: number('seed'),
+    },
   };
 }
 

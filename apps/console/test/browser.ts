@@ -13,7 +13,15 @@ export function findChromium(env: NodeJS.ProcessEnv = process.env): string | und
 
 /** Headless, and silent towards the network. */
 export function launchChromium(executablePath: string): Promise<Browser> {
-  const args = ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+  const args = [
+    '--headless',
+    '--no-sandbox',
+    '--disable-gpu',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+  ];
   return chromium.launch({ executablePath, args });
 }
 

@@ -2,7 +2,16 @@ import { hash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { createMockEngine, defaultConfig, loadConfig, startGateway, type Config, type Gateway, type MockEngine, type MockScript } from '@open-autoglm/gateway';
+import {
+  createMockEngine,
+  defaultConfig,
+  loadConfig,
+  startGateway,
+  type Config,
+  type Gateway,
+  type MockEngine,
+  type MockScript,
+} from '@open-autoglm/gateway';
 import { AutoglmError } from '@open-autoglm/protocol';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -80,12 +89,19 @@ describe.skipIf(!chromium)('console', () => {
   });
 
   it('tells of a model of another server what is known of it', async () => {
-    const far = createServer((_, response) => response.writeHead(200, { 'content-type': 'application/json' }).end('{"data":[{"id":"far"},{"id":"near","max_model_len":4096}]}'));
+    const far = createServer((_, response) =>
+      response.writeHead(200, { 'content-type': 'application/json' }).end('{"data":[{"id":"far"},{"id":"near","max_model_len":4096}]}'),
+    );
     await once(far.listen(0, '127.0.0.1'), 'listening');
     const url = `http://127.0.0.1:${(far.address() as AddressInfo).port}/v1`;
     try {
-      for (const [model, facts] of [['far', 'far'], ['near', 'near · 4,096 tokens of context']] as const) {
-        gateway = await startGateway({ config: loadConfig({ env: {}, overrides: { server: config.server, engines: [{ kind: 'openai', url, model }] } }) });
+      for (const [model, facts] of [
+        ['far', 'far'],
+        ['near', 'near · 4,096 tokens of context'],
+      ] as const) {
+        gateway = await startGateway({
+          config: loadConfig({ env: {}, overrides: { server: config.server, engines: [{ kind: 'openai', url, model }] } }),
+        });
         await openPage();
         await page.getByRole('status').getByText(model).waitFor();
         expect(await page.locator('#facts').textContent()).toBe(facts);
@@ -112,7 +128,9 @@ describe.skipIf(!chromium)('console', () => {
     await figure('requests/s').getByText('0.0').waitFor();
     await send('再写一首');
     await figure('tokens written/s').getByText(/[1-9]/).waitFor();
-    await figure('TTFT').getByText(/\d ms$/).waitFor();
+    await figure('TTFT')
+      .getByText(/\d ms$/)
+      .waitFor();
     await button('Live').click();
     await panel.waitFor({ state: 'hidden' });
     expect(complaints).toEqual([]);
@@ -177,7 +195,9 @@ describe.skipIf(!chromium)('console', () => {
   });
 
   it('clears while an answer runs, and nothing of it comes back', async () => {
-    await open({ beforeToken: (index, request) => (index === 3 && promptText(request.prompt).includes('旧') ? createGate().pass() : undefined) });
+    await open({
+      beforeToken: (index, request) => (index === 3 && promptText(request.prompt).includes('旧') ? createGate().pass() : undefined),
+    });
     await send('旧');
     await answers().getByText('秋风起').waitFor();
     await button('New chat').click();
@@ -214,44 +234,63 @@ describe.skipIf(!chromium)('console', () => {
   });
 
   it.each([
-    { locale: 'en-US', label: 'API key', needed: 'API key needed', title: 'The server wants an API key.', unknown: 'API key not known', unknownTitle: 'The server does not know this API key.', again: 'Try again' },
-    { locale: 'zh-CN', label: 'API 密钥', needed: '需要 API 密钥', title: '服务需要 API 密钥。', unknown: 'API 密钥无效', unknownTitle: '服务不认识这个 API 密钥。', again: '重试' },
-  ])('asks for the key that the server wants, and forgets it with the tab: $locale', async ({ locale, label, needed, title, unknown, unknownTitle, again }) => {
-    await open({}, locale, { auth: { keys: [{ name: 'people', key_sha256: hash('sha256', 'sk-right-0123456789') }] } });
-    const key = page.getByLabel(label);
-    await page.getByRole('status').getByText(needed).waitFor();
-    await expect.poll(() => key.evaluate((field) => field.matches(':focus'))).toBe(true);
-    expect(await key.getAttribute('type')).toBe('password');
-    await page.keyboard.press('Escape');
-    await send('你好');
-    await page.getByRole('alert').getByText(title).waitFor();
-    await key.fill('sk-wrong');
-    await key.press('Enter');
-    await expect.poll(() => key.evaluate((field) => field.matches(':focus'))).toBe(true);
-    await page.getByRole('status').getByText(unknown).waitFor();
-    await page.keyboard.press('Escape');
-    await button(again).click();
-    await page.getByRole('alert').getByText(unknownTitle).waitFor();
-    await key.fill('没有这样的密钥');
-    await key.press('Enter');
-    expect(await key.evaluate((field) => field.matches(':invalid:focus'))).toBe(true);
-    await key.fill(' sk-right-0123456789 ');
-    await key.press('Enter');
-    await page.getByRole('status').getByText('mock').waitFor();
-    expect(await key.isVisible()).toBe(false);
-    await button(again).click();
-    await answers().and(page.locator('[aria-busy=false]')).waitFor();
-    expect(await answers().locator('.text').textContent()).toBe(poem.join(''));
-    // Nothing was asked with a key that no header can hold; the browser itself complains of each 401.
-    expect(complaints.filter((complaint) => !complaint.includes('401'))).toEqual([]);
+    {
+      locale: 'en-US',
+      label: 'API key',
+      needed: 'API key needed',
+      title: 'The server wants an API key.',
+      unknown: 'API key not known',
+      unknownTitle: 'The server does not know this API key.',
+      again: 'Try again',
+    },
+    {
+      locale: 'zh-CN',
+      label: 'API 密钥',
+      needed: '需要 API 密钥',
+      title: '服务需要 API 密钥。',
+      unknown: 'API 密钥无效',
+      unknownTitle: '服务不认识这个 API 密钥。',
+      again: '重试',
+    },
+  ])(
+    'asks for the key that the server wants, and forgets it with the tab: $locale',
+    async ({ locale, label, needed, title, unknown, unknownTitle, again }) => {
+      await open({}, locale, { auth: { keys: [{ name: 'people', key_sha256: hash('sha256', 'sk-right-0123456789') }] } });
+      const key = page.getByLabel(label);
+      await page.getByRole('status').getByText(needed).waitFor();
+      await expect.poll(() => key.evaluate((field) => field.matches(':focus'))).toBe(true);
+      expect(await key.getAttribute('type')).toBe('password');
+      await page.keyboard.press('Escape');
+      await send('你好');
+      await page.getByRole('alert').getByText(title).waitFor();
+      await key.fill('sk-wrong');
+      await key.press('Enter');
+      await expect.poll(() => key.evaluate((field) => field.matches(':focus'))).toBe(true);
+      await page.getByRole('status').getByText(unknown).waitFor();
+      await page.keyboard.press('Escape');
+      await button(again).click();
+      await page.getByRole('alert').getByText(unknownTitle).waitFor();
+      await key.fill('没有这样的密钥');
+      await key.press('Enter');
+      expect(await key.evaluate((field) => field.matches(':invalid:focus'))).toBe(true);
+      await key.fill(' sk-right-0123456789 ');
+      await key.press('Enter');
+      await page.getByRole('status').getByText('mock').waitFor();
+      expect(await key.isVisible()).toBe(false);
+      await button(again).click();
+      await answers().and(page.locator('[aria-busy=false]')).waitFor();
+      expect(await answers().locator('.text').textContent()).toBe(poem.join(''));
+      // Nothing was asked with a key that no header can hold; the browser itself complains of each 401.
+      expect(complaints.filter((complaint) => !complaint.includes('401'))).toEqual([]);
 
-    await page.reload();
-    await page.getByRole('status').getByText('mock').waitFor();
-    expect(await page.evaluate('JSON.stringify(localStorage)')).not.toContain('sk-right');
-    await context.newPage().then((other) => (page = other));
-    await page.goto(gateway.url);
-    await page.getByRole('status').getByText(needed).waitFor();
-  });
+      await page.reload();
+      await page.getByRole('status').getByText('mock').waitFor();
+      expect(await page.evaluate('JSON.stringify(localStorage)')).not.toContain('sk-right');
+      await context.newPage().then((other) => (page = other));
+      await page.goto(gateway.url);
+      await page.getByRole('status').getByText(needed).waitFor();
+    },
+  );
 
   it("shows the server's own error and asks again", async () => {
     let isBroken = true;

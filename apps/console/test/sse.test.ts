@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SseReader } from '../src/sse.ts';
 
-const stream = ': a comment\n\ndata: {"a":1}\n\nevent: x\r\ndata:第二\r\ndata:  行\r\n\r\nid: 7\n\ndata: three\r\rdata: [DONE]\n\ndata: never ended';
+const stream =
+  ': a comment\n\ndata: {"a":1}\n\nevent: x\r\ndata:第二\r\ndata:  行\r\n\r\nid: 7\n\ndata: three\r\rdata: [DONE]\n\ndata: never ended';
 const expected = ['{"a":1}', '第二\n 行', 'three', '[DONE]'];
 
 describe('SseReader', () => {

@@ -4,7 +4,10 @@ import { request } from 'undici';
 /** As often as the engine tells its state. */
 const intervalMs = 1000;
 
-/** The largest share of the KV cache that sequences held while `work` ran, 0 … 1, as the server's metrics tell it once a second; and what `work` returned. */
+/**
+ * The largest share of the KV cache that sequences held while `work` ran, 0 … 1, as the server's metrics tell it once a second; and what
+ * `work` returned.
+ */
 export async function watchKvUsage<T>(url: string, work: () => Promise<T>): Promise<{ readonly result: T; readonly peak: number }> {
   const ended = new AbortController();
   let peak = 0;

@@ -40,13 +40,45 @@ export interface ReplayLoad {
 const program = fileURLToPath(new URL('../../../packages/cli/bin/autoglm.js', import.meta.url));
 
 /** Replays a trace by the program that users have, in a process of its own. Rejects when it fails, or nothing was answered. */
-export async function replayTrace({ trace, url, rate, limit, promptScale, outputScale, slo, timeoutMs, body, seed }: ReplayLoad): Promise<ReplayFigures> {
+export async function replayTrace({
+  trace,
+  url,
+  rate,
+  limit,
+  promptScale,
+  outputScale,
+  slo,
+  timeoutMs,
+  body,
+  seed,
+}: ReplayLoad): Promise<ReplayFigures> {
   const child = spawn(
     process.execPath,
     [
-      program, 'replay', trace, '--url', url, '--model', 'default', '--json',
-      '--rate', String(rate), '--limit', String(limit), '--prompt-scale', String(promptScale), '--output-scale', String(outputScale),
-      '--slo', `ttft=${slo.ttftMs},tpot=${slo.tpotMs}`, '--timeout', `${timeoutMs}ms`, '--seed', String(seed), '--body', JSON.stringify(body),
+      program,
+      'replay',
+      trace,
+      '--url',
+      url,
+      '--model',
+      'default',
+      '--json',
+      '--rate',
+      String(rate),
+      '--limit',
+      String(limit),
+      '--prompt-scale',
+      String(promptScale),
+      '--output-scale',
+      String(outputScale),
+      '--slo',
+      `ttft=${slo.ttftMs},tpot=${slo.tpotMs}`,
+      '--timeout',
+      `${timeoutMs}ms`,
+      '--seed',
+      String(seed),
+      '--body',
+      JSON.stringify(body),
     ],
     { stdio: ['ignore', 'pipe', 'pipe'] },
   );

@@ -27,7 +27,8 @@ export function configOf({ weights, batching }: Variant): string {
       // Nobody is refused: a server beyond its capacity shows it by its latencies.
       max_queue: 100_000,
     },
-    // Nor does anybody overtake, or take a place from another: the short would share their batches, and static ones hardly wait for their longest answer.
+    // Nor does anybody overtake, or take a place from another: the short would share their batches, and static ones hardly wait for their
+    // longest answer.
     admission: { policy: 'fcfs', max_wait_ms: 86_400_000 },
   });
 }

@@ -15,7 +15,10 @@ export interface LaneLoad {
   readonly deadlineMs?: number | undefined;
 }
 
-/** What became of a request. Times in milliseconds after the load's beginning, or of the request itself where they end in `Ms` of a duration. */
+/**
+ * What became of a request. Times in milliseconds after the load's beginning, or of the request itself where they end in `Ms` of a
+ * duration.
+ */
 export interface LoadOutcome {
   readonly due: Due;
   readonly result: 'answered' | 'refused' | 'failed';
@@ -44,15 +47,33 @@ async function send(load: LaneLoad, due: Due, index: number, beginMs: number, ag
   const dueMs = beginMs + due.atMs;
   const outcome = (result: LoadOutcome['result'], changes: Partial<LoadOutcome> = {}): LoadOutcome => {
     const nowMs = performance.now();
-    return { due, result, ttftMs: Infinity, totalMs: nowMs - dueMs, queueMs: 0, retryAfterSeconds: undefined, endedAtMs: nowMs - beginMs, ...changes };
+    return {
+      due,
+      result,
+      ttftMs: Infinity,
+      totalMs: nowMs - dueMs,
+      queueMs: 0,
+      retryAfterSeconds: undefined,
+      endedAtMs: nowMs - beginMs,
+      ...changes,
+    };
   };
   const { promptTokens, outputTokens, lane } = due;
   const body = JSON.stringify({
-    model: 'default', prompt: promptOf(promptTokens, load.firstPrompt + index, load.vocabularySize), max_tokens: outputTokens, stream: true, ...load.body,
+    model: 'default',
+    prompt: promptOf(promptTokens, load.firstPrompt + index, load.vocabularySize),
+    max_tokens: outputTokens,
+    stream: true,
+    ...load.body,
     autoglm: { ...(load.tellsLanes && { lane }), ...(load.deadlineMs !== undefined && { deadline_ms: load.deadlineMs }) },
   });
   try {
-    const response = await request(`${load.url}/v1/completions`, { method: 'POST', headers: { 'content-type': 'application/json' }, body, dispatcher: agent });
+    const response = await request(`${load.url}/v1/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body,
+      dispatcher: agent,
+    });
     if (response.statusCode !== 200) {
       await response.body.dump();
       return outcome(response.statusCode === 429 ? 'refused' : 'failed', { retryAfterSeconds: Number(response.headers['retry-after']) });
@@ -63,7 +84,11 @@ async function send(load: LaneLoad, due: Due, index: number, beginMs: number, ag
   }
 }
 
-async function readStream(text: AsyncIterable<string>, dueMs: number, outcome: (result: LoadOutcome['result'], changes?: Partial<LoadOutcome>) => LoadOutcome): Promise<LoadOutcome> {
+async function readStream(
+  text: AsyncIterable<string>,
+  dueMs: number,
+  outcome: (result: LoadOutcome['result'], changes?: Partial<LoadOutcome>) => LoadOutcome,
+): Promise<LoadOutcome> {
   let ttftMs = Infinity;
   let tail = '';
   for await (const piece of text) {

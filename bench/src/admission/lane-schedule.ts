@@ -37,12 +37,16 @@ const promptMax = 900;
 /** The first requests of a trace in its own bursts, each in a lane by chance, behind a backlog of its next ones. */
 export function makeSchedule({ trace, rate, seconds, realtimeShare, backlog, promptScale, outputScale, random }: ScheduleOptions): Due[] {
   const count = Math.max(2, Math.round(rate * seconds));
-  const lines = readFileSync(trace, 'utf8').split('\n', count + backlog).filter((line) => line !== '').map((line) => JSON.parse(line) as TraceLine);
+  const lines = readFileSync(trace, 'utf8')
+    .split('\n', count + backlog)
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as TraceLine);
   const requests = lines.slice(0, count);
   const begin = requests[0]?.t ?? 0;
   const scale = (seconds * 1000) / Math.max(0.001, (requests.at(-1)?.t ?? 0) - begin);
   const due = (line: TraceLine, atMs: number, lane: Lane): Due => ({
-    atMs, lane,
+    atMs,
+    lane,
     promptTokens: Math.min(promptMax, Math.max(1, Math.round(line.prompt_tokens * promptScale))),
     outputTokens: Math.max(1, Math.round(line.output_tokens * outputScale)),
   });

@@ -31,7 +31,10 @@ export function replayBatches(arrivalsMs: readonly number[], batcher: Batcher, s
   return latencies;
 }
 
-/** A batch is sealed when it is full or when its first text has waited so long, whatever the server does; sealed batches are encoded in turn. */
+/**
+ * A batch is sealed when it is full or when its first text has waited so long, whatever the server does; sealed batches are encoded in
+ * turn.
+ */
 export interface StaticBatches {
   readonly size: number;
   readonly timeoutMs: number;
@@ -41,7 +44,7 @@ export interface StaticBatches {
 export function replayStatic(arrivalsMs: readonly number[], { size, timeoutMs }: StaticBatches, serve: Serve): number[] {
   const latencies: number[] = [];
   let freeAtMs = 0;
-  for (let first = 0; first < arrivalsMs.length; ) {
+  for (let first = 0; first < arrivalsMs.length;) {
     const closesAtMs = (arrivalsMs[first] as number) + timeoutMs;
     let next = first + 1;
     while (next < arrivalsMs.length && next - first < size && (arrivalsMs[next] as number) <= closesAtMs) next += 1;
@@ -69,13 +72,19 @@ export function quantile(values: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0;
 }
 
-/** A rate at which the wait stays within the bound; `below` or `above`: the largest such rate was not reached, and is less or more than this. */
+/**
+ * A rate at which the wait stays within the bound; `below` or `above`: the largest such rate was not reached, and is less or more than
+ * this.
+ */
 export interface RateFound {
   readonly rate: number;
   readonly truth: 'here' | 'below' | 'above';
 }
 
-/** The largest rate at which the wait stays within the bound, by steps of a tenth from a guess that is near; monotone but for noise. Each step is a replay, at most so many. */
+/**
+ * The largest rate at which the wait stays within the bound, by steps of a tenth from a guess that is near; monotone but for noise. Each
+ * step is a replay, at most so many.
+ */
 export function rateNear(isKept: (perSecond: number) => boolean, guess: number, stepsMax: number): RateFound {
   const step = 1.1;
   let rate = guess;

@@ -19,7 +19,11 @@ export async function startRedis(): Promise<BenchRedis | undefined> {
   if (spawnSync('redis-server', ['--version']).status !== 0) return undefined;
   const folder = await mkdtemp(path.join(tmpdir(), 'autoglm-bench-redis-'));
   const port = await freePort();
-  const child = spawn('redis-server', ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder], { stdio: 'ignore' });
+  const child = spawn(
+    'redis-server',
+    ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder],
+    { stdio: 'ignore' },
+  );
   const killWithBench = () => void child.kill('SIGKILL');
   process.once('exit', killWithBench);
   const until = performance.now() + startTimeoutMs;

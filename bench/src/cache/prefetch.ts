@@ -24,13 +24,20 @@ interface Outcome {
 }
 
 /**
- * A conversation asks about one topic after another, and then what usually comes next. Answers live for 1 s and a topic comes round later than that, so that without
+ * A conversation asks about one topic after another, and then what usually comes next. Answers live for 1 s and a topic comes round later
+ * than that, so that without
  * prefetching no follow-up is a hit; one process asks, in turn.
  */
-export async function measurePrefetch({ runs, onProgress }: SuiteOptions): Promise<{ readonly figures: Figure[]; readonly notes: string[] }> {
+export async function measurePrefetch({
+  runs,
+  onProgress,
+}: SuiteOptions): Promise<{ readonly figures: Figure[]; readonly notes: string[] }> {
   const [ahead, plain]: [Outcome[], Outcome[]] = [[], []];
   for (let run = 0; run < runs; run += 1) {
-    for (const [outcomes, enabled] of [[plain, false], [ahead, true]] as const) {
+    for (const [outcomes, enabled] of [
+      [plain, false],
+      [ahead, true],
+    ] as const) {
       onProgress(`follow-ups ${enabled ? 'with' : 'without'} prefetching, round ${run + 1} of ${runs}`);
       outcomes.push(await converse(enabled, run + 1));
     }
@@ -41,9 +48,20 @@ export async function measurePrefetch({ runs, onProgress }: SuiteOptions): Promi
     figures: [
       figure({ name: 'follow-ups that were computed already', unit: '%', samples: ahead.map(share) }),
       figure({ name: 'follow-ups that were computed already, no prefetching', unit: '%', samples: plain.map(share) }),
-      figure({ name: 'follow-up, mean', unit: 'ms', samples: ahead.map(({ meanMs }) => meanMs), reference: { name: 'no prefetching', samples: plain.map(({ meanMs }) => meanMs) } }),
+      figure({
+        name: 'follow-up, mean',
+        unit: 'ms',
+        samples: ahead.map(({ meanMs }) => meanMs),
+        reference: { name: 'no prefetching', samples: plain.map(({ meanMs }) => meanMs) },
+      }),
       figure({ name: 'answers computed ahead', unit: 'requests', samples: count('computed') }),
-      figure({ name: 'answers computed ahead that nobody asked for in time', unit: '%', samples: ahead.map(({ counts }) => (100 * ((counts['computed'] as number) - (counts['used'] as number))) / Math.max(1, counts['computed'] as number)) }),
+      figure({
+        name: 'answers computed ahead that nobody asked for in time',
+        unit: '%',
+        samples: ahead.map(
+          ({ counts }) => (100 * ((counts['computed'] as number) - (counts['used'] as number))) / Math.max(1, counts['computed'] as number),
+        ),
+      }),
     ],
     notes: [
       `Prefetch: ${topics} topics in turn, ${judgedTurns} times each after ${learnTurns} to learn from; ${usualShare * 100} % of the questions are followed by the topic's usual one after ${thinkMs} ms, the others by one that was never asked. The backend takes ${backendMs} ms; answers are good for 1 s, so a topic's last answers are gone when it comes round. Nothing else runs.`,
@@ -56,7 +74,14 @@ async function converse(enabled: boolean, seed: number): Promise<Outcome> {
   backend.child.send({ delayMs: backendMs });
   const gateway = await startGateway({
     engines: [{ kind: 'openai', url: `${backend.url}/v1`, model: 'bench' }],
-    cache: { enabled: true, ttl_seconds: 1, ttl_jitter: 0, stale_seconds: 0, early_refresh: 0, prefetch: { enabled, idle_ms: idleMs, tokens_per_minute: 10_000_000 } },
+    cache: {
+      enabled: true,
+      ttl_seconds: 1,
+      ttl_jitter: 0,
+      stale_seconds: 0,
+      early_refresh: 0,
+      prefetch: { enabled, idle_ms: idleMs, tokens_per_minute: 10_000_000 },
+    },
   });
   const pool = new Pool(gateway.url);
   const random = createRandom(seed);
@@ -64,7 +89,12 @@ async function converse(enabled: boolean, seed: number): Promise<Outcome> {
   const latenciesMs: number[] = [];
   const ask = async (text: string) => {
     const sentAt = performance.now();
-    const { statusCode, headers, body } = await pool.request({ path: '/v1/chat/completions', method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(question(text)) });
+    const { statusCode, headers, body } = await pool.request({
+      path: '/v1/chat/completions',
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(question(text)),
+    });
     await body.dump();
     if (statusCode !== 200) throw new Error(`the gateway answered ${statusCode}`);
     return { isHit: headers['x-autoglm-cache'] === 'exact', ms: performance.now() - sentAt };
@@ -86,7 +116,9 @@ async function converse(enabled: boolean, seed: number): Promise<Outcome> {
     }
     const after = await counts(gateway.url);
     return {
-      hits, followUps: latenciesMs.length, meanMs: latenciesMs.reduce((sum, ms) => sum + ms, 0) / latenciesMs.length,
+      hits,
+      followUps: latenciesMs.length,
+      meanMs: latenciesMs.reduce((sum, ms) => sum + ms, 0) / latenciesMs.length,
       counts: Object.fromEntries(Object.entries(after).map(([name, value]) => [name, value - (before[name] ?? 0)])),
     };
   } finally {
@@ -98,5 +130,10 @@ async function converse(enabled: boolean, seed: number): Promise<Outcome> {
 /** What the prefetcher has counted. */
 async function counts(url: string): Promise<Record<string, number>> {
   const { body } = await request(`${url}/metrics`);
-  return Object.fromEntries([...(await body.text()).matchAll(/^autoglm_prefetch_answers_total\{outcome="(\w+)"\} (\d+)$/gm)].map(([, name, value]) => [name as string, Number(value)]));
+  return Object.fromEntries(
+    [...(await body.text()).matchAll(/^autoglm_prefetch_answers_total\{outcome="(\w+)"\} (\d+)$/gm)].map(([, name, value]) => [
+      name as string,
+      Number(value),
+    ]),
+  );
 }

@@ -17,18 +17,30 @@ const warmQuestions = 2500;
 const ttlSeconds = 300;
 
 /**
- * What a cache saves the default model. A gateway without and one with a cache stand side by side, and take turns. Each round asks questions of its own, so that it
- * begins with a cache that knows none of them. Of the 5,000 likeliest only those are asked beforehand that the warm window will ask: the others change nothing in it.
+ * What a cache saves the default model. A gateway without and one with a cache stand side by side, and take turns. Each round asks
+ * questions of its own, so that it
+ * begins with a cache that knows none of them. Of the 5,000 likeliest only those are asked beforehand that the warm window will ask: the
+ * others change nothing in it.
  */
-export async function measureZipf(load: Load, { runs, onProgress }: SuiteOptions): Promise<{ readonly figures: Figure[]; readonly notes: string[] }> {
+export async function measureZipf(
+  load: Load,
+  { runs, onProgress }: SuiteOptions,
+): Promise<{ readonly figures: Figure[]; readonly notes: string[] }> {
   const [off, cold, warm, hits]: [number[], number[], number[], number[]] = [[], [], [], []];
   const without = await startGateway({ cache: { enabled: false } });
-  const cached = await startGateway({ cache: { enabled: true, ttl_seconds: ttlSeconds } }).catch((error: unknown) => without.stop().then(() => Promise.reject(error as Error)));
+  const cached = await startGateway({ cache: { enabled: true, ttl_seconds: ttlSeconds } }).catch((error: unknown) =>
+    without.stop().then(() => Promise.reject(error as Error)),
+  );
   try {
     for (let run = 0; run < runs; run += 1) {
-      const bodies = Array.from({ length: keyCount }, (_, index) => ({ ...question(`Round ${run}: what is ${index} plus ${(index * 7919) % 1000}?`), model: 'default', max_tokens: answerTokens }));
+      const bodies = Array.from({ length: keyCount }, (_, index) => ({
+        ...question(`Round ${run}: what is ${index} plus ${(index * 7919) % 1000}?`),
+        model: 'default',
+        max_tokens: answerTokens,
+      }));
       const order = zipf(keyCount, 50_000, createRandom(run + 1));
-      const ask = (served: Served, which: readonly number[], bounds: { durationMs: number; requestsMax?: number }) => loop(load, served, { body: {}, bodies, order: which, concurrency: clients, ...bounds });
+      const ask = (served: Served, which: readonly number[], bounds: { durationMs: number; requestsMax?: number }) =>
+        loop(load, served, { body: {}, bodies, order: which, concurrency: clients, ...bounds });
       onProgress(`Zipf, cache off, round ${run + 1} of ${runs}`);
       off.push(rate(await ask(without, order, { durationMs: windowMs })));
       onProgress(`Zipf, cold, round ${run + 1} of ${runs}`);
@@ -65,7 +77,9 @@ function rate({ latenciesMs, elapsedMs }: { readonly latenciesMs: readonly numbe
   return (latenciesMs.length * 1000) / elapsedMs;
 }
 
-/** The share of hits when every answer lives for the TTL from its computation: a key asked x times in that time is computed once in 1 + x. */
+/**
+ * The share of hits when every answer lives for the TTL from its computation: a key asked x times in that time is computed once in 1 + x.
+ */
 function steadyHits(perSecond: number): number {
   let [hits, sum] = [0, 0];
   for (let key = 1; key <= keyCount; key += 1) sum += 1 / key;

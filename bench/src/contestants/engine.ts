@@ -15,9 +15,15 @@ export interface EngineVariant {
   /** Paged in f16, as the engine process has it, when not given. */
   readonly kvCache?: ModelOptions['kvCache'];
   readonly speculates?: boolean;
-  /** Whose way to multiply it takes over, where nothing but the rest is to be compared: measured twice beside other programs, the ways differ by more than what is compared. */
+  /**
+   * Whose way to multiply it takes over, where nothing but the rest is to be compared: measured twice beside other programs, the ways
+   * differ by more than what is compared.
+   */
   readonly multipliesAs?: EngineContestant;
-  /** Whose model in memory it shares, where only the core differs: two copies of the weights in unlike pages differed by half. The other closes it. */
+  /**
+   * Whose model in memory it shares, where only the core differs: two copies of the weights in unlike pages differed by half. The other
+   * closes it.
+   */
   readonly on?: EngineContestant;
 }
 
@@ -27,15 +33,47 @@ const maxChunk = 512;
 const stepTokenBudget = 256;
 
 const greedy: Sampling = {
-  temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0, logitBias: {}, seed: 0,
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  logitBias: {},
+  seed: 0,
 };
 
 /** The engine's core in this process: scheduler, runner, sampler and text decoder, everything but the process border. */
-export function openEngine({ modelPath, threads, sequenceLength, maxSequences }: ContestantOptions, { name = 'engine', tuning, speculates = false, kvCache = { strategy: 'paged', type: 'f16' }, multipliesAs, on }: EngineVariant = {}): EngineContestant {
-  const model = on?.model ?? openModel({ modelPath, id: 'default', source: 'bench', threads, poll, contextLength: sequenceLength, maxBatchSize: maxSequences, maxChunk, kvCache, ...(tuning && { tuning }), ...(multipliesAs && { columnPlans: multipliesAs.model.columnPlans }) });
+export function openEngine(
+  { modelPath, threads, sequenceLength, maxSequences }: ContestantOptions,
+  { name = 'engine', tuning, speculates = false, kvCache = { strategy: 'paged', type: 'f16' }, multipliesAs, on }: EngineVariant = {},
+): EngineContestant {
+  const model =
+    on?.model ??
+    openModel({
+      modelPath,
+      id: 'default',
+      source: 'bench',
+      threads,
+      poll,
+      contextLength: sequenceLength,
+      maxBatchSize: maxSequences,
+      maxChunk,
+      kvCache,
+      ...(tuning && { tuning }),
+      ...(multipliesAs && { columnPlans: multipliesAs.model.columnPlans }),
+    });
   // An answer that ended would leave a smaller batch to measure: here none does.
   const endless = { ...model, vocabulary: { ...model.vocabulary, endsGeneration: () => false } };
-  const core = new EngineCore(endless, { maxBatchSize: maxSequences, stepTokenBudget, maxChunk, continuous: true, maxQueue: maxSequences, stepCosts: speculates ? learnStepCosts(model) : undefined });
+  const core = new EngineCore(endless, {
+    maxBatchSize: maxSequences,
+    stepTokenBudget,
+    maxChunk,
+    continuous: true,
+    maxQueue: maxSequences,
+    stepCosts: speculates ? learnStepCosts(model) : undefined,
+  });
   return {
     name,
     model,
@@ -50,12 +88,13 @@ export function openEngine({ modelPath, threads, sequenceLength, maxSequences }:
 function decode(core: EngineCore, { prompts, steps }: DecodeTask): number {
   for (const [sequence, prompt] of prompts.entries()) core.add(request(`sequence ${sequence}`, prompt, undefined));
   try {
-    for (let begun = 0; begun < prompts.length; ) begun += countParts(core, 'prompt-end');
+    for (let begun = 0; begun < prompts.length;) begun += countParts(core, 'prompt-end');
     const start = performance.now();
     let tokens = 0;
     for (let step = 0; step < steps; step += 1) tokens += countParts(core, 'text-delta');
     const seconds = (performance.now() - start) / 1000;
-    if (tokens !== prompts.length * steps) throw new Error(`the engine made ${tokens} tokens in ${steps} steps of ${prompts.length} sequences`);
+    if (tokens !== prompts.length * steps)
+      throw new Error(`the engine made ${tokens} tokens in ${steps} steps of ${prompts.length} sequences`);
     return tokens / seconds;
   } finally {
     for (const sequence of prompts.keys()) core.abort(`sequence ${sequence}`);
@@ -86,6 +125,11 @@ function countParts(core: EngineCore, type: 'prompt-end' | 'text-delta'): number
 let scopes = 0;
 
 /** In a scope of its own where none is given: what was measured before must not shorten what is measured now. */
-export function request(id: string, prompt: readonly number[], maxTokens: number | undefined, cacheScope = `scope ${(scopes += 1)}`): GenerateRequest {
+export function request(
+  id: string,
+  prompt: readonly number[],
+  maxTokens: number | undefined,
+  cacheScope = `scope ${(scopes += 1)}`,
+): GenerateRequest {
   return { id, prompt: { tokens: prompt }, sampling: greedy, maxTokens, stop: [], topLogprobs: undefined, cacheScope };
 }

@@ -27,7 +27,9 @@ function decode(reference: Reference, { prompts, steps }: DecodeTask): number {
   let tokens = prompts.map((prompt, sequence) => readPrompt(reference, prompt, sequence));
   const start = performance.now();
   for (let step = 0; step < steps; step += 1) {
-    tokens = reference.evaluateGreedily(tokens.map((token, sequence) => ({ token, position: (prompts[sequence]?.length ?? 0) + step, sequence, wantsLogits: true })));
+    tokens = reference.evaluateGreedily(
+      tokens.map((token, sequence) => ({ token, position: (prompts[sequence]?.length ?? 0) + step, sequence, wantsLogits: true })),
+    );
   }
   return (prompts.length * steps * 1000) / (performance.now() - start);
 }
@@ -42,5 +44,7 @@ function prefill(reference: Reference, prompt: readonly number[]): number {
 /** The first token of the answer. */
 function readPrompt(reference: Reference, prompt: readonly number[], sequence: number): number {
   const last = prompt.length - 1;
-  return reference.evaluateGreedily(prompt.map((token, position) => ({ token, position, sequence, wantsLogits: position === last })))[0] as number;
+  return reference.evaluateGreedily(
+    prompt.map((token, position) => ({ token, position, sequence, wantsLogits: position === last })),
+  )[0] as number;
 }

@@ -25,7 +25,12 @@ interface PeerLlama {
   loadModel(options: { modelPath: string }): Promise<PeerModel>;
 }
 interface PeerModel {
-  createContext(options: { sequences: number; contextSize: number; threads: number; batchSize: number }): Promise<{ getSequence(): PeerSequence }>;
+  createContext(options: {
+    sequences: number;
+    contextSize: number;
+    threads: number;
+    batchSize: number;
+  }): Promise<{ getSequence(): PeerSequence }>;
 }
 interface PeerSequence {
   evaluate(tokens: readonly number[], options: { temperature: number; yieldEogToken: boolean }): AsyncIterable<number>;
@@ -44,7 +49,12 @@ async function open({ entry, options }: Extract<PeerCommand, { type: 'open' }>):
   const { getLlama } = (await import(entry)) as Peer;
   const llama = await getLlama({ gpu: false, build: 'never', maxThreads: options.threads, logLevel: 'error' });
   const model = await llama.loadModel({ modelPath: options.modelPath });
-  const context = await model.createContext({ sequences: options.maxSequences, contextSize: options.sequenceLength, threads: options.threads, batchSize: 512 });
+  const context = await model.createContext({
+    sequences: options.maxSequences,
+    contextSize: options.sequenceLength,
+    threads: options.threads,
+    batchSize: 512,
+  });
   sequences = Array.from({ length: options.maxSequences }, () => context.getSequence());
   return 0;
 }

@@ -21,7 +21,10 @@ const folder = new URL('../../peers/node-llama-cpp/', import.meta.url);
 export async function openNodeLlamaCpp(options: NodeLlamaCppOptions): Promise<NodeLlamaCpp | undefined> {
   const entry = new URL('node_modules/node-llama-cpp/dist/index.js', folder);
   if (!existsSync(entry)) return undefined;
-  const child = fork(new URL('./node-llama-cpp-process.ts', import.meta.url), [], { execArgv: [], stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  const child = fork(new URL('./node-llama-cpp-process.ts', import.meta.url), [], {
+    execArgv: [],
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
   const ask = (command: PeerCommand) => askProcess<PeerAnswer>(child, command);
   await ask({ type: 'open', entry: entry.href, options });
   return {

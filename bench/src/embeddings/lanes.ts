@@ -41,13 +41,22 @@ export async function measureLanes({ model, threads, runs, seconds, texts, onPro
     for (let run = -1; run < runs; run += 1) {
       const order = run % 2 === 0 ? companies : companies.toReversed();
       for (const company of order) {
-        onProgress(`real time beside ${company === 'none' ? 'nobody' : company === 'batch' ? 'a batch lane' : 'the same lists in real time'}`);
+        onProgress(
+          `real time beside ${company === 'none' ? 'nobody' : company === 'batch' ? 'a batch lane' : 'the same lists in real time'}`,
+        );
         const outcome = await runLoad(engine, company, { texts, seconds, gapMs: textMs / realtimeLoad, seed: run + 2 });
         if (run >= 0) outcomes.get(company)?.push(outcome);
       }
     }
     const samples = (company: Company, of: (outcome: Outcome) => number) => (outcomes.get(company) ?? []).map(of);
-    const against = (name: string, unit: Figure['unit'], of: (outcome: Outcome) => number, company: Company, reference: string, goal?: Figure['goal']) => figure({ name, unit, samples: samples('batch', of), reference: { name: reference, samples: samples(company, of) }, goal });
+    const against = (
+      name: string,
+      unit: Figure['unit'],
+      of: (outcome: Outcome) => number,
+      company: Company,
+      reference: string,
+      goal?: Figure['goal'],
+    ) => figure({ name, unit, samples: samples('batch', of), reference: { name: reference, samples: samples(company, of) }, goal });
     return [
       against('real time beside a full batch lane: p50', 'ms', ({ p50 }) => p50, 'none', 'beside nobody'),
       against('real time beside a full batch lane: p99', 'ms', ({ p99 }) => p99, 'none', 'beside nobody'),
@@ -85,7 +94,9 @@ async function runLoad(engine: Engine, company: Company, { texts, seconds, gapMs
   const keepThere = async (place: number) => {
     for (let count = 0; !over.signal.aborted; count += 1) {
       const inputs = Array.from({ length: batchTexts }, (_, index) => textOf(place + count + index));
-      await engine.embed({ id: `list-${place}-${count}`, inputs, lane: company === 'batch' ? 'batch' : 'realtime' }, over.signal).then(() => (done += batchTexts), end);
+      await engine
+        .embed({ id: `list-${place}-${count}`, inputs, lane: company === 'batch' ? 'batch' : 'realtime' }, over.signal)
+        .then(() => (done += batchTexts), end);
     }
   };
   const lists = company === 'none' ? [] : Array.from({ length: batchRequests }, (_, place) => keepThere(place));
@@ -94,7 +105,9 @@ async function runLoad(engine: Engine, company: Company, { texts, seconds, gapMs
   for (let atMs = 0, count = 0; ; count += 1) {
     atMs -= gapMs * Math.log(1 - random());
     if (atMs > seconds * 1000) break;
-    await sleep(Math.max(0, beganMs + atMs - performance.now()), undefined, { signal: over.signal }).catch(() => over.signal.throwIfAborted());
+    await sleep(Math.max(0, beganMs + atMs - performance.now()), undefined, { signal: over.signal }).catch(() =>
+      over.signal.throwIfAborted(),
+    );
     const dueMs = beganMs + atMs;
     // From when it was due: who asks late has waited.
     const single = engine.embed({ id: `single-${count}`, inputs: [textOf(count)] }, over.signal).then(() => performance.now() - dueMs);

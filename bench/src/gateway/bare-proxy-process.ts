@@ -14,13 +14,16 @@ server.listen(0, '127.0.0.1', () => process.send?.({ url: `http://127.0.0.1:${(s
 process.on('disconnect', () => process.exit());
 
 function forward(path: string, body: Buffer, response: ServerResponse): void {
-  pool.dispatch({ path, method: 'POST', headers: ['content-type', 'application/json'], body }, {
-    onRequestStart() {},
-    onResponseStart(_, status, headers) {
-      response.writeHead(status, headers);
+  pool.dispatch(
+    { path, method: 'POST', headers: ['content-type', 'application/json'], body },
+    {
+      onRequestStart() {},
+      onResponseStart(_, status, headers) {
+        response.writeHead(status, headers);
+      },
+      onResponseData: (_, chunk) => void response.write(chunk),
+      onResponseEnd: () => void response.end(),
+      onResponseError: () => void response.destroy(),
     },
-    onResponseData: (_, chunk) => void response.write(chunk),
-    onResponseEnd: () => void response.end(),
-    onResponseError: () => void response.destroy(),
-  });
+  );
 }

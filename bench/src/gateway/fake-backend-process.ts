@@ -1,15 +1,35 @@
-/** A server in OpenAI's format that costs as little as it can: the same answer for every request, after as many milliseconds as it is told to. It counts its answers. */
+/**
+ * A server in OpenAI's format that costs as little as it can: the same answer for every request, after as many milliseconds as it is told
+ * to. It counts its answers.
+ */
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { answerChunks, type BackendAnswer, type BackendQuestion } from './protocol.ts';
 
 const text = 'Hello from a backend that does not think.';
 const usage = { prompt_tokens: 10, completion_tokens: answerChunks, total_tokens: 10 + answerChunks };
-const whole = Buffer.from(JSON.stringify({ id: 'chatcmpl-1', object: 'chat.completion', created: 1, model: 'bench', choices: [{ index: 0, message: { role: 'assistant', content: text }, logprobs: null, finish_reason: 'stop' }], usage }));
-const chunk = (delta: object, finishReason: string | null) => Buffer.from(`data: ${JSON.stringify({ id: 'chatcmpl-1', object: 'chat.completion.chunk', created: 1, model: 'bench', choices: [{ index: 0, delta, logprobs: null, finish_reason: finishReason }] })}\n\n`);
+const whole = Buffer.from(
+  JSON.stringify({
+    id: 'chatcmpl-1',
+    object: 'chat.completion',
+    created: 1,
+    model: 'bench',
+    choices: [{ index: 0, message: { role: 'assistant', content: text }, logprobs: null, finish_reason: 'stop' }],
+    usage,
+  }),
+);
+const chunk = (delta: object, finishReason: string | null) =>
+  Buffer.from(
+    `data: ${JSON.stringify({ id: 'chatcmpl-1', object: 'chat.completion.chunk', created: 1, model: 'bench', choices: [{ index: 0, delta, logprobs: null, finish_reason: finishReason }] })}\n\n`,
+  );
 const first = chunk({ role: 'assistant', content: '' }, null);
 const middle = Array.from({ length: answerChunks }, (_, index) => chunk({ content: ` word${index}` }, null));
-const last = Buffer.concat([chunk({}, 'stop'), Buffer.from(`data: ${JSON.stringify({ id: 'chatcmpl-1', object: 'chat.completion.chunk', created: 1, model: 'bench', choices: [], usage })}\n\ndata: [DONE]\n\n`)]);
+const last = Buffer.concat([
+  chunk({}, 'stop'),
+  Buffer.from(
+    `data: ${JSON.stringify({ id: 'chatcmpl-1', object: 'chat.completion.chunk', created: 1, model: 'bench', choices: [], usage })}\n\ndata: [DONE]\n\n`,
+  ),
+]);
 const models = Buffer.from(JSON.stringify({ object: 'list', data: [{ id: 'bench', object: 'model', created: 1, owned_by: 'bench' }] }));
 let delayMs = 0;
 let answers = 0;

@@ -8,10 +8,24 @@ const pools = new Map<string, Pool>();
 process.on('disconnect', () => process.exit());
 process.on('message', async (task: LoopTask) => process.send?.(await run(task)));
 
-async function run({ url, headers, body, bodies, order = [], concurrency, durationMs, requestsMax = Infinity }: LoopTask): Promise<LoopResult> {
+async function run({
+  url,
+  headers,
+  body,
+  bodies,
+  order = [],
+  concurrency,
+  durationMs,
+  requestsMax = Infinity,
+}: LoopTask): Promise<LoopResult> {
   const pool = pools.get(url) ?? new Pool(url, { connections: null, headersTimeout: 30_000 });
   pools.set(url, pool);
-  const options = { path, method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body) } as const;
+  const options = {
+    path,
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify(body),
+  } as const;
   const texts = bodies?.map((each) => JSON.stringify(each));
   const isStream = (body as { stream?: boolean }).stream === true;
   const latenciesMs: number[] = [];

@@ -42,7 +42,9 @@ export async function startGateway(config: object): Promise<Served> {
   await writeFile(file, JSON.stringify(config));
   const program = fileURLToPath(new URL('../../../packages/cli/bin/autoglm.js', import.meta.url));
   const child = spawn(process.execPath, [program, 'serve', '--port', '0', '--config', file], { stdio: ['ignore', 'pipe', 'ignore'] });
-  const [line] = (await once(createInterface({ input: child.stdout }), 'line', { signal: AbortSignal.timeout(startTimeoutMs) })) as [string];
+  const [line] = (await once(createInterface({ input: child.stdout }), 'line', { signal: AbortSignal.timeout(startTimeoutMs) })) as [
+    string,
+  ];
   const url = line.replace('listening on ', '');
   await untilAnswers(`${url}/readyz`);
   await rm(folder, { recursive: true });
@@ -54,7 +56,11 @@ export async function startPortkey(): Promise<Served | undefined> {
   const entry = new URL('build/start-server.js', portkeyFolder);
   if (!existsSync(entry)) return undefined;
   const port = await freePort();
-  const child = spawn(process.execPath, [`--import=${new URL('./mutable-headers.ts', import.meta.url).href}`, fileURLToPath(entry), `--port=${port}`, '--headless'], { stdio: 'ignore', env: { ...process.env, NODE_ENV: 'production', TRUSTED_CUSTOM_HOSTS: '127.0.0.1,localhost' } });
+  const child = spawn(
+    process.execPath,
+    [`--import=${new URL('./mutable-headers.ts', import.meta.url).href}`, fileURLToPath(entry), `--port=${port}`, '--headless'],
+    { stdio: 'ignore', env: { ...process.env, NODE_ENV: 'production', TRUSTED_CUSTOM_HOSTS: '127.0.0.1,localhost' } },
+  );
   await untilAnswers(`http://127.0.0.1:${port}/`);
   return served(child, `http://127.0.0.1:${port}`);
 }
@@ -68,7 +74,10 @@ export function startLoad(): { run(task: LoopTask): Promise<LoopResult>; close()
 export function cpuMicroseconds(pid: number): number {
   try {
     const folder = `/proc/${pid}/task`;
-    return readdirSync(folder).reduce((sum, task) => sum + Number(readFileSync(`${folder}/${task}/schedstat`, 'utf8').split(' ')[0]) / 1000, 0);
+    return readdirSync(folder).reduce(
+      (sum, task) => sum + Number(readFileSync(`${folder}/${task}/schedstat`, 'utf8').split(' ')[0]) / 1000,
+      0,
+    );
   } catch {
     return NaN;
   }
@@ -78,7 +87,8 @@ function served(child: ChildProcess, url: string): Served {
   const killWithBench = () => void child.kill('SIGKILL');
   process.once('exit', killWithBench);
   return {
-    url, child,
+    url,
+    child,
     pid: child.pid as number,
     async stop() {
       process.off('exit', killWithBench);
@@ -92,10 +102,12 @@ function served(child: ChildProcess, url: string): Served {
 async function untilAnswers(url: string): Promise<void> {
   const until = performance.now() + startTimeoutMs;
   for (;;) {
-    const status = await request(url).then(async ({ statusCode, body }) => {
-      await body.dump();
-      return statusCode;
-    }).catch(() => undefined);
+    const status = await request(url)
+      .then(async ({ statusCode, body }) => {
+        await body.dump();
+        return statusCode;
+      })
+      .catch(() => undefined);
     if (status === 200) return;
     if (performance.now() > until) throw new Error(`${url} was not ready in ${startTimeoutMs} ms (status ${status})`);
     await sleep(10);

@@ -30,8 +30,25 @@ export interface Versions {
 }
 
 const relevantInstructionSets = new Set([
-  'avx', 'avx2', 'avx_vnni', 'fma', 'f16c', 'avx512f', 'avx512bw', 'avx512_vnni', 'avx512_bf16', 'avx512_fp16', 'amx_tile', 'amx_int8', 'amx_bf16',
-  'asimd', 'asimddp', 'i8mm', 'sve', 'sve2', 'sme',
+  'avx',
+  'avx2',
+  'avx_vnni',
+  'fma',
+  'f16c',
+  'avx512f',
+  'avx512bw',
+  'avx512_vnni',
+  'avx512_bf16',
+  'avx512_fp16',
+  'amx_tile',
+  'amx_int8',
+  'amx_bf16',
+  'asimd',
+  'asimddp',
+  'i8mm',
+  'sve',
+  'sve2',
+  'sme',
 ]);
 
 export function describeMachine(): Machine {
@@ -47,7 +64,13 @@ export function describeMachine(): Machine {
 
 export function describeVersions(): Versions {
   const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };
-  return { node: process.versions.node, package: manifest.version, ggml: ggmlPackage(), system: `${type()} ${release()}`, commit: gitCommit() };
+  return {
+    node: process.versions.node,
+    package: manifest.version,
+    ggml: ggmlPackage(),
+    system: `${type()} ${release()}`,
+    commit: gitCommit(),
+  };
 }
 
 /** A warning when other programs were busy, or nothing. */
@@ -78,7 +101,8 @@ function ggmlPackage(): string | null {
 }
 
 function gitCommit(): string | null {
-  const git = (...args: string[]) => execFileSync('git', args, { cwd: import.meta.dirname, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+  const git = (...args: string[]) =>
+    execFileSync('git', args, { cwd: import.meta.dirname, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
   try {
     return git('rev-parse', '--short', 'HEAD') + (git('status', '--porcelain') === '' ? '' : '+');
   } catch {

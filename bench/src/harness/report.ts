@@ -64,7 +64,10 @@ export function figure({ name, unit, samples, reference, limit, goal }: FigureIn
   const ratio = contender && estimateRatio(samples, theirs, createRandom(seed));
   const value = median(samples);
   return {
-    name, unit, value, samples,
+    name,
+    unit,
+    value,
+    samples,
     ...(contender && ratio && { reference: contender, ratio }),
     ...(limit !== undefined && { limit }),
     ...(goal && { goal, goalMet: meets(ratio?.value ?? value, goal) }),

@@ -8,7 +8,9 @@ export function formatReport(report: SuiteReport): string {
   return [
     `suite ${report.suite} · open-autoglm ${versions.package} · commit ${versions.commit ?? 'unknown'} · node ${versions.node} · ${versions.ggml ?? 'no ggml package'} · ${versions.system}`,
     `${machine.cpu}, ${machine.cores} cores (${machine.instructionSets.join(' ')}), memory ${size(machine.memoryBytes)}${cache}, load ${machine.loadBefore.toFixed(2)} before the run`,
-    Object.entries(settings).map(([name, value]) => `${name} ${value}`).join(' · '),
+    Object.entries(settings)
+      .map(([name, value]) => `${name} ${value}`)
+      .join(' · '),
     '',
     formatTable(report.figures),
     '',
@@ -21,7 +23,12 @@ function formatTable(figures: readonly Figure[]): string {
   const header = ['what', 'figure', 'against', 'ratio [95 %]', 'goal', 'limit'];
   const rows = [header, ...figures.map(formatRow)];
   const widths = header.map((_, column) => Math.max(...rows.map((row) => (row[column] as string).length)));
-  const lines = rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] as number)).join('  ').trimEnd());
+  const lines = rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] as number))
+      .join('  ')
+      .trimEnd(),
+  );
   return [lines[0], widths.map((width) => '-'.repeat(width)).join('  '), ...lines.slice(1)].join('\n');
 }
 

@@ -1,4 +1,6 @@
-/** A child process that opens HTTP streams on plain sockets and looks at as little of them as it can: it shares the cores with the server. */
+/**
+ * A child process that opens HTTP streams on plain sockets and looks at as little of them as it can: it shares the cores with the server.
+ */
 import type { Socket } from 'node:net';
 import { encode, open } from './plain-request.ts';
 import { ResponseEnd } from './response-end.ts';
@@ -7,7 +9,12 @@ import type { LoadAnswer, LoadTask, StreamResult } from './load-client.ts';
 
 process.on('disconnect', () => process.exit(0));
 process.on('message', async (task: LoadTask) => {
-  process.send?.(await run(task).then((streams): LoadAnswer => ({ streams }), (error: Error): LoadAnswer => ({ error: error.message })));
+  process.send?.(
+    await run(task).then(
+      (streams): LoadAnswer => ({ streams }),
+      (error: Error): LoadAnswer => ({ error: error.message }),
+    ),
+  );
 });
 
 /** Connections are there before the time begins: clients keep theirs. */

@@ -11,5 +11,7 @@ export function open(url: string): Promise<Socket> {
 /** A request for a chat completion, as its bytes. */
 export function encode(body: object): Buffer {
   const text = JSON.stringify(body);
-  return Buffer.from(`POST /v1/chat/completions HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`);
+  return Buffer.from(
+    `POST /v1/chat/completions HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
+  );
 }

@@ -9,7 +9,9 @@ process.on('message', async (task: RequestTask) => {
   process.send?.(await run(task).catch((error: Error): RequestAnswer => ({ error: error.message })));
 });
 
-/** Connections are there before the time begins. None is kept for the next task: a server closes those that are silent, and may be about to. */
+/**
+ * Connections are there before the time begins. None is kept for the next task: a server closes those that are silent, and may be about to.
+ */
 async function run({ url, body, connections, durationMs }: RequestTask): Promise<RequestCount> {
   const request = encode(body);
   const sockets = await Promise.all(Array.from({ length: connections }, () => open(url)));

@@ -33,7 +33,13 @@ export function openStreamReader(now: () => number): StreamReader {
       const promptTokens = /"prompt_tokens":\s*(\d+)/.exec(text)?.[1];
       const tokens = /"completion_tokens":\s*(\d+)/.exec(text)?.[1];
       const finishReason = [...text.matchAll(/"finish_reason":\s*"(\w+)"/g)].at(-1)?.[1];
-      if (!endsWithDone.test(text) || promptTokens === undefined || tokens === undefined || finishReason === undefined || firstTokenAt === undefined) {
+      if (
+        !endsWithDone.test(text) ||
+        promptTokens === undefined ||
+        tokens === undefined ||
+        finishReason === undefined ||
+        firstTokenAt === undefined
+      ) {
         throw new Error(`a stream ended without its last events: ${text.slice(-200)}`);
       }
       return { firstTokenAt, endedAt: lastAt, promptTokens: Number(promptTokens), tokens: Number(tokens), finishReason };

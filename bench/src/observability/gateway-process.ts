@@ -19,9 +19,20 @@ function answer(said: GatewayAnswer): void {
 
 async function start({ collector, backend }: Origin, enabled: boolean): Promise<string> {
   const engines = backend === undefined ? undefined : [{ kind: 'openai', url: `${backend}/v1`, model: 'bench' }];
-  const loaded = loadConfig({ env: {}, overrides: { server: { port: 0 }, ...(engines ? { engines } : { model_config: { max_queue: connectionsMax } }) } });
+  const loaded = loadConfig({
+    env: {},
+    overrides: { server: { port: 0 }, ...(engines ? { engines } : { model_config: { max_queue: connectionsMax } }) },
+  });
   const { traces, ...observability } = loaded.observability;
-  const config: Config = { ...loaded, observability: { ...observability, metrics: { enabled }, diagnosis: { enabled }, traces: { ...traces, enabled, endpoint: collector, sample_ratio: 0.01 } } };
+  const config: Config = {
+    ...loaded,
+    observability: {
+      ...observability,
+      metrics: { enabled },
+      diagnosis: { enabled },
+      traces: { ...traces, enabled, endpoint: collector, sample_ratio: 0.01 },
+    },
+  };
   if (backend !== undefined) return (await startGateway({ config })).url;
   const engine = createMockEngine({ tokens: Array.from({ length: answerTokens }, (_, index) => ` word${index}`) });
   return (await startGateway({ config, engine })).url;

@@ -1,7 +1,9 @@
 /**
- * A process that answers like an OpenAI server, on a schedule: each answer's first token so long after the request, its other tokens so long after one
+ * A process that answers like an OpenAI server, on a schedule: each answer's first token so long after the request, its other tokens so
+ * long after one
  * another. Written on sockets, for an HTTP framework would take more of the shared cores than the generator that is measured. It speaks
- * only to HTTP/1.1 clients that give a content length. When it really had the request and really wrote is told in each answer's last event, as
+ * only to HTTP/1.1 clients that give a content length. When it really had the request and really wrote is told in each answer's last event,
+ * as
  * `autoglm.timings`: milliseconds on the machine's monotonic clock, which the replay reads as well.
  *
  *   node fake-server.ts '{"ttftMs": 20, "gapMs": 10}'       prints its URL; ends with its standard input
@@ -20,7 +22,9 @@ const bodyLengthMax = 8 * 1024 * 1024;
 const event = (json: string) => `data: ${json}\n\n`;
 const chunk = (text: string) => `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`;
 const common = '"id":"chatcmpl-1","object":"chat.completion.chunk","created":1760000000,"model":"fake"';
-const token = Buffer.from(chunk(event(`{${common},"choices":[{"index":0,"delta":{"content":" word"},"logprobs":null,"finish_reason":null}]}`)));
+const token = Buffer.from(
+  chunk(event(`{${common},"choices":[{"index":0,"delta":{"content":" word"},"logprobs":null,"finish_reason":null}]}`)),
+);
 const headersAndToken = Buffer.concat([Buffer.from(headers), token]);
 const monotonicMs = () => Number(process.hrtime.bigint()) / 1e6;
 
@@ -49,7 +53,10 @@ function answer(socket: Socket, body: Buffer, receivedAt: number): void {
   const tokens = Number(/"max_tokens":(\d+)/.exec(beginning)?.[1] ?? 1);
   if (!beginning.includes('"stream":true')) {
     const words = body.toString('latin1').split(' ').length - 1;
-    return answerJson(socket, { choices: [{ index: 0, message: { role: 'assistant', content: 'word' }, finish_reason: 'length' }], usage: { prompt_tokens: words, completion_tokens: 1 } });
+    return answerJson(socket, {
+      choices: [{ index: 0, message: { role: 'assistant', content: 'word' }, finish_reason: 'length' }],
+      usage: { prompt_tokens: words, completion_tokens: 1 },
+    });
   }
   let firstAt = 0;
   let sent = 0;
@@ -66,7 +73,9 @@ function answer(socket: Socket, body: Buffer, receivedAt: number): void {
   };
   const finish = () => {
     const timings = { received_at: receivedAt, first_written_at: firstAt, end_written_at: monotonicMs() };
-    const last = event(`{${common},"choices":[{"index":0,"delta":{},"finish_reason":"length"}],"usage":{"prompt_tokens":1,"completion_tokens":${tokens}},"autoglm":${JSON.stringify({ timings })}}`);
+    const last = event(
+      `{${common},"choices":[{"index":0,"delta":{},"finish_reason":"length"}],"usage":{"prompt_tokens":1,"completion_tokens":${tokens}},"autoglm":${JSON.stringify({ timings })}}`,
+    );
     socket.write(`${chunk(`${last}data: [DONE]\n\n`)}0\r\n\r\n`, 'latin1');
   };
   setTimeout(next, latencies.ttftMs);

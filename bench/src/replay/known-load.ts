@@ -22,7 +22,10 @@ export interface KnownLoadFigures {
   readonly sendError: Percentiles;
   /** From when the server wrote the first token until when the replay says that it came. */
   readonly readError: Percentiles;
-  /** Of the end to end that the replay reports, less what the server took from reading the request: as if the server were never late to read. */
+  /**
+   * Of the end to end that the replay reports, less what the server took from reading the request: as if the server were never late to
+   * read.
+   */
   readonly e2eError: Percentiles;
   /** Sent − due. */
   readonly lateness: Percentiles;
@@ -39,7 +42,10 @@ export interface Percentiles {
 
 const program = fileURLToPath(new URL('../../../packages/cli/bin/autoglm.js', import.meta.url));
 const promptTokens = 50;
-/** A young generation as small as the generator's: pauses of 4 ms in the server would be taken for errors of the replay. Its helpers would take both cores from it. */
+/**
+ * A young generation as small as the generator's: pauses of 4 ms in the server would be taken for errors of the replay. Its helpers would
+ * take both cores from it.
+ */
 const serverOptions = ['--max-semi-space-size=2', '--single-threaded-gc'];
 
 export interface FakeServer {
@@ -48,7 +54,11 @@ export interface FakeServer {
 }
 
 export async function startFakeServer(latencies: { readonly ttftMs: number; readonly gapMs: number }): Promise<FakeServer> {
-  const child = spawn(process.execPath, [...serverOptions, fileURLToPath(new URL('./fake-server.ts', import.meta.url)), JSON.stringify(latencies)], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(
+    process.execPath,
+    [...serverOptions, fileURLToPath(new URL('./fake-server.ts', import.meta.url)), JSON.stringify(latencies)],
+    { stdio: ['pipe', 'pipe', 'inherit'] },
+  );
   const url = await firstLine(child);
   return { url, stop: () => endWithInput(child) };
 }
@@ -57,18 +67,34 @@ export async function replayKnownLoad(server: FakeServer, load: KnownLoad, folde
   const trace = path.join(folder, 'trace.jsonl');
   const outcomesFile = path.join(folder, 'outcomes.jsonl');
   await writeFile(trace, makeTrace(load));
-  const probe = spawn(process.execPath, [fileURLToPath(new URL('./wake-probe.ts', import.meta.url))], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const probe = spawn(process.execPath, [fileURLToPath(new URL('./wake-probe.ts', import.meta.url))], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   await firstLine(probe);
-  const replay = spawn(process.execPath, [program, 'replay', trace, '--url', server.url, '--model', 'fake', '--json', '--outcomes', outcomesFile], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const replay = spawn(
+    process.execPath,
+    [program, 'replay', trace, '--url', server.url, '--model', 'fake', '--json', '--outcomes', outcomesFile],
+    { stdio: ['ignore', 'pipe', 'pipe'] },
+  );
   const output = { out: '', err: '' };
   replay.stdout.setEncoding('utf8').on('data', (text: string) => (output.out += text));
   replay.stderr.setEncoding('utf8').on('data', (text: string) => (output.err += text));
   const [code] = (await once(replay, 'close')) as [number | null];
   const wakeDelay = JSON.parse(await lastAnswer(probe)) as Percentiles;
   if (code !== 0) throw new Error(`the replay ended with ${code}: ${output.err}`);
-  const summary = JSON.parse(output.out.trimEnd().split('\n').at(-1) ?? '') as { readonly requests: number; readonly outcomes: { readonly answered: number }; readonly wall_s: number; readonly generator: { readonly cpuSeconds: number; readonly originMs: number } };
-  if (summary.outcomes.answered !== summary.requests) throw new Error(`${summary.outcomes.answered} of ${summary.requests} were answered: ${output.err}`);
-  return { ...errorsOf(await readFile(outcomesFile, 'utf8'), summary.generator.originMs), wakeDelay, generatorCores: summary.generator.cpuSeconds / summary.wall_s };
+  const summary = JSON.parse(output.out.trimEnd().split('\n').at(-1) ?? '') as {
+    readonly requests: number;
+    readonly outcomes: { readonly answered: number };
+    readonly wall_s: number;
+    readonly generator: { readonly cpuSeconds: number; readonly originMs: number };
+  };
+  if (summary.outcomes.answered !== summary.requests)
+    throw new Error(`${summary.outcomes.answered} of ${summary.requests} were answered: ${output.err}`);
+  return {
+    ...errorsOf(await readFile(outcomesFile, 'utf8'), summary.generator.originMs),
+    wakeDelay,
+    generatorCores: summary.generator.cpuSeconds / summary.wall_s,
+  };
 }
 
 interface Outcome {
@@ -81,19 +107,35 @@ interface Outcome {
   readonly timings: { readonly received_at: number; readonly first_written_at: number; readonly end_written_at: number };
 }
 
-/** Request by request: percentiles of the errors' sizes, which are larger than errors of the percentiles. `originMs` is the outcomes' time zero on the server's clock. */
+/**
+ * Request by request: percentiles of the errors' sizes, which are larger than errors of the percentiles. `originMs` is the outcomes' time
+ * zero on the server's clock.
+ */
 export function errorsOf(outcomes: string, originMs: number): Omit<KnownLoadFigures, 'wakeDelay' | 'generatorCores'> {
-  const all = outcomes.trim().split('\n').map((line) => {
-    const { timings, ...outcome } = JSON.parse(line) as Outcome;
-    return { ...outcome, receivedAtMs: timings.received_at - originMs, firstWrittenAtMs: timings.first_written_at - originMs, endWrittenAtMs: timings.end_written_at - originMs };
-  });
+  const all = outcomes
+    .trim()
+    .split('\n')
+    .map((line) => {
+      const { timings, ...outcome } = JSON.parse(line) as Outcome;
+      return {
+        ...outcome,
+        receivedAtMs: timings.received_at - originMs,
+        firstWrittenAtMs: timings.first_written_at - originMs,
+        endWrittenAtMs: timings.end_written_at - originMs,
+      };
+    });
   const percentiles = (of: (outcome: (typeof all)[number]) => number) => {
     const values = all.map((outcome) => Math.abs(of(outcome)));
     return { p50: quantile(values, 0.5), p99: quantile(values, 0.99) };
   };
   return {
-    ttftError: percentiles(({ dueAtMs, sentAtMs, firstTokenAtMs, firstWrittenAtMs }) => sentAtMs - dueAtMs + firstTokenAtMs - firstWrittenAtMs),
-    tpotError: percentiles(({ firstTokenAtMs, endedAtMs, firstWrittenAtMs, endWrittenAtMs, outputTokens }) => (endedAtMs - firstTokenAtMs - (endWrittenAtMs - firstWrittenAtMs)) / (outputTokens - 1)),
+    ttftError: percentiles(
+      ({ dueAtMs, sentAtMs, firstTokenAtMs, firstWrittenAtMs }) => sentAtMs - dueAtMs + firstTokenAtMs - firstWrittenAtMs,
+    ),
+    tpotError: percentiles(
+      ({ firstTokenAtMs, endedAtMs, firstWrittenAtMs, endWrittenAtMs, outputTokens }) =>
+        (endedAtMs - firstTokenAtMs - (endWrittenAtMs - firstWrittenAtMs)) / (outputTokens - 1),
+    ),
     sendError: percentiles(({ dueAtMs, receivedAtMs }) => receivedAtMs - dueAtMs),
     readError: percentiles(({ firstTokenAtMs, firstWrittenAtMs }) => firstTokenAtMs - firstWrittenAtMs),
     e2eError: percentiles(({ dueAtMs, endedAtMs, receivedAtMs, endWrittenAtMs }) => endedAtMs - dueAtMs - (endWrittenAtMs - receivedAtMs)),
@@ -104,7 +146,8 @@ export function errorsOf(outcomes: string, originMs: number): Omit<KnownLoadFigu
 function makeTrace({ requestsPerSecond, seconds, chunks }: KnownLoad): string {
   const random = createRandom(requestsPerSecond);
   const lines: string[] = [];
-  for (let t = 0; t < seconds; t -= Math.log(1 - random()) / requestsPerSecond) lines.push(JSON.stringify({ t, prompt_tokens: promptTokens, output_tokens: chunks }));
+  for (let t = 0; t < seconds; t -= Math.log(1 - random()) / requestsPerSecond)
+    lines.push(JSON.stringify({ t, prompt_tokens: promptTokens, output_tokens: chunks }));
   return lines.join('\n');
 }
 

@@ -14,12 +14,18 @@ export function memoryOfTree(pid: number): ProcessMemory | undefined {
   if (process.platform !== 'linux') return undefined;
   const pids = descendants(pid);
   const ownResidentBytes = residentBytes(pid);
-  return { residentBytes: pids.slice(1).reduce((sum, each) => sum + residentBytes(each), ownResidentBytes), processCount: pids.length, ownResidentBytes };
+  return {
+    residentBytes: pids.slice(1).reduce((sum, each) => sum + residentBytes(each), ownResidentBytes),
+    processCount: pids.length,
+    ownResidentBytes,
+  };
 }
 
 function descendants(pid: number): number[] {
   const tasks = readdirSync(`/proc/${pid}/task`);
-  const children = tasks.flatMap((task) => readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' ').filter(Boolean).map(Number));
+  const children = tasks.flatMap((task) =>
+    readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' ').filter(Boolean).map(Number),
+  );
   return [pid, ...children.flatMap(descendants)];
 }
 

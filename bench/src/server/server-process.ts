@@ -38,7 +38,10 @@ export function startServer(options: ServerOptions, probeFolder: string): Promis
   const probe = new URL('./probe.ts', import.meta.url).href;
   // As the program sets it a moment later: before that the probe alone would load what strips types, 12 MB which no user has.
   const compileCache = { NODE_COMPILE_CACHE: path.join(tmpdir(), 'node-compile-cache') };
-  return start(process.execPath, [`--import=${probe}`, 'packages/cli/bin/autoglm.js', 'serve'], options, { AUTOGLM_PROBE_FOLDER: probeFolder, ...compileCache });
+  return start(process.execPath, [`--import=${probe}`, 'packages/cli/bin/autoglm.js', 'serve'], options, {
+    AUTOGLM_PROBE_FOLDER: probeFolder,
+    ...compileCache,
+  });
 }
 
 /** `npm start`, as a user types it. */
@@ -46,12 +49,24 @@ export function npmStart(options: ServerOptions): Promise<RunningServer> {
   return start('npm', ['start', '--silent', '--'], options, {});
 }
 
-async function start(command: string, args: readonly string[], { model, threads, config }: ServerOptions, extraEnvironment: NodeJS.ProcessEnv): Promise<RunningServer> {
+async function start(
+  command: string,
+  args: readonly string[],
+  { model, threads, config }: ServerOptions,
+  extraEnvironment: NodeJS.ProcessEnv,
+): Promise<RunningServer> {
   const begin = performance.now();
   // A process group of its own: npm and its shell do not pass every signal on.
-  const child = spawn(command, [...args, '--port', '0', '--model', model, '--threads', String(threads), ...(config === undefined ? [] : ['--config', config])], {
-    cwd: root, detached: true, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...extraEnvironment },
-  });
+  const child = spawn(
+    command,
+    [...args, '--port', '0', '--model', model, '--threads', String(threads), ...(config === undefined ? [] : ['--config', config])],
+    {
+      cwd: root,
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...extraEnvironment },
+    },
+  );
   // A group of its own does not end with the bench by itself.
   const killWithBench = () => signalGroup(child.pid, 'SIGKILL');
   process.once('exit', killWithBench);

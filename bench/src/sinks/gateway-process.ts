@@ -25,7 +25,11 @@ async function start({ log, collector }: SinkTargets): Promise<string> {
   const config: Config = {
     ...defaultConfig,
     server: { ...defaultConfig.server, port: 0 },
-    observability: { ...observability, logs: { ...logs, enabled: true, destination: log }, traces: { ...traces, enabled: true, endpoint: collector, sample_ratio: 1 } },
+    observability: {
+      ...observability,
+      logs: { ...logs, enabled: true, destination: log },
+      traces: { ...traces, enabled: true, endpoint: collector, sample_ratio: 1 },
+    },
   };
   return (await startGateway({ config, engine })).url;
 }

@@ -7,7 +7,12 @@ const agent = new Agent({ connections: 64 });
 
 process.on('disconnect', () => process.exit(0));
 process.on('message', async (task: PacedTask) => {
-  process.send?.(await run(task).then((latenciesMs): PacedAnswer => ({ latenciesMs }), (error: Error): PacedAnswer => ({ error: error.message })));
+  process.send?.(
+    await run(task).then(
+      (latenciesMs): PacedAnswer => ({ latenciesMs }),
+      (error: Error): PacedAnswer => ({ error: error.message }),
+    ),
+  );
 });
 
 async function run({ url, body, perSecond, count }: PacedTask): Promise<number[]> {

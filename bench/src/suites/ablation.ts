@@ -39,13 +39,20 @@ const goal: Goal = { atLeast: 3 };
 /** Weights in 8 bits or 16, batches that are joined at every step or run to their end: what each brings under a real load. */
 export const ablationSuite: Suite = {
   name: 'ablation',
-  description: 'int8 / f16 weights × continuous / static batching on the Azure trace: throughput at saturation, goodput of an open loop, TTFT, TPOT, memory',
+  description:
+    'int8 / f16 weights × continuous / static batching on the Azure trace: throughput at saturation, goodput of an open loop, TTFT, TPOT, memory',
   runsMax: 5,
   numbers: [{ name: 'seconds', description: 'of the trace, and then of saturation, for each variant and round', default: 20 }],
   async run(options) {
     const seconds = options.numbers['seconds'] as number;
     const settings = { model: options.model, threads: options.threads, runs: options.runs, seconds };
-    if (!existsSync(trace)) return { settings, figures: [], notes: [], warnings: [`Nothing was measured: there is no trace ${path.relative(process.cwd(), trace)}.`] };
+    if (!existsSync(trace))
+      return {
+        settings,
+        figures: [],
+        notes: [],
+        warnings: [`Nothing was measured: there is no trace ${path.relative(process.cwd(), trace)}.`],
+      };
     const bench = await openBench(options);
     try {
       const capacity = await measureCapacity(bench);
@@ -55,8 +62,15 @@ export const ablationSuite: Suite = {
         saturated: { rate: atOnce, limit: Math.ceil(surplus * capacity * seconds), seed: saturationSeed, timeoutMs: seconds * 1000 },
       });
       return {
-        settings: { ...settings, 'requests/s': Math.round(rate * 100) / 100, 'requests a round': Math.round(rate * seconds), 'prompt scale': scales.promptScale, 'output scale': scales.outputScale },
-        figures: figuresOf(rounds), notes: notesOf(capacity, seconds),
+        settings: {
+          ...settings,
+          'requests/s': Math.round(rate * 100) / 100,
+          'requests a round': Math.round(rate * seconds),
+          'prompt scale': scales.promptScale,
+          'output scale': scales.outputScale,
+        },
+        figures: figuresOf(rounds),
+        notes: notesOf(capacity, seconds),
         warnings: [...new Set([...rounds].flatMap(([variant, all]) => all.flatMap((round) => warningsOf(variant, round))))],
       };
     } finally {
@@ -79,12 +93,18 @@ function notesOf(capacity: number, seconds: number): string[] {
 function warningsOf({ name }: Variant, { open, saturated }: Round): readonly string[] {
   const spoilt = [open, saturated].flatMap(({ warnings, outcomes, requests }) => {
     const { refused, failed, cut } = outcomes;
-    return refused + failed + cut > 0 ? [...warnings, `${refused + failed + cut} of ${requests} requests were refused or failed.`] : warnings;
+    return refused + failed + cut > 0
+      ? [...warnings, `${refused + failed + cut} of ${requests} requests were refused or failed.`]
+      : warnings;
   });
   const { answered, 'timed-out': givenUp } = saturated.outcomes;
-  if (givenUp === 0) return [...spoilt, `${name} had nothing left to do before the time of saturation was up: its throughput is more than that.`];
+  if (givenUp === 0)
+    return [...spoilt, `${name} had nothing left to do before the time of saturation was up: its throughput is more than that.`];
   if (answered >= batchesMin * batchSize) return spoilt;
-  return [...spoilt, `${name} answered ${answered} requests in the time of saturation, fewer than ${batchesMin} full batches: of the prompts that it read for most of that time the tokens were still to come. Try more --seconds.`];
+  return [
+    ...spoilt,
+    `${name} answered ${answered} requests in the time of saturation, fewer than ${batchesMin} full batches: of the prompts that it read for most of that time the tokens were still to come. Try more --seconds.`,
+  ];
 }
 
 /** What one variant brought. */
@@ -116,12 +136,16 @@ interface Bench {
 
 async function openBench(options: SuiteOptions): Promise<Bench> {
   options.onProgress('preparing the models');
-  const [int8] = await Promise.all((['int8', 'none'] as const).map((quantization) => resolveModel({ model: options.model, quantization, home: defaultHome() })));
+  const [int8] = await Promise.all(
+    (['int8', 'none'] as const).map((quantization) => resolveModel({ model: options.model, quantization, home: defaultHome() })),
+  );
   const { body } = await noEarlyEnd((int8 as { readonly path: string }).path, options.threads);
   const folder = await mkdtemp(path.join(tmpdir(), 'autoglm-bench-'));
   const waker = new CoreWaker();
   return {
-    options, folder, waker,
+    options,
+    folder,
+    waker,
     body,
     async close() {
       await waker.close();
@@ -130,12 +154,16 @@ async function openBench(options: SuiteOptions): Promise<Bench> {
   };
 }
 
-/** Requests a second of the best variant when it always has enough to do: the better of two bursts, since a neighbour on the machine only takes away. */
+/**
+ * Requests a second of the best variant when it always has enough to do: the better of two bursts, since a neighbour on the machine only
+ * takes away.
+ */
 function measureCapacity(bench: Bench): Promise<number> {
   bench.options.onProgress('capacity');
   return withServer(bench, variants[0] as Variant, async ({ url }) => {
     const rates: number[] = [];
-    for (const seed of burstSeeds) rates.push((await replay(bench, url, { rate: atOnce, limit: burst, seed, timeoutMs: answerTimeoutMs })).answered_rps);
+    for (const seed of burstSeeds)
+      rates.push((await replay(bench, url, { rate: atOnce, limit: burst, seed, timeoutMs: answerTimeoutMs })).answered_rps);
     return Math.max(...rates);
   });
 }
@@ -160,11 +188,20 @@ function measure(bench: Bench, variant: Variant, loads: Loads): Promise<Round> {
       open: await replay(bench, server.url, loads.open),
       saturated: await replay(bench, server.url, loads.saturated),
     }));
-    return { ...result, goodput: loads.open.rate * result.open.slo_attainment, ...memoryOf(server), kvMegabytes: (peak * kvCacheBytes) / 1e6 };
+    return {
+      ...result,
+      goodput: loads.open.rate * result.open.slo_attainment,
+      ...memoryOf(server),
+      kvMegabytes: (peak * kvCacheBytes) / 1e6,
+    };
   });
 }
 
-async function withServer<T>({ options: { model, threads }, folder, waker }: Bench, variant: Variant, work: (server: RunningServer) => Promise<T>): Promise<T> {
+async function withServer<T>(
+  { options: { model, threads }, folder, waker }: Bench,
+  variant: Variant,
+  work: (server: RunningServer) => Promise<T>,
+): Promise<T> {
   const config = path.join(folder, 'config.yaml');
   await writeFile(config, configOf(variant));
   const server = await startServer({ model, threads, config }, folder);
@@ -200,14 +237,23 @@ function figuresOf(rounds: ReadonlyMap<Variant, readonly Round[]>): Figure[] {
   ];
   const last = variants.at(-1) as Variant;
   return measures.flatMap(([name, unit, of]) => {
-    const samplesOf = (variant: Variant) => (rounds.get(variant) as readonly Round[]).map(of).filter((value) => value !== undefined && !Number.isNaN(value)) as number[];
+    const samplesOf = (variant: Variant) =>
+      (rounds.get(variant) as readonly Round[]).map(of).filter((value) => value !== undefined && !Number.isNaN(value)) as number[];
     const theirs = samplesOf(last);
     return variants.flatMap((variant, index): Figure[] => {
       const samples = samplesOf(variant);
       if (samples.length === 0) return [];
       const isCompared = variant !== last && theirs.length === samples.length && theirs.every((value) => value > 0);
       const isGoal = index === 0 && (name === 'goodput' || name === 'throughput, saturated');
-      return [figure({ name: `${variant.name}: ${name}`, unit, samples, ...(isCompared && { reference: { name: last.name, samples: theirs } }), ...(isGoal && { goal }) })];
+      return [
+        figure({
+          name: `${variant.name}: ${name}`,
+          unit,
+          samples,
+          ...(isCompared && { reference: { name: last.name, samples: theirs } }),
+          ...(isGoal && { goal }),
+        }),
+      ];
     });
   });
 }

@@ -46,7 +46,11 @@ const patient = { max_wait_ms: 3_600_000 };
 const fcfs: Variant = { name: 'first come, first served', admission: { ...patient, policy: 'fcfs' }, tellsLanes: false };
 const lanes: Variant = { name: 'lanes', admission: patient, tellsLanes: true };
 const slices: Variant = { name: 'lanes, time slices', admission: { ...patient, lanes: { batch_yields: 'time_slice' } }, tellsLanes: true };
-const orders: readonly Variant[] = (['mlfq', 'srtf'] as const).map((policy) => ({ name: policy, admission: { ...patient, policy }, tellsLanes: false }));
+const orders: readonly Variant[] = (['mlfq', 'srtf'] as const).map((policy) => ({
+  name: policy,
+  admission: { ...patient, policy },
+  tellsLanes: false,
+}));
 
 /** Who is served first when not all can be: lanes, orders, and ten times too much. */
 export const admissionSuite: Suite = {
@@ -61,8 +65,20 @@ export const admissionSuite: Suite = {
   async run(options) {
     const seconds = options.numbers['seconds'] as number;
     const overloadSeconds = options.numbers['overload-seconds'] as number;
-    const settings = { model: options.model, threads: options.threads, runs: options.runs, seconds, 'seconds of overload': overloadSeconds };
-    if (!existsSync(trace)) return { settings, figures: [], notes: [], warnings: [`Nothing was measured: there is no trace ${path.relative(process.cwd(), trace)}.`] };
+    const settings = {
+      model: options.model,
+      threads: options.threads,
+      runs: options.runs,
+      seconds,
+      'seconds of overload': overloadSeconds,
+    };
+    if (!existsSync(trace))
+      return {
+        settings,
+        figures: [],
+        notes: [],
+        warnings: [`Nothing was measured: there is no trace ${path.relative(process.cwd(), trace)}.`],
+      };
     const bench = await openBench(options, seconds);
     try {
       const capacity = await measureCapacity(bench);
@@ -72,7 +88,12 @@ export const admissionSuite: Suite = {
         ...(options.parts.has('orders') ? await measureOrders(bench, capacity) : []),
         ...(options.parts.has('overload') ? await measureOverload({ ...bench, seconds: overloadSeconds }, capacity) : []),
       ];
-      return { settings: { ...settings, 'capacity, requests/s': Math.round(capacity * 100) / 100 }, figures, notes, warnings: [...bench.warnings] };
+      return {
+        settings: { ...settings, 'capacity, requests/s': Math.round(capacity * 100) / 100 },
+        figures,
+        notes,
+        warnings: [...bench.warnings],
+      };
     } finally {
       await bench.close();
     }
@@ -106,7 +127,10 @@ async function openBench(options: SuiteOptions, seconds: number): Promise<Bench>
   const folder = await mkdtemp(path.join(tmpdir(), 'autoglm-bench-'));
   const waker = new CoreWaker();
   return {
-    options, seconds, folder, waker,
+    options,
+    seconds,
+    folder,
+    waker,
     vocabularySize,
     body,
     warnings: new Set(),
@@ -136,16 +160,31 @@ async function withServer<T>(bench: Bench, admission: object, maxQueue: number, 
 
 const everybody = 10_000;
 
-function runLoad(bench: Bench, { url }: RunningServer, schedule: readonly Due[], { tellsLanes, deadline }: { readonly tellsLanes: boolean; readonly deadline?: number }): Promise<readonly LoadOutcome[]> {
+function runLoad(
+  bench: Bench,
+  { url }: RunningServer,
+  schedule: readonly Due[],
+  { tellsLanes, deadline }: { readonly tellsLanes: boolean; readonly deadline?: number },
+): Promise<readonly LoadOutcome[]> {
   const firstPrompt = bench.sent.count;
   bench.sent.count += schedule.length;
-  return runLaneLoad({ url, schedule, firstPrompt, vocabularySize: bench.vocabularySize, body: bench.body, tellsLanes, deadlineMs: deadline });
+  return runLaneLoad({
+    url,
+    schedule,
+    firstPrompt,
+    vocabularySize: bench.vocabularySize,
+    body: bench.body,
+    tellsLanes,
+    deadlineMs: deadline,
+  });
 }
 
 function measureCapacity(bench: Bench): Promise<number> {
   bench.options.onProgress('capacity');
   return withServer(bench, fcfs.admission, everybody, async (server) => {
-    const schedule = makeSchedule({ trace, ...scales, rate: burst, seconds: 1, realtimeShare: 1, backlog: 0, random: createRandom(1) }).map((due) => ({ ...due, atMs: 0 }));
+    const schedule = makeSchedule({ trace, ...scales, rate: burst, seconds: 1, realtimeShare: 1, backlog: 0, random: createRandom(1) }).map(
+      (due) => ({ ...due, atMs: 0 }),
+    );
     // The first burst also warms the server up.
     await runLoad(bench, server, schedule, fcfs);
     const outcomes = await runLoad(bench, server, schedule, fcfs);
@@ -165,7 +204,11 @@ function answeredOf(outcomes: readonly LoadOutcome[]): readonly LoadOutcome[] {
 }
 
 /** Does the work with a server for each variant; those that do nothing cost nothing. */
-async function withServers<T>(bench: Bench, variants: readonly Variant[], work: (servers: ReadonlyMap<Variant, RunningServer>) => Promise<T>): Promise<T> {
+async function withServers<T>(
+  bench: Bench,
+  variants: readonly Variant[],
+  work: (servers: ReadonlyMap<Variant, RunningServer>) => Promise<T>,
+): Promise<T> {
   const servers = new Map<Variant, RunningServer>();
   try {
     for (const variant of variants) servers.set(variant, await openServer(bench, variant.admission, everybody));
@@ -179,7 +222,12 @@ async function withServers<T>(bench: Bench, variants: readonly Variant[], work: 
 }
 
 /** Each variant's outcomes, round by round, of the same requests. */
-async function measureVariants(bench: Bench, servers: ReadonlyMap<Variant, RunningServer>, schedule: readonly Due[], label: string): Promise<ReadonlyMap<Variant, readonly (readonly LoadOutcome[])[]>> {
+async function measureVariants(
+  bench: Bench,
+  servers: ReadonlyMap<Variant, RunningServer>,
+  schedule: readonly Due[],
+  label: string,
+): Promise<ReadonlyMap<Variant, readonly (readonly LoadOutcome[])[]>> {
   const rounds = new Map([...servers.keys()].map((variant): [Variant, (readonly LoadOutcome[])[]] => [variant, []]));
   const contestants = [...servers].map(([variant, server]) => async () => {
     bench.options.onProgress(`${label}: ${variant.name}`);
@@ -206,7 +254,8 @@ function measureLanes(bench: Bench, capacity: number, variant: Variant): Promise
     for (const load of loads) {
       const label = `${Math.round(load * 100)} %`;
       const rounds = await measureVariants(bench, servers, scheduleAt(bench, load * capacity, realtimeShare, backlog), label);
-      const against = (name: string, unit: Figure['unit'], of: Measure, goal?: FigureInput['goal']) => figures.push(compare(rounds, variant, fcfs, `${label}, ${variant.name}: ${name}`, unit, of, variant === lanes ? goal : undefined));
+      const against = (name: string, unit: Figure['unit'], of: Measure, goal?: FigureInput['goal']) =>
+        figures.push(compare(rounds, variant, fcfs, `${label}, ${variant.name}: ${name}`, unit, of, variant === lanes ? goal : undefined));
       against('real-time TTFT p50', 'ms', ttftOf('realtime', 0.5));
       against('real-time TTFT p99', 'ms', ttftOf('realtime', 0.99), { below: 0.2 });
       against('batch throughput', 'tokens/s', batchThroughput, { atLeast: 0.85 });
@@ -227,16 +276,32 @@ function measureOrders(bench: Bench, capacity: number): Promise<Figure[]> {
       const label = `${Math.round(load * 100)} %, one lane`;
       const rounds = await measureVariants(bench, servers, scheduleAt(bench, load * capacity, 1, 0), label);
       for (const variant of orders) {
-        const against = (name: string, unit: Figure['unit'], of: Measure) => figures.push(compare(rounds, variant, fcfs, `${label}, ${variant.name}: ${name}`, unit, of));
+        const against = (name: string, unit: Figure['unit'], of: Measure) =>
+          figures.push(compare(rounds, variant, fcfs, `${label}, ${variant.name}: ${name}`, unit, of));
         against('TTFT p50', 'ms', ttftOf('realtime', 0.5));
         against('TTFT p99', 'ms', ttftOf('realtime', 0.99));
-        against('end to end, mean', 'ms', (outcomes) => answeredOf(outcomes).reduce((sum, { totalMs }) => sum + totalMs, 0) / answeredOf(outcomes).length);
-        against('end to end, p99', 'ms', (outcomes) => quantile(answeredOf(outcomes).map(({ totalMs }) => totalMs), 0.99));
+        against(
+          'end to end, mean',
+          'ms',
+          (outcomes) => answeredOf(outcomes).reduce((sum, { totalMs }) => sum + totalMs, 0) / answeredOf(outcomes).length,
+        );
+        against('end to end, p99', 'ms', (outcomes) =>
+          quantile(
+            answeredOf(outcomes).map(({ totalMs }) => totalMs),
+            0.99,
+          ),
+        );
         against('longest wait', 'ms', (outcomes) => Math.max(...outcomes.map(({ queueMs }) => queueMs)));
-        const count = (name: string, of: Measure, goal?: FigureInput['goal']) => figures.push(figure({ name: `${label}, ${variant.name}: ${name}`, unit: 'requests', samples: (rounds.get(variant) ?? []).map(of), goal }));
+        const count = (name: string, of: Measure, goal?: FigureInput['goal']) =>
+          figures.push(
+            figure({ name: `${label}, ${variant.name}: ${name}`, unit: 'requests', samples: (rounds.get(variant) ?? []).map(of), goal }),
+          );
         count('waited beyond the aging bound', agedOf);
         const hasAged = (rounds.get(variant) ?? []).some((outcomes) => agedOf(outcomes) > 0);
-        if (!hasAged) bench.warnings.add(`${label}, ${variant.name}: nobody waited for the aging bound, so whether anybody is overtaken after it was not measured; try more --seconds.`);
+        if (!hasAged)
+          bench.warnings.add(
+            `${label}, ${variant.name}: nobody waited for the aging bound, so whether anybody is overtaken after it was not measured; try more --seconds.`,
+          );
         count('overtaken after it', overtakenOf, hasAged ? { below: 1 } : undefined);
       }
     }
@@ -244,20 +309,36 @@ function measureOrders(bench: Bench, capacity: number): Promise<Figure[]> {
   });
 }
 
-function compare(rounds: ReadonlyMap<Variant, readonly (readonly LoadOutcome[])[]>, variant: Variant, reference: Variant, name: string, unit: Figure['unit'], of: Measure, goal?: FigureInput['goal']): Figure {
+function compare(
+  rounds: ReadonlyMap<Variant, readonly (readonly LoadOutcome[])[]>,
+  variant: Variant,
+  reference: Variant,
+  name: string,
+  unit: Figure['unit'],
+  of: Measure,
+  goal?: FigureInput['goal'],
+): Figure {
   const samplesOf = (one: Variant) => (rounds.get(one) ?? []).map(of);
   return figure({ name, unit, samples: samplesOf(variant), reference: { name: reference.name, samples: samplesOf(reference) }, goal });
 }
 
 function ttftOf(lane: Lane, at: number): Measure {
-  return (outcomes) => quantile(answeredOf(outcomes).filter(({ due }) => due.lane === lane).map(({ ttftMs }) => ttftMs), at);
+  return (outcomes) =>
+    quantile(
+      answeredOf(outcomes)
+        .filter(({ due }) => due.lane === lane)
+        .map(({ ttftMs }) => ttftMs),
+      at,
+    );
 }
 
 function tokensOf(outcomes: readonly LoadOutcome[]): number {
   return outcomes.reduce((sum, { due }) => sum + due.outputTokens, 0);
 }
 
-/** Tokens that the engine read and wrote for them. Short answers, which a server that must refuse prefers, have prompts as long as others. */
+/**
+ * Tokens that the engine read and wrote for them. Short answers, which a server that must refuse prefers, have prompts as long as others.
+ */
 function workOf(outcomes: readonly LoadOutcome[]): number {
   return tokensOf(outcomes) + outcomes.reduce((sum, { due }) => sum + due.promptTokens, 0);
 }
@@ -268,7 +349,9 @@ const agedOf: Measure = (outcomes) => outcomes.filter(({ queueMs }) => queueMs >
 /** Who began after one that had come later, although it had waited for the bound when that one began. */
 const overtakenOf: Measure = (outcomes) => {
   const times = answeredOf(outcomes).map(({ due, queueMs }) => ({ cameMs: due.atMs, beganMs: due.atMs + queueMs }));
-  return times.filter((one) => times.some((other) => other.cameMs > one.cameMs && other.beganMs - one.cameMs >= agingMs && other.beganMs < one.beganMs - overtakingMs)).length;
+  return times.filter((one) =>
+    times.some((other) => other.cameMs > one.cameMs && other.beganMs - one.cameMs >= agingMs && other.beganMs < one.beganMs - overtakingMs),
+  ).length;
 };
 
 /** What the server has left over for those that it admits, when it is offered ten times what it can do. */
@@ -280,11 +363,17 @@ async function measureOverload(bench: Bench, capacity: number): Promise<Figure[]
   const kept: number[] = [];
   const growth: number[] = [];
   for (let round = 0; round < bench.options.runs; round += 1) {
-    for (const [name, factor] of [['peak', 1], ['overload', overload]] as const) {
+    for (const [name, factor] of [
+      ['peak', 1],
+      ['overload', overload],
+    ] as const) {
       bench.options.onProgress(`${name === 'peak' ? 'at capacity' : 'ten times too much'}`);
       await withServer(bench, {}, 256, async (server) => {
         const watch = watchMemory(server, bench.seconds);
-        const outcomes = await runLoad(bench, server, scheduleAt(bench, capacity * factor, 1, 0), { tellsLanes: false, deadline: deadlineMs });
+        const outcomes = await runLoad(bench, server, scheduleAt(bench, capacity * factor, 1, 0), {
+          tellsLanes: false,
+          deadline: deadlineMs,
+        });
         const samples = await watch;
         const good = outcomes.filter(({ result, totalMs }) => result === 'answered' && totalMs <= deadlineMs);
         const endedAtSeconds = Math.max(...outcomes.map(({ endedAtMs }) => endedAtMs)) / 1000;
@@ -293,16 +382,40 @@ async function measureOverload(bench: Bench, capacity: number): Promise<Figure[]
         goodWork[name].push(workOf(good) / endedAtSeconds);
         if (name === 'peak') return;
         const refused = outcomes.filter(({ result }) => result === 'refused');
-        refusals.push(quantile(refused.map(({ totalMs }) => totalMs), 0.5));
+        refusals.push(
+          quantile(
+            refused.map(({ totalMs }) => totalMs),
+            0.5,
+          ),
+        );
         kept.push((100 * good.length) / Math.max(1, outcomes.length - refused.length));
-        growth.push((100 * mostOf(samples.slice(-Math.ceil(samples.length / 5)))) / mostOf(samples.slice(Math.ceil(samples.length / 5), Math.ceil((2 * samples.length) / 5))));
+        growth.push(
+          (100 * mostOf(samples.slice(-Math.ceil(samples.length / 5)))) /
+            mostOf(samples.slice(Math.ceil(samples.length / 5), Math.ceil((2 * samples.length) / 5))),
+        );
       });
     }
   }
   return [
-    figure({ name: 'ten times too much: goodput', unit: 'req/s', samples: goodputs.overload, reference: { name: 'at capacity', samples: goodputs.peak } }),
-    figure({ name: 'ten times too much: goodput, of answers', unit: 'tokens/s', samples: goodTokens.overload, reference: { name: 'at capacity', samples: goodTokens.peak } }),
-    figure({ name: 'ten times too much: goodput, read and written', unit: 'tokens/s', samples: goodWork.overload, reference: { name: 'at capacity', samples: goodWork.peak }, goal: { atLeast: 0.9 } }),
+    figure({
+      name: 'ten times too much: goodput',
+      unit: 'req/s',
+      samples: goodputs.overload,
+      reference: { name: 'at capacity', samples: goodputs.peak },
+    }),
+    figure({
+      name: 'ten times too much: goodput, of answers',
+      unit: 'tokens/s',
+      samples: goodTokens.overload,
+      reference: { name: 'at capacity', samples: goodTokens.peak },
+    }),
+    figure({
+      name: 'ten times too much: goodput, read and written',
+      unit: 'tokens/s',
+      samples: goodWork.overload,
+      reference: { name: 'at capacity', samples: goodWork.peak },
+      goal: { atLeast: 0.9 },
+    }),
     figure({ name: 'ten times too much: served that met their deadline', unit: '%', samples: kept }),
     figure({ name: 'ten times too much: a refusal, p50', unit: 'ms', samples: refusals }),
     figure({ name: 'ten times too much: memory at the end against before', unit: '%', samples: growth, goal: { below: 110 } }),

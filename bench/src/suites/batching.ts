@@ -3,7 +3,17 @@ import { openEncoder, type Encoder } from '@open-autoglm/engine/encoder';
 import { resolveModel } from '@open-autoglm/engine/models';
 import { costOf, decideBatch, learn, noCosts, type BatchCost } from '@open-autoglm/gateway/parts';
 import { createRandom } from '@open-autoglm/statistics';
-import { changingArrivals, highestRate, quantile, rateNear, replayBatches, replayStatic, type Batcher, type Serve, type StaticBatches } from '../batching/replay-batches.ts';
+import {
+  changingArrivals,
+  highestRate,
+  quantile,
+  rateNear,
+  replayBatches,
+  replayStatic,
+  type Batcher,
+  type Serve,
+  type StaticBatches,
+} from '../batching/replay-batches.ts';
 import { interleave } from '../harness/interleave.ts';
 import { figure, type FigureInput } from '../harness/report.ts';
 import { CoreWaker } from '../harness/wake-cores.ts';
@@ -35,7 +45,10 @@ function dynamicBatcher(): Batcher {
   return {
     name: 'dynamic',
     decide(waiting, firstCameAtMs, nowMs) {
-      const { send } = decideBatch({ waiting, waitedMs: nowMs - firstCameAtMs, running: 0, arrivals: 0, cost: undefined }, { sizeMax, timeoutMs: 2 });
+      const { send } = decideBatch(
+        { waiting, waitedMs: nowMs - firstCameAtMs, running: 0, arrivals: 0, cost: undefined },
+        { sizeMax, timeoutMs: 2 },
+      );
       return { send };
     },
   };
@@ -51,13 +64,20 @@ const dynamic: Contender = { name: 'dynamic', replay: (arrivals, serve) => repla
 const oneByOne: Contender = { name: single.name, replay: (arrivals, serve) => replayBatches(arrivals, single, serve) };
 
 function staticBatches(batches: StaticBatches): Contender {
-  return { name: `static, ${batches.size} texts or ${batches.timeoutMs} ms`, replay: (arrivals, serve) => replayStatic(arrivals, batches, serve) };
+  return {
+    name: `static, ${batches.size} texts or ${batches.timeoutMs} ms`,
+    replay: (arrivals, serve) => replayStatic(arrivals, batches, serve),
+  };
 }
 
-/** Texts a second that are embedded within a bound on p99 while the load changes: dynamic batching against one at a time and static batches, tuned for a steady load and for this one. */
+/**
+ * Texts a second that are embedded within a bound on p99 while the load changes: dynamic batching against one at a time and static batches,
+ * tuned for a steady load and for this one.
+ */
 export const batchingSuite: Suite = {
   name: 'batching',
-  description: 'embeddings by bge-small-zh under changing load: dynamic batches against single texts and tuned static batches, at equal p99',
+  description:
+    'embeddings by bge-small-zh under changing load: dynamic batches against single texts and tuned static batches, at equal p99',
   // A round is about a minute.
   runsMax: 3,
   async run({ model, threads, runs, onProgress }) {
@@ -74,22 +94,43 @@ export const batchingSuite: Suite = {
       const tunedChanging = tune(cost, phases);
       const contenders = [dynamic, oneByOne, tunedSteady, tunedChanging];
       const guesses = contenders.map((contender) => guessRate(contender, cost, phases));
-      onProgress(`${contenders.map(({ name }, index) => `${name}: about ${(guesses[index] as number).toFixed(0)}`).join(', ')} texts/s; p99 within ${boundMs.toFixed(1)} ms`);
+      onProgress(
+        `${contenders.map(({ name }, index) => `${name}: about ${(guesses[index] as number).toFixed(0)}`).join(', ')} texts/s; p99 within ${boundMs.toFixed(1)} ms`,
+      );
       let round = 0;
       const warnings = new Set<string>();
       // All contenders of a round have the same arrivals.
-      const measured = await interleave(contenders.map(({ name, replay }, index) => async () => {
-        const seed = 2 + Math.floor(round++ / contenders.length);
-        const isKept = (perSecond: number) => quantile(replay(changingArrivals(perSecond, phases, phaseMs, createRandom(seed)), encode), 0.99) <= boundMs;
-        const { rate, truth } = rateNear(isKept, guesses[index] as number, replaysMax);
-        if (truth !== 'here') warnings.add(`${name}: in ${replaysMax} replays a rate was not found; it is ${truth} what is told.`);
-        return rate;
-      }), { runs, warmups: 0, settle: () => waker.wake() });
+      const measured = await interleave(
+        contenders.map(({ name, replay }, index) => async () => {
+          const seed = 2 + Math.floor(round++ / contenders.length);
+          const isKept = (perSecond: number) =>
+            quantile(replay(changingArrivals(perSecond, phases, phaseMs, createRandom(seed)), encode), 0.99) <= boundMs;
+          const { rate, truth } = rateNear(isKept, guesses[index] as number, replaysMax);
+          if (truth !== 'here') warnings.add(`${name}: in ${replaysMax} replays a rate was not found; it is ${truth} what is told.`);
+          return rate;
+        }),
+        { runs, warmups: 0, settle: () => waker.wake() },
+      );
       const ours = measured[0] ?? [];
-      const against = (index: number, name: string, goal?: FigureInput['goal']) => figure({ name: 'dynamic', unit: 'texts/s', samples: ours, reference: { name, samples: measured[index] ?? [] }, goal });
+      const against = (index: number, name: string, goal?: FigureInput['goal']) =>
+        figure({ name: 'dynamic', unit: 'texts/s', samples: ours, reference: { name, samples: measured[index] ?? [] }, goal });
       return {
-        settings: { model: source, threads, runs, 'p99 bound ms': Number(boundMs.toFixed(2)), 'fixed ms a batch': Number(cost.fixedMs.toFixed(3)), 'ms a text': Number(cost.itemMs.toFixed(3)), 'static, tuned for a steady load': tunedSteady.name, 'static, tuned for this load': tunedChanging.name, 'largest batch': sizeMax },
-        figures: [against(1, oneByOne.name), against(2, 'static, tuned for a steady load', { atLeast: 1.3 }), against(3, 'static, tuned for this load')],
+        settings: {
+          model: source,
+          threads,
+          runs,
+          'p99 bound ms': Number(boundMs.toFixed(2)),
+          'fixed ms a batch': Number(cost.fixedMs.toFixed(3)),
+          'ms a text': Number(cost.itemMs.toFixed(3)),
+          'static, tuned for a steady load': tunedSteady.name,
+          'static, tuned for this load': tunedChanging.name,
+          'largest batch': sizeMax,
+        },
+        figures: [
+          against(1, oneByOne.name),
+          against(2, 'static, tuned for a steady load', { atLeast: 1.3 }),
+          against(3, 'static, tuned for this load'),
+        ],
         notes: [
           'The largest mean rate of arrivals at which p99 stays within eight times a lone text, to a tenth. The load changes by 6.7 times within a second; all have the same arrivals.',
           'Static batches are sealed when they are full or their first text has waited for their timeout, whatever the server does, and are tuned with the costs measured before: for Poisson arrivals of one rate, and, knowing what comes, for the changing load itself.',
@@ -112,14 +153,22 @@ function boundOf({ fixedMs, itemMs }: BatchCost): number {
 function guessRate({ replay }: Contender, cost: BatchCost, load: readonly number[]): number {
   const guess: Serve = (_, count) => cost.fixedMs + count * cost.itemMs;
   const capacity = (1000 * sizeMax) / guess(0, sizeMax);
-  const rateOf = (seed: number) => highestRate((perSecond) => quantile(replay(changingArrivals(perSecond, load, phaseMs, createRandom(seed)), guess), 0.99) <= boundOf(cost), capacity / 16, capacity * 1.5, guessHalvings);
+  const rateOf = (seed: number) =>
+    highestRate(
+      (perSecond) => quantile(replay(changingArrivals(perSecond, load, phaseMs, createRandom(seed)), guess), 0.99) <= boundOf(cost),
+      capacity / 16,
+      capacity * 1.5,
+      guessHalvings,
+    );
   return Array.from({ length: guessSeeds }, (_, index) => rateOf(1000 + index)).reduce((sum, rate) => sum + rate, 0) / guessSeeds;
 }
 
 /** Encodes these texts as the engine does, in passes, and says how long it took. */
 function encoding(encoder: Encoder, tokens: readonly (readonly number[])[]): Serve {
   return (from, count) => {
-    const batch = Array.from({ length: count }, (_, index) => tokens[(from + index) % tokens.length] as readonly number[]).toSorted((a, b) => a.length - b.length);
+    const batch = Array.from({ length: count }, (_, index) => tokens[(from + index) % tokens.length] as readonly number[]).toSorted(
+      (a, b) => a.length - b.length,
+    );
     const since = performance.now();
     let pass: (readonly number[])[] = [];
     let room = passTokens;
@@ -150,5 +199,7 @@ function measureCost(encode: Serve): BatchCost {
 
 function tune(cost: BatchCost, load: readonly number[]): Contender {
   const candidates = sizes.flatMap((size) => timeoutsMs.map((timeoutMs) => staticBatches({ size, timeoutMs })));
-  return candidates.map((contender) => ({ contender, rate: guessRate(contender, cost, load) })).reduce((best, other) => (other.rate > best.rate ? other : best)).contender;
+  return candidates
+    .map((contender) => ({ contender, rate: guessRate(contender, cost, load) }))
+    .reduce((best, other) => (other.rate > best.rate ? other : best)).contender;
 }

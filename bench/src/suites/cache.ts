@@ -18,7 +18,8 @@ const redisKeys = 2000;
 /** What an answer costs that is known already. */
 export const cacheSuite: Suite = {
   name: 'cache',
-  description: 'exact hits from memory and Redis, 500 misses on one key at once, Zipf(1.0) questions over 10,000 keys with the default model, follow-ups computed ahead, embeddings of known texts',
+  description:
+    'exact hits from memory and Redis, 500 misses on one key at once, Zipf(1.0) questions over 10,000 keys with the default model, follow-ups computed ahead, embeddings of known texts',
   needsNoModel: true,
   runsMax: 5,
   parts: ['hits', 'redis', 'stampede', 'zipf', 'prefetch', 'embeddings'],
@@ -29,10 +30,16 @@ export const cacheSuite: Suite = {
     const wants = (part: string) => options.parts.size === 0 || options.parts.has(part);
     const figures: Figure[] = [];
     const told = [...notes];
-    const add = (measured: { readonly figures: readonly Figure[]; readonly notes: readonly string[] }) => void (figures.push(...measured.figures), told.push(...measured.notes));
+    const add = (measured: { readonly figures: readonly Figure[]; readonly notes: readonly string[] }) =>
+      void (figures.push(...measured.figures), told.push(...measured.notes));
     try {
       if (wants('hits')) figures.push(...(await withFakeBackend({}, (bench) => measureHits(bench, load, waker, options))));
-      if (wants('redis') && redis) figures.push(...(await withFakeBackend({ redis_url: redis.url, redis_timeout_ms: 1000, max_bytes: 65_536 }, (bench) => measureRedis(bench, load, waker, options))));
+      if (wants('redis') && redis)
+        figures.push(
+          ...(await withFakeBackend({ redis_url: redis.url, redis_timeout_ms: 1000, max_bytes: 65_536 }, (bench) =>
+            measureRedis(bench, load, waker, options),
+          )),
+        );
       if (wants('stampede')) figures.push(...(await withFakeBackend({}, (bench) => measureStampede(bench, load, options))));
       if (wants('zipf')) add(await measureZipf(load, options));
       if (wants('prefetch')) add(await measurePrefetch(options));
@@ -62,7 +69,10 @@ interface Bench {
 
 async function withFakeBackend(cache: object, measure: (bench: Bench) => Promise<Figure[]>): Promise<Figure[]> {
   const backend = await startBeside('./fake-backend-process.ts');
-  const gateway = await startGateway({ engines: [{ kind: 'openai', url: `${backend.url}/v1`, model: 'bench' }], cache: { enabled: true, ttl_seconds: 3600, ...cache } });
+  const gateway = await startGateway({
+    engines: [{ kind: 'openai', url: `${backend.url}/v1`, model: 'bench' }],
+    cache: { enabled: true, ttl_seconds: 3600, ...cache },
+  });
   try {
     return await measure({ backend, gateway });
   } finally {
@@ -70,7 +80,12 @@ async function withFakeBackend(cache: object, measure: (bench: Bench) => Promise
   }
 }
 
-async function measureHits({ backend, gateway }: Bench, load: Load, waker: CoreWaker, { runs, onProgress }: SuiteOptions): Promise<Figure[]> {
+async function measureHits(
+  { backend, gateway }: Bench,
+  load: Load,
+  waker: CoreWaker,
+  { runs, onProgress }: SuiteOptions,
+): Promise<Figure[]> {
   const figures: Figure[] = [];
   for (const stream of [false, true]) {
     onProgress(`hits in memory, ${stream ? 'streams' : 'answers'}`);
@@ -101,7 +116,8 @@ async function measureRedis({ gateway }: Bench, load: Load, waker: CoreWaker, { 
   onProgress('hits in Redis');
   const bodies = Array.from({ length: redisKeys }, (_, index) => question(`Question ${index}: what is the capital of China?`));
   const order = bodies.map((_, index) => index);
-  const ask = (concurrency: number, requestsMax: number) => loop(load, gateway, { body: {}, bodies, order, concurrency, durationMs: 60_000, requestsMax });
+  const ask = (concurrency: number, requestsMax: number) =>
+    loop(load, gateway, { body: {}, bodies, order, concurrency, durationMs: 60_000, requestsMax });
   // A few at a time, so that the queue to Redis never is full; then as many again, so that V8 has compiled the way there.
   await ask(4, redisKeys);
   await ask(4, redisKeys);
@@ -122,7 +138,12 @@ async function measureStampede({ backend, gateway }: Bench, load: Load, { runs, 
   const samples: number[] = [];
   for (let run = 0; run < runs; run += 1) {
     const before = await answersOf(backend);
-    await loop(load, gateway, { body: question(`A question that nobody has asked in round ${run}`), concurrency: stampede, durationMs: 60_000, requestsMax: stampede });
+    await loop(load, gateway, {
+      body: question(`A question that nobody has asked in round ${run}`),
+      concurrency: stampede,
+      durationMs: 60_000,
+      requestsMax: stampede,
+    });
     samples.push((await answersOf(backend)) - before);
   }
   return [figure({ name: `${stampede} concurrent misses on one key: computations`, unit: 'requests', samples, goal: { below: 1.5 } })];

@@ -17,7 +17,8 @@ const requestsMax = 500;
 /** The learned policy against the length of the prompt, and what the cascade costs a request. */
 export const cascadeSuite: Suite = {
   name: 'cascade',
-  description: 'right answers at 50 % strong calls, learned policy against prompt length, on questions not learned from; latency that the cascade adds',
+  description:
+    'right answers at 50 % strong calls, learned policy against prompt length, on questions not learned from; latency that the cascade adds',
   needsNoModel: true,
   runsMax: 5,
   parts: ['gsm8k', 'mmlu', 'latency'],
@@ -57,7 +58,12 @@ async function measurePolicy(name: string, { runs, onProgress }: SuiteOptions): 
     rows.push(table.find((row) => row.strong_share === strongShare) as Row);
   }
   const of = (way: 'length' | 'prompt' | 'answer') => rows.map((row) => (row[way]?.value ?? NaN) * 100);
-  const common = { unit: '%', reference: { name: 'prompt length', samples: of('length') }, limit: (rows[0] as Row).oracle * 100, goal: { atLeast: 1 } } as const;
+  const common = {
+    unit: '%',
+    reference: { name: 'prompt length', samples: of('length') },
+    limit: (rows[0] as Row).oracle * 100,
+    goal: { atLeast: 1 },
+  } as const;
   const figures = [figure({ name: `${name}: right, by the prompt`, samples: of('prompt'), ...common })];
   if (rows.every(({ answer }) => answer)) figures.push(figure({ name: `${name}: right, by the answer`, samples: of('answer'), ...common }));
   return figures;
@@ -76,7 +82,14 @@ async function measureLatency({ runs, onProgress }: SuiteOptions): Promise<Figur
     tiers: { enabled: true },
   });
   const p50 = async (model: string) => {
-    const { latenciesMs, failed, failure } = await load.run({ url: gateway.url, headers: {}, body: { model, messages: [{ role: 'user', content: 'Hello' }] }, concurrency: 1, durationMs: loopMs, requestsMax });
+    const { latenciesMs, failed, failure } = await load.run({
+      url: gateway.url,
+      headers: {},
+      body: { model, messages: [{ role: 'user', content: 'Hello' }] },
+      concurrency: 1,
+      durationMs: loopMs,
+      requestsMax,
+    });
     if (failed > 0) throw new Error(`${model}: ${failed} requests failed: ${failure ?? ''}`);
     return median(latenciesMs);
   };

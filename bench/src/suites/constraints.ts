@@ -16,22 +16,41 @@ const largeVocabulary = 151_000;
 
 /** An answer that never ends, of texts, numbers, choices and lists. */
 const grammar: OutputGrammar = {
-  kind: 'json', param: 'schema',
+  kind: 'json',
+  param: 'schema',
   schema: {
-    type: 'array', minItems: 1_000_000,
+    type: 'array',
+    minItems: 1_000_000,
     items: {
       type: 'object',
       properties: {
-        name: { type: 'string', maxLength: 24 }, age: { type: 'integer', minimum: 0, maximum: 150 }, note: { type: 'string' },
+        name: { type: 'string', maxLength: 24 },
+        age: { type: 'integer', minimum: 0, maximum: 150 },
+        note: { type: 'string' },
         colours: { type: 'array', items: { enum: ['红', '黄', 'blue'] }, maxItems: 4 },
       },
-      required: ['name', 'age', 'note', 'colours'], additionalProperties: false,
+      required: ['name', 'age', 'note', 'colours'],
+      additionalProperties: false,
     },
   },
 };
 
-const greedy: Sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0, logitBias: {}, seed: 0 };
-const samplings: readonly (readonly [string, Sampling])[] = [['greedy', greedy], ['temperature 1', { ...greedy, temperature: 1, seed: 7 }], ['temperature 1, top-p 0.9', { ...greedy, temperature: 1, topP: 0.9, seed: 7 }]];
+const greedy: Sampling = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  logitBias: {},
+  seed: 0,
+};
+const samplings: readonly (readonly [string, Sampling])[] = [
+  ['greedy', greedy],
+  ['temperature 1', { ...greedy, temperature: 1, seed: 7 }],
+  ['temperature 1, top-p 0.9', { ...greedy, temperature: 1, topP: 0.9, seed: 7 }],
+];
 
 /** What it costs to hold an answer to a JSON Schema: the same engine, with the constraint and without. */
 export const constraintsSuite: Suite = {
@@ -39,7 +58,16 @@ export const constraintsSuite: Suite = {
   description: 'decode held to a JSON Schema against decode without, and the time of one mask over the vocabulary',
   async run(options) {
     const { path: modelPath, source } = await resolveModel({ model: options.model, home: defaultHome() });
-    const model = openModel({ modelPath, id: 'default', source, threads: options.threads, poll: 50, contextLength: 1024, maxBatchSize: 16, maxChunk });
+    const model = openModel({
+      modelPath,
+      id: 'default',
+      source,
+      threads: options.threads,
+      poll: 50,
+      contextLength: 1024,
+      maxBatchSize: 16,
+      maxChunk,
+    });
     const waker = new CoreWaker();
     try {
       const figures = [...(await measureDecodes(model, waker, options)), ...(await measureMasks(model, waker, options))];
@@ -65,9 +93,20 @@ async function measureDecodes(model: LoadedModel, waker: CoreWaker, { runs, onPr
   for (const sequences of [1, 8]) {
     for (const [name, sampling] of samplings) {
       onProgress(`${sequences} × ${name}`);
-      const measure = (held: boolean) => async () => decode(core, Array.from({ length: sequences }, (_, index) => request(model, index, sampling, held)));
+      const measure = (held: boolean) => async () =>
+        decode(
+          core,
+          Array.from({ length: sequences }, (_, index) => request(model, index, sampling, held)),
+        );
       const [held = [], free = []] = await interleave([measure(true), measure(false)], { runs, warmups, settle: () => waker.wake() });
-      figures.push(figure({ name: `decode, ${sequences} × ${name}`, unit: 'tokens/s', samples: held, reference: { name: 'without a schema', samples: free } }));
+      figures.push(
+        figure({
+          name: `decode, ${sequences} × ${name}`,
+          unit: 'tokens/s',
+          samples: held,
+          reference: { name: 'without a schema', samples: free },
+        }),
+      );
     }
   }
   return figures;
@@ -75,25 +114,35 @@ async function measureDecodes(model: LoadedModel, waker: CoreWaker, { runs, onPr
 
 function request(model: LoadedModel, index: number, sampling: Sampling, isHeld: boolean): GenerateRequest {
   const tokens = makePrompt((text) => model.vocabulary.tokenize(text, false), promptLength, index * 7);
-  return { id: `sequence ${index}`, prompt: { tokens }, sampling, maxTokens: undefined, stop: [], topLogprobs: undefined, ...(isHeld && { grammar }) };
+  return {
+    id: `sequence ${index}`,
+    prompt: { tokens },
+    sampling,
+    maxTokens: undefined,
+    stop: [],
+    topLogprobs: undefined,
+    ...(isHeld && { grammar }),
+  };
 }
 
 /** Tokens a second of all sequences together, after their prompts. */
 function decode(core: EngineCore, requests: readonly GenerateRequest[]): number {
   for (const one of requests) core.add(one);
   try {
-    for (let begun = 0; begun < requests.length; ) begun += core.step().filter(({ part }) => part.type === 'prompt-end').length;
+    for (let begun = 0; begun < requests.length;) begun += core.step().filter(({ part }) => part.type === 'prompt-end').length;
     const start = performance.now();
     let tokens = 0;
     for (let step = 0; step < steps; step += 1) tokens += core.step().filter(({ part }) => part.type === 'text-delta').length;
-    if (tokens !== requests.length * steps) throw new Error(`the engine made ${tokens} tokens in ${steps} steps of ${requests.length} sequences`);
+    if (tokens !== requests.length * steps)
+      throw new Error(`the engine made ${tokens} tokens in ${steps} steps of ${requests.length} sequences`);
     return (tokens * 1000) / (performance.now() - start);
   } finally {
     for (const { id } of requests) core.abort(id);
   }
 }
 
-const sample = '[{"name": "小明和小红 Smith", "age": 42, "note": "他说：\\"明天下午三点洗车\\", then home.", "colours": ["红", "blue"]}, {"name": "a", "age": 7, "note": "", "colours": []}, ';
+const sample =
+  '[{"name": "小明和小红 Smith", "age": 42, "note": "他说：\\"明天下午三点洗车\\", then home.", "colours": ["红", "blue"]}, {"name": "a", "age": 7, "note": "", "colours": []}, ';
 
 async function measureMasks({ vocabulary }: LoadedModel, waker: CoreWaker, { runs, onProgress }: SuiteOptions): Promise<Figure[]> {
   onProgress('masks');
@@ -104,10 +153,15 @@ async function measureMasks({ vocabulary }: LoadedModel, waker: CoreWaker, { run
     return Buffer.concat([vocabulary.bytes(a), vocabulary.bytes(b)]);
   });
   const large = new ConstraintCompiler({
-    size: largeVocabulary, bytes: (id) => (id < vocabulary.size ? vocabulary.bytes(id) : (pairs[id - vocabulary.size] as Uint8Array)), endsGeneration: (id) => id < vocabulary.size && vocabulary.endsGeneration(id),
+    size: largeVocabulary,
+    bytes: (id) => (id < vocabulary.size ? vocabulary.bytes(id) : (pairs[id - vocabulary.size] as Uint8Array)),
+    endsGeneration: (id) => id < vocabulary.size && vocabulary.endsGeneration(id),
   });
   const measures = [() => maskMs(own, vocabulary.size, text), () => maskMs(large, largeVocabulary, text), () => acceptMs(own, text)];
-  const [ownMs = [], largeMs = [], acceptedMs = []] = await interleave(measures.map((measure) => async () => measure()), { runs, warmups, settle: () => waker.wake() });
+  const [ownMs = [], largeMs = [], acceptedMs = []] = await interleave(
+    measures.map((measure) => async () => measure()),
+    { runs, warmups, settle: () => waker.wake() },
+  );
   return [
     figure({ name: `mask, ${vocabulary.size} tokens`, unit: 'ms', samples: ownMs }),
     figure({ name: `mask, ${largeVocabulary} tokens`, unit: 'ms', samples: largeMs }),

@@ -22,43 +22,63 @@ const texts = Array.from({ length: textCount }, (_, index) => sentence.slice(ind
 /** Texts a second: together against one at a time, and against libllama with the same texts at a time. */
 export const embeddingsSuite: Suite = {
   name: 'embeddings',
-  description: 'embeddings by bge-small-zh: 1, 8 and 32 texts at a time, against one at a time and against libllama; real time beside a batch lane',
+  description:
+    'embeddings by bge-small-zh: 1, 8 and 32 texts at a time, against one at a time and against libllama; real time beside a batch lane',
   parts: ['texts', 'lanes'],
   numbers: [{ name: 'seconds', description: 'of each round of the lanes', default: 5 }],
   async run({ model, threads, runs, parts, numbers, onProgress }) {
     const seconds = numbers['seconds'] as number;
     const { path: modelPath, source } = await resolveModel({ model: model === 'default' ? 'bge-small-zh' : model, home: defaultHome() });
     const lanes = parts.has('lanes') ? await measureLanes({ model: modelPath, threads, runs, seconds, texts, onProgress }) : [];
-    const { settings, figures } = parts.has('texts') ? await measureTexts(modelPath, source, { threads, runs, onProgress }) : { settings: {}, figures: [] };
-    return { settings: { model: source, threads, runs, ...settings, ...(lanes.length > 0 && { seconds }) }, figures: [...figures, ...lanes], notes: notes.filter(({ part }) => parts.has(part)).map(({ text }) => text) };
+    const { settings, figures } = parts.has('texts')
+      ? await measureTexts(modelPath, source, { threads, runs, onProgress })
+      : { settings: {}, figures: [] };
+    return {
+      settings: { model: source, threads, runs, ...settings, ...(lanes.length > 0 && { seconds }) },
+      figures: [...figures, ...lanes],
+      notes: notes.filter(({ part }) => parts.has(part)).map(({ text }) => text),
+    };
   },
 };
 
 const notes = [
   { part: 'texts', text: 'Texts: the same in the same groups; tokenized beforehand for both. Rounds are interleaved.' },
-  { part: 'lanes', text: 'Lanes: single texts in real time, at a fifth of what the model does, at the times of a Poisson process, beside eight lists of 32 texts that are always there: of the batch lane, and without lanes. Latency from when a text was due.' },
+  {
+    part: 'lanes',
+    text: 'Lanes: single texts in real time, at a fifth of what the model does, at the times of a Poisson process, beside eight lists of 32 texts that are always there: of the batch lane, and without lanes. Latency from when a text was due.',
+  },
 ] as const;
 
-async function measureTexts(modelPath: string, source: string, { threads, runs, onProgress }: Pick<SuiteOptions, 'threads' | 'runs' | 'onProgress'>): Promise<Pick<SuiteMeasurements, 'settings' | 'figures'>> {
+async function measureTexts(
+  modelPath: string,
+  source: string,
+  { threads, runs, onProgress }: Pick<SuiteOptions, 'threads' | 'runs' | 'onProgress'>,
+): Promise<Pick<SuiteMeasurements, 'settings' | 'figures'>> {
   const encoder = openEncoder({ modelPath, id: 'bench', source, threads, poll, passTokens });
   const reference = openEmbeddingReference({ modelPath, threads, batchSize: 2048, maxSequences: Math.max(...batches) });
   const waker = new CoreWaker();
   try {
     const tokens = texts.map((text) => encoder.vocabulary.tokenizeWhole(text));
-    const batchesOf = (size: number) => Array.from({ length: textCount / size }, (_, index) => tokens.slice(index * size, (index + 1) * size));
+    const batchesOf = (size: number) =>
+      Array.from({ length: textCount / size }, (_, index) => tokens.slice(index * size, (index + 1) * size));
     const rate = (run: () => void) => {
       const since = performance.now();
       run();
       return (textCount / (performance.now() - since)) * 1000;
     };
-    const byEngine = (size: number) => async () => rate(() => {
-      for (const batch of batchesOf(size)) for (const pass of passes(batch)) encoder.encode(pass);
-    });
-    const byLibllama = (size: number) => async () => rate(() => {
-      for (const batch of batchesOf(size)) reference.embed(batch);
-    });
+    const byEngine = (size: number) => async () =>
+      rate(() => {
+        for (const batch of batchesOf(size)) for (const pass of passes(batch)) encoder.encode(pass);
+      });
+    const byLibllama = (size: number) => async () =>
+      rate(() => {
+        for (const batch of batchesOf(size)) reference.embed(batch);
+      });
     onProgress('texts together and one at a time');
-    const measured = await interleave(batches.flatMap((size) => [byEngine(size), byLibllama(size)]), { runs, warmups, settle: () => waker.wake() });
+    const measured = await interleave(
+      batches.flatMap((size) => [byEngine(size), byLibllama(size)]),
+      { runs, warmups, settle: () => waker.wake() },
+    );
     const [single = []] = measured;
     const figures = batches.flatMap((size, index): Figure[] => {
       const [ours = [], theirs = []] = measured.slice(index * 2);

@@ -42,7 +42,13 @@ export const engineSuite: Suite = {
       const limits = await measureLimits(engine.model.bytesReadPerStep, options);
       const figures = [...(await measureDecodes(contest, limits, options)), ...(await measurePrefill(contest, options))];
       return {
-        settings: { model: source, 'weight type': engine.model.info.weightType, kernels: engine.model.device.description, threads: options.threads, runs: options.runs },
+        settings: {
+          model: source,
+          'weight type': engine.model.info.weightType,
+          kernels: engine.model.device.description,
+          threads: options.threads,
+          runs: options.runs,
+        },
         figures,
         notes: [...limits.notes, ...notes],
       };
@@ -96,7 +102,10 @@ interface Contest {
 async function measureDecodes(contest: Contest, limits: Limits, options: SuiteOptions): Promise<Figure[]> {
   const figures: Figure[] = [];
   for (const { sequences, steps, goal } of decodes) {
-    const task: DecodeTask = { prompts: Array.from({ length: sequences }, (_, index) => promptOf(contest.engine, promptLength, index * 7)), steps };
+    const task: DecodeTask = {
+      prompts: Array.from({ length: sequences }, (_, index) => promptOf(contest.engine, promptLength, index * 7)),
+      steps,
+    };
     const name = `decode, ${sequences} sequence${sequences === 1 ? '' : 's'}`;
     const limit = sequences === 1 ? limits.singleDecode : undefined;
     figures.push(...(await compare(contest, (contestant) => contestant.decode(task), { name, goal, limit }, options)));
@@ -106,7 +115,12 @@ async function measureDecodes(contest: Contest, limits: Limits, options: SuiteOp
 
 async function measurePrefill(contest: Contest, options: SuiteOptions): Promise<Figure[]> {
   const prompt = promptOf(contest.engine, prefillLength, 0);
-  return compare(contest, (contestant) => contestant.prefill(prompt), { name: `prefill, ${prefillLength} tokens`, goal: prefillGoal }, options);
+  return compare(
+    contest,
+    (contestant) => contestant.prefill(prompt),
+    { name: `prefill, ${prefillLength} tokens`, goal: prefillGoal },
+    options,
+  );
 }
 
 interface Row {
@@ -116,13 +130,21 @@ interface Row {
 }
 
 /** The engine beside each reference, all measured in turn. */
-async function compare({ engine, references, waker }: Contest, measure: (contestant: Contestant) => Promise<number>, { name, goal, limit }: Row, { runs, onProgress }: SuiteOptions): Promise<Figure[]> {
+async function compare(
+  { engine, references, waker }: Contest,
+  measure: (contestant: Contestant) => Promise<number>,
+  { name, goal, limit }: Row,
+  { runs, onProgress }: SuiteOptions,
+): Promise<Figure[]> {
   onProgress(name);
   const contestants = [engine, ...references].map((contestant) => () => measure(contestant));
   const [ours = [], ...theirs] = await interleave(contestants, { runs, warmups, settle: () => waker.wake() });
   return references.map((reference, index) =>
     figure({
-      name, unit: 'tokens/s', samples: ours, limit,
+      name,
+      unit: 'tokens/s',
+      samples: ours,
+      limit,
       reference: { name: reference.name, samples: theirs[index] ?? [] },
       ...(index === 0 && { goal: { atLeast: goal } }),
     }),

@@ -10,7 +10,10 @@ import type { Suite, SuiteOptions } from './suite.ts';
 const concurrencies = [1, 16, 64] as const;
 const durationMs = 500;
 const warmups = 1;
-/** Of each contestant, for whole answers and for streams. V8 compiles the gateway's path for some 8 s of full load; until then a request costs up to twice as much. */
+/**
+ * Of each contestant, for whole answers and for streams. V8 compiles the gateway's path for some 8 s of full load; until then a request
+ * costs up to twice as much.
+ */
 const warmUpMs = 8000;
 /** The sequential protocol by which gateways are compared in public: rounds of a few requests, one after the other. */
 const sequentialRounds = 7;
@@ -26,7 +29,8 @@ export const gatewaySuite: Suite = {
     try {
       await warmUp(bench, options);
       const figures: Figure[] = [];
-      for (const stream of [false, true]) for (const concurrency of concurrencies) figures.push(...(await measureLoop(bench, options, stream, concurrency)));
+      for (const stream of [false, true])
+        for (const concurrency of concurrencies) figures.push(...(await measureLoop(bench, options, stream, concurrency)));
       figures.push(...(await measureSequential(bench, options)));
       return {
         settings: { runs: options.runs, 'ms of each measurement': durationMs, 'chunks of a stream': answerChunks },
@@ -47,7 +51,8 @@ const notes = [
   `Every contestant has answered for ${(2 * warmUpMs) / 1000} s before the first measurement.`,
 ];
 const peerNotes = {
-  measured: '@portkey-ai/gateway 1.15.2, headless, its provider openai with the fake backend as custom host; a copy of each response makes its headers changeable, without which all of its streams fail.',
+  measured:
+    '@portkey-ai/gateway 1.15.2, headless, its provider openai with the fake backend as custom host; a copy of each response makes its headers changeable, without which all of its streams fail.',
   missing: '@portkey-ai/gateway is not installed (npm install in bench/peers/portkey): it was not measured.',
 } as const;
 
@@ -86,13 +91,25 @@ interface Sample {
   readonly p50Ms: number;
 }
 
-const body = (stream: boolean) => ({ model: 'bench', ...(stream && { stream: true }), messages: [{ role: 'user', content: 'What is the capital of China?' }] });
+const body = (stream: boolean) => ({
+  model: 'bench',
+  ...(stream && { stream: true }),
+  messages: [{ role: 'user', content: 'What is the capital of China?' }],
+});
 
 /** Throws when a request failed: the figures would be of something else. */
-async function loop({ backend, peer, load }: Bench, contestant: Served, task: Pick<LoopTask, 'body' | 'concurrency' | 'durationMs' | 'requestsMax'>): Promise<LoopResult> {
-  const headers: Record<string, string> = contestant === peer ? { 'x-portkey-provider': 'openai', 'x-portkey-custom-host': `${backend.url}/v1`, authorization: 'Bearer none' } : {};
+async function loop(
+  { backend, peer, load }: Bench,
+  contestant: Served,
+  task: Pick<LoopTask, 'body' | 'concurrency' | 'durationMs' | 'requestsMax'>,
+): Promise<LoopResult> {
+  const headers: Record<string, string> =
+    contestant === peer
+      ? { 'x-portkey-provider': 'openai', 'x-portkey-custom-host': `${backend.url}/v1`, authorization: 'Bearer none' }
+      : {};
   const result = await load.run({ url: contestant.url, headers, ...task });
-  if (result.failed > 0) throw new Error(`${result.failed} requests to ${contestant.child.spawnargs.slice(1).join(' ')} failed: ${result.failure}`);
+  if (result.failed > 0)
+    throw new Error(`${result.failed} requests to ${contestant.child.spawnargs.slice(1).join(' ')} failed: ${result.failure}`);
   return result;
 }
 
@@ -112,19 +129,40 @@ async function measureLoop(bench: Bench, { runs, onProgress }: SuiteOptions, str
   const measures = contestants.map((contestant, index) => async () => {
     const before = cpuMicroseconds(contestant.pid);
     const { latenciesMs, elapsedMs } = await loop(bench, contestant, { body: body(stream), concurrency, durationMs });
-    const sample = { perSecond: (latenciesMs.length * 1000) / elapsedMs, cpuMicroseconds: (cpuMicroseconds(contestant.pid) - before) / latenciesMs.length, p50Ms: median(latenciesMs) };
+    const sample = {
+      perSecond: (latenciesMs.length * 1000) / elapsedMs,
+      cpuMicroseconds: (cpuMicroseconds(contestant.pid) - before) / latenciesMs.length,
+      p50Ms: median(latenciesMs),
+    };
     samples[index]?.push(sample);
     return sample.perSecond;
   });
   await interleave(measures, { runs, warmups, settle: () => bench.waker.wake() });
   const [ours = [], bare = [], peer] = samples.map((each) => each.slice(-runs));
-  const line = (what: string, unit: FigureInput['unit'], field: keyof Sample, against: readonly [string, readonly Sample[]], goal?: FigureInput['goal']) =>
-    figure({ name: `${name}: ${what}`, unit, samples: ours.map((sample) => sample[field]), reference: { name: against[0], samples: against[1].map((sample) => sample[field]) }, goal });
+  const line = (
+    what: string,
+    unit: FigureInput['unit'],
+    field: keyof Sample,
+    against: readonly [string, readonly Sample[]],
+    goal?: FigureInput['goal'],
+  ) =>
+    figure({
+      name: `${name}: ${what}`,
+      unit,
+      samples: ours.map((sample) => sample[field]),
+      reference: { name: against[0], samples: against[1].map((sample) => sample[field]) },
+      goal,
+    });
   return [
     line('requests', 'req/s', 'perSecond', ['bare proxy', bare]),
     line('CPU a request', 'µs', 'cpuMicroseconds', ['bare proxy', bare], { below: 2 }),
     line('p50', 'ms', 'p50Ms', ['bare proxy', bare]),
-    ...(peer ? [line('requests', 'req/s', 'perSecond', ['Portkey', peer], { atLeast: 8 }), line('CPU a request', 'µs', 'cpuMicroseconds', ['Portkey', peer], { below: 0.1 })] : []),
+    ...(peer
+      ? [
+          line('requests', 'req/s', 'perSecond', ['Portkey', peer], { atLeast: 8 }),
+          line('CPU a request', 'µs', 'cpuMicroseconds', ['Portkey', peer], { below: 0.1 }),
+        ]
+      : []),
   ];
 }
 
@@ -137,7 +175,8 @@ interface Added {
 async function measureSequential(bench: Bench, { runs, onProgress }: SuiteOptions): Promise<Figure[]> {
   onProgress('one after the other');
   const addedBy = async (task: Pick<LoopTask, 'durationMs' | 'requestsMax'>): Promise<Added> => {
-    const p50 = async (contestant: Served) => median((await loop(bench, contestant, { body: body(false), concurrency: 1, ...task })).latenciesMs);
+    const p50 = async (contestant: Served) =>
+      median((await loop(bench, contestant, { body: body(false), concurrency: 1, ...task })).latenciesMs);
     const direct = await p50(bench.backend);
     return { ours: (await p50(bench.ours)) - direct, bare: (await p50(bench.bare)) - direct };
   };
@@ -147,7 +186,8 @@ async function measureSequential(bench: Bench, { runs, onProgress }: SuiteOption
     await bench.waker.wake();
     const added = await addedBy({ durationMs });
     const rounds: Added[] = [];
-    for (let round = 0; round < sequentialRounds; round += 1) rounds.push(await addedBy({ durationMs: 60_000, requestsMax: sequentialRequests }));
+    for (let round = 0; round < sequentialRounds; round += 1)
+      rounds.push(await addedBy({ durationMs: 60_000, requestsMax: sequentialRequests }));
     if (run < 0) continue;
     steady.push(added);
     sequential.push({ ours: median(rounds.map(({ ours }) => ours)), bare: median(rounds.map(({ bare }) => bare)) });
@@ -156,5 +196,8 @@ async function measureSequential(bench: Bench, { runs, onProgress }: SuiteOption
     figure({ name, unit: 'ms', samples: samples.map(({ ours }) => ours), goal: { below } }),
     figure({ name: `${name}, by the bare proxy`, unit: 'ms', samples: samples.map(({ bare }) => bare) }),
   ];
-  return [...lines('added p50, c = 1', steady, 0.15), ...lines(`added p50, ${sequentialRounds} × ${sequentialRequests} in a row`, sequential, 0.4)];
+  return [
+    ...lines('added p50, c = 1', steady, 0.15),
+    ...lines(`added p50, ${sequentialRounds} × ${sequentialRequests} in a row`, sequential, 0.4),
+  ];
 }

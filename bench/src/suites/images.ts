@@ -25,7 +25,8 @@ export const imagesSuite: Suite = {
     onProgress('drawing screenshots');
     const screens = await makeScreenshots(count, 1);
     const figures: Figure[] = [];
-    for (const budget of budgets) for (const format of ['jpeg', 'webp'] as const) figures.push(...(await measure(options, screens, budget, format)));
+    for (const budget of budgets)
+      for (const format of ['jpeg', 'webp'] as const) figures.push(...(await measure(options, screens, budget, format)));
     return { settings: { screenshots: count, size: `${screenWidth} × ${screenHeight}`, quality: 80, runs: options.runs }, figures, notes };
   },
 };
@@ -36,7 +37,12 @@ const notes = [
   '“Known”: the same screenshots a second time. “Loop delay”: the longest that the event loop was held while all were prepared one after the other, in a process that does nothing else.',
 ];
 
-async function measure({ runs, onProgress }: SuiteOptions, screens: readonly Buffer[], { name, pixelsMax }: (typeof budgets)[number], format: 'jpeg' | 'webp'): Promise<Figure[]> {
+async function measure(
+  { runs, onProgress }: SuiteOptions,
+  screens: readonly Buffer[],
+  { name, pixelsMax }: (typeof budgets)[number],
+  format: 'jpeg' | 'webp',
+): Promise<Figure[]> {
   onProgress(`${name}, ${format}`);
   const encoding = { pixelsMax, decodedPixelsMax: 50_000_000, format, quality: 80 };
   const rounds: { readonly newMs: number; readonly knownMs: number; readonly bytes: number; readonly delayMs: number }[] = [];
@@ -66,23 +72,33 @@ async function measure({ runs, onProgress }: SuiteOptions, screens: readonly Buf
     await steps.close();
     if (run < 0) continue;
     rounds.push({
-      newMs: median(first.filter(({ isKnown }) => !isKnown).map(({ ms }) => ms)), knownMs: median(again.map(({ ms }) => ms)),
-      bytes: median(first.map(({ bytes }) => bytes)), delayMs: delay.max / 1e6,
+      newMs: median(first.filter(({ isKnown }) => !isKnown).map(({ ms }) => ms)),
+      knownMs: median(again.map(({ ms }) => ms)),
+      bytes: median(first.map(({ bytes }) => bytes)),
+      delayMs: delay.max / 1e6,
     });
   }
   const before = median(screens.map(({ length }) => length));
   const label = `${name}, ${format}`;
   const linkMs = (bytes: number, megabits: number) => (bytes * (4 / 3) * 8) / (megabits * 1000);
   return [
-    figure({ name: `${label}: bytes`, unit: 'MB', samples: rounds.map(({ bytes }) => bytes / 1e6), reference: { name: 'as they came', samples: rounds.map(() => before / 1e6) } }),
+    figure({
+      name: `${label}: bytes`,
+      unit: 'MB',
+      samples: rounds.map(({ bytes }) => bytes / 1e6),
+      reference: { name: 'as they came', samples: rounds.map(() => before / 1e6) },
+    }),
     figure({ name: `${label}: preparing a new one`, unit: 'ms', samples: rounds.map(({ newMs }) => newMs) }),
     figure({ name: `${label}: a known one`, unit: 'ms', samples: rounds.map(({ knownMs }) => knownMs) }),
     figure({ name: `${label}: loop delay`, unit: 'ms', samples: rounds.map(({ delayMs }) => delayMs) }),
     ...linksMegabits.map((megabits) =>
       figure({
-        name: `${label}: on a link of ${megabits} Mbit/s`, unit: 'ms', samples: rounds.map(({ newMs, bytes }) => newMs + linkMs(bytes, megabits)),
+        name: `${label}: on a link of ${megabits} Mbit/s`,
+        unit: 'ms',
+        samples: rounds.map(({ newMs, bytes }) => newMs + linkMs(bytes, megabits)),
         reference: { name: 'as they came', samples: rounds.map(() => linkMs(before, megabits)) },
-      })),
+      }),
+    ),
   ];
 }
 

@@ -12,7 +12,8 @@ const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + 
 /** What happens to a prompt before it is read: what it costs, and what it loses. */
 export const inputSuite: Suite = {
   name: 'input',
-  description: '4,000-token prompts fitted to 1,000 against plain oldest-first, compression by method with its savings and losses, documents read side by side against one after another',
+  description:
+    '4,000-token prompts fitted to 1,000 against plain oldest-first, compression by method with its savings and losses, documents read side by side against one after another',
   parts: ['fit', 'compression', 'documents'],
   numbers: [{ name: 'facts', description: 'facts planted at each place', default: 8 }],
   async run(options) {
@@ -22,7 +23,13 @@ export const inputSuite: Suite = {
     if (wants('compression')) figures.push(...(await withServer(options, (server) => measureCompression(server, options))));
     if (wants('documents')) figures.push(...(await measureDocuments(options)));
     return {
-      settings: { model: options.model, threads: options.threads, runs: options.runs, 'facts at each place': options.numbers['facts'] as number, 'fitted to': fittedTo },
+      settings: {
+        model: options.model,
+        threads: options.threads,
+        runs: options.runs,
+        'facts at each place': options.numbers['facts'] as number,
+        'fitted to': fittedTo,
+      },
       figures,
       notes: [
         'In the prompt: the fact stands in what the engine was given. Answered: of four things, the default model says the right one when its answer begins as the fact does; guessing finds 25 %. It has 26M parameters and misses facts that it has before it. TinyLlama answers nothing here: the shortest of these Chinese prompts are 2,252 of its tokens, and it reads 2,048.',
@@ -72,8 +79,18 @@ async function measureFit(server: InputServer, { numbers, onProgress }: SuiteOpt
       lengths.push(whole.promptTokens);
     }
     figures.push(
-      figure({ name: `in the prompt, ${place}: fitted`, unit: '%', samples: [percent(kept.fit)], reference: { name: 'oldest first', samples: [percent(kept.oldest)] } }),
-      figure({ name: `answered, ${place}: fitted`, unit: '%', samples: [percent(answered.fit)], reference: { name: 'oldest first', samples: [percent(answered.oldest)] } }),
+      figure({
+        name: `in the prompt, ${place}: fitted`,
+        unit: '%',
+        samples: [percent(kept.fit)],
+        reference: { name: 'oldest first', samples: [percent(kept.oldest)] },
+      }),
+      figure({
+        name: `answered, ${place}: fitted`,
+        unit: '%',
+        samples: [percent(answered.fit)],
+        reference: { name: 'oldest first', samples: [percent(answered.oldest)] },
+      }),
       figure({ name: `answered, ${place}: the whole prompt`, unit: '%', samples: [percent(answered.whole)] }),
     );
   }
@@ -124,7 +141,10 @@ async function measureCompression(server: InputServer, { numbers, onProgress }: 
       for (let turn = 0; turn < (numbers['facts'] as number); turn += 1) {
         const { messages, planted, facts } = factsIn(kind, turn);
         const answer = await server.ask(messages, { extensions: { compression }, maxTokens: 1 });
-        const { text_tokens_before: before, text_tokens: after } = answer.autoglm['compressed'] as { text_tokens_before: number; text_tokens: number };
+        const { text_tokens_before: before, text_tokens: after } = answer.autoglm['compressed'] as {
+          text_tokens_before: number;
+          text_tokens: number;
+        };
         spared.push(100 * (1 - after / before));
         kept.push(100 * mean(facts.map((fact) => Number(answer.prompt.includes(fact)))));
         asked.push(answer.prompt.includes(planted.fact));
@@ -136,7 +156,12 @@ async function measureCompression(server: InputServer, { numbers, onProgress }: 
         figure({ name: `${name}: tokens spared`, unit: '%', samples: spared }),
         figure({ name: `${name}: facts in the prompt word for word`, unit: '%', samples: [mean(kept)] }),
         figure({ name: `${name}: the fact asked for in the prompt word for word`, unit: '%', samples: [percent(asked)] }),
-        figure({ name: `${name}: answered`, unit: '%', samples: [percent(answered)], reference: { name: 'without compression', samples: [percent(off)] } }),
+        figure({
+          name: `${name}: answered`,
+          unit: '%',
+          samples: [percent(answered)],
+          reference: { name: 'without compression', samples: [percent(off)] },
+        }),
         figure({ name: `${name}: input segment`, unit: 'ms', samples: times }),
       );
     }
@@ -147,7 +172,8 @@ async function measureCompression(server: InputServer, { numbers, onProgress }: 
 async function measureDocuments({ model, threads, runs, onProgress }: SuiteOptions): Promise<Figure[]> {
   const messages: Message[] = [{ role: 'user', content: '图书馆里怎么样？' }];
   const figures: Figure[] = [];
-  const open = (concurrency: number) => startInputServer({ model, threads, embeddings: true, changes: { documents: { tokens_max: 1024, concurrency, pieces_max: 2048 } } });
+  const open = (concurrency: number) =>
+    startInputServer({ model, threads, embeddings: true, changes: { documents: { tokens_max: 1024, concurrency, pieces_max: 2048 } } });
   for (const mode of ['summarize', 'embed'] as const) {
     onProgress(`documents: ${mode}`);
     const [together, apart] = [await open(8), await open(1)];
@@ -155,12 +181,22 @@ async function measureDocuments({ model, threads, runs, onProgress }: SuiteOptio
       const samples = { together: [] as number[], apart: [] as number[] };
       for (let round = -1; round < runs; round += 1) {
         const extensions = { documents: { mode, texts: documents(round + 2) } };
-        const [side, turn] = [await together.ask(messages, { extensions, maxTokens: 8 }), await apart.ask(messages, { extensions, maxTokens: 8 })];
+        const [side, turn] = [
+          await together.ask(messages, { extensions, maxTokens: 8 }),
+          await apart.ask(messages, { extensions, maxTokens: 8 }),
+        ];
         if (round < 0) continue;
         samples.together.push(side.ttftMs);
         samples.apart.push(turn.ttftMs);
       }
-      figures.push(figure({ name: `documents, ${mode}: first token, side by side`, unit: 'ms', samples: samples.together, reference: { name: 'one after another', samples: samples.apart } }));
+      figures.push(
+        figure({
+          name: `documents, ${mode}: first token, side by side`,
+          unit: 'ms',
+          samples: samples.together,
+          reference: { name: 'one after another', samples: samples.apart },
+        }),
+      );
     } finally {
       await Promise.all([together.close(), apart.close()]);
     }

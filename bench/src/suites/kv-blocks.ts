@@ -6,7 +6,10 @@ import { figure, type Figure, type Goal } from '../harness/report.ts';
 import type { SuiteOptions } from './suite.ts';
 
 const traces = fileURLToPath(new URL('../../../../shared/data/traces/', import.meta.url));
-const [mooncake, azure] = ['mooncake-synthetic.jsonl', 'azure-conversation-2023.jsonl'].map((name) => path.join(traces, name)) as [string, string];
+const [mooncake, azure] = ['mooncake-synthetic.jsonl', 'azure-conversation-2023.jsonl'].map((name) => path.join(traces, name)) as [
+  string,
+  string,
+];
 export const blockTokens = 64;
 /** Tokens of a block in Mooncake's trace. */
 export const traceBlockTokens = 512;
@@ -17,10 +20,20 @@ const memorySequences = 16;
 /** What the block manager does with real traces; only counting, no model. Empty, with a note, where the traces are absent. */
 export function measureBlocks({ onProgress }: SuiteOptions): { readonly figures: Figure[]; readonly notes: readonly string[] } {
   const requests = readMooncake();
-  if (!requests || !existsSync(azure)) return { figures: [], notes: [`Hit rate and memory were not counted: there are no traces in ${path.relative(process.cwd(), traces)}.`] };
+  if (!requests || !existsSync(azure))
+    return {
+      figures: [],
+      notes: [`Hit rate and memory were not counted: there are no traces in ${path.relative(process.cwd(), traces)}.`],
+    };
   onProgress('block hit rate');
   const hitRates = cacheBlocks.map((blocks) =>
-    figure({ name: `block hits, ${blocks} blocks`, unit: '%', samples: [100 * hitRate(requests, blocks)], reference: { name: 'ideal LRU', samples: [100 * idealHitRate(requests, blocks)] }, goal: { atLeast: 0.98 } }),
+    figure({
+      name: `block hits, ${blocks} blocks`,
+      unit: '%',
+      samples: [100 * hitRate(requests, blocks)],
+      reference: { name: 'ideal LRU', samples: [100 * idealHitRate(requests, blocks)] },
+      goal: { atLeast: 0.98 },
+    }),
   );
   return {
     figures: [...hitRates, ...measureMemory(readLines<AzureRequest>(azure))],
@@ -47,7 +60,10 @@ export function readMooncake(): MooncakeRequest[] | undefined {
 }
 
 function readLines<T>(file: string): T[] {
-  return readFileSync(file, 'utf8').trim().split('\n').map((line) => JSON.parse(line) as T);
+  return readFileSync(file, 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as T);
 }
 
 /** The blocks of a request that are full: only these can be found. */
@@ -61,7 +77,10 @@ function hitRate(requests: readonly MooncakeRequest[], blockCount: number): numb
   let found = 0;
   for (const request of requests) {
     const blocks = fullBlocks(request);
-    const tokens = Int32Array.from({ length: blocks.length * blockTokens }, (_, index) => blocks[Math.floor(index / blockTokens)] as number);
+    const tokens = Int32Array.from(
+      { length: blocks.length * blockTokens },
+      (_, index) => blocks[Math.floor(index / blockTokens)] as number,
+    );
     const known = manager.open({ sequence: 'request', tokens, promptLength: tokens.length, scope: '', spareTokens: 0 });
     if (known === undefined) throw new Error(`a request of ${blocks.length} blocks does not fit into ${blockCount}`);
     manager.commit('request', tokens, tokens.length);
@@ -99,7 +118,13 @@ function measureMemory(requests: readonly AzureRequest[]): Figure[] {
   const scaled = lengths.map(({ prompt, end }) => ({ prompt: Math.ceil(prompt * scale), end: Math.ceil(end * scale) }));
   const short = lengths.filter(({ end }) => end <= memoryLimit);
   const of = (name: string, sequences: readonly SequenceLength[], goal?: Goal) =>
-    figure({ name: `memory, ${memorySequences} sequences, ${name}`, unit: 'tokens', samples: [mostHeld(sequences)], reference: { name: 'static', samples: [memorySequences * memoryLimit] }, goal });
+    figure({
+      name: `memory, ${memorySequences} sequences, ${name}`,
+      unit: 'tokens',
+      samples: [mostHeld(sequences)],
+      reference: { name: 'static', samples: [memorySequences * memoryLimit] },
+      goal,
+    });
   return [of('scaled lengths', scaled, { below: 0.5 }), of('short requests', short)];
 }
 
@@ -113,7 +138,7 @@ function mostHeld(waiting: readonly SequenceLength[]): number {
   const manager = new BlockManager({ blockCount: ((memorySequences + 1) * memoryLimit) / blockTokens, blockTokens });
   const running = new Map<string, { length: number; readonly end: number }>();
   let most = 0;
-  for (let next = 0; next < waiting.length || running.size > 0; ) {
+  for (let next = 0; next < waiting.length || running.size > 0;) {
     for (; running.size < memorySequences && next < waiting.length; next += 1) {
       const { prompt, end } = waiting[next] as SequenceLength;
       // In a scope of its own: nothing is shared here.

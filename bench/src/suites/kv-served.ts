@@ -3,23 +3,46 @@ import { figure, type Figure } from '../harness/report.ts';
 import { blockTokens, fullBlocks, idealHitRate, readMooncake, traceBlockTokens, type MooncakeRequest } from './kv-blocks.ts';
 import type { SuiteOptions } from './suite.ts';
 
-/** One conversation of so many: the first block decides, so that a prefix that is shared stays shared. About half a minute of reading on two slow cores. */
+/**
+ * One conversation of so many: the first block decides, so that a prefix that is shared stays shared. About half a minute of reading on two
+ * slow cores.
+ */
 const everyConversation = 80;
 /** Of a prompt, that its end and an answer still fit behind: a longer one is cut there. */
 const blocksMax = 60;
 
-/** Requests of Mooncake's trace read by the engine itself: how many of their blocks it had not to compute. Empty, with a note, where the trace is absent. */
-export function measureServed({ core, model }: EngineContestant, { onProgress }: SuiteOptions): { readonly figures: Figure[]; readonly notes: readonly string[] } {
+/**
+ * Requests of Mooncake's trace read by the engine itself: how many of their blocks it had not to compute. Empty, with a note, where the
+ * trace is absent.
+ */
+export function measureServed(
+  { core, model }: EngineContestant,
+  { onProgress }: SuiteOptions,
+): { readonly figures: Figure[]; readonly notes: readonly string[] } {
   const trace = readMooncake();
   if (trace === undefined) return { figures: [], notes: ['The engine served no part of Mooncake’s trace: it is absent.'] };
   onProgress('trace served by the engine');
   const requests = trace.filter(({ hash_ids: [first = 0] }) => first % everyConversation === 0).map(shorten);
   const hitsBefore = model.cache.usage.hitTokens;
   for (const [index, { input_length: length, hash_ids: ids }] of requests.entries()) {
-    const tokens = ids.flatMap((id) => Array.from({ length: blockTokens }, (_, place) => tokenOf(id * blockTokens + place, model.vocabulary.size)));
+    const tokens = ids.flatMap((id) =>
+      Array.from({ length: blockTokens }, (_, place) => tokenOf(id * blockTokens + place, model.vocabulary.size)),
+    );
     // The end that fills no block is nobody else's.
     const end = Math.max(1, Math.round(((length % traceBlockTokens) * blockTokens) / traceBlockTokens));
-    core.add(request('served', [...tokens, ...Array.from({ length: Math.min(end, blockTokens - 1) }, (_, place) => tokenOf(-1 - index * blockTokens - place, model.vocabulary.size))], 1, 'trace'));
+    core.add(
+      request(
+        'served',
+        [
+          ...tokens,
+          ...Array.from({ length: Math.min(end, blockTokens - 1) }, (_, place) =>
+            tokenOf(-1 - index * blockTokens - place, model.vocabulary.size),
+          ),
+        ],
+        1,
+        'trace',
+      ),
+    );
     while (!core.idle) core.step();
   }
   const { hitTokens, capacityTokens } = model.cache.usage;
@@ -27,8 +50,18 @@ export function measureServed({ core, model }: EngineContestant, { onProgress }:
   const found = (hitTokens - hitsBefore) / blockTokens;
   const cacheBlocks = capacityTokens / blockTokens;
   return {
-    figures: [figure({ name: `block hits, served by the engine, ${cacheBlocks} blocks`, unit: '%', samples: [(100 * found) / asked], reference: { name: 'ideal LRU', samples: [100 * idealHitRate(requests, cacheBlocks)] }, goal: { atLeast: 0.98 } })],
-    notes: [`Served by the engine: ${requests.length} requests of Mooncake’s trace, of every ${everyConversation}th conversation, ${asked} full blocks of ${blockTokens} tokens, at most ${blocksMax} each; prompts are read and one token is answered, one request after the other. Hits are those that the engine’s own cache counts.`],
+    figures: [
+      figure({
+        name: `block hits, served by the engine, ${cacheBlocks} blocks`,
+        unit: '%',
+        samples: [(100 * found) / asked],
+        reference: { name: 'ideal LRU', samples: [100 * idealHitRate(requests, cacheBlocks)] },
+        goal: { atLeast: 0.98 },
+      }),
+    ],
+    notes: [
+      `Served by the engine: ${requests.length} requests of Mooncake’s trace, of every ${everyConversation}th conversation, ${asked} full blocks of ${blockTokens} tokens, at most ${blocksMax} each; prompts are read and one token is answered, one request after the other. Hits are those that the engine’s own cache counts.`,
+    ],
   };
 }
 

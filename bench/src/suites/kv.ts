@@ -33,13 +33,17 @@ const againstLibllamaGoal = 1;
 /** Paged keys and values against static ones and libllama, and what sharing brings. */
 export const kvSuite: Suite = {
   name: 'kv',
-  description: 'paged keys and values: speed against static ones and libllama, shared prefixes, hit rate, memory, a long prompt beside a stream',
+  description:
+    'paged keys and values: speed against static ones and libllama, shared prefixes, hit rate, memory, a long prompt beside a stream',
   parts: ['prefix', 'stall', 'speed', 'blocks', 'served'],
   async run(options) {
     const { path: modelPath, source } = await resolveModel({ model: options.model, home: defaultHome() });
     const common = { modelPath, threads: options.threads, sequenceLength, maxSequences: 16, maxPrompt: prefillLength };
     const paged = openEngine(common, { name: 'paged' });
-    const others = [openEngine(common, { name: 'static', kvCache: { strategy: 'static', type: 'f16' }, multipliesAs: paged }), openLibllama(common, { keepsThreads: false })];
+    const others = [
+      openEngine(common, { name: 'static', kvCache: { strategy: 'static', type: 'f16' }, multipliesAs: paged }),
+      openLibllama(common, { keepsThreads: false }),
+    ];
     const contest = { paged, others, waker: new CoreWaker() };
     try {
       const { parts } = options;
@@ -52,7 +56,13 @@ export const kvSuite: Suite = {
       // Last: it leaves the cache of `paged` full of the trace.
       const served = parts.has('served') ? measureServed(paged, options) : { figures: [], notes: [] };
       return {
-        settings: { model: source, 'weight type': paged.model.info.weightType, kernels: paged.model.device.description, threads: options.threads, runs: options.runs },
+        settings: {
+          model: source,
+          'weight type': paged.model.info.weightType,
+          kernels: paged.model.device.description,
+          threads: options.threads,
+          runs: options.runs,
+        },
         figures: [...figures, ...blocks.figures, ...served.figures],
         notes: [...notes, ...blocks.notes, ...served.notes],
       };
@@ -89,10 +99,20 @@ async function measurePrefix({ paged, waker }: Contest, { runs, onProgress }: Su
       if (round >= 0) times.push(time);
     }
   }
-  return [figure({ name: `first token, ${prefixLength} of ${prefixLength + tailLength} prompt tokens known`, unit: 'ms', samples: seconds, reference: { name: 'none known', samples: firsts }, goal: { below: 0.1 } })];
+  return [
+    figure({
+      name: `first token, ${prefixLength} of ${prefixLength + tailLength} prompt tokens known`,
+      unit: 'ms',
+      samples: seconds,
+      reference: { name: 'none known', samples: firsts },
+      goal: { below: 0.1 },
+    }),
+  ];
 }
 
-/** A stream's gaps while a long prompt is read, against its steps at that time, and against those of a stream beside which nothing arrives. */
+/**
+ * A stream's gaps while a long prompt is read, against its steps at that time, and against those of a stream beside which nothing arrives.
+ */
 async function measureStall({ paged, waker }: Contest, { runs, onProgress }: SuiteOptions): Promise<Figure[]> {
   onProgress('long prompt beside a stream');
   const rounds: { readonly worst: number; readonly median: number; readonly quiet: number }[] = [];
@@ -101,7 +121,13 @@ async function measureStall({ paged, waker }: Contest, { runs, onProgress }: Sui
     const { beside, quiet } = gapsBeside(paged, promptOf(paged, promptLength, round + 9), promptOf(paged, longPromptLength, round + 5));
     if (round >= 0) rounds.push({ worst: Math.max(...beside), median: median(beside), quiet: median(quiet) });
   }
-  const line = (input: Pick<FigureInput, 'reference' | 'goal'>) => figure({ name: `worst gap of a stream, ${longPromptLength}-token prompt`, unit: 'ms', samples: rounds.map(({ worst }) => worst), ...input });
+  const line = (input: Pick<FigureInput, 'reference' | 'goal'>) =>
+    figure({
+      name: `worst gap of a stream, ${longPromptLength}-token prompt`,
+      unit: 'ms',
+      samples: rounds.map(({ worst }) => worst),
+      ...input,
+    });
   return [
     line({ reference: { name: 'its median step meanwhile', samples: rounds.map((round) => round.median) }, goal: { below: 2 } }),
     line({ reference: { name: 'its median step with no arrival', samples: rounds.map(({ quiet }) => quiet) } }),
@@ -112,20 +138,34 @@ async function measureSpeed(contest: Contest, options: SuiteOptions): Promise<Fi
   const figures: Figure[] = [];
   for (const { sequences, steps } of decodes) {
     const prompts = Array.from({ length: sequences }, (_, index) => promptOf(contest.paged, promptLength, index * 7));
-    figures.push(...(await compare(contest, (contestant) => contestant.decode({ prompts, steps }), `decode, ${sequences} sequence${sequences === 1 ? '' : 's'}`, options)));
+    figures.push(
+      ...(await compare(
+        contest,
+        (contestant) => contestant.decode({ prompts, steps }),
+        `decode, ${sequences} sequence${sequences === 1 ? '' : 's'}`,
+        options,
+      )),
+    );
   }
   const prompt = promptOf(contest.paged, prefillLength, 0);
   figures.push(...(await compare(contest, (contestant) => contestant.prefill(prompt), `prefill, ${prefillLength} tokens`, options)));
   return figures;
 }
 
-async function compare({ paged, others, waker }: Contest, measure: (contestant: Contestant) => Promise<number>, name: string, { runs, onProgress }: SuiteOptions): Promise<Figure[]> {
+async function compare(
+  { paged, others, waker }: Contest,
+  measure: (contestant: Contestant) => Promise<number>,
+  name: string,
+  { runs, onProgress }: SuiteOptions,
+): Promise<Figure[]> {
   onProgress(name);
   const contestants = [paged, ...others].map((contestant) => () => measure(contestant));
   const [ours = [], ...theirs] = await interleave(contestants, { runs, warmups, settle: () => waker.wake() });
   return others.map((reference, index) =>
     figure({
-      name, unit: 'tokens/s', samples: ours,
+      name,
+      unit: 'tokens/s',
+      samples: ours,
       reference: { name: reference.name, samples: theirs[index] ?? [] },
       goal: { atLeast: index === 0 ? againstStaticGoal : againstLibllamaGoal },
     }),
@@ -140,7 +180,11 @@ function timeFirstToken({ core }: EngineContestant, prompt: readonly number[], c
 }
 
 /** Milliseconds between the tokens of a stream: with nothing else, then from the arrival of a long prompt to its first token. */
-function gapsBeside({ core }: EngineContestant, stream: readonly number[], long: readonly number[]): { readonly quiet: readonly number[]; readonly beside: readonly number[] } {
+function gapsBeside(
+  { core }: EngineContestant,
+  stream: readonly number[],
+  long: readonly number[],
+): { readonly quiet: readonly number[]; readonly beside: readonly number[] } {
   core.add(request('stream', stream, undefined));
   core.step();
   const quiet = Array.from({ length: quietSteps }, () => timeOf(() => core.step()));

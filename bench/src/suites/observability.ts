@@ -23,7 +23,10 @@ const workloads = [
   { name: 'streams', body: { messages: [message], stream: true } },
 ] as const;
 
-/** Where the answers come from. What is observed costs the least beside a server that must be asked, as gateways do; and of one's own process, the most that it can. */
+/**
+ * Where the answers come from. What is observed costs the least beside a server that must be asked, as gateways do; and of one's own
+ * process, the most that it can.
+ */
 const origins = [
   { name: 'a fake backend', model: 'bench', isRemote: true, slicesPerRun: 3, goal: { atLeast: 0.97 } },
   { name: 'an engine in its process', model: 'default', isRemote: false, slicesPerRun: 1, goal: undefined },
@@ -41,7 +44,8 @@ export const observabilitySuite: Suite = {
         options.onProgress(`${name}, start ${begun + 1} of ${starts}`);
         const bench = await openBench(isRemote);
         try {
-          for (const [index, { body }] of workloads.entries()) await measure(bench, { model, ...body }, options.runs * slicesPerRun, (samples[place] as Samples[])[index] as Samples);
+          for (const [index, { body }] of workloads.entries())
+            await measure(bench, { model, ...body }, options.runs * slicesPerRun, (samples[place] as Samples[])[index] as Samples);
         } finally {
           await bench.close();
         }
@@ -49,7 +53,11 @@ export const observabilitySuite: Suite = {
     }
     return {
       settings: { connections, 'slice ms': sliceMs, starts, runs: options.runs },
-      figures: origins.flatMap(({ name, goal }, place) => workloads.flatMap((workload, index) => figuresOf(`${workload.name} of ${name}`, (samples[place] as Samples[])[index] as Samples, goal))),
+      figures: origins.flatMap(({ name, goal }, place) =>
+        workloads.flatMap((workload, index) =>
+          figuresOf(`${workload.name} of ${name}`, (samples[place] as Samples[])[index] as Samples, goal),
+        ),
+      ),
       notes,
     };
   },
@@ -114,7 +122,11 @@ async function measure({ gateways, client }: Bench, body: object, runs: number, 
   for (const [index, samples] of figures.entries()) rates[index]?.push(...samples);
 }
 
-function figuresOf(name: string, { rates: [on = [], off = []], costs: [onCost = [], offCost = []] }: Samples, goal: Goal | undefined): Figure[] {
+function figuresOf(
+  name: string,
+  { rates: [on = [], off = []], costs: [onCost = [], offCost = []] }: Samples,
+  goal: Goal | undefined,
+): Figure[] {
   return [
     figure({ name, unit: 'req/s', samples: on, reference: { name: 'off', samples: off }, goal }),
     figure({ name: `${name}: processor time of one`, unit: 'µs', samples: onCost, reference: { name: 'off', samples: offCost } }),

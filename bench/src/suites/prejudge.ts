@@ -90,7 +90,10 @@ async function measureRules({ runs, onProgress }: SuiteOptions, waker: CoreWaker
 
 async function measureEvil({ runs, onProgress }: SuiteOptions): Promise<Figure[]> {
   onProgress('nested repetition');
-  const judge = await compileRules('rules.yaml', JSON.stringify({ rules: [{ name: 'evil', find: { patterns: [evilPattern] }, refuse: {} }] }));
+  const judge = await compileRules(
+    'rules.yaml',
+    JSON.stringify({ rules: [{ name: 'evil', find: { patterns: [evilPattern] }, refuse: {} }] }),
+  );
   return evilLengths.map((length) => {
     const samples = Array.from({ length: runs + 1 }, () => {
       // Nearly a match, and one in which the text that every match contains occurs.

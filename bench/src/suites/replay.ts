@@ -3,7 +3,14 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { figure, type Figure } from '../harness/report.ts';
 import { CoreWaker } from '../harness/wake-cores.ts';
-import { replayKnownLoad, startFakeServer, type FakeServer, type KnownLoad, type KnownLoadFigures, type Percentiles } from '../replay/known-load.ts';
+import {
+  replayKnownLoad,
+  startFakeServer,
+  type FakeServer,
+  type KnownLoad,
+  type KnownLoadFigures,
+  type Percentiles,
+} from '../replay/known-load.ts';
 import type { Suite, SuiteOptions } from './suite.ts';
 
 /** Of the fake server. */
@@ -29,7 +36,12 @@ export const replaySuite: Suite = {
     const rounds = await measure(runs, options);
     return {
       settings: { runs, seconds, 'known time to first token, ms': latencies.ttftMs, 'known gap, ms': latencies.gapMs },
-      figures: loads.flatMap((load, index) => figuresOf(load, rounds.map((round) => round[index] as KnownLoadFigures))),
+      figures: loads.flatMap((load, index) =>
+        figuresOf(
+          load,
+          rounds.map((round) => round[index] as KnownLoadFigures),
+        ),
+      ),
       notes,
     };
   },
@@ -70,7 +82,9 @@ async function measure(runs: number, { onProgress }: SuiteOptions): Promise<Know
 function figuresOf(load: KnownLoad, rounds: readonly KnownLoadFigures[]): Figure[] {
   const name = nameOf(load);
   const percentiles = (what: string, of: (figures: KnownLoadFigures) => Percentiles, goal?: Figure['goal']) =>
-    (['p50', 'p99'] as const).map((which) => figure({ name: `${name}: ${what}, ${which}`, unit: 'ms', samples: rounds.map((round) => of(round)[which]), goal }));
+    (['p50', 'p99'] as const).map((which) =>
+      figure({ name: `${name}: ${what}, ${which}`, unit: 'ms', samples: rounds.map((round) => of(round)[which]), goal }),
+    );
   return [
     ...percentiles('own error of TTFT', ({ ttftError }) => ttftError, errorGoal),
     ...percentiles('own error of TPOT', ({ tpotError }) => tpotError, errorGoal),
@@ -80,10 +94,17 @@ function figuresOf(load: KnownLoad, rounds: readonly KnownLoadFigures[]): Figure
     ...percentiles("error of end to end, with the server's lateness", ({ e2eError }) => e2eError),
     ...percentiles('wake-up delay of a third process', ({ wakeDelay }) => wakeDelay),
     figure({
-      name: `${name}: own error of TTFT, p99`, unit: 'ms', samples: rounds.map(({ ttftError }) => ttftError.p99),
+      name: `${name}: own error of TTFT, p99`,
+      unit: 'ms',
+      samples: rounds.map(({ ttftError }) => ttftError.p99),
       reference: { name: 'wake-up delay, p99', samples: rounds.map(({ wakeDelay }) => wakeDelay.p99) },
     }),
-    figure({ name: `${name}: CPU of the replay`, unit: 'cores', samples: rounds.map(({ generatorCores }) => generatorCores), goal: { below: 1 } }),
+    figure({
+      name: `${name}: CPU of the replay`,
+      unit: 'cores',
+      samples: rounds.map(({ generatorCores }) => generatorCores),
+      goal: { below: 1 },
+    }),
   ];
 }
 

@@ -34,7 +34,8 @@ export const routerSuite: Suite = {
     for (const fault of faults) figures.push(...(await measureFault(fault, runs, options)));
     return {
       settings: { runs, concurrency, 'ms of an answer': delayMs, balance: 'round_robin', 'probe interval ms': probes.probe_interval_ms },
-      figures, notes,
+      figures,
+      notes,
     };
   },
 };
@@ -56,11 +57,22 @@ async function measureFault([name, cause]: (typeof faults)[number], runs: number
     const [before, during] = await runOnce(cause);
     failed.push(before.failed + during.failed);
     healthy.push(quantile(before.latenciesMs, 0.99));
-    after.push(quantile(during.latenciesMs.filter((_, index) => (during.endsMs[index] as number) > faultAtMs + settleMs), 0.99));
+    after.push(
+      quantile(
+        during.latenciesMs.filter((_, index) => (during.endsMs[index] as number) > faultAtMs + settleMs),
+        0.99,
+      ),
+    );
   }
   return [
     figure({ name: `${name}: failed requests`, unit: 'requests', samples: failed, goal: { below: 1 } }),
-    figure({ name: `${name}: p99 after`, unit: 'ms', samples: after, reference: { name: 'healthy', samples: healthy }, goal: { below: 1.3 } }),
+    figure({
+      name: `${name}: p99 after`,
+      unit: 'ms',
+      samples: after,
+      reference: { name: 'healthy', samples: healthy },
+      goal: { below: 1.3 },
+    }),
   ];
 }
 

@@ -4,7 +4,15 @@ import { fileURLToPath } from 'node:url';
 import { defaultHome } from '@open-autoglm/engine';
 import { openEncoder } from '@open-autoglm/engine/encoder';
 import { resolveModel } from '@open-autoglm/engine/models';
-import { compareWording, findDifference, Learner, QuestionIndex, readQuestion, unitVector, type Wording } from '@open-autoglm/gateway/semantic';
+import {
+  compareWording,
+  findDifference,
+  Learner,
+  QuestionIndex,
+  readQuestion,
+  unitVector,
+  type Wording,
+} from '@open-autoglm/gateway/semantic';
 import { createRandom, quantile } from '@open-autoglm/statistics';
 import { figure, type Figure } from '../harness/report.ts';
 import type { Suite, SuiteOptions } from './suite.ts';
@@ -35,7 +43,10 @@ interface JudgedPair extends Pair {
   readonly wording: Wording;
 }
 
-/** By a hash of the texts, so that the same pairs are judged however many there are. Rules are made with those of `learning` before one's eyes, never with the others. */
+/**
+ * By a hash of the texts, so that the same pairs are judged however many there are. Rules are made with those of `learning` before one's
+ * eyes, never with the others.
+ */
 interface Halves {
   readonly learning: readonly JudgedPair[];
   readonly judging: readonly JudgedPair[];
@@ -65,24 +76,44 @@ export const semanticSuite: Suite = {
       if (set.name === 'QQP' && options.parts.has('lookup')) figures.push(...measureLookup(vectors));
     }
     return {
-      settings: { runs: options.runs, 'pairs at most': options.numbers['pairs'] as number, 'share of wrong answers tolerated': errorMax, 'share checked': checkShare, 'similarity at least': similarityMin },
-      figures, notes,
+      settings: {
+        runs: options.runs,
+        'pairs at most': options.numbers['pairs'] as number,
+        'share of wrong answers tolerated': errorMax,
+        'share checked': checkShare,
+        'similarity at least': similarityMin,
+      },
+      figures,
+      notes,
     };
   },
 };
 
-async function embed(file: string, model: string, { threads, numbers, onProgress }: SuiteOptions): Promise<{ pairs: Pair[]; vectors: Map<string, Float32Array> }> {
-  const pairs = readFileSync(pairsFolder + file, 'utf8').trim().split('\n').slice(0, numbers['pairs']).map((line) => JSON.parse(line) as Pair).filter(({ a, b }) => a !== b);
+async function embed(
+  file: string,
+  model: string,
+  { threads, numbers, onProgress }: SuiteOptions,
+): Promise<{ pairs: Pair[]; vectors: Map<string, Float32Array> }> {
+  const pairs = readFileSync(pairsFolder + file, 'utf8')
+    .trim()
+    .split('\n')
+    .slice(0, numbers['pairs'])
+    .map((line) => JSON.parse(line) as Pair)
+    .filter(({ a, b }) => a !== b);
   const { path: modelPath, source } = await resolveModel({ model, home: defaultHome() });
   const encoder = openEncoder({ modelPath, id: 'bench', source, threads, poll: 0, passTokens });
   const vectors = new Map<string, Float32Array>();
   try {
-    const texts = [...new Set(pairs.flatMap(({ a, b }) => [a, b]))].map((text) => ({ text, tokens: encoder.vocabulary.tokenizeWhole(text).slice(0, encoder.info.contextLength) }));
+    const texts = [...new Set(pairs.flatMap(({ a, b }) => [a, b]))].map((text) => ({
+      text,
+      tokens: encoder.vocabulary.tokenizeWhole(text).slice(0, encoder.info.contextLength),
+    }));
     texts.sort((a, b) => a.tokens.length - b.tokens.length);
-    for (let from = 0, done = 0; from < texts.length; ) {
+    for (let from = 0, done = 0; from < texts.length;) {
       const count = Math.max(1, Math.floor(passTokens / Math.max(...texts.slice(from, from + 64).map(({ tokens }) => tokens.length))));
       const pass = texts.slice(from, from + count);
-      for (const [index, vector] of encoder.encode(pass.map(({ tokens }) => tokens)).entries()) vectors.set((pass[index] as { text: string }).text, unitVector(vector) as Float32Array);
+      for (const [index, vector] of encoder.encode(pass.map(({ tokens }) => tokens)).entries())
+        vectors.set((pass[index] as { text: string }).text, unitVector(vector) as Float32Array);
       from += count;
       if (from - done > 5000) onProgress(`${file}: ${(done = from)} of ${texts.length} embeddings`);
     }
@@ -96,7 +127,12 @@ function judge(pairs: readonly Pair[], vectors: ReadonlyMap<string, Float32Array
   return pairs.map((pair) => {
     const [a, b] = [vectors.get(pair.a) as Float32Array, vectors.get(pair.b) as Float32Array];
     const [left, right] = [readQuestion(pair.a), readQuestion(pair.b)];
-    return { ...pair, similarity: a.reduce((sum, value, at) => sum + value * (b[at] as number), 0), difference: findDifference(left, right), wording: compareWording(left, right) };
+    return {
+      ...pair,
+      similarity: a.reduce((sum, value, at) => sum + value * (b[at] as number), 0),
+      difference: findDifference(left, right),
+      wording: compareWording(left, right),
+    };
   });
 }
 
@@ -120,7 +156,14 @@ function measureHits(name: string, halves: Halves, runs: number, notes: string[]
     const wrong = hits.filter(({ same }) => same === 0);
     for (const { a, b, wording, similarity } of wrong) wrongHits.set(`${a} | ${b}`, `${wording}, ${similarity.toFixed(3)}`);
     const right = hits.length - wrong.length;
-    return { hits: hits.length, wrongCount: wrong.length, wrong: share(wrong.length, hits.length), recall: share(right, positives), byOne: wrongByOneThreshold(judged, right), apart: wrong.filter(differByNumberOrDenial).length };
+    return {
+      hits: hits.length,
+      wrongCount: wrong.length,
+      wrong: share(wrong.length, hits.length),
+      recall: share(right, positives),
+      byOne: wrongByOneThreshold(judged, right),
+      apart: wrong.filter(differByNumberOrDenial).length,
+    };
   });
   const apart = judged.filter((pair) => pair.same === 0 && differByNumberOrDenial(pair)).length;
   const floor = judged.filter(({ a, b }) => written(a) === written(b));
@@ -135,18 +178,39 @@ function measureHits(name: string, halves: Halves, runs: number, notes: string[]
   return [
     figure({ name: `${name}: wrong of the hits`, unit: '%', samples: rounds.map(({ wrong }) => wrong), goal: { below: 0.501 } }),
     figure({ name: `${name}: hits`, unit: 'requests', samples: rounds.map(({ hits }) => hits) }),
-    ...(byOne.every((value) => value > 0) ? [figure({ name: `${name}: wrong of the hits`, unit: '%', samples: rounds.map(({ wrong }) => wrong), reference: { name: 'one threshold', samples: byOne } })] : []),
+    ...(byOne.every((value) => value > 0)
+      ? [
+          figure({
+            name: `${name}: wrong of the hits`,
+            unit: '%',
+            samples: rounds.map(({ wrong }) => wrong),
+            reference: { name: 'one threshold', samples: byOne },
+          }),
+        ]
+      : []),
     figure({ name: `${name}: recall`, unit: '%', samples: rounds.map(({ recall }) => recall) }),
-    figure({ name: `${name}: wrong hits, another number or denial`, unit: 'requests', samples: rounds.map((round) => round.apart), goal: { below: 1 } }),
+    figure({
+      name: `${name}: wrong hits, another number or denial`,
+      unit: 'requests',
+      samples: rounds.map((round) => round.apart),
+      goal: { below: 1 },
+    }),
     ...tolerances.flatMap((tolerated) => measureTolerance(name, halves, positives, tolerated, runs)),
   ];
 }
 
 /** What more may be had by who tolerates more. */
 function measureTolerance(name: string, halves: Halves, positives: number, tolerated: number, runs: number): Figure[] {
-  const rounds = Array.from({ length: runs }, (_, run) => askAll(halves, tolerated, run + 1)).map((hits) => ({ hits: hits.length, right: hits.filter(({ same }) => same === 1).length }));
+  const rounds = Array.from({ length: runs }, (_, run) => askAll(halves, tolerated, run + 1)).map((hits) => ({
+    hits: hits.length,
+    right: hits.filter(({ same }) => same === 1).length,
+  }));
   return [
-    figure({ name: `${name}, error_max ${tolerated}: wrong of the hits`, unit: '%', samples: rounds.map(({ hits, right }) => share(hits - right, hits)) }),
+    figure({
+      name: `${name}, error_max ${tolerated}: wrong of the hits`,
+      unit: '%',
+      samples: rounds.map(({ hits, right }) => share(hits - right, hits)),
+    }),
     figure({ name: `${name}, error_max ${tolerated}: recall`, unit: '%', samples: rounds.map(({ right }) => share(right, positives)) }),
   ];
 }
@@ -211,5 +275,11 @@ function measureLookup(vectors: ReadonlyMap<string, Float32Array>): Figure[] {
     }
     return performance.now() - since;
   });
-  return [0.5, 0.99].map((level) => figure({ name: `lookup among ${Math.min(indexed, all.length).toLocaleString('en')}, p${level * 100}`, unit: 'ms', samples: [quantile(times, level)] }));
+  return [0.5, 0.99].map((level) =>
+    figure({
+      name: `lookup among ${Math.min(indexed, all.length).toLocaleString('en')}, p${level * 100}`,
+      unit: 'ms',
+      samples: [quantile(times, level)],
+    }),
+  );
 }

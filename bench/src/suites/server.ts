@@ -24,7 +24,10 @@ const answerLength = 192;
 const promptMax = 64;
 const sequenceLength = 1024;
 const warmups = 2;
-/** Rounds of 16 streams before anything is measured, of each contestant: code that has run seldom is not compiled, at several times the cost. */
+/**
+ * Rounds of 16 streams before anything is measured, of each contestant: code that has run seldom is not compiled, at several times the
+ * cost.
+ */
 const warmUpRounds = 8;
 const startsMax = 5;
 
@@ -39,9 +42,20 @@ export const serverSuite: Suite = {
     const bench = await openBench(options, common);
     try {
       const promptLength = await warmUp(bench, options);
-      const figures = [...(await measureStreams(bench, promptLength, options)), ...starts, await measureLoopDelay(bench, options), ...measureMemory(bench)];
+      const figures = [
+        ...(await measureStreams(bench, promptLength, options)),
+        ...starts,
+        await measureLoopDelay(bench, options),
+        ...measureMemory(bench),
+      ];
       return {
-        settings: { model: source, threads: options.threads, runs: options.runs, 'prompt tokens': promptLength, 'answer tokens': answerLength },
+        settings: {
+          model: source,
+          threads: options.threads,
+          runs: options.runs,
+          'prompt tokens': promptLength,
+          'answer tokens': answerLength,
+        },
         figures,
         notes: [...notes, bench.peer ? peerNotes.measured : peerNotes.published],
       };
@@ -60,7 +74,8 @@ const notes = [
 ];
 const peerNotes = {
   measured: 'node-llama-cpp: its own JavaScript API (sequence.evaluate), CPU build, measured in this run in a process of its own.',
-  published: 'node-llama-cpp is not installed (npm install in bench/peers/node-llama-cpp); its figures are those once measured on another machine with 2 cores, not in this run.',
+  published:
+    'node-llama-cpp is not installed (npm install in bench/peers/node-llama-cpp); its figures are those once measured on another machine with 2 cores, not in this run.',
 } as const;
 
 interface Bench {
@@ -82,7 +97,12 @@ async function openBench({ model, threads, onProgress }: SuiteOptions, common: P
   const peer = await openNodeLlamaCpp(common);
   const waker = new CoreWaker();
   return {
-    engine, server, client, peer, probeFolder, waker,
+    engine,
+    server,
+    client,
+    peer,
+    probeFolder,
+    waker,
     async close() {
       await waker.close();
       client.close();
@@ -94,7 +114,10 @@ async function openBench({ model, threads, onProgress }: SuiteOptions, common: P
   };
 }
 
-/** Returns how many tokens the server read of each question: whoever is compared reads as many, since every key that is attended to costs each step. */
+/**
+ * Returns how many tokens the server read of each question: whoever is compared reads as many, since every key that is attended to costs
+ * each step.
+ */
 async function warmUp(bench: Bench, { onProgress }: SuiteOptions): Promise<number> {
   onProgress('warming up');
   const count = Math.max(...streamCounts);
@@ -117,7 +140,10 @@ async function warmUp(bench: Bench, { onProgress }: SuiteOptions): Promise<numbe
 /** What so many streams ask of the server. */
 function decodeTask({ engine }: Bench, count: number, promptLength: number): DecodeTask {
   const { vocabulary } = engine.model;
-  return { prompts: Array.from({ length: count }, (_, index) => makePrompt((text) => vocabulary.tokenize(text, false), promptLength, index * 7)), steps: answerLength - 1 };
+  return {
+    prompts: Array.from({ length: count }, (_, index) => makePrompt((text) => vocabulary.tokenize(text, false), promptLength, index * 7)),
+    steps: answerLength - 1,
+  };
 }
 
 async function measureStreams(bench: Bench, promptLength: number, { runs, onProgress }: SuiteOptions): Promise<Figure[]> {
@@ -136,14 +162,25 @@ async function measureStreams(bench: Bench, promptLength: number, { runs, onProg
     const contestants = [http, () => bench.engine.decode(task), ...(peer ? [() => peer.decode(task)] : [])];
     const [decode = [], alone = [], theirs] = await interleave(contestants, { runs, warmups, settle: () => bench.waker.wake() });
     const counted = rounds.slice(-runs);
-    const peerReference = theirs ? { name: 'node-llama-cpp', samples: theirs } : { name: 'node-llama-cpp', value: publishedFigures[count] ?? NaN };
+    const peerReference = theirs
+      ? { name: 'node-llama-cpp', samples: theirs }
+      : { name: 'node-llama-cpp', value: publishedFigures[count] ?? NaN };
     const line = (input: Pick<FigureInput, 'name' | 'samples' | 'reference' | 'goal'>) => figure({ unit: 'tokens/s', ...input });
     figures.push(
       line({ name, samples: decode, reference: { name: 'engine alone', samples: alone }, goal: { atLeast: 0.9 } }),
       line({ name, samples: decode, reference: peerReference, goal: { atLeast: 10 } }),
       line({ name: `${name}, with prompts`, samples: counted.map(overallRate), reference: { name: 'engine alone', samples: alone } }),
       line({ name: `${name}, with prompts`, samples: counted.map(overallRate), reference: peerReference }),
-      figure({ name: `${name}, time to first token`, unit: 'ms', samples: counted.map((streams) => quantile(streams.map(({ firstTokenAt }) => firstTokenAt), 0.5)) }),
+      figure({
+        name: `${name}, time to first token`,
+        unit: 'ms',
+        samples: counted.map((streams) =>
+          quantile(
+            streams.map(({ firstTokenAt }) => firstTokenAt),
+            0.5,
+          ),
+        ),
+      }),
     );
   }
   return figures;
@@ -154,7 +191,11 @@ async function openStreams({ client, server, engine }: Bench, count: number): Pr
   const { vocabulary } = engine.model;
   const ends = Array.from({ length: vocabulary.size }, (_, token) => token).filter((token) => vocabulary.endsGeneration(token));
   const body = (topic: number) => ({
-    model: 'default', stream: true, stream_options: { include_usage: true }, temperature: 0, max_tokens: answerLength,
+    model: 'default',
+    stream: true,
+    stream_options: { include_usage: true },
+    temperature: 0,
+    max_tokens: answerLength,
     logit_bias: Object.fromEntries(ends.map((token) => [token, -100])),
     messages: [{ role: 'user', content: `请写一篇长文，题目是《城市的清晨》，从第${topic + 1}个故事写起。` }],
   });
@@ -196,5 +237,7 @@ async function measureStarts({ model, threads, runs, onProgress }: SuiteOptions)
 function measureMemory({ server }: Bench): Figure[] {
   const memory = memoryOfTree(server.pid);
   if (!memory) return [];
-  return [figure({ name: `memory, ${memory.processCount} processes`, unit: 'MB', samples: [memory.residentBytes / 1e6], goal: { below: 350 } })];
+  return [
+    figure({ name: `memory, ${memory.processCount} processes`, unit: 'MB', samples: [memory.residentBytes / 1e6], goal: { below: 350 } }),
+  ];
 }

@@ -33,8 +33,14 @@ export const sinksSuite: Suite = {
       const grown = await fill(bench, options);
       const latencies = await measureLatencies(bench, options);
       return {
-        settings: { 'requests/s': perSecond, 'requests a round': perRound, 'requests before and while memory is measured': fillCount, runs: options.runs },
-        figures: [...latencies, ...grown], notes,
+        settings: {
+          'requests/s': perSecond,
+          'requests a round': perRound,
+          'requests before and while memory is measured': fillCount,
+          runs: options.runs,
+        },
+        figures: [...latencies, ...grown],
+        notes,
       };
     } finally {
       await bench.close();
@@ -70,7 +76,10 @@ async function openBench({ onProgress }: SuiteOptions): Promise<Bench> {
   const client = startPacedClient();
   const waker = new CoreWaker();
   return {
-    working, blocked, client, waker,
+    working,
+    blocked,
+    client,
+    waker,
     async close() {
       await waker.close();
       client.close();
@@ -92,7 +101,14 @@ async function fill({ working, blocked, client }: Bench, { onProgress }: SuiteOp
   const fullBytes = await blocked.heapBytes();
   onProgress('memory');
   await answerMany(blocked);
-  return [figure({ name: 'memory grown, sinks blocked', unit: 'MB', samples: [((await blocked.heapBytes()) - fullBytes) / 1e6], goal: { below: 2 } })];
+  return [
+    figure({
+      name: 'memory grown, sinks blocked',
+      unit: 'MB',
+      samples: [((await blocked.heapBytes()) - fullBytes) / 1e6],
+      goal: { below: 2 },
+    }),
+  ];
 }
 
 async function measureLatencies({ working, blocked, client, waker }: Bench, { runs, onProgress }: SuiteOptions): Promise<Figure[]> {
@@ -106,8 +122,19 @@ async function measureLatencies({ working, blocked, client, waker }: Bench, { ru
   const [workingP99 = [], blockedP99 = []] = await interleave(measures, { runs, warmups, settle: () => waker.wake() });
   const [workingP50 = [], blockedP50 = []] = rounds.map((latencies) => latencies.slice(-runs).map((of) => quantile(of, 0.5)));
   return [
-    figure({ name: 'p99 of a stream, sinks blocked', unit: 'ms', samples: blockedP99, reference: { name: 'sinks working', samples: workingP99 }, goal: { below: 1.05 } }),
-    figure({ name: 'p50 of a stream, sinks blocked', unit: 'ms', samples: blockedP50, reference: { name: 'sinks working', samples: workingP50 } }),
+    figure({
+      name: 'p99 of a stream, sinks blocked',
+      unit: 'ms',
+      samples: blockedP99,
+      reference: { name: 'sinks working', samples: workingP99 },
+      goal: { below: 1.05 },
+    }),
+    figure({
+      name: 'p50 of a stream, sinks blocked',
+      unit: 'ms',
+      samples: blockedP50,
+      reference: { name: 'sinks working', samples: workingP50 },
+    }),
   ];
 }
 

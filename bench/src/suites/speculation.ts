@@ -69,8 +69,13 @@ function average(prices) {
 function tasksIn({ article, quote, summarise, summary, poem, explanation, recommendation }: Texts): readonly Task[] {
   return [
     { name: 'copying: a text quoted', question: `${quote}\n${article}`, begun: article.slice(0, 24), isCopying: true },
-    { name: 'copying: a summary in the text\'s words', question: `${article}\n${summarise}`, begun: summary, isCopying: true },
-    { name: 'copying: code edited', question: `Add a comment to this code:\n${code}`, begun: `// Prices and their average.\n${code.slice(0, 64)}`, isCopying: true },
+    { name: "copying: a summary in the text's words", question: `${article}\n${summarise}`, begun: summary, isCopying: true },
+    {
+      name: 'copying: code edited',
+      question: `Add a comment to this code:\n${code}`,
+      begun: `// Prices and their average.\n${code.slice(0, 64)}`,
+      isCopying: true,
+    },
     { name: 'other: a poem', question: poem, begun: '', isCopying: false },
     { name: 'other: an explanation', question: explanation, begun: '', isCopying: false },
     { name: 'other: a recommendation', question: recommendation, begun: '', isCopying: false },
@@ -80,7 +85,9 @@ function tasksIn({ article, quote, summarise, summary, poem, explanation, recomm
 /** In ChatML where the model knows its marks, else as TinyLlama was taught (Zephyr's). */
 function promptOf({ model: { vocabulary } }: EngineContestant, { question, begun }: Task): string {
   const isChatMl = vocabulary.tokenize('<|im_start|>', true).length === 1;
-  return isChatMl ? `<|im_start|>user\n${question}<|im_end|>\n<|im_start|>assistant\n${begun}` : `<|user|>\n${question}</s>\n<|assistant|>\n${begun}`;
+  return isChatMl
+    ? `<|im_start|>user\n${question}<|im_end|>\n<|im_start|>assistant\n${begun}`
+    : `<|user|>\n${question}</s>\n<|assistant|>\n${begun}`;
 }
 
 /** A model that spells Chinese out byte by byte has not learnt it. */
@@ -119,17 +126,33 @@ export const speculationSuite: Suite = {
           if (engine === drafting) steps = answer.steps;
           return answer.rate;
         };
-        const [with_ = [], without = []] = await interleave([drafting, plain].map(measure), { runs: options.runs, warmups, settle: () => waker.wake() });
+        const [with_ = [], without = []] = await interleave([drafting, plain].map(measure), {
+          runs: options.runs,
+          warmups,
+          settle: () => waker.wake(),
+        });
         const depth = plain.model.vocabulary.tokenize(prompt, true).length + (answerTokens >> 1);
         const costs = await measureSteps(plain.model, depth, () => waker.wake());
         const limit = median(without) * speedOfPerfectDrafts(answerTokens - 1, costs);
-        figures.push(figure({ name, unit: 'tokens/s', samples: with_, limit, reference: { name: 'without drafts', samples: without }, goal: { atLeast: isCopying ? 1.8 : 0.97 } }));
+        figures.push(
+          figure({
+            name,
+            unit: 'tokens/s',
+            samples: with_,
+            limit,
+            reference: { name: 'without drafts', samples: without },
+            goal: { atLeast: isCopying ? 1.8 : 0.97 },
+          }),
+        );
         notes.push(`${name}: ${steps} steps for ${answerTokens - 1} tokens; after ${depth}, ${describe(costs)} plain steps.`);
       }
       return {
         settings: { model: source, threads: options.threads, runs: options.runs, 'answer tokens': answerTokens },
         figures,
-        notes: [...notes, 'Both compute with the same weights in memory, and give the same tokens. An answer that copies has its first words given, since a small model would not begin to copy by itself. No answer ends early. The limit: every draft right, each step of the best width, at what steps cost here.'],
+        notes: [
+          ...notes,
+          'Both compute with the same weights in memory, and give the same tokens. An answer that copies has its first words given, since a small model would not begin to copy by itself. No answer ends early. The limit: every draft right, each step of the best width, at what steps cost here.',
+        ],
       };
     } finally {
       await waker.close();

@@ -18,7 +18,8 @@ const warmups = 2;
 /** What is sent, in bytes and in time: encodings of the same values, and a turn of a session against the whole conversation. */
 export const wireSuite: Suite = {
   name: 'wire',
-  description: 'bytes, encoding and decoding of JSON, JSON + brotli and MessagePack; a session’s turn as a patch against the whole conversation',
+  description:
+    'bytes, encoding and decoding of JSON, JSON + brotli and MessagePack; a session’s turn as a patch against the whole conversation',
   parts: ['encodings', 'sessions'],
   async run(options) {
     const figures: Figure[] = [];
@@ -45,14 +46,26 @@ async function measureEncodings({ runs, onProgress }: SuiteOptions): Promise<Fig
     for (const payload of createPayloads()) {
       onProgress(payload.name);
       const bytes = encodings.map((encoding) => encoding.encode(payload));
-      const timed = async (task: Task) => interleave(encodings.map((encoding, index) => async () => timeOf(task, encoding, payload, bytes[index] as Buffer)), { runs, warmups, settle: () => waker.wake() });
+      const timed = async (task: Task) =>
+        interleave(
+          encodings.map((encoding, index) => async () => timeOf(task, encoding, payload, bytes[index] as Buffer)),
+          { runs, warmups, settle: () => waker.wake() },
+        );
       const [encode, decode] = [await timed('encode'), await timed('decode')];
       for (const [index, { name }] of encodings.entries()) {
         const line = (unit: 'bytes' | 'µs', what: string, samples: readonly (readonly number[])[]) => {
           const reference = index === 0 ? {} : { reference: { name: 'JSON', samples: samples[0] as readonly number[] } };
           return figure({ name: `${payload.name}: ${name}, ${what}`, unit, samples: samples[index] as readonly number[], ...reference });
         };
-        figures.push(line('bytes', 'size', bytes.map(({ length }) => [length])), line('µs', 'encode', encode), line('µs', 'decode', decode));
+        figures.push(
+          line(
+            'bytes',
+            'size',
+            bytes.map(({ length }) => [length]),
+          ),
+          line('µs', 'encode', encode),
+          line('µs', 'decode', decode),
+        );
       }
     }
   } finally {
@@ -95,15 +108,64 @@ async function measureSessions({ model, threads, runs, onProgress }: SuiteOption
     const cachedOf = (all: readonly Asked[]) => all.map(({ cachedTokens }) => cachedTokens);
     const whole = { name: 'whole conversation', samples: bytesOf(unknownAsked) };
     return [
-      figure({ name: 'one turn more, patch and question: bytes sent', unit: 'bytes', samples: bytesOf(sessionAsked), reference: whole, goal: { below: 0.1501 } }),
-      figure({ name: 'one turn more, both in one request: bytes sent', unit: 'bytes', samples: bytesOf(inOneAsked), reference: whole, goal: { below: 0.1501 } }),
-      figure({ name: 'time to first text, session', unit: 'ms', samples: session, reference: { name: 'whole, nothing known', samples: unknown }, goal: { below: 0.4001 } }),
-      figure({ name: 'time to first text, session', unit: 'ms', samples: session, reference: { name: 'whole, prefix known', samples: known } }),
-      figure({ name: 'time to first text, session, one request', unit: 'ms', samples: inOne, reference: { name: 'whole, nothing known', samples: unknown }, goal: { below: 0.4001 } }),
-      figure({ name: 'time to first text, session, one request', unit: 'ms', samples: inOne, reference: { name: 'whole, prefix known', samples: known } }),
-      figure({ name: 'time to first text, whole, prefix known', unit: 'ms', samples: known, reference: { name: 'whole, nothing known', samples: unknown } }),
-      figure({ name: 'tokens known before, session', unit: 'tokens', samples: cachedOf(sessionAsked), reference: { name: 'tokens of the prompt', samples: sessionAsked.map(({ promptTokens }) => promptTokens) } }),
-      figure({ name: 'tokens known before, whole, prefix known', unit: 'tokens', samples: cachedOf(knownAsked), reference: { name: 'tokens of the prompt', samples: knownAsked.map(({ promptTokens }) => promptTokens) } }),
+      figure({
+        name: 'one turn more, patch and question: bytes sent',
+        unit: 'bytes',
+        samples: bytesOf(sessionAsked),
+        reference: whole,
+        goal: { below: 0.1501 },
+      }),
+      figure({
+        name: 'one turn more, both in one request: bytes sent',
+        unit: 'bytes',
+        samples: bytesOf(inOneAsked),
+        reference: whole,
+        goal: { below: 0.1501 },
+      }),
+      figure({
+        name: 'time to first text, session',
+        unit: 'ms',
+        samples: session,
+        reference: { name: 'whole, nothing known', samples: unknown },
+        goal: { below: 0.4001 },
+      }),
+      figure({
+        name: 'time to first text, session',
+        unit: 'ms',
+        samples: session,
+        reference: { name: 'whole, prefix known', samples: known },
+      }),
+      figure({
+        name: 'time to first text, session, one request',
+        unit: 'ms',
+        samples: inOne,
+        reference: { name: 'whole, nothing known', samples: unknown },
+        goal: { below: 0.4001 },
+      }),
+      figure({
+        name: 'time to first text, session, one request',
+        unit: 'ms',
+        samples: inOne,
+        reference: { name: 'whole, prefix known', samples: known },
+      }),
+      figure({
+        name: 'time to first text, whole, prefix known',
+        unit: 'ms',
+        samples: known,
+        reference: { name: 'whole, nothing known', samples: unknown },
+      }),
+      figure({
+        name: 'tokens known before, session',
+        unit: 'tokens',
+        samples: cachedOf(sessionAsked),
+        reference: { name: 'tokens of the prompt', samples: sessionAsked.map(({ promptTokens }) => promptTokens) },
+      }),
+      figure({
+        name: 'tokens known before, whole, prefix known',
+        unit: 'tokens',
+        samples: cachedOf(knownAsked),
+        reference: { name: 'tokens of the prompt', samples: knownAsked.map(({ promptTokens }) => promptTokens) },
+      }),
       figure({ name: 'tokens known before, whole, nothing known', unit: 'tokens', samples: cachedOf(unknownAsked) }),
     ];
   } finally {
@@ -119,7 +181,12 @@ const fixed = { model: 'default', temperature: 0 } as const;
 
 /** Everything is sent, by a tenant whose prompts nobody keeps. */
 function askUnknown({ url }: RunningServer, salt: string): Promise<Asked> {
-  return askStream({ method: 'POST', url: `${url}/v1/chat/completions`, body: { ...fixed, messages: [...conversation(turnCount, salt), nextTurn], ...question }, headers: { 'x-autoglm-tenant': salt } });
+  return askStream({
+    method: 'POST',
+    url: `${url}/v1/chat/completions`,
+    body: { ...fixed, messages: [...conversation(turnCount, salt), nextTurn], ...question },
+    headers: { 'x-autoglm-tenant': salt },
+  });
 }
 
 /** Everything is sent, and what came before this turn was asked before. */
@@ -127,13 +194,26 @@ async function askKnown({ url }: RunningServer, salt: string): Promise<Asked> {
   const headers = { 'x-autoglm-tenant': salt };
   const messages = conversation(turnCount, salt);
   await send({ method: 'POST', url: `${url}/v1/chat/completions`, body: { ...fixed, messages, max_tokens: 1 }, headers });
-  return askStream({ method: 'POST', url: `${url}/v1/chat/completions`, body: { ...fixed, messages: [...messages, nextTurn], ...question }, headers });
+  return askStream({
+    method: 'POST',
+    url: `${url}/v1/chat/completions`,
+    body: { ...fixed, messages: [...messages, nextTurn], ...question },
+    headers,
+  });
 }
 
 /** A session whose turns so far were asked before. */
-async function openSession({ url }: RunningServer, salt: string): Promise<{ readonly session: string; readonly etag: string; readonly headers: Readonly<Record<string, string>> }> {
+async function openSession(
+  { url }: RunningServer,
+  salt: string,
+): Promise<{ readonly session: string; readonly etag: string; readonly headers: Readonly<Record<string, string>> }> {
   const headers = { 'x-autoglm-tenant': salt };
-  const created = await send({ method: 'POST', url: `${url}/v1/sessions`, body: { ...fixed, messages: conversation(turnCount, salt) }, headers });
+  const created = await send({
+    method: 'POST',
+    url: `${url}/v1/sessions`,
+    body: { ...fixed, messages: conversation(turnCount, salt) },
+    headers,
+  });
   const session = `${url}/v1/sessions/${(JSON.parse(created.text) as { id: string }).id}`;
   await send({ method: 'POST', url: `${session}/completions`, body: { max_tokens: 1 }, headers });
   return { session, etag: created.headers['etag'] as string, headers };
@@ -145,12 +225,30 @@ const patch = [{ op: 'add', path: '/messages/-', value: nextTurn }] as const;
 async function askSession(server: RunningServer, salt: string): Promise<Asked> {
   const { session, etag, headers } = await openSession(server, salt);
   const since = performance.now();
-  const patched = await send({ method: 'PATCH', url: session, body: patch, headers: { ...headers, 'content-type': 'application/json-patch+json', 'if-match': etag } });
-  return askStream({ method: 'POST', url: `${session}/completions`, body: question, headers: { ...headers, 'if-match': patched.headers['etag'] as string } }, { since, sentBytes: patched.sentBytes });
+  const patched = await send({
+    method: 'PATCH',
+    url: session,
+    body: patch,
+    headers: { ...headers, 'content-type': 'application/json-patch+json', 'if-match': etag },
+  });
+  return askStream(
+    {
+      method: 'POST',
+      url: `${session}/completions`,
+      body: question,
+      headers: { ...headers, 'if-match': patched.headers['etag'] as string },
+    },
+    { since, sentBytes: patched.sentBytes },
+  );
 }
 
 /** The patch comes with the question. */
 async function askInOne(server: RunningServer, salt: string): Promise<Asked> {
   const { session, etag, headers } = await openSession(server, salt);
-  return askStream({ method: 'POST', url: `${session}/completions`, body: { ...question, autoglm: { patch } }, headers: { ...headers, 'if-match': etag } });
+  return askStream({
+    method: 'POST',
+    url: `${session}/completions`,
+    body: { ...question, autoglm: { patch } },
+    headers: { ...headers, 'if-match': etag },
+  });
 }

@@ -23,7 +23,12 @@ export interface Sent {
 }
 
 /** Sends one request and gives its answer's headers and body. Throws where it was refused. */
-export async function send({ method, url, body, headers }: Sent): Promise<{ readonly headers: Readonly<Record<string, unknown>>; readonly text: string; readonly sentBytes: number }> {
+export async function send({
+  method,
+  url,
+  body,
+  headers,
+}: Sent): Promise<{ readonly headers: Readonly<Record<string, unknown>>; readonly text: string; readonly sentBytes: number }> {
   const encoded = JSON.stringify(body);
   const response = await request(url, { method, body: encoded, headers: { 'content-type': 'application/json', ...headers } });
   const text = await response.body.text();
@@ -32,7 +37,10 @@ export async function send({ method, url, body, headers }: Sent): Promise<{ read
 }
 
 /** Sends a request whose answer is a stream with usage, and reads it to its end. `before`: what was sent for it already, and since when. */
-export async function askStream({ method, url, body, headers }: Sent, before: { readonly since: number; readonly sentBytes: number } = { since: performance.now(), sentBytes: 0 }): Promise<Asked> {
+export async function askStream(
+  { method, url, body, headers }: Sent,
+  before: { readonly since: number; readonly sentBytes: number } = { since: performance.now(), sentBytes: 0 },
+): Promise<Asked> {
   const encoded = JSON.stringify(body);
   const response = await request(url, { method, body: encoded, headers: { 'content-type': 'application/json', ...headers } });
   let text = '';
@@ -42,7 +50,15 @@ export async function askStream({ method, url, body, headers }: Sent, before: { 
     if (Number.isNaN(firstTextMs) && /"delta":\{"content":"[^"]/.test(text)) firstTextMs = performance.now() - before.since;
   }
   if (response.statusCode !== 200) throw new Error(`${url} was answered with ${response.statusCode}: ${text}`);
-  const chunks = text.split('\n\n').filter((event) => event.startsWith('data: {')).map((event) => JSON.parse(event.slice('data: '.length)) as Chunk);
+  const chunks = text
+    .split('\n\n')
+    .filter((event) => event.startsWith('data: {'))
+    .map((event) => JSON.parse(event.slice('data: '.length)) as Chunk);
   const usage = chunks.findLast((chunk) => chunk.usage)?.usage;
-  return { sentBytes: before.sentBytes + Buffer.byteLength(encoded), firstTextMs, promptTokens: usage?.prompt_tokens ?? NaN, cachedTokens: usage?.prompt_tokens_details.cached_tokens ?? NaN };
+  return {
+    sentBytes: before.sentBytes + Buffer.byteLength(encoded),
+    firstTextMs,
+    promptTokens: usage?.prompt_tokens ?? NaN,
+    cachedTokens: usage?.prompt_tokens_details.cached_tokens ?? NaN,
+  };
 }

@@ -13,18 +13,34 @@ export interface WireEncoding {
 /** A level that a server can afford for each answer. */
 const brotli = { params: { [constants.BROTLI_PARAM_QUALITY]: 4 } };
 
-/** Nine digits tell a float32 from every other, which is what the gateway writes, and in this way: a replacer, which is asked of every value, takes a sixth more. */
+/**
+ * Nine digits tell a float32 from every other, which is what the gateway writes, and in this way: a replacer, which is asked of every
+ * value, takes a sixth more.
+ */
 function withNineDigits(value: object): object {
   const { data, ...rest } = value as { readonly data: readonly { readonly embedding: readonly number[] }[] };
-  return { ...rest, data: data.map((each) => ({ ...each, embedding: Array.from(each.embedding, (number) => Number(number.toPrecision(9))) })) };
+  return {
+    ...rest,
+    data: data.map((each) => ({ ...each, embedding: Array.from(each.embedding, (number) => Number(number.toPrecision(9))) })),
+  };
 }
 
 const json: WireEncoding = {
   name: 'JSON',
-  encode: ({ values, isStream, isVectors }) => Buffer.from(isStream ? `${values.map((value) => `data: ${JSON.stringify(value)}\n\n`).join('')}data: [DONE]\n\n` : JSON.stringify(isVectors ? withNineDigits(values[0] as object) : values[0])),
+  encode: ({ values, isStream, isVectors }) =>
+    Buffer.from(
+      isStream
+        ? `${values.map((value) => `data: ${JSON.stringify(value)}\n\n`).join('')}data: [DONE]\n\n`
+        : JSON.stringify(isVectors ? withNineDigits(values[0] as object) : values[0]),
+    ),
   decode: ({ isStream }, bytes) => {
     const text = bytes.toString();
-    return isStream ? text.split('\n\n').slice(0, -2).map((event) => JSON.parse(event.slice('data: '.length)) as unknown) : JSON.parse(text);
+    return isStream
+      ? text
+          .split('\n\n')
+          .slice(0, -2)
+          .map((event) => JSON.parse(event.slice('data: '.length)) as unknown)
+      : JSON.parse(text);
   },
 };
 
@@ -35,7 +51,8 @@ const messagePack = (form: 'plain' | 'records'): WireEncoding => ({
     const pack = createMessagePackStream(form);
     return Buffer.concat(values.map(pack));
   },
-  decode: ({ isStream }, bytes) => (isStream ? new Unpackr({ structures: [], mapsAsObjects: true }).unpackMultiple(bytes) : decodeMessagePack(bytes)),
+  decode: ({ isStream }, bytes) =>
+    isStream ? new Unpackr({ structures: [], mapsAsObjects: true }).unpackMultiple(bytes) : decodeMessagePack(bytes),
 });
 
 /** The first is what the others are measured against. */

@@ -10,7 +10,9 @@ import { replayTrace } from '../../src/ablation/replay-process.ts';
 import { configOf, kvCacheBytes, variants } from '../../src/ablation/variants.ts';
 
 it('the variants differ in weights and batching, and in nothing else', () => {
-  const configs = variants.map((variant) => (JSON.parse(configOf(variant)) as { readonly model_config: Readonly<Record<string, unknown>> }).model_config);
+  const configs = variants.map(
+    (variant) => (JSON.parse(configOf(variant)) as { readonly model_config: Readonly<Record<string, unknown>> }).model_config,
+  );
   const { quantization: _, enable_continuous_batching: __, ...rest } = configs[0] ?? {};
   expect(rest).toMatchObject({ kv_cache_bytes: kvCacheBytes });
   expect(configs).toEqual([
@@ -22,7 +24,11 @@ it('the variants differ in weights and batching, and in nothing else', () => {
 });
 
 it('reads the KV usage of metrics, the largest of several engines', () => {
-  expect(kvUsageOf('# HELP vllm:kv_cache_usage_perc KV\nvllm:kv_cache_usage_perc{model_name="a"} 0.25\nvllm:kv_cache_usage_perc{model_name="b"} 1.5e-1\n')).toBe(0.25);
+  expect(
+    kvUsageOf(
+      '# HELP vllm:kv_cache_usage_perc KV\nvllm:kv_cache_usage_perc{model_name="a"} 0.25\nvllm:kv_cache_usage_perc{model_name="b"} 1.5e-1\n',
+    ),
+  ).toBe(0.25);
   expect(kvUsageOf('other 3\n')).toBe(0);
 });
 
@@ -44,6 +50,17 @@ it('tells what the replay said when it fails', async () => {
   onTestFinished(() => rm(folder, { recursive: true }));
   const trace = path.join(folder, 'trace.jsonl');
   await writeFile(trace, '{"t": 0, "prompt_tokens": 5, "output_tokens": 5}\n');
-  const load = { trace, url: 'http://127.0.0.1:1', rate: 1, limit: 1, promptScale: 1, outputScale: 1, slo: { ttftMs: 1000, tpotMs: 50 }, timeoutMs: 1000, body: {}, seed: 1 };
+  const load = {
+    trace,
+    url: 'http://127.0.0.1:1',
+    rate: 1,
+    limit: 1,
+    promptScale: 1,
+    outputScale: 1,
+    slo: { ttftMs: 1000, tpotMs: 50 },
+    timeoutMs: 1000,
+    body: {},
+    seed: 1,
+  };
   await expect(replayTrace(load)).rejects.toThrow(/the replay ended with \d: .*127\.0\.0\.1:1/s);
 });

@@ -5,8 +5,14 @@ import { formatReport } from '../../src/harness/table.ts';
 describe('figure', () => {
   it('holds its goal against the ratio where there is a reference', () => {
     const reference = { name: 'libllama', samples: [100, 50, 100] };
-    expect(figure({ name: 'decode', unit: 'tokens/s', samples: [110, 55, 110], reference, goal: { atLeast: 1.05 } })).toMatchObject({ value: 110, goalMet: true, reference: { value: 100 } });
-    expect(figure({ name: 'decode', unit: 'tokens/s', samples: [110, 55, 110], reference, goal: { atLeast: 1.15 } })).toMatchObject({ goalMet: false });
+    expect(figure({ name: 'decode', unit: 'tokens/s', samples: [110, 55, 110], reference, goal: { atLeast: 1.05 } })).toMatchObject({
+      value: 110,
+      goalMet: true,
+      reference: { value: 100 },
+    });
+    expect(figure({ name: 'decode', unit: 'tokens/s', samples: [110, 55, 110], reference, goal: { atLeast: 1.15 } })).toMatchObject({
+      goalMet: false,
+    });
   });
 
   it('holds its goal against the value where there is none', () => {
@@ -24,12 +30,20 @@ describe('figure', () => {
 describe('formatReport', () => {
   const report: SuiteReport = {
     suite: 'engine',
-    startedAt: '2026-01-01T00:00:00.000Z', seconds: 1,
+    startedAt: '2026-01-01T00:00:00.000Z',
+    seconds: 1,
     machine: { cpu: 'A CPU', cores: 2, instructionSets: ['avx2'], lastLevelCacheBytes: null, memoryBytes: 2 ** 30, loadBefore: 0 },
     versions: { node: '24.0.0', package: '0.1.0', ggml: '@node-llama-cpp/linux-x64@1.0.0', system: 'Linux 6', commit: null },
     settings: { threads: 2 },
     figures: [
-      figure({ name: 'decode', unit: 'tokens/s', samples: [200], reference: { name: 'libllama', samples: [100] }, goal: { atLeast: 1.05 }, limit: 400 }),
+      figure({
+        name: 'decode',
+        unit: 'tokens/s',
+        samples: [200],
+        reference: { name: 'libllama', samples: [100] },
+        goal: { atLeast: 1.05 },
+        limit: 400,
+      }),
       figure({ name: 'http', unit: 'tokens/s', samples: [60], reference: { name: 'other', value: 74 }, goal: { atLeast: 10 } }),
     ],
     notes: ['how it was got'],

@@ -7,7 +7,9 @@ import { startRequestClient } from '../../src/load/request-client.ts';
 async function setUp(answer: (count: number) => number) {
   const closed: Promise<unknown>[] = [];
   let count = 0;
-  const server = createServer((request, response) => void request.resume().once('end', () => response.writeHead(answer((count += 1))).end('{}')));
+  const server = createServer(
+    (request, response) => void request.resume().once('end', () => response.writeHead(answer((count += 1))).end('{}')),
+  );
   server.on('connection', (socket: Socket) => closed.push(once(socket, 'close')));
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const client = startRequestClient();

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { openStreamReader } from '../../src/load/stream-reader.ts';
 
-const chunk = (delta: object, finishReason: string | null = null) => `data: ${JSON.stringify({ choices: [{ index: 0, delta, finish_reason: finishReason }], usage: null })}\n\n`;
+const chunk = (delta: object, finishReason: string | null = null) =>
+  `data: ${JSON.stringify({ choices: [{ index: 0, delta, finish_reason: finishReason }], usage: null })}\n\n`;
 const stream = [
   chunk({ role: 'assistant', content: '' }),
   chunk({ content: '北' }),
@@ -24,7 +25,13 @@ function read(chunks: readonly Buffer[]) {
 
 describe('a stream reader', () => {
   it('finds the first token, the end, the count and the reason', () => {
-    expect(read(stream.map((text) => Buffer.from(text)))).toEqual({ firstTokenAt: 2, endedAt: 6, promptTokens: 9, tokens: 2, finishReason: 'length' });
+    expect(read(stream.map((text) => Buffer.from(text)))).toEqual({
+      firstTokenAt: 2,
+      endedAt: 6,
+      promptTokens: 9,
+      tokens: 2,
+      finishReason: 'length',
+    });
   });
 
   it('does not mind where the bytes are cut', () => {
@@ -37,7 +44,13 @@ describe('a stream reader', () => {
   it('reads what chunked encoding puts around the events', () => {
     const framed = stream.map((text) => Buffer.from(`${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`));
     const head = Buffer.from('HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n');
-    expect(read([head, ...framed, Buffer.from('0\r\n\r\n')])).toEqual({ firstTokenAt: 3, endedAt: 8, promptTokens: 9, tokens: 2, finishReason: 'length' });
+    expect(read([head, ...framed, Buffer.from('0\r\n\r\n')])).toEqual({
+      firstTokenAt: 3,
+      endedAt: 8,
+      promptTokens: 9,
+      tokens: 2,
+      finishReason: 'length',
+    });
   });
 
   it('refuses a stream that was cut off', () => {

@@ -1,4 +1,12 @@
-import { createMockEngine, defaultConfig, loadConfig, startGateway, type Gateway, type MockEngine, type MockScript } from '@open-autoglm/gateway';
+import {
+  createMockEngine,
+  defaultConfig,
+  loadConfig,
+  startGateway,
+  type Gateway,
+  type MockEngine,
+  type MockScript,
+} from '@open-autoglm/gateway';
 import { AutoglmError } from '@open-autoglm/protocol';
 import { afterEach, describe, expect, it } from 'vitest';
 import { withoutControls } from '../src/chat/answer.ts';
@@ -13,7 +21,10 @@ describe('autoglm chat, with a server', () => {
 
   async function serve(script: MockScript = {}): Promise<string> {
     engine = createMockEngine(script);
-    gateway = await startGateway({ config: { ...defaultConfig, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 1 } }, engine });
+    gateway = await startGateway({
+      config: { ...defaultConfig, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 1 } },
+      engine,
+    });
     return gateway.url;
   }
   const promptOf = (index: number) => {
@@ -37,7 +48,20 @@ describe('autoglm chat, with a server', () => {
 
   it('sends what its options say, and takes the server from the environment', async () => {
     const url = await serve();
-    const options = ['--system', '你是诗人', '--temperature', '0.5', '--top-p', '0.8', '--max-tokens', '2', '--seed', '7', '--model', 'mock'];
+    const options = [
+      '--system',
+      '你是诗人',
+      '--temperature',
+      '0.5',
+      '--top-p',
+      '0.8',
+      '--max-tokens',
+      '2',
+      '--seed',
+      '7',
+      '--model',
+      'mock',
+    ];
     const { stdout } = await run(['chat', ...options, '写', '诗'], { env: { AUTOGLM_URL: `${url}/v1/` } });
     expect(stdout).toBe('你好\n');
     expect(engine.requests[0]).toMatchObject({ maxTokens: 2, sampling: { temperature: 0.5, topP: 0.8, seed: 7 } });
@@ -46,7 +70,9 @@ describe('autoglm chat, with a server', () => {
 
   it('asks a server that has no default for the first model that it lists, also its own', async () => {
     await using file = await withFile('{"engines": [{"kind": "mock", "model": "theirs"}]}', 'config.yaml');
-    gateway = await startGateway({ config: { ...loadConfig({ file: file.path, env: {} }), server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 1 } } });
+    gateway = await startGateway({
+      config: { ...loadConfig({ file: file.path, env: {} }), server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 1 } },
+    });
     const answered = { code: 0, stdout: expect.stringContaining('你好') as string, stderr: '' };
     expect(await run(['chat', '--url', gateway.url, '你好'])).toEqual(answered);
     expect(await run(['chat', '你好'], { env: { AUTOGLM_CONFIG: file.path } })).toEqual(answered);
@@ -55,25 +81,50 @@ describe('autoglm chat, with a server', () => {
   it('asks its own server for what the configuration says, whichever is ready first', async () => {
     const theirs = JSON.stringify({ kind: 'openai', url: `${await serve()}/v1`, model: 'theirs', upstream_model: 'default' });
     await using remote = await withFile(`{"engines": [${theirs}]}`, 'config.yaml');
-    expect(await run(['chat', '你好'], { env: { AUTOGLM_CONFIG: remote.path } })).toEqual({ code: 0, stdout: '你好，世界！\n', stderr: '' });
+    expect(await run(['chat', '你好'], { env: { AUTOGLM_CONFIG: remote.path } })).toEqual({
+      code: 0,
+      stdout: '你好，世界！\n',
+      stderr: '',
+    });
     await using mock = await withFile('{"engines": [{"kind": "mock", "model": "theirs"}]}', 'config.yaml');
-    expect(await run(['chat', '--model', 'nowhere.gguf', '你好'], { env: { AUTOGLM_CONFIG: mock.path } })).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('nowhere.gguf') as string });
+    expect(await run(['chat', '--model', 'nowhere.gguf', '你好'], { env: { AUTOGLM_CONFIG: mock.path } })).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringContaining('nowhere.gguf') as string,
+    });
   });
 
   it('waits for the default that a server is loading, whatever else it lists', async () => {
-    await using file = await withFile('{"model_config": {"path": "default"}, "engines": [{"kind": "mock", "model": "theirs"}]}', 'config.yaml');
+    await using file = await withFile(
+      '{"model_config": {"path": "default"}, "engines": [{"kind": "mock", "model": "theirs"}]}',
+      'config.yaml',
+    );
     const config = loadConfig({ file: file.path, env: {} });
     engine = createMockEngine({ loaded: new Promise(() => {}) });
-    gateway = await startGateway({ config: { ...config, server: { ...config.server, port: 0, drain_timeout_ms: 1, ready_timeout_ms: 1 } }, engine });
-    expect(await run(['chat', '--url', gateway.url, '你好'])).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('loading') as string });
+    gateway = await startGateway({
+      config: { ...config, server: { ...config.server, port: 0, drain_timeout_ms: 1, ready_timeout_ms: 1 } },
+      engine,
+    });
+    expect(await run(['chat', '--url', gateway.url, '你好'])).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringContaining('loading') as string,
+    });
   });
 
   it('shows the key that a server wants', async () => {
     engine = createMockEngine();
     const auth = { keys: [{ name: 'shop', key_env: 'SHOP_KEY' }] };
-    gateway = await startGateway({ config: { ...defaultConfig, auth, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 1 } }, engine, env: { SHOP_KEY: 'shop-key-1' } });
+    gateway = await startGateway({
+      config: { ...defaultConfig, auth, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 1 } },
+      engine,
+      env: { SHOP_KEY: 'shop-key-1' },
+    });
     const { code, stderr } = await run(['chat', '--url', gateway.url, '你好']);
-    expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringMatching(/wants an API key.* Put it into AUTOGLM_API_KEY\.\n$/) as string });
+    expect({ code, stderr }).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/wants an API key.* Put it into AUTOGLM_API_KEY\.\n$/) as string,
+    });
     expect((await run(['chat', '--url', gateway.url, '你好'], { env: { AUTOGLM_API_KEY: 'shop-key-1' } })).stdout).toBe('你好，世界！\n');
   });
 
@@ -98,13 +149,21 @@ describe('autoglm chat, with a server', () => {
         if (index === 2) throw new AutoglmError('engine_crashed', 'The engine process ended unexpectedly.');
       },
     });
-    expect(await run(['chat', '--url', url, '你好'])).toEqual({ code: 1, stdout: '你好\n', stderr: 'autoglm: The engine process ended unexpectedly.\n' });
+    expect(await run(['chat', '--url', url, '你好'])).toEqual({
+      code: 1,
+      stdout: '你好\n',
+      stderr: 'autoglm: The engine process ended unexpectedly.\n',
+    });
   });
 
   it('says that no server answers', async () => {
     const url = await serve();
     await gateway.drain();
-    expect(await run(['chat', '--url', url, '你好'])).toEqual({ code: 1, stdout: '', stderr: `autoglm: No server answers at ${url}. Start one with: autoglm serve\n` });
+    expect(await run(['chat', '--url', url, '你好'])).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: `autoglm: No server answers at ${url}. Start one with: autoglm serve\n`,
+    });
     expect((await run(['chat', '--url', 'localhost', '你好'])).stderr).toMatch(/^autoglm: localhost is not a URL such as/);
   });
 
@@ -133,8 +192,13 @@ describe('autoglm chat, with a server', () => {
 
 describe('autoglm chat, with a server of another kind', () => {
   const finish = event({ choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] });
-  const says = (status: number, body: unknown): Behaviour => (response) => response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
-  const streams = (...events: readonly string[]): Behaviour => (response) => (streamHead(response), response.end(events.join('')));
+  const says =
+    (status: number, body: unknown): Behaviour =>
+    (response) =>
+      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+  const streams =
+    (...events: readonly string[]): Behaviour =>
+    (response) => (streamHead(response), response.end(events.join('')));
   const chatWith = async (behave: Behaviour) => {
     await using server = await startScriptedServer({ behave });
     return await run(['chat', '--url', server.url, '--model', 'm', '你好']);
@@ -142,7 +206,11 @@ describe('autoglm chat, with a server of another kind', () => {
 
   it('takes an answer with a finish_reason for whole, also without [DONE]', async () => {
     expect(await chatWith(streams(textChunk('好'), finish))).toEqual({ code: 0, stdout: '好\n', stderr: '' });
-    expect(await chatWith(streams(textChunk('好')))).toEqual({ code: 1, stdout: '好\n', stderr: 'autoglm: The connection was lost; the answer is incomplete.\n' });
+    expect(await chatWith(streams(textChunk('好')))).toEqual({
+      code: 1,
+      stdout: '好\n',
+      stderr: 'autoglm: The connection was lost; the answer is incomplete.\n',
+    });
   });
 
   it.each([
@@ -150,9 +218,17 @@ describe('autoglm chat, with a server of another kind', () => {
     ['a refusal in another form', says(422, { detail: 'messages: field required' }), /^autoglm: messages: field required\n$/],
     ['a refusal that says nothing', says(400, { error: { message: { at: 1 } } }), /^autoglm: The server answered with status 400; is http/],
     ['an error event that is only a text', streams(event({ error: 'out of memory\u001b[2J' })), /^autoglm: out of memory\\u\{1b\}\[2J\n$/],
-    ['an event that is no object', streams('data: null\n\n'), /^autoglm: The server at http\S+ sent no answer: an event is not a JSON object\.\n$/],
+    [
+      'an event that is no object',
+      streams('data: null\n\n'),
+      /^autoglm: The server at http\S+ sent no answer: an event is not a JSON object\.\n$/,
+    ],
     ['content that is no text', streams(event({ choices: [{ index: 0, delta: { content: 7 } }] })), /^autoglm: The connection was lost/],
-    ['a whole answer, where a stream was asked for', says(200, { choices: [] }), /^autoglm: The server sent no event stream, but application\/json; is http/],
+    [
+      'a whole answer, where a stream was asked for',
+      says(200, { choices: [] }),
+      /^autoglm: The server sent no event stream, but application\/json; is http/,
+    ],
   ])('tells of %s', async (_, behave, message) => {
     expect(await chatWith(behave)).toEqual({ code: 1, stdout: '', stderr: expect.stringMatching(message) as string });
   });
@@ -162,6 +238,10 @@ describe('autoglm chat, with a server of another kind', () => {
   });
 
   it('starts no model where the URL is empty', async () => {
-    expect(await run(['chat', '--url', '', '你好'])).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(/^error: option '-u, --url <url>' argument '' is invalid\. It must not be empty\./) as string });
+    expect(await run(['chat', '--url', '', '你好'])).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(/^error: option '-u, --url <url>' argument '' is invalid\. It must not be empty\./) as string,
+    });
   });
 });

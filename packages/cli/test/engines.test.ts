@@ -20,8 +20,13 @@ describe('--engine', () => {
   it('is an engine for each model that the server lists, or for the one that is named', async () => {
     await using server = await startServer(['glm', 'default', 'qwen']);
     const common = { kind: 'openai', url: `${server.url}/v1`, api_key_env: 'KEY' };
-    expect(await findEngines({ engine: [server.url], engineKeyEnv: 'KEY' }, { KEY: 'secret' })).toEqual([{ ...common, model: 'glm' }, { ...common, model: 'qwen' }]);
-    expect(await findEngines({ engine: [`${server.url}/v1`], engineModel: 'own', engineKeyEnv: 'KEY' }, {})).toEqual([{ ...common, model: 'own' }]);
+    expect(await findEngines({ engine: [server.url], engineKeyEnv: 'KEY' }, { KEY: 'secret' })).toEqual([
+      { ...common, model: 'glm' },
+      { ...common, model: 'qwen' },
+    ]);
+    expect(await findEngines({ engine: [`${server.url}/v1`], engineModel: 'own', engineKeyEnv: 'KEY' }, {})).toEqual([
+      { ...common, model: 'own' },
+    ]);
     expect(await findEngines({}, {})).toBeUndefined();
   });
 
@@ -38,7 +43,11 @@ describe('--engine', () => {
     await using nameless = await startServer([{ id: 'default', autoglm: { source: 'default' } }, 'glm']);
     const found = await findEngines({ engine: [own.url, nameless.url], engineKeyEnv: 'KEY' }, { KEY: 'secret' });
     const common = { kind: 'openai', url: `${own.url}/v1`, api_key_env: 'KEY' };
-    expect(found).toEqual([{ ...common, model: 'qwen2.gguf', upstream_model: 'default' }, { ...common, model: 'glm' }, { ...common, url: `${nameless.url}/v1`, model: 'glm' }]);
+    expect(found).toEqual([
+      { ...common, model: 'qwen2.gguf', upstream_model: 'default' },
+      { ...common, model: 'glm' },
+      { ...common, url: `${nameless.url}/v1`, model: 'glm' },
+    ]);
     const named = (url: string) => findEngines({ engine: [url], engineModel: 'default', engineKeyEnv: 'KEY' }, { KEY: 'secret' });
     expect(await named(own.url)).toEqual([{ ...common, model: 'qwen2.gguf', upstream_model: 'default' }]);
     await expect(named(nameless.url)).rejects.toThrow(/its model is called default there/);
@@ -49,10 +58,16 @@ describe('--engine', () => {
   it('says what is wrong with an address, a key, or what is missing', async () => {
     await using server = await startServer(['glm']);
     await expect(findEngines({ engine: ['nonsense'] }, {})).rejects.toThrow(/must be a URL/);
-    await expect(findEngines({ engine: [server.url] }, {})).rejects.toThrow(/its models are not known \(GET \/v1\/models is answered with status 401\)/);
+    await expect(findEngines({ engine: [server.url] }, {})).rejects.toThrow(
+      /its models are not known \(GET \/v1\/models is answered with status 401\)/,
+    );
     await expect(findEngines({ engineModel: 'glm' }, {})).rejects.toThrow(/--engine, which is missing/);
-    await expect(findEngines({ engine: [server.url], engineKeyEnv: 'KEY' }, { KEY: '密钥' })).rejects.toThrow(/^The key in KEY cannot be sent/);
-    await expect(findEngines({ engine: [server.url.replace('//', '//name:word@')] }, {})).rejects.toThrow(/^--engine 127\.0\.0\.1:\d+: a password does not belong in a URL/);
+    await expect(findEngines({ engine: [server.url], engineKeyEnv: 'KEY' }, { KEY: '密钥' })).rejects.toThrow(
+      /^The key in KEY cannot be sent/,
+    );
+    await expect(findEngines({ engine: [server.url.replace('//', '//name:word@')] }, {})).rejects.toThrow(
+      /^--engine 127\.0\.0\.1:\d+: a password does not belong in a URL/,
+    );
   });
 
   it('starts a server without an embedded engine', async () => {

@@ -9,7 +9,8 @@ describe('autoglm models', () => {
   let home: string;
   beforeAll(async () => {
     home = await mkdtemp(path.join(tmpdir(), 'autoglm-cli-models-'));
-    for (const type of ['q8_0', 'q4_k']) await writeTinyModel(path.join(home, `minimind2-small-${type}-v1.gguf`), { architecture: 'llama', seed: 1, type: 'f32' });
+    for (const type of ['q8_0', 'q4_k'])
+      await writeTinyModel(path.join(home, `minimind2-small-${type}-v1.gguf`), { architecture: 'llama', seed: 1, type: 'f32' });
     await mkdir(path.join(home, 'quantized'));
   });
   afterAll(() => rm(home, { recursive: true }));
@@ -18,7 +19,10 @@ describe('autoglm models', () => {
 
   it('tells the files of one name apart by the quantization that means them', async () => {
     const { models, available } = await list('f16');
-    expect(models.map(({ name, quantization }) => [name, quantization])).toEqual([['default', 'int8'], ['default', 'int4']]);
+    expect(models.map(({ name, quantization }) => [name, quantization])).toEqual([
+      ['default', 'int8'],
+      ['default', 'int4'],
+    ]);
     expect(available).toEqual(['tinyllama', 'bge-small-zh', 'minilm']);
   });
 
@@ -29,7 +33,10 @@ describe('autoglm models', () => {
     await symlink(path.join(home, 'absent'), path.join(quantized, 'link.gguf'));
     const { models } = await list('f16');
     const ofQuantized = models.filter(({ path: file }) => path.dirname(file) === quantized);
-    expect(ofQuantized.map(({ path: file, problem }) => [path.basename(file), problem]).toSorted()).toEqual([['junk.gguf', expect.stringContaining('not a GGUF')], ['link.gguf', expect.stringContaining('no such file')]]);
+    expect(ofQuantized.map(({ path: file, problem }) => [path.basename(file), problem]).toSorted()).toEqual([
+      ['junk.gguf', expect.stringContaining('not a GGUF')],
+      ['link.gguf', expect.stringContaining('no such file')],
+    ]);
     expect(models.filter(({ problem }) => problem === null)).toHaveLength(2);
     await rm(quantized, { recursive: true });
   });

@@ -18,24 +18,35 @@ describe('autoglm', () => {
     expect(code).toBe(0);
     expect(stdout).toContain('autoglm serve');
     expect(stdout).toContain('autoglm chat');
-    for (const name of ['PORT', 'HOST', 'AUTOGLM_CONFIG', 'AUTOGLM_THREADS', 'AUTOGLM_HOME', 'AUTOGLM_URL', 'AUTOGLM_API_KEY']) expect(stdout).toContain(name);
+    for (const name of ['PORT', 'HOST', 'AUTOGLM_CONFIG', 'AUTOGLM_THREADS', 'AUTOGLM_HOME', 'AUTOGLM_URL', 'AUTOGLM_API_KEY'])
+      expect(stdout).toContain(name);
   });
 
-  it.each([['serve', 'curl'], ['chat', 'autoglm chat --url'], ['replay', '--compare http://a:8000 http://b:8000']])('teaches %s', async (command, example) => {
+  it.each([
+    ['serve', 'curl'],
+    ['chat', 'autoglm chat --url'],
+    ['replay', '--compare http://a:8000 http://b:8000'],
+  ])('teaches %s', async (command, example) => {
     const { code, stdout } = await run([command, '--help']);
     expect(code).toBe(0);
     expect(stdout).toContain(example);
   });
 
   it('loads for a command what that command needs', async () => {
-    const told = 'data:text/javascript,import { registerHooks } from "node:module"; registerHooks({ resolve(name, context, next) { process.stderr.write(`${name}\\n`); return next(name, context); } })';
+    const told =
+      'data:text/javascript,import { registerHooks } from "node:module"; registerHooks({ resolve(name, context, next) { process.stderr.write(`${name}\\n`); return next(name, context); } })';
     const { stderr } = await run(['serve', '--help'], { nodeOptions: ['--import', told] });
     expect(stderr).toContain('commander');
-    for (const name of ['string-width', 'eventsource-parser', 'undici', 'koffi', '@open-autoglm/gateway']) expect(stderr).not.toContain(name);
+    for (const name of ['string-width', 'eventsource-parser', 'undici', 'koffi', '@open-autoglm/gateway'])
+      expect(stderr).not.toContain(name);
   });
 
   it.runIf(existsSync('/dev/full'))('tells that its output cannot be written', async () => {
-    expect(await runShell('autoglm models >/dev/full')).toEqual({ code: 1, stdout: '', stderr: 'autoglm: The output cannot be written: ENOSPC: no space left on device, write\n' });
+    expect(await runShell('autoglm models >/dev/full')).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: 'autoglm: The output cannot be written: ENOSPC: no space left on device, write\n',
+    });
   });
 
   it('shows the help when nothing is asked', async () => {
@@ -61,7 +72,10 @@ describe('autoglm', () => {
 });
 
 describe('the launcher', () => {
-  const pretendOld = ['--import', "data:text/javascript,Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.11.0' } })"];
+  const pretendOld = [
+    '--import',
+    "data:text/javascript,Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.11.0' } })",
+  ];
 
   it('goes on with the Node that npm installed when the running one is too old', async () => {
     expect(await run(['--version'], { nodeOptions: pretendOld })).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
@@ -93,7 +107,9 @@ describe('autoglm serve, when it cannot', () => {
     const { port } = taken.address() as AddressInfo;
     const { code, stdout, stderr } = await run(['serve'], { env: { PORT: String(port) } });
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-    expect(stderr).toBe(`autoglm: Port ${port} on 127.0.0.1 is in use. Stop what uses it, or choose another: --port ${port + 1}, or --port 0 for any that is free.\n`);
+    expect(stderr).toBe(
+      `autoglm: Port ${port} on 127.0.0.1 is in use. Stop what uses it, or choose another: --port ${port + 1}, or --port 0 for any that is free.\n`,
+    );
   });
 
   it('names an address that this computer does not have', async () => {
@@ -120,7 +136,10 @@ describe('autoglm serve, when it cannot', () => {
     onTestFinished(() => rm(folder, { recursive: true }));
     const file = path.join(folder, 'autoglm.yaml');
     await writeFile(file, 'server:\n  prot: 1\n');
-    for (const [args, env] of [[['--config', file], {}], [[], { AUTOGLM_CONFIG: file }]] as const) {
+    for (const [args, env] of [
+      [['--config', file], {}],
+      [[], { AUTOGLM_CONFIG: file }],
+    ] as const) {
       const { code, stderr } = await run(['serve', ...args], { env });
       expect(code).toBe(1);
       expect(stderr).toMatch(/^autoglm: .*autoglm\.yaml:2: .*server\.prot.*\n$/);

@@ -32,7 +32,13 @@ describe('autoglm quantize', () => {
       expect(perplexity.source).toBeLessThan(150);
       expect(perplexity.quantized / perplexity.source).toBeLessThan(1.05);
     }
-    expect((await run(['chat', '--model', target, '--temperature', '0', '--max-tokens', '20', '中国的首都是哪里？'], { env: { AUTOGLM_THREADS: '1' } })).stdout).toContain('北京');
+    expect(
+      (
+        await run(['chat', '--model', target, '--temperature', '0', '--max-tokens', '20', '中国的首都是哪里？'], {
+          env: { AUTOGLM_THREADS: '1' },
+        })
+      ).stdout,
+    ).toContain('北京');
   });
 
   it('says more divergence of fewer bits, on a text of the user', async () => {
@@ -40,7 +46,18 @@ describe('autoglm quantize', () => {
     await writeFile(text, '<|im_start|>user\n今天天气很好，我们去公园散步吧。'.repeat(3));
     const reports: QuantizeReport[] = [];
     for (const type of ['q8_0', 'q4_k', 'q4_0']) {
-      const { stdout } = await run(['quantize', source, path.join(folder, `${type}.gguf`), '--type', type, '--threads', '1', '--text', text, '--json']);
+      const { stdout } = await run([
+        'quantize',
+        source,
+        path.join(folder, `${type}.gguf`),
+        '--type',
+        type,
+        '--threads',
+        '1',
+        '--text',
+        text,
+        '--json',
+      ]);
       reports.push(JSON.parse(stdout) as QuantizeReport);
     }
     const divergences = reports.map(({ quality }) => quality?.[0]?.divergence.mean as number);
@@ -70,9 +87,15 @@ describe('autoglm quantize', () => {
     await symlink(home, link);
     const over = (from: string, to: string) => run(['quantize', from, to, '--type', 'q8_0', '--threads', '1', '--no-quality', '--force']);
     for (const into of [source, path.join(link, 'over')]) {
-      expect(await over(source, path.join(into, 'model.safetensors'))).toMatchObject({ code: 1, stderr: expect.stringContaining('model.safetensors is a file of IN') });
+      expect(await over(source, path.join(into, 'model.safetensors'))).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining('model.safetensors is a file of IN'),
+      });
     }
-    expect(await over(gguf, path.join(link, 'over.gguf'))).toMatchObject({ code: 1, stderr: expect.stringContaining('OUT must be another file than IN') });
+    expect(await over(gguf, path.join(link, 'over.gguf'))).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('OUT must be another file than IN'),
+    });
   });
 
   it('says that a model is written where it cannot be compared, and why', async () => {
@@ -88,7 +111,9 @@ describe('autoglm quantize', () => {
   it('tells people what it did', async () => {
     const target = path.join(folder, 'told.gguf');
     const { stdout, stderr } = await run(['quantize', source, target, '--type', 'q4_0', '--threads', '1', '--no-quality']);
-    expect(stdout).toMatch(/^wrote .*told\.gguf\nsize {5}52 MB → 15 MB \(0\.\d\d×\): .*56 × Q4_0.*\nmemory {3}about \d+ MB: .*8,192 tokens\n$/);
+    expect(stdout).toMatch(
+      /^wrote .*told\.gguf\nsize {5}52 MB → 15 MB \(0\.\d\d×\): .*56 × Q4_0.*\nmemory {3}about \d+ MB: .*8,192 tokens\n$/,
+    );
     expect(stderr).toContain('quantizing to q4_0: ');
     expect(stderr).not.toContain('comparing');
   });
@@ -114,7 +139,14 @@ describe('autoglm quantize', () => {
     await writeFile(taken, 'text');
     const blank = path.join(folder, 'blank.txt');
     await writeFile(blank, ' \n');
-    const names: Record<string, string> = { IN: source, BLANK: blank, FOLDER: home, TAKEN: taken, NEW: path.join(home, 'new.gguf'), ABSENT: path.join(home, 'absent') };
+    const names: Record<string, string> = {
+      IN: source,
+      BLANK: blank,
+      FOLDER: home,
+      TAKEN: taken,
+      NEW: path.join(home, 'new.gguf'),
+      ABSENT: path.join(home, 'absent'),
+    };
     const { code, stdout, stderr } = await run(['quantize', ...args.map((arg) => names[arg] ?? arg.replace(/^IN\//, `${source}/`))]);
     expect(code).toBe(1);
     expect(stdout).toBe('');

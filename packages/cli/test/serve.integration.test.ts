@@ -19,7 +19,11 @@ describe('autoglm serve', () => {
   /** Resolves when the answer has begun. */
   function ask(url: string, content: string, maxTokens: number): Promise<Response> {
     const body = { model: 'default', stream: true, temperature: 0, max_tokens: maxTokens, messages: [{ role: 'user', content }] };
-    return fetch(`${url}/v1/chat/completions`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+    return fetch(`${url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
   }
 
   it('listens, gets ready, answers, and ends running answers before it ends', async () => {
@@ -60,7 +64,9 @@ describe('autoglm serve', () => {
     onTestFinished(() => rm(folder, { recursive: true }));
     const config = path.join(folder, 'config.yaml');
     await writeFile(config, 'auth: {keys: [{name: shop, key_env: SHOP_KEY}]}\nlimits: {keys: {shop: {requests_per_minute: 1}}}\n');
-    const { code, stderr } = await run(['chat', '--max-tokens', '4', '你好'], { env: { AUTOGLM_THREADS: '1', AUTOGLM_CONFIG: config, SHOP_KEY: 'shop-key-1' } });
+    const { code, stderr } = await run(['chat', '--max-tokens', '4', '你好'], {
+      env: { AUTOGLM_THREADS: '1', AUTOGLM_CONFIG: config, SHOP_KEY: 'shop-key-1' },
+    });
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   });
 

@@ -45,7 +45,8 @@ export function start(args: readonly string[], { env = {}, input = '', nodeOptio
         const match = pattern.exec(output[name]);
         if (match) return match;
         const outcome = await Promise.race([once(child[name], 'data').then(() => undefined), ended]);
-        if (outcome !== undefined && !pattern.test(output[name])) throw new Error(`autoglm ended (${outcome}) without ${pattern} on ${name}: ${output.stderr}`);
+        if (outcome !== undefined && !pattern.test(output[name]))
+          throw new Error(`autoglm ended (${outcome}) without ${pattern} on ${name}: ${output.stderr}`);
       }
     },
   };
@@ -53,7 +54,10 @@ export function start(args: readonly string[], { env = {}, input = '', nodeOptio
 
 /** Runs a line of the shell to its end, in which `autoglm` is the program. */
 export async function runShell(line: string): Promise<{ code: number; stdout: string; stderr: string }> {
-  const child = spawn('sh', ['-c', `autoglm() { "$NODE" "$PROGRAM" "$@"; }; ${line}`], { env: { ...process.env, NODE: process.execPath, PROGRAM: program }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn('sh', ['-c', `autoglm() { "$NODE" "$PROGRAM" "$@"; }; ${line}`], {
+    env: { ...process.env, NODE: process.execPath, PROGRAM: program },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const output = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const) child[name].setEncoding('utf8').on('data', (text: string) => (output[name] += text));
   const [code] = (await once(child, 'close')) as [number];
@@ -61,7 +65,10 @@ export async function runShell(line: string): Promise<{ code: number; stdout: st
 }
 
 /** Runs `autoglm` to its end. */
-export async function run(args: readonly string[], options?: RunOptions): Promise<{ code: number | NodeJS.Signals; stdout: string; stderr: string }> {
+export async function run(
+  args: readonly string[],
+  options?: RunOptions,
+): Promise<{ code: number | NodeJS.Signals; stdout: string; stderr: string }> {
   const program = start(args, options);
   const code = await program.ended;
   return { code, stdout: program.stdout, stderr: program.stderr };

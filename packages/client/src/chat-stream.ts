@@ -15,7 +15,11 @@ export class ChatStream implements AsyncIterable<ChatCompletionChunk> {
   readonly #onChunk: (chunk: ChatCompletionChunk) => void;
 
   /** `signal`: the one that the request was made with, which follows `abort`. `onChunk` sees each chunk before the loop does. */
-  constructor(response: Response, { abort, signal }: { readonly abort: AbortController; readonly signal: AbortSignal }, onChunk: (chunk: ChatCompletionChunk) => void = () => {}) {
+  constructor(
+    response: Response,
+    { abort, signal }: { readonly abort: AbortController; readonly signal: AbortSignal },
+    onChunk: (chunk: ChatCompletionChunk) => void = () => {},
+  ) {
     this.#response = response;
     this.#abort = abort;
     this.#signal = signal;
@@ -26,7 +30,10 @@ export class ChatStream implements AsyncIterable<ChatCompletionChunk> {
     this.#abort.abort(reason);
   }
 
-  /** Throws `ApiError` for an error in the stream, `ConnectionError` where it breaks off or is no stream of chunks, and the reason of an abort. */
+  /**
+   * Throws `ApiError` for an error in the stream, `ConnectionError` where it breaks off or is no stream of chunks, and the reason of an
+   * abort.
+   */
   async *[Symbol.asyncIterator](): AsyncGenerator<ChatCompletionChunk, void> {
     const body = this.#response.body?.getReader();
     const choices = new ChoicesSeen();
@@ -38,7 +45,10 @@ export class ChatStream implements AsyncIterable<ChatCompletionChunk> {
         if (isDone) return;
         if (typeof value !== 'object' || value === null) throw noChunk();
         const chunk = value as ChatCompletionChunk & { readonly error?: unknown };
-        if (chunk.error) throw new ApiError(this.#response.status, readError(chunk), { requestId: this.#response.headers.get('x-request-id') ?? undefined });
+        if (chunk.error)
+          throw new ApiError(this.#response.status, readError(chunk), {
+            requestId: this.#response.headers.get('x-request-id') ?? undefined,
+          });
         choices.add(chunk);
         this.#onChunk(chunk);
         yield chunk;
@@ -67,7 +77,10 @@ export class ChatStream implements AsyncIterable<ChatCompletionChunk> {
   #awaitEnd(body: ReadableStreamDefaultReader<Uint8Array>): void {
     const abort = () => this.#abort.abort();
     const timer = setTimeout(abort, endMsMax);
-    body.read().then(({ done: isOver }) => isOver || abort(), abort).finally(() => clearTimeout(timer));
+    body
+      .read()
+      .then(({ done: isOver }) => isOver || abort(), abort)
+      .finally(() => clearTimeout(timer));
   }
 }
 

@@ -39,7 +39,10 @@ export interface Client {
     };
   };
   readonly embeddings: { create(body: EmbeddingsBody, options?: RequestOptions): Promise<Embeddings> };
-  readonly models: { list(options?: RequestOptions): Promise<readonly Model[]>; retrieve(id: string, options?: RequestOptions): Promise<Model> };
+  readonly models: {
+    list(options?: RequestOptions): Promise<readonly Model[]>;
+    retrieve(id: string, options?: RequestOptions): Promise<Model>;
+  };
   readonly sessions: { create(body: ChatBody): Promise<Session>; open(id: string): Promise<Session> };
   /** Counts an event; sums of them are sent from time to time, and when the page or the process ends. */
   track(name: string, value?: number): void;
@@ -75,17 +78,25 @@ export function createClient(options: ClientOptions = {}): Client {
   let stopWatching = () => {};
   const tracking = (): Tracker => {
     if (tracker) return tracker;
-    const opened = new Tracker({ transport, clientId: crypto.randomUUID(), random: options.random ?? Math.random, timers: { set: setTimer } }, options.events);
+    const opened = new Tracker(
+      { transport, clientId: crypto.randomUUID(), random: options.random ?? Math.random, timers: { set: setTimer } },
+      options.events,
+    );
     stopWatching = onExit({ leave: () => opened.leave(), flush: () => opened.flush() });
     return (tracker = opened);
   };
-  const ask = async <T>(method: 'GET' | 'POST', path: string, body: unknown, { signal }: RequestOptions = {}) => (await transport.ask<T>({ method, path, body, safety: 'repeatable', signal })).value;
+  const ask = async <T>(method: 'GET' | 'POST', path: string, body: unknown, { signal }: RequestOptions = {}) =>
+    (await transport.ask<T>({ method, path, body, safety: 'repeatable', signal })).value;
   const stream = async (body: ChatBody, { signal }: RequestOptions) => {
     const abort = new AbortController();
     const both = signal ? AbortSignal.any([signal, abort.signal]) : abort.signal;
-    return new ChatStream(await transport.send({ method: 'POST', path: '/chat/completions', body, safety: 'repeatable', signal: both }), { abort, signal: both });
+    return new ChatStream(await transport.send({ method: 'POST', path: '/chat/completions', body, safety: 'repeatable', signal: both }), {
+      abort,
+      signal: both,
+    });
   };
-  const create = (body: ChatBody, own: RequestOptions = {}) => (body.stream ? stream(body, own) : ask<ChatCompletion>('POST', '/chat/completions', body, own));
+  const create = (body: ChatBody, own: RequestOptions = {}) =>
+    body.stream ? stream(body, own) : ask<ChatCompletion>('POST', '/chat/completions', body, own);
   return {
     chat: { completions: { create: create as Client['chat']['completions']['create'] } },
     embeddings: { create: (body, own) => ask('POST', '/embeddings', body, own) },

@@ -33,7 +33,11 @@ export class ApiError extends Error {
   readonly requestId: string | undefined;
   readonly retryAfterMs: number | undefined;
 
-  constructor(status: number, error: WireError, details: { readonly requestId?: string | undefined; readonly retryAfterMs?: number | undefined } = {}) {
+  constructor(
+    status: number,
+    error: WireError,
+    details: { readonly requestId?: string | undefined; readonly retryAfterMs?: number | undefined } = {},
+  ) {
     super(error.message ?? `The server answered with HTTP ${status}.`);
     this.status = status;
     this.code = error.code ?? undefined;

@@ -4,8 +4,10 @@ export type Operation =
   | { readonly op: 'remove'; readonly path: string };
 
 /**
- * The patch that makes `to` of `from`, both JSON values. Arrays are compared from both ends, since conversations grow at their end and are shortened at
- * their beginning: what is between is replaced pairwise. The patch is short for that, not the shortest of all; it takes time in proportion to the values.
+ * The patch that makes `to` of `from`, both JSON values. Arrays are compared from both ends, since conversations grow at their end and are
+ * shortened at
+ * their beginning: what is between is replaced pairwise. The patch is short for that, not the shortest of all; it takes time in proportion
+ * to the values.
  */
 export function diffJson(from: unknown, to: unknown): Operation[] {
   const operations: Operation[] = [];
@@ -19,7 +21,12 @@ function diff(from: unknown, to: unknown, path: string, operations: Operation[])
   else if (from !== to) operations.push({ op: 'replace', path, value: to });
 }
 
-function diffObjects(from: Readonly<Record<string, unknown>>, to: Readonly<Record<string, unknown>>, path: string, operations: Operation[]): void {
+function diffObjects(
+  from: Readonly<Record<string, unknown>>,
+  to: Readonly<Record<string, unknown>>,
+  path: string,
+  operations: Operation[],
+): void {
   for (const key of Object.keys(from)) if (has(from, key) && !has(to, key)) operations.push({ op: 'remove', path: join(path, key) });
   for (const key of Object.keys(to)) {
     if (!has(to, key)) continue;
@@ -32,13 +39,15 @@ function diffArrays(from: readonly unknown[], to: readonly unknown[], path: stri
   let start = 0;
   while (start < from.length && start < to.length && isEqual(from[start], to[start])) start += 1;
   let kept = 0;
-  while (kept < from.length - start && kept < to.length - start && isEqual(from[from.length - 1 - kept], to[to.length - 1 - kept])) kept += 1;
+  while (kept < from.length - start && kept < to.length - start && isEqual(from[from.length - 1 - kept], to[to.length - 1 - kept]))
+    kept += 1;
   const [fromEnd, toEnd] = [from.length - kept, to.length - kept];
   const common = Math.min(fromEnd, toEnd);
   for (let index = start; index < common; index += 1) diff(from[index], to[index], join(path, index), operations);
   // From the back, so that no removal moves what is still to be removed.
   for (let index = fromEnd - 1; index >= common; index -= 1) operations.push({ op: 'remove', path: join(path, index) });
-  for (let index = common; index < toEnd; index += 1) operations.push({ op: 'add', path: join(path, kept === 0 ? '-' : index), value: to[index] });
+  for (let index = common; index < toEnd; index += 1)
+    operations.push({ op: 'add', path: join(path, kept === 0 ? '-' : index), value: to[index] });
 }
 
 export function isEqual(a: unknown, b: unknown): boolean {

@@ -8,7 +8,10 @@ const valueBytesMax = 8 * 1024 * 1024;
 export interface MessagePack {
   encode(value: unknown): Uint8Array<ArrayBuffer>;
   decode(bytes: Uint8Array): unknown;
-  /** Takes a stream of values apart, whatever pieces it comes in; each call gives the values that its piece completes. Throws `RangeError` for one that does not end. */
+  /**
+   * Takes a stream of values apart, whatever pieces it comes in; each call gives the values that its piece completes. Throws `RangeError`
+   * for one that does not end.
+   */
   createReader(): (piece: Uint8Array) => unknown[];
 }
 

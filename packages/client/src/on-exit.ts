@@ -6,14 +6,19 @@ export interface Leaving {
 }
 
 interface Page {
-  readonly document?: { readonly visibilityState: string; addEventListener(type: string, listener: () => void): void; removeEventListener(type: string, listener: () => void): void };
+  readonly document?: {
+    readonly visibilityState: string;
+    addEventListener(type: string, listener: () => void): void;
+    removeEventListener(type: string, listener: () => void): void;
+  };
   addEventListener?(type: string, listener: () => void): void;
   removeEventListener?(type: string, listener: () => void): void;
   readonly process?: { once?(event: string, listener: () => void): void; off?(event: string, listener: () => void): void };
 }
 
 /**
- * Calls when the page is hidden or left, or the process has nothing else to do; returns what ends that. A phone ends hidden pages without another word, so
+ * Calls when the page is hidden or left, or the process has nothing else to do; returns what ends that. A phone ends hidden pages without
+ * another word, so
  * hiding is leaving. A process that is ended by a signal or by `process.exit` does not wait: call `close` before.
  */
 export function onExit({ leave, flush }: Leaving): () => void {

@@ -1,7 +1,8 @@
 import { ApiError, ConnectionError } from './errors.ts';
 
 /**
- * When a request may be sent again. `repeatable`: whenever it failed for a while, because it changes nothing, or because the server knows it again.
+ * When a request may be sent again. `repeatable`: whenever it failed for a while, because it changes nothing, or because the server knows
+ * it again.
  * `refused`: only when the server said that it did nothing; a connection that broke says no such thing.
  */
 export type RetrySafety = 'repeatable' | 'refused';
@@ -18,7 +19,10 @@ const failures: ReadonlySet<number> = new Set([408, 429, 502, 503, 504]);
 /** Of these statuses, what stays as it is: a deadline that is over, an engine that will not come back. */
 const final: ReadonlySet<string> = new Set(['deadline_exceeded', 'engine_failed', 'session_limit_exceeded']);
 
-/** How long to wait before the next try, in ms; undefined: it is not worth one, or not safe. `attempt` counts from 0; `random` is from 0 to 1. */
+/**
+ * How long to wait before the next try, in ms; undefined: it is not worth one, or not safe. `attempt` counts from 0; `random` is from 0 to
+ * 1.
+ */
 export function retryDelayMs(error: unknown, safety: RetrySafety, attempt: number, random: number): number | undefined {
   if (error instanceof ConnectionError) return safety === 'repeatable' ? backoffMs(attempt, random) : undefined;
   if (!(error instanceof ApiError) || final.has(error.code ?? '')) return undefined;

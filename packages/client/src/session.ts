@@ -32,8 +32,10 @@ const attemptsMax = 4;
 const patchType = 'application/json-patch+json';
 
 /**
- * A conversation that the server holds. Change `body` as you like, with ordinary assignments; with the next question, or by `sync`, what has changed goes to
- * the server as a patch from the state that it is known to be in. A patch that was lost, came late or met another's is noticed there, and made anew from
+ * A conversation that the server holds. Change `body` as you like, with ordinary assignments; with the next question, or by `sync`, what
+ * has changed goes to
+ * the server as a patch from the state that it is known to be in. A patch that was lost, came late or met another's is noticed there, and
+ * made anew from
  * what the server has: what stands here wins. A session that has expired is made again with all of its messages.
  */
 export class Session {
@@ -117,15 +119,31 @@ export class Session {
     });
   }
 
-  async #ask({ append = true, signal: _own, stream, autoglm, ...fields }: SessionOptions & { readonly stream: boolean }, signal: AbortSignal | undefined): Promise<{ readonly value: ChatCompletion | undefined; readonly response: Response; readonly from: string }> {
+  async #ask(
+    { append = true, signal: _own, stream, autoglm, ...fields }: SessionOptions & { readonly stream: boolean },
+    signal: AbortSignal | undefined,
+  ): Promise<{ readonly value: ChatCompletion | undefined; readonly response: Response; readonly from: string }> {
     return this.#exclusively(async () => {
       for (let attempt = 1; ; attempt += 1) {
         const wanted = structuredClone(this.body);
         const patch = diffJson(this.#synced, wanted);
-        const body = { ...fields, stream, autoglm: { ...(autoglm as object | undefined), ...(append && { append }), ...(patch.length > 0 && { patch }) } };
-        const call = { method: 'POST', path: `/sessions/${this.#id}/completions`, body, headers: { 'if-match': this.#etag }, safety: 'repeatable', signal } as const;
+        const body = {
+          ...fields,
+          stream,
+          autoglm: { ...(autoglm as object | undefined), ...(append && { append }), ...(patch.length > 0 && { patch }) },
+        };
+        const call = {
+          method: 'POST',
+          path: `/sessions/${this.#id}/completions`,
+          body,
+          headers: { 'if-match': this.#etag },
+          safety: 'repeatable',
+          signal,
+        } as const;
         try {
-          const answer = stream ? { value: undefined, response: await this.#transport.send(call) } : await this.#transport.ask<ChatCompletion>(call);
+          const answer = stream
+            ? { value: undefined, response: await this.#transport.send(call) }
+            : await this.#transport.ask<ChatCompletion>(call);
           [this.#etag, this.#synced] = [etagOf(answer.response), wanted];
           return { ...answer, from: this.#etag };
         } catch (error) {
@@ -141,7 +159,15 @@ export class Session {
       const patch = diffJson(this.#synced, wanted);
       if (patch.length === 0) return;
       try {
-        const response = await this.#transport.send({ method: 'PATCH', path: `/sessions/${this.#id}`, body: patch, contentType: patchType, headers: { 'if-match': this.#etag }, safety: 'repeatable', signal });
+        const response = await this.#transport.send({
+          method: 'PATCH',
+          path: `/sessions/${this.#id}`,
+          body: patch,
+          contentType: patchType,
+          headers: { 'if-match': this.#etag },
+          safety: 'repeatable',
+          signal,
+        });
         this.#etag = etagOf(response);
         this.#synced = wanted;
         return;
@@ -194,12 +220,27 @@ interface Place {
 
 async function create(transport: Transport, body: SessionBody, signal?: AbortSignal): Promise<Place> {
   // One that is made twice, because the first answer was lost, expires by itself.
-  const { value, response } = await transport.ask<{ readonly id: string }>({ method: 'POST', path: '/sessions', body, safety: 'repeatable', signal });
+  const { value, response } = await transport.ask<{ readonly id: string }>({
+    method: 'POST',
+    path: '/sessions',
+    body,
+    safety: 'repeatable',
+    signal,
+  });
   return { id: value.id, etag: etagOf(response) };
 }
 
-async function read(transport: Transport, id: string, signal?: AbortSignal): Promise<{ readonly body: SessionBody; readonly etag: string }> {
-  const { value, response } = await transport.ask<{ readonly body: SessionBody }>({ method: 'GET', path: `/sessions/${encodeURIComponent(id)}`, safety: 'repeatable', signal });
+async function read(
+  transport: Transport,
+  id: string,
+  signal?: AbortSignal,
+): Promise<{ readonly body: SessionBody; readonly etag: string }> {
+  const { value, response } = await transport.ask<{ readonly body: SessionBody }>({
+    method: 'GET',
+    path: `/sessions/${encodeURIComponent(id)}`,
+    safety: 'repeatable',
+    signal,
+  });
   return { body: value.body, etag: etagOf(response) };
 }
 

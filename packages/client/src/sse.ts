@@ -10,7 +10,8 @@ export interface SseEvent {
 const eventLengthMax = 8 * 1024 * 1024;
 
 /**
- * Takes a stream of server-sent events apart (WHATWG HTML, 9.2.6), whatever pieces it comes in. `EventSource` can only GET. Text is expected as a
+ * Takes a stream of server-sent events apart (WHATWG HTML, 9.2.6), whatever pieces it comes in. `EventSource` can only GET. Text is
+ * expected as a
  * `TextDecoder` gives it, without the byte order mark that it takes away.
  */
 export class SseParser {
@@ -38,7 +39,8 @@ export class SseParser {
       from = end.lastIndex;
     }
     this.#line += piece.slice(from);
-    if (this.#line.length + this.#dataLength > eventLengthMax) throw new RangeError(`An event is longer than ${eventLengthMax} characters.`);
+    if (this.#line.length + this.#dataLength > eventLengthMax)
+      throw new RangeError(`An event is longer than ${eventLengthMax} characters.`);
     return events;
   }
 
@@ -56,7 +58,8 @@ export class SseParser {
   }
 
   #dispatch(events: SseEvent[]): void {
-    if (this.#data.length > 0) events.push({ event: this.#event === '' ? 'message' : this.#event, data: this.#data.join('\n'), id: this.#id });
+    if (this.#data.length > 0)
+      events.push({ event: this.#event === '' ? 'message' : this.#event, data: this.#data.join('\n'), id: this.#id });
     this.#data = [];
     this.#dataLength = 0;
     this.#event = '';

@@ -48,8 +48,10 @@ const refusals: ReadonlySet<number> = new Set([400, 413, 415, 422]);
 const validName = /^[\w.:/-]{1,128}$/;
 
 /**
- * Adds events up and sends the sums, a batch at a time: numbered, in order, and the same until the server has answered that it has them. A server that
- * gets one twice knows it by its number. While one is on its way events go on adding up, so what waits is bounded by their names, however long the
+ * Adds events up and sends the sums, a batch at a time: numbered, in order, and the same until the server has answered that it has them. A
+ * server that
+ * gets one twice knows it by its number. While one is on its way events go on adding up, so what waits is bounded by their names, however
+ * long the
  * connection is away.
  */
 export class Tracker {
@@ -61,7 +63,10 @@ export class Tracker {
   #openCount = 0;
   /** Not answered yet: one, and another for each time the page went away meanwhile. */
   #sealed: Batch[] = [];
-  /** Batches that are sent together, within the bytes of a request: halved when those were refused, so that one bad batch takes no other with it. */
+  /**
+   * Batches that are sent together, within the bytes of a request: halved when those were refused, so that one bad batch takes no other
+   * with it.
+   */
   #togetherMax = sealedMax;
   #sequence = 0;
   #failures = 0;
@@ -82,7 +87,8 @@ export class Tracker {
 
   /** Counts an event, and adds its value to those of its name. Throws `TypeError` for what is no name, or no value from 0 up. */
   track(name: string, value = 0): void {
-    if (!validName.test(name)) throw new TypeError(`${JSON.stringify(name)} is no name of an event: letters, digits and . : / _ -, up to 128 of them.`);
+    if (!validName.test(name))
+      throw new TypeError(`${JSON.stringify(name)} is no name of an event: letters, digits and . : / _ -, up to 128 of them.`);
     if (!(value >= 0 && value <= 1e9)) throw new TypeError(`An event's value must be a number from 0 to 10^9, not ${value}.`);
     const key = this.#open.has(name) || this.#open.size < namesMax ? name : 'other';
     const total = this.#open.get(key) ?? { count: 0, sum: 0 };
@@ -92,14 +98,17 @@ export class Tracker {
     else this.#schedule(this.#windowMs);
   }
 
-  /** Resolves when everything tracked until now is counted; rejects with what the first try failed with, and goes on trying by itself then. */
+  /**
+   * Resolves when everything tracked until now is counted; rejects with what the first try failed with, and goes on trying by itself then.
+   */
   async flush(): Promise<void> {
     await this.#sending?.catch(() => {});
     while (!this.isEmpty) await this.#send();
   }
 
   /**
-   * Sends what one request holds without waiting for anything: the page may be gone at the next moment. It is the oldest, as a server takes batches in
+   * Sends what one request holds without waiting for anything: the page may be gone at the next moment. It is the oldest, as a server takes
+   * batches in
    * order only; nothing is lost where the page comes back.
    */
   leave(): void {
@@ -180,7 +189,10 @@ export class Tracker {
         return;
       }
       this.#forget(batches);
-      this.#onRefused(error, batches.flatMap(({ events }) => events));
+      this.#onRefused(
+        error,
+        batches.flatMap(({ events }) => events),
+      );
     }
   }
 

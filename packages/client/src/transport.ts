@@ -38,7 +38,10 @@ export class Transport {
     this.#options = options;
   }
 
-  /** Resolves with a response of status 2xx or 304, whose body is not read. Rejects with `ApiError`, `ConnectionError` or the signal's reason. */
+  /**
+   * Resolves with a response of status 2xx or 304, whose body is not read. Rejects with `ApiError`, `ConnectionError` or the signal's
+   * reason.
+   */
   send(call: Call): Promise<Response> {
     return this.#repeat(call, async (response) => response);
   }
@@ -47,7 +50,8 @@ export class Transport {
   ask<T>(call: Call): Promise<{ readonly value: T; readonly response: Response }> {
     return this.#repeat(call, async (response) => {
       const value = await readBody(response);
-      if (typeof value !== 'object' || value === null) throw new ConnectionError("What came is no object: somebody else may have answered in the server's place.");
+      if (typeof value !== 'object' || value === null)
+        throw new ConnectionError("What came is no object: somebody else may have answered in the server's place.");
       return { value: value as T, response };
     });
   }
@@ -71,13 +75,15 @@ export class Transport {
   async #try({ method, path, body, contentType = 'application/json', headers, signal, keepalive }: Call): Promise<Response> {
     const { baseUrl, headers: common, encoding, fetch } = this.#options;
     const isPacked = encoding === 'msgpack';
-    const encoded = body === undefined ? undefined : isPacked ? (await loadMessagePack()).encode(withoutUndefined(body)) : JSON.stringify(body);
+    const encoded =
+      body === undefined ? undefined : isPacked ? (await loadMessagePack()).encode(withoutUndefined(body)) : JSON.stringify(body);
     const response = await fetch(`${baseUrl}${path}`, {
       method,
       headers: {
         ...(isPacked && { accept: messagePackAccept }),
         ...(encoded !== undefined && { 'content-type': isPacked ? messagePackType : contentType }),
-        ...common, ...headers,
+        ...common,
+        ...headers,
       },
       ...(encoded !== undefined && { body: encoded }),
       ...(signal && { signal }),
@@ -109,7 +115,10 @@ async function readBody(response: Response): Promise<unknown> {
   try {
     return messagePack ? messagePack.decode(bytes) : (JSON.parse(new TextDecoder().decode(bytes)) as unknown);
   } catch (cause) {
-    throw new ConnectionError(`What came is not ${messagePack ? 'MessagePack' : 'JSON'}: somebody else may have answered in the server's place.`, { cause });
+    throw new ConnectionError(
+      `What came is not ${messagePack ? 'MessagePack' : 'JSON'}: somebody else may have answered in the server's place.`,
+      { cause },
+    );
   }
 }
 

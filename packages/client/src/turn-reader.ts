@@ -13,7 +13,9 @@ interface CollectedCall {
   arguments: string;
 }
 
-/** The message that a whole answer, or the deltas of one, make: the same that a server makes of it which takes the answer into its session. */
+/**
+ * The message that a whole answer, or the deltas of one, make: the same that a server makes of it which takes the answer into its session.
+ */
 export class TurnReader {
   #text = '';
   /** By their index, which a server may begin to count anywhere. */
@@ -36,7 +38,9 @@ export class TurnReader {
   /** Undefined where nothing was said. */
   message(): ChatMessage | undefined {
     if (this.#text === '' && this.#calls.size === 0) return undefined;
-    const calls = [...this.#calls].sort(([a], [b]) => a - b).map(([, { id, name, arguments: text }]) => ({ id, type: 'function', function: { name, arguments: text } }));
+    const calls = [...this.#calls]
+      .sort(([a], [b]) => a - b)
+      .map(([, { id, name, arguments: text }]) => ({ id, type: 'function', function: { name, arguments: text } }));
     return { role: 'assistant', content: this.#text === '' ? null : this.#text, ...(calls.length > 0 && { tool_calls: calls }) };
   }
 }

@@ -40,7 +40,11 @@ export interface ChatCompletion {
 export interface ChatCompletionChunk {
   readonly id: string;
   readonly model: string;
-  readonly choices: readonly { readonly index: number; readonly delta: { readonly role?: string; readonly content?: string | null; readonly [field: string]: unknown }; readonly finish_reason: string | null }[];
+  readonly choices: readonly {
+    readonly index: number;
+    readonly delta: { readonly role?: string; readonly content?: string | null; readonly [field: string]: unknown };
+    readonly finish_reason: string | null;
+  }[];
   readonly usage?: Usage | null;
   readonly autoglm?: AutoglmFields;
 }

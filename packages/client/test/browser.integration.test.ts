@@ -26,8 +26,12 @@ async function servePage(gateway: string): Promise<{ readonly url: string } & As
       upstream.on('error', () => response.destroy());
       response.once('close', () => upstream.destroy());
       message.pipe(upstream);
-    } else if (folder === 'client') response.writeHead(200, { 'content-type': 'text/javascript' }).end(stripTypeScriptTypes(readFileSync(path.join(source, name), 'utf8')));
-    else if (folder === 'msgpackr') createReadStream(path.join(codec, name)).pipe(response.writeHead(200, { 'content-type': 'text/javascript' }));
+    } else if (folder === 'client')
+      response
+        .writeHead(200, { 'content-type': 'text/javascript' })
+        .end(stripTypeScriptTypes(readFileSync(path.join(source, name), 'utf8')));
+    else if (folder === 'msgpackr')
+      createReadStream(path.join(codec, name)).pipe(response.writeHead(200, { 'content-type': 'text/javascript' }));
     else response.writeHead(200, { 'content-type': 'text/html' }).end(page);
   };
   const server = createServer(serve);
@@ -67,21 +71,25 @@ it.skipIf(!chromium)('the client works in a browser (skipped where there is no C
     expect(seen).toEqual({ json: ['你好', 4], msgpack: ['你好', 4] });
     // What was tracked is sent when the page is left, and nobody waits for it.
     await tab.goto('about:blank');
-    await until(async () => (await (await fetch(`${server.url}/metrics`)).text()).includes('autoglm_client_events_total{event="page"} 7\n'));
+    await until(async () =>
+      (await (await fetch(`${server.url}/metrics`)).text()).includes('autoglm_client_events_total{event="page"} 7\n'),
+    );
   } finally {
     await browser.close();
   }
 });
 
-it.skipIf(!chromium)('a page of another origin needs no proxy where the server allows it (skipped where there is no Chromium)', async () => {
-  await using site = await servePage('http://127.0.0.1:1');
-  await using server = await startServer({}, {}, { cors: { origins: [site.url], max_age_seconds: 0 } });
-  await using closed = await startServer();
-  const browser = await launchChromium(chromium as string);
-  try {
-    const tab = await browser.newPage();
-    await tab.goto(site.url);
-    const seen = await tab.evaluate(`(async () => {
+it.skipIf(!chromium)(
+  'a page of another origin needs no proxy where the server allows it (skipped where there is no Chromium)',
+  async () => {
+    await using site = await servePage('http://127.0.0.1:1');
+    await using server = await startServer({}, {}, { cors: { origins: [site.url], max_age_seconds: 0 } });
+    await using closed = await startServer();
+    const browser = await launchChromium(chromium as string);
+    try {
+      const tab = await browser.newPage();
+      await tab.goto(site.url);
+      const seen = await tab.evaluate(`(async () => {
       const { createClient } = await import('/client/index.ts');
       const client = createClient({ baseUrl: ${JSON.stringify(`${server.url}/v1`)}, tenant: 'page' });
       const session = await client.sessions.create({ model: 'default', messages: [{ role: 'user', content: '你好' }] });
@@ -95,8 +103,9 @@ it.skipIf(!chromium)('a page of another origin needs no proxy where the server a
       const shut = await createClient({ baseUrl: ${JSON.stringify(`${closed.url}/v1`)}, retriesMax: 0 }).models.list().catch(({ name }) => name);
       return { text, turns: session.messages.length, refused, shut };
     })()`);
-    expect(seen).toEqual({ text: '你好', turns: 3, refused: [400, true], shut: 'ConnectionError' });
-  } finally {
-    await browser.close();
-  }
-});
+      expect(seen).toEqual({ text: '你好', turns: 3, refused: [400, true], shut: 'ConnectionError' });
+    } finally {
+      await browser.close();
+    }
+  },
+);

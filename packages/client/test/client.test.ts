@@ -31,7 +31,9 @@ describe.each(['json', 'msgpack'] as const)('the client, %s', (encoding) => {
 
   it('streams', async () => {
     await using server = await startServer();
-    const stream = await server.client({ encoding }).chat.completions.create({ ...body, stream: true, stream_options: { include_usage: true } });
+    const stream = await server
+      .client({ encoding })
+      .chat.completions.create({ ...body, stream: true, stream_options: { include_usage: true } });
     let text = '';
     let tokens: number | undefined;
     for await (const { choices, usage } of stream) {
@@ -44,11 +46,21 @@ describe.each(['json', 'msgpack'] as const)('the client, %s', (encoding) => {
   it('tells what was wrong, and where', async () => {
     await using server = await startServer();
     const failed = server.client({ encoding }).chat.completions.create({ ...body, temperature: 7 });
-    await expect(failed).rejects.toMatchObject({ name: 'ApiError', status: 400, code: 'invalid_value', param: 'temperature', requestId: expect.stringMatching(/.+/) as string });
+    await expect(failed).rejects.toMatchObject({
+      name: 'ApiError',
+      status: 400,
+      code: 'invalid_value',
+      param: 'temperature',
+      requestId: expect.stringMatching(/.+/) as string,
+    });
   });
 
   it('tells of an error after the beginning of a stream', async () => {
-    await using server = await startServer({ beforeToken: (index) => { if (index === 2) throw new AutoglmError('engine_crashed', 'gone'); } });
+    await using server = await startServer({
+      beforeToken: (index) => {
+        if (index === 2) throw new AutoglmError('engine_crashed', 'gone');
+      },
+    });
     const stream = await server.client({ encoding }).chat.completions.create({ ...body, stream: true });
     const reading = (async () => {
       for await (const _ of stream);
@@ -101,7 +113,9 @@ describe('the client over a bad connection', () => {
     let tries = 0;
     const broken = () => new Response(new ReadableStream({ start: (controller) => controller.error(new TypeError('terminated')) }));
     const client = createClient({
-      baseUrl: 'http://server/v1', retriesMax: 2, wait: async () => {},
+      baseUrl: 'http://server/v1',
+      retriesMax: 2,
+      wait: async () => {},
       fetch: async () => {
         tries += 1;
         if (tries % 2 === 0) throw new TypeError('no network');
@@ -114,8 +128,16 @@ describe('the client over a bad connection', () => {
 
   it('waits as long as the server asks for', async () => {
     const waits: number[] = [];
-    const answers = [new Response('{"error":{"message":"full","code":"queue_full"}}', { status: 429, headers: { 'retry-after': '7' } }), new Response('{"data":[]}')];
-    const client = createClient({ baseUrl: 'http://server/v1', random: () => 1, fetch: async () => answers.shift() as Response, wait: async (ms) => void waits.push(ms) });
+    const answers = [
+      new Response('{"error":{"message":"full","code":"queue_full"}}', { status: 429, headers: { 'retry-after': '7' } }),
+      new Response('{"data":[]}'),
+    ];
+    const client = createClient({
+      baseUrl: 'http://server/v1',
+      random: () => 1,
+      fetch: async () => answers.shift() as Response,
+      wait: async (ms) => void waits.push(ms),
+    });
     expect(await client.models.list()).toEqual([]);
     expect(waits).toEqual([7000]);
   });
@@ -123,7 +145,8 @@ describe('the client over a bad connection', () => {
   it('does not wait for anybody who has left', async () => {
     const abort = new AbortController();
     const client = createClient({
-      baseUrl: 'http://server/v1', fetch: async () => Response.json({}, { status: 503 }),
+      baseUrl: 'http://server/v1',
+      fetch: async () => Response.json({}, { status: 503 }),
       wait: async (_, signal) => {
         abort.abort(new Error('left'));
         signal?.throwIfAborted();
@@ -133,7 +156,10 @@ describe('the client over a bad connection', () => {
   });
 
   it('says that a stream broke off', async () => {
-    const client = createClient({ baseUrl: 'http://server/v1', fetch: async () => new Response('data: {"choices":[]}\n\n', { headers: { 'content-type': 'text/event-stream' } }) });
+    const client = createClient({
+      baseUrl: 'http://server/v1',
+      fetch: async () => new Response('data: {"choices":[]}\n\n', { headers: { 'content-type': 'text/event-stream' } }),
+    });
     const stream = await client.chat.completions.create({ ...body, stream: true });
     const reading = (async () => {
       for await (const _ of stream);
@@ -142,7 +168,10 @@ describe('the client over a bad connection', () => {
   });
 
   it.each(['data: {no\n\n', 'data: null\n\n', '<html>\n\n'])('says that what came is no stream of chunks: %j', async (text) => {
-    const client = createClient({ baseUrl: 'http://server/v1', fetch: async () => new Response(`data: {"choices":[]}\n\n${text}`, { headers: { 'content-type': 'text/event-stream' } }) });
+    const client = createClient({
+      baseUrl: 'http://server/v1',
+      fetch: async () => new Response(`data: {"choices":[]}\n\n${text}`, { headers: { 'content-type': 'text/event-stream' } }),
+    });
     let count = 0;
     const reading = (async () => {
       for await (const _ of await client.chat.completions.create({ ...body, stream: true })) count += 1;
@@ -153,13 +182,22 @@ describe('the client over a bad connection', () => {
 
   it('says that somebody else has answered', async () => {
     const client = createClient({ baseUrl: 'http://server/v1', retriesMax: 0, fetch: async () => new Response('<html>Sign in</html>') });
-    await expect(client.models.list()).rejects.toMatchObject({ name: 'ConnectionError', message: expect.stringContaining('is not JSON') as string });
+    await expect(client.models.list()).rejects.toMatchObject({
+      name: 'ConnectionError',
+      message: expect.stringContaining('is not JSON') as string,
+    });
   });
 
   it('takes a stream whose choices have all finished for whole, also without [DONE]', async () => {
     const read = async (...finished: readonly (string | null)[]) => {
-      const events = finished.map((reason, index) => `data: ${JSON.stringify({ choices: [{ index: index % 2, delta: { content: 'a' }, finish_reason: reason }] })}\n\n`);
-      const client = createClient({ baseUrl: 'http://server/v1', fetch: async () => new Response(events.join(''), { headers: { 'content-type': 'text/event-stream' } }) });
+      const events = finished.map(
+        (reason, index) =>
+          `data: ${JSON.stringify({ choices: [{ index: index % 2, delta: { content: 'a' }, finish_reason: reason }] })}\n\n`,
+      );
+      const client = createClient({
+        baseUrl: 'http://server/v1',
+        fetch: async () => new Response(events.join(''), { headers: { 'content-type': 'text/event-stream' } }),
+      });
       let count = 0;
       for await (const _ of await client.chat.completions.create({ ...body, stream: true })) count += 1;
       return count;
@@ -183,7 +221,10 @@ describe('the client over a bad connection', () => {
   });
 
   it('tells an error within a stream that is only a text', async () => {
-    const client = createClient({ baseUrl: 'http://server/v1', fetch: async () => new Response('data: {"error":"out of memory"}\n\n', { headers: { 'content-type': 'text/event-stream' } }) });
+    const client = createClient({
+      baseUrl: 'http://server/v1',
+      fetch: async () => new Response('data: {"error":"out of memory"}\n\n', { headers: { 'content-type': 'text/event-stream' } }),
+    });
     const stream = await client.chat.completions.create({ ...body, stream: true });
     await expect(stream[Symbol.asyncIterator]().next()).rejects.toMatchObject({ name: 'ApiError', message: 'out of memory' });
   });
@@ -192,7 +233,10 @@ describe('the client over a bad connection', () => {
     const client = createClient({ baseUrl: 'http://server/v1', retriesMax: 0, fetch: async () => new Response(text) });
     await expect(client.models.list()).rejects.toBeInstanceOf(ConnectionError);
     const stream = await client.chat.completions.create({ ...body, stream: true });
-    await expect(stream[Symbol.asyncIterator]().next()).rejects.toMatchObject({ name: 'ConnectionError', message: 'What came is no chunk of an answer.' });
+    await expect(stream[Symbol.asyncIterator]().next()).rejects.toMatchObject({
+      name: 'ConnectionError',
+      message: 'What came is no chunk of an answer.',
+    });
   });
 
   it('keeps the connection of a stream whose end comes after its last event', async () => {

@@ -12,10 +12,22 @@ const listOf = (header: string | null) => new Set((header ?? '').split(',').map(
 /** A fetch that holds to CORS as a browser's does in a page of another origin: asks first, and shows what the server exposes. */
 const pageFetch = (async (url: string, { headers: given, method = 'GET', ...init }: RequestInit = {}) => {
   const headers = new Headers(given);
-  const asking = [...headers.keys()].filter((name) => !simpleHeaders.has(name) && !(name === 'content-type' && simpleTypes.has(headers.get(name) as string)));
+  const asking = [...headers.keys()].filter(
+    (name) => !simpleHeaders.has(name) && !(name === 'content-type' && simpleTypes.has(headers.get(name) as string)),
+  );
   if (asking.length > 0 || !['GET', 'HEAD', 'POST'].includes(method)) {
-    const allowed = await fetch(url, { method: 'OPTIONS', headers: { origin, 'access-control-request-method': method, ...(asking.length > 0 && { 'access-control-request-headers': asking.join(',') }) } });
-    const isAllowed = allowed.ok && allowed.headers.get('access-control-allow-origin') === origin && listOf(allowed.headers.get('access-control-allow-methods')).has(method.toLowerCase());
+    const allowed = await fetch(url, {
+      method: 'OPTIONS',
+      headers: {
+        origin,
+        'access-control-request-method': method,
+        ...(asking.length > 0 && { 'access-control-request-headers': asking.join(',') }),
+      },
+    });
+    const isAllowed =
+      allowed.ok &&
+      allowed.headers.get('access-control-allow-origin') === origin &&
+      listOf(allowed.headers.get('access-control-allow-methods')).has(method.toLowerCase());
     const names = listOf(allowed.headers.get('access-control-allow-headers'));
     if (!isAllowed || !asking.every((name) => names.has(name))) throw new TypeError('Failed to fetch');
   }
@@ -39,7 +51,10 @@ it.each(['json', 'msgpack'] as const)('the client works in a page of another ori
   expect((await session.complete()).choices).toHaveLength(1);
   await session.delete();
   expect(await client.models.list()).not.toEqual([]);
-  await expect(client.chat.completions.create({ model: 'default', messages: [] })).rejects.toMatchObject({ status: 400, requestId: expect.any(String) });
+  await expect(client.chat.completions.create({ model: 'default', messages: [] })).rejects.toMatchObject({
+    status: 400,
+    requestId: expect.any(String),
+  });
   client.track('page', 2);
   await client.close();
   expect(await (await fetch(`${server.url}/metrics`)).text()).toContain('autoglm_client_events_total{event="page"} 1\n');
@@ -47,5 +62,7 @@ it.each(['json', 'msgpack'] as const)('the client works in a page of another ori
 
 it('the client is refused where the page is not among those allowed', async () => {
   await using server = await startServer();
-  await expect(createClient({ baseUrl: `${server.url}/v1`, fetch: pageFetch, retriesMax: 0 }).models.list()).rejects.toBeInstanceOf(ConnectionError);
+  await expect(createClient({ baseUrl: `${server.url}/v1`, fetch: pageFetch, retriesMax: 0 }).models.list()).rejects.toBeInstanceOf(
+    ConnectionError,
+  );
 });

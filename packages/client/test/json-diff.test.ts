@@ -17,7 +17,11 @@ describe('a difference', () => {
   });
 
   it('makes one list of messages of any other, in place of which some stay', () => {
-    const messages = fc.record({ messages: fc.array(fc.record({ role: fc.constantFrom('user', 'assistant'), content: fc.constantFrom('a', 'b', 'c') }), { maxLength: 8 }) });
+    const messages = fc.record({
+      messages: fc.array(fc.record({ role: fc.constantFrom('user', 'assistant'), content: fc.constantFrom('a', 'b', 'c') }), {
+        maxLength: 8,
+      }),
+    });
     fc.assert(fc.property(messages, messages, (from, to) => void expect(apply(from, to)).toEqual(to)));
   });
 
@@ -26,9 +30,25 @@ describe('a difference', () => {
     ['nothing where nothing changed', turns('a', 'b'), turns('a', 'b'), []],
     ['a turn at the end', turns('a'), turns('a', 'b'), [{ op: 'add', path: '/messages/-', value: { role: 'user', content: 'b' } }]],
     ['a turn that was taken back', turns('a', 'b'), turns('a'), [{ op: 'remove', path: '/messages/1' }]],
-    ['turns that went at the beginning', turns('s', 'a', 'b', 'c'), turns('s', 'c'), [{ op: 'remove', path: '/messages/2' }, { op: 'remove', path: '/messages/1' }]],
+    [
+      'turns that went at the beginning',
+      turns('s', 'a', 'b', 'c'),
+      turns('s', 'c'),
+      [
+        { op: 'remove', path: '/messages/2' },
+        { op: 'remove', path: '/messages/1' },
+      ],
+    ],
     ['a word in a turn', turns('a', 'b', 'c'), turns('a', 'x', 'c'), [{ op: 'replace', path: '/messages/1/content', value: 'x' }]],
-    ['a field that came, and one that went', { a: 1, x: undefined }, { b: 2, a: undefined }, [{ op: 'remove', path: '/a' }, { op: 'add', path: '/b', value: 2 }]],
+    [
+      'a field that came, and one that went',
+      { a: 1, x: undefined },
+      { b: 2, a: undefined },
+      [
+        { op: 'remove', path: '/a' },
+        { op: 'add', path: '/b', value: 2 },
+      ],
+    ],
   ])('is %s', (_, from, to, expected) => {
     expect(diffJson(from, to)).toEqual(expected);
   });

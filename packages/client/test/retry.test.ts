@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { ApiError, ConnectionError } from '../src/errors.ts';
 import { parseRetryAfter, RetryBudget, retryDelayMs } from '../src/retry.ts';
 
-const api = (status: number, code?: string, retryAfterMs?: number) => new ApiError(status, { ...(code !== undefined && { code }) }, { retryAfterMs });
+const api = (status: number, code?: string, retryAfterMs?: number) =>
+  new ApiError(status, { ...(code !== undefined && { code }) }, { retryAfterMs });
 
 describe('a retry', () => {
   it.each([
@@ -25,7 +26,12 @@ describe('a retry', () => {
 
   it('waits longer each time, anywhere within a half, and as long as it is told', () => {
     const delays = [0, 1, 2, 10].map((attempt) => [0, 1].map((random) => retryDelayMs(api(503), 'repeatable', attempt, random)));
-    expect(delays).toEqual([[125, 250], [250, 500], [500, 1000], [4000, 8000]]);
+    expect(delays).toEqual([
+      [125, 250],
+      [250, 500],
+      [500, 1000],
+      [4000, 8000],
+    ]);
     expect(retryDelayMs(api(429, undefined, 3000), 'refused', 0, 1)).toBe(3000);
   });
 

@@ -19,7 +19,12 @@ describe.each(['json', 'msgpack'] as const)('a session, %s', (encoding) => {
     session.messages.push({ role: 'user', content: '再见' });
     session.body['temperature'] = 0;
     for await (const _ of await session.stream({ max_tokens: 2 }));
-    expect(session.messages).toEqual([...body.messages, answered, { role: 'user', content: '再见' }, { role: 'assistant', content: '你好' }]);
+    expect(session.messages).toEqual([
+      ...body.messages,
+      answered,
+      { role: 'user', content: '再见' },
+      { role: 'assistant', content: '你好' },
+    ]);
     expect(await onServer(server.url, session.id)).toEqual(session.body);
     expect(server.engine.requests.at(-1)).toMatchObject({ maxTokens: 2, sampling: { temperature: 0 } });
 
@@ -48,7 +53,10 @@ describe.each(['json', 'msgpack'] as const)('a session, %s', (encoding) => {
     await first.sync();
     second.messages.push({ role: 'user', content: 'second' });
     await second.complete();
-    expect(await onServer(server.url, first.id)).toEqual({ ...body, messages: [...body.messages, { role: 'user', content: 'second' }, answered] });
+    expect(await onServer(server.url, first.id)).toEqual({
+      ...body,
+      messages: [...body.messages, { role: 'user', content: 'second' }, answered],
+    });
     expect(await onServer(server.url, first.id)).toEqual(second.body);
   });
 
@@ -86,11 +94,15 @@ describe.each(['json', 'msgpack'] as const)('a session, %s', (encoding) => {
         for (const { content } of before) expect(asked).toContain(content);
         expect(session.messages).toEqual([...wanted, answered]);
       }
-      session = await clientOf(server.url, retrying).sessions.open(session.id).then(async (opened) => {
-        opened.messages.splice(0, opened.messages.length, ...session.messages);
-        await opened.sync();
-        return clientOf(proxy.url, retrying).sessions.open(opened.id).catch(() => opened);
-      });
+      session = await clientOf(server.url, retrying)
+        .sessions.open(session.id)
+        .then(async (opened) => {
+          opened.messages.splice(0, opened.messages.length, ...session.messages);
+          await opened.sync();
+          return clientOf(proxy.url, retrying)
+            .sessions.open(opened.id)
+            .catch(() => opened);
+        });
       expect(await onServer(server.url, session.id)).toMatchObject({ messages: session.messages });
     }
   });
@@ -99,7 +111,14 @@ describe.each(['json', 'msgpack'] as const)('a session, %s', (encoding) => {
 it('a turn of twenty costs a fraction of the whole', async () => {
   await using server = await startServer();
   await using proxy = await startFlakyProxy(server.url, () => 'pass');
-  const messages = Array.from({ length: 20 }, (_, index) => ({ role: index % 2 ? 'assistant' : 'user', content: `这是第${index}轮，我们谈了谈明天洗车的时间，还有国贸店离家有多远。`.repeat(3) }) as const);
+  const messages = Array.from(
+    { length: 20 },
+    (_, index) =>
+      ({
+        role: index % 2 ? 'assistant' : 'user',
+        content: `这是第${index}轮，我们谈了谈明天洗车的时间，还有国贸店离家有多远。`.repeat(3),
+      }) as const,
+  );
   const session = await clientOf(proxy.url).sessions.create({ model: 'default', messages });
   const before = proxy.receivedBytes;
   session.messages.push({ role: 'user', content: '那就三点吧。' });

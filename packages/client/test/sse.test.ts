@@ -20,16 +20,30 @@ describe.skipIf(!existsSync(file))('event streams (skipped where ../shared/data 
     const parser = new SseParser();
     const events: SseEvent[] = [];
     for (const piece of pieces) events.push(...parser.push(decoder.decode(piece, { stream: true })));
-    expect(events.map((event, index) => (entry.expect[index]?.dataLength === undefined ? event : { event: event.event, dataLength: event.data.length, id: event.id }))).toEqual(entry.expect);
+    expect(
+      events.map((event, index) =>
+        entry.expect[index]?.dataLength === undefined ? event : { event: event.event, dataLength: event.data.length, id: event.id },
+      ),
+    ).toEqual(entry.expect);
     expect(parser.retryMs).toBe(entry.retry?.at(-1));
   };
 
   it.each(cases.map((entry) => [entry.name, entry] as const))('%s', (_, entry) => {
     const bytes = new TextEncoder().encode(textOf(entry));
-    const cutAt = (places: readonly number[]) => [0, ...places.toSorted((a, b) => a - b), bytes.length].map((start, index, all) => bytes.subarray(start, all[index + 1] ?? bytes.length)).slice(0, -1);
+    const cutAt = (places: readonly number[]) =>
+      [0, ...places.toSorted((a, b) => a - b), bytes.length]
+        .map((start, index, all) => bytes.subarray(start, all[index + 1] ?? bytes.length))
+        .slice(0, -1);
     check(entry, [bytes]);
-    if (bytes.length < 10_000) check(entry, Array.from(bytes, (byte) => Uint8Array.of(byte)));
-    fc.assert(fc.property(fc.array(fc.integer({ min: 0, max: bytes.length }), { maxLength: 8 }), (places) => check(entry, cutAt(places))), { numRuns: bytes.length < 10_000 ? 50 : 3 });
+    if (bytes.length < 10_000)
+      check(
+        entry,
+        Array.from(bytes, (byte) => Uint8Array.of(byte)),
+      );
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 0, max: bytes.length }), { maxLength: 8 }), (places) => check(entry, cutAt(places))),
+      { numRuns: bytes.length < 10_000 ? 50 : 3 },
+    );
   });
 });
 

@@ -1,5 +1,14 @@
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
-import { createMockEmbeddings, createMockEngine, defaultConfig, startGateway, type Config, type Gateway, type MockEngine, type MockScript } from '@open-autoglm/gateway';
+import {
+  createMockEmbeddings,
+  createMockEngine,
+  defaultConfig,
+  startGateway,
+  type Config,
+  type Gateway,
+  type MockEngine,
+  type MockScript,
+} from '@open-autoglm/gateway';
 import { createClient, type Client, type ClientOptions } from '../src/index.ts';
 
 export interface TestServer extends AsyncDisposable {
@@ -11,11 +20,20 @@ export interface TestServer extends AsyncDisposable {
 }
 
 /** A real gateway on a free port, in front of the mocks. */
-export async function startServer(script: MockScript = {}, config: Partial<Config> = {}, server: Partial<Config['server']> = {}): Promise<TestServer> {
+export async function startServer(
+  script: MockScript = {},
+  config: Partial<Config> = {},
+  server: Partial<Config['server']> = {},
+): Promise<TestServer> {
   const engine = createMockEngine(script);
-  const gateway = await startGateway({ config: { ...defaultConfig, ...config, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200, ...server } }, engine, embeddings: createMockEmbeddings() });
+  const gateway = await startGateway({
+    config: { ...defaultConfig, ...config, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200, ...server } },
+    engine,
+    embeddings: createMockEmbeddings(),
+  });
   return {
-    gateway, engine,
+    gateway,
+    engine,
     url: gateway.url,
     client: (options) => clientOf(gateway.url, options),
     [Symbol.asyncDispose]: () => gateway.drain(),

@@ -8,13 +8,31 @@ import { clientOf, seededRandom, startFlakyProxy, startServer, until, type Fate 
 
 async function countsOf(url: string): Promise<Record<string, number>> {
   const text = await (await fetch(`${url}/metrics`)).text();
-  return Object.fromEntries([...text.matchAll(/^(autoglm_client_event\w*)\{event="([^"]+)"\} (\S+)$/gm)].map(([, family, event, value]) => [`${family === 'autoglm_client_events_total' ? '' : 'sum of '}${event}`, Number(value)]));
+  return Object.fromEntries(
+    [...text.matchAll(/^(autoglm_client_event\w*)\{event="([^"]+)"\} (\S+)$/gm)].map(([, family, event, value]) => [
+      `${family === 'autoglm_client_events_total' ? '' : 'sum of '}${event}`,
+      Number(value),
+    ]),
+  );
 }
 
 /** A tracker whose page a test may leave. */
 function trackerOf(url: string, onRefused: (events: readonly TrackedSum[]) => void = () => {}): Tracker {
-  const transport = new Transport({ baseUrl: `${url}/v1`, headers: {}, encoding: 'json', retriesMax: 0, budget: new RetryBudget(0, 0), fetch, random: Math.random, now: Date.now, wait: async () => {} });
-  return new Tracker({ transport, clientId: crypto.randomUUID(), random: Math.random, timers: { set: () => () => {} } }, { eventsMax: Infinity, onRefused: (_, events) => onRefused(events) });
+  const transport = new Transport({
+    baseUrl: `${url}/v1`,
+    headers: {},
+    encoding: 'json',
+    retriesMax: 0,
+    budget: new RetryBudget(0, 0),
+    fetch,
+    random: Math.random,
+    now: Date.now,
+    wait: async () => {},
+  });
+  return new Tracker(
+    { transport, clientId: crypto.randomUUID(), random: Math.random, timers: { set: () => () => {} } },
+    { eventsMax: Infinity, onRefused: (_, events) => onRefused(events) },
+  );
 }
 
 /** Five hundred names, of 128 letters each: 90 KB of sums. */
@@ -71,7 +89,12 @@ describe('track', () => {
       (expected[name] as number) += 1;
       if (index % 10 === 0) await client.flush().catch(() => {});
     }
-    await until(() => client.flush().then(() => true, () => false));
+    await until(() =>
+      client.flush().then(
+        () => true,
+        () => false,
+      ),
+    );
     const { a, b, c } = await countsOf(server.url);
     expect({ a, b, c }).toEqual(expected);
     expect(cuts).toBeGreaterThan(10);
@@ -90,13 +113,20 @@ describe('track', () => {
   });
 
   it('tells of what the server will never take, and goes on', async () => {
-    await using server = await startServer({}, { events: { enabled: false, names_max: 1, clients_max: 1, client_ttl_seconds: 1, redis_timeout_ms: 1 } });
+    await using server = await startServer(
+      {},
+      { events: { enabled: false, names_max: 1, clients_max: 1, client_ttl_seconds: 1, redis_timeout_ms: 1 } },
+    );
     await using other = await startServer();
     const refused: unknown[] = [];
     const fetches = [server.url, other.url];
     const client = createClient({
-      baseUrl: 'http://server/v1', events: { onRefused: (_, events) => refused.push(events) },
-      fetch: async (url, init) => (fetches.length > 1 ? (fetches.shift(), Response.json({ error: { message: 'no' } }, { status: 413 })) : fetch(String(url).replace('http://server', other.url), init)),
+      baseUrl: 'http://server/v1',
+      events: { onRefused: (_, events) => refused.push(events) },
+      fetch: async (url, init) =>
+        fetches.length > 1
+          ? (fetches.shift(), Response.json({ error: { message: 'no' } }, { status: 413 }))
+          : fetch(String(url).replace('http://server', other.url), init),
     });
     client.track('a');
     await client.flush();
@@ -107,7 +137,10 @@ describe('track', () => {
   });
 
   it('loses nothing of much more than a request may hold', async () => {
-    await using server = await startServer({}, { events: { enabled: true, names_max: 1000, clients_max: 10, client_ttl_seconds: 60, redis_timeout_ms: 50 } });
+    await using server = await startServer(
+      {},
+      { events: { enabled: true, names_max: 1000, clients_max: 10, client_ttl_seconds: 60, redis_timeout_ms: 50 } },
+    );
     let isAway = true;
     const sizes: number[] = [];
     await using proxy = await startFlakyProxy(server.url, () => (isAway ? 'cut-request' : 'pass'));
@@ -131,15 +164,26 @@ describe('track', () => {
     const refused: TrackedSum[] = [];
     const bodies: number[] = [];
     const transport = new Transport({
-      baseUrl: 'http://server/v1', headers: {}, encoding: 'json', retriesMax: 0, budget: new RetryBudget(0, 0), random: Math.random, now: Date.now, wait: async () => {},
+      baseUrl: 'http://server/v1',
+      headers: {},
+      encoding: 'json',
+      retriesMax: 0,
+      budget: new RetryBudget(0, 0),
+      random: Math.random,
+      now: Date.now,
+      wait: async () => {},
       fetch: async (url, init) => {
         const { batches } = JSON.parse(init?.body as string) as { batches: { events: TrackedSum[] }[] };
         bodies.push(batches.length);
-        if (batches.some(({ events }) => events.some(({ name }) => name === 'bad'))) return Response.json({ error: { message: 'no' } }, { status: 400 });
+        if (batches.some(({ events }) => events.some(({ name }) => name === 'bad')))
+          return Response.json({ error: { message: 'no' } }, { status: 400 });
         return fetch(String(url).replace('http://server', server.url), init);
       },
     });
-    const tracker = new Tracker({ transport, clientId: crypto.randomUUID(), random: Math.random, timers: { set: () => () => {} } }, { onRefused: (_, events) => refused.push(...events) });
+    const tracker = new Tracker(
+      { transport, clientId: crypto.randomUUID(), random: Math.random, timers: { set: () => () => {} } },
+      { onRefused: (_, events) => refused.push(...events) },
+    );
     for (const name of ['a', 'b', 'bad', 'c']) {
       tracker.track(name);
       tracker.leave();
@@ -161,7 +205,9 @@ describe('track', () => {
     const program = `import { createClient } from ${JSON.stringify(new URL('../src/index.ts', import.meta.url).href)};
       const client = createClient({ baseUrl: ${JSON.stringify(`${server.url}/v1`)} });
       for (let index = 0; index < 42; index += 1) client.track('exit');`;
-    const child = spawn(process.execPath, ['--input-type=module', '--no-warnings', '-e', program], { stdio: ['ignore', 'inherit', 'inherit'] });
+    const child = spawn(process.execPath, ['--input-type=module', '--no-warnings', '-e', program], {
+      stdio: ['ignore', 'inherit', 'inherit'],
+    });
     expect(await new Promise((resolve) => child.once('exit', resolve))).toBe(0);
     expect((await countsOf(server.url))['exit']).toBe(42);
   });

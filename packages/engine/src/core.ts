@@ -67,7 +67,8 @@ export class EngineCore {
     this.#speculator = limits.stepCosts && new Speculator(limits.stepCosts);
     this.#scratch = createSamplerScratch(model.vocabulary.size);
     this.#constraints = new ConstraintCompiler(model.vocabulary);
-    this.#bounds = limits.contextStrategy && boundContext(limits.contextStrategy, model.info.contextLength, 'model_config.context_strategy');
+    this.#bounds =
+      limits.contextStrategy && boundContext(limits.contextStrategy, model.info.contextLength, 'model_config.context_strategy');
   }
 
   get idle(): boolean {
@@ -98,7 +99,19 @@ export class EngineCore {
     const constraint = request.grammar && this.#constraints.create(request.grammar);
     this.#arrivals += 1;
     const { contextLength } = this.#model.info;
-    this.#scheduler.add(createSequence({ request, prompt, contextLength, bounds, constraint, scratch: this.#scratch, delays: new SequenceDelays(this.#delays), now: this.#now(), order: this.#arrivals }));
+    this.#scheduler.add(
+      createSequence({
+        request,
+        prompt,
+        contextLength,
+        bounds,
+        constraint,
+        scratch: this.#scratch,
+        delays: new SequenceDelays(this.#delays),
+        now: this.#now(),
+        order: this.#arrivals,
+      }),
+    );
   }
 
   /** Forgets a request and frees its place at once. Unknown ids, such as of answers just ended, are ignored. */
@@ -106,7 +119,10 @@ export class EngineCore {
     this.#scheduler.remove(id);
   }
 
-  /** The tokens of a request's prompt, of a long one by another thread: with them, `add` takes no time. Throws as `add`, or the signal's reason. */
+  /**
+   * The tokens of a request's prompt, of a long one by another thread: with them, `add` takes no time. Throws as `add`, or the signal's
+   * reason.
+   */
   async readPrompt(request: GenerateRequest, signal?: AbortSignal): Promise<number[]> {
     this.#scheduler.checkQueue();
     return this.tokenizer.aside(this.#readingOf(request, this.#boundsOf(request)), signal);
@@ -128,7 +144,11 @@ export class EngineCore {
   #decode(outputs: StepOutput[]): { readonly sequences: number; readonly tokens: number } {
     const sequences = this.#scheduler.takeDecoding();
     if (sequences.length === 0) return { sequences: 0, tokens: 0 };
-    const drafts = this.#speculator?.draft(sequences, ({ id, context }, length) => context.hasRoomFor(length) && this.#model.cache.reserve(id, context.rows(length))) ?? [];
+    const drafts =
+      this.#speculator?.draft(
+        sequences,
+        ({ id, context }, length) => context.hasRoomFor(length) && this.#model.cache.reserve(id, context.rows(length)),
+      ) ?? [];
     const queries = widthOf(drafts);
     const { graphsBuilt } = this.#model.runner;
     const { missingCoresMs } = this.#model.device;
@@ -138,9 +158,16 @@ export class EngineCore {
     // A step that had to build its graph does not tell what the next ones take.
     const isTypical = this.#model.runner.graphsBuilt === graphsBuilt;
     if (isTypical) this.#speculator?.observe(sequences, queries, milliseconds);
-    const sharedMs = this.#delays.onDecode({ sequences: sequences.length, queries, milliseconds, missingCoresMs: this.#model.device.missingCoresMs - missingCoresMs, isTypical });
+    const sharedMs = this.#delays.onDecode({
+      sequences: sequences.length,
+      queries,
+      milliseconds,
+      missingCoresMs: this.#model.device.missingCoresMs - missingCoresMs,
+      isTypical,
+    });
     for (const { delays } of sequences) delays.onDecode(milliseconds, sharedMs);
-    for (const [index, sequence] of sequences.entries()) this.#advance(sequence, drafts[index] ?? [], logits.slice(index * queries, (index + 1) * queries), outputs);
+    for (const [index, sequence] of sequences.entries())
+      this.#advance(sequence, drafts[index] ?? [], logits.slice(index * queries, (index + 1) * queries), outputs);
     return { sequences: sequences.length, tokens: sequences.length * queries };
   }
 
@@ -162,7 +189,8 @@ export class EngineCore {
       sequence.computed += 1;
       // One that lost its place reads again what it had generated: by decoding, as the first time, so that every bit is the same.
       if (sequence.computed === sequence.tokens.length) this.#take(sequence, logits[accepted] as Float32Array, outputs);
-      const isRight = accepted < drafted.length && this.#scheduler.isDecoding(sequence.id) && sequence.tokens.at(sequence.computed) === drafted[accepted];
+      const isRight =
+        accepted < drafted.length && this.#scheduler.isDecoding(sequence.id) && sequence.tokens.at(sequence.computed) === drafted[accepted];
       if (!isRight) break;
       accepted += 1;
     }
@@ -183,7 +211,13 @@ export class EngineCore {
     const wantsLogits = end === prompt.length && sequence.generated === 0;
     const known = sequence.computed - start;
     const since = this.#now();
-    const logits = this.#model.runner.prefill(this.#model.cache.slotOf(id), prompt.subarray(start, end), context.rows(start), wantsLogits, known);
+    const logits = this.#model.runner.prefill(
+      this.#model.cache.slotOf(id),
+      prompt.subarray(start, end),
+      context.rows(start),
+      wantsLogits,
+      known,
+    );
     const milliseconds = this.#now() - since;
     this.#promptCosts.add({ computed: context.rows(start), count: end - start, milliseconds });
     this.#delays.onPrompt(milliseconds);
@@ -259,7 +293,15 @@ export class EngineCore {
     const delays = sequence.delays.takeDecode();
     outputs.push({
       id: sequence.id,
-      part: { type: 'text-end', finishReason, completionTokens: sequence.generated, decodeMs: this.#now() - sequence.firstTokenAt - suspendedMs, delays, ...(attention && { attention }), ...(count > 0 && { suspensions: { count, milliseconds: suspendedMs } }) },
+      part: {
+        type: 'text-end',
+        finishReason,
+        completionTokens: sequence.generated,
+        decodeMs: this.#now() - sequence.firstTokenAt - suspendedMs,
+        delays,
+        ...(attention && { attention }),
+        ...(count > 0 && { suspensions: { count, milliseconds: suspendedMs } }),
+      },
     });
     this.#scheduler.remove(sequence.id);
   }

@@ -33,7 +33,10 @@ export interface EmbeddedEngineOptions extends SupervisionOptions {
   readonly sharing?: SharingLimits | undefined;
   /** Paged, in f16 and with scopes kept apart when not given. */
   readonly kvCache?: KvCacheOptions | undefined;
-  /** Text may wait this long for more, in milliseconds, so that fast generation costs fewer messages; 0, when not given, sends every token at once. */
+  /**
+   * Text may wait this long for more, in milliseconds, so that fast generation costs fewer messages; 0, when not given, sends every token
+   * at once.
+   */
   readonly streamIntervalMs?: number | undefined;
   /** Folder of converted models; `defaultHome()` when not given. */
   readonly home?: string | undefined;
@@ -45,7 +48,11 @@ const defaultContextLength = 8192;
 export function startEmbeddedEngine(options: EmbeddedEngineOptions): EmbeddedEngine {
   const { model, maxBatchSize, stepTokenBudget, maxQueue, continuousBatching, onStatus, stallTimeoutMs } = options;
   const processOptions = {
-    model, maxBatchSize, stepTokenBudget, maxQueue, continuousBatching,
+    model,
+    maxBatchSize,
+    stepTokenBudget,
+    maxQueue,
+    continuousBatching,
     speculation: options.speculation ?? 'auto',
     contextStrategy: options.contextStrategy,
     sharing: options.sharing,
@@ -82,6 +89,14 @@ export interface EmbeddingEngineOptions extends EmbeddingSupervision {
 }
 
 /** Starts the embedding process and returns at once; `ready()` tells when it can answer. */
-export function startEmbeddingEngine({ model, id, threads = 1, maxQueue, batchShareMin = defaultSharing.batchShareMin, home = defaultHome(), ...supervision }: EmbeddingEngineOptions): EmbeddedEmbeddings {
+export function startEmbeddingEngine({
+  model,
+  id,
+  threads = 1,
+  maxQueue,
+  batchShareMin = defaultSharing.batchShareMin,
+  home = defaultHome(),
+  ...supervision
+}: EmbeddingEngineOptions): EmbeddedEmbeddings {
   return new EmbeddedEmbeddings({ model, id, threads: usableThreads(threads), maxQueue, batchShareMin, home }, supervision);
 }

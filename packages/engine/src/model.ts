@@ -83,18 +83,44 @@ export function openModel(options: ModelOptions): LoadedModel {
   const weights = loadWeights(ggml, device, gguf, sizes, architecture.tensors, vocabulary.size, tuning.fusesMatrices);
   const kvCache = options.kvCache ?? { strategy: 'static', type: 'f16' };
   const wantedLength = Math.min(options.contextLength, sizes.trainedContext);
-  const { cache, notice: cacheNotice } = openKvCache({ ggml, device, sizes, maxSequences: options.maxBatchSize, contextLength: wantedLength }, kvCache, options.openMemory);
+  const { cache, notice: cacheNotice } = openKvCache(
+    { ggml, device, sizes, maxSequences: options.maxBatchSize, contextLength: wantedLength },
+    kvCache,
+    options.openMemory,
+  );
   // What one sequence cannot hold even alone is no context.
   const contextLength = Math.min(wantedLength, cache.maxSequenceTokens);
-  const notice = contextLength < wantedLength ? `The KV cache has room for ${contextLength} tokens: the context is no longer than that (model_config.kv_cache_bytes).` : cacheNotice;
-  const measured = () => (tuning.measuresProducts ? planColumns(measureProductCosts({ ggml, device, matrices: weights.matrices }), options.maxBatchSize) : unplanned);
+  const notice =
+    contextLength < wantedLength
+      ? `The KV cache has room for ${contextLength} tokens: the context is no longer than that (model_config.kv_cache_bytes).`
+      : cacheNotice;
+  const measured = () =>
+    tuning.measuresProducts
+      ? planColumns(measureProductCosts({ ggml, device, matrices: weights.matrices }), options.maxBatchSize)
+      : unplanned;
   const columnPlans = options.columnPlans ?? measured();
-  const runner = new Runner({ ggml, device, architecture, sizes, weights, cache, columnPlans, vocabularySize: vocabulary.size, keepsGraphs: tuning.keepsGraphs });
+  const runner = new Runner({
+    ggml,
+    device,
+    architecture,
+    sizes,
+    weights,
+    cache,
+    columnPlans,
+    vocabularySize: vocabulary.size,
+    keepsGraphs: tuning.keepsGraphs,
+  });
   runner.warmUp(Math.min(options.maxChunk, contextLength));
   const info = describe(ggml, gguf, vocabulary, options, contextLength);
   gguf.close();
   return {
-    info, device, vocabulary, cache, runner, columnPlans, notice,
+    info,
+    device,
+    vocabulary,
+    cache,
+    runner,
+    columnPlans,
+    notice,
     bytesReadPerStep: weights.bytesReadPerStep,
     close: () => closeAll(runner, cache, weights, vocabulary, device),
   };
@@ -113,7 +139,10 @@ function checkMemory(gguf: Gguf): void {
   const bytes = weightBytes(gguf);
   if (bytes < totalmem()) return;
   const gigabytes = (value: number) => (value / 1e9).toFixed(1);
-  throw new AutoglmError('engine_failed', `${gguf.path} has ${gigabytes(bytes)} GB of weights, and this machine has ${gigabytes(totalmem())} GB of memory: use a smaller or more strongly quantized model.`);
+  throw new AutoglmError(
+    'engine_failed',
+    `${gguf.path} has ${gigabytes(bytes)} GB of weights, and this machine has ${gigabytes(totalmem())} GB of memory: use a smaller or more strongly quantized model.`,
+  );
 }
 
 function weightBytes(gguf: Gguf): number {
@@ -123,7 +152,8 @@ function weightBytes(gguf: Gguf): number {
 /** Most of the layers' weights have it: quantizers give some matrices more bits than the rest. */
 function commonestType(tensors: readonly GgufTensor[]): number {
   const counts = new Map<number, number>();
-  for (const { name, type, shape } of tensors) if (name.startsWith('blk.')) counts.set(type, (counts.get(type) ?? 0) + shape[0] * shape[1] * shape[2] * shape[3]);
+  for (const { name, type, shape } of tensors)
+    if (name.startsWith('blk.')) counts.set(type, (counts.get(type) ?? 0) + shape[0] * shape[1] * shape[2] * shape[3]);
   return [...counts].reduce((a, b) => (b[1] > a[1] ? b : a))[0];
 }
 

@@ -64,7 +64,17 @@ export interface SequenceParts {
   readonly order: number;
 }
 
-export function createSequence({ request, prompt, contextLength, bounds, constraint, scratch, delays, now, order }: SequenceParts): Sequence {
+export function createSequence({
+  request,
+  prompt,
+  contextLength,
+  bounds,
+  constraint,
+  scratch,
+  delays,
+  now,
+  order,
+}: SequenceParts): Sequence {
   const room = bounds ? Infinity : contextLength - prompt.length;
   const sampler = createSampler(request.sampling, prompt, scratch);
   return {

@@ -51,7 +51,14 @@ export async function openCache(config: Config['cache'], catalog: ModelCatalog, 
     random: Math.random,
   });
   const { intermediate } = config;
-  const embeddings = intermediate.enabled ? new KeptEmbeddings({ maxBytes: intermediate.max_bytes, ttlMs: intermediate.ttl_seconds * 1000, shared: shared?.vectors, now: Date.now }) : undefined;
+  const embeddings = intermediate.enabled
+    ? new KeptEmbeddings({
+        maxBytes: intermediate.max_bytes,
+        ttlMs: intermediate.ttl_seconds * 1000,
+        shared: shared?.vectors,
+        now: Date.now,
+      })
+    : undefined;
   const revocations = shared?.hear((id) => {
     if (!id.startsWith(answerPrefix)) return;
     const key = id.slice(answerPrefix.length);
@@ -65,8 +72,16 @@ export async function openCache(config: Config['cache'], catalog: ModelCatalog, 
     embeddings,
     resources: [createCacheRoutes(responses)],
     read: () => ({
-      levels: [{ level: 'memory', counts: { ...responses.store.memory.counts } }, ...(shared ? [{ level: 'redis', counts: { ...shared.redis.counts } }] : [])],
-      embeddingLevels: embeddings ? [{ level: 'memory', counts: { ...embeddings.memory.counts } }, ...(shared ? [{ level: 'redis', counts: { ...shared.vectors.counts } }] : [])] : [],
+      levels: [
+        { level: 'memory', counts: { ...responses.store.memory.counts } },
+        ...(shared ? [{ level: 'redis', counts: { ...shared.redis.counts } }] : []),
+      ],
+      embeddingLevels: embeddings
+        ? [
+            { level: 'memory', counts: { ...embeddings.memory.counts } },
+            ...(shared ? [{ level: 'redis', counts: { ...shared.vectors.counts } }] : []),
+          ]
+        : [],
       embeddingBytes: embeddings?.memory.bytes ?? 0,
       memoryEntries: responses.store.memory.entries,
       memoryBytes: responses.store.memory.bytes,
@@ -87,16 +102,21 @@ export async function openCache(config: Config['cache'], catalog: ModelCatalog, 
 /** The second level, which several gateways share, and what they revoke. */
 async function openShared(url: string, config: Config['cache'], onRedis: OnRedis) {
   const [{ RedisConnection }, { RedisLevel }, { Revocations }] = await Promise.all([
-    import('./response-cache/levels/redis-connection.ts'), import('./response-cache/levels/redis-level.ts'), import('./response-cache/levels/revocations.ts'),
+    import('./response-cache/levels/redis-connection.ts'),
+    import('./response-cache/levels/redis-level.ts'),
+    import('./response-cache/levels/revocations.ts'),
   ]);
-  const connect = (tell?: OnRedis) => new RedisConnection({ url, timeoutMs: config.redis_timeout_ms, maxPending: pendingMax, now: () => performance.now(), onRedis: tell });
-  // A request for embeddings asks many questions at once: their failures, and their number, must not keep answers from being looked up and revoked.
+  const connect = (tell?: OnRedis) =>
+    new RedisConnection({ url, timeoutMs: config.redis_timeout_ms, maxPending: pendingMax, now: () => performance.now(), onRedis: tell });
+  // A request for embeddings asks many questions at once: their failures, and their number, must not keep answers from being looked up and
+  // revoked.
   const [ofAnswers, ofVectors] = [connect(onRedis), connect()];
   const common = { maxWrites: config.max_redis_writes, retryMs: revocationRetryMs, now: Date.now };
   const redis = new RedisLevel({ ...common, connection: ofAnswers, prefix: answerPrefix, codec: answerCodec });
   const vectors = new RedisLevel({ ...common, connection: ofVectors, prefix: vectorPrefix, codec: vectorCodec });
   return {
-    redis, vectors,
+    redis,
+    vectors,
     hear: (onRevoked: (id: string) => void) => new Revocations(url, onRevoked),
     async close() {
       await redis.close();

@@ -22,7 +22,11 @@ export function planCascade({ tiers, engines }: Config): CascadePlan | undefined
   return {
     model: tiers.model,
     levels: levelsOf(tiers, engines).map(({ tier, model, first_token_ms: firstTokenMs, answer_ms: answerMs, policy_file: file }) => ({
-      tier, model, firstTokenMs, answerMs, policy: file === undefined ? undefined : policyOf(file),
+      tier,
+      model,
+      firstTokenMs,
+      answerMs,
+      policy: file === undefined ? undefined : policyOf(file),
     })),
     decide: tiers.decide,
     strongShare: tiers.strong_share,
@@ -34,16 +38,32 @@ export function planCascade({ tiers, engines }: Config): CascadePlan | undefined
 /** With who is there by what the catalog knows. */
 export function cascadeOptions(plan: CascadePlan, catalog: ModelCatalog, recorder: OutcomeRecorder | undefined): CascadeOptions {
   const isLost = (state: string) => state === 'unreachable' || state === 'failed' || state === 'closed';
-  return { ...plan, isReachable: (model) => catalog.find(model).targets.some(({ replica, device }) => !isLost(replica.status.state) && (device?.mayTake('text') ?? true)), isRemote: (model) => catalog.isRemote(model), recorder, now: () => performance.now() };
+  return {
+    ...plan,
+    isReachable: (model) =>
+      catalog.find(model).targets.some(({ replica, device }) => !isLost(replica.status.state) && (device?.mayTake('text') ?? true)),
+    isRemote: (model) => catalog.isRemote(model),
+    recorder,
+    now: () => performance.now(),
+  };
 }
 
 const recordBytesMax = 64 * 1024 * 1024;
 
 /** What writes the cascade's outcomes, where the configuration wants it. Throws `ConfigError` where it cannot. */
-export function openRecorder({ enabled, record }: Config['tiers'], onProblem: (problem: string | undefined) => void): OutcomeRecorder | undefined {
+export function openRecorder(
+  { enabled, record }: Config['tiers'],
+  onProblem: (problem: string | undefined) => void,
+): OutcomeRecorder | undefined {
   if (!enabled || !record) return undefined;
   try {
-    return new OutcomeRecorder({ file: record.file, hasContents: record.contents ?? false, bytesMax: record.bytes_max ?? recordBytesMax, now: Date.now, onProblem });
+    return new OutcomeRecorder({
+      file: record.file,
+      hasContents: record.contents ?? false,
+      bytesMax: record.bytes_max ?? recordBytesMax,
+      now: Date.now,
+      onProblem,
+    });
   } catch (error) {
     throw new ConfigError(`tiers.record.file: ${(error as Error).message}.`);
   }
@@ -56,6 +76,9 @@ function readPolicy(file: string, decide: CascadePlan['decide']): CascadePolicy 
   } catch (error) {
     throw new ConfigError(`tiers.policy_file: ${(error as Error).message}.`);
   }
-  if (decide === 'answer' && !policy.answer) throw new ConfigError(`tiers.policy_file: ${file} was learned without answers, so it can only decide by the prompt: tiers.decide: prompt.`);
+  if (decide === 'answer' && !policy.answer)
+    throw new ConfigError(
+      `tiers.policy_file: ${file} was learned without answers, so it can only decide by the prompt: tiers.decide: prompt.`,
+    );
   return policy;
 }

@@ -70,6 +70,7 @@ export function openDevices(config: Config['devices'], access: Access, env: Env)
 
 function variable(env: Env, name: string, key: string): string {
   const value = env[name];
-  if (!value || !/^[\x21-\x7e]+$/.test(value)) throw new ConfigError(`${key}: the environment variable ${name} is not set, or holds a character that no header may have.`);
+  if (!value || !/^[\x21-\x7e]+$/.test(value))
+    throw new ConfigError(`${key}: the environment variable ${name} is not set, or holds a character that no header may have.`);
   return value;
 }

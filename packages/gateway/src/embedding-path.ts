@@ -1,16 +1,17 @@
 /**
  * The path of `POST /v1/embeddings`. No text is generated, so none of the request path's stages has a part in it.
  *
- *   ingress    reads and checks the HTTP request, lets it in                              → 400, 401, 404, 405, 408, 413, 415, 429 limits, 503 draining
+ *   ingress reads and checks the HTTP request, lets it in → 400, 401, 404, 405, 408, 413, 415, 429 limits, 503 draining
  *     ↓
  *   output     writes the vectors as JSON; alone encodes errors                           → every error below, in OpenAI's shape
  *     ↓
  *   kept       gives what is known of our own model, where that is kept: `kept-embedding-path.ts`
  *     ↓
- *   this file  finds the model and who answers, waits for it, asks the next one where one fails → 404, 503 not ready, 503 all are ejected, 504 not cached
+ *   this file finds the model and who answers, waits for it, asks the next one where one fails → 404, 503 not ready, 503 all are ejected,
+ *   504 not cached
  *     ↓
  *   engine     texts of all requests encoded together                                     → 400 too long, 429 queue full, 502 crashed
- *              or another server                                                          → 400, 422 truncate, 429, 502, 504, as that server has it
+ *              or another server → 400, 422 truncate, 429, 502, 504, as that server has it
  */
 import { AutoglmError, type EmbeddingAnswer, type EmbeddingEngine } from '@open-autoglm/protocol';
 import type { EmbeddingCall, EmbeddingPath } from './common/embedding-call.ts';
@@ -28,11 +29,18 @@ export function createEmbeddingPath(catalog: EmbeddingCatalog, readyTimeoutMs: n
   };
 }
 
-async function ask({ engine, tier }: EmbeddingTarget, { request, signal, emit }: EmbeddingCall, isRemote: boolean, readyTimeoutMs: number): Promise<EmbeddingAnswer> {
+async function ask(
+  { engine, tier }: EmbeddingTarget,
+  { request, signal, emit }: EmbeddingCall,
+  isRemote: boolean,
+  readyTimeoutMs: number,
+): Promise<EmbeddingAnswer> {
   emit({ type: 'engine-chosen', engine: engine.name, tier, reason: isRemote ? 'turn' : 'only' });
   const waitsFrom = performance.now();
   if (engine.status.state !== 'ready' && !isRemote) {
-    await readyWithin(engine, readyTimeoutMs, signal).finally(() => emit({ type: 'segment-end', segment: 'input', durationMs: performance.now() - waitsFrom, reason: 'model' }));
+    await readyWithin(engine, readyTimeoutMs, signal).finally(() =>
+      emit({ type: 'segment-end', segment: 'input', durationMs: performance.now() - waitsFrom, reason: 'model' }),
+    );
   }
   const askedAt = performance.now();
   const endSegments = (answer?: EmbeddingAnswer) => {
@@ -57,7 +65,9 @@ async function ask({ engine, tier }: EmbeddingTarget, { request, signal, emit }:
 async function readyWithin(engine: EmbeddingEngine, timeoutMs: number, signal: AbortSignal): Promise<void> {
   const late = new AbortController();
   const timer = setTimeout(() => {
-    late.abort(new AutoglmError('engine_unavailable', `The embedding model is not ready yet: ${engine.status.detail}`, { retryAfterSeconds: 5 }));
+    late.abort(
+      new AutoglmError('engine_unavailable', `The embedding model is not ready yet: ${engine.status.detail}`, { retryAfterSeconds: 5 }),
+    );
   }, timeoutMs);
   try {
     await engine.ready(AbortSignal.any([signal, late.signal]));

@@ -74,7 +74,19 @@ async function start(entry: EngineConfig, config: Config, options: StartEnginesO
   if (entry.kind === 'embedded') return startEmbedded(entry, config, options);
   const engine = entry.kind === 'mock' ? createMockEngine() : undefined;
   const replica = entry.kind === 'mock' ? promptReplica(engine as Engine, entry.name) : await startRemote(entry, config, options);
-  return { replica, target: { replica, tier: entry.tier, weight: entry.weight, maxOutstanding: entry.max_outstanding, variant: variantOf(entry), device: options.placeOf?.(entry) }, models: namesOf(entry, config.engines), engine };
+  return {
+    replica,
+    target: {
+      replica,
+      tier: entry.tier,
+      weight: entry.weight,
+      maxOutstanding: entry.max_outstanding,
+      variant: variantOf(entry),
+      device: options.placeOf?.(entry),
+    },
+    models: namesOf(entry, config.engines),
+    engine,
+  };
 }
 
 /** What decides an engine's answers beside its model; how fast they come does not. */
@@ -83,30 +95,70 @@ function variantOf(entry: EngineConfig, model?: Config['model_config']): string 
   return JSON.stringify([entry.kind, model?.kv_cache_type, model?.context_strategy]);
 }
 
-function startEmbedded(entry: EmbeddedEngineConfig, { model_config: model, admission, engines }: Config, { engine: given, onStatus, placeOf }: StartEnginesOptions): Started {
+function startEmbedded(
+  entry: EmbeddedEngineConfig,
+  { model_config: model, admission, engines }: Config,
+  { engine: given, onStatus, placeOf }: StartEnginesOptions,
+): Started {
   const engine = given ?? embeddedEngine(model, admission, onStatus);
   const replica = promptReplica(engine, given?.name ?? entry.name);
   const maxOutstanding = entry.max_outstanding ?? model.max_batch_size + model.max_queue;
   // Where a batch runs to its end, all of the next one must be there before it.
   const concurrency = model.enable_continuous_batching ? model.max_batch_size : 2 * model.max_batch_size;
-  return { replica, target: { replica, tier: entry.tier, weight: entry.weight, maxOutstanding, concurrency, variant: variantOf(entry, model), device: placeOf?.(entry) }, models: namesOf(entry, engines), engine };
+  return {
+    replica,
+    target: {
+      replica,
+      tier: entry.tier,
+      weight: entry.weight,
+      maxOutstanding,
+      concurrency,
+      variant: variantOf(entry, model),
+      device: placeOf?.(entry),
+    },
+    models: namesOf(entry, engines),
+    engine,
+  };
 }
 
-function startEmbeddings({ embeddings: config, admission }: Config, { embeddings: given, onStatus }: StartEnginesOptions): LocalEmbeddings | undefined {
+function startEmbeddings(
+  { embeddings: config, admission }: Config,
+  { embeddings: given, onStatus }: StartEnginesOptions,
+): LocalEmbeddings | undefined {
   const { model, name } = config;
   if (given) return { name: name ?? given.name, engine: given, tier: 'edge' };
   if (model === undefined) return undefined;
   const id = name ?? path.basename(model, '.gguf');
   // That it was closed is no news to who closed it. What is being prepared has a bar, which says itself what it is.
-  const onOwnStatus = (status: EngineStatusReport) => status.state !== 'closed' && onStatus(status.progress === undefined ? { engine: 'embeddings', ...status } : status);
+  const onOwnStatus = (status: EngineStatusReport) =>
+    status.state !== 'closed' && onStatus(status.progress === undefined ? { engine: 'embeddings', ...status } : status);
   return { name: id, engine: embeddingEngine({ ...config, model, id }, admission, onOwnStatus), tier: 'edge' };
 }
 
 /** The client of other servers is loaded where there is one. */
-async function startRemote({ name, url, upstream_model: model, api_key_env: apiKeyEnv, classify_path: classifyPath, max_batch_size: sizeMax, batch_timeout_us: timeoutUs, join_completions: joinsCompletions, timeouts }: OpenAiEngineConfig, { admission, router: { health } }: Config, { env, onStatus }: StartEnginesOptions): Promise<Replica> {
+async function startRemote(
+  {
+    name,
+    url,
+    upstream_model: model,
+    api_key_env: apiKeyEnv,
+    classify_path: classifyPath,
+    max_batch_size: sizeMax,
+    batch_timeout_us: timeoutUs,
+    join_completions: joinsCompletions,
+    timeouts,
+  }: OpenAiEngineConfig,
+  { admission, router: { health } }: Config,
+  { env, onStatus }: StartEnginesOptions,
+): Promise<Replica> {
   const { openAiReplica } = await import('./engines/openai-compatible/index.ts');
   const replica = openAiReplica({
-    name, url, model, timeouts, classifyPath, joinsCompletions,
+    name,
+    url,
+    model,
+    timeouts,
+    classifyPath,
+    joinsCompletions,
     batching: sizeMax === undefined ? undefined : { sizeMax, timeoutMs: timeoutUs / 1000, batchShareMin: admission.lanes.batch_share_min },
     apiKey: apiKeyEnv === undefined ? undefined : env[apiKeyEnv],
     probe: { intervalMs: health.probe_interval_ms, timeoutMs: health.probe_timeout_ms, failuresMax: health.probe_failures },

@@ -60,7 +60,10 @@ export interface GatewayOptions {
   /** Where the keys of other servers are; this process's when not given. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly onEngineStatus?: (status: EngineStatusReport) => void;
-  /** Told, a sentence at a time, what whoever runs it should know: that Redis or a database cannot be reached, and what becomes of requests meanwhile. */
+  /**
+   * Told, a sentence at a time, what whoever runs it should know: that Redis or a database cannot be reached, and what becomes of requests
+   * meanwhile.
+   */
   readonly onNotice?: (notice: string) => void;
 }
 
@@ -86,25 +89,67 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   }
 }
 
-async function open({ config, engine, embeddings: givenEmbeddings, env = process.env, onEngineStatus = () => {}, onNotice = () => {} }: GatewayOptions, opened: Opened): Promise<Gateway> {
+async function open(
+  { config, engine, embeddings: givenEmbeddings, env = process.env, onEngineStatus = () => {}, onNotice = () => {} }: GatewayOptions,
+  opened: Opened,
+): Promise<Gateway> {
   const plan = planCascade(config);
   const notices = new Notices(onNotice);
-  const access = opened.add(await openAccess({ auth: config.auth, limits: config.limits, env, onRedis: notices.redisOf('limits.redis_url', 'each gateway holds its callers to the limits by itself') }), (part) => part.close());
+  const access = opened.add(
+    await openAccess({
+      auth: config.auth,
+      limits: config.limits,
+      env,
+      onRedis: notices.redisOf('limits.redis_url', 'each gateway holds its callers to the limits by itself'),
+    }),
+    (part) => part.close(),
+  );
   const devices = opened.add(openDevices(config.devices, access, env), (part) => part.close());
-  const engines = opened.add(await startEngines(config, { engine, embeddings: givenEmbeddings, env, onStatus: onEngineStatus, placeOf: devices?.placeOf }), (part) => part.close());
-  const models = createCatalog(engines.models, config.server.ready_timeout_ms, { cascade: plan?.model, embeddings: engines.embeddings?.name });
-  const catalog = plan ? withCascade(models, plan.model, plan.levels.map(({ model }) => model)) : models;
+  const engines = opened.add(
+    await startEngines(config, { engine, embeddings: givenEmbeddings, env, onStatus: onEngineStatus, placeOf: devices?.placeOf }),
+    (part) => part.close(),
+  );
+  const models = createCatalog(engines.models, config.server.ready_timeout_ms, {
+    cascade: plan?.model,
+    embeddings: engines.embeddings?.name,
+  });
+  const catalog = plan
+    ? withCascade(
+        models,
+        plan.model,
+        plan.levels.map(({ model }) => model),
+      )
+    : models;
   const embeddings = createEmbeddingCatalog(engines.embeddings, engines.models);
   const isModel = (name: string) => catalog.has(name) || embeddings.has(name);
   const sinks = opened.addToTheEnd(await openSinks(config.observability, { isModel, config, env }), (part) => part.close());
   notices.logTo(sinks.logs);
-  const recorder = opened.add(openRecorder(config.tiers, (problem) => (problem === undefined ? sinks.logs?.info('outcomes of the cascade are recorded again', {}) : sinks.logs?.warn('outcomes of the cascade are not recorded', { reason: problem }))), (part) => part.close());
-  const batches = opened.add(openBatches(config.batches, {
-    access, keyCount: config.auth.keys.length, env, bodyLimitBytes: config.server.body_limit_bytes,
-    writeAnswer: (asked) => collectAnswer(asked, asked.parts), writeEmbeddings, writeError: (error) => JSON.stringify(errorBody(error)),
-    onFailure: notices.onBatchFailure, onFolderMade: notices.onBatchFolder,
-  }), (part) => part.close());
-  const cache = opened.add(await openCache(config.cache, catalog, notices.redisOf('cache.redis_url', 'answers are kept in memory alone')), (part) => part.close());
+  const recorder = opened.add(
+    openRecorder(config.tiers, (problem) =>
+      problem === undefined
+        ? sinks.logs?.info('outcomes of the cascade are recorded again', {})
+        : sinks.logs?.warn('outcomes of the cascade are not recorded', { reason: problem }),
+    ),
+    (part) => part.close(),
+  );
+  const batches = opened.add(
+    openBatches(config.batches, {
+      access,
+      keyCount: config.auth.keys.length,
+      env,
+      bodyLimitBytes: config.server.body_limit_bytes,
+      writeAnswer: (asked) => collectAnswer(asked, asked.parts),
+      writeEmbeddings,
+      writeError: (error) => JSON.stringify(errorBody(error)),
+      onFailure: notices.onBatchFailure,
+      onFolderMade: notices.onBatchFolder,
+    }),
+    (part) => part.close(),
+  );
+  const cache = opened.add(
+    await openCache(config.cache, catalog, notices.redisOf('cache.redis_url', 'answers are kept in memory alone')),
+    (part) => part.close(),
+  );
   const embeddingPath = createEmbeddingPath(embeddings, config.server.ready_timeout_ms, routerOptions(config.router));
   const keptEmbeddingPath = cache?.embeddings ? createKeptEmbeddingPath(embeddingPath, embeddings, cache.embeddings) : embeddingPath;
   const classifiers = createClassificationCatalog(engines.models);
@@ -116,25 +161,34 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
   const steps = opened.add(createInputSteps(config.input), (part) => part.close());
   const images = opened.add(await openImages(config.input.images, steps, catalog), (part) => part.close());
   const admission = createAdmission(catalog, admissionOptions(config.admission));
-  const events = opened.add(await openEvents(config.events, steps, notices.redisOf('events.redis_url', 'events are refused with 503')), (part) => part.close());
-  const observability = opened.add(createObservability(config.observability, {
-    sinks,
-    onFirstToken: (model, ms) => ttft.observe(model, ms),
-    eventTotals: events.totals,
-    isModel,
-    engines: () => catalog.readiness().replicas,
-    admission: () => admission.read(),
-    ...(batches.read && { batches: batches.read }),
-    ...(semantic && { semantic: () => semantic.read() }),
-    ...(prefetch && { prefetch: () => prefetch.prefetcher.counts }),
-    ...(recorder && { outcomesDropped: () => recorder.dropped }),
-    steps: () => steps.read(),
-    cache: cache && (() => cache.read()),
-    rules: prejudge && (() => prejudge.stats),
-  }), (part) => part.close());
+  const events = opened.add(
+    await openEvents(config.events, steps, notices.redisOf('events.redis_url', 'events are refused with 503')),
+    (part) => part.close(),
+  );
+  const observability = opened.add(
+    createObservability(config.observability, {
+      sinks,
+      onFirstToken: (model, ms) => ttft.observe(model, ms),
+      eventTotals: events.totals,
+      isModel,
+      engines: () => catalog.readiness().replicas,
+      admission: () => admission.read(),
+      ...(batches.read && { batches: batches.read }),
+      ...(semantic && { semantic: () => semantic.read() }),
+      ...(prefetch && { prefetch: () => prefetch.prefetcher.counts }),
+      ...(recorder && { outcomesDropped: () => recorder.dropped }),
+      steps: () => steps.read(),
+      cache: cache && (() => cache.read()),
+      rules: prejudge && (() => prejudge.stats),
+    }),
+    (part) => part.close(),
+  );
   sinks.logs?.watchEngines(() => catalog.readiness().replicas);
   const bodies = createBodyReading(steps, config.server.body_limit_bytes);
-  const sessions = opened.add(await openSessions(config.sessions, bodies, notices.redisOf('sessions.redis_url', 'sessions are refused with 503')), (part) => part.close());
+  const sessions = opened.add(
+    await openSessions(config.sessions, bodies, notices.redisOf('sessions.redis_url', 'sessions are refused with 503')),
+    (part) => part.close(),
+  );
   const ingress = createIngress({
     catalog,
     access,
@@ -143,24 +197,62 @@ async function open({ config, engine, embeddings: givenEmbeddings, env = process
     bodies,
     uploadBytesMax: batches.read ? config.batches.file_bytes_max : 0,
     cors: config.server.cors.origins.length > 0 ? new Cors(config.server.cors) : undefined,
-    path: sinks.capture(createRequestPath(catalog, admission, routerOptions(config.router), shortenOptions(config, ttft, embeddings, embeddingPath), { prejudge: prejudge?.stage, images: images?.stage, cache: cache?.stage, prefetch: prefetch?.prefetcher.stage, tiers: plan && createTiersStage(cascadeOptions(plan, models, recorder)) })),
+    path: sinks.capture(
+      createRequestPath(catalog, admission, routerOptions(config.router), shortenOptions(config, ttft, embeddings, embeddingPath), {
+        prejudge: prejudge?.stage,
+        images: images?.stage,
+        cache: cache?.stage,
+        prefetch: prefetch?.prefetcher.stage,
+        tiers: plan && createTiersStage(cascadeOptions(plan, models, recorder)),
+      }),
+    ),
     embeddings,
     embeddingPath: keptEmbeddingPath,
     classifiers,
     classificationPath: createClassificationPath(classifiers, embeddings, keptEmbeddingPath, routerOptions(config.router)),
     metrics: observability.metrics,
-    resources: [...batches.resources, ...sessions.resources, ...events.resources, ...(devices ? [devices.resource] : []), ...(recorder ? [createCascadeRoutes({ access, bodyLimitBytes: config.server.body_limit_bytes, judge: (id, tenant, judgement) => recorder.judge(id, tenant, judgement) })] : []), ...(cache?.resources ?? [])],
+    resources: [
+      ...batches.resources,
+      ...sessions.resources,
+      ...events.resources,
+      ...(devices ? [devices.resource] : []),
+      ...(recorder
+        ? [
+            createCascadeRoutes({
+              access,
+              bodyLimitBytes: config.server.body_limit_bytes,
+              judge: (id, tenant, judgement) => recorder.judge(id, tenant, judgement),
+            }),
+          ]
+        : []),
+      ...(cache?.resources ?? []),
+    ],
     follow: observability.follow,
     respond,
     respondEmbeddings,
     respondClassifications,
     respondError,
   });
-  const grpc = opened.add(await openGrpc(config.grpc, { asker: ingress.asker, identify: (headers) => void access.identify(headers), collect: collectAnswer, env, checkModel: (name) => void catalog.find(name), onRefusal: (level, reason) => sinks.logs?.warn('the gateway that decides at a level refuses conversations', { level, reason }), onInvalidCertificate: notices.onInvalidCertificate }), (part) => part.drain(0));
+  const grpc = opened.add(
+    await openGrpc(config.grpc, {
+      asker: ingress.asker,
+      identify: (headers) => void access.identify(headers),
+      collect: collectAnswer,
+      env,
+      checkModel: (name) => void catalog.find(name),
+      onRefusal: (level, reason) => sinks.logs?.warn('the gateway that decides at a level refuses conversations', { level, reason }),
+      onInvalidCertificate: notices.onInvalidCertificate,
+    }),
+    (part) => part.drain(0),
+  );
   const address = await listen(ingress.server, config.server);
   sinks.logs?.info('listening', { url: urlOf(address) });
   prefetch?.begin(ingress.asker);
-  devices?.start((url, problem) => (problem === undefined ? sinks.logs?.info('reports of this device are taken again', { url }) : sinks.logs?.warn('reports of this device are not taken', { url, problem })));
+  devices?.start((url, problem) =>
+    problem === undefined
+      ? sinks.logs?.info('reports of this device are taken again', { url })
+      : sinks.logs?.warn('reports of this device are not taken', { url, problem }),
+  );
   const drain = async () => {
     const timeoutMs = config.server.drain_timeout_ms;
     sinks.logs?.info('draining', { timeout_ms: timeoutMs });

@@ -6,7 +6,10 @@ import type { Logs } from './observability/logs/logs.ts';
 /** Words of errors may name what is another one each time. */
 const batchProblemsMax = 8;
 
-/** What whoever runs the gateway should know before a request finds it out: said to whoever started it, and in the log, as soon as there is one. */
+/**
+ * What whoever runs the gateway should know before a request finds it out: said to whoever started it, and in the log, as soon as there is
+ * one.
+ */
 export class Notices {
   readonly #onNotice: (notice: string) => void;
   readonly #logs = Promise.withResolvers<Logs | undefined>();
@@ -40,7 +43,8 @@ export class Notices {
     if (this.#batchProblems.has(reason) || this.#batchProblems.size === batchProblemsMax) return;
     this.#batchProblems.add(reason);
     this.#onNotice(`Batches wait: ${reason}`);
-    if (this.#batchProblems.size === batchProblemsMax) this.#onNotice('Batches wait for ever other reasons; from now on they are in the log alone.');
+    if (this.#batchProblems.size === batchProblemsMax)
+      this.#onNotice('Batches wait for ever other reasons; from now on they are in the log alone.');
   };
 
   readonly onBatchFolder = (folder: string): void => {

@@ -14,7 +14,10 @@ export interface Prefetching {
 type Configured = Config['cache']['prefetch']['requests'][number];
 
 /** Who computes answers ahead, as the configuration wants it; undefined: it wants nobody. Throws `ConfigError` where a key is missing. */
-export function openPrefetch({ enabled, prefetch, ttl_seconds: ttlSeconds }: Config['cache'], env: Readonly<Record<string, string | undefined>>): Prefetching | undefined {
+export function openPrefetch(
+  { enabled, prefetch, ttl_seconds: ttlSeconds }: Config['cache'],
+  env: Readonly<Record<string, string | undefined>>,
+): Prefetching | undefined {
   if (!enabled || !prefetch.enabled) return undefined;
   const { follow_ups: followUps } = prefetch;
   const requests = prefetch.requests.map((request) => ({ ...request, headers: headersOf(request, env) }));
@@ -44,10 +47,14 @@ export function openPrefetch({ enabled, prefetch, ttl_seconds: ttlSeconds }: Con
     begin(asker) {
       const askAll = () => {
         for (const { path, body, headers } of requests) {
-          prefetcher.add((signal, onPart) => own.run(true, () => asker.run({ api: path === '/v1/completions' ? 'completion' : 'chat', body, headers, signal }, async ({ parts, timings }) => {
-            for await (const part of parts) if (timings.cache === 'miss') onPart(part);
-            return timings.cache === 'miss' ? (timings.notes?.['cache'] as { readonly key: string } | undefined)?.key : undefined;
-          })));
+          prefetcher.add((signal, onPart) =>
+            own.run(true, () =>
+              asker.run({ api: path === '/v1/completions' ? 'completion' : 'chat', body, headers, signal }, async ({ parts, timings }) => {
+                for await (const part of parts) if (timings.cache === 'miss') onPart(part);
+                return timings.cache === 'miss' ? (timings.notes?.['cache'] as { readonly key: string } | undefined)?.key : undefined;
+              }),
+            ),
+          );
         }
       };
       if (requests.length === 0) return;
@@ -64,5 +71,9 @@ export function openPrefetch({ enabled, prefetch, ttl_seconds: ttlSeconds }: Con
 function headersOf({ tenant, api_key_env: name }: Configured, env: Readonly<Record<string, string | undefined>>): Record<string, string> {
   const key = name === undefined ? undefined : env[name];
   if (name !== undefined && !key) throw new ConfigError(`cache.prefetch.requests: the environment variable ${name} is not set.`);
-  return { 'x-autoglm-lane': 'batch', ...(tenant !== undefined && { 'x-autoglm-tenant': tenant }), ...(key && { authorization: `Bearer ${key}` }) };
+  return {
+    'x-autoglm-lane': 'batch',
+    ...(tenant !== undefined && { 'x-autoglm-tenant': tenant }),
+    ...(key && { authorization: `Bearer ${key}` }),
+  };
 }

@@ -11,7 +11,7 @@
  *     ↓
  *   images     makes images smaller for models of other servers                          → 400 no image, 413 too large, 429 queue full
  *     ↓
- *   shorten    reads documents, compresses, fits to the context, where that is asked for → 400 too long whatever is left out, 422 room unknown
+ *   shorten reads documents, compresses, fits to the context, where that is asked for → 400 too long whatever is left out, 422 room unknown
  *     ↓
  *   input      waits for the model; chat template, prompts                               → 400 template, 404 model, 503 not ready
  *     ↓
@@ -49,8 +49,23 @@ export interface OptionalStages {
 }
 
 /** The stages in order, outermost first. `output` is above all: it owns the response. */
-export function createRequestPath(catalog: ModelCatalog, admission: Admission, router: RouterOptions, shorten: ShortenOptions, { prejudge, tiers, images, prefetch, cache }: OptionalStages = {}): RequestPath {
-  const stages = [prejudge, tiers, images, createShortenStage(catalog, shorten), createInputStage(catalog), prefetch, cache ?? keepsNothing, admission.stage].filter((stage) => stage !== undefined);
+export function createRequestPath(
+  catalog: ModelCatalog,
+  admission: Admission,
+  router: RouterOptions,
+  shorten: ShortenOptions,
+  { prejudge, tiers, images, prefetch, cache }: OptionalStages = {},
+): RequestPath {
+  const stages = [
+    prejudge,
+    tiers,
+    images,
+    createShortenStage(catalog, shorten),
+    createInputStage(catalog),
+    prefetch,
+    cache ?? keepsNothing,
+    admission.stage,
+  ].filter((stage) => stage !== undefined);
   return compose(stages, createRouter(catalog, router));
 }
 

@@ -6,7 +6,12 @@ import type { ResponseCache } from './response-cache/response-cache.ts';
 import { SemanticAnswers } from './response-cache/semantic/semantic-answers.ts';
 
 /** Who finds answers of similar questions in this cache, as the configuration wants it; undefined: it wants nobody. */
-export function openSemantic(config: Config['cache']['semantic'], responses: ResponseCache, embeddings: EmbeddingCatalog, path: EmbeddingPath): SemanticAnswers | undefined {
+export function openSemantic(
+  config: Config['cache']['semantic'],
+  responses: ResponseCache,
+  embeddings: EmbeddingCatalog,
+  path: EmbeddingPath,
+): SemanticAnswers | undefined {
   const { mode, model = embeddings.local?.name } = config;
   if (mode === 'off' || model === undefined) return undefined;
   // Another server cuts a text as it likes, or refuses it.
@@ -21,7 +26,9 @@ export function openSemantic(config: Config['cache']['semantic'], responses: Res
     bytesMax: config.max_bytes,
     charactersMax: config.max_characters,
     timeoutMs: config.timeout_ms,
-    embed: async (inputs, signal) => (await path({ model, request: { id: `embd-${randomUUID()}`, inputs, ...(truncate && { truncate }) }, signal, emit: () => {} })).vectors,
+    embed: async (inputs, signal) =>
+      (await path({ model, request: { id: `embd-${randomUUID()}`, inputs, ...(truncate && { truncate }) }, signal, emit: () => {} }))
+        .vectors,
     answerOf: async (key, tenant) => (await responses.find(key, tenant))?.slot.entry.parts,
     random: Math.random,
   });

@@ -5,8 +5,15 @@ import type { Config } from './config/schema.ts';
 import type { ShortenOptions } from './input/shorten-stage.ts';
 
 /** What reads documents and makes prompts shorter, as the configuration file has it. */
-export function shortenOptions({ fit, compression, documents }: Pick<Config, 'fit' | 'compression' | 'documents'>, ttft: TtftReading, embeddings: EmbeddingCatalog, embeddingPath: EmbeddingPath): ShortenOptions {
-  const models = Object.entries(fit.models).map(([name, { context_length: contextLength, tokenizer }]) => [name, { contextLength, tokenizer }] as const);
+export function shortenOptions(
+  { fit, compression, documents }: Pick<Config, 'fit' | 'compression' | 'documents'>,
+  ttft: TtftReading,
+  embeddings: EmbeddingCatalog,
+  embeddingPath: EmbeddingPath,
+): ShortenOptions {
+  const models = Object.entries(fit.models).map(
+    ([name, { context_length: contextLength, tokenizer }]) => [name, { contextLength, tokenizer }] as const,
+  );
   const { rate_min: rateMin, rate_max: rateMax, ttft_low_ms: lowMs, ttft_high_ms: highMs, hysteresis } = compression.adaptive;
   return {
     fit: { enabled: fit.enabled, reserveTokens: fit.reserve_tokens, recentTurns: fit.recent_turns, models: Object.fromEntries(models) },

@@ -3,15 +3,33 @@ import type { ClassificationCall, ClassifiedTexts } from './common/classificatio
 import type { EmbeddingPath } from './common/embedding-call.ts';
 import { dot, unitVector } from './common/unit-vector.ts';
 
-/** Cosines of texts with labels lie close together: at 1 all classes would be about as probable. With this, confidence was near accuracy on the two sets that were tried. */
+/**
+ * Cosines of texts with labels lie close together: at 1 all classes would be about as probable. With this, confidence was near accuracy on
+ * the two sets that were tried.
+ */
 const temperatureDefault = 0.05;
 
 /**
- * Classes that are named in words, by a model that was trained for none of them: a text is as probably of a class as its embedding is like that of the
- * class's label, `softmax(cosine ⁄ temperature)`. The order of the classes does not depend on the temperature; what the probabilities are worth does, and for other
+ * Classes that are named in words, by a model that was trained for none of them: a text is as probably of a class as its embedding is like
+ * that of the
+ * class's label, `softmax(cosine ⁄ temperature)`. The order of the classes does not depend on the temperature; what the probabilities are
+ * worth does, and for other
  * texts nobody has calibrated them. Labels and texts are asked for together, so that known labels (`cache.intermediate`) cost nothing.
  */
-export async function classifyByLabels({ model, tenant, cache, request, labels, temperature = temperatureDefault, truncate, signal, emit }: ClassificationCall & { readonly labels: readonly string[] }, embed: EmbeddingPath): Promise<ClassifiedTexts> {
+export async function classifyByLabels(
+  {
+    model,
+    tenant,
+    cache,
+    request,
+    labels,
+    temperature = temperatureDefault,
+    truncate,
+    signal,
+    emit,
+  }: ClassificationCall & { readonly labels: readonly string[] },
+  embed: EmbeddingPath,
+): Promise<ClassifiedTexts> {
   const { id, requestId, inputs, lane, traceContext } = request;
   const asked = { id, requestId, inputs: [...labels, ...inputs], lane, truncate, traceContext };
   const { vectors, promptTokens, isKept } = await embed({ model, tenant, cache, request: asked, signal, emit }).catch((error: unknown) => {
@@ -35,7 +53,11 @@ function classify(text: Float32Array, ofLabels: readonly Float32Array[], labels:
 function toUnits(model: string, vectors: readonly Float32Array[]): readonly Float32Array[] {
   return vectors.map((vector) => {
     const unit = vector.length === vectors[0]?.length ? unitVector(vector) : undefined;
-    if (!unit) throw new AutoglmError('upstream_error', `The model ${JSON.stringify(model)} made embeddings that cannot be compared: of different lengths, or without a direction.`);
+    if (!unit)
+      throw new AutoglmError(
+        'upstream_error',
+        `The model ${JSON.stringify(model)} made embeddings that cannot be compared: of different lengths, or without a direction.`,
+      );
     return unit;
   });
 }

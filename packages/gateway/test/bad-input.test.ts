@@ -54,22 +54,70 @@ const cases: readonly (readonly [string, unknown, number, string, string | null]
   [chat, `${JSON.stringify(chatBody).slice(0, -1)},"__proto__":{"n":2}}`, 400, 'unknown_parameter', '__proto__'],
   [chat, { ...chatBody, response_format: { type: 'xml' } }, 400, 'invalid_value', 'response_format.type'],
   [chat, { ...chatBody, response_format: { type: 'json_object', schema: {} } }, 400, 'unknown_parameter', 'response_format.schema'],
-  [chat, { ...chatBody, response_format: { type: 'json_schema', json_schema: {} } }, 400, 'missing_parameter', 'response_format.json_schema.name'],
-  [chat, { ...chatBody, response_format: { type: 'json_schema', json_schema: { name: 'a', schema: nested(300) } } }, 400, 'invalid_value', 'response_format.json_schema.schema'],
+  [
+    chat,
+    { ...chatBody, response_format: { type: 'json_schema', json_schema: {} } },
+    400,
+    'missing_parameter',
+    'response_format.json_schema.name',
+  ],
+  [
+    chat,
+    { ...chatBody, response_format: { type: 'json_schema', json_schema: { name: 'a', schema: nested(300) } } },
+    400,
+    'invalid_value',
+    'response_format.json_schema.schema',
+  ],
   [chat, { ...chatBody, tools: [{ type: 'function', function: { name: 'a b' } }] }, 400, 'invalid_value', 'tools[0].function.name'],
   [chat, { ...chatBody, tools: [callable('f'), callable('f')] }, 400, 'invalid_value', 'tools[1].function.name'],
-  [chat, { ...chatBody, tools: [{ type: 'function', function: { name: 'f', parameters: { type: 'string' } } }] }, 400, 'invalid_value', 'tools[0].function.parameters.type'],
+  [
+    chat,
+    { ...chatBody, tools: [{ type: 'function', function: { name: 'f', parameters: { type: 'string' } } }] },
+    400,
+    'invalid_value',
+    'tools[0].function.parameters.type',
+  ],
   [chat, { ...chatBody, tool_choice: 'required' }, 400, 'invalid_value', 'tool_choice'],
-  [chat, { ...chatBody, tools: [callable('f')], tool_choice: { type: 'function', function: { name: 'g' } } }, 400, 'invalid_value', 'tool_choice.function.name'],
+  [
+    chat,
+    { ...chatBody, tools: [callable('f')], tool_choice: { type: 'function', function: { name: 'g' } } },
+    400,
+    'invalid_value',
+    'tool_choice.function.name',
+  ],
   [chat, { ...chatBody, autoglm: { surprise: 1 } }, 400, 'unknown_parameter', 'autoglm.surprise'],
   [chat, { ...chatBody, autoglm: { lane: 'fast' } }, 400, 'invalid_value', 'autoglm.lane'],
   [chat, { ...chatBody, autoglm: { deadline_ms: 0 } }, 400, 'invalid_value', 'autoglm.deadline_ms'],
   [chat, { ...chatBody, autoglm: { context_strategy: 'window' } }, 400, 'invalid_value', 'autoglm.context_strategy'],
   [chat, { ...chatBody, autoglm: { context_strategy: { kind: 'slide' } } }, 400, 'invalid_value', 'autoglm.context_strategy.kind'],
-  [chat, { ...chatBody, autoglm: { context_strategy: { kind: 'window', sinks: -1 } } }, 400, 'invalid_value', 'autoglm.context_strategy.sinks'],
-  [chat, { ...chatBody, autoglm: { context_strategy: { kind: 'attention', window: 255 } } }, 400, 'invalid_value', 'autoglm.context_strategy.window'],
-  [chat, { ...chatBody, autoglm: { context_strategy: { kind: 'window', size: 5 } } }, 400, 'unknown_parameter', 'autoglm.context_strategy.size'],
-  [chat, { ...chatBody, autoglm: { context_strategy: { kind: 'full', window: 512 } } }, 400, 'invalid_value', 'autoglm.context_strategy.window'],
+  [
+    chat,
+    { ...chatBody, autoglm: { context_strategy: { kind: 'window', sinks: -1 } } },
+    400,
+    'invalid_value',
+    'autoglm.context_strategy.sinks',
+  ],
+  [
+    chat,
+    { ...chatBody, autoglm: { context_strategy: { kind: 'attention', window: 255 } } },
+    400,
+    'invalid_value',
+    'autoglm.context_strategy.window',
+  ],
+  [
+    chat,
+    { ...chatBody, autoglm: { context_strategy: { kind: 'window', size: 5 } } },
+    400,
+    'unknown_parameter',
+    'autoglm.context_strategy.size',
+  ],
+  [
+    chat,
+    { ...chatBody, autoglm: { context_strategy: { kind: 'full', window: 512 } } },
+    400,
+    'invalid_value',
+    'autoglm.context_strategy.window',
+  ],
   [chat, { ...chatBody, autoglm: { attention: 1 } }, 400, 'invalid_value', 'autoglm.attention'],
   [chat, { ...chatBody, autoglm: { attention: true } }, 422, 'unsupported_feature', 'autoglm.attention'],
   [completions, { model: 'default' }, 400, 'missing_parameter', 'prompt'],
@@ -80,7 +128,13 @@ const cases: readonly (readonly [string, unknown, number, string, string | null]
   [completions, { model: 'default', prompt: 'a', echo: true }, 422, 'unsupported_feature', 'echo'],
   [chat, { ...chatBody, store: true }, 422, 'unsupported_feature', 'store'],
   [chat, { ...chatBody, service_tier: 'priority' }, 422, 'unsupported_feature', 'service_tier'],
-  [chat, { ...chatBody, stream: true, stream_options: { include_obfuscation: true } }, 422, 'unsupported_feature', 'stream_options.include_obfuscation'],
+  [
+    chat,
+    { ...chatBody, stream: true, stream_options: { include_obfuscation: true } },
+    422,
+    'unsupported_feature',
+    'stream_options.include_obfuscation',
+  ],
   [chat, user([{ type: 'text', text: 'a', cache_control: {} }]), 400, 'invalid_value', 'messages[0].content'],
   [chat, { model: 'default', messages: [{ role: 'assistant', content: 'a', refusal: 'no' }] }, 400, 'invalid_value', 'messages[0].refusal'],
 ];
@@ -106,17 +160,25 @@ describe('bad input', () => {
     [completions, { prompt: '' }, 'prompt'],
     [completions, { prompt: [''] }, 'prompt'],
   ])('%s %j: what is wrong with a prompt names the field that holds it, %s', async (path, body, param) => {
-    const isEmpty = ({ prompt }: MockEngine['requests'][number]) => 'segments' in prompt && !prompt.segments.some(({ kind, text }) => kind === 'text' && /[ab]/.test(text));
-    await using strict = await startTestServer({ beforeToken(_, request) { if (isEmpty(request)) throw new AutoglmError('invalid_value', 'The prompt has no tokens.', { param: 'prompt' }); } });
+    const isEmpty = ({ prompt }: MockEngine['requests'][number]) =>
+      'segments' in prompt && !prompt.segments.some(({ kind, text }) => kind === 'text' && /[ab]/.test(text));
+    await using strict = await startTestServer({
+      beforeToken(_, request) {
+        if (isEmpty(request)) throw new AutoglmError('invalid_value', 'The prompt has no tokens.', { param: 'prompt' });
+      },
+    });
     const response = await strict.post(path, { model: 'default', ...body });
     expect([response.status, ((await response.json()) as ErrorBody).error.param]).toEqual([400, param]);
   });
 
-  it.each(['modalities', 'metadata', 'response_format', 'stop', 'tools', 'autoglm', 'unknown'])('survives %s nested deeply', async (field) => {
-    const nested = '['.repeat(40_000) + ']'.repeat(40_000);
-    const response = await server.post(chat, `${JSON.stringify(chatBody).slice(0, -1)},"${field}":${nested}}`);
-    expect([400, 422]).toContain(response.status);
-  });
+  it.each(['modalities', 'metadata', 'response_format', 'stop', 'tools', 'autoglm', 'unknown'])(
+    'survives %s nested deeply',
+    async (field) => {
+      const nested = '['.repeat(40_000) + ']'.repeat(40_000);
+      const response = await server.post(chat, `${JSON.stringify(chatBody).slice(0, -1)},"${field}":${nested}}`);
+      expect([400, 422]).toContain(response.status);
+    },
+  );
 
   it('says of an entry what it must be, not what holds it must be', async () => {
     const response = await server.post(chat, { model: 'default', messages: [null] });
@@ -125,9 +187,20 @@ describe('bad input', () => {
   });
 
   it('takes harmless fields, and an answer that is sent back as it came', async () => {
-    const fields = { user: 'a', metadata: { a: 'b' }, store: false, service_tier: 'auto', parallel_tool_calls: true, response_format: { type: 'text' }, tools: [], tool_choice: 'none' };
+    const fields = {
+      user: 'a',
+      metadata: { a: 'b' },
+      store: false,
+      service_tier: 'auto',
+      parallel_tool_calls: true,
+      response_format: { type: 'text' },
+      tools: [],
+      tool_choice: 'none',
+    };
     const answer = { role: 'assistant', content: 'a', refusal: null, annotations: [], audio: null, function_call: null, tool_calls: null };
-    expect((await server.post(chat, { ...chatBody, ...fields, messages: [...chatBody.messages, answer, ...chatBody.messages] })).status).toBe(200);
+    expect(
+      (await server.post(chat, { ...chatBody, ...fields, messages: [...chatBody.messages, answer, ...chatBody.messages] })).status,
+    ).toBe(200);
     expect((await server.post(completions, { model: 'default', prompt: 'a', best_of: 1, echo: false, suffix: '' })).status).toBe(200);
   });
 
@@ -175,17 +248,23 @@ describe('bad input', () => {
     ['x-autoglm-tenant', 'invalid_value'],
   ])('names the header %s, also where the body says all that it needs', async (param, code) => {
     const body = { model: 'default', autoglm: { deadline_ms: 5000, lane: 'realtime', tenant: 't' } };
-    for (const [path, asked] of [[chat, { ...chatBody, ...body }], [completions, { ...body, prompt: 'a' }], ['/v1/embeddings', { ...body, input: 'a' }], ['/v1/classify', { ...body, input: 'a', labels: ['b', 'c'] }]] as const) {
+    for (const [path, asked] of [
+      [chat, { ...chatBody, ...body }],
+      [completions, { ...body, prompt: 'a' }],
+      ['/v1/embeddings', { ...body, input: 'a' }],
+      ['/v1/classify', { ...body, input: 'a', labels: ['b', 'c'] }],
+    ] as const) {
       const response = await server.post(path, asked, { headers: { [param]: 'x'.repeat(257) } });
       expect([path, response.status, await response.json()]).toMatchObject([path, 400, { error: { code, param } }]);
     }
   });
 
-  const answerTo = (sent: string) => new Promise<string>((resolve) => {
-    let text = '';
-    const socket = connect(portOf(server.url), '127.0.0.1', () => socket.write(sent));
-    socket.on('data', (data) => (text += data)).on('close', () => resolve(text));
-  });
+  const answerTo = (sent: string) =>
+    new Promise<string>((resolve) => {
+      let text = '';
+      const socket = connect(portOf(server.url), '127.0.0.1', () => socket.write(sent));
+      socket.on('data', (data) => (text += data)).on('close', () => resolve(text));
+    });
 
   it.each(['/healthz', 'http://example.com/healthz', 'HTTP://example.com:8080/healthz?now'])('answers GET %s', async (target) => {
     expect(await answerTo(`GET ${target} HTTP/1.1\r\nhost: example.com\r\nconnection: close\r\n\r\n`)).toMatch(/^HTTP\/1\.1 200 /);
@@ -198,8 +277,36 @@ describe('bad input', () => {
   });
 
   it('never crashes and never blames itself for a random body', async () => {
-    const field = fc.constantFrom('model', 'messages', 'prompt', 'n', 'stop', 'seed', 'stream', 'logprobs', 'top_logprobs', 'logit_bias', 'tools', 'response_format', 'autoglm', 'max_tokens', 'temperature', 'stream_options', '__proto__', 'toString');
-    const plausible = fc.constantFrom<unknown>('default', [{ role: 'user', content: 'hi' }], [{ role: 'tool', content: 'x', tool_call_id: 'a' }], 1, 0, true, null, 'text');
+    const field = fc.constantFrom(
+      'model',
+      'messages',
+      'prompt',
+      'n',
+      'stop',
+      'seed',
+      'stream',
+      'logprobs',
+      'top_logprobs',
+      'logit_bias',
+      'tools',
+      'response_format',
+      'autoglm',
+      'max_tokens',
+      'temperature',
+      'stream_options',
+      '__proto__',
+      'toString',
+    );
+    const plausible = fc.constantFrom<unknown>(
+      'default',
+      [{ role: 'user', content: 'hi' }],
+      [{ role: 'tool', content: 'x', tool_call_id: 'a' }],
+      1,
+      0,
+      true,
+      null,
+      'text',
+    );
     const body = fc.oneof(fc.dictionary(field, fc.oneof(plausible, fc.jsonValue())), fc.jsonValue());
     await fc.assert(
       fc.asyncProperty(body, fc.constantFrom(chat, completions), async (value, path) => {

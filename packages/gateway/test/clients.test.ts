@@ -18,7 +18,12 @@ describe('clients, unchanged', () => {
     expect(answer.choices[0]?.message.content).toBe('你好，世界！');
     let text = '';
     let usage: OpenAI.CompletionUsage | null | undefined;
-    for await (const chunk of await client.chat.completions.create({ model: 'default', messages, stream: true, stream_options: { include_usage: true } })) {
+    for await (const chunk of await client.chat.completions.create({
+      model: 'default',
+      messages,
+      stream: true,
+      stream_options: { include_usage: true },
+    })) {
       text += chunk.choices[0]?.delta.content ?? '';
       usage = chunk.usage ?? usage;
     }
@@ -27,7 +32,11 @@ describe('clients, unchanged', () => {
     expect(await unasked.finalContent()).toBe('你好，世界！');
     expect((await client.completions.create({ model: 'default', prompt: 'a', max_tokens: 2 })).choices[0]?.text).toBe('你好');
     expect((await client.models.list()).data.map(({ id }) => id)).toEqual(['default']);
-    await expect(client.chat.completions.create({ model: 'gpt', messages })).rejects.toMatchObject({ status: 404, code: 'model_not_found', param: 'model' });
+    await expect(client.chat.completions.create({ model: 'gpt', messages })).rejects.toMatchObject({
+      status: 404,
+      code: 'model_not_found',
+      param: 'model',
+    });
   });
 
   it('Vercel AI SDK: text and stream', async () => {

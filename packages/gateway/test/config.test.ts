@@ -24,7 +24,10 @@ const refused: readonly (readonly [string, RegExp])[] = [
   ['model_config: {kv_cache_strategy: pagd}', /kv_cache_strategy must be paged or static/],
   ['model_config: {kv_cache_type: q4_0}', /kv_cache_type must be f16 or q8_0/],
   ['model_config: {kv_cache_strategy: static, kv_cache_bytes: 1000000}', /kv_cache_bytes bounds the paged KV cache only/],
-  ['cache:\n  intermediate: {enabled: true}', /config\.yaml:2: cache\.intermediate\.enabled is true, and nothing is kept while cache\.enabled is not\.$/],
+  [
+    'cache:\n  intermediate: {enabled: true}',
+    /config\.yaml:2: cache\.intermediate\.enabled is true, and nothing is kept while cache\.enabled is not\.$/,
+  ],
   ['cache: {ttl_seconds: 0}', /cache\.ttl_seconds /],
   ['cache:\n  redis_url: redis://:100%sure@h', /config\.yaml:2: cache\.redis_url must be an address such as .* % %25\.$/],
   ['limits: {redis_url: "redis://:a/b@h:6379"}', /limits\.redis_url must be an address such as /],
@@ -35,11 +38,17 @@ const refused: readonly (readonly [string, RegExp])[] = [
   ['engines: [{kind: openai, model: m, url: "nonsense"}]', /engines\[0\]\.url: "nonsense" is not a URL/],
   ['engines: [{kind: openai, model: m, url: "http://u:p@a/v1"}]', /engines\[0\]\.url: .*api_key_env/],
   ['engines: [{kind: openai, model: m, url: "http://a/v1?x"}]', /engines\[0\]\.url: .*must end with its path/],
-  ['engines: [{kind: openai, model: m, url: "http://a/v1", api_key_env: KEY}]', /engines\[0\]\.api_key_env: the environment variable KEY is not set/],
+  [
+    'engines: [{kind: openai, model: m, url: "http://a/v1", api_key_env: KEY}]',
+    /engines\[0\]\.api_key_env: the environment variable KEY is not set/,
+  ],
   ['engines: [{kind: openai, model: default, url: "http://a/v1"}]', /engines\[0\]\.model: default is the name of the embedded model/],
   ['engines: [{kind: openai, model: m, url: "http://a/v1", tier: sky}]', /engines\[0\]\.tier must be edge, region or cloud/],
   ['engines: [{kind: openai, model: m, url: "http://a/v1", weight: 0}]', /engines\[0\]\.weight /],
-  ['engines: [{kind: openai, model: m, url: "http://a/v1", timeouts: {conect_ms: 1}}]', /unknown key "engines\[0\]\.timeouts\.conect_ms"; did you mean "connect_ms"/],
+  [
+    'engines: [{kind: openai, model: m, url: "http://a/v1", timeouts: {conect_ms: 1}}]',
+    /unknown key "engines\[0\]\.timeouts\.conect_ms"; did you mean "connect_ms"/,
+  ],
   ['engines: [{kind: mock, model: m, name: a}, {kind: mock, model: m, name: a}]', /engines\[1\]\.name: the name "a" is taken/],
   ['engines: [{kind: embedded}, {kind: embedded}]', /engines\[1\]\.kind: there is one embedded engine already/],
   ['engines: {kind: mock}', /config\.yaml:1: engines /],
@@ -52,27 +61,63 @@ const refused: readonly (readonly [string, RegExp])[] = [
   ['observability: {traces: {enabeld: true}}', /unknown key "observability\.traces\.enabeld"; did you mean "enabled"\?$/],
   ['observability:\n  traces:\n    sample_ratio: 2', /config\.yaml:3: observability\.traces\.sample_ratio /],
   ['observability: {traces: {endpoint: "collector:4318"}}', /observability\.traces\.endpoint must be an address such as http/],
-  ['observability: {traces: {endpoint: "http://user:secret@collector:4318"}}', /observability\.traces\.endpoint must be .* goes into headers/],
-  ['observability: {traces: {endpoint: "http://collector:99999"}}', /config\.yaml:1: observability\.traces\.endpoint must be an address such as http/],
+  [
+    'observability: {traces: {endpoint: "http://user:secret@collector:4318"}}',
+    /observability\.traces\.endpoint must be .* goes into headers/,
+  ],
+  [
+    'observability: {traces: {endpoint: "http://collector:99999"}}',
+    /config\.yaml:1: observability\.traces\.endpoint must be an address such as http/,
+  ],
   ['observability:\n  traces:\n    headers: {"a b": c}', /config\.yaml:3: observability\.traces\.headers\.a b is not an HTTP header/],
-  ['observability: {traces: {headers: {authorization: "two\\nlines"}}}', /observability\.traces\.headers\.authorization is not an HTTP header/],
+  [
+    'observability: {traces: {headers: {authorization: "two\\nlines"}}}',
+    /observability\.traces\.headers\.authorization is not an HTTP header/,
+  ],
   ['router:\n  balance: devices', /config\.yaml:2: router\.balance is devices, and devices\.enabled is not true/],
   ['router: {health: {eject_ms: 60000}}', /router\.health\.eject_max_ms is 30000, and must not be less than eject_ms: 60000\.$/],
-  ['admission: {concurrency: {adaptive: true, initial: 4, min: 8}}', /config\.yaml:1: admission\.concurrency\.initial is 4, and must not be less than min: 8\.$/],
+  [
+    'admission: {concurrency: {adaptive: true, initial: 4, min: 8}}',
+    /config\.yaml:1: admission\.concurrency\.initial is 4, and must not be less than min: 8\.$/,
+  ],
   ['batches: {concurrency: 3}', /batches\.sqlite_path and batches\.postgres_url_env are missing/],
-  ['model_config: {kv_cache_strategy: static, kv_cache_shared_between_tenants: true}', /kv_cache_shared_between_tenants is true, and a static KV cache shares nothing/],
-  ['embeddings: {model: bge-small-zh, name: default}', /config\.yaml:1: embeddings\.name is "default", which is the model of the engine embedded already\.$/],
+  [
+    'model_config: {kv_cache_strategy: static, kv_cache_shared_between_tenants: true}',
+    /kv_cache_shared_between_tenants is true, and a static KV cache shares nothing/,
+  ],
+  [
+    'embeddings: {model: bge-small-zh, name: default}',
+    /config\.yaml:1: embeddings\.name is "default", which is the model of the engine embedded already\.$/,
+  ],
   ['server: [1, 2', /config\.yaml: /],
   ['server: *none', /config\.yaml: Unresolved alias .*none\.$/],
   ['a: &a [x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c]', /config\.yaml: Excessive alias count/],
   ['server:\n  host: !secret name', /config\.yaml: Unresolved tag: !secret at line 2/],
-  ['fit:\n  models:\n    org/model~2:\n      contxt_length: 4096', /config\.yaml:4: unknown key "fit\.models\.org\/model~2\.contxt_length"; did you mean "context_length"\?$/],
-  ['fit:\n  models:\n    qwen: {context_length: 4096}', /config\.yaml:3: fit\.models\.qwen is of a model that no engine has; known models: default\.$/],
-  ['input:\n  images:\n    models: {qwen: {pixels_max: 100000}}', /config\.yaml:3: input\.images\.models\.qwen is of a model that no engine has; known models: default\.$/],
-  ['cache:\n  prefetch: {enabled: true}', /config\.yaml:2: cache\.prefetch\.enabled is true, and nothing is kept while cache\.enabled is not\.$/],
-  ['limits:\n  keys:\n    alice: {requests_per_minutes: 3}', /config\.yaml:3: unknown key "limits\.keys\.alice\.requests_per_minutes"; did you mean "requests_per_minute"\?$/],
+  [
+    'fit:\n  models:\n    org/model~2:\n      contxt_length: 4096',
+    /config\.yaml:4: unknown key "fit\.models\.org\/model~2\.contxt_length"; did you mean "context_length"\?$/,
+  ],
+  [
+    'fit:\n  models:\n    qwen: {context_length: 4096}',
+    /config\.yaml:3: fit\.models\.qwen is of a model that no engine has; known models: default\.$/,
+  ],
+  [
+    'input:\n  images:\n    models: {qwen: {pixels_max: 100000}}',
+    /config\.yaml:3: input\.images\.models\.qwen is of a model that no engine has; known models: default\.$/,
+  ],
+  [
+    'cache:\n  prefetch: {enabled: true}',
+    /config\.yaml:2: cache\.prefetch\.enabled is true, and nothing is kept while cache\.enabled is not\.$/,
+  ],
+  [
+    'limits:\n  keys:\n    alice: {requests_per_minutes: 3}',
+    /config\.yaml:3: unknown key "limits\.keys\.alice\.requests_per_minutes"; did you mean "requests_per_minute"\?$/,
+  ],
   ['observability:\n  traces:\n    headers: {a/b: ""}', /config\.yaml:3: observability\.traces\.headers\.a\/b must not have fewer/],
-  ['engines: [{kind: openai, model: m, url: "http://a/v1", classify_path: classify}]', /engines\[0\]\.classify_path must be a path such as \/classify\.$/],
+  [
+    'engines: [{kind: openai, model: m, url: "http://a/v1", classify_path: classify}]',
+    /engines\[0\]\.classify_path must be a path such as \/classify\.$/,
+  ],
   ['just text', /must hold keys and values/],
 ];
 
@@ -95,16 +140,21 @@ describe('loadConfig', () => {
   });
 
   it('completes engines, and keeps the embedded one only where a model is configured', () => {
-    const remote = 'engines: [{kind: openai, url: "http://vllm:8000/v1", model: glm}, {kind: openai, url: "http://vllm:8000/v1", model: qwen, timeouts: {idle_ms: 5}}]';
+    const remote =
+      'engines: [{kind: openai, url: "http://vllm:8000/v1", model: glm}, {kind: openai, url: "http://vllm:8000/v1", model: qwen, timeouts: {idle_ms: 5}}]';
     const { engines } = load(remote);
     expect(engines.map(({ name, kind, tier, weight }) => ({ name, kind, tier, weight }))).toEqual([
-      { name: 'vllm:8000', kind: 'openai', tier: 'cloud', weight: 1 }, { name: 'vllm:8000-2', kind: 'openai', tier: 'cloud', weight: 1 },
+      { name: 'vllm:8000', kind: 'openai', tier: 'cloud', weight: 1 },
+      { name: 'vllm:8000-2', kind: 'openai', tier: 'cloud', weight: 1 },
     ]);
     expect(engines[1]).toMatchObject({ upstream_model: 'qwen', timeouts: { idle_ms: 5, connect_ms: 2000 } });
     const kinds = (config: ReturnType<typeof load>) => config.engines.map(({ kind }) => kind);
     expect(kinds(load(`${remote}\nmodel_config:`))).toEqual(['embedded', 'openai', 'openai']);
     expect(kinds(load(remote, { overrides: { model_config: { path: 'a.gguf' } } }))).toEqual(['embedded', 'openai', 'openai']);
-    expect(kinds(load(remote, { overrides: { model_config: { threads: 1 } }, env: { AUTOGLM_THREADS: '2' } }))).toEqual(['openai', 'openai']);
+    expect(kinds(load(remote, { overrides: { model_config: { threads: 1 } }, env: { AUTOGLM_THREADS: '2' } }))).toEqual([
+      'openai',
+      'openai',
+    ]);
     expect(kinds(load('', { overrides: { engines: [{ kind: 'mock', model: 'm' }] } }))).toEqual(['mock']);
     expect(kinds(load('engines:'))).toEqual(['embedded']);
     expect(load('router: {tries_max: 2}').router).toEqual({ ...defaultConfig.router, tries_max: 2 });
@@ -112,7 +162,9 @@ describe('loadConfig', () => {
 
   it('refuses a key that no header can carry, without showing it', () => {
     const yaml = 'engines: [{kind: openai, model: m, url: "http://a/v1", api_key_env: KEY}]';
-    expect(() => load(yaml, { env: { KEY: 'sk-123\n' } })).toThrow(/^(?!.*sk-123).*engines\[0\]\.api_key_env: the environment variable KEY holds a space, a line break/s);
+    expect(() => load(yaml, { env: { KEY: 'sk-123\n' } })).toThrow(
+      /^(?!.*sk-123).*engines\[0\]\.api_key_env: the environment variable KEY holds a space, a line break/s,
+    );
     expect(load(yaml, { env: { KEY: 'sk-123' } }).engines[0]).toMatchObject({ api_key_env: 'KEY' });
   });
 

@@ -20,14 +20,30 @@ describe('an embedded engine', () => {
   beforeAll(async () => {
     folder = await mkdtemp(path.join(tmpdir(), 'autoglm-options-'));
     file = path.join(folder, 'tiny.gguf');
-    await writeTinyModel(file, { architecture: 'llama', seed: 5, type: 'f16', vocabulary: 320, headLength: 32, layers: 1, tiedEmbeddings: true, contextLength: 8192 });
+    await writeTinyModel(file, {
+      architecture: 'llama',
+      seed: 5,
+      type: 'f16',
+      vocabulary: 320,
+      headLength: 32,
+      layers: 1,
+      tiedEmbeddings: true,
+      contextLength: 8192,
+    });
   });
   afterAll(() => rm(folder, { recursive: true }));
 
-  const withEngine = async (changes: Partial<EmbeddedModelConfig>, lanes: Partial<SharingConfig['lanes']>, use: (engine: Engine) => Promise<void>) => {
+  const withEngine = async (
+    changes: Partial<EmbeddedModelConfig>,
+    lanes: Partial<SharingConfig['lanes']>,
+    use: (engine: Engine) => Promise<void>,
+  ) => {
     const { model_config: model, admission } = defaultConfig;
     const sharing = { ...admission, preemption_share: 1, lanes: { ...admission.lanes, batch_share_min: 0, ...lanes } };
-    const engine = embeddedEngine({ ...model, path: file, threads: 1, max_batch_size: 2, context_length: 8192, stream_interval_ms: 0, ...changes }, sharing);
+    const engine = embeddedEngine(
+      { ...model, path: file, threads: 1, max_batch_size: 2, context_length: 8192, stream_interval_ms: 0, ...changes },
+      sharing,
+    );
     try {
       await engine.ready();
       await use(engine);
@@ -36,8 +52,15 @@ describe('an embedded engine', () => {
     }
   };
   const request = (id: string, maxTokens: number, lane: Lane = 'realtime', changes: Partial<GenerateRequest> = {}): GenerateRequest => ({
-    id, prompt: { tokens: somePrompt(promptLength, id.length) }, sampling: { ...greedy, logitBias: { 2: -100 } }, maxTokens, stop: [], topLogprobs: undefined, cacheScope: '',
-    standing: { lane, level: 0, rank: 0, expectedTokens: maxTokens }, ...changes,
+    id,
+    prompt: { tokens: somePrompt(promptLength, id.length) },
+    sampling: { ...greedy, logitBias: { 2: -100 } },
+    maxTokens,
+    stop: [],
+    topLogprobs: undefined,
+    cacheScope: '',
+    standing: { lane, level: 0, rank: 0, expectedTokens: maxTokens },
+    ...changes,
   });
   /** How often each lost its place. Each is sent when the one before it has begun. */
   const runEach = async (engine: Engine, [first, ...rest]: readonly GenerateRequest[]): Promise<number[]> => {
@@ -50,10 +73,14 @@ describe('an embedded engine', () => {
     }
     return [suspensions, ...((await others) ?? [])];
   };
-  const statsAfter = (engine: Engine, tokens: number) => vi.waitFor(() => {
-    const { stats } = engine;
-    return stats?.generatedTokens === tokens ? stats : expect.fail('not reported yet');
-  }, { timeout: 30_000 });
+  const statsAfter = (engine: Engine, tokens: number) =>
+    vi.waitFor(
+      () => {
+        const { stats } = engine;
+        return stats?.generatedTokens === tokens ? stats : expect.fail('not reported yet');
+      },
+      { timeout: 30_000 },
+    );
 
   it.each([true, false])('enable_continuous_batching: %s', async (continuous) => {
     await withEngine({ enable_continuous_batching: continuous }, {}, async (engine) => {
@@ -63,9 +90,13 @@ describe('an embedded engine', () => {
     });
   });
 
-  it.each([['paged', 192], ['static', 0]] as const)('kv_cache_strategy: %s', async (strategy, cachedTokens) => {
+  it.each([
+    ['paged', 192],
+    ['static', 0],
+  ] as const)('kv_cache_strategy: %s', async (strategy, cachedTokens) => {
     await withEngine({ kv_cache_strategy: strategy }, {}, async (engine) => {
-      const ask = async (id: string) => (await Array.fromAsync(engine.generate(request(id, 1), never)))[0] as Extract<GeneratePart, { type: 'prompt-end' }>;
+      const ask = async (id: string) =>
+        (await Array.fromAsync(engine.generate(request(id, 1), never)))[0] as Extract<GeneratePart, { type: 'prompt-end' }>;
       expect((await ask('a')).cachedTokens).toBe(0);
       expect((await ask('b')).cachedTokens).toBe(cachedTokens);
     });
@@ -79,7 +110,10 @@ describe('an embedded engine', () => {
     });
   });
 
-  it.each([['preemption', 1], ['time_slice', 0]] as const)('admission.lanes.batch_yields: %s', async (batchYields, count) => {
+  it.each([
+    ['preemption', 1],
+    ['time_slice', 0],
+  ] as const)('admission.lanes.batch_yields: %s', async (batchYields, count) => {
     await withEngine({ max_batch_size: 1 }, { batch_yields: batchYields }, async (engine) => {
       expect(await runEach(engine, [request('a', longAnswer, 'batch'), request('bb', 3)])).toEqual([count, 0]);
     });

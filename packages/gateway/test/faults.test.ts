@@ -6,7 +6,12 @@ import { chatBody, createGate, portOf, startTestServer, until } from './support.
 const chat = '/v1/chat/completions';
 
 describe('a client that leaves', () => {
-  for (const [when, stream, at] of [['before the first token', true, 0], ['in mid-stream', true, 2], ['of a whole answer', false, 2], ['of a whole answer before the first token', false, 0]] as const) {
+  for (const [when, stream, at] of [
+    ['before the first token', true, 0],
+    ['in mid-stream', true, 2],
+    ['of a whole answer', false, 2],
+    ['of a whole answer before the first token', false, 0],
+  ] as const) {
     it(`frees its place ${when}`, async () => {
       const gate = createGate();
       let reached = false;
@@ -46,9 +51,13 @@ it('names the field that the client wrote when a prompt is too long', async () =
       throw new AutoglmError('context_length_exceeded', 'The prompt is too long.', { param: 'messages' });
     },
   });
-  const paramOf = async (path: string, body: object) => ((await (await server.post(path, body)).json()) as { error: { code: string; param: string } }).error;
+  const paramOf = async (path: string, body: object) =>
+    ((await (await server.post(path, body)).json()) as { error: { code: string; param: string } }).error;
   expect(await paramOf(chat, chatBody)).toMatchObject({ code: 'context_length_exceeded', param: 'messages' });
-  expect(await paramOf('/v1/completions', { model: 'default', prompt: 'a' })).toMatchObject({ code: 'context_length_exceeded', param: 'prompt' });
+  expect(await paramOf('/v1/completions', { model: 'default', prompt: 'a' })).toMatchObject({
+    code: 'context_length_exceeded',
+    param: 'prompt',
+  });
 });
 
 describe('an engine that fails', () => {
@@ -137,7 +146,11 @@ describe('drain', () => {
     const running = await server.post(chat, { ...chatBody, stream: true });
     const drained = server.gateway.drain();
     const refused = await server.post(chat, chatBody);
-    expect({ status: refused.status, connection: refused.headers.get('connection'), retry: refused.headers.get('retry-after') }).toEqual({ status: 503, connection: 'close', retry: '5' });
+    expect({ status: refused.status, connection: refused.headers.get('connection'), retry: refused.headers.get('retry-after') }).toEqual({
+      status: 503,
+      connection: 'close',
+      retry: '5',
+    });
     expect(await refused.json()).toMatchObject({ error: { code: 'draining' } });
     const readiness = await fetch(`${server.url}/readyz`);
     expect(readiness.status).toBe(503);
@@ -173,7 +186,9 @@ describe('a reader that does not read', () => {
       await using server = await startTestServer({ tokens: largeAnswer, beforeToken: (index) => void (taken = Math.max(taken, index)) });
       const socket = unread(server.url, { ...chatBody, stream: true, n });
       await until(() => server.engine.requests.length === n);
-      const answers = await Promise.all(Array.from({ length: 3 }, async () => (await server.post(chat, { ...chatBody, max_tokens: 3 })).status));
+      const answers = await Promise.all(
+        Array.from({ length: 3 }, async () => (await server.post(chat, { ...chatBody, max_tokens: 3 })).status),
+      );
       expect(answers).toEqual([200, 200, 200]);
       expect(server.engine.runningCount).toBe(n);
       expect(taken).toBeLessThan(largeAnswer.length - 1);
@@ -212,7 +227,9 @@ function unread(url: string, request: object): Socket {
   const body = JSON.stringify(request);
   const socket = connect(portOf(url), '127.0.0.1');
   socket.pause().on('error', () => {});
-  socket.write(`POST ${chat} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+  socket.write(
+    `POST ${chat} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
   return socket;
 }
 
@@ -229,6 +246,9 @@ function lateRequest(port: number, before: () => void): Promise<string> {
         });
       });
     });
-    socket.on('data', (data) => (text += data)).on('close', () => resolve(text)).on('error', () => resolve(text));
+    socket
+      .on('data', (data) => (text += data))
+      .on('close', () => resolve(text))
+      .on('error', () => resolve(text));
   });
 }

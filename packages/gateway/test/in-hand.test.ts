@@ -11,7 +11,11 @@ async function abandonedRequest(): Promise<{ readonly message: IncomingMessage; 
   onTestFinished(() => void server.close());
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const arrived = once(server, 'request') as Promise<[IncomingMessage, ServerResponse]>;
-  const client = request({ port: (server.address() as AddressInfo).port, method: 'POST', headers: { 'content-type': 'application/json', 'content-length': 100 } });
+  const client = request({
+    port: (server.address() as AddressInfo).port,
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'content-length': 100 },
+  });
   client.on('error', () => {});
   client.write('{');
   const [message, response] = await arrived;
@@ -31,5 +35,7 @@ test('A request whose client left before it was taken in hand holds up no shutdo
 
 test('Reading the body of a client that has left ends', async () => {
   const { message } = await abandonedRequest();
-  await expect(readJson(message, { limitBytes: 1000 }, new AbortController().signal)).rejects.toMatchObject({ code: 'client_closed_request' });
+  await expect(readJson(message, { limitBytes: 1000 }, new AbortController().signal)).rejects.toMatchObject({
+    code: 'client_closed_request',
+  });
 });

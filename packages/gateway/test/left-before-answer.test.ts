@@ -14,7 +14,9 @@ async function endOf(answer: (owed: { readonly response: ServerResponse; readonl
   onTestFinished(() => void server.close());
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const arrived = once(server, 'request') as Promise<[IncomingMessage, ServerResponse]>;
-  const client = request({ port: (server.address() as AddressInfo).port }).on('error', () => {}).end();
+  const client = request({ port: (server.address() as AddressInfo).port })
+    .on('error', () => {})
+    .end();
   const [, response] = await arrived;
   const closed = once(response, 'close');
   client.destroy();
@@ -24,7 +26,13 @@ async function endOf(answer: (owed: { readonly response: ServerResponse; readonl
   const ends: GatewayEvent[] = [];
   const observer = { begin: () => ({ on: (event: GatewayEvent) => void (event.type === 'request-end' && ends.push(event)) }) };
   const { follow, settle } = createFollower({ observers: [observer] });
-  const followed = follow({ requestId: 'one', operation: 'chat', startedAtMs: performance.now(), traceparent: undefined, tracestate: undefined });
+  const followed = follow({
+    requestId: 'one',
+    operation: 'chat',
+    startedAtMs: performance.now(),
+    traceparent: undefined,
+    tracestate: undefined,
+  });
   await answer({ response, signal: abort.signal, emit: followed.emit, timings: followed.timings, traceContext: followed.traceContext });
   settle();
   return ends;
@@ -34,7 +42,11 @@ const abandoned = [expect.objectContaining({ outcome: 'abandoned', status: 499, 
 
 test('Embeddings that nobody waits for any more are not answered', async () => {
   const parsed = { model: 'm', encodingFormat: 'float' } as const;
-  expect(await endOf((owed) => respondEmbeddings({ parsed, requestId: 'one', ...owed }, Promise.resolve({ vectors: [Float32Array.of(1)], promptTokens: 1 })))).toEqual(abandoned);
+  expect(
+    await endOf((owed) =>
+      respondEmbeddings({ parsed, requestId: 'one', ...owed }, Promise.resolve({ vectors: [Float32Array.of(1)], promptTokens: 1 })),
+    ),
+  ).toEqual(abandoned);
 });
 
 test.each([true, false])('A chat that nobody waits for any more is not answered; streamed: %s', async (stream) => {
@@ -44,8 +56,27 @@ test.each([true, false])('A chat that nobody waits for any more is not answered;
     yield { type: 'text-delta', index: 0, text: 'a', tokenCount: 1 };
     yield { type: 'text-end', index: 0, finishReason: 'stop', completionTokens: 1, decodeMs: 0 };
   }
-  expect(await endOf(({ response, signal, emit, timings }) => {
-    const asked: GatewayRequest = { id: 'chatcmpl-1', model: 'm', input: { kind: 'chat', messages: [] }, prompts: undefined, tenant: '', stream, choiceCount: 1, sampling: {}, maxTokens: 1, stop: [], topLogprobs: undefined, signal, emit };
-    return respond({ request: asked, requestId: 'one', format: { api: 'chat', stream, includeUsage: false }, response, timings, created: 1 }, parts());
-  })).toEqual(abandoned);
+  expect(
+    await endOf(({ response, signal, emit, timings }) => {
+      const asked: GatewayRequest = {
+        id: 'chatcmpl-1',
+        model: 'm',
+        input: { kind: 'chat', messages: [] },
+        prompts: undefined,
+        tenant: '',
+        stream,
+        choiceCount: 1,
+        sampling: {},
+        maxTokens: 1,
+        stop: [],
+        topLogprobs: undefined,
+        signal,
+        emit,
+      };
+      return respond(
+        { request: asked, requestId: 'one', format: { api: 'chat', stream, includeUsage: false }, response, timings, created: 1 },
+        parts(),
+      );
+    }),
+  ).toEqual(abandoned);
 });

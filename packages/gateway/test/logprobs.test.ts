@@ -5,7 +5,14 @@ const token = (text: string, logprob: number) => ({ token: text, logprob, bytes:
 
 it('names the token that was taken among the likeliest, one more where it is none of them', () => {
   const [likeliest, second] = [token('a', -0.1), token('b', -2)];
-  const { top_logprobs: top } = completionLogprobs([{ ...likeliest, top: [likeliest, second] }, { ...token('c', -5), top: [likeliest, second] }, { ...second, top: [] }], 0) as { top_logprobs: object[] };
+  const { top_logprobs: top } = completionLogprobs(
+    [
+      { ...likeliest, top: [likeliest, second] },
+      { ...token('c', -5), top: [likeliest, second] },
+      { ...second, top: [] },
+    ],
+    0,
+  ) as { top_logprobs: object[] };
   expect(top).toEqual([{ a: -0.1, b: -2 }, { a: -0.1, b: -2, c: -5 }, { b: -2 }]);
 });
 

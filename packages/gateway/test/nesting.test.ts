@@ -13,7 +13,11 @@ describe('nesting', () => {
     ['one more, of objects', `${'{"a":'.repeat(nestingMax + 1)}1${'}'.repeat(nestingMax + 1)}`, true],
     ['many, side by side', `[${Array.from({ length: 3 * nestingMax }, () => '[{}]').join(',')}]`, false],
     ['in a text', JSON.stringify([nested(3 * nestingMax)]), false],
-    ['in a text with quotation marks and backslashes', JSON.stringify([`\\" ${nested(3 * nestingMax)} \\`, `"${nested(3 * nestingMax)}`]), false],
+    [
+      'in a text with quotation marks and backslashes',
+      JSON.stringify([`\\" ${nested(3 * nestingMax)} \\`, `"${nested(3 * nestingMax)}`]),
+      false,
+    ],
     ['after a text', `["\\\\",${nested(nestingMax)}]`, true],
     ['without an end', '['.repeat(3 * nestingMax), true],
     ['a text without an end', `["${nested(3 * nestingMax)}`, false],
@@ -34,7 +38,10 @@ describe('nesting', () => {
     const response = await server.post(chat, undefined, { body: packed, headers: { 'content-type': 'application/msgpack' } });
     expect([response.status, ((await response.json()) as { error: { code: string } }).error.code]).toEqual([400, 'invalid_json']);
     const embeddings = { model: chatBody.model, input: 'a' };
-    expect((await server.post('/v1/embeddings', undefined, { body: `${JSON.stringify(embeddings).slice(0, -1)},"user":${nested(100_000)}}` })).status).toBe(400);
+    expect(
+      (await server.post('/v1/embeddings', undefined, { body: `${JSON.stringify(embeddings).slice(0, -1)},"user":${nested(100_000)}}` }))
+        .status,
+    ).toBe(400);
     expect((await server.post(chat, chatBody)).status).toBe(200);
     expect(backend.requests).toHaveLength(1);
   });
@@ -44,9 +51,12 @@ describe('nesting', () => {
     await using server = await startRemoteGateway([backend.url]);
     const made = await server.post('/v1/sessions', chatBody);
     const { id } = (await made.json()) as { id: string };
-    const patch = (place: string, etag: string | null) => server.post(`/v1/sessions/${id}`, undefined, {
-      method: 'PATCH', body: `[{"op":"add","path":"/extra${place}","value":${nested(600)}}]`, headers: { 'content-type': 'application/json-patch+json', 'if-match': etag ?? '' },
-    });
+    const patch = (place: string, etag: string | null) =>
+      server.post(`/v1/sessions/${id}`, undefined, {
+        method: 'PATCH',
+        body: `[{"op":"add","path":"/extra${place}","value":${nested(600)}}]`,
+        headers: { 'content-type': 'application/json-patch+json', 'if-match': etag ?? '' },
+      });
     const first = await patch('', made.headers.get('etag'));
     expect(first.status).toBe(204);
     const second = await patch(`${'/0'.repeat(599)}/-`, first.headers.get('etag'));

@@ -29,7 +29,10 @@ export class Wire implements Disposable {
     try {
       for (const name of [this.near, this.far]) ip('netns', 'add', name);
       ip('-n', this.near, 'link', 'add', 'wire', 'type', 'veth', 'peer', 'name', 'wire', 'netns', this.far);
-      for (const [name, address] of [[this.near, this.nearAddress], [this.far, this.farAddress]] as const) {
+      for (const [name, address] of [
+        [this.near, this.nearAddress],
+        [this.far, this.farAddress],
+      ] as const) {
         ip('-n', name, 'link', 'set', 'lo', 'up');
         ip('-n', name, 'addr', 'add', `${address}/24`, 'dev', 'wire');
         ip('-n', name, 'link', 'set', 'wire', 'up');
@@ -50,7 +53,9 @@ export class Wire implements Disposable {
 
   /** A Node program in one of the namespaces; resolves with the first thing that it says. */
   async start(namespace: string, script: string, argument: string): Promise<{ readonly child: ChildProcess; readonly said: unknown }> {
-    const child = spawn('ip', ['netns', 'exec', namespace, process.execPath, script, argument], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    const child = spawn('ip', ['netns', 'exec', namespace, process.execPath, script, argument], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
     this.#children.push(child);
     const [said] = (await once(child, 'message')) as [unknown];
     return { child, said };

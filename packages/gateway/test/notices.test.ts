@@ -37,7 +37,12 @@ describe('whoever starts a gateway', () => {
       'sessions.redis_url: Redis cannot be reached (why). Meanwhile sessions are refused with 503.',
     ]);
     await server.gateway.drain();
-    expect(linesOf(folder.file('log')).filter(({ msg }) => msg === 'Redis cannot be reached').map(({ level, field }) => [level, field]).toSorted()).toEqual(['cache', 'events', 'limits', 'sessions'].map((of) => [expect.anything(), `${of}.redis_url`]));
+    expect(
+      linesOf(folder.file('log'))
+        .filter(({ msg }) => msg === 'Redis cannot be reached')
+        .map(({ level, field }) => [level, field])
+        .toSorted(),
+    ).toEqual(['cache', 'events', 'limits', 'sessions'].map((of) => [expect.anything(), `${of}.redis_url`]));
   });
 
   it.runIf(hasRedis)('is told when it is there again', async () => {
@@ -64,7 +69,9 @@ describe('whoever starts a gateway', () => {
   it('is told once why batches wait', async () => {
     const folder = mkdtempSync(path.join(tmpdir(), 'autoglm-notices-'));
     writeFileSync(path.join(folder, 'file'), '');
-    await using server = await startNoticed({ batches: { ...defaultConfig.batches, sqlite_path: path.join(folder, 'file', 'batches.sqlite') } });
+    await using server = await startNoticed({
+      batches: { ...defaultConfig.batches, sqlite_path: path.join(folder, 'file', 'batches.sqlite') },
+    });
     await until(() => server.notices.length === 1);
     expect(server.notices[0]).toMatch(/^Batches wait: .*file/);
     rmSync(folder, { recursive: true });
@@ -83,7 +90,10 @@ it('each reason for which batches wait is said once, in whatever order they come
 
 it.each<[unknown, string]>([
   [new Error('no'), 'no'],
-  [new AggregateError([new Error('connect ECONNREFUSED ::1:1'), new Error('connect ECONNREFUSED 127.0.0.1:1')]), 'connect ECONNREFUSED ::1:1; connect ECONNREFUSED 127.0.0.1:1'],
+  [
+    new AggregateError([new Error('connect ECONNREFUSED ::1:1'), new Error('connect ECONNREFUSED 127.0.0.1:1')]),
+    'connect ECONNREFUSED ::1:1; connect ECONNREFUSED 127.0.0.1:1',
+  ],
   [new AggregateError([]), 'AggregateError'],
   [Object.assign(new Error(''), { code: 'ECONNRESET' }), 'ECONNRESET'],
   ['text', 'text'],

@@ -6,22 +6,24 @@ import { Roster, type Listed } from '../src/common/roster.ts';
 
 test('a roster holds what a set would', () => {
   const step = fc.record({ isAdded: fc.boolean(), who: fc.nat(7) });
-  fc.assert(fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-    const everybody = Array.from({ length: 8 }, (): Listed => ({ place: -1 }));
-    const roster = new Roster<Listed>();
-    const set = new Set<Listed>();
-    for (const { isAdded, who } of steps) {
-      const one = everybody[who] as Listed;
-      // Nobody joins twice: whoever is here already leaves first.
-      expect(roster.delete(one)).toBe(set.delete(one));
-      if (isAdded) {
-        roster.add(one);
-        set.add(one);
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const everybody = Array.from({ length: 8 }, (): Listed => ({ place: -1 }));
+      const roster = new Roster<Listed>();
+      const set = new Set<Listed>();
+      for (const { isAdded, who } of steps) {
+        const one = everybody[who] as Listed;
+        // Nobody joins twice: whoever is here already leaves first.
+        expect(roster.delete(one)).toBe(set.delete(one));
+        if (isAdded) {
+          roster.add(one);
+          set.add(one);
+        }
+        expect(roster.size).toBe(set.size);
+        expect(new Set(roster)).toEqual(set);
       }
-      expect(roster.size).toBe(set.size);
-      expect(new Set(roster)).toEqual(set);
-    }
-  }));
+    }),
+  );
 });
 
 test('whoever leaves while a roster is read does not keep another from being read', () => {

@@ -24,7 +24,10 @@ it('A client that does not read what is not generated loses its connection', asy
   stalls[0]?.();
   // It learns of it when it reads on: what the system still had for it is not all of it.
   let received = 0;
-  client.on('error', () => {}).on('data', ({ length }) => (received += length)).resume();
+  client
+    .on('error', () => {})
+    .on('data', ({ length }) => (received += length))
+    .resume();
   await closed;
   expect(received).toBeLessThan(content.length);
 });

@@ -13,9 +13,21 @@ type ModelConfig = Partial<Config['model_config']>;
 type ObservabilityConfig = Partial<Config['observability']>;
 
 /** A real gateway on a free port, in front of the mock. */
-export async function startTestServer(script: MockScript = {}, server: ServerConfig = {}, model: ModelConfig = {}, observability: ObservabilityConfig = {}, more: Partial<Config> = {}): Promise<TestServer> {
+export async function startTestServer(
+  script: MockScript = {},
+  server: ServerConfig = {},
+  model: ModelConfig = {},
+  observability: ObservabilityConfig = {},
+  more: Partial<Config> = {},
+): Promise<TestServer> {
   const engine = createMockEngine(script);
-  const config = { ...defaultConfig, ...more, observability: { ...defaultConfig.observability, ...observability }, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200, ...server }, model_config: { ...defaultConfig.model_config, ...model } };
+  const config = {
+    ...defaultConfig,
+    ...more,
+    observability: { ...defaultConfig.observability, ...observability },
+    server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200, ...server },
+    model_config: { ...defaultConfig.model_config, ...model },
+  };
   const gateway = await startGateway({ config, engine });
   return {
     gateway,

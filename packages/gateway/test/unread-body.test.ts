@@ -10,12 +10,15 @@ interface Connection extends Disposable {
 
 function open(url: string): Connection {
   let text = '';
-  const socket = connect(portOf(url), '127.0.0.1').on('error', () => {}).on('data', (bytes) => (text += String(bytes)));
+  const socket = connect(portOf(url), '127.0.0.1')
+    .on('error', () => {})
+    .on('data', (bytes) => (text += String(bytes)));
   const closed = new Promise<void>((resolve) => socket.on('close', () => resolve()));
   return { socket, closed, received: () => text, [Symbol.dispose]: () => void socket.destroy() };
 }
 
-const head = (path: string, ...headers: readonly string[]) => [`POST ${path} HTTP/1.1`, 'host: test', 'content-type: application/json', ...headers, '', ''].join('\r\n');
+const head = (path: string, ...headers: readonly string[]) =>
+  [`POST ${path} HTTP/1.1`, 'host: test', 'content-type: application/json', ...headers, '', ''].join('\r\n');
 
 describe('a body that is not read', () => {
   it('comes to its end: the client reads why, and goes on with its connection', async () => {

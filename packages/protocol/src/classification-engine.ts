@@ -17,7 +17,10 @@ export interface ClassificationAnswer {
   readonly promptTokens: number;
 }
 
-/** The port that everything which classifies texts by a model made for it implements. Its contract suite is `@open-autoglm/protocol/contract`. */
+/**
+ * The port that everything which classifies texts by a model made for it implements. Its contract suite is
+ * `@open-autoglm/protocol/contract`.
+ */
 export interface ClassificationEngine {
   /** Named in `x-autoglm-engine`. */
   readonly name: string;

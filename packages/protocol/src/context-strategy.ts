@@ -1,8 +1,7 @@
 /** What happens when a sequence has no room for the next token. */
 export type ContextStrategy =
   /** The answer ends, and a prompt that does not fit is refused. */
-  | { readonly kind: 'full' }
-  | BoundedContext;
+  { readonly kind: 'full' } | BoundedContext;
 
 /**
  * The oldest tokens behind the first ones go (`window`), or those that the newest tokens attend to least (`attention`), and

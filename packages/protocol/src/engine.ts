@@ -32,9 +32,7 @@ export interface PromptSegment {
   readonly text: string;
 }
 
-export type Prompt =
-  | { readonly segments: readonly PromptSegment[] }
-  | { readonly tokens: readonly number[] };
+export type Prompt = { readonly segments: readonly PromptSegment[] } | { readonly tokens: readonly number[] };
 
 /** One sequence to generate. */
 export interface GenerateRequest {
@@ -47,7 +45,10 @@ export interface GenerateRequest {
   readonly stop: readonly string[];
   /** How many alternatives to report for each token; `undefined` reports no logprobs at all. */
   readonly topLogprobs: number | undefined;
-  /** What the answer must be; absent: anything. It ends where nothing may follow, and only where it is whole, unless a limit or a stop string cuts it. */
+  /**
+   * What the answer must be; absent: anything. It ends where nothing may follow, and only where it is whole, unless a limit or a stop
+   * string cuts it.
+   */
   readonly grammar?: OutputGrammar | undefined;
   /** Whose prompt it is: keys and values computed for one scope are never used for another. Those that name none share one. */
   readonly cacheScope?: string | undefined;
@@ -75,7 +76,9 @@ export interface Engine {
   /** Named in `x-autoglm-engine`. */
   readonly name: string;
   readonly status: EngineStatus;
-  /** As it last reported; absent while there was no report, and always for engines that do not tell. At most a second old while it works. */
+  /**
+   * As it last reported; absent while there was no report, and always for engines that do not tell. At most a second old while it works.
+   */
   readonly stats?: EngineStats | undefined;
   /**
    * Resolves when the model can answer, and again after a restart.
@@ -87,7 +90,10 @@ export interface Engine {
    * Throws `context_length_exceeded`, `invalid_value`, `queue_full`, `engine_crashed`, `engine_unavailable`.
    */
   generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GeneratePart>;
-  /** The token ids of a prompt, as `generate` would read it. Rejects with the signal's reason, and tokenizes nothing more then but the text that it is at. */
+  /**
+   * The token ids of a prompt, as `generate` would read it. Rejects with the signal's reason, and tokenizes nothing more then but the text
+   * that it is at.
+   */
   tokenize(prompt: Prompt, signal?: AbortSignal): Promise<number[]>;
   /**
    * How many tokens each segment has, as `generate` would read it; a token that begins every prompt is not among them. One call for

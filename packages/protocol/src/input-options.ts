@@ -24,7 +24,10 @@ export interface CompressionOptions {
 /** Texts that are read for the question of a chat before it is answered. */
 export interface DocumentOptions {
   readonly texts: readonly { readonly text: string; readonly title?: string | undefined }[];
-  /** `embed`: the pieces that come nearest to the question are put before it; `summarize`: a summary of every part, made by the model itself. */
+  /**
+   * `embed`: the pieces that come nearest to the question are put before it; `summarize`: a summary of every part, made by the model
+   * itself.
+   */
   readonly mode: 'embed' | 'summarize';
   /** Of `embed`: the model for embeddings; the server's own when not given. */
   readonly model?: string | undefined;

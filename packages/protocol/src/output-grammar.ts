@@ -12,4 +12,10 @@ export type OutputGrammar =
   | { readonly kind: 'sequence'; readonly items: readonly OutputGrammar[] }
   | { readonly kind: 'choice'; readonly options: readonly OutputGrammar[] }
   /** `max` absent: any number. */
-  | { readonly kind: 'repeat'; readonly item: OutputGrammar; readonly separator: OutputGrammar; readonly min: number; readonly max?: number | undefined };
+  | {
+      readonly kind: 'repeat';
+      readonly item: OutputGrammar;
+      readonly separator: OutputGrammar;
+      readonly min: number;
+      readonly max?: number | undefined;
+    };

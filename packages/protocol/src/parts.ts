@@ -5,7 +5,10 @@ export interface AlternativeToken {
   readonly token: string;
   /** The token's own bytes: a token may be part of a character, and `token` then shows U+FFFD. */
   readonly bytes: readonly number[];
-  /** Natural logarithm of the model's own probability: before temperature, truncation and a grammar, which may have ruled out likelier tokens. */
+  /**
+   * Natural logarithm of the model's own probability: before temperature, truncation and a grammar, which may have ruled out likelier
+   * tokens.
+   */
   readonly logprob: number;
 }
 
@@ -64,7 +67,8 @@ export interface ReasoningDeltaPart {
 }
 
 /**
- * What is said of a choice in words that no other part has: fields of OpenAI's answers, such as the calls of tools. Of another server, as they came. Of a
+ * What is said of a choice in words that no other part has: fields of OpenAI's answers, such as the calls of tools. Of another server, as
+ * they came. Of a
  * stream they are one chunk's, and those of several chunks add up as OpenAI's deltas do; of a whole answer, all of them.
  */
 export interface WireDeltaPart {
@@ -98,7 +102,10 @@ export interface TextEndPart {
   readonly delays?: EngineDelays | undefined;
   /** Where the request asked for it. */
   readonly attention?: AttentionMap;
-  /** How often it gave its place to others, where it did, and how long it waited for another after its first token: that is no part of `decodeMs`. */
+  /**
+   * How often it gave its place to others, where it did, and how long it waited for another after its first token: that is no part of
+   * `decodeMs`.
+   */
   readonly suspensions?: { readonly count: number; readonly milliseconds: number };
   /** What another server says beside the reason, as it wrote it: `stop_reason`, … */
   readonly wire?: Readonly<Record<string, unknown>>;
@@ -127,6 +134,9 @@ export type StreamPart = (GeneratePart | TextStartPart | ReasoningDeltaPart | Wi
 
 /** Gives an answer's parts. What answers at once, as another server's whole answer does, need not have a promise for each of them. */
 export interface PartsIterator extends AsyncIterator<StreamPart> {
-  /** As `next`, where what comes next is here already, the end included; undefined: it has to be waited for. Not to be called while a `next` is waited for. */
+  /**
+   * As `next`, where what comes next is here already, the end included; undefined: it has to be waited for. Not to be called while a `next`
+   * is waited for.
+   */
   nextNow?(): IteratorResult<StreamPart> | undefined;
 }

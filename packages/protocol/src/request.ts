@@ -70,7 +70,10 @@ export interface GatewayRequest {
   readonly input: RequestInput;
   /** One prompt per entry of `input`, set by the input stage where a replica of the model takes prompts. */
   readonly prompts: readonly Prompt[] | undefined;
-  /** For whom it is, hashed where it derives from a key; empty where nothing tells. What one tenant leaves in a KV cache is not used for another. */
+  /**
+   * For whom it is, hashed where it derives from a key; empty where nothing tells. What one tenant leaves in a KV cache is not used for
+   * another.
+   */
   readonly tenant: string;
   /** What rules say of the request: its language, the tier that suits it. */
   readonly labels?: Readonly<Record<string, string>> | undefined;
@@ -102,7 +105,10 @@ export interface GatewayRequest {
   readonly attention?: boolean | undefined;
   /** `auto` when absent. */
   readonly cache?: CacheWish | undefined;
-  /** To be sent along with whatever is asked of other servers on this request's behalf; undefined: there is no trace. Made when it is asked for. */
+  /**
+   * To be sent along with whatever is asked of other servers on this request's behalf; undefined: there is no trace. Made when it is asked
+   * for.
+   */
   readonly traceContext?: (() => TraceContext | undefined) | undefined;
   /** Who asks, as far as it is known: for those who keep a client at one replica. */
   readonly client?: { readonly address: string | undefined; readonly session: string | undefined } | undefined;

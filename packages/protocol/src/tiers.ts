@@ -1,4 +1,7 @@
-/** The messages of `protocol/proto/tiers.proto`, as the loader gives and takes them: 64-bit numbers as numbers, absent members of a oneof left out. */
+/**
+ * The messages of `protocol/proto/tiers.proto`, as the loader gives and takes them: 64-bit numbers as numbers, absent members of a oneof
+ * left out.
+ */
 
 export interface TierState {
   readonly version: number;

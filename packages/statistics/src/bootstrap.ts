@@ -24,7 +24,10 @@ export interface ResampleOptions {
  * of no requests, says nothing and is left out; without any other the bounds are NaN. Few units give a wide
  * interval, and fewer than six one that is too narrow to be trusted.
  */
-export function resample(statistics: (drawn: Uint32Array) => readonly number[], { unitCount, random, resamples = defaultResamples }: ResampleOptions): Estimate[] {
+export function resample(
+  statistics: (drawn: Uint32Array) => readonly number[],
+  { unitCount, random, resamples = defaultResamples }: ResampleOptions,
+): Estimate[] {
   const values = statistics(new Uint32Array(unitCount).fill(1));
   const drawnValues = values.map((): number[] => []);
   const drawn = new Uint32Array(unitCount);
@@ -41,7 +44,9 @@ export function resample(statistics: (drawn: Uint32Array) => readonly number[], 
 
 /** The median with its bootstrap interval; each value is a unit. */
 export function estimateMedian(values: readonly number[], random: Random): Estimate {
-  const medians = Array.from({ length: defaultResamples }, () => median(values.map(() => values[Math.floor(random() * values.length)] as number)));
+  const medians = Array.from({ length: defaultResamples }, () =>
+    median(values.map(() => values[Math.floor(random() * values.length)] as number)),
+  );
   const sorted = toSorted(medians);
   return { value: median(values), low: quantileOfSorted(sorted, 0.025), high: quantileOfSorted(sorted, 0.975) };
 }
@@ -52,5 +57,8 @@ export function estimateMedian(values: readonly number[], random: Random): Estim
  */
 export function estimateRatio(ours: readonly number[], theirs: readonly number[], random: Random): Estimate {
   if (ours.length !== theirs.length) throw new Error(`${ours.length} and ${theirs.length} measurements are not pairs`);
-  return estimateMedian(ours.map((value, index) => value / (theirs[index] as number)), random);
+  return estimateMedian(
+    ours.map((value, index) => value / (theirs[index] as number)),
+    random,
+  );
 }

@@ -37,7 +37,9 @@ describe('estimateMedian', () => {
   it('holds the true median in about 95 of 100 samples', () => {
     const random = createRandom(7);
     const uniform = () => Array.from({ length: 21 }, random);
-    const covered = Array.from({ length: 60 }, () => estimateMedian(uniform(), random)).filter(({ low, high }) => low <= 0.5 && 0.5 <= high);
+    const covered = Array.from({ length: 60 }, () => estimateMedian(uniform(), random)).filter(
+      ({ low, high }) => low <= 0.5 && 0.5 <= high,
+    );
     expect(covered.length / 60).toBeGreaterThan(0.85);
   });
 });
@@ -49,7 +51,11 @@ describe('quantileOfWeighted', () => {
       fc.property(entries, fc.double({ min: 0, max: 1, noNaN: true }), (list, q) => {
         const sorted = list.toSorted((a, b) => a.value - b.value);
         const repeated = sorted.flatMap(({ value, weight }) => Array.from({ length: weight }, () => value));
-        const weighted = quantileOfWeighted(sorted.map(({ value }) => value), sorted.map(({ weight }) => weight), q);
+        const weighted = quantileOfWeighted(
+          sorted.map(({ value }) => value),
+          sorted.map(({ weight }) => weight),
+          q,
+        );
         if (repeated.length === 0) expect(weighted).toBeNaN();
         else expect(weighted).toBeCloseTo(quantile(repeated, q), 9);
       }),
@@ -69,8 +75,16 @@ describe('resample', () => {
         const side = (factor: number) => Array.from({ length: 20 }, () => factor * shared * (0.9 + 0.2 * random()));
         return { a: side(1), b: side(trueRatio) };
       });
-      const quantileOver = (drawn: Uint32Array, key: 'a' | 'b') => quantile(blocks.flatMap((block, index) => Array.from({ length: drawn[index] as number }, () => block[key]).flat()), 0.9);
-      const [ratio] = resample((drawn) => [quantileOver(drawn, 'b') / quantileOver(drawn, 'a')], { unitCount: blockCount, random, resamples: 120 });
+      const quantileOver = (drawn: Uint32Array, key: 'a' | 'b') =>
+        quantile(
+          blocks.flatMap((block, index) => Array.from({ length: drawn[index] as number }, () => block[key]).flat()),
+          0.9,
+        );
+      const [ratio] = resample((drawn) => [quantileOver(drawn, 'b') / quantileOver(drawn, 'a')], {
+        unitCount: blockCount,
+        random,
+        resamples: 120,
+      });
       if (ratio && ratio.low <= trueRatio && trueRatio <= ratio.high) covered += 1;
     }
     return covered / experiments;
@@ -82,7 +96,10 @@ describe('resample', () => {
 
   it('draws whole units: what they share does not make the interval narrow', () => {
     const values = Array.from({ length: 10 }, (_, unit) => Array.from({ length: 50 }, () => unit));
-    const [mean] = resample((drawn) => [values.reduce((sum, block, index) => sum + (drawn[index] as number) * (block[0] as number), 0) / 10], { unitCount: 10, random: createRandom(2) });
+    const [mean] = resample(
+      (drawn) => [values.reduce((sum, block, index) => sum + (drawn[index] as number) * (block[0] as number), 0) / 10],
+      { unitCount: 10, random: createRandom(2) },
+    );
     expect((mean as { high: number }).high - (mean as { low: number }).low).toBeGreaterThan(2.5);
   });
 
@@ -93,10 +110,13 @@ describe('resample', () => {
   });
 
   it('draws as many units as there are', () => {
-    resample((drawn) => {
-      expect(drawn.reduce((sum, count) => sum + count, 0)).toBe(7);
-      return [];
-    }, { unitCount: 7, random: createRandom(4), resamples: 50 });
+    resample(
+      (drawn) => {
+        expect(drawn.reduce((sum, count) => sum + count, 0)).toBe(7);
+        return [];
+      },
+      { unitCount: 7, random: createRandom(4), resamples: 50 },
+    );
     expect([...toSorted([3, 1, 2])]).toEqual([1, 2, 3]);
   });
 });
@@ -105,7 +125,11 @@ describe('estimateRatio', () => {
   it('does not see what slows down both of a round', () => {
     const slowness = [1, 3, 1, 2, 10, 1, 4];
     const theirs = slowness.map((factor) => 100 / factor);
-    const { value, low, high } = estimateRatio(theirs.map((rate) => rate * 1.2), theirs, createRandom(1));
+    const { value, low, high } = estimateRatio(
+      theirs.map((rate) => rate * 1.2),
+      theirs,
+      createRandom(1),
+    );
     for (const bound of [value, low, high]) expect(bound).toBeCloseTo(1.2);
   });
 

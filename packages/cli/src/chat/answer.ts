@@ -2,7 +2,12 @@ import { styleText } from 'node:util';
 import { streamChat, type ChatAddress, type ChatSettings, type ChatTurn } from './stream-chat.ts';
 
 /** Streams an answer to standard output, then tells a person how fast it was. Resolves to its text, as far as it came. */
-export async function answer(server: ChatAddress, settings: ChatSettings, turns: readonly ChatTurn[], signal: AbortSignal): Promise<string> {
+export async function answer(
+  server: ChatAddress,
+  settings: ChatSettings,
+  turns: readonly ChatTurn[],
+  signal: AbortSignal,
+): Promise<string> {
   const startedAt = performance.now();
   let firstAt: number | undefined;
   let lastAt = startedAt;
@@ -27,7 +32,10 @@ export async function answer(server: ChatAddress, settings: ChatSettings, turns:
   return text;
 }
 
-/** For a terminal, which would do what a control character says: move the cursor, change its title, fill the clipboard. Emoji are joined by others, which stay. */
+/**
+ * For a terminal, which would do what a control character says: move the cursor, change its title, fill the clipboard. Emoji are joined by
+ * others, which stay.
+ */
 export function withoutControls(text: string): string {
   return text.replace(/[^\P{Cc}\n\t]/gu, (character) => `\\u{${(character.codePointAt(0) as number).toString(16)}}`);
 }

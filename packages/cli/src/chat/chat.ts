@@ -32,7 +32,10 @@ async function readPrompt(words: readonly string[]): Promise<string | undefined>
   if (words.length === 0 && !isPiped) return undefined;
   const parts = words.length === 0 ? ['-'] : words;
   const piped = parts.includes('-') ? await readStandardInput() : '';
-  const prompt = parts.map((part) => (part === '-' ? piped : part)).join(' ').trim();
+  const prompt = parts
+    .map((part) => (part === '-' ? piped : part))
+    .join(' ')
+    .trim();
   if (prompt === '') throw new UserError('The prompt is empty.');
   return prompt;
 }
@@ -58,7 +61,10 @@ function toSettings(model: string, options: ChatOptions): ChatSettings {
 async function answerOnce(server: ChatAddress, settings: ChatSettings, prompt: string, system: string | undefined): Promise<void> {
   const stop = new AbortController();
   process.once('SIGINT', () => stop.abort());
-  const turns = [...(system === undefined ? [] : [{ role: 'system', content: system } as const]), { role: 'user', content: prompt } as const];
+  const turns = [
+    ...(system === undefined ? [] : [{ role: 'system', content: system } as const]),
+    { role: 'user', content: prompt } as const,
+  ];
   await answer(server, settings, turns, stop.signal);
   // As the shell reports a program that Ctrl-C ended.
   if (stop.signal.aborted) process.exitCode = 130;

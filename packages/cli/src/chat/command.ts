@@ -6,8 +6,16 @@ export function chatCommand(): Command {
   return new Command('chat')
     .description('Talk to a model in the terminal.')
     .argument('[prompt...]', 'what to ask; "-" stands for standard input; nothing begins a conversation')
-    .option('-u, --url <url>', 'a server that runs already (AUTOGLM_URL), its key in AUTOGLM_API_KEY; without one, the model is started for this chat', filled)
-    .option('-m, --model <name>', 'with --url: a model of that server, otherwise its default or the first that it lists; without: as of autoglm serve', filled)
+    .option(
+      '-u, --url <url>',
+      'a server that runs already (AUTOGLM_URL), its key in AUTOGLM_API_KEY; without one, the model is started for this chat',
+      filled,
+    )
+    .option(
+      '-m, --model <name>',
+      'with --url: a model of that server, otherwise its default or the first that it lists; without: as of autoglm serve',
+      filled,
+    )
     .option('-s, --system <text>', 'what the model should know or be, before the conversation')
     .option('--temperature <number>', '0 always takes the likeliest token; up to 2', number)
     .option('--top-p <number>', 'choose among the likeliest tokens that reach this probability', number)

@@ -15,7 +15,14 @@ export function createLineReader(): LineReader {
   let history: string[] = [];
   return {
     read(prompt) {
-      const editor = createInterface({ input: process.stdin, output: process.stdout, prompt, history, historySize, removeHistoryDuplicates: true });
+      const editor = createInterface({
+        input: process.stdin,
+        output: process.stdout,
+        prompt,
+        history,
+        historySize,
+        removeHistoryDuplicates: true,
+      });
       const { promise, resolve } = Promise.withResolvers<string | undefined>();
       const lines: string[] = [];
       editor.on('history', (entries) => (history = [...entries]));

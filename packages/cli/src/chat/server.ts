@@ -15,7 +15,13 @@ const embedded = 'default';
 const listTimeoutMs = 10_000;
 
 /** The server that runs already, or one in this process on a free port: both are asked over HTTP. */
-export async function findServer({ url = process.env['AUTOGLM_URL'], model }: { readonly url?: string; readonly model?: string }): Promise<ChatServer> {
+export async function findServer({
+  url = process.env['AUTOGLM_URL'],
+  model,
+}: {
+  readonly url?: string;
+  readonly model?: string;
+}): Promise<ChatServer> {
   if (!url) return startServer(model);
   if (!URL.canParse(url) || !/^https?:/.test(url)) throw new UserError(`${url} is not a URL such as http://127.0.0.1:8080.`);
   // Users of other clients write the base URL with its version.
@@ -40,7 +46,10 @@ async function startServer(model: string | undefined): Promise<ChatServer> {
   });
   const reporter = process.stderr.isTTY ? createEngineReporter(process.stderr) : undefined;
   // Nobody else is to ask it, and it is gone with the chat: it wants no key.
-  const gateway = await startGateway({ config: { ...config, auth: { keys: [] }, limits: { ...config.limits, keys: {} } }, ...(reporter && { onEngineStatus: reporter.report }) });
+  const gateway = await startGateway({
+    config: { ...config, auth: { keys: [] }, limits: { ...config.limits, keys: {} } },
+    ...(reporter && { onEngineStatus: reporter.report }),
+  });
   return {
     url: gateway.url,
     apiKey: undefined,

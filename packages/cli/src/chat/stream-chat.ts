@@ -34,7 +34,12 @@ export interface ChatPart {
  * Asks an OpenAI-compatible server and yields the answer as it comes. An abort ends it without an error.
  * Throws `UserError` with the server's own message, or with what keeps the server from being reached.
  */
-export async function* streamChat({ url, apiKey }: ChatAddress, settings: ChatSettings, turns: readonly ChatTurn[], signal: AbortSignal): AsyncGenerator<ChatPart> {
+export async function* streamChat(
+  { url, apiKey }: ChatAddress,
+  settings: ChatSettings,
+  turns: readonly ChatTurn[],
+  signal: AbortSignal,
+): AsyncGenerator<ChatPart> {
   try {
     const response = await fetch(`${url}/v1/chat/completions`, {
       method: 'POST',
@@ -48,7 +53,8 @@ export async function* streamChat({ url, apiKey }: ChatAddress, settings: ChatSe
       const { length } = reader.text;
       reader.push(piece, 0);
       yield { text: reader.text.slice(length), completionTokens: reader.completionTokens };
-      if (reader.error !== undefined) throw new UserError(harmless(reader.errorSaid ?? `The server at ${url} sent no answer: ${reader.error}.`));
+      if (reader.error !== undefined)
+        throw new UserError(harmless(reader.errorSaid ?? `The server at ${url} sent no answer: ${reader.error}.`));
       if (reader.isDone) return;
     }
     if (!reader.isWhole) throw new UserError(lost(response));
@@ -60,7 +66,8 @@ export async function* streamChat({ url, apiKey }: ChatAddress, settings: ChatSe
 
 async function refusal(response: Response): Promise<string> {
   const message = saidError(tryParseRecord(await response.text()) ?? {});
-  if (message === undefined) return `The server answered with status ${response.status}; is ${new URL(response.url).origin} an OpenAI-compatible server?`;
+  if (message === undefined)
+    return `The server answered with status ${response.status}; is ${new URL(response.url).origin} an OpenAI-compatible server?`;
   return response.status === 401 ? `${harmless(message)} Put it into AUTOGLM_API_KEY.` : harmless(message);
 }
 

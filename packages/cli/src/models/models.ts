@@ -72,7 +72,14 @@ async function namedFiles(home: string): Promise<CachedFile[]> {
     const types = isOne ? [null] : (['int8', 'int4', 'none'] as const);
     return types.map((quantization): CachedFile => ({ name, quantization, path: path.join(home, fileName(quantization ?? undefined)) }));
   });
-  const isThere = await Promise.all(found.map(({ path: file }) => stat(file).then(() => true, () => false)));
+  const isThere = await Promise.all(
+    found.map(({ path: file }) =>
+      stat(file).then(
+        () => true,
+        () => false,
+      ),
+    ),
+  );
   return found.filter((_, index) => isThere[index]);
 }
 
@@ -84,7 +91,10 @@ async function pulledFiles(home: string): Promise<CachedFile[]> {
 async function quantizedFiles(home: string): Promise<CachedFile[]> {
   const folder = path.join(home, 'quantized');
   const entries = await readdir(folder, { withFileTypes: true }).catch((): Dirent[] => []);
-  return entries.filter((entry) => entry.name.endsWith('.gguf') && (entry.isFile() || entry.isSymbolicLink())).map((entry) => path.join(folder, entry.name)).map((file) => ({ name: file, quantization: null, path: file }));
+  return entries
+    .filter((entry) => entry.name.endsWith('.gguf') && (entry.isFile() || entry.isSymbolicLink()))
+    .map((entry) => path.join(folder, entry.name))
+    .map((file) => ({ name: file, quantization: null, path: file }));
 }
 
 async function describe(file: CachedFile, kv: KvWish, memory: number): Promise<ListedModel> {
@@ -97,9 +107,19 @@ async function describe(file: CachedFile, kv: KvWish, memory: number): Promise<L
   }
 }
 
-function summarise({ bytes, architecture, isKnown, weightType, memory: need }: ModelFacts, available: number): Omit<ListedModel, keyof CachedFile> {
+function summarise(
+  { bytes, architecture, isKnown, weightType, memory: need }: ModelFacts,
+  available: number,
+): Omit<ListedModel, keyof CachedFile> {
   const memory = need ? { ...need, total: need.weights + need.kv + overhead } : null;
-  return { bytes, architecture, weightType, memory, problem: isKnown ? null : `the engine does not know the architecture ${architecture}`, fits: memory && memory.total <= available };
+  return {
+    bytes,
+    architecture,
+    weightType,
+    memory,
+    problem: isKnown ? null : `the engine does not know the architecture ${architecture}`,
+    fits: memory && memory.total <= available,
+  };
 }
 
 /** A container's limit where there is one. */
@@ -109,7 +129,13 @@ function machineMemory(): number {
 }
 
 function format({ home, contextLength, kvType, memory, models: listed, available }: ModelList): string {
-  const rows = listed.map((model) => [model.quantization === null ? model.name : `${model.name} (${model.quantization})`, model.weightType ?? '', formatBytes(model.bytes), model.memory ? formatBytes(model.memory.total) : '', verdict(model)]);
+  const rows = listed.map((model) => [
+    model.quantization === null ? model.name : `${model.name} (${model.quantization})`,
+    model.weightType ?? '',
+    formatBytes(model.bytes),
+    model.memory ? formatBytes(model.memory.total) : '',
+    verdict(model),
+  ]);
   const table = alignColumns([['model', 'weights', 'file', 'memory', 'fits'], ...rows], ['left', 'left', 'right', 'right', 'left']);
   const rest = available.length > 0 ? [`not fetched yet: ${available.join(', ')} (autoglm pull NAME)`] : [];
   const note = `in ${home}; memory for a context of ${contextLength.toLocaleString('en')} tokens in ${kvType}, of ${formatBytes(memory)}`;

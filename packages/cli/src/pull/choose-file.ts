@@ -12,7 +12,10 @@ export function chooseFile(files: readonly HubFile[], wanted: string | undefined
   const models = files.filter(({ path }) => path.toLowerCase().endsWith('.gguf'));
   const single = models.filter(({ path }) => !isSplit.test(path) && !isProjector.test(path));
   if (models.length === 0) throw new UserError(`${reference} has no GGUF file. Look for a repository with GGUF in its name.`);
-  if (single.length === 0) throw new UserError(`${reference} has its models in several files each (-00001-of-…), which are not read here: look for a smaller type, or another repository.`);
+  if (single.length === 0)
+    throw new UserError(
+      `${reference} has its models in several files each (-00001-of-…), which are not read here: look for a smaller type, or another repository.`,
+    );
   if (wanted === undefined) {
     if (single.length === 1) return single[0] as HubFile;
     throw new UserError(`${reference} has ${single.length} models; say which:\n${listing(single, reference)}`);

@@ -3,7 +3,10 @@ import { Command } from 'commander';
 export function pullCommand(): Command {
   return new Command('pull')
     .description('Fetch a model into the cache folder, from Hugging Face or ModelScope.')
-    .argument('<model>', 'hf:OWNER/NAME[:FILE.gguf], ms:OWNER/NAME[:FILE.gguf], or a name that autoglm models says is not fetched yet, such as tinyllama')
+    .argument(
+      '<model>',
+      'hf:OWNER/NAME[:FILE.gguf], ms:OWNER/NAME[:FILE.gguf], or a name that autoglm models says is not fetched yet, such as tinyllama',
+    )
     .addHelpText('after', help)
     .action(async (model: string) => (await import('./pull.ts')).pull(model));
 }

@@ -32,7 +32,9 @@ export async function download(options: DownloadOptions): Promise<string> {
     isOpen = false;
     if (options.expected.sha256 !== undefined && digest !== options.expected.sha256) {
       await part.discard();
-      throw new UserError(`What came from ${options.url.host} is damaged: its SHA-256 is ${digest}, not ${options.expected.sha256}. It was deleted: pull it again.`);
+      throw new UserError(
+        `What came from ${options.url.host} is damaged: its SHA-256 is ${digest}, not ${options.expected.sha256}. It was deleted: pull it again.`,
+      );
     }
     await part.finish();
     return digest;
@@ -44,7 +46,7 @@ export async function download(options: DownloadOptions): Promise<string> {
 async function fetchAll(part: PartFile, options: DownloadOptions): Promise<void> {
   const { retry, expected, signal } = options;
   let inARow = 0;
-  for (let failures = 0; part.offset < expected.bytes; ) {
+  for (let failures = 0; part.offset < expected.bytes;) {
     const before = part.offset;
     try {
       await fetchRest(part, options);
@@ -52,7 +54,10 @@ async function fetchAll(part: PartFile, options: DownloadOptions): Promise<void>
       if (!(error instanceof TransientError)) throw error;
       failures += 1;
       inARow = part.offset > before ? 1 : inARow + 1;
-      if (inARow >= retry.triesMax || failures >= retry.failuresMax) throw new UserError(`${error.message}, and trying again did not help: ${part.offset} of ${expected.bytes} bytes are there. The same command goes on from here.`);
+      if (inARow >= retry.triesMax || failures >= retry.failuresMax)
+        throw new UserError(
+          `${error.message}, and trying again did not help: ${part.offset} of ${expected.bytes} bytes are there. The same command goes on from here.`,
+        );
       const delayMs = retryDelay(retry, inARow, error.retryAfterMs, options.random);
       options.onRetry?.(error.message, delayMs);
       await sleep(delayMs, undefined, { signal }).catch(() => {
@@ -66,7 +71,9 @@ async function fetchAll(part: PartFile, options: DownloadOptions): Promise<void>
 async function fetchRest(part: PartFile, { http, url, expected, signal, onProgress }: DownloadOptions): Promise<void> {
   const wantsRest = part.offset > 0 && (part.etag ?? expected.sha256) !== undefined;
   // Without a validator, the checksum of the whole finds out whether the rest was of another version.
-  const headers: Record<string, string> = wantsRest ? { range: `bytes=${part.offset}-`, ...(part.etag !== undefined && { 'if-range': part.etag }) } : {};
+  const headers: Record<string, string> = wantsRest
+    ? { range: `bytes=${part.offset}-`, ...(part.etag !== undefined && { 'if-range': part.etag }) }
+    : {};
   const stop = new AbortController();
   const response = await http.get(url, headers, AbortSignal.any([signal, stop.signal]));
   try {
@@ -85,7 +92,10 @@ async function placeAnswer(part: PartFile, response: Response, expected: PartIde
   }
   if (response.status === 206) return checkRange(response.headers.get('content-range'), part.offset, expected.bytes);
   const length = response.headers.get('content-length');
-  if (length !== null && Number(length) !== expected.bytes) throw new UserError(`The hub says that the file has ${expected.bytes} bytes, but ${length} are served: it may just have been replaced. Pull it again.`);
+  if (length !== null && Number(length) !== expected.bytes)
+    throw new UserError(
+      `The hub says that the file has ${expected.bytes} bytes, but ${length} are served: it may just have been replaced. Pull it again.`,
+    );
   // A server that ignores ranges sends all of it, and so does one whose file is another version by now.
   await part.restart(strong(response.headers.get('etag')));
 }
@@ -128,7 +138,9 @@ async function readBody(part: PartFile, response: Response, { http, url, expecte
 }
 
 function tooLong(part: PartFile, expected: PartIdentity, url: URL): UserError {
-  return new UserError(`${url.host} sends more than the ${expected.bytes} bytes that the file must have, of which ${part.offset} are here: nothing more was taken.`);
+  return new UserError(
+    `${url.host} sends more than the ${expected.bytes} bytes that the file must have, of which ${part.offset} are here: nothing more was taken.`,
+  );
 }
 
 function isFileError(error: unknown): boolean {

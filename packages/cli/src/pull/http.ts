@@ -46,13 +46,22 @@ export function createHttpClient(options: HttpOptions): HttpClient {
   };
 }
 
-async function send(url: URL, headers: Readonly<Record<string, string>>, { token, origin, timeoutMs }: HttpOptions, signal: AbortSignal): Promise<Response> {
+async function send(
+  url: URL,
+  headers: Readonly<Record<string, string>>,
+  { token, origin, timeoutMs }: HttpOptions,
+  signal: AbortSignal,
+): Promise<Response> {
   // Redirects are followed by hand: what a hub redirects to is another's storage, which must not see the token.
   const authorization: Record<string, string> = token && url.origin === origin ? { authorization: `Bearer ${token}` } : {};
   const timeout = new AbortController();
   const timer = setTimeout(() => timeout.abort(new TransientError(`${url.host} did not answer within ${timeoutMs / 1000} s`)), timeoutMs);
   try {
-    return await fetch(url, { headers: { 'user-agent': 'open-autoglm', 'accept-encoding': 'identity', ...headers, ...authorization }, redirect: 'manual', signal: AbortSignal.any([signal, timeout.signal]) });
+    return await fetch(url, {
+      headers: { 'user-agent': 'open-autoglm', 'accept-encoding': 'identity', ...headers, ...authorization },
+      redirect: 'manual',
+      signal: AbortSignal.any([signal, timeout.signal]),
+    });
   } catch (error) {
     throw explainNetwork(error, url, signal);
   } finally {
@@ -65,7 +74,8 @@ function redirected(response: Response, from: URL): URL {
   if (!URL.canParse(location, from.href)) throw new UserError(`${from.host} redirects to no address.`);
   const to = new URL(location, from);
   const isDowngrade = from.protocol === 'https:' && to.protocol !== 'https:';
-  if (isDowngrade || !/^https?:$/.test(to.protocol)) throw new UserError(`${from.host} redirects to ${to.protocol}//${to.host}, which is not as safe: nothing was fetched.`);
+  if (isDowngrade || !/^https?:$/.test(to.protocol))
+    throw new UserError(`${from.host} redirects to ${to.protocol}//${to.host}, which is not as safe: nothing was fetched.`);
   return to;
 }
 

@@ -22,7 +22,8 @@ export interface Hub {
 /** A base address from the environment. Throws what names the variable when it is none. */
 export function baseUrl(text: string | undefined, variable: string, fallback: string, refuse: (message: string) => Error): URL {
   const value = text || fallback;
-  if (!URL.canParse(value) || !/^https?:$/.test(new URL(value).protocol)) throw refuse(`${variable} must be a URL such as ${fallback}, not ${JSON.stringify(value)}.`);
+  if (!URL.canParse(value) || !/^https?:$/.test(new URL(value).protocol))
+    throw refuse(`${variable} must be a URL such as ${fallback}, not ${JSON.stringify(value)}.`);
   const url = new URL(value.endsWith('/') ? value : `${value}/`);
   if (url.username !== '' || url.password !== '') throw refuse(`${variable} must hold no name and no password.`);
   return url;

@@ -55,12 +55,18 @@ function nextPage(response: Response, from: URL): URL | undefined {
 }
 
 function explain(status: number, { host }: URL, hasToken: boolean): string | undefined {
-  const repair = hasToken ? 'check that HF_TOKEN is right and that its owner was given access' : 'if it is private or gated, accept its terms there and set HF_TOKEN';
+  const repair = hasToken
+    ? 'check that HF_TOKEN is right and that its owner was given access'
+    : 'if it is private or gated, accept its terms there and set HF_TOKEN';
   switch (status) {
     // The hub does not tell strangers what exists.
-    case 401: return `${host} does not let you read this repository, or there is no such repository: check the name; ${repair}.`;
-    case 403: return `${host} does not let you read this repository: ${repair}.`;
-    case 404: return `${host} has no such repository or file: check the name.`;
-    default: return undefined;
+    case 401:
+      return `${host} does not let you read this repository, or there is no such repository: check the name; ${repair}.`;
+    case 403:
+      return `${host} does not let you read this repository: ${repair}.`;
+    case 404:
+      return `${host} has no such repository or file: check the name.`;
+    default:
+      return undefined;
   }
 }

@@ -21,15 +21,21 @@ export function modelScope(env: NodeJS.ProcessEnv, timeoutMs: number): Hub {
   return {
     title: base.host,
     http,
-    urlOf: ({ owner, name }, file) => new URL(`models/${owner}/${name}/resolve/master/${file.split('/').map(encodeURIComponent).join('/')}`, base),
+    urlOf: ({ owner, name }, file) =>
+      new URL(`models/${owner}/${name}/resolve/master/${file.split('/').map(encodeURIComponent).join('/')}`, base),
     files: (repository, signal) => listFiles(http, base, repository, signal),
   };
 }
 
 async function listFiles(http: HttpClient, base: URL, { owner, name }: Repository, signal: AbortSignal): Promise<HubFile[]> {
-  const response = await http.get(new URL(`api/v1/models/${owner}/${name}/repo/files?Revision=master&Recursive=true`, base), { accept: 'application/json' }, signal);
+  const response = await http.get(
+    new URL(`api/v1/models/${owner}/${name}/repo/files?Revision=master&Recursive=true`, base),
+    { accept: 'application/json' },
+    signal,
+  );
   const files = ((await response.json().catch(() => undefined)) as FileList | undefined)?.Data?.Files;
-  if (!Array.isArray(files)) throw new UserError(`${base.host} does not list files as ModelScope does: check the name and MODELSCOPE_ENDPOINT.`);
+  if (!Array.isArray(files))
+    throw new UserError(`${base.host} does not list files as ModelScope does: check the name and MODELSCOPE_ENDPOINT.`);
   return (files as FileEntry[]).flatMap(toFile);
 }
 
@@ -42,8 +48,11 @@ function toFile({ Type, Path, Size, Sha256 }: FileEntry): HubFile[] {
 function explain(status: number, { host }: URL): string | undefined {
   switch (status) {
     case 401:
-    case 403: return `${host} does not let you read this repository: only public ones can be pulled from there.`;
-    case 404: return `${host} has no such repository or file: check the name.`;
-    default: return undefined;
+    case 403:
+      return `${host} does not let you read this repository: only public ones can be pulled from there.`;
+    case 404:
+      return `${host} has no such repository or file: check the name.`;
+    default:
+      return undefined;
   }
 }

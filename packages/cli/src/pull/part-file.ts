@@ -59,7 +59,7 @@ export class PartFile {
   }
 
   async append(bytes: Uint8Array): Promise<void> {
-    for (let written = 0; written < bytes.length; ) {
+    for (let written = 0; written < bytes.length;) {
       const { bytesWritten } = await this.#handle.write(bytes, written, bytes.length - written, this.#offset + written);
       written += bytesWritten;
     }
@@ -106,7 +106,9 @@ export class PartFile {
 }
 
 async function readNote(file: string): Promise<PartNote | undefined> {
-  return readFile(noteOf(file), 'utf8').then((text) => JSON.parse(text) as PartNote).catch(() => undefined);
+  return readFile(noteOf(file), 'utf8')
+    .then((text) => JSON.parse(text) as PartNote)
+    .catch(() => undefined);
 }
 
 function partOf(file: string): string {

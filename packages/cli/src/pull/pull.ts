@@ -3,7 +3,21 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { defaultHome } from '@open-autoglm/engine';
 import { formatBytes } from '@open-autoglm/engine/bytes';
-import { checkDiskSpace, findNamedModel, namedModels, parseReference, problemWithGguf, pulledPath, readPulled, recordPulled, referenceTo, removeLeftovers, takeLock, type NamedModel, type Repository } from '@open-autoglm/engine/cache';
+import {
+  checkDiskSpace,
+  findNamedModel,
+  namedModels,
+  parseReference,
+  problemWithGguf,
+  pulledPath,
+  readPulled,
+  recordPulled,
+  referenceTo,
+  removeLeftovers,
+  takeLock,
+  type NamedModel,
+  type Repository,
+} from '@open-autoglm/engine/cache';
 import { isFileSystemError } from '@open-autoglm/engine/file-system-error';
 import { UserError } from '../failure.ts';
 import { createProgressBar, type ProgressBar } from '../terminal/progress-bar.ts';
@@ -32,7 +46,9 @@ export async function pull(reference: string): Promise<void> {
     bar.clear();
     process.stdout.write(`${name}\n`);
   } catch (error) {
-    throw isFileSystemError(error) ? new UserError(`The model cannot be written: ${error.message}. AUTOGLM_HOME names another folder.`) : error;
+    throw isFileSystemError(error)
+      ? new UserError(`The model cannot be written: ${error.message}. AUTOGLM_HOME names another folder.`)
+      : error;
   } finally {
     bar.clear();
     process.off('SIGINT', interrupt);
@@ -49,10 +65,17 @@ async function prepare(model: NamedModel, bar: ProgressBar, signal: AbortSignal)
 
 async function pullFromHub(reference: string, bar: ProgressBar, signal: AbortSignal): Promise<string> {
   const wanted = parseReference(reference);
-  if (!wanted) throw new UserError(`${reference} is not a model to pull. Write hf:OWNER/NAME, hf:OWNER/NAME:FILE.gguf, ms:OWNER/NAME, or a name: ${namedModels.map(({ name }) => name).join(', ')}.`);
+  if (!wanted)
+    throw new UserError(
+      `${reference} is not a model to pull. Write hf:OWNER/NAME, hf:OWNER/NAME:FILE.gguf, ms:OWNER/NAME, or a name: ${namedModels.map(({ name }) => name).join(', ')}.`,
+    );
   const { repository } = wanted;
   const hub = (repository.hub === 'hf' ? huggingFace : modelScope)(process.env, timeoutMs);
-  const files = await askAgain(() => hub.files(repository, signal), repository.hub === 'hf' ? 'HF_ENDPOINT' : 'MODELSCOPE_ENDPOINT', signal);
+  const files = await askAgain(
+    () => hub.files(repository, signal),
+    repository.hub === 'hf' ? 'HF_ENDPOINT' : 'MODELSCOPE_ENDPOINT',
+    signal,
+  );
   const file = chooseFile(files, wanted.file, `${repository.hub}:${repository.owner}/${repository.name}`);
   await pullFile({ hub, repository, file, bar, signal });
   return referenceTo(repository, file.path);
@@ -83,7 +106,13 @@ async function pullFile({ hub, repository, file, bar, signal }: PullFile): Promi
     await checkDiskSpace(folder, Math.max(0, file.bytes - already), name);
     const progress = describeTransfer(file.bytes, () => performance.now());
     const sha256 = await download({
-      http: hub.http, url: hub.urlOf(repository, file.path), file: target, expected: { bytes: file.bytes, sha256: file.sha256 }, retry: defaultRetryPolicy, random: Math.random, signal,
+      http: hub.http,
+      url: hub.urlOf(repository, file.path),
+      file: target,
+      expected: { bytes: file.bytes, sha256: file.sha256 },
+      retry: defaultRetryPolicy,
+      random: Math.random,
+      signal,
       onProgress(bytes) {
         const text = progress(bytes);
         if (text) bar.report(bytes / file.bytes, text);
@@ -116,7 +145,8 @@ async function askAgain<T>(ask: () => Promise<T>, variable: string, signal: Abor
       return await ask();
     } catch (error) {
       if (!(error instanceof TransientError)) throw error;
-      if (failure === listTriesMax) throw new UserError(`${error.message}. Check that this machine reaches it; ${variable} names a mirror.`);
+      if (failure === listTriesMax)
+        throw new UserError(`${error.message}. Check that this machine reaches it; ${variable} names a mirror.`);
       await sleep(retryDelay(defaultRetryPolicy, failure, error.retryAfterMs, Math.random), undefined, { signal }).catch(() => {
         throw signal.reason;
       });

@@ -14,7 +14,12 @@ export const defaultRetryPolicy: RetryPolicy = { triesMax: 6, failuresMax: 100, 
  * How long to wait after the `failure`th failure in a row (1, 2, …): twice as long each time, a random half of it taken off,
  * so that many clients do not come back at once; longer where the server asks for it, within the bound.
  */
-export function retryDelay({ firstDelayMs, delayMaxMs }: RetryPolicy, failure: number, retryAfterMs: number | undefined, random: () => number): number {
+export function retryDelay(
+  { firstDelayMs, delayMaxMs }: RetryPolicy,
+  failure: number,
+  retryAfterMs: number | undefined,
+  random: () => number,
+): number {
   const backoff = Math.min(delayMaxMs, firstDelayMs * 2 ** (failure - 1));
   return Math.min(delayMaxMs, Math.max(retryAfterMs ?? 0, backoff * (0.5 + random() / 2)));
 }

@@ -5,16 +5,23 @@ import type { QuantizeCommandOptions } from './quantize.ts';
 export function quantizeCommand(): Command {
   return new Command('quantize')
     .description('Make a model smaller and faster, and say what that costs.')
-    .argument('<in>', 'a GGUF file of f32, f16 or bf16 weights, or a folder as Hugging Face has it (config.json, tokenizer.json, *.safetensors)')
+    .argument(
+      '<in>',
+      'a GGUF file of f32, f16 or bf16 weights, or a folder as Hugging Face has it (config.json, tokenizer.json, *.safetensors)',
+    )
     .argument('<out>', 'the GGUF file to write')
-    .addOption(new Option('--type <type>', 'what the weights become').choices(['q8_0', 'q6_k', 'q4_k', 'q4_0', 'f16']).makeOptionMandatory())
+    .addOption(
+      new Option('--type <type>', 'what the weights become').choices(['q8_0', 'q6_k', 'q4_k', 'q4_0', 'f16']).makeOptionMandatory(),
+    )
     .option('--text <file>', 'compare the models on this text, instead of the one that comes with autoglm', filled)
     .option('--no-quality', 'do not compare the models')
     .option('-t, --threads <number>', 'threads that compute; all cores when not given', threads)
     .option('--force', 'write over a file that is there')
     .option('--json', 'print the report as JSON')
     .addHelpText('after', help)
-    .action(async (source: string, target: string, options: QuantizeCommandOptions) => (await import('./quantize.ts')).quantize(source, target, options));
+    .action(async (source: string, target: string, options: QuantizeCommandOptions) =>
+      (await import('./quantize.ts')).quantize(source, target, options),
+    );
 }
 
 const help = `

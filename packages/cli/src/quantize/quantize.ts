@@ -22,14 +22,16 @@ const kv = { contextLength: 8192, kvType: 'f16' } as const;
 /** Quantizes, compares, reports. Rejects with what is wrong with either file. */
 export async function quantize(source: string, target: string, options: QuantizeCommandOptions): Promise<void> {
   await checkTarget(source, target, options);
-  if (options.text !== undefined && !options.quality) throw new UserError('--text is for comparing, and --no-quality asks for no comparison.');
+  if (options.text !== undefined && !options.quality)
+    throw new UserError('--text is for comparing, and --no-quality asks for no comparison.');
   const texts = await readTexts(options.text);
   const engine = await import('@open-autoglm/engine/quantize');
   const threads = engine.usableThreads(options.threads);
   const bar = createProgressBar(process.stderr);
   const controller = new AbortController();
   let isWritten = false;
-  const interrupt = () => controller.abort(new UserError(isWritten ? `stopped; ${target} is written, but was not compared` : 'stopped; nothing was written'));
+  const interrupt = () =>
+    controller.abort(new UserError(isWritten ? `stopped; ${target} is written, but was not compared` : 'stopped; nothing was written'));
   process.once('SIGINT', interrupt);
   process.once('SIGTERM', interrupt);
   const { signal } = controller;
@@ -38,14 +40,29 @@ export async function quantize(source: string, target: string, options: Quantize
     const model = await engine.openSource(source).catch((error: unknown) => {
       throw isFileSystemError(error) ? new UserError(`${source} cannot be read: ${error.message}`) : error;
     });
-    const sizes = await engine.quantizeModel(model, target, { type: options.type, threads, signal, onProgress: (fraction) => bar.report(fraction, `quantizing to ${options.type}: ${percent(fraction)}`) });
+    const sizes = await engine.quantizeModel(model, target, {
+      type: options.type,
+      threads,
+      signal,
+      onProgress: (fraction) => bar.report(fraction, `quantizing to ${options.type}: ${percent(fraction)}`),
+    });
     isWritten = true;
     const compare = async () => {
       const isFolder = (await stat(source)).isDirectory();
       try {
         // Whoever compares reads a GGUF: for as long as that takes, one of the folder's weights as they are.
-        if (isFolder) await engine.quantizeModel(model, whole, { type: undefined, threads, signal, onProgress: (fraction) => bar.report(fraction, `preparing to compare: ${percent(fraction)}`) });
-        return await engine.measureQuality(isFolder ? whole : source, target, texts ?? engine.measuringTexts, { threads, signal, onProgress: (fraction) => bar.report(fraction, `comparing the models: ${percent(fraction)}`) });
+        if (isFolder)
+          await engine.quantizeModel(model, whole, {
+            type: undefined,
+            threads,
+            signal,
+            onProgress: (fraction) => bar.report(fraction, `preparing to compare: ${percent(fraction)}`),
+          });
+        return await engine.measureQuality(isFolder ? whole : source, target, texts ?? engine.measuringTexts, {
+          threads,
+          signal,
+          onProgress: (fraction) => bar.report(fraction, `comparing the models: ${percent(fraction)}`),
+        });
       } catch (error) {
         signal.throwIfAborted();
         throw new UserError(`${target} is written, but was not compared: ${messageOf(error)}`);
@@ -57,7 +74,9 @@ export async function quantize(source: string, target: string, options: Quantize
     const quality = options.quality ? await compare() : undefined;
     bar.clear();
     const report: QuantizeReport = { file: target, type: options.type, sizes, memory, ...(quality && { quality }) };
-    process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : formatReport(report, options.text ?? 'the text that comes with autoglm'));
+    process.stdout.write(
+      options.json ? `${JSON.stringify(report)}\n` : formatReport(report, options.text ?? 'the text that comes with autoglm'),
+    );
   } catch (error) {
     throw isFileSystemError(error) ? new UserError(`${target} cannot be written: ${error.message}`) : error;
   } finally {
@@ -67,12 +86,18 @@ export async function quantize(source: string, target: string, options: Quantize
   }
 }
 
-async function checkTarget(source: string, target: string, { force = false, text }: Pick<QuantizeCommandOptions, 'force' | 'text'>): Promise<void> {
+async function checkTarget(
+  source: string,
+  target: string,
+  { force = false, text }: Pick<QuantizeCommandOptions, 'force' | 'text'>,
+): Promise<void> {
   const found = await stat(target).catch(() => undefined);
-  if (path.resolve(source) === path.resolve(target) || (await isSameFile(target, source))) throw new UserError('OUT must be another file than IN.');
+  if (path.resolve(source) === path.resolve(target) || (await isSameFile(target, source)))
+    throw new UserError('OUT must be another file than IN.');
   if (text !== undefined && (await isSameFile(target, text))) throw new UserError('OUT must be another file than --text.');
   // --force is for what was made before, not for what it is made of.
-  const isPartOfSource = found?.isFile() && path.extname(target) !== '.gguf' && (await isSameFile(path.dirname(path.resolve(target)), source));
+  const isPartOfSource =
+    found?.isFile() && path.extname(target) !== '.gguf' && (await isSameFile(path.dirname(path.resolve(target)), source));
   if (isPartOfSource) throw new UserError(`${target} is a file of IN: choose another name.`);
   if (found?.isDirectory()) throw new UserError(`${target} is a folder: name the file to write.`);
   if (found && !force) throw new UserError(`${target} is there already: choose another name, or --force to write over it.`);

@@ -13,7 +13,9 @@ export interface QuantizeReport {
 
 /** For people: some lines, with a newline at the end. */
 export function formatReport({ file, sizes, memory, quality }: QuantizeReport, textName: string): string {
-  const types = Object.entries(sizes.types).map(([name, count]) => `${count} × ${name}`).join(', ');
+  const types = Object.entries(sizes.types)
+    .map(([name, count]) => `${count} × ${name}`)
+    .join(', ');
   const lines = [
     `wrote ${file}`,
     `size     ${formatBytes(sizes.sourceBytes)} → ${formatBytes(sizes.bytes)} (${(sizes.bytes / sizes.sourceBytes).toFixed(2)}×): ${types}`,
@@ -22,7 +24,9 @@ export function formatReport({ file, sizes, memory, quality }: QuantizeReport, t
   if (quality) {
     lines.push(`quality  beside IN, on ${textName}, read after the token with which the model's texts begin:`);
     for (const { name, tokens, perplexity, divergence, sameTop } of quality) {
-      lines.push(`  ${name}, ${formatCount(tokens, 'token')}: perplexity ${formatPerplexity(perplexity.source)} → ${formatPerplexity(perplexity.quantized)}, KL divergence ${divergence.mean.toFixed(4)} nats (99 % below ${divergence.p99.toFixed(3)}), same likeliest token ${(sameTop * 100).toFixed(1)} %`);
+      lines.push(
+        `  ${name}, ${formatCount(tokens, 'token')}: perplexity ${formatPerplexity(perplexity.source)} → ${formatPerplexity(perplexity.quantized)}, KL divergence ${divergence.mean.toFixed(4)} nats (99 % below ${divergence.p99.toFixed(3)}), same likeliest token ${(sameTop * 100).toFixed(1)} %`,
+      );
     }
   }
   return `${lines.join('\n')}\n`;

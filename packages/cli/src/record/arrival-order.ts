@@ -25,7 +25,8 @@ interface Entry {
 
 /**
  * Puts lines into the order in which their requests arrived, though they end in another: a trace is read as it is replayed, line by line.
- * At its bounds it does not wait for the oldest request any longer, and writes what is known of it; of which nothing is known yet is lost, and counted.
+ * At its bounds it does not wait for the oldest request any longer, and writes what is known of it; of which nothing is known yet is lost,
+ * and counted.
  */
 export class ArrivalOrder {
   readonly #options: ArrivalOrderOptions;

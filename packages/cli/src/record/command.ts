@@ -5,7 +5,11 @@ import type { RecordOptions } from './record.ts';
 export function recordCommand(): Command {
   return new Command('record')
     .description('Write a trace of the requests that go to a server, for autoglm replay.')
-    .addOption(new Option('-l, --listen <address>', 'where clients are to send their requests: port, or host:port').argParser(address).default({ host: '127.0.0.1', port: 8081 }, '127.0.0.1:8081'))
+    .addOption(
+      new Option('-l, --listen <address>', 'where clients are to send their requests: port, or host:port')
+        .argParser(address)
+        .default({ host: '127.0.0.1', port: 8081 }, '127.0.0.1:8081'),
+    )
     .requiredOption('-t, --to <url>', 'the OpenAI-compatible server that they are passed on to', serverUrl)
     .requiredOption('-o, --out <file>', 'the trace; a new file', filled)
     .option('--contents', 'write prompts as they are, and hashes of answers that can be repeated')
@@ -20,7 +24,8 @@ export function recordCommand(): Command {
 function serverUrl(text: string): URL {
   const url = URL.parse(text);
   if (!url || !/^https?:$/.test(url.protocol)) throw new InvalidArgumentError('It must be a URL such as http://127.0.0.1:8000.');
-  if (url.username !== '' || url.password !== '') throw new InvalidArgumentError("It must hold no password; clients' own headers are passed on.");
+  if (url.username !== '' || url.password !== '')
+    throw new InvalidArgumentError("It must hold no password; clients' own headers are passed on.");
   return url;
 }
 

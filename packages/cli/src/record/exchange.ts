@@ -80,7 +80,8 @@ export class Exchange {
     this.#pieces = [];
     this.#unrecorded = body ? undefined : 'not JSON';
     if (!this.#options.keepsContents) this.#heldBytes = 0;
-    // Shaped while the answer is on its way, and awaited only at its end: nobody else would take a failure before that. Lists that are nested
+    // Shaped while the answer is on its way, and awaited only at its end: nobody else would take a failure before that. Lists that are
+    // nested
     // more deeply than JSON can be written are one, and any client can send them.
     if (body) this.#shaping = this.#ask(body).catch(() => this.#leaveOut('not understood'));
   }
@@ -112,7 +113,9 @@ export class Exchange {
     const line: RecordedRequest = {
       ...request,
       ...(answer.outputTokens !== undefined && { output_tokens: answer.outputTokens }),
-      ...(request.body && answer.text !== undefined && this.#asked?.isRepeatable && { answer: { sha256: hash('sha256', answer.text, 'hex') } }),
+      ...(request.body &&
+        answer.text !== undefined &&
+        this.#asked?.isRepeatable && { answer: { sha256: hash('sha256', answer.text, 'hex') } }),
       recorded: this.#recorded(answer, endedAtMs, isComplete),
     };
     return { line: JSON.stringify(line) };
@@ -160,20 +163,28 @@ export class Exchange {
     const { promptTokens, cachedTokens, completionTokens, chunkCount, firstTokenAtMs, text, isWhole, error } = this.#reader;
     const isRead = isComplete && isWhole && error === undefined && this.#answerBytes <= answerBytesMax;
     return {
-      promptTokens, cachedTokens, firstTokenAtMs,
+      promptTokens,
+      cachedTokens,
+      firstTokenAtMs,
       outputTokens: isRead ? (completionTokens ?? chunkCount) : undefined,
       countedBy: completionTokens === undefined ? 'chunks' : 'usage',
       text: isRead && text !== '' ? text : undefined,
     };
   }
 
-  #recorded({ firstTokenAtMs, outputTokens, cachedTokens, countedBy }: ReadAnswer, endedAtMs: number, isComplete: boolean): NonNullable<RecordedRequest['recorded']> {
+  #recorded(
+    { firstTokenAtMs, outputTokens, cachedTokens, countedBy }: ReadAnswer,
+    endedAtMs: number,
+    isComplete: boolean,
+  ): NonNullable<RecordedRequest['recorded']> {
     const { atMs } = this.#options;
     return {
       ...(this.#status !== undefined && { status: this.#status }),
       ...(!isComplete && { cut: true }),
       ...(firstTokenAtMs !== undefined && { ttft_ms: round(firstTokenAtMs - atMs) }),
-      ...(firstTokenAtMs !== undefined && outputTokens !== undefined && outputTokens > 1 && { tpot_ms: round((endedAtMs - firstTokenAtMs) / (outputTokens - 1)) }),
+      ...(firstTokenAtMs !== undefined &&
+        outputTokens !== undefined &&
+        outputTokens > 1 && { tpot_ms: round((endedAtMs - firstTokenAtMs) / (outputTokens - 1)) }),
       e2e_ms: round(endedAtMs - atMs),
       ...(cachedTokens !== undefined && { cached_tokens: cachedTokens }),
       ...(outputTokens !== undefined && { counted_by: countedBy }),
@@ -201,7 +212,14 @@ interface ReadAnswer {
 
 /** One that was not streamed; it has no first token that could be seen. */
 function readWholeAnswer(json: string, isComplete: boolean): ReadAnswer {
-  const nothing: ReadAnswer = { promptTokens: undefined, cachedTokens: undefined, outputTokens: undefined, countedBy: 'usage', firstTokenAtMs: undefined, text: undefined };
+  const nothing: ReadAnswer = {
+    promptTokens: undefined,
+    cachedTokens: undefined,
+    outputTokens: undefined,
+    countedBy: 'usage',
+    firstTokenAtMs: undefined,
+    text: undefined,
+  };
   if (!isComplete) return nothing;
   let answer: unknown;
   try {
@@ -212,11 +230,18 @@ function readWholeAnswer(json: string, isComplete: boolean): ReadAnswer {
   if (!isRecord(answer) || !Array.isArray(answer['choices'])) return nothing;
   const { usage } = answer;
   const [choice] = answer['choices'] as unknown[];
-  const message = isRecord(choice) && isRecord(choice['message']) ? choice['message']['content'] : isRecord(choice) ? choice['text'] : undefined;
+  const message =
+    isRecord(choice) && isRecord(choice['message']) ? choice['message']['content'] : isRecord(choice) ? choice['text'] : undefined;
   const text = typeof message === 'string' && message !== '' ? message : undefined;
   if (!isRecord(usage)) return { ...nothing, text };
   const details = usage['prompt_tokens_details'];
-  return { ...nothing, promptTokens: count(usage['prompt_tokens']), cachedTokens: isRecord(details) ? count(details['cached_tokens']) : undefined, outputTokens: count(usage['completion_tokens']), text };
+  return {
+    ...nothing,
+    promptTokens: count(usage['prompt_tokens']),
+    cachedTokens: isRecord(details) ? count(details['cached_tokens']) : undefined,
+    outputTokens: count(usage['completion_tokens']),
+    text,
+  };
 }
 
 function count(value: unknown): number | undefined {

@@ -12,7 +12,8 @@ export interface LineFileOptions {
 const batchBytesMax = 1024 * 1024;
 
 /**
- * A file of whole lines that never makes its writer wait. What a full or broken disk refuses is lost and counted, a line that was written in part is
+ * A file of whole lines that never makes its writer wait. What a full or broken disk refuses is lost and counted, a line that was written
+ * in part is
  * taken back, and the next one is tried again.
  */
 export class LineFile {
@@ -112,7 +113,7 @@ export class LineFile {
   }
 
   async #writeAll(bytes: Buffer): Promise<void> {
-    for (let done = 0; done < bytes.length; ) {
+    for (let done = 0; done < bytes.length;) {
       const { bytesWritten } = await this.#handle.write(bytes, done, bytes.length - done, this.#isRegular ? this.#position + done : null);
       done += bytesWritten;
     }

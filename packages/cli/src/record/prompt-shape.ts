@@ -18,7 +18,11 @@ export async function shapePrompt(body: JsonRecord, key: Buffer): Promise<Record
   let previous = '';
   for (let end = blockCharacters; end <= text.length; end += blockCharacters) {
     // Each over the one before: equal hashes mean that everything up to here is equal. UTF-16, for a block may end within a character.
-    previous = createHmac('sha256', key).update(previous).update(text.slice(end - blockCharacters, end), 'utf16le').digest('hex').slice(0, hashDigits);
+    previous = createHmac('sha256', key)
+      .update(previous)
+      .update(text.slice(end - blockCharacters, end), 'utf16le')
+      .digest('hex')
+      .slice(0, hashDigits);
     hashes.push(previous);
     if (hashes.length % blocksAtOnce === 0) await setImmediate();
   }

@@ -23,7 +23,8 @@ export interface Proxy {
 const keepAliveMs = 4000;
 
 /**
- * Passes every request on to one server, and its answer back, piece by piece as they come: whoever reads slowly slows the one who sends, and whoever
+ * Passes every request on to one server, and its answer back, piece by piece as they come: whoever reads slowly slows the one who sends,
+ * and whoever
  * leaves is missed at the other end. `witnessOf` may have a request looked at; what it throws would be a defect, and is not caught.
  */
 export function createProxy(target: URL, witnessOf: (message: IncomingMessage) => Witness | undefined): Proxy {
@@ -45,10 +46,23 @@ export function createProxy(target: URL, witnessOf: (message: IncomingMessage) =
     const { url = '' } = message;
     if (!url.startsWith('/')) return answerError(response, 400, 'invalid_url', `${url} is not a path on this server.`);
     const witness = witnessOf(message);
-    const headers = ['host', target.host, ...framing(message), ...passedOn(message.rawHeaders, ['host', 'content-length', 'expect', ...(witness ? ['accept-encoding'] : [])])];
+    const headers = [
+      'host',
+      target.host,
+      ...framing(message),
+      ...passedOn(message.rawHeaders, ['host', 'content-length', 'expect', ...(witness ? ['accept-encoding'] : [])]),
+    ];
     // An answer that is looked at must not be compressed.
     if (witness) headers.push('accept-encoding', 'identity');
-    const options = { protocol: target.protocol, hostname: target.hostname.replace(/^\[|\]$/g, ''), port: target.port, method: message.method, path: `${base}${url}`, headers, agent };
+    const options = {
+      protocol: target.protocol,
+      hostname: target.hostname.replace(/^\[|\]$/g, ''),
+      port: target.port,
+      method: message.method,
+      path: `${base}${url}`,
+      headers,
+      agent,
+    };
     pass({ message, response, upstream: isSecure ? secureRequest(options) : request(options), witness, target });
   };
 
@@ -133,7 +147,12 @@ const badGateway = 502;
 function refuse(message: IncomingMessage, response: ServerResponse, { origin }: URL, error: Error): void {
   // What is left of the request would be taken for the next one.
   if (!message.complete) response.shouldKeepAlive = false;
-  answerError(response, badGateway, 'upstream_unreachable', `${origin} cannot be reached: ${messageOf(error) || (error as NodeJS.ErrnoException).code}`);
+  answerError(
+    response,
+    badGateway,
+    'upstream_unreachable',
+    `${origin} cannot be reached: ${messageOf(error) || (error as NodeJS.ErrnoException).code}`,
+  );
 }
 
 /** In OpenAI's shape, so that its libraries understand. */

@@ -18,11 +18,15 @@ const waitingBytesMax = 64 * 1024 * 1024;
 
 /** Records until a signal. Rejects with what kept it from beginning. */
 export async function record({ listen, to, out, contents = undefined }: RecordOptions): Promise<void> {
-  if (isItself(to, listen)) throw new UserError(`--to ${to.origin} is where this command listens itself: every request would come back to it. Choose another --listen.`);
+  if (isItself(to, listen))
+    throw new UserError(
+      `--to ${to.origin} is where this command listens itself: every request would come back to it. Choose another --listen.`,
+    );
   const say = (text: string) => process.stderr.write(`${text}\n`);
   const file = await LineFile.open(out, {
     waitingBytesMax,
-    onTrouble: (trouble) => say(trouble === undefined ? `${out} is written again` : `${out} cannot be written: ${trouble}; requests go on, but are not recorded`),
+    onTrouble: (trouble) =>
+      say(trouble === undefined ? `${out} is written again` : `${out} cannot be written: ${trouble}; requests go on, but are not recorded`),
   });
   const recorder = new Recorder({ file, keepsContents: contents === true, now: () => performance.now() });
   const proxy = createProxy(to, (message) => recorder.witness(message));
@@ -62,7 +66,9 @@ async function untilSignal(say: (text: string) => void): Promise<AbortSignal> {
 function describeCounts(recorder: Recorder, file: LineFile, out: string): string {
   const { unfinished, unrecorded, others } = recorder.counts;
   const unrecordedCount = Object.values(unrecorded).reduce((sum, count) => sum + count, 0);
-  const reasons = Object.entries(unrecorded).filter(([, count]) => count > 0).map(([reason, count]) => `${formatNumber(count)} ${reason}`);
+  const reasons = Object.entries(unrecorded)
+    .filter(([, count]) => count > 0)
+    .map(([reason, count]) => `${formatNumber(count)} ${reason}`);
   return [
     `recorded ${formatCount(file.writtenCount, 'request')} in ${out}`,
     ...(unfinished > 0 ? [`${formatNumber(unfinished)} of them without their ends`] : []),
@@ -82,6 +88,9 @@ function isItself({ hostname, port, protocol }: URL, listen: RecordOptions['list
 
 function explainListenError(error: unknown, { host, port }: RecordOptions['listen']): UserError {
   const { code } = error as NodeJS.ErrnoException;
-  if (code === 'EADDRINUSE') return new UserError(`Port ${port} on ${host} is in use. Choose another: --listen ${host}:${port + 1}, or port 0 for any that is free.`);
+  if (code === 'EADDRINUSE')
+    return new UserError(
+      `Port ${port} on ${host} is in use. Choose another: --listen ${host}:${port + 1}, or port 0 for any that is free.`,
+    );
   return new UserError(`${host}:${port} cannot be listened on: ${messageOf(error)}`);
 }

@@ -37,7 +37,13 @@ export class Recorder {
   readonly #key = randomBytes(32);
   readonly #order: ArrivalOrder;
   readonly #ending = new Set<Promise<void>>();
-  readonly #unrecorded: Record<Unrecorded, number> = { 'not JSON': 0, 'without a prompt': 0, 'too large': 0, 'cut off': 0, 'not understood': 0 };
+  readonly #unrecorded: Record<Unrecorded, number> = {
+    'not JSON': 0,
+    'without a prompt': 0,
+    'too large': 0,
+    'cut off': 0,
+    'not understood': 0,
+  };
   #recordedCount = 0;
   #otherCount = 0;
   #heldBytes = 0;
@@ -53,7 +59,12 @@ export class Recorder {
   }
 
   get counts(): RecorderCounts {
-    return { recorded: this.#recordedCount, unfinished: this.#order.unfinishedCount, unrecorded: { ...this.#unrecorded, 'not read in time': this.#order.lostCount }, others: this.#otherCount };
+    return {
+      recorded: this.#recordedCount,
+      unfinished: this.#order.unfinishedCount,
+      unrecorded: { ...this.#unrecorded, 'not read in time': this.#order.lostCount },
+      others: this.#otherCount,
+    };
   }
 
   /** For a request that is a completion. */

@@ -10,20 +10,40 @@ export function replayCommand(): Command {
     .argument('<trace>', 'a file of requests and their times; see below')
     .option('-u, --url <url>', 'the server; otherwise AUTOGLM_URL, otherwise http://127.0.0.1:8080', filled)
     .option('--compare <servers...>', 'two servers, or two configurations of one: each a URL, or JSON with url, name, model and body')
-    .option('-m, --model <name>', "the model that is asked for; otherwise the first one that the server lists", filled)
-    .addOption(new Option('-r, --rate <rate>', '2x: twice as fast as recorded; 50: 50 requests a second on average').argParser(rate).default({ kind: 'speed', factor: 1 }, '1x'))
+    .option('-m, --model <name>', 'the model that is asked for; otherwise the first one that the server lists', filled)
+    .addOption(
+      new Option('-r, --rate <rate>', '2x: twice as fast as recorded; 50: 50 requests a second on average')
+        .argParser(rate)
+        .default({ kind: 'speed', factor: 1 }, '1x'),
+    )
     .option('-d, --duration <time>', 'how long to send: 30s, 5m; the whole trace when not given', duration)
     .option('-n, --limit <number>', 'send no more than so many requests', positiveInteger)
     .option('--slo <objectives>', 'milliseconds that a good answer keeps to: ttft=200,tpot=50,e2e=5000', slo)
-    .addOption(new Option('--format <name>', "the trace's format").choices(['auto', ...formats.map(({ name }) => name)]).default('auto', 'guessed from its first lines'))
+    .addOption(
+      new Option('--format <name>', "the trace's format")
+        .choices(['auto', ...formats.map(({ name }) => name)])
+        .default('auto', 'guessed from its first lines'),
+    )
     .addOption(new Option('--prompt-scale <factor>', 'make prompts so much longer or shorter').argParser(positive).default(1))
     .addOption(new Option('--output-scale <factor>', 'ask for answers so much longer or shorter').argParser(positive).default(1))
     .option('--max-prompt-tokens <number>', 'cut longer prompts', positiveInteger)
     .option('--max-tokens <number>', 'ask for no longer answers', positiveInteger)
-    .addOption(new Option('--body <json>', 'merged into every request, such as {"temperature": 0}').argParser(jsonObject).default({}, 'nothing'))
-    .addOption(new Option('--api-key-env <name>', "environment variable with the server's key").argParser(filled).default('AUTOGLM_API_KEY'))
-    .addOption(new Option('--timeout <time>', 'of a request; also how long a server may answer nothing at all before the replay ends').argParser(duration).default(120_000, '120s'))
-    .addOption(new Option('--max-in-flight <number>', 'requests under way at once; what is due beyond is counted as abandoned').argParser(positiveInteger).default(4096))
+    .addOption(
+      new Option('--body <json>', 'merged into every request, such as {"temperature": 0}').argParser(jsonObject).default({}, 'nothing'),
+    )
+    .addOption(
+      new Option('--api-key-env <name>', "environment variable with the server's key").argParser(filled).default('AUTOGLM_API_KEY'),
+    )
+    .addOption(
+      new Option('--timeout <time>', 'of a request; also how long a server may answer nothing at all before the replay ends')
+        .argParser(duration)
+        .default(120_000, '120s'),
+    )
+    .addOption(
+      new Option('--max-in-flight <number>', 'requests under way at once; what is due beyond is counted as abandoned')
+        .argParser(positiveInteger)
+        .default(4096),
+    )
     .option('--block <time>', 'with --compare: length of the slices that the servers get in turn', duration)
     .option('--seed <number>', 'makes the same prompts again; otherwise each replay makes others', integer)
     .option('--json', 'print the figures as one JSON object, as the last line')

@@ -28,7 +28,10 @@ export function slo(text: string): ServiceLevelObjective {
   const values: Partial<Record<(typeof objectives)[keyof typeof objectives], number>> = {};
   for (const part of text.split(',')) {
     const match = /^(ttft|tpot|e2e)=(\d+(?:\.\d+)?)(?:ms)?$/.exec(part.trim());
-    if (!match) throw new InvalidArgumentError(`${JSON.stringify(part)} is no objective. It must be such as ttft=200,tpot=50,e2e=5000, in milliseconds.`);
+    if (!match)
+      throw new InvalidArgumentError(
+        `${JSON.stringify(part)} is no objective. It must be such as ttft=200,tpot=50,e2e=5000, in milliseconds.`,
+      );
     values[objectives[match[1] as keyof typeof objectives]] = Number(match[2]);
   }
   return values;

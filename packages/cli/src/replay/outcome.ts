@@ -3,9 +3,15 @@ export interface RequestOutcome {
   readonly index: number;
   /** Which contestant answered: its index in the targets (0, or 0 and 1 when comparing). */
   readonly target: number;
-  /** The slice of the trace that the request belongs to: the same number for both targets, so slices are the pairs that intervals are made of. 0 with one target. */
+  /**
+   * The slice of the trace that the request belongs to: the same number for both targets, so slices are the pairs that intervals are made
+   * of. 0 with one target.
+   */
   readonly slice: number;
-  /** When the trace says it was to be sent; latencies count from here, so that a late generator or server hides nothing (coordinated omission). */
+  /**
+   * When the trace says it was to be sent; latencies count from here, so that a late generator or server hides nothing (coordinated
+   * omission).
+   */
   readonly dueAtMs: number;
   /** Absent when it was never sent. */
   readonly sentAtMs?: number;

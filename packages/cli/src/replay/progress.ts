@@ -16,7 +16,11 @@ export interface ReplayProgressBar {
 
 const drawEveryMs = 100;
 
-export function startProgressBar(stream: NodeJS.WriteStream, plan: ProgressPlan, now: () => number = () => performance.now()): ReplayProgressBar {
+export function startProgressBar(
+  stream: NodeJS.WriteStream,
+  plan: ProgressPlan,
+  now: () => number = () => performance.now(),
+): ReplayProgressBar {
   const bar = createProgressBar(stream);
   const startedAtMs = now();
   let drawnAtMs = -Infinity;
@@ -30,8 +34,15 @@ export function startProgressBar(stream: NodeJS.WriteStream, plan: ProgressPlan,
   };
 }
 
-export function formatProgress({ endedCount, failedCount, inFlight }: ReplayProgress, { requestCount, lengthMs }: ProgressPlan, elapsedMs: number): string {
+export function formatProgress(
+  { endedCount, failedCount, inFlight }: ReplayProgress,
+  { requestCount, lengthMs }: ProgressPlan,
+  elapsedMs: number,
+): string {
   const errors = failedCount === 0 ? '' : ` · ${failedCount} not answered`;
-  const time = elapsedMs <= lengthMs ? `${formatDuration(elapsedMs)} of ${formatDuration(lengthMs)}` : `${formatDuration(elapsedMs)}, the last answers`;
+  const time =
+    elapsedMs <= lengthMs
+      ? `${formatDuration(elapsedMs)} of ${formatDuration(lengthMs)}`
+      : `${formatDuration(elapsedMs)}, the last answers`;
   return `${endedCount}/${requestCount} ended · ${inFlight} in flight${errors} · ${time}`;
 }

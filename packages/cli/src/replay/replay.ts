@@ -51,14 +51,20 @@ export async function replay(tracePath: string, options: ReplayOptions): Promise
   const stopListening = onInterrupt(interrupt);
   let bar: ReplayProgressBar | undefined;
   try {
-    const result = await runReplay(toRequest(tracePath, targets, options), {
-      begins(plan, named) {
-        const whole = { requestCount: plan.requestCount * named.length, lengthMs: plan.lengthMs * named.length };
-        process.stderr.write(`replaying ${formatCount(whole.requestCount, 'request')} in ${formatDuration(whole.lengthMs)} to ${named.map(({ name }) => name).join(' and ')}; Ctrl-C reports what there is by then\n`);
-        bar = startProgressBar(process.stderr, whole);
+    const result = await runReplay(
+      toRequest(tracePath, targets, options),
+      {
+        begins(plan, named) {
+          const whole = { requestCount: plan.requestCount * named.length, lengthMs: plan.lengthMs * named.length };
+          process.stderr.write(
+            `replaying ${formatCount(whole.requestCount, 'request')} in ${formatDuration(whole.lengthMs)} to ${named.map(({ name }) => name).join(' and ')}; Ctrl-C reports what there is by then\n`,
+          );
+          bar = startProgressBar(process.stderr, whole);
+        },
+        progresses: (progress) => bar?.show(progress),
       },
-      progresses: (progress) => bar?.show(progress),
-    }, interrupt.signal);
+      interrupt.signal,
+    );
     bar?.clear();
     await report(result, options);
     process.exitCode = exitCodeOf(result);
@@ -76,15 +82,38 @@ function chooseTargets({ url, compare, model, body, block }: ReplayOptions): Tar
   const defaults = { body, ...(url !== undefined && { url }), ...(model !== undefined && { model }) };
   if (!compare && block !== undefined) throw new UserError('--block is for --compare: one server has no slices.');
   if (!compare) return [parseTarget(url ?? (process.env['AUTOGLM_URL'] || 'http://127.0.0.1:8080'), defaults)];
-  if (compare.length !== 2) throw new UserError(`--compare takes two servers, not ${compare.length}. The trace comes before it: autoglm replay trace.jsonl --compare URL_A URL_B`);
+  if (compare.length !== 2)
+    throw new UserError(
+      `--compare takes two servers, not ${compare.length}. The trace comes before it: autoglm replay trace.jsonl --compare URL_A URL_B`,
+    );
   return compare.map((text) => parseTarget(text, defaults));
 }
 
 function toRequest(tracePath: string, targets: readonly TargetWish[], options: ReplayOptions): Parameters<typeof runReplay>[0] {
-  const { format, rate, duration, limit, slo, timeout, maxInFlight, promptScale, outputScale, maxPromptTokens, maxTokens, seed, block, apiKeyEnv } = options;
+  const {
+    format,
+    rate,
+    duration,
+    limit,
+    slo,
+    timeout,
+    maxInFlight,
+    promptScale,
+    outputScale,
+    maxPromptTokens,
+    maxTokens,
+    seed,
+    block,
+    apiKeyEnv,
+  } = options;
   const apiKey = readApiKey(apiKeyEnv);
   return {
-    tracePath, targets, format, rate, promptScale, outputScale,
+    tracePath,
+    targets,
+    format,
+    rate,
+    promptScale,
+    outputScale,
     timeoutMs: timeout,
     inFlightMax: maxInFlight,
     // Another one each time: a server would find the last replay's prompts in its caches.
@@ -111,12 +140,16 @@ async function report(result: ReplayResult, { json, html, outcomes }: ReplayOpti
 function* linesOf({ outcomes }: ReplayResult): Generator<string> {
   const atOnce = 1000;
   for (let from = 0; from < outcomes.length; from += atOnce) {
-    yield outcomes.slice(from, from + atOnce).map((outcome) => `${JSON.stringify(outcome)}\n`).join('');
+    yield outcomes
+      .slice(from, from + atOnce)
+      .map((outcome) => `${JSON.stringify(outcome)}\n`)
+      .join('');
   }
 }
 
 async function checkReports(tracePath: string, { outcomes, html }: ReplayOptions): Promise<void> {
-  if (outcomes !== undefined && html !== undefined && resolve(outcomes) === resolve(html)) throw new UserError('--html and --outcomes must be two files.');
+  if (outcomes !== undefined && html !== undefined && resolve(outcomes) === resolve(html))
+    throw new UserError('--html and --outcomes must be two files.');
   for (const path of [outcomes, html]) {
     if (path === undefined) continue;
     if (await isSameFile(path, tracePath)) throw new UserError(`${path} is the trace itself: choose another name.`);
@@ -126,7 +159,9 @@ async function checkReports(tracePath: string, { outcomes, html }: ReplayOptions
 
 /** Throws where a file cannot be written there, and leaves everything as it was. */
 async function checkWritable(path: string): Promise<void> {
-  const found = await stat(path).catch(() => lstat(path)).catch(() => undefined);
+  const found = await stat(path)
+    .catch(() => lstat(path))
+    .catch(() => undefined);
   // Who reads from a pipe would take this for its end, and a link to nothing would be gone.
   if (found && !found.isFile() && !found.isDirectory()) return;
   try {

@@ -12,7 +12,8 @@ export interface ReplayResult {
   /** From the first moment of the schedule to the end of the last request. */
   readonly wallMs: number;
   /**
-   * `interrupted`: Ctrl-C. `silent`: a server took connections and sent nothing at all, so the rest was not waited for. The outcomes are then those of what had
+   * `interrupted`: Ctrl-C. `silent`: a server took connections and sent nothing at all, so the rest was not waited for. The outcomes are
+   * then those of what had
    * been due by that moment.
    */
   readonly end: 'completed' | 'interrupted' | 'silent';
@@ -67,7 +68,10 @@ export interface ReplayChoices {
   readonly outputTokensMax?: number;
   /** Of synthesised prompts: another seed gives other words, which no cache has seen. */
   readonly seed: number;
-  /** When comparing: the trace is cut in blocks of this length, each replayed to both targets, the first of them in turn. By the length of the replay when not chosen. */
+  /**
+   * When comparing: the trace is cut in blocks of this length, each replayed to both targets, the first of them in turn. By the length of
+   * the replay when not chosen.
+   */
   readonly blockMs?: number;
 }
 
@@ -104,7 +108,8 @@ export interface GeneratorFacts {
   /** Sent − due, over all requests that were sent; null when none was. */
   readonly latenessMs: { readonly p50: number; readonly p99: number; readonly max: number } | null;
   /**
-   * Time zero of the outcomes on the machine's monotonic clock, milliseconds: what another process of the machine stamped with `process.hrtime` can be compared. On
+   * Time zero of the outcomes on the machine's monotonic clock, milliseconds: what another process of the machine stamped with
+   * `process.hrtime` can be compared. On
    * another machine it says nothing.
    */
   readonly originMs: number;

@@ -42,20 +42,43 @@ const promptSizeToleranceShare = 0.05;
 export async function runReplay(request: ReplayRequest, observer: ReplayObserver, signal: AbortSignal): Promise<ReplayResult> {
   const trace = await openTrace(request.tracePath, request.format);
   const plan = await planReplay(trace, request);
-  const headers = { 'content-type': 'application/json', accept: 'text/event-stream', ...(request.apiKey !== undefined && { authorization: `Bearer ${request.apiKey}` }) };
-  const { targets, calibrations, warnings } = await probeTargets(request, plan, { headers, timeoutMs: Math.min(probeTimeoutMs, request.timeoutMs), signal });
+  const headers = {
+    'content-type': 'application/json',
+    accept: 'text/event-stream',
+    ...(request.apiKey !== undefined && { authorization: `Bearer ${request.apiKey}` }),
+  };
+  const { targets, calibrations, warnings } = await probeTargets(request, plan, {
+    headers,
+    timeoutMs: Math.min(probeTimeoutMs, request.timeoutMs),
+    signal,
+  });
   const blockMs = targets.length === 2 ? (request.blockMs ?? chooseBlockMs(plan.lengthMs)) : undefined;
   const schedule = blockMs === undefined ? scheduleForOne(trace, plan) : scheduleForTwo(trace, { ...plan, blockMs });
-  const requests = prepare(schedule, targets.map((target, index) => ({ ...request, target, headers, calibration: calibrations[index] as Calibration, prompts: promptMakerFor(index, targets, calibrations, request, plan) })));
+  const requests = prepare(
+    schedule,
+    targets.map((target, index) => ({
+      ...request,
+      target,
+      headers,
+      calibration: calibrations[index] as Calibration,
+      prompts: promptMakerFor(index, targets, calibrations, request, plan),
+    })),
+  );
 
   const outcomes: RequestOutcome[] = [];
   let failedCount = 0;
   let startedAt = new Date();
   let cpuBefore = process.cpuUsage();
   const end = await runGenerator({
-    requests, signal,
+    requests,
+    signal,
     // Not before the first request's time is up: a long prompt on a slow machine is read in silence.
-    send: { targets: targets.map(({ url }) => url), timeoutMs: request.timeoutMs, inFlightMax: request.inFlightMax, silenceMaxMs: request.timeoutMs },
+    send: {
+      targets: targets.map(({ url }) => url),
+      timeoutMs: request.timeoutMs,
+      inFlightMax: request.inFlightMax,
+      silenceMaxMs: request.timeoutMs,
+    },
     onBegin() {
       startedAt = new Date();
       cpuBefore = process.cpuUsage();
@@ -72,14 +95,30 @@ export async function runReplay(request: ReplayRequest, observer: ReplayObserver
   const { timeoutMs, inFlightMax, promptScale, outputScale, seed } = request;
   return {
     startedAt: startedAt.toISOString(),
-    targets, outcomes,
-    warnings: [...warnings, ...warningOfKeptPrompts(request, plan), ...targets.flatMap((target, index) => warningOfPromptSizes(target, outcomes.filter((outcome) => outcome.target === index)))],
+    targets,
+    outcomes,
+    warnings: [
+      ...warnings,
+      ...warningOfKeptPrompts(request, plan),
+      ...targets.flatMap((target, index) =>
+        warningOfPromptSizes(
+          target,
+          outcomes.filter((outcome) => outcome.target === index),
+        ),
+      ),
+    ],
     trace: plan.facts,
     end: end.end,
     wallMs: outcomes.reduce((latest, { endedAtMs }) => Math.max(latest, endedAtMs), 0),
     generator: describeGenerator(outcomes, end, process.cpuUsage(cpuBefore)),
     options: {
-      speed: plan.speed, meanRatePerSecond: plan.meanRatePerSecond, timeoutMs, inFlightMax, promptScale, outputScale, seed,
+      speed: plan.speed,
+      meanRatePerSecond: plan.meanRatePerSecond,
+      timeoutMs,
+      inFlightMax,
+      promptScale,
+      outputScale,
+      seed,
       ...(plan.makesPrompts && { calibration: calibrations }),
       ...(blockMs !== undefined && { blockMs }),
       ...given(request, ['slo', 'durationMs', 'limit', 'promptTokensMax', 'outputTokensMax']),
@@ -103,7 +142,9 @@ async function probeTargets({ targets: wishes, seed }: ReplayRequest, plan: Repl
   const targets = nameTargets(wishes.map((wish, index) => ({ ...wish, model: models[index] as string })));
   const calibrations: Calibration[] = [];
   for (const target of targets) {
-    const { value, warning }: Probed<Calibration> = plan.makesPrompts ? await probeCalibration(target, seed, options) : { value: assumedCalibration };
+    const { value, warning }: Probed<Calibration> = plan.makesPrompts
+      ? await probeCalibration(target, seed, options)
+      : { value: assumedCalibration };
     calibrations.push(value);
     if (warning !== undefined) warnings.push(warning);
   }
@@ -111,7 +152,13 @@ async function probeTargets({ targets: wishes, seed }: ReplayRequest, plan: Repl
 }
 
 /** Two configurations of one server get different words: the second would find the prompts of the first in the server's caches. */
-function promptMakerFor(index: number, targets: readonly ReplayTarget[], calibrations: readonly Calibration[], { seed, promptScale, promptTokensMax }: ReplayRequest, { tokensPerCharacter }: ReplayPlan): PromptMaker {
+function promptMakerFor(
+  index: number,
+  targets: readonly ReplayTarget[],
+  calibrations: readonly Calibration[],
+  { seed, promptScale, promptTokensMax }: ReplayRequest,
+  { tokensPerCharacter }: ReplayPlan,
+): PromptMaker {
   const isShared = index > 0 && targets[0]?.url === targets[index]?.url;
   return new PromptMaker({
     calibration: calibrations[index] as Calibration,
@@ -130,7 +177,11 @@ function warningOfKeptPrompts({ promptScale, promptTokensMax, outputScale }: Rep
     ...(promptTokensMax === undefined ? [] : ['--max-prompt-tokens']),
     ...(outputScale === 1 ? [] : ['--output-scale']),
   ];
-  return unheeded.length === 0 ? [] : [`Requests that the trace holds with their contents were sent as they are, whatever ${unheeded.join(' and ')} say${unheeded.length === 1 ? 's' : ''}.`];
+  return unheeded.length === 0
+    ? []
+    : [
+        `Requests that the trace holds with their contents were sent as they are, whatever ${unheeded.join(' and ')} say${unheeded.length === 1 ? 's' : ''}.`,
+      ];
 }
 
 /** Words are counted on two prompts before the replay; a server may see those of another model, or of a longer text, otherwise. */
@@ -146,16 +197,24 @@ function warningOfPromptSizes({ name }: ReplayTarget, outcomes: readonly Request
   return [`${name} counted ${formatCount(counted, 'token')} of prompts, where the trace asks for ${formatNumber(wanted)}.`];
 }
 
-function describeGenerator(outcomes: readonly RequestOutcome[], { originMs, inFlightPeak, connectionPeak }: GeneratorEnd, cpu: NodeJS.CpuUsage): GeneratorFacts {
+function describeGenerator(
+  outcomes: readonly RequestOutcome[],
+  { originMs, inFlightPeak, connectionPeak }: GeneratorEnd,
+  cpu: NodeJS.CpuUsage,
+): GeneratorFacts {
   const late = toSorted(outcomes.flatMap(({ sentAtMs, dueAtMs }) => (sentAtMs === undefined ? [] : [sentAtMs - dueAtMs])));
   const at = (q: number) => quantileOfSorted(late, q);
   return {
     cpuSeconds: (cpu.user + cpu.system) / 1e6,
     latenessMs: late.length === 0 ? null : { p50: at(0.5), p99: at(0.99), max: at(1) },
-    originMs, inFlightPeak, connectionPeak,
+    originMs,
+    inFlightPeak,
+    connectionPeak,
   };
 }
 
 function given<T, K extends keyof T>(values: T, keys: readonly K[]): { [P in K]?: Exclude<T[P], undefined> } {
-  return Object.fromEntries(keys.filter((key) => values[key] !== undefined).map((key) => [key, values[key]])) as { [P in K]?: Exclude<T[P], undefined> };
+  return Object.fromEntries(keys.filter((key) => values[key] !== undefined).map((key) => [key, values[key]])) as {
+    [P in K]?: Exclude<T[P], undefined>;
+  };
 }

@@ -83,6 +83,9 @@ export interface Comparison {
   readonly ratio: { readonly value: number; readonly low: number; readonly high: number } | null;
   /** What the interval was drawn from. */
   readonly slices: number;
-  /** Which is better where the interval leaves no doubt; `undecided` as well when there were too few slices for an interval that can be trusted. */
+  /**
+   * Which is better where the interval leaves no doubt; `undecided` as well when there were too few slices for an interval that can be
+   * trusted.
+   */
   readonly better: 'a' | 'b' | 'undecided';
 }

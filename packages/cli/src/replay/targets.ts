@@ -20,8 +20,8 @@ export interface TargetDefaults {
 /** Of every request; a body that says them otherwise would be passed over. */
 const said: Readonly<Record<string, string>> = {
   model: 'name the model with --model, or with the model of a server of --compare',
-  messages: 'prompts are the trace\'s',
-  prompt: 'prompts are the trace\'s',
+  messages: "prompts are the trace's",
+  prompt: "prompts are the trace's",
   stream: 'every answer is streamed, or the times in it could not be seen',
   stream_options: 'every stream is asked for its usage',
 };
@@ -44,8 +44,11 @@ export function parseTarget(text: string, defaults: TargetDefaults): TargetWish 
   }
   const { url, name, model, body = {}, ...others } = value as Readonly<Record<string, unknown>>;
   const unknown = Object.keys(others)[0];
-  if (unknown !== undefined) throw new UserError(`A server of --compare has no ${JSON.stringify(unknown)}; it may have url, name, model and body.`);
-  for (const [key, field] of Object.entries({ url, name, model })) if (field !== undefined && (typeof field !== 'string' || field === '')) throw new UserError(`The ${key} of a server of --compare is a text that is not empty.`);
+  if (unknown !== undefined)
+    throw new UserError(`A server of --compare has no ${JSON.stringify(unknown)}; it may have url, name, model and body.`);
+  for (const [key, field] of Object.entries({ url, name, model }))
+    if (field !== undefined && (typeof field !== 'string' || field === ''))
+      throw new UserError(`The ${key} of a server of --compare is a text that is not empty.`);
   if (!isRecord(body)) throw new UserError('The body of a server of --compare is a JSON object.');
   refuseSaid(body);
   const address = (url as string | undefined) ?? defaults.url;
@@ -62,8 +65,10 @@ export function parseTarget(text: string, defaults: TargetDefaults): TargetWish 
 /** Without a slash or `/v1` at its end: OpenAI's clients are given it with, everybody's browser without. */
 export function parseUrl(text: string): string {
   const url = URL.parse(text);
-  if (!url || (url.protocol !== 'http:' && url.protocol !== 'https:')) throw new UserError(`${text} is no URL of a server; one is http://127.0.0.1:8080.`);
-  if (url.username !== '' || url.password !== '') throw new UserError('A URL is written into reports: give the key in an environment variable (--api-key-env), not in the URL.');
+  if (!url || (url.protocol !== 'http:' && url.protocol !== 'https:'))
+    throw new UserError(`${text} is no URL of a server; one is http://127.0.0.1:8080.`);
+  if (url.username !== '' || url.password !== '')
+    throw new UserError('A URL is written into reports: give the key in an environment variable (--api-key-env), not in the URL.');
   return `${url.origin}${url.pathname.replace(/\/+$/, '').replace(/\/v1$/, '')}`;
 }
 
@@ -78,5 +83,10 @@ export function nameTargets(wishes: readonly (TargetWish & { readonly model: str
   const automatic = names.map((name) => wishes.map((wish) => wish.name ?? name(wish))).find(areDistinct);
   // The same server twice, on purpose: what differs then is chance.
   const chosen = automatic ?? wishes.map((wish, index) => `${wish.name ?? wish.url} (${'AB'[index]})`);
-  return wishes.map(({ url, model, body }, index) => ({ name: chosen[index] as string, url, model, ...(Object.keys(body).length > 0 && { body }) }));
+  return wishes.map(({ url, model, body }, index) => ({
+    name: chosen[index] as string,
+    url,
+    model,
+    ...(Object.keys(body).length > 0 && { body }),
+  }));
 }

@@ -5,12 +5,19 @@ import { serve, type ServeOptions } from './serve.ts';
 export function serveCommand(): Command {
   return new Command('serve')
     .description('Serve a model over HTTP, as OpenAI does.')
-    .option('-m, --model <path>', '"default", "tinyllama", another name that autoglm models lists, a GGUF file or a Hugging Face folder (model_config.path)')
+    .option(
+      '-m, --model <path>',
+      '"default", "tinyllama", another name that autoglm models lists, a GGUF file or a Hugging Face folder (model_config.path)',
+    )
     .addOption(new Option('--quantization <type>', 'what the weights become (model_config.quantization)').choices(['none', 'int8', 'int4']))
     .option('-p, --port <number>', 'port to listen on; 0 takes a free one (server.port)', integer)
     .option('--host <address>', 'address to listen on; 0.0.0.0 is every one (server.host)')
     .option('-c, --config <file>', 'configuration file (YAML)', filled)
-    .option('-e, --engine <url>', 'another server to answer instead of the embedded engine, such as http://127.0.0.1:8000/v1; may be given again', collect)
+    .option(
+      '-e, --engine <url>',
+      'another server to answer instead of the embedded engine, such as http://127.0.0.1:8000/v1; may be given again',
+      collect,
+    )
     .option('--engine-model <name>', 'the model to ask it for; every model that it lists when not given', filled)
     .option('--engine-key-env <name>', 'environment variable with the key that it wants', filled)
     .option('-t, --threads <number>', 'threads that compute (model_config.threads)', integer)

@@ -9,10 +9,13 @@ const growthPercent = 50;
 /**
  * Keeps the heap of a process under load near what it uses; V8 alone trades memory for fewer collections.
  *
- * - Its space of new objects would grow to 128 MiB, for a tenth fewer collections: a gateway that answers thousands of requests a second was not slower with 32 MiB.
- *   V8's own bound (`--max-semi-space-size`) can only be given to a process that is to start; how far the space grows at a time can be said at any moment, and is asked
+ * - Its space of new objects would grow to 128 MiB, for a tenth fewer collections: a gateway that answers thousands of requests a second
+ *   was not slower with 32 MiB.
+ *   V8's own bound (`--max-semi-space-size`) can only be given to a process that is to start; how far the space grows at a time can be said
+ *   at any moment, and is asked
  *   after a collection alone. V8 gives the space away at rest, so it may grow again then.
- * - Its old objects would be collected when they are four times those in use, and requests that wait in a queue become old before they end: a gateway that was
+ * - Its old objects would be collected when they are four times those in use, and requests that wait in a queue become old before they end:
+ *   a gateway that was
  *   offered ten times what it can do went on growing for a minute, and does not with half as much again, for no more CPU.
  *
  * Returns what ends it.

@@ -25,7 +25,11 @@ export async function serve(options: ServeOptions): Promise<void> {
   if (options.engine) continueOnLargePages();
   const { loadConfig, startGateway } = await import('@open-autoglm/gateway');
   const engines = await findEngines(options, process.env);
-  const config = loadConfig({ file: options.config, env: process.env, overrides: { ...toOverrides(options), ...(engines && { engines }) } });
+  const config = loadConfig({
+    file: options.config,
+    env: process.env,
+    overrides: { ...toOverrides(options), ...(engines && { engines }) },
+  });
   if (config.engines.some(({ kind }) => kind === 'openai')) continueOnLargePages();
   const end = Promise.withResolvers<void>();
   const reporter = createEngineReporter(process.stderr);
@@ -44,7 +48,10 @@ export async function serve(options: ServeOptions): Promise<void> {
   const stopListening = onFirstSignal(end.resolve, config.server.drain_timeout_ms);
   process.stdout.write(`listening on ${gateway.url}\n`);
   // A failure is told by the engine's status.
-  gateway.engine?.ready().then(({ source }) => reporter.ready(source), () => {});
+  gateway.engine?.ready().then(
+    ({ source }) => reporter.ready(source),
+    () => {},
+  );
   try {
     await end.promise;
   } finally {
@@ -71,7 +78,9 @@ function toOverrides(options: ServeOptions): ConfigOverrides {
 
 /** What is undefined here must not hide what a file says. */
 function withoutUndefined<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: Exclude<T[K], undefined> };
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
 }
 
 /** The first signal begins the drain; a second one ends the process as the signal would. Returns what takes the handlers off. */
@@ -80,7 +89,9 @@ function onFirstSignal(begin: () => void, drainTimeoutMs: number): () => void {
   const handle = (signal: NodeJS.Signals) => {
     if (isDraining) process.exit(128 + constants.signals[signal]);
     isDraining = true;
-    process.stderr.write(`stopping: running answers have ${drainTimeoutMs / 1000} s to end; a second ${signal === 'SIGINT' ? 'Ctrl-C' : signal} ends at once\n`);
+    process.stderr.write(
+      `stopping: running answers have ${drainTimeoutMs / 1000} s to end; a second ${signal === 'SIGINT' ? 'Ctrl-C' : signal} ends at once\n`,
+    );
     begin();
   };
   process.on('SIGINT', handle);
@@ -93,8 +104,13 @@ function onFirstSignal(begin: () => void, drainTimeoutMs: number): () => void {
 
 function explainListenError(error: unknown, { host, port }: Config['server']): unknown {
   const { code } = error as NodeJS.ErrnoException;
-  if (code === 'EADDRINUSE') return new UserError(`Port ${port} on ${host} is in use. Stop what uses it, or choose another: --port ${port + 1}, or --port 0 for any that is free.`);
-  if (code === 'EACCES') return new UserError(`Listening on port ${port} is not allowed for this user. Choose one above 1023: --port 8080.`);
-  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') return new UserError(`${host} is not an address of this computer. Use --host 127.0.0.1, or --host 0.0.0.0 for every one.`);
+  if (code === 'EADDRINUSE')
+    return new UserError(
+      `Port ${port} on ${host} is in use. Stop what uses it, or choose another: --port ${port + 1}, or --port 0 for any that is free.`,
+    );
+  if (code === 'EACCES')
+    return new UserError(`Listening on port ${port} is not allowed for this user. Choose one above 1023: --port 8080.`);
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
+    return new UserError(`${host} is not an address of this computer. Use --host 127.0.0.1, or --host 0.0.0.0 for every one.`);
   return error;
 }

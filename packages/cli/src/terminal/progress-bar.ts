@@ -11,7 +11,10 @@ const columnsAssumed = 80;
 /** Without a terminal, progress is a line each time this much more is done. */
 const stepBetweenLines = 0.25;
 
-/** A bar that moves on a terminal; a few lines elsewhere. A smaller fraction than before is another piece of work, which begins at its own lines; the text may change at any time. */
+/**
+ * A bar that moves on a terminal; a few lines elsewhere. A smaller fraction than before is another piece of work, which begins at its own
+ * lines; the text may change at any time.
+ */
 export function createProgressBar(stream: NodeJS.WriteStream): ProgressBar {
   let isShown = false;
   let nextLineAt = 0;

@@ -9,7 +9,10 @@ export function tuneCommand(): Command {
 function cascadeCommand(): Command {
   return new Command('cascade')
     .description('Learn which questions are worth the large model, and compare that with the length of the prompt.')
-    .argument('<data...>', 'files of outcomes, one JSON object a line: prompt, cheap_ok, strong_ok and, if known, cheap_answer; or what tiers.record wrote; all of them count together')
+    .argument(
+      '<data...>',
+      'files of outcomes, one JSON object a line: prompt, cheap_ok, strong_ok and, if known, cheap_answer; or what tiers.record wrote; all of them count together',
+    )
     .option('-o, --out <file>', 'write the policy, for tiers.policy_file', filled)
     .option('--test <file>', 'judge the policy on these outcomes, instead of by cross-validation', filled)
     .addOption(new Option('--by <judge>', 'what the policy looks at; both where the data has answers').choices(['prompt', 'answer']))

@@ -33,7 +33,16 @@ describe('a download', () => {
 
   function fetchFile(options: Partial<DownloadOptions> = {}, env: NodeJS.ProcessEnv = {}, timeoutMs = 5000): Promise<string> {
     const hub = huggingFace({ HF_ENDPOINT: server.url, ...env }, timeoutMs);
-    return download({ http: hub.http, url: hub.urlOf(repository, 'a b.gguf'), file, expected: { bytes: bytes.length, sha256 }, retry, random: () => 0.5, signal: new AbortController().signal, ...options });
+    return download({
+      http: hub.http,
+      url: hub.urlOf(repository, 'a b.gguf'),
+      file,
+      expected: { bytes: bytes.length, sha256 },
+      retry,
+      random: () => 0.5,
+      signal: new AbortController().signal,
+      ...options,
+    });
   }
   const ranges = () => server.requests.filter(({ host }) => host === 'storage').map(({ headers }) => headers.range);
   async function expectWhole(): Promise<void> {
@@ -58,22 +67,40 @@ describe('a download', () => {
 
   it('goes on in another process, and gives up only after failures in a row', async () => {
     server.faults.push(...Array.from({ length: 3 }, (): Fault => ({ kind: 'status', status: 503 })));
-    await expect(fetchFile()).rejects.toThrow(/answered 503, and trying again did not help: 0 of \d+ bytes are there\. The same command goes on/);
+    await expect(fetchFile()).rejects.toThrow(
+      /answered 503, and trying again did not help: 0 of \d+ bytes are there\. The same command goes on/,
+    );
     server.faults.push({ kind: 'drop', after: 200_000 }, ...Array.from({ length: 2 }, (): Fault => ({ kind: 'drop', after: 0 })));
     await expect(fetchFile()).rejects.toThrow(/did not help/);
     expect((await readdir(folder)).toSorted()).toEqual(['a.gguf.part', 'a.gguf.part.json']);
     const before = ranges().length;
     await fetchFile();
-    expect(ranges().slice(before).map((range) => range?.startsWith('bytes='))).toEqual([true]);
+    expect(
+      ranges()
+        .slice(before)
+        .map((range) => range?.startsWith('bytes=')),
+    ).toEqual([true]);
     await expectWhole();
   });
 
   it.each<[string, Fault[]]>([
     ['a server that ignores ranges', [{ kind: 'drop', after: 100_000 }, { kind: 'ignore-range' }]],
     ['another range than was asked for', [{ kind: 'drop', after: 100_000 }, { kind: 'wrong-range' }]],
-    ['a busy server', [{ kind: 'status', status: 429, headers: { 'retry-after': '0' } }, { kind: 'status', status: 500 }]],
+    [
+      'a busy server',
+      [
+        { kind: 'status', status: 429, headers: { 'retry-after': '0' } },
+        { kind: 'status', status: 500 },
+      ],
+    ],
     ['an address that has run out', [{ kind: 'status', status: 403 }]],
-    ['a rest that is not there', [{ kind: 'drop', after: 100_000 }, { kind: 'status', status: 416 }]],
+    [
+      'a rest that is not there',
+      [
+        { kind: 'drop', after: 100_000 },
+        { kind: 'status', status: 416 },
+      ],
+    ],
   ])('survives %s', async (_, faults) => {
     server.faults.push(...faults);
     await fetchFile();
@@ -128,19 +155,32 @@ describe('a download', () => {
   });
 
   it('stops with the reason of the signal, while bytes come and while it waits', async () => {
-    for (const fault of [{ kind: 'hang', after: 1000 }, { kind: 'status', status: 503 }] as const) {
+    for (const fault of [
+      { kind: 'hang', after: 1000 },
+      { kind: 'status', status: 503 },
+    ] as const) {
       server.faults.push(fault);
       const controller = new AbortController();
       const reason = new Error('enough');
       const stop = () => controller.abort(reason);
-      await expect(fetchFile({ signal: controller.signal, onProgress: stop, onRetry: stop, retry: { ...retry, firstDelayMs: 60_000, delayMaxMs: 60_000 } })).rejects.toBe(reason);
+      await expect(
+        fetchFile({
+          signal: controller.signal,
+          onProgress: stop,
+          onRetry: stop,
+          retry: { ...retry, firstDelayMs: 60_000, delayMaxMs: 60_000 },
+        }),
+      ).rejects.toBe(reason);
     }
   });
 
   it('sends the token to the hub and to nobody else', async () => {
     server.token = 'hf_secret';
     await fetchFile({}, { HF_TOKEN: 'hf_secret' });
-    expect(server.requests.map(({ host, headers }) => [host, headers.authorization])).toEqual([['hub', 'Bearer hf_secret'], ['storage', undefined]]);
+    expect(server.requests.map(({ host, headers }) => [host, headers.authorization])).toEqual([
+      ['hub', 'Bearer hf_secret'],
+      ['storage', undefined],
+    ]);
   });
 
   it('sends no token to ModelScope', async () => {
@@ -155,12 +195,19 @@ describe('a download', () => {
 
 describe('the wait between two tries', () => {
   it('grows, is spread, heeds the server, and has a bound', () => {
-    fc.assert(fc.property(fc.integer({ min: 1, max: 200 }), fc.option(fc.nat(1e9), { nil: undefined }), fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }), (failure, retryAfterMs, random) => {
-      const policy = { triesMax: 6, failuresMax: 100, firstDelayMs: 500, delayMaxMs: 30_000 };
-      const delay = retryDelay(policy, failure, retryAfterMs, () => random);
-      expect(delay).toBeLessThanOrEqual(30_000);
-      expect(delay).toBeGreaterThanOrEqual(Math.min(30_000, retryAfterMs ?? 0, 30_000));
-      expect(delay).toBeGreaterThanOrEqual(Math.min(30_000, 500 * 2 ** (failure - 1)) / 2);
-    }));
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 200 }),
+        fc.option(fc.nat(1e9), { nil: undefined }),
+        fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }),
+        (failure, retryAfterMs, random) => {
+          const policy = { triesMax: 6, failuresMax: 100, firstDelayMs: 500, delayMaxMs: 30_000 };
+          const delay = retryDelay(policy, failure, retryAfterMs, () => random);
+          expect(delay).toBeLessThanOrEqual(30_000);
+          expect(delay).toBeGreaterThanOrEqual(Math.min(30_000, retryAfterMs ?? 0, 30_000));
+          expect(delay).toBeGreaterThanOrEqual(Math.min(30_000, 500 * 2 ** (failure - 1)) / 2);
+        },
+      ),
+    );
   });
 });

@@ -72,24 +72,43 @@ export async function startHub(): Promise<HubServer> {
     const resolve = /^\/(?:models\/)?owner\/model-GGUF\/resolve\/(?:main|master)\/(.+)$/.exec(url);
     const file = files.get(decodeURIComponent(resolve?.[1] ?? ''));
     if (file && resolve) {
-      response.writeHead(302, { location: `${storageUrl}/${resolve[1]}?signature=secret`, 'x-linked-etag': `"${file.sha256}"`, 'x-linked-size': String(file.bytes.length), 'x-repo-commit': 'c0ffee' }).end();
+      response
+        .writeHead(302, {
+          location: `${storageUrl}/${resolve[1]}?signature=secret`,
+          'x-linked-etag': `"${file.sha256}"`,
+          'x-linked-size': String(file.bytes.length),
+          'x-repo-commit': 'c0ffee',
+        })
+        .end();
     } else if (url.startsWith(`/api/models/${repository}/tree/main`)) answerTree(url, response);
     else if (url.startsWith(`/api/v1/models/${repository}/repo/files`)) {
       const list = [...files].map(([path, { bytes, sha256 }]) => ({ Type: 'blob', Path: path, Size: bytes.length, Sha256: sha256 }));
-      response.setHeader('content-type', 'application/json').end(JSON.stringify({ Code: 200, Data: { Files: [{ Type: 'tree', Path: 'folder' }, ...list] } }));
+      response
+        .setHeader('content-type', 'application/json')
+        .end(JSON.stringify({ Code: 200, Data: { Files: [{ Type: 'tree', Path: 'folder' }, ...list] } }));
     } else response.writeHead(404).end('{}');
   };
   /** One entry a page, linked as the real API links its pages. */
   const answerTree = (url: string, response: ServerResponse) => {
     const cursor = Number(new URL(url, 'http://x').searchParams.get('cursor') ?? 0);
-    const entries = [{ type: 'directory', path: 'folder', size: 0 }, ...[...files].map(([path, { bytes, sha256 }]) => ({ type: 'file', path, size: 135, lfs: { oid: sha256, size: bytes.length } })), { type: 'file', path: '../../escape.gguf', size: 1 }];
-    if (cursor + 1 < entries.length) response.setHeader('link', `<${server.url}/api/models/${repository}/tree/main?recursive=true&cursor=${cursor + 1}>; rel="next"`);
+    const entries = [
+      { type: 'directory', path: 'folder', size: 0 },
+      ...[...files].map(([path, { bytes, sha256 }]) => ({ type: 'file', path, size: 135, lfs: { oid: sha256, size: bytes.length } })),
+      { type: 'file', path: '../../escape.gguf', size: 1 },
+    ];
+    if (cursor + 1 < entries.length)
+      response.setHeader('link', `<${server.url}/api/models/${repository}/tree/main?recursive=true&cursor=${cursor + 1}>; rel="next"`);
     response.setHeader('content-type', 'application/json').end(JSON.stringify(entries.slice(cursor, cursor + 1)));
   };
-  const listen = (one: typeof hub) => new Promise<string>((resolve) => one.listen(0, '127.0.0.1', () => resolve(`http://127.0.0.1:${(one.address() as AddressInfo).port}`)));
+  const listen = (one: typeof hub) =>
+    new Promise<string>((resolve) => one.listen(0, '127.0.0.1', () => resolve(`http://127.0.0.1:${(one.address() as AddressInfo).port}`)));
   const [url, storageUrl] = await Promise.all([listen(hub), listen(storage)]);
   const server: HubServer = {
-    url, requests, faults, hubFaults, token: undefined,
+    url,
+    requests,
+    faults,
+    hubFaults,
+    token: undefined,
     put: (file, bytes) => void files.set(file, { bytes, sha256: createHash('sha256').update(bytes).digest('hex') }),
     breakHanging() {
       for (const response of hanging) response.destroy();
@@ -105,7 +124,13 @@ export async function startHub(): Promise<HubServer> {
   return server;
 }
 
-function serveBytes(request: IncomingMessage, response: ServerResponse, { bytes, sha256 }: StoredFile, fault: Fault | undefined, hanging: Set<ServerResponse>): void {
+function serveBytes(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { bytes, sha256 }: StoredFile,
+  fault: Fault | undefined,
+  hanging: Set<ServerResponse>,
+): void {
   if (fault?.kind === 'status') return void response.writeHead(fault.status, fault.headers).end();
   const etag = `"${sha256.slice(0, 16)}"`;
   const [, from] = /^bytes=(\d+)-$/.exec(request.headers.range ?? '') ?? [];

@@ -40,11 +40,22 @@ describe('autoglm pull', () => {
 
     const { models, available } = await list();
     expect(available).toEqual(['default', 'tinyllama', 'bge-small-zh', 'minilm']);
-    expect(models).toEqual([expect.objectContaining({ name: 'hf:owner/model-GGUF:mini-q8_0.gguf', bytes: bytes.length, architecture: 'llama', weightType: 'Q8_0', fits: true, problem: null })]);
+    expect(models).toEqual([
+      expect.objectContaining({
+        name: 'hf:owner/model-GGUF:mini-q8_0.gguf',
+        bytes: bytes.length,
+        architecture: 'llama',
+        weightType: 'Q8_0',
+        fits: true,
+        problem: null,
+      }),
+    ]);
     // 8 layers of 2 KV heads of 64, in f16, for keys and for values.
     expect(models[0]?.memory).toMatchObject({ contextLength: 8192, kv: 8192 * 8 * 2 * 2 * 64 * 2 });
 
-    const answered = await run(['chat', '--model', 'mini-q8_0', '--temperature', '0', '--max-tokens', '20', '中国的首都是哪里？'], { env: env() });
+    const answered = await run(['chat', '--model', 'mini-q8_0', '--temperature', '0', '--max-tokens', '20', '中国的首都是哪里？'], {
+      env: env(),
+    });
     expect(answered.stdout).toContain('北京');
 
     const again = await pull('hf:owner/model-GGUF');
@@ -59,7 +70,11 @@ describe('autoglm pull', () => {
     const yesterday = Date.now() / 1000 - 86_400;
     await utimes(file, yesterday, yesterday);
     expect(await pull('default')).toMatchObject({ code: 0, stdout: 'default\n' });
-    expect((await readdir(home, { recursive: true })).toSorted()).toEqual(['minimind2-small-q8_0-v1.gguf', 'minimind2-small-q8_0-v1.gguf.json', 'quantized']);
+    expect((await readdir(home, { recursive: true })).toSorted()).toEqual([
+      'minimind2-small-q8_0-v1.gguf',
+      'minimind2-small-q8_0-v1.gguf.json',
+      'quantized',
+    ]);
   });
 
   it('takes it from ModelScope', async () => {
@@ -72,8 +87,13 @@ describe('autoglm pull', () => {
     for (const name of ['a-q4.gguf', 'a-q8.gguf', 'big-00001-of-00002.gguf', 'mmproj-a.gguf']) server.put(name, bytes);
     const { code, stdout, stderr } = await pull('hf:owner/model-GGUF');
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-    expect(stderr).toBe('autoglm: hf:owner/model-GGUF has 2 models; say which:\n    28 MB  hf:owner/model-GGUF:a-q4.gguf\n    28 MB  hf:owner/model-GGUF:a-q8.gguf\n');
-    expect(await pull('hf:owner/model-GGUF:a-q9.gguf')).toMatchObject({ code: 1, stderr: expect.stringContaining('has no a-q9.gguf. It has:') });
+    expect(stderr).toBe(
+      'autoglm: hf:owner/model-GGUF has 2 models; say which:\n    28 MB  hf:owner/model-GGUF:a-q4.gguf\n    28 MB  hf:owner/model-GGUF:a-q8.gguf\n',
+    );
+    expect(await pull('hf:owner/model-GGUF:a-q9.gguf')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('has no a-q9.gguf. It has:'),
+    });
     expect(await pull('hf:owner/model-GGUF:a-q8.gguf')).toMatchObject({ code: 0, stdout: 'hf:owner/model-GGUF:a-q8.gguf\n' });
   });
 
@@ -130,7 +150,10 @@ describe('autoglm pull', () => {
     server.faults.push({ kind: 'hang', after: 1000 });
     const first = start(['pull', 'hf:owner/model-GGUF'], { env: env() });
     await first.saidOn('stderr', /0 % of 28 MB/);
-    expect(await pull('hf:owner/model-GGUF')).toMatchObject({ code: 1, stderr: `autoglm: The process ${first.child.pid} is pulling hf:owner/model-GGUF:mini.gguf already.\n` });
+    expect(await pull('hf:owner/model-GGUF')).toMatchObject({
+      code: 1,
+      stderr: `autoglm: The process ${first.child.pid} is pulling hf:owner/model-GGUF:mini.gguf already.\n`,
+    });
     first.child.kill('SIGINT');
     expect(await first.ended).toBe(1);
     expect(first.stderr).toContain('The same command goes on from here');
@@ -140,7 +163,10 @@ describe('autoglm pull', () => {
   });
 
   it('names a variable that is no address', async () => {
-    expect(await pull('hf:owner/model-GGUF', { HF_ENDPOINT: 'huggingface' })).toMatchObject({ code: 1, stderr: expect.stringContaining('HF_ENDPOINT must be a URL') });
+    expect(await pull('hf:owner/model-GGUF', { HF_ENDPOINT: 'huggingface' })).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('HF_ENDPOINT must be a URL'),
+    });
   });
 });
 
@@ -149,10 +175,12 @@ describe('autoglm models', () => {
     const home = await mkdtemp(path.join(tmpdir(), 'autoglm-models-'));
     await writeFile(path.join(home, 'file'), '');
     const { code, stderr } = await run(['models'], { env: { AUTOGLM_HOME: path.join(home, 'file') } });
-    expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^autoglm: .*file cannot be read: ENOTDIR.* AUTOGLM_HOME names another folder\.\n$/) });
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: expect.stringMatching(/^autoglm: .*file cannot be read: ENOTDIR.* AUTOGLM_HOME names another folder\.\n$/),
+    });
     await rm(home, { recursive: true });
   });
-
 
   it('tells people what there is, and what is wrong with a file', async () => {
     const home = await mkdtemp(path.join(tmpdir(), 'autoglm-models-'));
@@ -162,7 +190,9 @@ describe('autoglm models', () => {
     await writeFile(path.join(folder, 'x.gguf.json'), JSON.stringify({ name: 'hf:o/n:x.gguf', bytes: 4, sha256: '', pulledAt: '' }));
     const { code, stdout } = await run(['models'], { env: { AUTOGLM_HOME: home } });
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^model +weights +file +memory +fits\nhf:o\/n:x\.gguf .*ends inside its header.*\nnot fetched yet: default, tinyllama, bge-small-zh, minilm \(autoglm pull NAME\)\nin .*8,192 tokens in f16, of \d+ GB\n$/);
+    expect(stdout).toMatch(
+      /^model +weights +file +memory +fits\nhf:o\/n:x\.gguf .*ends inside its header.*\nnot fetched yet: default, tinyllama, bge-small-zh, minilm \(autoglm pull NAME\)\nin .*8,192 tokens in f16, of \d+ GB\n$/,
+    );
     await rm(home, { recursive: true });
   });
 });

@@ -23,11 +23,14 @@ async function startRecord(to: string, out: string) {
 describe('autoglm record', () => {
   it('records until Ctrl-C, lets running answers end, and tells what it wrote', async () => {
     const gate = Promise.withResolvers<void>();
-    await using upstream = await startUpstream((message, response) => void message.resume().on('end', async () => {
-      response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders();
-      await gate.promise;
-      response.end('data: {"choices":[{"delta":{"content":"a"}}]}\n\ndata: [DONE]\n\n');
-    }));
+    await using upstream = await startUpstream(
+      (message, response) =>
+        void message.resume().on('end', async () => {
+          response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders();
+          await gate.promise;
+          response.end('data: {"choices":[{"delta":{"content":"a"}}]}\n\ndata: [DONE]\n\n');
+        }),
+    );
     const out = path.join(await makeFolder(), 'trace.jsonl');
     const { program, url } = await startRecord(upstream.url, out);
     const running = await post(url, question);
@@ -42,7 +45,10 @@ describe('autoglm record', () => {
   });
 
   it('cuts running answers at a second Ctrl-C, and the file ends whole', async () => {
-    await using upstream = await startUpstream((message, response) => void message.resume().on('end', () => response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders()));
+    await using upstream = await startUpstream(
+      (message, response) =>
+        void message.resume().on('end', () => response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders()),
+    );
     const out = path.join(await makeFolder(), 'trace.jsonl');
     const { program, url } = await startRecord(upstream.url, out);
     const running = await post(url, question);

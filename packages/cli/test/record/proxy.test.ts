@@ -19,12 +19,14 @@ function answering(answer: (response: ServerResponse, body: string, message: Inc
 describe('the recording proxy', () => {
   it('passes a stream on piece by piece, as it comes', async () => {
     const gate = Promise.withResolvers<void>();
-    await using upstream = await startUpstream(answering(async (response) => {
-      response.writeHead(200, { 'content-type': 'text/event-stream' });
-      response.write(chunk('a'));
-      await gate.promise;
-      response.end(`${chunk('b')}data: [DONE]\n\n`);
-    }));
+    await using upstream = await startUpstream(
+      answering(async (response) => {
+        response.writeHead(200, { 'content-type': 'text/event-stream' });
+        response.write(chunk('a'));
+        await gate.promise;
+        response.end(`${chunk('b')}data: [DONE]\n\n`);
+      }),
+    );
     await using recording = await startRecording(upstream.url);
     const response = await post(recording.url, question);
     const reader = (response.body as ReadableStream<Uint8Array>).getReader();
@@ -38,17 +40,45 @@ describe('the recording proxy', () => {
 
   it('changes nothing but the headers of the connection and the compression of what it reads', async () => {
     const seen: { headers: IncomingMessage['headers']; url: string | undefined; method: string | undefined; body: string }[] = [];
-    await using upstream = await startUpstream(answering((response, body, { headers, url, method }) => {
-      seen.push({ headers, url, method, body });
-      response.writeHead(201, 'Made', [['x-a', '1'], ['set-cookie', 'a=1'], ['set-cookie', 'b=2'], ['connection', 'x-hop'], ['x-hop', '1']].flat());
-      response.end('日本');
-    }));
+    await using upstream = await startUpstream(
+      answering((response, body, { headers, url, method }) => {
+        seen.push({ headers, url, method, body });
+        response.writeHead(
+          201,
+          'Made',
+          [
+            ['x-a', '1'],
+            ['set-cookie', 'a=1'],
+            ['set-cookie', 'b=2'],
+            ['connection', 'x-hop'],
+            ['x-hop', '1'],
+          ].flat(),
+        );
+        response.end('日本');
+      }),
+    );
     await using recording = await startRecording(`${upstream.url}/api/v1`);
-    const response = await fetch(`${recording.url}/v1/chat/completions?key=1`, { method: 'POST', body: '{"a": "é"}', headers: { authorization: 'Bearer secret', 'accept-encoding': 'gzip', 'x-own': 'yes' } });
-    expect([response.status, response.statusText, response.headers.get('x-a'), response.headers.getSetCookie(), response.headers.get('x-hop'), await response.text()]).toEqual([201, 'Made', '1', ['a=1', 'b=2'], null, '日本']);
+    const response = await fetch(`${recording.url}/v1/chat/completions?key=1`, {
+      method: 'POST',
+      body: '{"a": "é"}',
+      headers: { authorization: 'Bearer secret', 'accept-encoding': 'gzip', 'x-own': 'yes' },
+    });
+    expect([
+      response.status,
+      response.statusText,
+      response.headers.get('x-a'),
+      response.headers.getSetCookie(),
+      response.headers.get('x-hop'),
+      await response.text(),
+    ]).toEqual([201, 'Made', '1', ['a=1', 'b=2'], null, '日本']);
     const [{ headers, url, body }] = seen as [(typeof seen)[number]];
     expect({ url, body }).toEqual({ url: '/api/v1/chat/completions?key=1', body: '{"a": "é"}' });
-    expect(headers).toMatchObject({ authorization: 'Bearer secret', 'x-own': 'yes', 'accept-encoding': 'identity', host: new URL(upstream.url).host });
+    expect(headers).toMatchObject({
+      authorization: 'Bearer secret',
+      'x-own': 'yes',
+      'accept-encoding': 'identity',
+      host: new URL(upstream.url).host,
+    });
     const models = await fetch(`${recording.url}/v1/models`, { method: 'GET', headers: { 'accept-encoding': 'gzip' } });
     expect(models.status).toBe(201);
     expect(seen[1]).toMatchObject({ method: 'GET', url: '/api/v1/models', headers: { 'accept-encoding': 'gzip' } });
@@ -59,17 +89,19 @@ describe('the recording proxy', () => {
     let written = 0;
     const full = Promise.withResolvers<void>();
     const size = 64 * 1024 * 1024;
-    await using upstream = await startUpstream(answering(async (response) => {
-      response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': size });
-      while (written < size) {
-        written += 65_536;
-        if (response.write(Buffer.alloc(65_536))) continue;
-        const timer = setTimeout(() => full.resolve(), 200);
-        await once(response, 'drain');
-        clearTimeout(timer);
-      }
-      response.end();
-    }));
+    await using upstream = await startUpstream(
+      answering(async (response) => {
+        response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': size });
+        while (written < size) {
+          written += 65_536;
+          if (response.write(Buffer.alloc(65_536))) continue;
+          const timer = setTimeout(() => full.resolve(), 200);
+          await once(response, 'drain');
+          clearTimeout(timer);
+        }
+        response.end();
+      }),
+    );
     await using recording = await startRecording(upstream.url);
     const client = request(`${recording.url}/v1/chat/completions`, { method: 'POST' });
     client.end('{}');
@@ -83,11 +115,13 @@ describe('the recording proxy', () => {
 
   it('lets the server know when the client leaves', async () => {
     const left = Promise.withResolvers<void>();
-    await using upstream = await startUpstream(answering((response) => {
-      response.writeHead(200, { 'content-type': 'text/event-stream' });
-      response.write(chunk('a'));
-      response.on('close', () => left.resolve());
-    }));
+    await using upstream = await startUpstream(
+      answering((response) => {
+        response.writeHead(200, { 'content-type': 'text/event-stream' });
+        response.write(chunk('a'));
+        response.on('close', () => left.resolve());
+      }),
+    );
     await using recording = await startRecording(upstream.url);
     const abort = new AbortController();
     const response = await post(recording.url, question, { signal: abort.signal });
@@ -115,18 +149,23 @@ describe('the recording proxy', () => {
 
   it('breaks an answer off where the server did, and serves the next one', async () => {
     let count = 0;
-    await using upstream = await startUpstream(answering((response) => {
-      count += 1;
-      response.writeHead(200, { 'content-type': 'text/event-stream' });
-      response.write(chunk('a'), () => count === 1 && response.destroy());
-      if (count > 1) response.end('data: [DONE]\n\n');
-    }));
+    await using upstream = await startUpstream(
+      answering((response) => {
+        count += 1;
+        response.writeHead(200, { 'content-type': 'text/event-stream' });
+        response.write(chunk('a'), () => count === 1 && response.destroy());
+        if (count > 1) response.end('data: [DONE]\n\n');
+      }),
+    );
     await using recording = await startRecording(upstream.url);
     const cut = await post(recording.url, question);
     await expect(cut.text()).rejects.toThrow();
     expect(await (await post(recording.url, question)).text()).toContain('[DONE]');
     const { lines } = await recording.end();
-    expect(lines.map(({ recorded, output_tokens }) => [recorded?.cut, output_tokens])).toEqual([[true, undefined], [undefined, 1]]);
+    expect(lines.map(({ recorded, output_tokens }) => [recorded?.cut, output_tokens])).toEqual([
+      [true, undefined],
+      [undefined, 1],
+    ]);
   });
 
   it('says that a server cannot be reached, and notes the request', async () => {
@@ -163,10 +202,12 @@ describe('the recording proxy', () => {
       `connection: content-length\r\ncontent-length: ${smuggled.length}\r\n\r\n${smuggled}`,
     ];
     const seen: { url: string | undefined; body: string }[] = [];
-    await using upstream = await startUpstream(answering((response, body, { url }) => {
-      seen.push({ url, body });
-      response.end();
-    }));
+    await using upstream = await startUpstream(
+      answering((response, body, { url }) => {
+        seen.push({ url, body });
+        response.end();
+      }),
+    );
     await using recording = await startRecording(upstream.url);
     for (const body of bodies) {
       const socket = connect(Number(new URL(recording.url).port), '127.0.0.1');
@@ -175,7 +216,11 @@ describe('the recording proxy', () => {
       socket.destroy();
     }
     await (await fetch(`${recording.url}/v1/models`)).text();
-    expect(seen).toEqual([{ url: '/v1/things', body: smuggled }, { url: '/v1/things', body: smuggled }, { url: '/v1/models', body: '' }]);
+    expect(seen).toEqual([
+      { url: '/v1/things', body: smuggled },
+      { url: '/v1/things', body: smuggled },
+      { url: '/v1/models', body: '' },
+    ]);
   });
 
   it('is not ended by a client that takes it for another kind of proxy', async () => {

@@ -12,11 +12,20 @@ import { promptText, shapePrompt } from '../../src/record/prompt-shape.ts';
 import { post, startRecording, startUpstream } from './support.ts';
 
 const answer = (text: string) => `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content: text } }] })}\n\n`;
-const usage = (prompt: number, completion: number) => `data: ${JSON.stringify({ choices: [], usage: { prompt_tokens: prompt, completion_tokens: completion, prompt_tokens_details: { cached_tokens: 3 } } })}\n\n`;
-const streaming = (text: string) => startUpstream((message, response) => {
-  message.resume().on('end', () => response.writeHead(200, { 'content-type': 'text/event-stream' }).end(text));
+const usage = (prompt: number, completion: number) =>
+  `data: ${JSON.stringify({ choices: [], usage: { prompt_tokens: prompt, completion_tokens: completion, prompt_tokens_details: { cached_tokens: 3 } } })}\n\n`;
+const streaming = (text: string) =>
+  startUpstream((message, response) => {
+    message.resume().on('end', () => response.writeHead(200, { 'content-type': 'text/event-stream' }).end(text));
+  });
+const ask = (content: string) => ({
+  model: 'm',
+  stream: true,
+  temperature: 0,
+  max_tokens: 50,
+  user: 'somebody@example.org',
+  messages: [{ role: 'user', content }],
 });
-const ask = (content: string) => ({ model: 'm', stream: true, temperature: 0, max_tokens: 50, user: 'somebody@example.org', messages: [{ role: 'user', content }] });
 
 describe('what is held for a request', () => {
   it('counts the text of a stream, and lets go of all when it is given up', async () => {
@@ -40,7 +49,17 @@ describe('what is recorded', () => {
     await using untold = await streaming(`${answer('one two')}${answer(' three')}data: [DONE]\n\n`);
     await using first = await startRecording(told.url);
     await (await post(first.url, ask('hello'))).text();
-    expect((await first.end()).lines).toMatchObject([{ autoglm_trace: 1, path: '/v1/chat/completions', model: 'm', asked: { stream: true, temperature: 0, max_tokens: 50 }, prompt: { tokens: 20, characters: 9 }, output_tokens: 7, recorded: { status: 200, counted_by: 'usage', cached_tokens: 3 } }]);
+    expect((await first.end()).lines).toMatchObject([
+      {
+        autoglm_trace: 1,
+        path: '/v1/chat/completions',
+        model: 'm',
+        asked: { stream: true, temperature: 0, max_tokens: 50 },
+        prompt: { tokens: 20, characters: 9 },
+        output_tokens: 7,
+        recorded: { status: 200, counted_by: 'usage', cached_tokens: 3 },
+      },
+    ]);
     await using second = await startRecording(untold.url);
     await (await post(second.url, ask('hello'))).text();
     const [line] = (await second.end()).lines;
@@ -53,7 +72,10 @@ describe('what is recorded', () => {
 
   it('knows the length of an answer that has a finish_reason and ends without [DONE], and of no other without it', async () => {
     const last = `data: ${JSON.stringify({ choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] })}\n\n`;
-    for (const [stream, expected] of [[`${answer('one two')}${last}${usage(20, 7)}`, 7], [`${answer('one two')}${usage(20, 7)}`, undefined]] as const) {
+    for (const [stream, expected] of [
+      [`${answer('one two')}${last}${usage(20, 7)}`, 7],
+      [`${answer('one two')}${usage(20, 7)}`, undefined],
+    ] as const) {
       await using upstream = await streaming(stream);
       await using recording = await startRecording(upstream.url);
       await (await post(recording.url, ask('hello'))).text();
@@ -71,7 +93,10 @@ describe('what is recorded', () => {
 
   it('reads answers that are not streamed', async () => {
     const body = JSON.stringify({ choices: [{ message: { content: 'hello' } }], usage: { prompt_tokens: 4, completion_tokens: 1 } });
-    await using upstream = await startUpstream((message, response) => void message.resume().on('end', () => response.writeHead(200, { 'content-type': 'application/json' }).end(body)));
+    await using upstream = await startUpstream(
+      (message, response) =>
+        void message.resume().on('end', () => response.writeHead(200, { 'content-type': 'application/json' }).end(body)),
+    );
     await using recording = await startRecording(upstream.url);
     expect(await (await post(recording.url, { ...ask('x'), stream: false })).text()).toBe(body);
     const [line] = (await recording.end()).lines;
@@ -83,7 +108,13 @@ describe('what is recorded', () => {
     await using upstream = await streaming(`${answer('the answer is secret')}data: [DONE]\n\n`);
     await using recording = await startRecording(upstream.url);
     const secret = 'the quick brown fox '.repeat(20);
-    await (await fetch(`${recording.url}/v1/chat/completions?api_key=k-123`, { method: 'POST', body: JSON.stringify(ask(secret)), headers: { authorization: 'Bearer b-123', 'x-api-key': 'h-123', cookie: 'c-123' } })).text();
+    await (
+      await fetch(`${recording.url}/v1/chat/completions?api_key=k-123`, {
+        method: 'POST',
+        body: JSON.stringify(ask(secret)),
+        headers: { authorization: 'Bearer b-123', 'x-api-key': 'h-123', cookie: 'c-123' },
+      })
+    ).text();
     const { text, lines } = await recording.end();
     expect(text).not.toMatch(/quick|answer|[kbhc]-123|somebody/);
     expect(lines[0]?.prompt?.block_hashes).toHaveLength(6);
@@ -92,22 +123,45 @@ describe('what is recorded', () => {
   it('holds contents where they are allowed, without keys, and the hash of an answer that can be repeated', async () => {
     await using upstream = await streaming(`${answer('four')}data: [DONE]\n\n`);
     await using recording = await startRecording(upstream.url, { contents: true });
-    await (await post(recording.url, { ...ask('2+2?'), tools: [{ type: 'mcp', authorization: 'Bearer t-123' }] }, { headers: { authorization: 'Bearer b-123' } })).text();
+    await (
+      await post(
+        recording.url,
+        { ...ask('2+2?'), tools: [{ type: 'mcp', authorization: 'Bearer t-123' }] },
+        { headers: { authorization: 'Bearer b-123' } },
+      )
+    ).text();
     await (await post(recording.url, { ...ask('again?'), temperature: 1 })).text();
     const { text, lines } = await recording.end();
     expect(text).not.toMatch(/[tb]-123/);
-    expect(lines[0]).toMatchObject({ body: { messages: [{ content: '2+2?' }], tools: [{ authorization: '[redacted]' }] }, answer: { sha256: '04efaf080f5a3e74e1c29d1ca6a48569382cbbcd324e8d59d2b83ef21c039f00' } });
+    expect(lines[0]).toMatchObject({
+      body: { messages: [{ content: '2+2?' }], tools: [{ authorization: '[redacted]' }] },
+      answer: { sha256: '04efaf080f5a3e74e1c29d1ca6a48569382cbbcd324e8d59d2b83ef21c039f00' },
+    });
     expect(lines[1]).not.toHaveProperty('answer');
   });
 
   it('passes on and counts what cannot be a line', async () => {
-    await using upstream = await startUpstream((message, response) => void message.resume().on('end', () => response.writeHead(400).end('no')));
+    await using upstream = await startUpstream(
+      (message, response) => void message.resume().on('end', () => response.writeHead(400).end('no')),
+    );
     await using recording = await startRecording(upstream.url);
-    const bodies = ['{"messages": [', '[1]', '{"model": "m"}', `{"messages": [{"role": "user", "content": "${'x'.repeat(17 * 1024 * 1024)}"}]}`];
+    const bodies = [
+      '{"messages": [',
+      '[1]',
+      '{"model": "m"}',
+      `{"messages": [{"role": "user", "content": "${'x'.repeat(17 * 1024 * 1024)}"}]}`,
+    ];
     for (const body of bodies) expect((await post(recording.url, body)).status).toBe(400);
     const { lines, counts } = await recording.end();
     expect(lines).toEqual([]);
-    expect(counts.unrecorded).toEqual({ 'not JSON': 2, 'without a prompt': 1, 'too large': 1, 'cut off': 0, 'not understood': 0, 'not read in time': 0 });
+    expect(counts.unrecorded).toEqual({
+      'not JSON': 2,
+      'without a prompt': 1,
+      'too large': 1,
+      'cut off': 0,
+      'not understood': 0,
+      'not read in time': 0,
+    });
   });
 
   it.each([
@@ -129,10 +183,12 @@ describe('what is recorded', () => {
     const gate = Promise.withResolvers<void>();
     await using upstream = await startUpstream((message, response) => {
       const pieces: Buffer[] = [];
-      message.on('data', (piece: Buffer) => pieces.push(piece)).on('end', async () => {
-        if (Buffer.concat(pieces).includes('slow')) await gate.promise;
-        response.writeHead(200, { 'content-type': 'text/event-stream' }).end('data: [DONE]\n\n');
-      });
+      message
+        .on('data', (piece: Buffer) => pieces.push(piece))
+        .on('end', async () => {
+          if (Buffer.concat(pieces).includes('slow')) await gate.promise;
+          response.writeHead(200, { 'content-type': 'text/event-stream' }).end('data: [DONE]\n\n');
+        });
     });
     await using recording = await startRecording(upstream.url, { contents: true });
     const reached = new Promise((resolve) => upstream.server.once('request', resolve));
@@ -157,7 +213,8 @@ describe('what is recorded', () => {
 
 describe("a prompt's shape", () => {
   const key = Buffer.alloc(32, 1);
-  const shape = async (content: string, by = key) => (await shapePrompt({ messages: [{ role: 'user', content }] }, by))?.block_hashes as readonly string[];
+  const shape = async (content: string, by = key) =>
+    (await shapePrompt({ messages: [{ role: 'user', content }] }, by))?.block_hashes as readonly string[];
 
   it('has equal hashes exactly as far as two prompts are equal', async () => {
     const characters = fc.string({ maxLength: 400 });
@@ -183,7 +240,14 @@ describe("a prompt's shape", () => {
 
   it('is of tools, roles, texts and calls, and of an image its hash', () => {
     const image = { type: 'image_url', image_url: { url: `data:image/png;base64,${'A'.repeat(10_000)}` } };
-    const text = promptText({ tools: [{ type: 'function' }], messages: [{ role: 'user', content: [{ type: 'text', text: 'what?' }, image] }, { role: 'assistant', content: null, tool_calls: [{ id: 'c' }] }, null] });
+    const text = promptText({
+      tools: [{ type: 'function' }],
+      messages: [
+        { role: 'user', content: [{ type: 'text', text: 'what?' }, image] },
+        { role: 'assistant', content: null, tool_calls: [{ id: 'c' }] },
+        null,
+      ],
+    });
     expect(text).toMatch(/^\[\{"type":"function"\}\]userwhat\?[\da-f]{64}assistant\[\{"id":"c"\}\]$/);
     expect(promptText({ prompt: 'a' })).toBe('a');
     expect(promptText({ prompt: [[1, 2], 'b'] })).toBe('[1,2]\nb');
@@ -191,15 +255,38 @@ describe("a prompt's shape", () => {
   });
 
   it('leaves out secrets in camel case, and lists of them', () => {
-    const tool = { accessToken: 'a', authToken: 'b', secret_key: 'c', privateKey: 'd', aws_secret_access_key: 'e', headers: { Authorization: ['Bearer f'], 'X-Api-Key': 'g' } };
+    const tool = {
+      accessToken: 'a',
+      authToken: 'b',
+      secret_key: 'c',
+      privateKey: 'd',
+      aws_secret_access_key: 'e',
+      headers: { Authorization: ['Bearer f'], 'X-Api-Key': 'g' },
+    };
     expect(JSON.stringify(withoutSecrets({ tools: [tool] })).match(/\[redacted\]/g)).toHaveLength(7);
-    const plain = { key: 'a', token: 5, max_tokens: 5, tokenizer: 'b', stop_token_ids: [1], keywords: ['c'], api_key: [{ type: 'string' }] };
+    const plain = {
+      key: 'a',
+      token: 5,
+      max_tokens: 5,
+      tokenizer: 'b',
+      stop_token_ids: [1],
+      keywords: ['c'],
+      api_key: [{ type: 'string' }],
+    };
     expect(withoutSecrets(plain)).toEqual(plain);
   });
 
   it('leaves out what names itself a secret, and nothing else', () => {
-    expect(withoutSecrets({ messages: [{ content: 'my password' }], api_key: 'a', nested: { access_token: 'b', max_tokens: 5, properties: { password: { type: 'string' } } } })).toEqual({
-      messages: [{ content: 'my password' }], api_key: '[redacted]', nested: { access_token: '[redacted]', max_tokens: 5, properties: { password: { type: 'string' } } },
+    expect(
+      withoutSecrets({
+        messages: [{ content: 'my password' }],
+        api_key: 'a',
+        nested: { access_token: 'b', max_tokens: 5, properties: { password: { type: 'string' } } },
+      }),
+    ).toEqual({
+      messages: [{ content: 'my password' }],
+      api_key: '[redacted]',
+      nested: { access_token: '[redacted]', max_tokens: 5, properties: { password: { type: 'string' } } },
     });
   });
 });
@@ -270,7 +357,10 @@ describe('a file of lines', () => {
     const folder = await mkdtemp(path.join(tmpdir(), 'autoglm-lines-'));
     onTestFinished(() => rm(folder, { recursive: true }));
     const troubles: (string | undefined)[] = [];
-    const file = await LineFile.open(path.join(folder, 'trace.jsonl'), { waitingBytesMax: 30, onTrouble: (trouble) => troubles.push(trouble) });
+    const file = await LineFile.open(path.join(folder, 'trace.jsonl'), {
+      waitingBytesMax: 30,
+      onTrouble: (trouble) => troubles.push(trouble),
+    });
     for (let count = 0; count < 5; count += 1) file.write('123456789');
     await file.close();
     expect([file.writtenCount, file.lostCount]).toEqual([3, 2]);

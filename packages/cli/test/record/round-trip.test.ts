@@ -6,7 +6,10 @@ import { post, startRecording } from './support.ts';
 
 async function startServer() {
   const config = { ...defaultConfig, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200 } };
-  const gateway = await startGateway({ config, engine: createMockEngine({ tokens: Array.from({ length: 30 }, (_, index) => `token ${index} `) }) });
+  const gateway = await startGateway({
+    config,
+    engine: createMockEngine({ tokens: Array.from({ length: 30 }, (_, index) => `token ${index} `) }),
+  });
   return { url: gateway.url, [Symbol.asyncDispose]: () => gateway.drain() };
 }
 
@@ -39,7 +42,13 @@ describe('what was recorded of our own server', () => {
     for (const [index, content] of contents.entries()) {
       askedAt.push(performance.now());
       const messages = [...(index < 2 ? [system] : []), { role: 'user', content }];
-      const response = await post(recording.url, { model: 'default', stream: true, stream_options: { include_usage: true }, max_tokens: 10 + index, messages });
+      const response = await post(recording.url, {
+        model: 'default',
+        stream: true,
+        stream_options: { include_usage: true },
+        max_tokens: 10 + index,
+        messages,
+      });
       const text = await response.text();
       promptTokens.push(Number(/"prompt_tokens":(\d+)/.exec(text)?.[1]));
     }
@@ -48,7 +57,9 @@ describe('what was recorded of our own server', () => {
     expect(requests.map(({ request }) => request.outputTokens)).toEqual([10, 11, 12]);
     expect(requests.map(({ prompt }) => prompt.tokens)).toEqual(promptTokens);
     const sharedText = `system${system.content}user第`;
-    expect(sharedBlocks((requests[0] as (typeof requests)[0]).prompt, (requests[1] as (typeof requests)[0]).prompt)).toBe(Math.floor(sharedText.length / 64));
+    expect(sharedBlocks((requests[0] as (typeof requests)[0]).prompt, (requests[1] as (typeof requests)[0]).prompt)).toBe(
+      Math.floor(sharedText.length / 64),
+    );
     expect(sharedBlocks((requests[0] as (typeof requests)[0]).prompt, (requests[2] as (typeof requests)[0]).prompt)).toBe(0);
     // Each arrival, the first one's too, is noted between the moment of asking and that of asking again.
     for (const [index, { atMs, wentBack }] of requests.entries()) {
@@ -64,7 +75,9 @@ describe('what was recorded of our own server', () => {
     const body = { model: 'default', max_tokens: 9, messages: [{ role: 'user', content: '你好' }] };
     const { usage } = (await (await post(server.url, body)).json()) as { usage: { prompt_tokens: number } };
     await (await post(recording.url, { ...body, stream: true })).text();
-    expect((await recording.end()).lines).toMatchObject([{ prompt: { tokens: usage.prompt_tokens }, output_tokens: 9, recorded: { counted_by: 'usage' } }]);
+    expect((await recording.end()).lines).toMatchObject([
+      { prompt: { tokens: usage.prompt_tokens }, output_tokens: 9, recorded: { counted_by: 'usage' } },
+    ]);
   });
 
   it('is sent again as it was, where contents are recorded', async () => {
@@ -75,7 +88,10 @@ describe('what was recorded of our own server', () => {
     await recording.end();
     const trace = await openTrace(recording.file, 'auto');
     for await (const entry of trace.entries()) {
-      expect(entry).toMatchObject({ kind: 'request', request: { prompt: { kind: 'body', body }, outputTokens: 5, answer: { sha256: expect.stringMatching(/^[\da-f]{64}$/) } } });
+      expect(entry).toMatchObject({
+        kind: 'request',
+        request: { prompt: { kind: 'body', body }, outputTokens: 5, answer: { sha256: expect.stringMatching(/^[\da-f]{64}$/) } },
+      });
     }
   });
 });

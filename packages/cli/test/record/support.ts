@@ -24,7 +24,10 @@ export interface RecordingOptions {
 }
 
 /** Everything that `autoglm record` is made of, but for its process. */
-export async function startRecording(target: string, { contents = false, file: given, waitingBytesMax = 1e6 }: RecordingOptions = {}): Promise<TestRecording> {
+export async function startRecording(
+  target: string,
+  { contents = false, file: given, waitingBytesMax = 1e6 }: RecordingOptions = {},
+): Promise<TestRecording> {
   const folder = await mkdtemp(path.join(tmpdir(), 'autoglm-record-'));
   const file = given ?? path.join(folder, 'trace.jsonl');
   const troubles: (string | undefined)[] = [];
@@ -33,7 +36,11 @@ export async function startRecording(target: string, { contents = false, file: g
   const proxy = createProxy(new URL(target), (message) => recorder.witness(message));
   await listen(proxy.server);
   let ended: Promise<void> | undefined;
-  const end = () => (ended ??= proxy.close(AbortSignal.timeout(5000)).then(() => recorder.end()).then(() => lines.close()));
+  const end = () =>
+    (ended ??= proxy
+      .close(AbortSignal.timeout(5000))
+      .then(() => recorder.end())
+      .then(() => lines.close()));
   return {
     url: urlOf(proxy.server),
     file,
@@ -41,7 +48,15 @@ export async function startRecording(target: string, { contents = false, file: g
     async end() {
       await end();
       const text = given === undefined ? await readFile(file, 'utf8') : '';
-      return { text, lines: text.split('\n').filter((line) => line !== '').map((line) => JSON.parse(line) as RecordedRequest), counts: recorder.counts, lost: lines.lostCount };
+      return {
+        text,
+        lines: text
+          .split('\n')
+          .filter((line) => line !== '')
+          .map((line) => JSON.parse(line) as RecordedRequest),
+        counts: recorder.counts,
+        lost: lines.lostCount,
+      };
     },
     async [Symbol.asyncDispose]() {
       await end();
@@ -71,7 +86,12 @@ export async function startUpstream(listener: RequestListener): Promise<TestUpst
 
 export function post(url: string, body: unknown, init: RequestInit = {}): Promise<Response> {
   const text = typeof body === 'string' ? body : JSON.stringify(body);
-  return fetch(`${url}/v1/chat/completions`, { method: 'POST', body: text, ...init, headers: { 'content-type': 'application/json', ...(init.headers as Record<string, string> | undefined) } });
+  return fetch(`${url}/v1/chat/completions`, {
+    method: 'POST',
+    body: text,
+    ...init,
+    headers: { 'content-type': 'application/json', ...(init.headers as Record<string, string> | undefined) },
+  });
 }
 
 async function listen(server: Server): Promise<void> {

@@ -11,13 +11,42 @@ describe('autoglm replay', () => {
     await using server = await startScriptedServer();
     await using trace = await withFile(`${azureTrace([0, 0.05, 0.1, 0.15])}\n{broken\n`);
     const outcomes = `${trace.path}.outcomes`;
-    const { code, stdout, stderr } = await run(['replay', trace.path, '--url', `${server.url}/v1/`, '--rate', '2x', '--duration', '60ms', '--slo', 'ttft=60000,tpot=60000', '--json', '--outcomes', outcomes]);
-    expect({ code, stderr: stderr.split('\n')[0] }).toEqual({ code: 0, stderr: `replaying 3 requests in 50 ms to ${server.url}; Ctrl-C reports what there is by then` });
+    const { code, stdout, stderr } = await run([
+      'replay',
+      trace.path,
+      '--url',
+      `${server.url}/v1/`,
+      '--rate',
+      '2x',
+      '--duration',
+      '60ms',
+      '--slo',
+      'ttft=60000,tpot=60000',
+      '--json',
+      '--outcomes',
+      outcomes,
+    ]);
+    expect({ code, stderr: stderr.split('\n')[0] }).toEqual({
+      code: 0,
+      stderr: `replaying 3 requests in 50 ms to ${server.url}; Ctrl-C reports what there is by then`,
+    });
     expect(stdout).toMatch(/TTFT +ms/);
     const summary = JSON.parse(stdout.trimEnd().split('\n').at(-1) as string) as Record<string, unknown>;
-    expect(summary).toMatchObject({ requests: 3, slo_attainment: 1, ttft_ms: { count: 3 }, tpot_ms: { count: 3 }, trace: { requestCount: 3, brokenLineCount: 0 }, settings: { speed: 2, durationMs: 60 } });
+    expect(summary).toMatchObject({
+      requests: 3,
+      slo_attainment: 1,
+      ttft_ms: { count: 3 },
+      tpot_ms: { count: 3 },
+      trace: { requestCount: 3, brokenLineCount: 0 },
+      settings: { speed: 2, durationMs: 60 },
+    });
     expect(summary['goodput_rps']).toBeGreaterThan(0);
-    expect((await readFile(outcomes, 'utf8')).trim().split('\n').map((line) => (JSON.parse(line) as { outcome: string }).outcome)).toEqual(['answered', 'answered', 'answered']);
+    expect(
+      (await readFile(outcomes, 'utf8'))
+        .trim()
+        .split('\n')
+        .map((line) => (JSON.parse(line) as { outcome: string }).outcome),
+    ).toEqual(['answered', 'answered', 'answered']);
   });
 
   it.runIf(existsSync('/dev/full'))('writes a page; where the disk is full, the table is still there', async () => {
@@ -50,16 +79,35 @@ describe('autoglm replay', () => {
   it('refuses a pipe, which can be read only once', async () => {
     await using trace = await withFile(azureTrace([0, 0.01]));
     const { code, stdout, stderr } = await runShell(`cat '${trace.path}' | autoglm replay /dev/stdin`);
-    expect({ code, stdout, stderr }).toEqual({ code: 1, stdout: '', stderr: 'autoglm: /dev/stdin is a pipe, and a replay reads its trace several times: write it into a file first.\n' });
+    expect({ code, stdout, stderr }).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: 'autoglm: /dev/stdin is a pipe, and a replay reads its trace several times: write it into a file first.\n',
+    });
   });
 
   it('compares two configurations', async () => {
     await using server = await startScriptedServer();
     await using trace = await withFile(azureTrace([0, 0.01]));
-    const { code, stdout } = await run(['replay', trace.path, '--url', server.url, '--json', '--compare', '{"name": "cold", "body": {"temperature": 0}}', '{"name": "warm", "body": {"temperature": 1}}']);
+    const { code, stdout } = await run([
+      'replay',
+      trace.path,
+      '--url',
+      server.url,
+      '--json',
+      '--compare',
+      '{"name": "cold", "body": {"temperature": 0}}',
+      '{"name": "warm", "body": {"temperature": 1}}',
+    ]);
     expect(code).toBe(0);
-    const summary = JSON.parse(stdout.trimEnd().split('\n').at(-1) as string) as { targets: readonly { target: object }[]; comparison: readonly unknown[] };
-    expect(summary.targets.map(({ target }) => target)).toMatchObject([{ name: 'cold', body: { temperature: 0 } }, { name: 'warm', body: { temperature: 1 } }]);
+    const summary = JSON.parse(stdout.trimEnd().split('\n').at(-1) as string) as {
+      targets: readonly { target: object }[];
+      comparison: readonly unknown[];
+    };
+    expect(summary.targets.map(({ target }) => target)).toMatchObject([
+      { name: 'cold', body: { temperature: 0 } },
+      { name: 'warm', body: { temperature: 1 } },
+    ]);
     expect(summary.comparison.length).toBeGreaterThan(0);
     expect(server.received.map(({ body }) => body['temperature'])).toEqual([0, 0, 1, 1]);
   });
@@ -85,8 +133,13 @@ describe('autoglm replay', () => {
   it.each(['abc\n', 'schlüssel中'])('refuses the key %j, which no header can hold, and names the variable', async (key) => {
     await using server = await startScriptedServer();
     await using trace = await withFile(azureTrace([0]));
-    const { code, stderr } = await run(['replay', trace.path, '--url', server.url, '--api-key-env', 'SOME_KEY'], { env: { SOME_KEY: key } });
-    expect({ code, stderr }).toEqual({ code: 1, stderr: 'autoglm: The key in SOME_KEY cannot be sent: it has a line end, another control character, or one beyond Latin-1.\n' });
+    const { code, stderr } = await run(['replay', trace.path, '--url', server.url, '--api-key-env', 'SOME_KEY'], {
+      env: { SOME_KEY: key },
+    });
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: 'autoglm: The key in SOME_KEY cannot be sent: it has a line end, another control character, or one beyond Latin-1.\n',
+    });
   });
 
   it.each([

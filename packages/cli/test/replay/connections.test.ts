@@ -47,15 +47,21 @@ function ask(connection: Connection, url: string, headers = {}): Promise<string>
 const echo: RequestListener = async (request, response) => {
   let body = '';
   for await (const piece of request.setEncoding('utf8')) body += piece as string;
-  response.end(`${request.method} ${request.url} ${request.headers.host?.replace(/\d+$/, 'port')} ${request.headers.authorization ?? ''} ${body}`);
+  response.end(
+    `${request.method} ${request.url} ${request.headers.host?.replace(/\d+$/, 'port')} ${request.headers.authorization ?? ''} ${body}`,
+  );
 };
 
 describe('connections', () => {
   it('send what was asked, to the path below the server’s own', async () => {
     const url = `http://127.0.0.1:${await listen(createHttpServer(echo))}/below/`;
     const { connections } = openConnections(url);
-    expect(await ask(connections.take(), url, { authorization: 'Bearer a' })).toBe('200 POST /below/v1/chat/completions 127.0.0.1:port Bearer a {"你":"好"}');
-    expect(() => makeRequestMessage({ url, path: '/', headers: { authorization: 'a\nb' }, body: '' })).toThrow('Invalid character in header content');
+    expect(await ask(connections.take(), url, { authorization: 'Bearer a' })).toBe(
+      '200 POST /below/v1/chat/completions 127.0.0.1:port Bearer a {"你":"好"}',
+    );
+    expect(() => makeRequestMessage({ url, path: '/', headers: { authorization: 'a\nb' }, body: '' })).toThrow(
+      'Invalid character in header content',
+    );
   });
 
   it('are taken again until the server would close them, and then no more', async () => {
@@ -114,7 +120,25 @@ describe('connections', () => {
     const folder = await mkdtemp(path.join(tmpdir(), 'autoglm-certificate-'));
     onTestFinished(() => rm(folder, { recursive: true }));
     try {
-      const options = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', 'key', '-out', 'cert', '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1'];
+      const options = [
+        'req',
+        '-x509',
+        '-newkey',
+        'ec',
+        '-pkeyopt',
+        'ec_paramgen_curve:prime256v1',
+        '-nodes',
+        '-keyout',
+        'key',
+        '-out',
+        'cert',
+        '-days',
+        '2',
+        '-subj',
+        '/CN=localhost',
+        '-addext',
+        'subjectAltName=IP:127.0.0.1',
+      ];
       execFileSync('openssl', options, { cwd: folder, stdio: 'ignore' });
     } catch {
       skip('there is no openssl');

@@ -6,12 +6,20 @@ import { UnreadLogs, unreadBytesMax, unreadCell } from '../../src/replay/generat
 
 describe('a log of facts', () => {
   it('is read as it was written, over as many buffers as it takes', () => {
-    const fact = fc.tuple(fc.constantFrom(...factKinds), fc.nat(2 ** 32 - 1), fc.double({ noNaN: true }), fc.double({ noNaN: true }), fc.uint8Array({ maxLength: 300 }));
+    const fact = fc.tuple(
+      fc.constantFrom(...factKinds),
+      fc.nat(2 ** 32 - 1),
+      fc.double({ noNaN: true }),
+      fc.double({ noNaN: true }),
+      fc.uint8Array({ maxLength: 300 }),
+    );
     fc.assert(
       fc.property(fc.array(fact, { maxLength: 100 }), fc.integer({ min: 0, max: logBytes - 30_000 }), (facts, fillLength) => {
         const filler: (typeof facts)[number] = ['piece', 0, 0, 0, new Uint8Array(fillLength)];
         const read: unknown[] = [];
-        const writer = new FactWriter((log) => readFacts(log, (kind, id, atMs, value, bytes) => void read.push([kind, id, atMs, value, bytes.slice()])));
+        const writer = new FactWriter((log) =>
+          readFacts(log, (kind, id, atMs, value, bytes) => void read.push([kind, id, atMs, value, bytes.slice()])),
+        );
         const all = [filler, ...facts, filler];
         for (const each of all) writer.tell(...each);
         writer.flush();

@@ -9,7 +9,8 @@ function open(hurryBytes: number) {
   const state = { nowMs: 0, told: [] as number[], readBytes: 0, rests: 0, turns: [] as (() => void)[] };
   const pace = new Pace({ now: () => state.nowMs, rest: () => void (state.rests += 1) });
   const reader = new LogReader({
-    pace, hurryBytes,
+    pace,
+    hurryBytes,
     tell(_kind, id) {
       state.told.push(id);
       state.nowMs += sliceMs / 2;

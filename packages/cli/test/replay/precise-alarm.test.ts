@@ -3,7 +3,11 @@ import { PreciseAlarm } from '../../src/replay/generator/precise-alarm.ts';
 
 function open() {
   const state = { nowMs: 0, roughAtMs: undefined as number | undefined, rings: 0 };
-  const alarm = new PreciseAlarm({ now: () => state.nowMs, setRough: (atMs) => (state.roughAtMs = atMs), onRing: () => (state.rings += 1) });
+  const alarm = new PreciseAlarm({
+    now: () => state.nowMs,
+    setRough: (atMs) => (state.roughAtMs = atMs),
+    onRing: () => (state.rings += 1),
+  });
   return { alarm, state };
 }
 

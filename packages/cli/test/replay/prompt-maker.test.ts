@@ -4,7 +4,13 @@ import { PromptMaker, type PromptOptions } from '../../src/replay/prompts/prompt
 import { words } from '../../src/replay/prompts/words.ts';
 
 const makerOf = (options: Partial<PromptOptions> & { readonly tokensPerWord?: number } = {}) =>
-  new PromptMaker({ calibration: { tokensPerWord: options.tokensPerWord ?? 1, overheadTokens: 0, isMeasured: true }, seed: 1, scale: 1, tokensPerCharacter: 0.25, ...options });
+  new PromptMaker({
+    calibration: { tokensPerWord: options.tokensPerWord ?? 1, overheadTokens: 0, isMeasured: true },
+    seed: 1,
+    scale: 1,
+    tokensPerCharacter: 0.25,
+    ...options,
+  });
 const wordsOf = (text: string) => text.trim().split(' ');
 const sharedWords = (a: string, b: string) => {
   const [first, second] = [wordsOf(a), wordsOf(b)];
@@ -20,26 +26,38 @@ describe('prompts', () => {
 
   it('have the tokens that are wanted, by the calibration', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 5000 }), fc.double({ min: 0.5, max: 5, noNaN: true }), fc.nat(30), (tokens, tokensPerWord, overhead) => {
-        const count = wordsOf(makerOf({ tokensPerWord }).make({ kind: 'length', tokens }, 3, overhead)).length;
-        expect(Math.abs(count - Math.max(1, (tokens - overhead) / tokensPerWord))).toBeLessThanOrEqual(0.5);
-      }),
+      fc.property(
+        fc.integer({ min: 1, max: 5000 }),
+        fc.double({ min: 0.5, max: 5, noNaN: true }),
+        fc.nat(30),
+        (tokens, tokensPerWord, overhead) => {
+          const count = wordsOf(makerOf({ tokensPerWord }).make({ kind: 'length', tokens }, 3, overhead)).length;
+          expect(Math.abs(count - Math.max(1, (tokens - overhead) / tokensPerWord))).toBeLessThanOrEqual(0.5);
+        },
+      ),
     );
   });
 
   it('begin alike exactly as far as their blocks do', () => {
     fc.assert(
-      fc.property(fc.nat(8), fc.nat(8), fc.nat(8), fc.nat(15), fc.double({ min: 0.5, max: 3, noNaN: true }), (shared, restA, restB, last, tokensPerWord) => {
-        const common = Array.from({ length: shared }, (_, index) => index);
-        const a = [...common, ...Array.from({ length: restA }, (_, index) => 100 + index)];
-        const b = [...common, ...Array.from({ length: restB }, (_, index) => 200 + index)];
-        const maker = makerOf({ tokensPerWord });
-        const texts = [a, b].map((names, index) => maker.make(blocks(names, names.length * 16 + last + 1), index, 0));
-        const sharedTokens = sharedWords(texts[0] as string, texts[1] as string) * tokensPerWord;
-        expect(sharedTokens).toBeGreaterThanOrEqual(shared * 16 - tokensPerWord);
-        // By chance a word more: one of 128.
-        expect(sharedTokens).toBeLessThanOrEqual(shared * 16 + 4 * tokensPerWord);
-      }),
+      fc.property(
+        fc.nat(8),
+        fc.nat(8),
+        fc.nat(8),
+        fc.nat(15),
+        fc.double({ min: 0.5, max: 3, noNaN: true }),
+        (shared, restA, restB, last, tokensPerWord) => {
+          const common = Array.from({ length: shared }, (_, index) => index);
+          const a = [...common, ...Array.from({ length: restA }, (_, index) => 100 + index)];
+          const b = [...common, ...Array.from({ length: restB }, (_, index) => 200 + index)];
+          const maker = makerOf({ tokensPerWord });
+          const texts = [a, b].map((names, index) => maker.make(blocks(names, names.length * 16 + last + 1), index, 0));
+          const sharedTokens = sharedWords(texts[0] as string, texts[1] as string) * tokensPerWord;
+          expect(sharedTokens).toBeGreaterThanOrEqual(shared * 16 - tokensPerWord);
+          // By chance a word more: one of 128.
+          expect(sharedTokens).toBeLessThanOrEqual(shared * 16 + 4 * tokensPerWord);
+        },
+      ),
     );
   });
 
@@ -69,6 +87,8 @@ describe('prompts', () => {
     const prompt = { kind: 'character-blocks', characters: 400, blockCharacters: 100, blocks: ['a', 'b'] } as const;
     expect(makerOf().tokensOf(prompt)).toBe(100);
     expect(makerOf().tokensOf({ ...prompt, tokens: 80 })).toBe(80);
-    expect(sharedWords(makerOf().make({ ...prompt, tokens: 80 }, 0, 0), makerOf().make({ ...prompt, tokens: 80, blocks: ['a', 'c'] }, 1, 0))).toBe(20);
+    expect(
+      sharedWords(makerOf().make({ ...prompt, tokens: 80 }, 0, 0), makerOf().make({ ...prompt, tokens: 80, blocks: ['a', 'c'] }, 1, 0)),
+    ).toBe(20);
   });
 });

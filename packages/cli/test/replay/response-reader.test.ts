@@ -6,7 +6,10 @@ import { ResponseReader } from '../../src/replay/generator/response-reader.ts';
 function read(text: string, lengths: readonly number[] = []) {
   const heads: unknown[] = [];
   let body = '';
-  const reader = new ResponseReader({ onHead: (...head) => void heads.push(head), onBody: (bytes) => (body += Buffer.from(bytes).toString('latin1')) });
+  const reader = new ResponseReader({
+    onHead: (...head) => void heads.push(head),
+    onBody: (bytes) => (body += Buffer.from(bytes).toString('latin1')),
+  });
   const bytes = Buffer.from(text, 'latin1');
   for (let at = 0, turn = 0; at < bytes.length; turn += 1) {
     const length = lengths.length === 0 ? bytes.length : (lengths[turn % lengths.length] as number);
@@ -20,13 +23,37 @@ const stream = 'HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-E
 const whole = { heads: [[200, 'text/event-stream']], state: 'whole', staysOpen: true, idleMaxMs: undefined };
 
 const right: readonly (readonly [what: string, text: string, seen: object])[] = [
-  ['chunks, with an extension and trailers', `${stream}5;a=b\r\nhello\r\nB\r\n, wide\r\n\r\nw\r\n0\r\nx: y\r\n\r\n`, { ...whole, body: 'hello, wide\r\n\r\nw' }],
-  ['a length, and its keep-alive', 'HTTP/1.1 429 Too Many\r\nkeep-alive: timeout=5\r\ncontent-length: 2\r\n\r\n{}', { heads: [[429, '']], body: '{}', state: 'whole', staysOpen: true, idleMaxMs: 5000 }],
-  ['no body at all', 'HTTP/1.1 204 No Content\r\n\r\n', { heads: [[204, '']], body: '', state: 'whole', staysOpen: true, idleMaxMs: undefined }],
-  ['a body of no length', 'HTTP/1.1 503 \r\ncontent-length: 0\r\nconnection: close\r\n\r\n', { heads: [[503, '']], body: '', state: 'whole', staysOpen: false, idleMaxMs: undefined }],
+  [
+    'chunks, with an extension and trailers',
+    `${stream}5;a=b\r\nhello\r\nB\r\n, wide\r\n\r\nw\r\n0\r\nx: y\r\n\r\n`,
+    { ...whole, body: 'hello, wide\r\n\r\nw' },
+  ],
+  [
+    'a length, and its keep-alive',
+    'HTTP/1.1 429 Too Many\r\nkeep-alive: timeout=5\r\ncontent-length: 2\r\n\r\n{}',
+    { heads: [[429, '']], body: '{}', state: 'whole', staysOpen: true, idleMaxMs: 5000 },
+  ],
+  [
+    'no body at all',
+    'HTTP/1.1 204 No Content\r\n\r\n',
+    { heads: [[204, '']], body: '', state: 'whole', staysOpen: true, idleMaxMs: undefined },
+  ],
+  [
+    'a body of no length',
+    'HTTP/1.1 503 \r\ncontent-length: 0\r\nconnection: close\r\n\r\n',
+    { heads: [[503, '']], body: '', state: 'whole', staysOpen: false, idleMaxMs: undefined },
+  ],
   ['an answer before the answer', `HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n${stream}1\r\na\r\n0\r\n\r\n`, { ...whole, body: 'a' }],
-  ['HTTP/1.0, which closes', 'HTTP/1.0 200 OK\r\ncontent-length: 1\r\n\r\na', { heads: [[200, '']], body: 'a', state: 'whole', staysOpen: false, idleMaxMs: undefined }],
-  ['more than was asked for', 'HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nab', { heads: [[200, '']], body: 'a', state: 'whole', staysOpen: false, idleMaxMs: undefined }],
+  [
+    'HTTP/1.0, which closes',
+    'HTTP/1.0 200 OK\r\ncontent-length: 1\r\n\r\na',
+    { heads: [[200, '']], body: 'a', state: 'whole', staysOpen: false, idleMaxMs: undefined },
+  ],
+  [
+    'more than was asked for',
+    'HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nab',
+    { heads: [[200, '']], body: 'a', state: 'whole', staysOpen: false, idleMaxMs: undefined },
+  ],
 ];
 
 const wrong: readonly (readonly [what: string, text: string])[] = [

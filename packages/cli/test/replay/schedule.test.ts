@@ -10,12 +10,18 @@ async function planOf(seconds: readonly number[], options: PlanOptions) {
   await using file = await withFile(azureTrace(seconds));
   const trace = await openTrace(file.path, 'azure');
   const plan = await planReplay(trace, options);
-  return { plan, one: await Array.fromAsync(scheduleForOne(trace, plan)), two: await Array.fromAsync(scheduleForTwo(trace, { ...plan, blockMs: 1000 })) };
+  return {
+    plan,
+    one: await Array.fromAsync(scheduleForOne(trace, plan)),
+    two: await Array.fromAsync(scheduleForTwo(trace, { ...plan, blockMs: 1000 })),
+  };
 }
 
 const speed = (factor: number) => ({ kind: 'speed', factor }) as const;
 const mean = (perSecond: number) => ({ kind: 'mean', perSecond }) as const;
-const times = fc.array(fc.nat(30_000), { minLength: 1, maxLength: 40 }).map((values) => values.toSorted((a, b) => a - b).map((ms) => ms / 1000));
+const times = fc
+  .array(fc.nat(30_000), { minLength: 1, maxLength: 40 })
+  .map((values) => values.toSorted((a, b) => a - b).map((ms) => ms / 1000));
 const rates = fc.oneof(fc.double({ min: 0.1, max: 20, noNaN: true }).map(speed), fc.double({ min: 0.5, max: 100, noNaN: true }).map(mean));
 const sinceFirst = (seconds: readonly number[]) => seconds.map((value) => (value - (seconds[0] as number)) * 1000);
 
@@ -34,37 +40,47 @@ describe('a schedule', () => {
 
   it('has the mean rate that was asked for', async () => {
     await fc.assert(
-      fc.asyncProperty(times.filter((seconds) => new Set(seconds).size > 1), fc.double({ min: 0.5, max: 100, noNaN: true }), async (seconds, perSecond) => {
-        const { one, plan } = await planOf(seconds, { rate: mean(perSecond) });
-        const lastMs = one.at(-1)?.dueInBlockMs as number;
-        expect(((seconds.length - 1) * 1000) / lastMs).toBeCloseTo(perSecond, 6);
-        expect(plan.meanRatePerSecond).toBeCloseTo(perSecond, 6);
-      }),
+      fc.asyncProperty(
+        times.filter((seconds) => new Set(seconds).size > 1),
+        fc.double({ min: 0.5, max: 100, noNaN: true }),
+        async (seconds, perSecond) => {
+          const { one, plan } = await planOf(seconds, { rate: mean(perSecond) });
+          const lastMs = one.at(-1)?.dueInBlockMs as number;
+          expect(((seconds.length - 1) * 1000) / lastMs).toBeCloseTo(perSecond, 6);
+          expect(plan.meanRatePerSecond).toBeCloseTo(perSecond, 6);
+        },
+      ),
       { numRuns: 50 },
     );
   });
 
   it('is a beginning of the trace within the duration and the limit', async () => {
     await fc.assert(
-      fc.asyncProperty(times, rates, fc.integer({ min: 100, max: 20_000 }), fc.integer({ min: 1, max: 50 }), async (seconds, rate, durationMs, limit) => {
-        fc.pre(rate.kind === 'speed' || new Set(seconds.slice(0, limit)).size > 1);
-        const planned = await planOf(seconds, { rate, durationMs, limit }).catch((error: Error) => error.message);
-        // So few requests that the duration leaves only those of one moment.
-        if (typeof planned === 'string') {
-          expect(planned).toMatch(/at the same moment/);
-          return;
-        }
-        const { one, plan } = planned;
-        expect(one.length).toBe(plan.requestCount);
-        expect(one.length).toBeLessThanOrEqual(limit);
-        if (rate.kind === 'mean') {
-          expect(one.length).toBe(Math.min(limit, seconds.length, Math.max(1, Math.floor((rate.perSecond * durationMs) / 1000))));
-          return;
-        }
-        expect(plan.lengthMs).toBeLessThanOrEqual(durationMs + 1e-6);
-        const next = sinceFirst(seconds)[one.length];
-        if (one.length < limit && next !== undefined) expect(next / rate.factor).toBeGreaterThan(durationMs - 1e-6);
-      }),
+      fc.asyncProperty(
+        times,
+        rates,
+        fc.integer({ min: 100, max: 20_000 }),
+        fc.integer({ min: 1, max: 50 }),
+        async (seconds, rate, durationMs, limit) => {
+          fc.pre(rate.kind === 'speed' || new Set(seconds.slice(0, limit)).size > 1);
+          const planned = await planOf(seconds, { rate, durationMs, limit }).catch((error: Error) => error.message);
+          // So few requests that the duration leaves only those of one moment.
+          if (typeof planned === 'string') {
+            expect(planned).toMatch(/at the same moment/);
+            return;
+          }
+          const { one, plan } = planned;
+          expect(one.length).toBe(plan.requestCount);
+          expect(one.length).toBeLessThanOrEqual(limit);
+          if (rate.kind === 'mean') {
+            expect(one.length).toBe(Math.min(limit, seconds.length, Math.max(1, Math.floor((rate.perSecond * durationMs) / 1000))));
+            return;
+          }
+          expect(plan.lengthMs).toBeLessThanOrEqual(durationMs + 1e-6);
+          const next = sinceFirst(seconds)[one.length];
+          if (one.length < limit && next !== undefined) expect(next / rate.factor).toBeGreaterThan(durationMs - 1e-6);
+        },
+      ),
       { numRuns: 100 },
     );
   });
@@ -76,7 +92,8 @@ describe('a schedule', () => {
         for (const target of [0, 1]) {
           const mine = two.filter((request) => request.target === target).toSorted((a, b) => a.index - b.index);
           expect(mine.map(({ index }) => index)).toEqual(one.map(({ index }) => index));
-          for (const [index, { dueInBlockMs }] of mine.entries()) expect(dueInBlockMs).toBeCloseTo((one[index]?.dueInBlockMs as number) % 1000, 6);
+          for (const [index, { dueInBlockMs }] of mine.entries())
+            expect(dueInBlockMs).toBeCloseTo((one[index]?.dueInBlockMs as number) % 1000, 6);
         }
         const blocks = Map.groupBy(two, ({ block }) => block);
         expect([...blocks.keys()]).toEqual([...blocks.keys()].map((_, index) => index));
@@ -84,7 +101,9 @@ describe('a schedule', () => {
         expect(order).toEqual(order.map((_, index) => [0, 1, 1, 0][index % 4]));
         for (const members of blocks.values()) {
           expect(new Set(members.map(({ target }) => target)).size).toBe(1);
-          expect(members.map(({ dueInBlockMs }) => dueInBlockMs)).toEqual(members.map(({ dueInBlockMs }) => dueInBlockMs).toSorted((a, b) => a - b));
+          expect(members.map(({ dueInBlockMs }) => dueInBlockMs)).toEqual(
+            members.map(({ dueInBlockMs }) => dueInBlockMs).toSorted((a, b) => a - b),
+          );
         }
       }),
       { numRuns: 50 },

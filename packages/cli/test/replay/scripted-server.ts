@@ -5,7 +5,11 @@ import type { AddressInfo, Socket } from 'node:net';
 export interface ReceivedRequest {
   readonly url: string;
   readonly headers: IncomingMessage['headers'];
-  readonly body: Readonly<Record<string, unknown>> & { readonly messages?: readonly { readonly content: string }[]; readonly model?: string; readonly max_tokens?: number };
+  readonly body: Readonly<Record<string, unknown>> & {
+    readonly messages?: readonly { readonly content: string }[];
+    readonly model?: string;
+    readonly max_tokens?: number;
+  };
 }
 
 export interface ScriptedServer {
@@ -37,14 +41,23 @@ export const answerInFull: Behaviour = (response) => {
   streamHead(response);
   response.write(event({ choices: [{ index: 0, delta: { role: 'assistant', content: '' }, finish_reason: null }] }));
   for (const text of ['北京', '是', '首都']) response.write(textChunk(text));
-  response.write(event({ choices: [], usage: { prompt_tokens: 21, completion_tokens: 3, prompt_tokens_details: { cached_tokens: 16 } }, autoglm: { timings: { queue: 1, prefill: 2 } } }));
+  response.write(
+    event({
+      choices: [],
+      usage: { prompt_tokens: 21, completion_tokens: 3, prompt_tokens_details: { cached_tokens: 16 } },
+      autoglm: { timings: { queue: 1, prefill: 2 } },
+    }),
+  );
   response.end('data: [DONE]\n\n');
 };
 
 /** Counts a word for two tokens, and seven for the template. */
 const answerProbe: Behaviour = (response, { url, body }) => {
   const words = body.messages?.[0]?.content.trim().split(' ').length ?? 0;
-  const value = url === '/v1/models' ? { object: 'list', data: [{ id: 'scripted' }] } : { choices: [], usage: { prompt_tokens: 7 + 2 * words, completion_tokens: 1 } };
+  const value =
+    url === '/v1/models'
+      ? { object: 'list', data: [{ id: 'scripted' }] }
+      : { choices: [], usage: { prompt_tokens: 7 + 2 * words, completion_tokens: 1 } };
   response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(value));
 };
 
@@ -54,7 +67,11 @@ export async function startScriptedServer({ behave = answerInFull, probe = answe
   const server = createServer(async (message, response) => {
     let text = '';
     for await (const piece of message.setEncoding('utf8')) text += piece as string;
-    const request: ReceivedRequest = { url: message.url ?? '', headers: message.headers, body: text === '' ? {} : (JSON.parse(text) as ReceivedRequest['body']) };
+    const request: ReceivedRequest = {
+      url: message.url ?? '',
+      headers: message.headers,
+      body: text === '' ? {} : (JSON.parse(text) as ReceivedRequest['body']),
+    };
     if (request.body['stream'] !== true) return probe(response, request, 0);
     received.push(request);
     server.emit('received');

@@ -12,7 +12,12 @@ import { answerInFull, event, startScriptedServer, streamHead, textChunk, type B
 const finishedChunk = (content: string) => event({ choices: [{ index: 0, delta: { content }, finish_reason: 'stop' }] });
 
 function requestAt(dueInBlockMs: number, index: number, others: Partial<PreparedRequest> = {}): PreparedRequest {
-  const message = makeRequestMessage({ url: 'http://127.0.0.1', path: '/v1/chat/completions', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ stream: true, index }) });
+  const message = makeRequestMessage({
+    url: 'http://127.0.0.1',
+    path: '/v1/chat/completions',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ stream: true, index }),
+  });
   return { index, target: 0, slice: 0, block: 0, dueInBlockMs, message, ...others };
 }
 
@@ -30,7 +35,9 @@ function openSender(url: string | readonly string[], options: Partial<SenderOpti
   });
   const sender = new Sender({
     targets: [url].flat(),
-    timeoutMs: 1000, inFlightMax: 100, silenceMaxMs: 100_000,
+    timeoutMs: 1000,
+    inFlightMax: 100,
+    silenceMaxMs: 100_000,
     now: () => clock.nowMs,
     arrivedAt: () => clock.nowMs,
     setAlarm: (atMs) => (clock.alarmAtMs = atMs),
@@ -39,12 +46,15 @@ function openSender(url: string | readonly string[], options: Partial<SenderOpti
     ...options,
   });
   return {
-    sender, outcomes, clock,
+    sender,
+    outcomes,
+    clock,
     add(requests: readonly PreparedRequest[]) {
       for (const request of requests) exchanges.expect(request);
       sender.add(requests);
     },
-    hasOutcomes: (count: number) => new Promise<void>((resolve) => (outcomes.length >= count ? resolve() : waiters.push({ count, resolve }))),
+    hasOutcomes: (count: number) =>
+      new Promise<void>((resolve) => (outcomes.length >= count ? resolve() : waiters.push({ count, resolve }))),
     moveTo(nowMs: number) {
       clock.nowMs = nowMs;
       sender.wake();
@@ -97,28 +107,36 @@ describe('sending on time', () => {
   it('sends everything once, in order, whatever the steps of the clock', async () => {
     await using server = await startScriptedServer();
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.nat(50), { minLength: 1, maxLength: 20 }), fc.array(fc.nat(20), { minLength: 1, maxLength: 10 }), async (gaps, steps) => {
-        const { sender, add, outcomes, clock, moveTo } = openSender(server.url);
-        let dueMs = 0;
-        const dues = gaps.map((gap) => (dueMs += gap));
-        add(dues.map((due, index) => requestAt(due, index)));
-        sender.complete();
-        sender.begin();
-        for (const step of steps) moveTo(clock.nowMs + step);
-        moveTo(Math.max(clock.nowMs, dueMs));
-        await sender.ended;
-        const sorted = outcomes.toSorted((a, b) => a.index - b.index);
-        expect(sorted.map(({ index, dueAtMs, outcome }) => [index, dueAtMs, outcome])).toEqual(dues.map((due, index) => [index, due, 'answered']));
-        expect(sorted.every(({ sentAtMs = NaN, dueAtMs }) => sentAtMs >= dueAtMs)).toBe(true);
-        expect(sorted.every(({ sentAtMs = NaN }, index) => sentAtMs >= (sorted[index - 1]?.sentAtMs ?? 0))).toBe(true);
-      }),
+      fc.asyncProperty(
+        fc.array(fc.nat(50), { minLength: 1, maxLength: 20 }),
+        fc.array(fc.nat(20), { minLength: 1, maxLength: 10 }),
+        async (gaps, steps) => {
+          const { sender, add, outcomes, clock, moveTo } = openSender(server.url);
+          let dueMs = 0;
+          const dues = gaps.map((gap) => (dueMs += gap));
+          add(dues.map((due, index) => requestAt(due, index)));
+          sender.complete();
+          sender.begin();
+          for (const step of steps) moveTo(clock.nowMs + step);
+          moveTo(Math.max(clock.nowMs, dueMs));
+          await sender.ended;
+          const sorted = outcomes.toSorted((a, b) => a.index - b.index);
+          expect(sorted.map(({ index, dueAtMs, outcome }) => [index, dueAtMs, outcome])).toEqual(
+            dues.map((due, index) => [index, due, 'answered']),
+          );
+          expect(sorted.every(({ sentAtMs = NaN, dueAtMs }) => sentAtMs >= dueAtMs)).toBe(true);
+          expect(sorted.every(({ sentAtMs = NaN }, index) => sentAtMs >= (sorted[index - 1]?.sentAtMs ?? 0))).toBe(true);
+        },
+      ),
       { numRuns: 20 },
     );
   });
 
   it('begins a block when the one before has ended, with its times from there', async () => {
     const answers: (() => void)[] = [];
-    await using server = await startScriptedServer({ behave: (response, request, count) => void answers.push(() => answerInFull(response, request, count)) });
+    await using server = await startScriptedServer({
+      behave: (response, request, count) => void answers.push(() => answerInFull(response, request, count)),
+    });
     const { sender, add, outcomes, moveTo, hasOutcomes } = openSender([server.url, server.url]);
     add([requestAt(0, 0), requestAt(5, 0, { block: 1, target: 1, slice: 0 })]);
     sender.complete();
@@ -132,13 +150,18 @@ describe('sending on time', () => {
     await server.hasReceived(2);
     answers[1]?.();
     await sender.ended;
-    expect(outcomes.map(({ target, dueAtMs }) => [target, dueAtMs])).toEqual([[0, 0], [1, 205]]);
+    expect(outcomes.map(({ target, dueAtMs }) => [target, dueAtMs])).toEqual([
+      [0, 0],
+      [1, 205],
+    ]);
   });
 });
 
 describe('bounds', () => {
   it('gives up a request whose time is up, and goes on', async () => {
-    await using server = await startScriptedServer({ behave: (response, request, count) => count > 1 && answerInFull(response, request, count) });
+    await using server = await startScriptedServer({
+      behave: (response, request, count) => count > 1 && answerInFull(response, request, count),
+    });
     const { sender, add, outcomes, moveTo, hasOutcomes } = openSender(server.url);
     add([requestAt(0, 0), requestAt(900, 1)]);
     sender.complete();
@@ -148,7 +171,10 @@ describe('bounds', () => {
     await hasOutcomes(1);
     moveTo(1000);
     expect(await sender.ended).toBe('completed');
-    expect(outcomes).toMatchObject([{ index: 1, outcome: 'answered' }, { index: 0, outcome: 'timed-out', endedAtMs: 1000, error: 'no end within 1 s' }]);
+    expect(outcomes).toMatchObject([
+      { index: 1, outcome: 'answered' },
+      { index: 0, outcome: 'timed-out', endedAtMs: 1000, error: 'no end within 1 s' },
+    ]);
   });
 
   it('abandons what would be too many at once, at its moment', async () => {
@@ -157,7 +183,9 @@ describe('bounds', () => {
     add([0, 1, 2, 3].map((index) => requestAt(0, index)));
     sender.begin();
     expect([sender.inFlight, sender.inFlightPeak, sender.connectionPeak]).toEqual([2, 2, 2]);
-    expect(outcomes.map(({ index, outcome, sentAtMs }) => ({ index, outcome, sentAtMs }))).toEqual([2, 3].map((index) => ({ index, outcome: 'abandoned', sentAtMs: undefined })));
+    expect(outcomes.map(({ index, outcome, sentAtMs }) => ({ index, outcome, sentAtMs }))).toEqual(
+      [2, 3].map((index) => ({ index, outcome: 'abandoned', sentAtMs: undefined })),
+    );
     sender.stop();
     await sender.ended;
     expect(outcomes).toHaveLength(4);
@@ -166,7 +194,10 @@ describe('bounds', () => {
   it('ends when a server takes connections and never says a word', async () => {
     const silent = createServer((socket) => socket.on('error', () => {})).listen(0, '127.0.0.1');
     await once(silent, 'listening');
-    const { sender, add, outcomes, moveTo } = openSender(`http://127.0.0.1:${(silent.address() as AddressInfo).port}`, { timeoutMs: 1_000_000, silenceMaxMs: 3000 });
+    const { sender, add, outcomes, moveTo } = openSender(`http://127.0.0.1:${(silent.address() as AddressInfo).port}`, {
+      timeoutMs: 1_000_000,
+      silenceMaxMs: 3000,
+    });
     add([requestAt(0, 0), requestAt(5000, 1)]);
     sender.begin();
     await once(silent, 'connection');
@@ -197,8 +228,21 @@ describe('what becomes of a request', () => {
   it('answered: times, counts, usage, segments', async () => {
     const [outcome] = await outcomesOf(answerInFull);
     expect(outcome).toEqual({
-      index: 0, target: 0, slice: 0, dueAtMs: 0, sentAtMs: 0, firstTokenAtMs: 0, endedAtMs: 0, gapMaxMs: 0,
-      chunkCount: 3, outputTokens: 3, promptTokens: 21, cachedTokens: 16, timings: { queue: 1, prefill: 2 }, outcome: 'answered', status: 200,
+      index: 0,
+      target: 0,
+      slice: 0,
+      dueAtMs: 0,
+      sentAtMs: 0,
+      firstTokenAtMs: 0,
+      endedAtMs: 0,
+      gapMaxMs: 0,
+      chunkCount: 3,
+      outputTokens: 3,
+      promptTokens: 21,
+      cachedTokens: 16,
+      timings: { queue: 1, prefill: 2 },
+      outcome: 'answered',
+      status: 200,
     });
   });
 
@@ -214,23 +258,86 @@ describe('what becomes of a request', () => {
   });
 
   const cases: readonly (readonly [string, Behaviour, Partial<RequestOutcome>])[] = [
-    ['429', (response) => response.writeHead(429, { 'content-type': 'application/json' }).end('{"error":{"message":"The queue is full."}}'), { outcome: 'refused', status: 429, error: 'HTTP 429: The queue is full.' }],
-    ['400 of vLLM', (response) => response.writeHead(400, { 'content-type': 'application/json' }).end('{"object":"error","message":"too long"}'), { outcome: 'refused', status: 400, error: 'HTTP 400: too long' }],
+    [
+      '429',
+      (response) => response.writeHead(429, { 'content-type': 'application/json' }).end('{"error":{"message":"The queue is full."}}'),
+      { outcome: 'refused', status: 429, error: 'HTTP 429: The queue is full.' },
+    ],
+    [
+      '400 of vLLM',
+      (response) => response.writeHead(400, { 'content-type': 'application/json' }).end('{"object":"error","message":"too long"}'),
+      { outcome: 'refused', status: 400, error: 'HTTP 400: too long' },
+    ],
     ['503', (response) => response.writeHead(503).end(), { outcome: 'refused', status: 503, error: 'HTTP 503' }],
-    ['500 with a page', (response) => response.writeHead(500, { 'content-type': 'text/html' }).end('<html>'), { outcome: 'failed', status: 500, error: 'HTTP 500' }],
-    ['a redirection', (response) => response.writeHead(302, { location: 'http://127.0.0.1:1/' }).end(), { outcome: 'failed', status: 302, error: 'HTTP 302' }],
-    ['JSON instead of a stream', (response) => response.writeHead(200, { 'content-type': 'application/json' }).end('{"choices":[]}'), { outcome: 'failed', status: 200, error: 'no event stream, but application/json' }],
+    [
+      '500 with a page',
+      (response) => response.writeHead(500, { 'content-type': 'text/html' }).end('<html>'),
+      { outcome: 'failed', status: 500, error: 'HTTP 500' },
+    ],
+    [
+      'a redirection',
+      (response) => response.writeHead(302, { location: 'http://127.0.0.1:1/' }).end(),
+      { outcome: 'failed', status: 302, error: 'HTTP 302' },
+    ],
+    [
+      'JSON instead of a stream',
+      (response) => response.writeHead(200, { 'content-type': 'application/json' }).end('{"choices":[]}'),
+      { outcome: 'failed', status: 200, error: 'no event stream, but application/json' },
+    ],
     ['a reset before the head', (response) => response.socket?.resetAndDestroy(), { outcome: 'failed', error: 'connection reset' }],
     ['a close before the head', (response) => response.socket?.destroy(), { outcome: 'failed', error: 'connection closed' }],
-    ['a reset in mid-stream', (response) => (streamHead(response), response.write(textChunk('a'), () => response.socket?.resetAndDestroy())), { outcome: 'cut', status: 200, error: 'connection reset' }],
-    ['a close in mid-stream', (response) => (streamHead(response), response.write(textChunk('a'), () => response.socket?.destroy())), { outcome: 'cut', error: 'connection closed' }],
-    ['an end without finish_reason or [DONE]', (response) => (streamHead(response), response.end(textChunk('a'))), { outcome: 'cut', chunkCount: 1, outputTokens: 1, error: 'the stream ended without finish_reason or [DONE]' }],
-    ['an end before the other choice has one', (response) => (streamHead(response), response.end(textChunk('a') + event({ choices: [{ index: 1, delta: {}, finish_reason: 'stop' }] }))), { outcome: 'cut' }],
-    ['a close after finish_reason, before the end of the body', (response) => (streamHead(response), response.write(finishedChunk('a'), () => response.socket?.destroy())), { outcome: 'cut', error: 'connection closed' }],
-    ['an error event', (response) => (streamHead(response), response.write(textChunk('a')), response.end(event({ error: { message: 'The engine has crashed.' } }))), { outcome: 'cut', error: 'error event: The engine has crashed.' }],
-    ['an event that is not JSON', (response) => (streamHead(response), response.write('data: {"choices\n\n')), { outcome: 'cut', error: 'an event is not JSON' }],
-    ['an event that never ends', (response) => (streamHead(response), response.write(`data: ${'x'.repeat(5 * 2 ** 20)}`)), { outcome: 'cut', error: 'an event is longer than 4 MiB' }],
-    ['what is not HTTP', (response) => response.socket?.end('SSH-2.0-OpenSSH_9.6\r\n'), { outcome: 'failed', error: 'what came is not HTTP/1.1' }],
+    [
+      'a reset in mid-stream',
+      (response) => (streamHead(response), response.write(textChunk('a'), () => response.socket?.resetAndDestroy())),
+      { outcome: 'cut', status: 200, error: 'connection reset' },
+    ],
+    [
+      'a close in mid-stream',
+      (response) => (streamHead(response), response.write(textChunk('a'), () => response.socket?.destroy())),
+      { outcome: 'cut', error: 'connection closed' },
+    ],
+    [
+      'an end without finish_reason or [DONE]',
+      (response) => (streamHead(response), response.end(textChunk('a'))),
+      { outcome: 'cut', chunkCount: 1, outputTokens: 1, error: 'the stream ended without finish_reason or [DONE]' },
+    ],
+    [
+      'an end before the other choice has one',
+      (response) => (
+        streamHead(response),
+        response.end(textChunk('a') + event({ choices: [{ index: 1, delta: {}, finish_reason: 'stop' }] }))
+      ),
+      { outcome: 'cut' },
+    ],
+    [
+      'a close after finish_reason, before the end of the body',
+      (response) => (streamHead(response), response.write(finishedChunk('a'), () => response.socket?.destroy())),
+      { outcome: 'cut', error: 'connection closed' },
+    ],
+    [
+      'an error event',
+      (response) => (
+        streamHead(response),
+        response.write(textChunk('a')),
+        response.end(event({ error: { message: 'The engine has crashed.' } }))
+      ),
+      { outcome: 'cut', error: 'error event: The engine has crashed.' },
+    ],
+    [
+      'an event that is not JSON',
+      (response) => (streamHead(response), response.write('data: {"choices\n\n')),
+      { outcome: 'cut', error: 'an event is not JSON' },
+    ],
+    [
+      'an event that never ends',
+      (response) => (streamHead(response), response.write(`data: ${'x'.repeat(5 * 2 ** 20)}`)),
+      { outcome: 'cut', error: 'an event is longer than 4 MiB' },
+    ],
+    [
+      'what is not HTTP',
+      (response) => response.socket?.end('SSH-2.0-OpenSSH_9.6\r\n'),
+      { outcome: 'failed', error: 'what came is not HTTP/1.1' },
+    ],
   ];
   it.each(cases)('%s', async (_, behave, expected) => {
     // Those after it are not its victims.

@@ -28,7 +28,9 @@ const batchPolicy = 3;
 /** Where there is no such call, one that fails. */
 function bind() {
   try {
-    return koffi.load('libc.so.6').func('long syscall(long number, int thread, _Inout_ uint8_t *attributes, unsigned int third, unsigned int fourth)');
+    return koffi
+      .load('libc.so.6')
+      .func('long syscall(long number, int thread, _Inout_ uint8_t *attributes, unsigned int third, unsigned int fourth)');
   } catch {
     return () => -1;
   }
@@ -41,7 +43,9 @@ function read(): Buffer | undefined {
 
 function scheduling(): Scheduling | undefined {
   const attributes = read();
-  return attributes && { policy: attributes.readUInt32LE(4), nice: attributes.readInt32LE(16), sliceNs: Number(attributes.readBigUInt64LE(24)) };
+  return (
+    attributes && { policy: attributes.readUInt32LE(4), nice: attributes.readInt32LE(16), sliceNs: Number(attributes.readBigUInt64LE(24)) }
+  );
 }
 
 if ((workerData as Policy) === 'batch') {

@@ -3,7 +3,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 /** A file with this text, until it is disposed of. */
-export async function withFile(text: string, name = 'trace.jsonl'): Promise<{ readonly path: string; [Symbol.asyncDispose](): Promise<void> }> {
+export async function withFile(
+  text: string,
+  name = 'trace.jsonl',
+): Promise<{ readonly path: string; [Symbol.asyncDispose](): Promise<void> }> {
   const folder = await mkdtemp(path.join(tmpdir(), 'autoglm-'));
   const file = path.join(folder, name);
   await writeFile(file, text);

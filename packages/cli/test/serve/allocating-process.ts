@@ -1,5 +1,6 @@
 /**
- * Allocates as a gateway under load does: most objects soon end, some live for a while, as in a queue. Prints how many bytes V8's spaces of new and of old objects took at
+ * Allocates as a gateway under load does: most objects soon end, some live for a while, as in a queue. Prints how many bytes V8's spaces of
+ * new and of old objects took at
  * most. With an argument, bounded.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -15,7 +16,8 @@ if (process.argv[2]) boundHeapGrowth();
 const held: object[] = [];
 const most = { newBytes: 0, oldBytes: 0 };
 for (let turn = 0; turn < turns; turn += 1) {
-  for (let index = 0; index < perTurn; index += 1) held[(turn % heldTurns) * perTurn + index] = { turn, index: [index, turn], text: `${turn} ${index}` };
+  for (let index = 0; index < perTurn; index += 1)
+    held[(turn % heldTurns) * perTurn + index] = { turn, index: [index, turn], text: `${turn} ${index}` };
   await nextTurn();
   const bytesOf = (name: string) => getHeapSpaceStatistics().find((space) => space.space_name === name)?.space_size ?? NaN;
   most.newBytes = Math.max(most.newBytes, bytesOf('new_space'));

@@ -12,8 +12,13 @@ async function commandLine(options: RunOptions): Promise<readonly string[]> {
   return line;
 }
 
-test.skipIf(process.platform !== 'linux' || process.execve === undefined)('a gateway goes on with its code in large pages, as the same process and with the options that Node had', async () => {
-  expect(await commandLine({ nodeOptions: ['--max-http-header-size=9000'] })).toEqual(expect.arrayContaining(['--use-largepages=silent', '--max-http-header-size=9000', '--engine-model']));
-  const asked = await commandLine({ env: { NODE_OPTIONS: '--use-largepages=off' } });
-  expect(asked.join(' ')).not.toContain('largepages');
-});
+test.skipIf(process.platform !== 'linux' || process.execve === undefined)(
+  'a gateway goes on with its code in large pages, as the same process and with the options that Node had',
+  async () => {
+    expect(await commandLine({ nodeOptions: ['--max-http-header-size=9000'] })).toEqual(
+      expect.arrayContaining(['--use-largepages=silent', '--max-http-header-size=9000', '--engine-model']),
+    );
+    const asked = await commandLine({ env: { NODE_OPTIONS: '--use-largepages=off' } });
+    expect(asked.join(' ')).not.toContain('largepages');
+  },
+);

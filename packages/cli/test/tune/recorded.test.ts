@@ -11,16 +11,35 @@ it.each([true, false])('a policy is learned from what a gateway has recorded and
   const file = path.join(folder, 'outcomes.jsonl');
   const settings = path.join(folder, 'config.yaml');
   // JSON is YAML.
-  writeFileSync(settings, JSON.stringify({
-    server: { port: 0, drain_timeout_ms: 1 },
-    engines: [{ kind: 'mock', model: 'small', tier: 'edge' }, { kind: 'mock', model: 'large', tier: 'cloud' }],
-    tiers: { enabled: true, record: { file, contents }, levels: [{ tier: 'edge', model: 'small', first_token_ms: 60_000, answer_ms: 60_000 }, { tier: 'cloud', model: 'large', first_token_ms: 60_000 }] },
-  }));
+  writeFileSync(
+    settings,
+    JSON.stringify({
+      server: { port: 0, drain_timeout_ms: 1 },
+      engines: [
+        { kind: 'mock', model: 'small', tier: 'edge' },
+        { kind: 'mock', model: 'large', tier: 'cloud' },
+      ],
+      tiers: {
+        enabled: true,
+        record: { file, contents },
+        levels: [
+          { tier: 'edge', model: 'small', first_token_ms: 60_000, answer_ms: 60_000 },
+          { tier: 'cloud', model: 'large', first_token_ms: 60_000 },
+        ],
+      },
+    }),
+  );
   const gateway = await startGateway({ config: loadConfig({ file: settings, env: {} }) });
   try {
-    const post = async (at: string, body: object) => (await (await fetch(`${gateway.url}${at}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })).json()) as { id: string };
+    const post = async (at: string, body: object) =>
+      (await (
+        await fetch(`${gateway.url}${at}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
+      ).json()) as { id: string };
     for (let index = 0; index < 64; index += 1) {
-      const { id } = await post('/v1/chat/completions', { model: 'auto', messages: [{ role: 'user', content: `Number ${index}: ${'elephants '.repeat(index % 32)}` }] });
+      const { id } = await post('/v1/chat/completions', {
+        model: 'auto',
+        messages: [{ role: 'user', content: `Number ${index}: ${'elephants '.repeat(index % 32)}` }],
+      });
       // Of the last ones nobody says anything.
       if (index < 60) await post('/v1/cascade/feedback', { id, cheap_ok: index % 32 < 16, strong_ok: true });
     }
@@ -45,6 +64,8 @@ it.each([true, false])('a policy is learned from what a gateway has recorded and
   });
   expect(JSON.parse(recorded[41] as string)).toMatchObject({ cheap_ok: false });
   expect((await run(['tune', 'cascade', ...parts])).stdout).toContain('60 questions; right answers of the cheap model .533');
-  expect((await run(['tune', 'cascade', parts[0] as string])).stderr).toMatch(/part-0\.jsonl has 20 outcomes; at least 50 are needed; 1 more have no cheap_ok/);
+  expect((await run(['tune', 'cascade', parts[0] as string])).stderr).toMatch(
+    /part-0\.jsonl has 20 outcomes; at least 50 are needed; 1 more have no cheap_ok/,
+  );
   rmSync(folder, { recursive: true });
 });

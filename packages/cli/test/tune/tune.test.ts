@@ -18,7 +18,13 @@ const random = createRandom(3);
 function lines(count: number, more: object = {}): string {
   return Array.from({ length: count }, (_, index) => {
     const length = Math.floor(random() * 60);
-    return JSON.stringify({ prompt: `How many are ${index} and ${'one '.repeat(length)}?`, cheap_ok: random() > length / 60, strong_ok: random() < 0.9, cheap_answer: 'It is 1 + 1 = 2.', ...more });
+    return JSON.stringify({
+      prompt: `How many are ${index} and ${'one '.repeat(length)}?`,
+      cheap_ok: random() > length / 60,
+      strong_ok: random() < 0.9,
+      cheap_answer: 'It is 1 + 1 = 2.',
+      ...more,
+    });
   }).join('\n');
 }
 async function write(name: string, text: string): Promise<string> {
@@ -54,7 +60,10 @@ describe('autoglm tune cascade', () => {
     const data = await write('d.jsonl', `${lines(60)}\n${lines(20, { cheap_answer: undefined })}`);
     const { stdout } = await run(['tune', 'cascade', data]);
     expect(stdout).toContain('use it with tiers.decide: prompt');
-    expect(await run(['tune', 'cascade', data, '--by', 'answer'])).toMatchObject({ code: 1, stderr: 'autoglm: --by answer needs a cheap_answer in every outcome.\n' });
+    expect(await run(['tune', 'cascade', data, '--by', 'answer'])).toMatchObject({
+      code: 1,
+      stderr: 'autoglm: --by answer needs a cheap_answer in every outcome.\n',
+    });
   });
 
   it.each([
@@ -62,9 +71,21 @@ describe('autoglm tune cascade', () => {
     ['an array', '[]', 'e.jsonl:1: this is no JSON object'],
     ['no prompt', '{"cheap_ok":true,"strong_ok":true}', 'prompt must be a text'],
     ['a number for a truth', '{"prompt":"a","cheap_ok":1,"strong_ok":true}', 'cheap_ok must be true or false'],
-    ['scores that are none', '{"prompt":"a","cheap_ok":true,"strong_ok":true,"cheap_scores":{"a":"b"}}', 'cheap_scores must be an object of numbers'],
-    ['one question many times', Array.from({ length: 60 }, () => '{"prompt":"a","cheap_ok":true,"strong_ok":true}').join('\n'), 'the 60 outcomes are of 1 different question; at least 50 are needed'],
-    ['numbers of no prompt', '{"id":"a","at_ms":1,"prompt_numbers":{},"cheap_ok":true,"strong_ok":true}', 'prompt_numbers must be an object of numbers, characters among them'],
+    [
+      'scores that are none',
+      '{"prompt":"a","cheap_ok":true,"strong_ok":true,"cheap_scores":{"a":"b"}}',
+      'cheap_scores must be an object of numbers',
+    ],
+    [
+      'one question many times',
+      Array.from({ length: 60 }, () => '{"prompt":"a","cheap_ok":true,"strong_ok":true}').join('\n'),
+      'the 60 outcomes are of 1 different question; at least 50 are needed',
+    ],
+    [
+      'numbers of no prompt',
+      '{"id":"a","at_ms":1,"prompt_numbers":{},"cheap_ok":true,"strong_ok":true}',
+      'prompt_numbers must be an object of numbers, characters among them',
+    ],
     ['too few', '{"prompt":"a","cheap_ok":true,"strong_ok":true}', 'has 1 outcome; at least 50 are needed'],
   ])('refuses %s', async (_, text, message) => {
     const { code, stderr } = await run(['tune', 'cascade', await write('e.jsonl', text)]);
@@ -78,11 +99,19 @@ describe('autoglm tune cascade', () => {
     const link = path.join(folder, 'link.jsonl');
     await symlink(data, link);
     for (const out of [data, link]) {
-      expect(await run(['tune', 'cascade', data, '--out', out, '--force'])).toMatchObject({ code: 1, stderr: `autoglm: ${out} is a file of outcomes: choose another name.\n` });
-      expect(await run(['tune', 'cascade', await write('g.jsonl', lines(60)), '--test', data, '--out', out, '--force'])).toMatchObject({ code: 1 });
+      expect(await run(['tune', 'cascade', data, '--out', out, '--force'])).toMatchObject({
+        code: 1,
+        stderr: `autoglm: ${out} is a file of outcomes: choose another name.\n`,
+      });
+      expect(await run(['tune', 'cascade', await write('g.jsonl', lines(60)), '--test', data, '--out', out, '--force'])).toMatchObject({
+        code: 1,
+      });
     }
     expect(readFileSync(data, 'utf8')).toBe(before);
-    expect(await run(['tune', 'cascade', data, '--out', folder, '--force'])).toMatchObject({ code: 1, stderr: `autoglm: ${folder} is a folder: name the file to write.\n` });
+    expect(await run(['tune', 'cascade', data, '--out', folder, '--force'])).toMatchObject({
+      code: 1,
+      stderr: `autoglm: ${folder} is a folder: name the file to write.\n`,
+    });
   });
 
   it('leaves nothing when it is interrupted while it learns', async () => {
@@ -99,12 +128,18 @@ describe('autoglm tune cascade', () => {
     expect((await run(['tune', 'cascade', 'nowhere.jsonl'])).stderr).toMatch(/^autoglm: nowhere.jsonl cannot be read: ENOENT/);
   });
 
-  it.skipIf(!existsSync(gsm8k))('is surer than the length of the prompt on recorded outcomes: learned from one half, judged on the other', async () => {
-    const recorded = readFileSync(gsm8k, 'utf8').trim().split('\n');
-    const [data, test] = [await write('even.jsonl', recorded.filter((_, index) => index % 2 === 0).join('\n')), await write('odd.jsonl', recorded.filter((_, index) => index % 2 === 1).join('\n'))];
-    const { stdout } = await run(['tune', 'cascade', data, '--test', test, '--by', 'answer', '--json']);
-    const { table } = JSON.parse(stdout) as { table: { strong_share: number; length: { value: number }; answer: { value: number } }[] };
-    const half = table.find((row) => row.strong_share === 0.5);
-    expect(half?.answer.value).toBeGreaterThan(half?.length.value as number);
-  });
+  it.skipIf(!existsSync(gsm8k))(
+    'is surer than the length of the prompt on recorded outcomes: learned from one half, judged on the other',
+    async () => {
+      const recorded = readFileSync(gsm8k, 'utf8').trim().split('\n');
+      const [data, test] = [
+        await write('even.jsonl', recorded.filter((_, index) => index % 2 === 0).join('\n')),
+        await write('odd.jsonl', recorded.filter((_, index) => index % 2 === 1).join('\n')),
+      ];
+      const { stdout } = await run(['tune', 'cascade', data, '--test', test, '--by', 'answer', '--json']);
+      const { table } = JSON.parse(stdout) as { table: { strong_share: number; length: { value: number }; answer: { value: number } }[] };
+      const half = table.find((row) => row.strong_share === 0.5);
+      expect(half?.answer.value).toBeGreaterThan(half?.length.value as number);
+    },
+  );
 });

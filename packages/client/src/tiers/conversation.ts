@@ -5,14 +5,37 @@ import { backoffMs } from '../retry.ts';
 
 /** What the server says. `state` counts the calls of `update`: 1, 2, 3 … */
 export type TierEvent =
-  | { readonly type: 'welcome'; readonly levels: readonly { readonly name: string; readonly model: string }[]; readonly stateBytesMax: number }
+  | {
+      readonly type: 'welcome';
+      readonly levels: readonly { readonly name: string; readonly model: string }[];
+      readonly stateBytesMax: number;
+    }
   /** What the text of a decision goes on with. */
   | { readonly type: 'delta'; readonly state: number; readonly level: string; readonly revision: number; readonly text: string }
   /** A decision to act on, in the place of the one that it supersedes; 0: it is the first. */
-  | { readonly type: 'decision'; readonly state: number; readonly level: string; readonly revision: number; readonly supersedes: number; readonly confirms: boolean; readonly text: string; readonly answer: unknown; readonly tier: string; readonly engine: string }
+  | {
+      readonly type: 'decision';
+      readonly state: number;
+      readonly level: string;
+      readonly revision: number;
+      readonly supersedes: number;
+      readonly confirms: boolean;
+      readonly text: string;
+      readonly answer: unknown;
+      readonly tier: string;
+      readonly engine: string;
+    }
   /** Of a decision that was begun, nothing more will come. */
   | { readonly type: 'retraction'; readonly revision: number; readonly reason: string }
-  | { readonly type: 'problem'; readonly state: number; readonly level: string; readonly code: string; readonly message: string; readonly param: string | undefined; readonly retryable: boolean }
+  | {
+      readonly type: 'problem';
+      readonly state: number;
+      readonly level: string;
+      readonly code: string;
+      readonly message: string;
+      readonly param: string | undefined;
+      readonly retryable: boolean;
+    }
   /** The call has ended, by a gRPC status; where it is to be opened again, that is tried from now on, with the last state. */
   | { readonly type: 'lost'; readonly code: number; readonly message: string };
 
@@ -31,15 +54,27 @@ type Call = ClientDuplexStream<TierClientMessage, TierServerMessage>;
 
 /** What was sent, by its version on the wire: decisions about older states than these come too late for anybody. */
 const rememberedMax = 32;
-/** What every server takes, whatever its bound: until it has told that, a larger state waits, for one that is too large would end the call without a word of why. */
+/**
+ * What every server takes, whatever its bound: until it has told that, a larger state waits, for one that is too large would end the call
+ * without a word of why.
+ */
 const unaskedBytesMax = 4096;
 const utf8 = new TextDecoder();
 
 /** Statuses of a server or a network that may be there again later (OK: it drains); whatever else it says would be said again. */
-const passing: ReadonlySet<number> = new Set([status.OK, status.UNAVAILABLE, status.DEADLINE_EXCEEDED, status.CANCELLED, status.INTERNAL, status.RESOURCE_EXHAUSTED, status.UNKNOWN]);
+const passing: ReadonlySet<number> = new Set([
+  status.OK,
+  status.UNAVAILABLE,
+  status.DEADLINE_EXCEEDED,
+  status.CANCELLED,
+  status.INTERNAL,
+  status.RESOURCE_EXHAUSTED,
+  status.UNKNOWN,
+]);
 
 /**
- * Streams a state to a server as it changes, whole at first and then as JSON Patches, and tells what the server decides. Where the server takes states
+ * Streams a state to a server as it changes, whole at first and then as JSON Patches, and tells what the server decides. Where the server
+ * takes states
  * more slowly than they come, those between are left out: only the latest is to be decided about.
  */
 export class TiersConversation {
@@ -68,7 +103,10 @@ export class TiersConversation {
     this.#begin();
   }
 
-  /** The state as of now, a chat body; not to be changed afterwards. Gives its number. Throws after `close`, and after a loss that is not mended. */
+  /**
+   * The state as of now, a chat body; not to be changed afterwards. Gives its number. Throws after `close`, and after a loss that is not
+   * mended.
+   */
   update(body: object): number {
     if (this.#isClosed) throw new Error('The conversation is over.');
     const count = (this.#state?.count ?? 0) + 1;
@@ -131,7 +169,8 @@ export class TiersConversation {
     // Who has given the state knows its number only then.
     queueMicrotask(() => {
       const message = `The state is larger than the ${bytesMax} bytes that the server takes.`;
-      if (!this.#isClosed) this.#tell({ type: 'problem', state: count, level: '', code: 'payload_too_large', message, param: undefined, retryable: false });
+      if (!this.#isClosed)
+        this.#tell({ type: 'problem', state: count, level: '', code: 'payload_too_large', message, param: undefined, retryable: false });
     });
   }
 
@@ -153,7 +192,8 @@ export class TiersConversation {
     } else if ('decision' in message) this.#decided(message.decision);
     else if ('retraction' in message) this.#tell({ type: 'retraction', ...message.retraction });
     else if ('resend' in message) {
-      // It refused the one before, or never had it. Each patch under way is answered so; the document that one of them was answered with is for all.
+      // It refused the one before, or never had it. Each patch under way is answered so; the document that one of them was answered with is
+      // for all.
       if ((message.resend.haveVersion ?? 0) < (this.#document ?? 0)) return;
       this.#sent = undefined;
       this.#send();
@@ -162,11 +202,32 @@ export class TiersConversation {
       this.#attempt = 0;
       if (level === '' && stateVersion === this.#document) this.#document = undefined;
       const state = this.#counts.get(stateVersion);
-      if (state !== undefined) this.#tell({ type: 'problem', state, level, code, message: text, param: param === '' ? undefined : param, retryable: retryable === true });
+      if (state !== undefined)
+        this.#tell({
+          type: 'problem',
+          state,
+          level,
+          code,
+          message: text,
+          param: param === '' ? undefined : param,
+          retryable: retryable === true,
+        });
     }
   }
 
-  #decided({ stateVersion, level, revision, final, delta = '', text = '', supersedes = 0, confirms = false, answer, tier = '', engine = '' }: TierDecision): void {
+  #decided({
+    stateVersion,
+    level,
+    revision,
+    final,
+    delta = '',
+    text = '',
+    supersedes = 0,
+    confirms = false,
+    answer,
+    tier = '',
+    engine = '',
+  }: TierDecision): void {
     this.#attempt = 0;
     const state = this.#counts.get(stateVersion);
     if (state === undefined) return;
@@ -175,7 +236,15 @@ export class TiersConversation {
     try {
       whole = answer && JSON.parse(utf8.decode(answer));
     } catch (error) {
-      return this.#tell({ type: 'problem', state, level, code: 'upstream_error', message: `The server's answer is not JSON: ${(error as Error).message}`, param: undefined, retryable: true });
+      return this.#tell({
+        type: 'problem',
+        state,
+        level,
+        code: 'upstream_error',
+        message: `The server's answer is not JSON: ${(error as Error).message}`,
+        param: undefined,
+        retryable: true,
+      });
     }
     this.#tell({ type: 'decision', state, level, revision, supersedes, confirms, text, answer: whole, tier, engine });
   }

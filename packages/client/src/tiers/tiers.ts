@@ -6,7 +6,10 @@ import { loadService } from './service.ts';
 export interface TiersOptions {
   /** `host:port` of a gateway with `grpc: {enabled: true}`. */
   readonly target: string;
-  /** PEM. `ca` vouches for the server; `cert` and `key` are for servers that want to see a certificate. Without any of it nothing is encrypted. */
+  /**
+   * PEM. `ca` vouches for the server; `cert` and `key` are for servers that want to see a certificate. Without any of it nothing is
+   * encrypted.
+   */
   readonly tls?: { readonly ca: Buffer; readonly cert?: Buffer | undefined; readonly key?: Buffer | undefined } | undefined;
   /** A server that is silent for so long is asked for a sign of life, and given up after as long again; 10 s when not given. */
   readonly keepaliveMs?: number;

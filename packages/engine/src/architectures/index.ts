@@ -21,6 +21,13 @@ export function architectureOf(gguf: Gguf): Architecture {
   const name = gguf.string('general.architecture');
   const found = architectureNamed(name ?? '');
   if (found) return found;
-  if (name === bert.name) throw new AutoglmError('engine_failed', `${gguf.path} makes embeddings and writes no text: name it under embeddings.model, and another one as the model.`);
-  throw new AutoglmError('engine_failed', `${gguf.path} is a model of the architecture "${shown(name ?? 'unnamed')}", which this engine does not know. It knows ${architectureNames.join(', ')}: give a model of one of these with --model FILE.gguf.`);
+  if (name === bert.name)
+    throw new AutoglmError(
+      'engine_failed',
+      `${gguf.path} makes embeddings and writes no text: name it under embeddings.model, and another one as the model.`,
+    );
+  throw new AutoglmError(
+    'engine_failed',
+    `${gguf.path} is a model of the architecture "${shown(name ?? 'unnamed')}", which this engine does not know. It knows ${architectureNames.join(', ')}: give a model of one of these with --model FILE.gguf.`,
+  );
 }

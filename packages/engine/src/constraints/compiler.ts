@@ -36,7 +36,9 @@ export class ConstraintCompiler {
   #tableOf(): TokenTable {
     this.#table ??= new TokenTable(this.#texts);
     if (this.#table.writesEveryText) return this.#table;
-    throw new AutoglmError('unsupported_feature', 'The model has no token for some bytes, so its answers cannot be held to a format.', { param: 'model' });
+    throw new AutoglmError('unsupported_feature', 'The model has no token for some bytes, so its answers cannot be held to a format.', {
+      param: 'model',
+    });
   }
 }
 

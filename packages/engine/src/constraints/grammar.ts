@@ -65,4 +65,10 @@ export interface Reference {
 export const sequence = (...items: readonly Node[]): Sequence => ({ kind: 'sequence', items });
 export const choice = (...options: readonly Node[]): Node => (options.length === 1 ? (options[0] as Node) : { kind: 'choice', options });
 
-export const repeat = (item: Node, separator: Node, min: number, max: number): Repeat => ({ kind: 'repeat', item, next: sequence(separator, item), min, max });
+export const repeat = (item: Node, separator: Node, min: number, max: number): Repeat => ({
+  kind: 'repeat',
+  item,
+  next: sequence(separator, item),
+  min,
+  max,
+});

@@ -28,7 +28,10 @@ export const colon = opening(':');
 
 /** Bytes of a key that is not a property's. */
 const additionalKeyMax = 64;
-/** Such a key so far, closed or not: whole characters, none of them escaped. It may have begun as a property's, which ends inside a character or an escape anywhere. */
+/**
+ * Such a key so far, closed or not: whole characters, none of them escaped. It may have begun as a property's, which ends inside a
+ * character or an escape anywhere.
+ */
 const additionalKey = /^"[ !#-[\]-\x7f]*"?$/;
 
 /** What the members of one object may be; made once for each node. */
@@ -86,7 +89,8 @@ export class MembersPlan {
   afterKey(state: MembersState, text: KeyState): MembersState {
     const index = this.#declared.get(text);
     const count = state.count + 1;
-    if (index === undefined) return { phase: 'value', next: state.next, count, used: { key: text, before: state.used }, value: this.#node.additional };
+    if (index === undefined)
+      return { phase: 'value', next: state.next, count, used: { key: text, before: state.used }, value: this.#node.additional };
     return { phase: 'value', next: index + 1, count, used: state.used, value: this.#node.properties[index]?.value };
   }
 

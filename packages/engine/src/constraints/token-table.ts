@@ -35,10 +35,16 @@ export class TokenTable {
     const ids = Array.from({ length: texts.size }, (_, id) => id);
     const keys = ids.map((id) => Buffer.from(texts.bytes(id)).toString('latin1'));
     const lengths = ids.map((id) => plainLength(texts.bytes(id)));
-    this.#all = sort(ids.filter((id) => keys[id] !== ''), keys);
+    this.#all = sort(
+      ids.filter((id) => keys[id] !== ''),
+      keys,
+    );
     this.#plain = Int32Array.from(ids.filter((id) => lengths[id] !== undefined));
     this.#plainLengths = this.#plain.map((id) => lengths[id] as number);
-    this.#others = sort(ids.filter((id) => keys[id] !== '' && lengths[id] === undefined), keys);
+    this.#others = sort(
+      ids.filter((id) => keys[id] !== '' && lengths[id] === undefined),
+      keys,
+    );
     this.ends = ids.filter((id) => texts.endsGeneration(id));
     const single = new Set(keys.filter((bytes) => bytes.length === 1));
     this.writesEveryText = textBytes.every((byte) => single.has(String.fromCharCode(byte)));
@@ -54,7 +60,8 @@ export class TokenTable {
   }
 
   /**
-   * Copies into `target`, which is all −∞, the logits of the tokens that may follow. Inside a string most tokens can, and need not be tried.
+   * Copies into `target`, which is all −∞, the logits of the tokens that may follow. Inside a string most tokens can, and need not be
+   * tried.
    * Where it takes too long some are left out, never all: a token of one byte is tried before those that go on from it.
    */
   copyAllowed(state: State, logits: Float32Array, target: Float32Array): void {
@@ -113,7 +120,9 @@ const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 function sort(ids: readonly number[], keys: readonly string[]): SortedTokens {
   const sorted = Int32Array.from(ids).sort((a, b) => compare(keys[a] as string, keys[b] as string));
-  const shared = sorted.map((id, place) => (place === 0 ? 0 : sharedLength(keys[sorted[place - 1] as number] as string, keys[id] as string)));
+  const shared = sorted.map((id, place) =>
+    place === 0 ? 0 : sharedLength(keys[sorted[place - 1] as number] as string, keys[id] as string),
+  );
   return { ids: sorted, shared };
 }
 

@@ -27,14 +27,17 @@ export function boundContext(strategy: ContextStrategy, contextLength: number, f
   const sinkBlocks = Math.ceil(sinks / blockTokens);
   const room = contextLength - sinkBlocks * blockTokens;
   const window = strategy.window ?? room;
-  const refuse = (name: string, reason: string) => new AutoglmError('invalid_value', `Invalid value for '${field}.${name}': ${reason}.`, { param: `${field}.${name}` });
+  const refuse = (name: string, reason: string) =>
+    new AutoglmError('invalid_value', `Invalid value for '${field}.${name}': ${reason}.`, { param: `${field}.${name}` });
   if (!Number.isInteger(sinks) || sinks < 0) throw refuse('sinks', 'must be an integer of at least 0');
-  if (room < windowMin) throw refuse('sinks', `the model's context of ${contextLength} tokens must hold them and a window of at least ${windowMin}`);
+  if (room < windowMin)
+    throw refuse('sinks', `the model's context of ${contextLength} tokens must hold them and a window of at least ${windowMin}`);
   if (!Number.isInteger(window) || window < windowMin) throw refuse('window', `must be an integer of at least ${windowMin}`);
   if (window > room) throw refuse('window', `the model's context of ${contextLength} tokens leaves ${room} beside the sinks`);
   const windowBlocks = Math.floor(window / blockTokens);
   return {
-    kind, sinkBlocks,
+    kind,
+    sinkBlocks,
     tokensMax: (sinkBlocks + windowBlocks) * blockTokens,
     recentBlocks: Math.ceil(windowBlocks / 2),
     dropBlocks: Math.floor(windowBlocks / 4),

@@ -15,7 +15,8 @@ const observedTokens = blockTokens;
 export function dropBlocks({ cache, runner }: Pick<LoadedModel, 'cache' | 'runner'>, sequence: Sequence): DropOutcome {
   const { id, context, computed, tokens } = sequence;
   const rows = context.rows(computed);
-  const weigh = () => runner.weighBlocks(cache.slotOf(id), tokens.all.slice(computed - observedTokens, computed), rows - observedTokens).blocks;
+  const weigh = () =>
+    runner.weighBlocks(cache.slotOf(id), tokens.all.slice(computed - observedTokens, computed), rows - observedTokens).blocks;
   const places = context.placesToDrop(computed, () => chooseDrops(context.bounds as ContextBounds, rows / blockTokens, weigh));
   const outcome = cache.drop(id, places, rows);
   if (outcome !== 'dropped') return outcome;

@@ -12,7 +12,10 @@ const piecesMax = 4;
  * the whole answer or four pieces of 64 tokens spread over it. Looks only: the cache stays as it is. A token's attention is
  * that of the place it was chosen at, the one before it.
  */
-export function mapAttention({ cache, runner }: Pick<LoadedModel, 'cache' | 'runner'>, { id, context, tokens, prompt, computed }: Sequence): AttentionMap {
+export function mapAttention(
+  { cache, runner }: Pick<LoadedModel, 'cache' | 'runner'>,
+  { id, context, tokens, prompt, computed }: Sequence,
+): AttentionMap {
   const promptRows = rowsOfPrompt(context, prompt.length, computed);
   const from = Math.max(prompt.length - 1, firstInOrder(context, computed));
   const pieces = cutEvenly(from, computed);
@@ -55,7 +58,11 @@ function firstInOrder(context: KeptContext, computed: number): number {
 function cutEvenly(from: number, to: number): readonly (readonly [number, number])[] {
   const count = to - from;
   const pieces = Math.ceil(count / blockTokens);
-  if (pieces <= piecesMax) return Array.from({ length: pieces }, (_, piece) => [from + piece * blockTokens, Math.min(to, from + (piece + 1) * blockTokens)] as const);
+  if (pieces <= piecesMax)
+    return Array.from(
+      { length: pieces },
+      (_, piece) => [from + piece * blockTokens, Math.min(to, from + (piece + 1) * blockTokens)] as const,
+    );
   return Array.from({ length: piecesMax }, (_, piece) => {
     const start = from + Math.floor((piece * (count - blockTokens)) / (piecesMax - 1));
     return [start, start + blockTokens] as const;

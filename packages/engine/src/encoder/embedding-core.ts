@@ -45,7 +45,12 @@ class Pending {
   #next = 0;
   #startedAtMs: number | undefined;
 
-  constructor({ id, lane = 'realtime' }: Pick<EmbeddingRequest, 'id' | 'lane'>, inputs: readonly (readonly number[])[], dimensions: number, nowMs: number) {
+  constructor(
+    { id, lane = 'realtime' }: Pick<EmbeddingRequest, 'id' | 'lane'>,
+    inputs: readonly (readonly number[])[],
+    dimensions: number,
+    nowMs: number,
+  ) {
     this.id = id;
     this.lane = lane;
     this.#addedAtMs = nowMs;
@@ -76,7 +81,13 @@ class Pending {
 
   finish(nowMs: number): FinishedRequest {
     const startedAtMs = this.#startedAtMs ?? nowMs;
-    return { id: this.id, vectors: this.#vectors, tokenCounts: this.#tokenCounts, queueMs: startedAtMs - this.#addedAtMs, computeMs: nowMs - startedAtMs };
+    return {
+      id: this.id,
+      vectors: this.#vectors,
+      tokenCounts: this.#tokenCounts,
+      queueMs: startedAtMs - this.#addedAtMs,
+      computeMs: nowMs - startedAtMs,
+    };
   }
 }
 
@@ -88,7 +99,10 @@ export class EmbeddingCore {
   readonly #passes: LanePasses;
   readonly #pending = new Map<string, Pending>();
 
-  constructor(encoder: Encoder, { maxQueue, batchShareMin = defaultSharing.batchShareMin, now = () => performance.now() }: EmbeddingCoreOptions) {
+  constructor(
+    encoder: Encoder,
+    { maxQueue, batchShareMin = defaultSharing.batchShareMin, now = () => performance.now() }: EmbeddingCoreOptions,
+  ) {
     this.#encoder = encoder;
     this.#passes = new LanePasses({ passTokens: encoder.passTokens, batchShareMin });
     this.#maxQueue = maxQueue;
@@ -102,14 +116,25 @@ export class EmbeddingCore {
   /** Throws `queue_full`, `context_length_exceeded`, `invalid_value`. */
   add(request: Pick<EmbeddingRequest, 'id' | 'inputs' | 'dimensions' | 'truncate' | 'lane'>): void {
     const addedAtMs = this.#now();
-    const { info: { dimensions, contextLength }, vocabulary } = this.#encoder;
+    const {
+      info: { dimensions, contextLength },
+      vocabulary,
+    } = this.#encoder;
     if (request.dimensions !== undefined && request.dimensions !== dimensions) {
-      throw new AutoglmError('invalid_value', `Invalid value for 'dimensions': this model makes vectors of ${dimensions} elements, and they cannot be shortened.`, { param: 'dimensions' });
+      throw new AutoglmError(
+        'invalid_value',
+        `Invalid value for 'dimensions': this model makes vectors of ${dimensions} elements, and they cannot be shortened.`,
+        { param: 'dimensions' },
+      );
     }
     const { lane = 'realtime' } = request;
     const waiting = this.#waiting(lane);
     if (waiting > 0 && waiting + request.inputs.length > this.#maxQueue) {
-      throw new AutoglmError('queue_full', `${waiting} texts of the ${lane} lane wait for their embeddings already (embeddings.max_queue is ${this.#maxQueue} for each lane).`, { retryAfterSeconds: 1 });
+      throw new AutoglmError(
+        'queue_full',
+        `${waiting} texts of the ${lane} lane wait for their embeddings already (embeddings.max_queue is ${this.#maxQueue} for each lane).`,
+        { retryAfterSeconds: 1 },
+      );
     }
     this.#pending.set(request.id, new Pending(request, readInputs(request, { vocabulary, contextLength }), dimensions, addedAtMs));
   }

@@ -94,7 +94,10 @@ export class EncoderGraph {
 
   linear({ weight, bias }: LinearWeights, x: Tensor): Tensor {
     const columns = Number(koffi.decode(x, tensorLayout.ne + 8, 'int64'));
-    return this.add(multiply(this.#parts.ggml, this.#parts.context, this.#matrices.get(weight) as WeightMatrix, x, { way: 'together', columns }), bias);
+    return this.add(
+      multiply(this.#parts.ggml, this.#parts.context, this.#matrices.get(weight) as WeightMatrix, x, { way: 'together', columns }),
+      bias,
+    );
   }
 
   /** By its tanh form (Hendrycks and Gimpel 2016), as llama.cpp computes it here. */
@@ -104,7 +107,13 @@ export class EncoderGraph {
 
   /** Every token of a text looks at all of its tokens: [embeddingLength, tokens], or with `onlyFirst` [embeddingLength, texts]. */
   attention(x: Tensor, matrix: FusedMatrix, onlyFirst: boolean): Tensor {
-    const { ggml, context, graph, sizes: { embeddingLength }, groups } = this.#parts;
+    const {
+      ggml,
+      context,
+      graph,
+      sizes: { embeddingLength },
+      groups,
+    } = this.#parts;
     const heads = this.#project(x, matrix);
     const [only, ...others] = groups as [LengthGroup, ...LengthGroup[]];
     if (others.length === 0) return this.#attendGroup(heads, only, onlyFirst);
@@ -127,14 +136,33 @@ export class EncoderGraph {
       const tensor = this.linear({ weight: matrix.weight, bias: matrix.bias as Pointer }, x);
       return [0, 1, 2].map((part) => ({ tensor, tokenBytes: 3 * rowBytes, offset: part * rowBytes }));
     }
-    return matrix.weights.map((weight, index) => ({ tensor: this.linear({ weight, bias: matrix.biases[index] as Pointer }, x), tokenBytes: rowBytes, offset: 0 }));
+    return matrix.weights.map((weight, index) => ({
+      tensor: this.linear({ weight, bias: matrix.biases[index] as Pointer }, x),
+      tokenBytes: rowBytes,
+      offset: 0,
+    }));
   }
 
   #attendGroup(heads: readonly Heads[], { length, count, start }: LengthGroup, onlyFirst: boolean): Tensor {
-    const { ggml, context, sizes: { headLength, headCount, embeddingLength } } = this.#parts;
+    const {
+      ggml,
+      context,
+      sizes: { headLength, headCount, embeddingLength },
+    } = this.#parts;
     const [q, k, v] = heads.map(({ tensor, tokenBytes, offset }, index) => {
       const tokens = onlyFirst && index === 0 ? 1 : length;
-      return ggml.view4d(context, tensor, headLength, tokens, headCount, count, tokenBytes, headLength * 4, length * tokenBytes, start * tokenBytes + offset);
+      return ggml.view4d(
+        context,
+        tensor,
+        headLength,
+        tokens,
+        headCount,
+        count,
+        tokenBytes,
+        headLength * 4,
+        length * tokenBytes,
+        start * tokenBytes + offset,
+      );
     }) as [Tensor, Tensor, Tensor];
     const attended = ggml.flashAttnExt(context, q, k, v, null, 1 / Math.sqrt(headLength), 0, 0);
     return ggml.reshape2d(context, attended, embeddingLength, count * (onlyFirst ? 1 : length));

@@ -25,12 +25,16 @@ export function readEncoderSizes(gguf: Pick<Gguf, 'path' | 'number' | 'boolean'>
   const required = (key: string) => gguf.number(`bert.${key}`) ?? refuse(gguf, `lacks the GGUF key bert.${key}: the file is incomplete`);
   const embeddingLength = required('embedding_length');
   const headCount = required('attention.head_count');
-  if (!(headCount > 0 && embeddingLength % headCount === 0)) refuse(gguf, `has ${headCount} attention heads for ${embeddingLength} dimensions, which do not divide`);
+  if (!(headCount > 0 && embeddingLength % headCount === 0))
+    refuse(gguf, `has ${headCount} attention heads for ${embeddingLength} dimensions, which do not divide`);
   if (gguf.boolean('bert.attention.causal')) refuse(gguf, 'wants causal attention (bert.attention.causal), which an encoder has not');
   const normEpsilon = required('attention.layer_norm_epsilon');
-  if (!(normEpsilon > 0 && Number.isFinite(normEpsilon))) refuse(gguf, `has the GGUF key bert.attention.layer_norm_epsilon as ${normEpsilon}, and not as a number above 0`);
+  if (!(normEpsilon > 0 && Number.isFinite(normEpsilon)))
+    refuse(gguf, `has the GGUF key bert.attention.layer_norm_epsilon as ${normEpsilon}, and not as a number above 0`);
   const kind = gguf.number('bert.pooling_type');
-  const pooling = poolings[kind ?? 1] ?? refuse(gguf, `has the pooling type ${kind} (bert.pooling_type), which makes no embeddings; known are 1 mean, 2 CLS, 3 last`);
+  const pooling =
+    poolings[kind ?? 1] ??
+    refuse(gguf, `has the pooling type ${kind} (bert.pooling_type), which makes no embeddings; known are 1 mean, 2 CLS, 3 last`);
   return {
     layerCount: required('block_count'),
     embeddingLength,
@@ -38,7 +42,8 @@ export function readEncoderSizes(gguf: Pick<Gguf, 'path' | 'number' | 'boolean'>
     headLength: embeddingLength / headCount,
     feedForwardLength: required('feed_forward_length'),
     trainedContext: required('context_length'),
-    normEpsilon, pooling,
+    normEpsilon,
+    pooling,
   };
 }
 

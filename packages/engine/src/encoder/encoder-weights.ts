@@ -41,11 +41,18 @@ const tokenTypes = 2;
 export function loadEncoderWeights(ggml: Ggml, device: Device, gguf: Gguf, sizes: EncoderSizes, vocabularySize: number): EncoderWeights {
   const loader = new WeightLoader(ggml, device, gguf, true);
   const { embeddingLength, feedForwardLength, layerCount, trainedContext } = sizes;
-  const norm = (name: string): NormWeights => ({ weight: loader.vector(`${name}.weight`, embeddingLength), bias: loader.vector(`${name}.bias`, embeddingLength) });
-  const linear = (name: string, columns: number, rows: number): LinearWeights => ({ weight: loader.matrix(`${name}.weight`, columns, rows), bias: loader.vector(`${name}.bias`, rows) });
+  const norm = (name: string): NormWeights => ({
+    weight: loader.vector(`${name}.weight`, embeddingLength),
+    bias: loader.vector(`${name}.bias`, embeddingLength),
+  });
+  const linear = (name: string, columns: number, rows: number): LinearWeights => ({
+    weight: loader.matrix(`${name}.weight`, columns, rows),
+    bias: loader.vector(`${name}.bias`, rows),
+  });
   const layer = (index: number): EncoderLayerWeights => {
     const at = `blk.${index}`;
-    const parts = (suffix: string) => ['attn_q', 'attn_k', 'attn_v'].map((part) => ({ name: `${at}.${part}.${suffix}`, rows: embeddingLength }));
+    const parts = (suffix: string) =>
+      ['attn_q', 'attn_k', 'attn_v'].map((part) => ({ name: `${at}.${part}.${suffix}`, rows: embeddingLength }));
     return {
       attentionInput: loader.fused(embeddingLength, parts('weight'), parts('bias')),
       attentionOutput: linear(`${at}.attn_output`, embeddingLength, embeddingLength),

@@ -56,7 +56,8 @@ export function openEncoder(options: EncoderOptions): Encoder {
   gguf.close();
   const runner = new EncoderRunner({ ggml, device, sizes, weights, passTokens: Math.max(options.passTokens, sizes.trainedContext) });
   return {
-    info, vocabulary,
+    info,
+    vocabulary,
     passTokens: options.passTokens,
     encode: (texts) => runner.encode(texts),
     close() {
@@ -71,7 +72,10 @@ export function openEncoder(options: EncoderOptions): Encoder {
 function checkArchitecture(gguf: Gguf): void {
   const name = gguf.string('general.architecture');
   if (name === bert.name) return;
-  throw new AutoglmError('engine_failed', `${gguf.path} is a model of the architecture "${shown(name ?? 'unnamed')}", which makes no embeddings here: embeddings.model wants a "bert", such as bge or MiniLM.`);
+  throw new AutoglmError(
+    'engine_failed',
+    `${gguf.path} is a model of the architecture "${shown(name ?? 'unnamed')}", which makes no embeddings here: embeddings.model wants a "bert", such as bge or MiniLM.`,
+  );
 }
 
 function describe(ggml: Ggml, gguf: Gguf, vocabulary: Vocabulary, { id, source }: EncoderOptions, sizes: EncoderSizes): EmbeddingModelInfo {
@@ -126,10 +130,14 @@ class EncoderRunner {
       const graph = ggml.newGraph(context, this.#nodeCount, false);
       const builder = new EncoderGraph({ ggml, context, graph, sizes, matrices: weights.matrices, groups: groupLengths(lengths) });
       const onlyFirst = sizes.pooling === 'cls';
-      const output = weights.layers.reduce((x, layer, index) => bert.layer(builder, x, layer, onlyFirst && index === sizes.layerCount - 1), bert.embed(builder, weights));
+      const output = weights.layers.reduce(
+        (x, layer, index) => bert.layer(builder, x, layer, onlyFirst && index === sizes.layerCount - 1),
+        bert.embed(builder, weights),
+      );
       ggml.setOutput(output);
       ggml.buildForwardExpand(graph, output);
-      if (!ggml.gallocrAlloc(this.#allocator, graph)) throw new AutoglmError('engine_failed', 'There is not enough memory for a pass of embeddings.');
+      if (!ggml.gallocrAlloc(this.#allocator, graph))
+        throw new AutoglmError('engine_failed', 'There is not enough memory for a pass of embeddings.');
       fill(ggml, builder, texts, onlyFirst);
       const status = device.compute(graph);
       if (status !== 0) throw new AutoglmError('engine_crashed', `ggml could not compute a pass (status ${status}).`);

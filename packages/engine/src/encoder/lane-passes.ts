@@ -3,7 +3,10 @@ import { planPass, type WaitingTexts } from './pass-plan.ts';
 export interface LanePassOptions {
   /** Tokens of one pass at most, where it holds more than one text. */
   readonly passTokens: number;
-  /** Of the tokens that are encoded while both lanes want some, the batch lane has at least this share, below 1: real time would never be encoded. */
+  /**
+   * Of the tokens that are encoded while both lanes want some, the batch lane has at least this share, below 1: real time would never be
+   * encoded.
+   */
   readonly batchShareMin: number;
 }
 
@@ -19,7 +22,10 @@ export interface LanePlan {
   readonly batch: readonly number[];
 }
 
-/** For so long after a request in real time another is expected, and passes of the batch lane alone are short: who comes waits for the end of one. */
+/**
+ * For so long after a request in real time another is expected, and passes of the batch lane alone are short: who comes waits for the end
+ * of one.
+ */
 const expectsRealtimeMs = 1000;
 /** What a pass costs beside its tokens is a third of what a text costs: passes of a quarter lose some per cent. */
 const shortPass = 1 / 4;
@@ -27,7 +33,8 @@ const shortPass = 1 / 4;
 const owedPassesMax = 2;
 
 /**
- * Which lane's texts the next pass takes. Real time goes first and by itself, because whatever else a pass holds makes it longer; the batch lane has the
+ * Which lane's texts the next pass takes. Real time goes first and by itself, because whatever else a pass holds makes it longer; the batch
+ * lane has the
  * passes between, and is owed its share of what real time takes from it.
  */
 export class LanePasses {
@@ -51,7 +58,11 @@ export class LanePasses {
     // A text of the batch lane that fills the pass has it alone; the debt is then long.
     const taken = batchTokens === 0 ? planPass(realtime, passTokens) : planPass(realtime, passTokens - batchTokens, 'what fits');
     if (batch.length === 0) this.#owed = 0;
-    else this.#owed = Math.min(owedPassesMax * passTokens, this.#owed + (tokensOf(realtime, taken) + batchTokens) * batchShareMin - batchTokens);
+    else
+      this.#owed = Math.min(
+        owedPassesMax * passTokens,
+        this.#owed + (tokensOf(realtime, taken) + batchTokens) * batchShareMin - batchTokens,
+      );
     return { realtime: taken, batch: takenBatch };
   }
 }

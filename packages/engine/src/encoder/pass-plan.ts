@@ -3,7 +3,8 @@ export type WaitingTexts = readonly number[];
 
 /**
  * How many texts each request gives to the next pass: one of each in turn, in order of arrival, while the pass has room. So a
- * single text never waits behind a long list, and a list has whatever others leave. The first text goes however long it is, unless only what fits may.
+ * single text never waits behind a long list, and a list has whatever others leave. The first text goes however long it is, unless only
+ * what fits may.
  */
 export function planPass(waiting: readonly WaitingTexts[], passTokens: number, first: 'any first' | 'what fits' = 'any first'): number[] {
   const taken = waiting.map(() => 0);

@@ -4,7 +4,11 @@ import type { EncoderSizes } from './encoder-sizes.ts';
  * One vector of length 1 for each text, of the states of its tokens: [embeddingLength, tokens], the texts one after another.
  * A vector of zeros stays one.
  */
-export function pool(states: Float32Array, lengths: readonly number[], { embeddingLength, pooling }: Pick<EncoderSizes, 'embeddingLength' | 'pooling'>): Float32Array[] {
+export function pool(
+  states: Float32Array,
+  lengths: readonly number[],
+  { embeddingLength, pooling }: Pick<EncoderSizes, 'embeddingLength' | 'pooling'>,
+): Float32Array[] {
   let start = 0;
   return lengths.map((length) => {
     const token = (index: number) => states.subarray((start + index) * embeddingLength, (start + index + 1) * embeddingLength);

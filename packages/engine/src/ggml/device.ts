@@ -30,7 +30,8 @@ export interface DeviceOptions {
 }
 
 /**
- * AMX's kernels for quantized weights add up in the memory of the result, 32 columns of 32 rows at a time. Where its columns are a multiple of 2 KB apart, these fall
+ * AMX's kernels for quantized weights add up in the memory of the result, 32 columns of 32 rows at a time. Where its columns are a multiple
+ * of 2 KB apart, these fall
  * into so few sets of the first-level cache that they drive each other out: products of 64 and of 512 columns took 1.6 times as long.
  */
 const amxRows = { conflicting: 512, spare: 32 } as const;
@@ -51,7 +52,8 @@ export function openDevice(ggml: Ggml, options: DeviceOptions): Device {
     description: ggml.devDescription(device),
     bufferType: plain,
     bufferTypeFor: (type, columns, rows) => special.find((candidate) => takesWeight(ggml, device, candidate, type, columns, rows)) ?? plain,
-    spareRowsFor: (bufferType, type, rows) => (ggml.bufferTypeName(bufferType) === 'AMX' && type !== GgmlType.F16 && rows % amxRows.conflicting === 0 ? amxRows.spare : 0),
+    spareRowsFor: (bufferType, type, rows) =>
+      ggml.bufferTypeName(bufferType) === 'AMX' && type !== GgmlType.F16 && rows % amxRows.conflicting === 0 ? amxRows.spare : 0,
     compute(graph) {
       pools.use(governor.threads);
       const startedAt = performance.now();
@@ -95,7 +97,8 @@ class Threadpools {
     if (threads === this.#threads) return;
     this.#threads = threads;
     const before = this.#smaller;
-    this.#smaller = threads === this.#options.threads ? undefined : newThreadpool(this.#ggml, this.#procedures, { ...this.#options, threads });
+    this.#smaller =
+      threads === this.#options.threads ? undefined : newThreadpool(this.#ggml, this.#procedures, { ...this.#options, threads });
     this.#attach(this.#smaller ?? this.#full);
     if (before) this.#procedures.freeThreadpool(before);
   }

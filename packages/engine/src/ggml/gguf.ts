@@ -28,7 +28,10 @@ export interface Gguf {
 export function openGguf(ggml: Ggml, path: string): Gguf {
   const handle = ggml.ggufInitFromFile(path, { no_alloc: true, ctx: null });
   if (!handle) {
-    throw new AutoglmError('engine_failed', `${path} is not a readable GGUF file (${takeGgmlErrors()}). Download it again, or give another with --model FILE.gguf.`);
+    throw new AutoglmError(
+      'engine_failed',
+      `${path} is not a readable GGUF file (${takeGgmlErrors()}). Download it again, or give another with --model FILE.gguf.`,
+    );
   }
   const value = <T>(key: string, read: (id: number) => T): T | undefined => {
     const id = ggml.ggufFindKey(handle, key);
@@ -45,9 +48,16 @@ export function openGguf(ggml: Ggml, path: string): Gguf {
 }
 
 const numberTypes: Readonly<Record<number, string>> = {
-  [GgufType.UINT8]: 'uint8', [GgufType.INT8]: 'int8', [GgufType.UINT16]: 'uint16', [GgufType.INT16]: 'int16',
-  [GgufType.UINT32]: 'uint32', [GgufType.INT32]: 'int32', [GgufType.FLOAT32]: 'float',
-  [GgufType.UINT64]: 'uint64', [GgufType.INT64]: 'int64', [GgufType.FLOAT64]: 'double',
+  [GgufType.UINT8]: 'uint8',
+  [GgufType.INT8]: 'int8',
+  [GgufType.UINT16]: 'uint16',
+  [GgufType.INT16]: 'int16',
+  [GgufType.UINT32]: 'uint32',
+  [GgufType.INT32]: 'int32',
+  [GgufType.FLOAT32]: 'float',
+  [GgufType.UINT64]: 'uint64',
+  [GgufType.INT64]: 'int64',
+  [GgufType.FLOAT64]: 'double',
 };
 
 function readNumber(ggml: Ggml, handle: Pointer, id: number): number | undefined {

@@ -1,6 +1,9 @@
 import { cpus } from 'node:os';
 
-/** Returns how many cores of the machine did nothing since the last call, as a number such as 1.4. Reads the system's counters: about 0.1 ms. */
+/**
+ * Returns how many cores of the machine did nothing since the last call, as a number such as 1.4. Reads the system's counters: about 0.1
+ * ms.
+ */
 export function createIdleCores(now: () => number = () => performance.now()): () => number {
   const idleMs = () => cpus().reduce((sum, { times }) => sum + times.idle, 0);
   let lastMs = now();

@@ -19,7 +19,10 @@ export function loadGgml(): Ggml {
   return loaded;
 }
 
-/** Of a call into the libraries, in bytes; the most that koffi gives. `std::regex`, by which libllama splits text, takes 400 for each character of a match. */
+/**
+ * Of a call into the libraries, in bytes; the most that koffi gives. `std::regex`, by which libllama splits text, takes 400 for each
+ * character of a match.
+ */
 const stackBytes = 16 * 2 ** 20;
 
 function openLibraries(): Ggml {

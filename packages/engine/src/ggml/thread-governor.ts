@@ -1,8 +1,16 @@
-/** Computing time over which the share of the processors is judged. The system counts the time of threads that run in ticks of up to 10 ms. */
+/**
+ * Computing time over which the share of the processors is judged. The system counts the time of threads that run in ticks of up to 10 ms.
+ */
 const windowMs = 100;
-/** Below this share of the cores that the threads should have, one thread less computes faster: a thread without a core keeps all others waiting. */
+/**
+ * Below this share of the cores that the threads should have, one thread less computes faster: a thread without a core keeps all others
+ * waiting.
+ */
 const shareMin = 0.8;
-/** Below this one, so much faster that one window decides. Above it a second has to agree: what passes within a window costs less than the rest after it. */
+/**
+ * Below this one, so much faster that one window decides. Above it a second has to agree: what passes within a window costs less than the
+ * rest after it.
+ */
 const shareDire = 0.65;
 /** More threads are tried after so long at the soonest; the wait doubles each time they had to be taken back soon. */
 const firstRestMs = 125;
@@ -44,7 +52,8 @@ export class ThreadGovernor {
   }
 
   /**
-   * Milliseconds, since the start, that graphs took because not all of `threadsMax` threads had a core. The system counts processor time in ticks: off by up
+   * Milliseconds, since the start, that graphs took because not all of `threadsMax` threads had a core. The system counts processor time in
+   * ticks: off by up
    * to one, either way.
    */
   get missingCoresMs(): number {

@@ -104,7 +104,15 @@ export class BlockManager {
    * Gives a sequence blocks for its tokens and the one that follows. Returns how many tokens, whole blocks from the front,
    * need not be computed; `undefined` when there is no room, and then nothing has changed.
    */
-  open({ sequence, tokens, promptLength, scope, spareTokens, tokensMax = Infinity, findableTokens = Infinity }: PlaceRequest): number | undefined {
+  open({
+    sequence,
+    tokens,
+    promptLength,
+    scope,
+    spareTokens,
+    tokensMax = Infinity,
+    findableTokens = Infinity,
+  }: PlaceRequest): number | undefined {
     if (this.#holdings.has(sequence)) throw new Error(`sequence ${sequence} holds blocks already`);
     // What follows a prompt's last token, and every token after it, is computed by the step that chooses the next.
     const findable = Math.min(promptLength < tokens.length ? tokens.length - 1 : tokens.length, findableTokens);
@@ -158,7 +166,9 @@ export class BlockManager {
     const before = holding.sealed;
     if (!holding.isShareable || before * this.#blockTokens !== computed) return computed;
     for (; (holding.sealed + 1) * this.#blockTokens <= tokens.length; holding.sealed += 1) {
-      const known = this.#known(this.#contentOf(tokens, holding.sealed * this.#blockTokens, holding.promptLength, holding.scope, holding.last));
+      const known = this.#known(
+        this.#contentOf(tokens, holding.sealed * this.#blockTokens, holding.promptLength, holding.scope, holding.last),
+      );
       if (!known) break;
       this.#replace(holding, known);
     }

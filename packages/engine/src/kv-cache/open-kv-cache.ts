@@ -27,11 +27,20 @@ export interface OpenKvCache {
 const usualMappingsMax = 65_530;
 
 /** Throws `engine_failed` with what to do about it. Where the system cannot map memory as paging needs it, the cache is static. */
-export function openKvCache(model: Omit<KvCacheParts, 'type'>, { strategy, type, maxBytes }: KvCacheOptions, openMemory: () => VirtualMemory = openVirtualMemory): OpenKvCache {
+export function openKvCache(
+  model: Omit<KvCacheParts, 'type'>,
+  { strategy, type, maxBytes }: KvCacheOptions,
+  openMemory: () => VirtualMemory = openVirtualMemory,
+): OpenKvCache {
   const parts = { ...model, type };
   if (strategy === 'static') return { cache: createStaticKvCache(parts), notice: undefined };
   try {
-    const cache = createPagedKvCache({ ...parts, memory: openMemory(), maxBytes: maxBytes ?? process.availableMemory() / 4, mappingsMax: readMappingsMax() });
+    const cache = createPagedKvCache({
+      ...parts,
+      memory: openMemory(),
+      maxBytes: maxBytes ?? process.availableMemory() / 4,
+      mappingsMax: readMappingsMax(),
+    });
     return { cache, notice: undefined };
   } catch (error) {
     if (error instanceof AutoglmError) throw error;

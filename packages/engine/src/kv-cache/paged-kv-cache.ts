@@ -33,7 +33,10 @@ export function createPagedKvCache(parts: PagedKvCacheParts): KvCache {
   const blockCount = Math.min(Math.floor(parts.maxBytes / (blockBytes * sizes.layerCount)), slotBlocks * maxSequences, references);
   const sequenceBlocks = Math.min(slotBlocks, blockCount, placesMax);
   if (sequenceBlocks < 1) {
-    throw new AutoglmError('engine_failed', `The KV cache may take ${parts.maxBytes} bytes, and ${blockTokens} tokens of this model need ${blockBytes * sizes.layerCount}: raise model_config.kv_cache_bytes.`);
+    throw new AutoglmError(
+      'engine_failed',
+      `The KV cache may take ${parts.maxBytes} bytes, and ${blockTokens} tokens of this model need ${blockBytes * sizes.layerCount}: raise model_config.kv_cache_bytes.`,
+    );
   }
   const slotCount = maxSequences + 1;
   const slotRows = slotBlocks * blockTokens;
@@ -81,7 +84,13 @@ export function createPagedKvCache(parts: PagedKvCacheParts): KvCache {
   };
   const blocksFor = (length: number) => Math.ceil(length / blockTokens);
   return {
-    strategy: 'paged', layers, rowCount, ...row, slotRows, slotBytes: slotRows * row.rowBytes, scratchRow,
+    strategy: 'paged',
+    layers,
+    rowCount,
+    ...row,
+    slotRows,
+    slotBytes: slotRows * row.rowBytes,
+    scratchRow,
     capacity: maxSequences,
     maxSequenceTokens: sequenceBlocks * blockTokens,
     get usage() {
@@ -91,7 +100,8 @@ export function createPagedKvCache(parts: PagedKvCacheParts): KvCache {
       return mapper.allocatedBytes;
     },
     acquire(request) {
-      if (table.isFull || !mapper.hasRoomFor(blocksFor(Math.min(request.tokens.length + 1, request.tokensMax ?? Infinity)))) return undefined;
+      if (table.isFull || !mapper.hasRoomFor(blocksFor(Math.min(request.tokens.length + 1, request.tokensMax ?? Infinity))))
+        return undefined;
       const found = blocks.open(request);
       return found === undefined || !place(request.sequence) ? undefined : found;
     },
@@ -100,7 +110,12 @@ export function createPagedKvCache(parts: PagedKvCacheParts): KvCache {
       const forked = blocks.fork(parent, child, length);
       if (!forked || !place(child)) return false;
       const last = Math.floor(length / blockTokens);
-      if (forked.copy) mapper.copy({ slot: table.slotOf(parent), place: last }, { slot: table.slotOf(child), place: last }, (length % blockTokens) * row.rowBytes);
+      if (forked.copy)
+        mapper.copy(
+          { slot: table.slotOf(parent), place: last },
+          { slot: table.slotOf(child), place: last },
+          (length % blockTokens) * row.rowBytes,
+        );
       return true;
     },
     reserve(sequence, length) {

@@ -30,10 +30,19 @@ const quantizedBlock = 32;
 /** Rows begin at multiples of `alignment`. Throws `engine_failed` when the type cannot hold the model's heads. */
 export function layOutRow(ggml: Ggml, kind: KvType, { kvHeadCount, headLength }: Hyperparameters, alignment = 1): KvRow {
   if (kind === 'q8_0' && headLength % quantizedBlock !== 0) {
-    throw new AutoglmError('engine_failed', `The model's heads have ${headLength} elements, which q8_0 cannot store in blocks of ${quantizedBlock}: use model_config.kv_cache_type: f16.`);
+    throw new AutoglmError(
+      'engine_failed',
+      `The model's heads have ${headLength} elements, which q8_0 cannot store in blocks of ${quantizedBlock}: use model_config.kv_cache_type: f16.`,
+    );
   }
   const type = types[kind];
   const length = 2 * kvHeadCount * headLength;
   const bytes = ggml.rowSize(type, length);
-  return { type, length, rowBytes: Math.ceil(bytes / alignment) * alignment, valueOffset: bytes / 2, headBytes: ggml.rowSize(type, headLength) };
+  return {
+    type,
+    length,
+    rowBytes: Math.ceil(bytes / alignment) * alignment,
+    valueOffset: bytes / 2,
+    headBytes: ggml.rowSize(type, headLength),
+  };
 }

@@ -54,7 +54,8 @@ export class SlotMapper {
     this.addresses = Array.from({ length: layerCount }, () => memory.reserve(this.#layerBytes));
     const scratchOffset = layerCount * blockCount * blockBytes;
     memory.allocate(this.#file, scratchOffset, blockBytes);
-    for (const address of this.addresses) memory.map(address + BigInt(this.#layerBytes - blockBytes), blockBytes, this.#file, scratchOffset);
+    for (const address of this.addresses)
+      memory.map(address + BigInt(this.#layerBytes - blockBytes), blockBytes, this.#file, scratchOffset);
   }
 
   /** Bytes of physical memory that blocks have. They keep it. */
@@ -74,7 +75,7 @@ export class SlotMapper {
   show(slot: number, blocks: readonly number[]): void {
     const first = slot * this.#options.slotBlocks;
     this.#setHeld(slot, blocks.length);
-    for (let place = 0; place < blocks.length; ) {
+    for (let place = 0; place < blocks.length;) {
       const count = this.#runLength(first, place, blocks);
       if (count > 0) this.#map(first + place, blocks[place] as number, count);
       place += Math.max(1, count);
@@ -87,7 +88,11 @@ export class SlotMapper {
   }
 
   /** Copies the first `bytes` of a slot's place, in every layer, to a place of another slot. */
-  copy(from: { readonly slot: number; readonly place: number }, to: { readonly slot: number; readonly place: number }, bytes: number): void {
+  copy(
+    from: { readonly slot: number; readonly place: number },
+    to: { readonly slot: number; readonly place: number },
+    bytes: number,
+  ): void {
     const { memory, slotBlocks, blockBytes } = this.#options;
     const offset = ({ slot, place }: typeof from) => BigInt((slot * slotBlocks + place) * blockBytes);
     for (const address of this.addresses) memory.copy(address + offset(to), address + offset(from), bytes);
@@ -101,7 +106,12 @@ export class SlotMapper {
   /** Places from `place` on that lack their block, and whose blocks are neighbours: they are mapped in one piece. */
   #runLength(first: number, place: number, blocks: readonly number[]): number {
     let count = 0;
-    while (place + count < blocks.length && this.#shown[first + place + count] !== blocks[place + count] && blocks[place + count] === (blocks[place] as number) + count) count += 1;
+    while (
+      place + count < blocks.length &&
+      this.#shown[first + place + count] !== blocks[place + count] &&
+      blocks[place + count] === (blocks[place] as number) + count
+    )
+      count += 1;
     return count;
   }
 
@@ -124,7 +134,8 @@ export class SlotMapper {
       if (this.#isAllocated[begin]) continue;
       let end = begin + 1;
       while (end < block + count && !this.#isAllocated[end]) end += 1;
-      for (let layer = 0; layer < layerCount; layer += 1) memory.allocate(this.#file, (layer * blockCount + begin) * blockBytes, (end - begin) * blockBytes);
+      for (let layer = 0; layer < layerCount; layer += 1)
+        memory.allocate(this.#file, (layer * blockCount + begin) * blockBytes, (end - begin) * blockBytes);
       this.#isAllocated.fill(1, begin, end);
       this.#allocatedCount += end - begin;
       begin = end;

@@ -55,7 +55,8 @@ export class SlotTable {
     const taken = places.filter(({ owner }) => owner !== undefined && !wanted.has(owner));
     // Free places first: filling them leaves room behind for those that must step aside.
     for (const { slot, owner } of [...places.filter(({ owner: none }) => none === undefined), ...taken]) {
-      if (owner !== undefined && !this.#move(owner, this.#freeSlot(sequences.length), lengthOf(owner))) return { kind: 'refused', sequence: owner };
+      if (owner !== undefined && !this.#move(owner, this.#freeSlot(sequences.length), lengthOf(owner)))
+        return { kind: 'refused', sequence: owner };
       const mover = outside.pop() as string;
       if (!this.#move(mover, slot, lengthOf(mover))) return { kind: 'refused', sequence: mover };
     }

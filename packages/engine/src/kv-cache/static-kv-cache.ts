@@ -25,7 +25,10 @@ export function createStaticKvCache({ ggml, device, sizes, maxSequences, context
   if (!buffer) {
     ggml.free(context);
     const gigabytes = ((rowCount * rowBytes * sizes.layerCount) / 1e9).toFixed(1);
-    throw new AutoglmError('engine_failed', `The KV cache needs ${gigabytes} GB: lower model_config.context_length or model_config.max_batch_size.`);
+    throw new AutoglmError(
+      'engine_failed',
+      `The KV cache needs ${gigabytes} GB: lower model_config.context_length or model_config.max_batch_size.`,
+    );
   }
   const memory = layers.map((layer) => new Uint8Array(koffi.view(ggml.getData(layer), ggml.nbytes(layer))));
   // Zeroing all at once would commit every page.
@@ -61,7 +64,13 @@ export function createStaticKvCache({ ggml, device, sizes, maxSequences, context
     return table.release(sequence);
   };
   return {
-    strategy: 'static', layers, rowCount, ...row, slotRows, slotBytes, scratchRow,
+    strategy: 'static',
+    layers,
+    rowCount,
+    ...row,
+    slotRows,
+    slotBytes,
+    scratchRow,
     capacity: maxSequences,
     maxSequenceTokens: slotRows,
     get usage() {
@@ -85,7 +94,11 @@ export function createStaticKvCache({ ggml, device, sizes, maxSequences, context
     drop(sequence, places, rows) {
       const slot = table.slotOf(sequence);
       for (const { from, to, count } of movesAfter(places, rows / blockTokens)) {
-        const [start, end, target] = [from, from + count, to].map((block) => slot * slotBytes + block * blockTokens * rowBytes) as [number, number, number];
+        const [start, end, target] = [from, from + count, to].map((block) => slot * slotBytes + block * blockTokens * rowBytes) as [
+          number,
+          number,
+          number,
+        ];
         for (const bytes of memory) bytes.copyWithin(target, start, end);
       }
       lengths.set(sequence, rows - places.length * blockTokens);
@@ -106,7 +119,10 @@ export function createStaticKvCache({ ggml, device, sizes, maxSequences, context
 }
 
 /** The runs of blocks that stay behind the first dropped one, and where they go. */
-function movesAfter(places: readonly number[], blockCount: number): { readonly from: number; readonly to: number; readonly count: number }[] {
+function movesAfter(
+  places: readonly number[],
+  blockCount: number,
+): { readonly from: number; readonly to: number; readonly count: number }[] {
   return places.flatMap((place, index) => {
     const from = place + 1;
     const count = (places[index + 1] ?? blockCount) - from;

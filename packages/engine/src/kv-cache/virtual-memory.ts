@@ -13,7 +13,9 @@ export interface VirtualMemory {
   readonly pageBytes: number;
   /** An open file of this length that exists in memory only; a page of it costs nothing until it is allocated. */
   createFile(bytes: number): number;
-  /** Gives pages to a part of the file, zeroed where they are new: without this, a lack of memory would end the process at the first write. */
+  /**
+   * Gives pages to a part of the file, zeroed where they are new: without this, a lack of memory would end the process at the first write.
+   */
   allocate(file: number, offset: number, bytes: number): void;
   closeFile(file: number): void;
   /** Address space whose pages read as zeros and cost nothing. */
@@ -69,13 +71,15 @@ export function openVirtualMemory(): VirtualMemory {
     },
     allocate(file, offset, bytes) {
       let result = calls.fallocate(file, 0, offset, bytes);
-      for (let tries = 1; result !== 0 && koffi.errno() === koffi.os.errno['EINTR'] && tries < interruptionsMax; tries += 1) result = calls.fallocate(file, 0, offset, bytes);
+      for (let tries = 1; result !== 0 && koffi.errno() === koffi.os.errno['EINTR'] && tries < interruptionsMax; tries += 1)
+        result = calls.fallocate(file, 0, offset, bytes);
       check('fallocate', file, result === 0);
     },
     closeFile: (file) => void calls.close(file),
     reserve: (bytes) => map(null, bytes, PROT_READ, zeros, -1, 0),
     release: (address, bytes) => void calls.munmap(address, bytes),
-    map: (address, bytes, file, offset) => void map(address, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_POPULATE, file, offset),
+    map: (address, bytes, file, offset) =>
+      void map(address, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_POPULATE, file, offset),
     unmap: (address, bytes) => void map(address, bytes, PROT_READ, zeros | MAP_FIXED, -1, 0),
     copy: (to, from, bytes) => void calls.memcpy(to, from, bytes),
   };
@@ -84,11 +88,15 @@ export function openVirtualMemory(): VirtualMemory {
 function bindCalls(libc: LibraryHandle) {
   const bind = <F>(signature: string): F => libc.func(signature) as unknown as F;
   return {
-    mmap: bind<(address: bigint | null, length: number, protection: number, flags: number, file: number, offset: number) => bigint>('void *mmap(void *addr, size_t length, int prot, int flags, int fd, int64_t offset)'),
+    mmap: bind<(address: bigint | null, length: number, protection: number, flags: number, file: number, offset: number) => bigint>(
+      'void *mmap(void *addr, size_t length, int prot, int flags, int fd, int64_t offset)',
+    ),
     munmap: bind<(address: bigint, length: number) => number>('int munmap(void *addr, size_t length)'),
     memfdCreate: bind<(name: string, flags: number) => number>('int memfd_create(const char *name, unsigned int flags)'),
     ftruncate: bind<(file: number, length: number) => number>('int ftruncate(int fd, int64_t length)'),
-    fallocate: bind<(file: number, mode: number, offset: number, length: number) => number>('int fallocate(int fd, int mode, int64_t offset, int64_t length)'),
+    fallocate: bind<(file: number, mode: number, offset: number, length: number) => number>(
+      'int fallocate(int fd, int mode, int64_t offset, int64_t length)',
+    ),
     close: bind<(file: number) => number>('int close(int fd)'),
     sysconf: bind<(name: number) => number>('long sysconf(int name)'),
     memcpy: bind<(to: bigint, from: bigint, length: number) => void>('void memcpy(void *to, void *from, size_t n)'),

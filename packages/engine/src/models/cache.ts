@@ -7,4 +7,15 @@ export { modelFacts, type ModelFacts } from './model-facts.ts';
 export type { KvWish } from './memory-need.ts';
 export type { Quantization } from './prepare-options.ts';
 export { findNamedModel, namedModels, type NamedModel } from './named-models.ts';
-export { isFilePath, listPulled, parseReference, pulledPath, readPulled, recordPulled, referenceTo, type HubName, type PulledModel, type Repository } from './pulled-models.ts';
+export {
+  isFilePath,
+  listPulled,
+  parseReference,
+  pulledPath,
+  readPulled,
+  recordPulled,
+  referenceTo,
+  type HubName,
+  type PulledModel,
+  type Repository,
+} from './pulled-models.ts';

@@ -10,5 +10,8 @@ export async function checkDiskSpace(folder: string, bytes: number, what: string
   const { bavail, bsize } = await statfs(folder);
   const available = bavail * bsize;
   if (available >= bytes + reserveBytes) return;
-  throw new AutoglmError('engine_failed', `There is no room for ${what} in ${folder}: it needs ${formatBytes(bytes)}, beside ${formatBytes(reserveBytes)} that stay free, and ${formatBytes(available)} are. Make room, or name a folder on another disk (AUTOGLM_HOME is the one of models).`);
+  throw new AutoglmError(
+    'engine_failed',
+    `There is no room for ${what} in ${folder}: it needs ${formatBytes(bytes)}, beside ${formatBytes(reserveBytes)} that stay free, and ${formatBytes(available)} are. Make room, or name a folder on another disk (AUTOGLM_HOME is the one of models).`,
+  );
 }

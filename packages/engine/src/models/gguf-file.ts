@@ -48,10 +48,13 @@ function problemWithHeader(header: Buffer): string | undefined {
   const version = header.readUInt32LE(4);
   if (version > plausibleVersion) {
     const isBigEndian = header.readUInt32BE(4) <= plausibleVersion;
-    return isBigEndian ? 'its numbers are big-endian, which ggml does not read here: download the other variant' : 'its header is damaged: download it again';
+    return isBigEndian
+      ? 'its numbers are big-endian, which ggml does not read here: download the other variant'
+      : 'its header is damaged: download it again';
   }
   if (version < oldestVersion) return `its GGUF version ${version} is too old: download a newer conversion of the model`;
-  if (version > newestVersion) return `its GGUF version ${version} is newer than this engine reads (${newestVersion}): upgrade open-autoglm`;
+  if (version > newestVersion)
+    return `its GGUF version ${version} is newer than this engine reads (${newestVersion}): upgrade open-autoglm`;
   if (header.readBigUInt64LE(8) === 0n) return 'it holds no weights: it is a vocabulary only';
   return undefined;
 }

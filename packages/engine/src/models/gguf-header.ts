@@ -86,11 +86,15 @@ function parse(path: string, bytes: Buffer, size: number): GgufHeader {
   if (!isAlignment) throw damaged(path, `its alignment is ${alignment}`);
   const dataOffset = Math.ceil(reader.offset / alignment) * alignment;
   const strange = places.find(({ type, shape }) => type >= ggmlTypeCount || shape.includes(0));
-  if (strange) throw damaged(path, `the tensor ${shown(strange.name)} is ${strange.shape.join(' × ')} of the type ${strange.type}, which none can be`);
+  if (strange)
+    throw damaged(path, `the tensor ${shown(strange.name)} is ${strange.shape.join(' × ')} of the type ${strange.type}, which none can be`);
   const beyond = places.find(({ offset }) => dataOffset + offset > size);
   if (beyond) throw damaged(path, `the tensor ${shown(beyond.name)} lies beyond its end`);
   return {
-    path, values, size, number,
+    path,
+    values,
+    size,
+    number,
     tensors: places.map((tensor) => ({ ...tensor, offset: dataOffset + tensor.offset })),
     string: (key) => decodeString(values.get(key)),
     count: (key) => {
@@ -101,8 +105,17 @@ function parse(path: string, bytes: Buffer, size: number): GgufHeader {
 }
 
 const scalarSizes: Readonly<Record<number, number>> = {
-  [GgufType.UINT8]: 1, [GgufType.INT8]: 1, [GgufType.UINT16]: 2, [GgufType.INT16]: 2, [GgufType.UINT32]: 4, [GgufType.INT32]: 4,
-  [GgufType.FLOAT32]: 4, [GgufType.BOOL]: 1, [GgufType.UINT64]: 8, [GgufType.INT64]: 8, [GgufType.FLOAT64]: 8,
+  [GgufType.UINT8]: 1,
+  [GgufType.INT8]: 1,
+  [GgufType.UINT16]: 2,
+  [GgufType.INT16]: 2,
+  [GgufType.UINT32]: 4,
+  [GgufType.INT32]: 4,
+  [GgufType.FLOAT32]: 4,
+  [GgufType.BOOL]: 1,
+  [GgufType.UINT64]: 8,
+  [GgufType.INT64]: 8,
+  [GgufType.FLOAT64]: 8,
 };
 
 class Reader {
@@ -177,17 +190,28 @@ class Reader {
 
 function decodeNumber(value: EncodedValue | undefined): number | undefined {
   switch (value?.type) {
-    case GgufType.UINT8: return value.bytes.readUInt8();
-    case GgufType.INT8: return value.bytes.readInt8();
-    case GgufType.UINT16: return value.bytes.readUInt16LE();
-    case GgufType.INT16: return value.bytes.readInt16LE();
-    case GgufType.UINT32: return value.bytes.readUInt32LE();
-    case GgufType.INT32: return value.bytes.readInt32LE();
-    case GgufType.FLOAT32: return value.bytes.readFloatLE();
-    case GgufType.FLOAT64: return value.bytes.readDoubleLE();
-    case GgufType.UINT64: return Number(value.bytes.readBigUInt64LE());
-    case GgufType.INT64: return Number(value.bytes.readBigInt64LE());
-    default: return undefined;
+    case GgufType.UINT8:
+      return value.bytes.readUInt8();
+    case GgufType.INT8:
+      return value.bytes.readInt8();
+    case GgufType.UINT16:
+      return value.bytes.readUInt16LE();
+    case GgufType.INT16:
+      return value.bytes.readInt16LE();
+    case GgufType.UINT32:
+      return value.bytes.readUInt32LE();
+    case GgufType.INT32:
+      return value.bytes.readInt32LE();
+    case GgufType.FLOAT32:
+      return value.bytes.readFloatLE();
+    case GgufType.FLOAT64:
+      return value.bytes.readDoubleLE();
+    case GgufType.UINT64:
+      return Number(value.bytes.readBigUInt64LE());
+    case GgufType.INT64:
+      return Number(value.bytes.readBigInt64LE());
+    default:
+      return undefined;
   }
 }
 

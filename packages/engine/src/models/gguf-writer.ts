@@ -75,7 +75,8 @@ export async function writeGguf(ggml: Ggml, file: FileHandle, content: GgufConte
       options.onProgress?.((done + size - start) / total);
     }
     const expected = tensorSize(ggml, tensor);
-    if (size - start !== expected) throw new Error(`${tensor.name}: ${size - start} bytes for shape ${tensor.shape.join('×')}, not ${expected}.`);
+    if (size - start !== expected)
+      throw new Error(`${tensor.name}: ${size - start} bytes for shape ${tensor.shape.join('×')}, not ${expected}.`);
     done += expected;
     await pad();
   }
@@ -105,14 +106,22 @@ function encodeHeader(ggml: Ggml, { metadata, tensors }: GgufContent): Uint8Arra
 
 function encodeValue(item: GgufValue): Buffer {
   switch (item.type) {
-    case 'u32': return Buffer.concat([u32(GgufType.UINT32), u32(item.value)]);
-    case 'f32': return Buffer.concat([u32(GgufType.FLOAT32), f32(item.value)]);
-    case 'bool': return Buffer.concat([u32(GgufType.BOOL), Buffer.of(item.value ? 1 : 0)]);
-    case 'string': return Buffer.concat([u32(GgufType.STRING), string(item.value)]);
-    case 'strings': return encodeArray(GgufType.STRING, item.value.map(string));
-    case 'i32s': return encodeArray(GgufType.INT32, item.value.map(i32));
-    case 'f32s': return encodeArray(GgufType.FLOAT32, item.value.map(f32));
-    case 'encoded': return Buffer.concat([u32(item.value.type), item.value.bytes]);
+    case 'u32':
+      return Buffer.concat([u32(GgufType.UINT32), u32(item.value)]);
+    case 'f32':
+      return Buffer.concat([u32(GgufType.FLOAT32), f32(item.value)]);
+    case 'bool':
+      return Buffer.concat([u32(GgufType.BOOL), Buffer.of(item.value ? 1 : 0)]);
+    case 'string':
+      return Buffer.concat([u32(GgufType.STRING), string(item.value)]);
+    case 'strings':
+      return encodeArray(GgufType.STRING, item.value.map(string));
+    case 'i32s':
+      return encodeArray(GgufType.INT32, item.value.map(i32));
+    case 'f32s':
+      return encodeArray(GgufType.FLOAT32, item.value.map(f32));
+    case 'encoded':
+      return Buffer.concat([u32(item.value.type), item.value.bytes]);
   }
 }
 

@@ -47,7 +47,9 @@ const threeDigits = `${words}|\\p{N}{1,3}${rest}`;
 
 export interface TokenizerMetadataOptions {
   readonly architecture?: string | undefined;
-  /** Rows of the embedding: often more than there are tokens, because some sizes are multiplied faster. As many as tokens when not given. */
+  /**
+   * Rows of the embedding: often more than there are tokens, because some sizes are multiplied faster. As many as tokens when not given.
+   */
   readonly size?: number;
   /** Tokens that end an answer, where the model says so itself. */
   readonly endIds?: readonly number[];
@@ -57,7 +59,11 @@ export interface TokenizerMetadataOptions {
  * GGUF's `tokenizer.*` keys for a byte-level BPE that splits text as GPT-2, Qwen2, Llama 3 or GLM-4 do, or for a SentencePiece
  * BPE as of Llama 2. Throws for any other tokenizer, which under these keys would quietly give other tokens.
  */
-export function tokenizerMetadata(tokenizer: TokenizerJson, config: TokenizerConfig, { architecture = 'llama', size, endIds = [] }: TokenizerMetadataOptions = {}): GgufMetadata {
+export function tokenizerMetadata(
+  tokenizer: TokenizerJson,
+  config: TokenizerConfig,
+  { architecture = 'llama', size, endIds = [] }: TokenizerMetadataOptions = {},
+): GgufMetadata {
   const { tokens, types } = listTokens(tokenizer, size);
   const [firstEnd, ...otherEnds] = endIds.map((id): GgufValue => ({ type: 'u32', value: id }));
   const eos = idOf(tokens, config.eos_token) ?? firstEnd;
@@ -75,8 +81,12 @@ export function tokenizerMetadata(tokenizer: TokenizerJson, config: TokenizerCon
     ['add_bos_token', flag(config.add_bos_token)],
     ['add_eos_token', flag(config.add_eos_token)],
   ];
-  const template: [string, GgufValue][] = config.chat_template === undefined ? [] : [['tokenizer.chat_template', { type: 'string', value: config.chat_template }]];
-  return new Map([...keys.flatMap(([key, value]): [string, GgufValue][] => (value ? [[`tokenizer.ggml.${key}`, value]] : [])), ...template]);
+  const template: [string, GgufValue][] =
+    config.chat_template === undefined ? [] : [['tokenizer.chat_template', { type: 'string', value: config.chat_template }]];
+  return new Map([
+    ...keys.flatMap(([key, value]): [string, GgufValue][] => (value ? [[`tokenizer.ggml.${key}`, value]] : [])),
+    ...template,
+  ]);
 }
 
 function kindKeys(tokenizer: TokenizerJson, tokens: readonly string[], architecture: string): [string, GgufValue][] {
@@ -93,11 +103,26 @@ function kindKeys(tokenizer: TokenizerJson, tokens: readonly string[], architect
 function preTokenizerName({ model, pre_tokenizer: split }: TokenizerJson, architecture: string): string {
   const steps = split?.type === 'Sequence' ? (split.pretokenizers ?? []) : [split];
   const [first, second] = steps;
-  if (model.type === 'BPE' && steps.length === 1 && first?.type === 'ByteLevel' && first.use_regex !== false && first.add_prefix_space !== true) return 'gpt-2';
-  const isSplitByPattern = model.type === 'BPE' && steps.length === 2 && first?.type === 'Split' && second?.type === 'ByteLevel' && second.use_regex === false && second.add_prefix_space !== true;
+  if (
+    model.type === 'BPE' &&
+    steps.length === 1 &&
+    first?.type === 'ByteLevel' &&
+    first.use_regex !== false &&
+    first.add_prefix_space !== true
+  )
+    return 'gpt-2';
+  const isSplitByPattern =
+    model.type === 'BPE' &&
+    steps.length === 2 &&
+    first?.type === 'Split' &&
+    second?.type === 'ByteLevel' &&
+    second.use_regex === false &&
+    second.add_prefix_space !== true;
   if (isSplitByPattern && first.pattern?.Regex === digitByDigit) return 'qwen2';
   if (isSplitByPattern && first.pattern?.Regex === threeDigits) return architecture === 'glm4' ? 'chatglm-bpe' : 'llama-bpe';
-  throw new Error(`A byte-level BPE with the pre-tokenizer of GPT-2, Qwen2, Llama 3 or GLM-4 was expected, not ${model.type} with ${JSON.stringify(split)}.`);
+  throw new Error(
+    `A byte-level BPE with the pre-tokenizer of GPT-2, Qwen2, Llama 3 or GLM-4 was expected, not ${model.type} with ${JSON.stringify(split)}.`,
+  );
 }
 
 /** SentencePiece merges the pair whose result has the highest score; Hugging Face lists the pairs in that order. */
@@ -107,7 +132,9 @@ function sentencePieceKeys({ model, normalizer, pre_tokenizer: split }: Tokenize
     const merged = typeof pair === 'string' ? pair.replace(' ', '') : pair.join('');
     if (!order.has(merged)) order.set(merged, index);
   }
-  const prepends = normalizer?.normalizers?.some(({ type }) => type === 'Prepend') === true || (split?.type === 'Metaspace' && split.prepend_scheme !== 'never');
+  const prepends =
+    normalizer?.normalizers?.some(({ type }) => type === 'Prepend') === true ||
+    (split?.type === 'Metaspace' && split.prepend_scheme !== 'never');
   return [
     ['model', { type: 'string', value: 'llama' }],
     ['scores', { type: 'f32s', value: tokens.map((token) => -(order.get(token) ?? model.merges.length)) }],
@@ -120,7 +147,11 @@ function listTokens({ model, added_tokens: added }: TokenizerJson, size?: number
   const kinds = new Map<number, { readonly token: string; readonly type: number }>();
   const isByte = (token: string) => model.byte_fallback === true && /^<0x[0-9A-F]{2}>$/.test(token);
   for (const [token, id] of Object.entries(model.vocab)) kinds.set(id, { token, type: isByte(token) ? tokenType.BYTE : tokenType.NORMAL });
-  for (const { id, content, special } of added) kinds.set(id, { token: content, type: content === model.unk_token ? tokenType.UNKNOWN : special ? tokenType.CONTROL : tokenType.USER_DEFINED });
+  for (const { id, content, special } of added)
+    kinds.set(id, {
+      token: content,
+      type: content === model.unk_token ? tokenType.UNKNOWN : special ? tokenType.CONTROL : tokenType.USER_DEFINED,
+    });
   const count = size ?? kinds.size;
   const beyond = [...kinds].find(([id]) => id >= count);
   if (beyond) throw new Error(`The token ${shown(beyond[1].token)} has the number ${beyond[0]}, and there are ${count}.`);

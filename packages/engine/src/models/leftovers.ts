@@ -8,7 +8,11 @@ import { removeUnfinished } from './write-then-rename.ts';
  * whole stays. What cannot be removed stays too: nothing depends on it.
  */
 export async function removeLeftovers(home: string): Promise<void> {
-  for (const remove of [() => removeStaleFolders(home), () => removeUnfinished(home), () => removeUnfinished(path.join(home, 'quantized'))]) {
+  for (const remove of [
+    () => removeStaleFolders(home),
+    () => removeUnfinished(home),
+    () => removeUnfinished(path.join(home, 'quantized')),
+  ]) {
     await remove().catch((error: unknown) => {
       if (!isFileSystemError(error)) throw error;
     });

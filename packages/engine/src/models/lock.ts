@@ -36,8 +36,10 @@ function startOf(pid: number): string | undefined {
 }
 
 /**
- * Takes a lock between processes, or says which one has it; a dead owner's is taken over. Processes of several hosts may share the folder, as
- * containers do. The lock is a folder that holds one file named by its owner: both taking a free lock and taking over are one rename, which only
+ * Takes a lock between processes, or says which one has it; a dead owner's is taken over. Processes of several hosts may share the folder,
+ * as
+ * containers do. The lock is a folder that holds one file named by its owner: both taking a free lock and taking over are one rename, which
+ * only
  * one process can win.
  */
 export async function takeLock(lock: string): Promise<LockResult> {
@@ -97,7 +99,10 @@ async function contend(lock: string, own: string): Promise<string> {
   }
 }
 
-/** Its file is first made to look new: another host that waits for the same dead owner would take one that looks old away from whoever has just won it. */
+/**
+ * Its file is first made to look new: another host that waits for the same dead owner would take one that looks old away from whoever has
+ * just won it.
+ */
 async function takeOver(lock: string, dead: string, own: string): Promise<boolean> {
   await sayAlive(path.join(lock, dead));
   return succeeds(rename(path.join(lock, dead), path.join(lock, own)));
@@ -127,7 +132,10 @@ export function isAlive(pid: number): boolean {
 }
 
 async function succeeds(action: Promise<void>): Promise<boolean> {
-  return action.then(() => true, () => false);
+  return action.then(
+    () => true,
+    () => false,
+  );
 }
 
 const waitPollMs = 200;

@@ -27,7 +27,8 @@ export function memoryNeed(header: GgufHeader, { contextLength, kvType }: KvWish
   const start = Math.min(header.size, ...header.tensors.map(({ offset }) => offset));
   const weights = header.size - start;
   // An encoder keeps nothing of a text that it has read.
-  if (architecture === bert.name) return { weights, kv: 0, contextLength: Math.min(contextLength, header.number('bert.context_length') ?? contextLength) };
+  if (architecture === bert.name)
+    return { weights, kv: 0, contextLength: Math.min(contextLength, header.number('bert.context_length') ?? contextLength) };
   const sizes = readHyperparameters(header, architecture);
   const length = Math.min(contextLength, sizes.trainedContext);
   return { weights, kv: length * kvBytesPerToken(sizes, kvType), contextLength: length };

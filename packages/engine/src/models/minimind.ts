@@ -39,7 +39,10 @@ type UntypedTensor = Omit<GgufTensorSource, 'type'>;
  */
 export function minimindGguf({ graph, config, tokenizer, tokenizerConfig }: MiniMindPackage, type: TargetType): GgufContent {
   const facts = { layerCount: config.num_hidden_layers, hasOutput: false };
-  const tensors = [...headTensors(graph), ...Array.from({ length: config.num_hidden_layers }, (_, layer) => layerTensors(graph, config, layer)).flat()];
+  const tensors = [
+    ...headTensors(graph),
+    ...Array.from({ length: config.num_hidden_layers }, (_, layer) => layerTensors(graph, config, layer)).flat(),
+  ];
   return {
     metadata: new Map([...generalMetadata(config, fileTypes[type]), ...tokenizerMetadata(tokenizer, tokenizerConfig)]),
     tensors: tensors.map((tensor) => ({ ...tensor, type: tensorType(type, tensor, facts) })),
@@ -82,7 +85,8 @@ function headTensors(graph: OnnxGraph): UntypedTensor[] {
 function layerTensors(graph: OnnxGraph, config: LlamaConfig, layer: number): UntypedTensor[] {
   const from = `/model/layers.${layer}`;
   const to = `blk.${layer}`;
-  const headRows = (heads: number): number[] => Array.from({ length: heads * config.head_dim }, (_, row) => sourceOfHeadRow(row, config.head_dim));
+  const headRows = (heads: number): number[] =>
+    Array.from({ length: heads * config.head_dim }, (_, row) => sourceOfHeadRow(row, config.head_dim));
   return [
     norm(graph, `${to}.attn_norm.weight`, `model.layers.${layer}.input_layernorm.weight`),
     projection(graph, `${to}.attn_q.weight`, `${from}/self_attn/q_proj`, headRows(config.num_attention_heads)),

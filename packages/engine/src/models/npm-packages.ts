@@ -85,16 +85,42 @@ async function writeManifests(folder: string, packages: readonly PinnedPackage[]
   const dependencies = Object.fromEntries(packages.map(({ name, version }) => [name, version]));
   const root = { name: 'models', version: '0.0.0', private: true, dependencies };
   const entries = packages.map(({ name, version, integrity }) => [`node_modules/${name}`, { version, integrity }]);
-  const lock = { name: root.name, version: root.version, lockfileVersion: 3, requires: true, packages: { '': root, ...Object.fromEntries(entries) } };
+  const lock = {
+    name: root.name,
+    version: root.version,
+    lockfileVersion: 3,
+    requires: true,
+    packages: { '': root, ...Object.fromEntries(entries) },
+  };
   await writeFile(path.join(folder, 'package.json'), JSON.stringify(root));
   await writeFile(path.join(folder, 'package-lock.json'), JSON.stringify(lock));
 }
 
-async function runNpm(folder: string, packages: readonly PinnedPackage[], total: number, { onProgress, signal }: FetchOptions): Promise<void> {
+async function runNpm(
+  folder: string,
+  packages: readonly PinnedPackage[],
+  total: number,
+  { onProgress, signal }: FetchOptions,
+): Promise<void> {
   signal?.throwIfAborted();
   const [command, first] = npmCommand();
-  const args = [...first, 'ci', '--ignore-scripts', '--no-audit', '--no-fund', '--no-progress', '--no-update-notifier', '--loglevel=error', '--cache', path.join(folder, 'cache')];
-  const child = spawn(command, args, { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'], shell: process.platform === 'win32' && first.length === 0 });
+  const args = [
+    ...first,
+    'ci',
+    '--ignore-scripts',
+    '--no-audit',
+    '--no-fund',
+    '--no-progress',
+    '--no-update-notifier',
+    '--loglevel=error',
+    '--cache',
+    path.join(folder, 'cache'),
+  ];
+  const child = spawn(command, args, {
+    cwd: folder,
+    stdio: ['ignore', 'ignore', 'pipe'],
+    shell: process.platform === 'win32' && first.length === 0,
+  });
   // The engine process is ended from outside when its gateway goes; npm must not go on alone.
   // npm goes on after a SIGTERM while it waits for a registry, and all that it leaves is removed anyway.
   const kill = () => void child.kill('SIGKILL');
@@ -118,7 +144,12 @@ async function runNpm(folder: string, packages: readonly PinnedPackage[], total:
 }
 
 /** npm tells nobody how far it is: the bytes on the disk do. */
-function watchGrowth(folder: string, total: number, onProgress: FetchOptions['onProgress'], onStall: () => void): { readonly stalled: boolean; stop(): void } {
+function watchGrowth(
+  folder: string,
+  total: number,
+  onProgress: FetchOptions['onProgress'],
+  onStall: () => void,
+): { readonly stalled: boolean; stop(): void } {
   const state = { stalled: false, stopped: false, best: 0, grownAt: performance.now() };
   const look = async () => {
     const bytes = await sizeOf(folder);
@@ -147,7 +178,14 @@ function watchGrowth(folder: string, total: number, onProgress: FetchOptions['on
 
 async function sizeOf(folder: string): Promise<number> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
-  const sizes = entries.filter((entry) => entry.isFile()).map((entry) => stat(path.join(entry.parentPath, entry.name)).then(({ size }) => size, () => 0));
+  const sizes = entries
+    .filter((entry) => entry.isFile())
+    .map((entry) =>
+      stat(path.join(entry.parentPath, entry.name)).then(
+        ({ size }) => size,
+        () => 0,
+      ),
+    );
   return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
 }
 
@@ -159,7 +197,10 @@ function npmCommand(): [string, string[]] {
 
 function failure(packages: readonly PinnedPackage[], reason: string): AutoglmError {
   const names = packages.map(describe).join(' ');
-  return new AutoglmError('engine_failed', `npm could not fetch ${names}: ${reason.trim().split('\n').slice(0, 4).join(' ')}. Check that this machine reaches a package registry (npm ping), then try again.`);
+  return new AutoglmError(
+    'engine_failed',
+    `npm could not fetch ${names}: ${reason.trim().split('\n').slice(0, 4).join(' ')}. Check that this machine reaches a package registry (npm ping), then try again.`,
+  );
 }
 
 function describe({ name, version }: PinnedPackage): string {

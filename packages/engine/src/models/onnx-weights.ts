@@ -20,7 +20,8 @@ export function quantizedTensor(graph: OnnxGraph, name: string): QuantizedTensor
   const tensor = requireTensor(graph, name);
   const perColumn = (suffix: string): OnnxValues => {
     const { values } = requireTensor(graph, `${stem}_${suffix}`);
-    if (values.length !== 1 && values.length !== tensor.shape.at(-1)) throw new Error(`ONNX tensor ${stem}_${suffix} is neither one number nor one for each column.`);
+    if (values.length !== 1 && values.length !== tensor.shape.at(-1))
+      throw new Error(`ONNX tensor ${stem}_${suffix} is neither one number nor one for each column.`);
     return values;
   };
   return { tensor, scales: perColumn('scale'), zeroPoints: perColumn('zero_point') };
@@ -28,7 +29,8 @@ export function quantizedTensor(graph: OnnxGraph, name: string): QuantizedTensor
 
 export function matrixShape({ shape }: OnnxTensor): [number, number] {
   const [outer, inner] = shape;
-  if (outer === undefined || inner === undefined || shape.length !== 2) throw new Error(`A matrix was expected, not shape ${shape.join('×')}.`);
+  if (outer === undefined || inner === undefined || shape.length !== 2)
+    throw new Error(`A matrix was expected, not shape ${shape.join('×')}.`);
   return [outer, inner];
 }
 

@@ -84,12 +84,16 @@ export async function listPulled(home: string): Promise<PulledModel[]> {
     if (error.code === 'ENOENT') return [];
     throw error;
   });
-  const files = entries.filter((entry) => entry.isFile() && entry.name.endsWith('.gguf')).map((entry) => path.join(entry.parentPath, entry.name));
+  const files = entries
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.gguf'))
+    .map((entry) => path.join(entry.parentPath, entry.name));
   const near = files.filter((file) => path.relative(folder, file).split(path.sep).length <= maxDepth);
-  const models = await Promise.all(near.map(async (file) => {
-    const record = await readPulled(file);
-    return record ? [{ name: record.name, path: file, bytes: record.bytes }] : [];
-  }));
+  const models = await Promise.all(
+    near.map(async (file) => {
+      const record = await readPulled(file);
+      return record ? [{ name: record.name, path: file, bytes: record.bytes }] : [];
+    }),
+  );
   return models.flat().toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
 
@@ -101,8 +105,13 @@ export async function findPulled(home: string, name: string): Promise<PulledMode
   const wanted = name.toLowerCase();
   const models = await listPulled(home);
   const found = models.filter((model) => namesOf(model).includes(wanted));
-  if (found.length > 1) throw new AutoglmError('engine_failed', `The model ${name} may be any of ${found.map((model) => model.name).join(', ')}: name one of them.`);
-  if (found.length === 0 && parseReference(name)) throw new AutoglmError('engine_failed', `The model ${name} has not been pulled: run autoglm pull ${name}.`);
+  if (found.length > 1)
+    throw new AutoglmError(
+      'engine_failed',
+      `The model ${name} may be any of ${found.map((model) => model.name).join(', ')}: name one of them.`,
+    );
+  if (found.length === 0 && parseReference(name))
+    throw new AutoglmError('engine_failed', `The model ${name} has not been pulled: run autoglm pull ${name}.`);
   return found[0];
 }
 

@@ -55,13 +55,25 @@ function refuseQuantized({ path: file, tensors }: GgufHeader, quantization: Quan
   const quantized = tensors.find(({ type }) => !fullTypes.includes(type));
   if (!quantized) return;
   const type = loadGgml().typeName(quantized.type).toUpperCase();
-  throw new AutoglmError('engine_failed', `model_config.quantization is ${quantization}, but ${path.basename(file)} is quantized already (${type}), and doing it twice would add a second error: leave the key out, or give the model's f16 file.`);
+  throw new AutoglmError(
+    'engine_failed',
+    `model_config.quantization is ${quantization}, but ${path.basename(file)} is quantized already (${type}), and doing it twice would add a second error: leave the key out, or give the model's f16 file.`,
+  );
 }
 
 /** `version`: what changes when the source does. */
-async function makeQuantized(file: string, version: unknown, size: number, type: TargetType, { home, onProgress, signal }: PrepareOptions): Promise<string> {
+async function makeQuantized(
+  file: string,
+  version: unknown,
+  size: number,
+  type: TargetType,
+  { home, onProgress, signal }: PrepareOptions,
+): Promise<string> {
   // Another file under the same name gives another one here.
-  const identity = createHash('sha256').update(JSON.stringify([path.resolve(file), version])).digest('hex').slice(0, 12);
+  const identity = createHash('sha256')
+    .update(JSON.stringify([path.resolve(file), version]))
+    .digest('hex')
+    .slice(0, 12);
   const name = path.basename(path.resolve(file), '.gguf');
   return ensureConverted({
     folder: path.join(home, 'quantized'),

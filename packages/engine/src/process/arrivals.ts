@@ -13,9 +13,13 @@ export class Arrivals {
     this.#max = max;
   }
 
-  /** Resolves when the core has it; false: it was aborted before, and nothing of its prompt waits to be tokenized any more. Rejects as `EngineCore.add` throws. */
+  /**
+   * Resolves when the core has it; false: it was aborted before, and nothing of its prompt waits to be tokenized any more. Rejects as
+   * `EngineCore.add` throws.
+   */
   async add(request: GenerateRequest): Promise<boolean> {
-    if (this.#reading.size >= this.#max) throw new AutoglmError('queue_full', `The engine has ${this.#max} prompts to read already.`, { retryAfterSeconds: 1 });
+    if (this.#reading.size >= this.#max)
+      throw new AutoglmError('queue_full', `The engine has ${this.#max} prompts to read already.`, { retryAfterSeconds: 1 });
     const leaving = new AbortController();
     this.#reading.set(request.id, leaving);
     try {

@@ -3,7 +3,10 @@ import { flushCompileCache } from 'node:module';
 const leaving = new AbortController();
 let preparing: Promise<unknown> | undefined;
 
-/** Makes the model ready to be loaded. When the gateway goes meanwhile, the signal says so, and the process ends only after what was begun has cleaned up. */
+/**
+ * Makes the model ready to be loaded. When the gateway goes meanwhile, the signal says so, and the process ends only after what was begun
+ * has cleaned up.
+ */
 export function prepareUnlessLeft<T>(prepare: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const prepared = prepare(leaving.signal);
   preparing = prepared;

@@ -1,4 +1,10 @@
-import { AutoglmError, type EmbeddingAnswer, type EmbeddingEngine, type EmbeddingModelInfo, type EmbeddingRequest } from '@open-autoglm/protocol';
+import {
+  AutoglmError,
+  type EmbeddingAnswer,
+  type EmbeddingEngine,
+  type EmbeddingModelInfo,
+  type EmbeddingRequest,
+} from '@open-autoglm/protocol';
 import type { FinishedRequest } from '../encoder/embedding-core.ts';
 import type { EmbeddingCommand, EmbeddingProcessOptions, EmbeddingReport } from './embedding-messages.ts';
 import { SupervisedProcess, type SupervisedStatus } from './supervised-process.ts';

@@ -1,4 +1,13 @@
-import { AutoglmError, type Engine, type EngineStats, type GeneratePart, type GenerateRequest, type ModelInfo, type Prompt, type PromptSegment } from '@open-autoglm/protocol';
+import {
+  AutoglmError,
+  type Engine,
+  type EngineStats,
+  type GeneratePart,
+  type GenerateRequest,
+  type ModelInfo,
+  type Prompt,
+  type PromptSegment,
+} from '@open-autoglm/protocol';
 import type { EngineCommand, EngineProcessOptions, EngineReport } from './messages.ts';
 import { onClock, toMachineMs } from './machine-clock.ts';
 import { PartQueue } from './part-queue.ts';
@@ -119,7 +128,10 @@ export class EmbeddedEngine implements Engine {
     }
   }
 
-  /** Whoever waits for an answer, of whatever kind, must learn of it when the process hangs; one that has ended is waited for by nobody, read or not. */
+  /**
+   * Whoever waits for an answer, of whatever kind, must learn of it when the process hangs; one that has ended is waited for by nobody,
+   * read or not.
+   */
   #tellBusy(): void {
     this.#process.setBusy(this.#tokenizing.size > 0 || [...this.#running.values()].some(({ hasEnded }) => !hasEnded));
   }

@@ -26,7 +26,9 @@ behaveAsChild();
 
 async function start({ model, id, threads, maxQueue, batchShareMin, home }: EmbeddingProcessOptions): Promise<void> {
   try {
-    const found = await prepareUnlessLeft((signal) => resolveModel({ model, home, signal, onProgress: ({ phase, fraction }) => report({ type: 'progress', phase, fraction }) }));
+    const found = await prepareUnlessLeft((signal) =>
+      resolveModel({ model, home, signal, onProgress: ({ phase, fraction }) => report({ type: 'progress', phase, fraction }) }),
+    );
     const encoder = openEncoder({ modelPath: found.path, id, source: found.source, threads, poll, passTokens });
     // The first request must not pay for the allocator's first growth and the compiler's warming up.
     encoder.encode([encoder.vocabulary.tokenizeWhole('')]);

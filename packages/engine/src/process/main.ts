@@ -37,13 +37,15 @@ behaveAsChild();
 
 async function start(options: EngineProcessOptions): Promise<void> {
   try {
-    const found = await prepareUnlessLeft((signal) => resolveModel({
-      signal,
-      model: options.model,
-      home: options.home,
-      quantization: options.quantization,
-      onProgress: ({ phase, fraction }) => report({ type: 'progress', phase, fraction }),
-    }));
+    const found = await prepareUnlessLeft((signal) =>
+      resolveModel({
+        signal,
+        model: options.model,
+        home: options.home,
+        quantization: options.quantization,
+        onProgress: ({ phase, fraction }) => report({ type: 'progress', phase, fraction }),
+      }),
+    );
     const model = openModel({ ...options, modelPath: found.path, id: 'default', source: found.source, poll, maxChunk });
     const limits = {
       maxBatchSize: options.maxBatchSize,
@@ -73,8 +75,26 @@ async function start(options: EngineProcessOptions): Promise<void> {
 
 /** The first request must not pay for the compiler's warming up. */
 function warmUp(model: LoadedModel, warming: EngineCore): void {
-  const greedy = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0, logitBias: {}, seed: 0 };
-  warming.add({ id: 'warm-up', prompt: { tokens: [model.vocabulary.bos ?? 0] }, sampling: greedy, maxTokens: 4, stop: [], topLogprobs: undefined, cacheScope: '' });
+  const greedy = {
+    temperature: 0,
+    topK: 0,
+    topP: 1,
+    minP: 0,
+    repetitionPenalty: 1,
+    presencePenalty: 0,
+    frequencyPenalty: 0,
+    logitBias: {},
+    seed: 0,
+  };
+  warming.add({
+    id: 'warm-up',
+    prompt: { tokens: [model.vocabulary.bos ?? 0] },
+    sampling: greedy,
+    maxTokens: 4,
+    stop: [],
+    topLogprobs: undefined,
+    cacheScope: '',
+  });
   while (!warming.idle) warming.step();
 }
 
@@ -103,7 +123,8 @@ async function tokenize(command: Extract<EngineCommand, { type: 'tokenize' | 'co
   try {
     if (!core) throw new AutoglmError('engine_unavailable', 'The engine is still starting.');
     const { tokenizer } = core;
-    if (command.type === 'tokenize') report({ type: 'tokens', call, tokens: await tokenizer.aside(tokenizer.read(command.prompt), leaving.signal) });
+    if (command.type === 'tokenize')
+      report({ type: 'tokens', call, tokens: await tokenizer.aside(tokenizer.read(command.prompt), leaving.signal) });
     else report({ type: 'token-counts', call, counts: await tokenizer.aside(tokenizer.count(command.segments), leaving.signal) });
   } catch (error) {
     if (!leaving.signal.aborted) report({ type: 'tokenize-error', call, error: toWire(error) });

@@ -43,7 +43,10 @@ export class OutputBuffer {
     const before = at === undefined ? undefined : this.#held[at]?.part;
     if (at !== undefined && before?.type === 'text-delta' && part.type === 'text-delta') {
       const logprobs = part.logprobs && [...(before.logprobs ?? []), ...part.logprobs];
-      this.#held[at] = { id, part: { ...before, text: before.text + part.text, tokenCount: before.tokenCount + part.tokenCount, ...(logprobs && { logprobs }) } };
+      this.#held[at] = {
+        id,
+        part: { ...before, text: before.text + part.text, tokenCount: before.tokenCount + part.tokenCount, ...(logprobs && { logprobs }) },
+      };
       return;
     }
     this.#texts.set(id, this.#held.push(output) - 1);

@@ -49,7 +49,11 @@ const closeGraceMs = 2000;
 const stderrLimit = 2000;
 
 /** A child process that is started again when it dies, and ended when it hangs; one that cannot load its model stays down and says why. */
-export class SupervisedProcess<Model extends { readonly source: string }, Command extends object, Report extends { readonly type: string }> {
+export class SupervisedProcess<
+  Model extends { readonly source: string },
+  Command extends object,
+  Report extends { readonly type: string },
+> {
   readonly #options: SupervisedProcessOptions<Command, Report>;
   #status: SupervisedStatus;
   #child: ChildProcess | undefined;
@@ -135,7 +139,12 @@ export class SupervisedProcess<Model extends { readonly source: string }, Comman
     this.#stderr = '';
     let child: ChildProcess;
     try {
-      child = fork(entryPoint(entry), [], { execArgv: [], stdio: ['ignore', 'ignore', 'pipe', 'ipc'], serialization, env: { ...process.env, ...compileCache() } });
+      child = fork(entryPoint(entry), [], {
+        execArgv: [],
+        stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+        serialization,
+        env: { ...process.env, ...compileCache() },
+      });
     } catch (error) {
       // Told later, as every other end is: whoever starts the first process is still being constructed.
       setImmediate(() => this.#onEnd(undefined, (error as Error).message));
@@ -185,7 +194,9 @@ export class SupervisedProcess<Model extends { readonly source: string }, Comman
     const lastWords = this.#stderr.trim().split('\n').at(-1);
     // Who was killed could say nothing of it.
     const cause = lastWords && reason !== 'SIGKILL' ? `${reason}: ${lastWords}` : reason;
-    onFailure(new AutoglmError('engine_crashed', `${title} ended unexpectedly (${reason}); the answer is incomplete. It is being restarted.`));
+    onFailure(
+      new AutoglmError('engine_crashed', `${title} ended unexpectedly (${reason}); the answer is incomplete. It is being restarted.`),
+    );
     if (this.#status.state === 'ready') this.#readiness = deferred<Model>();
     this.#crashesInARow += 1;
     if (this.#crashesInARow > restartLimit) {

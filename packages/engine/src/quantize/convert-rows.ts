@@ -14,7 +14,9 @@ export function rowsPerPiece(columns: number): number {
 }
 
 /** koffi runs a function on a thread of its own by this method. */
-type Async<F extends (...args: never[]) => unknown> = F & { async(...args: [...Parameters<F>, (error: Error | null, result: ReturnType<F>) => void]): void };
+type Async<F extends (...args: never[]) => unknown> = F & {
+  async(...args: [...Parameters<F>, (error: Error | null, result: ReturnType<F>) => void]): void;
+};
 
 export interface Conversion {
   /** `enum ggml_type`, one of `fullTypes`. */
@@ -28,9 +30,15 @@ export interface Conversion {
 /**
  * Whole rows of one type to the same rows of another, in order. Up to `threads` pieces are converted at once, on ggml's own
  * quantizers, off the event loop; so much is in memory, and no more. Pieces of the same type pass as they are. Rejects with
- * `engine_failed` where a value is no finite number, in the source or in the type that it becomes: whatever such a model is asked, it says nothing.
+ * `engine_failed` where a value is no finite number, in the source or in the type that it becomes: whatever such a model is asked, it says
+ * nothing.
  */
-export async function* convertRows(ggml: Ggml, pieces: AsyncIterable<Uint8Array>, conversion: Conversion, threads: number): AsyncGenerator<Uint8Array> {
+export async function* convertRows(
+  ggml: Ggml,
+  pieces: AsyncIterable<Uint8Array>,
+  conversion: Conversion,
+  threads: number,
+): AsyncGenerator<Uint8Array> {
   if (conversion.from === conversion.to) {
     for await (const piece of pieces) {
       if (!isFinitePiece(piece, conversion.from)) throw notFinite(conversion.name);
@@ -60,7 +68,8 @@ async function convert(ggml: Ggml, piece: Uint8Array, { from, to, columns, name 
   const rows = values.length / columns;
   const bytes = new Uint8Array(ggml.rowSize(to, columns) * rows);
   await off(ggml.quantizeChunk, to, values, bytes, 0, rows, columns, null);
-  if (to === GgmlType.F16 && !isFinitePiece(bytes, to)) throw new AutoglmError('engine_failed', `${name} has values beyond what f16 holds (65,504): choose another type.`);
+  if (to === GgmlType.F16 && !isFinitePiece(bytes, to))
+    throw new AutoglmError('engine_failed', `${name} has values beyond what f16 holds (65,504): choose another type.`);
   return bytes;
 }
 
@@ -78,7 +87,10 @@ function isFinitePiece(piece: Uint8Array, type: number): boolean {
 }
 
 function notFinite(name: string): AutoglmError {
-  return new AutoglmError('engine_failed', `${name} has values that are no numbers (NaN or infinite): the model was damaged when it was made or saved.`);
+  return new AutoglmError(
+    'engine_failed',
+    `${name} has values that are no numbers (NaN or infinite): the model was damaged when it was made or saved.`,
+  );
 }
 
 async function toFloats(ggml: Ggml, piece: Uint8Array, type: number): Promise<Float32Array> {

@@ -40,7 +40,10 @@ export async function ggufSource(ggml: Ggml, path: string): Promise<ModelSource>
   const quantized = header.tensors.find(({ type }) => !fullTypes.includes(type));
   if (quantized) {
     const type = ggml.typeName(quantized.type).toUpperCase();
-    throw new AutoglmError('engine_failed', `${path} is quantized already (${quantized.name} is ${type}), and quantizing again would add a second error: start from the model's f32, f16 or bf16 file.`);
+    throw new AutoglmError(
+      'engine_failed',
+      `${path} is quantized already (${quantized.name} is ${type}), and quantizing again would add a second error: start from the model's f32, f16 or bf16 file.`,
+    );
   }
   const beyond = header.tensors.find((tensor) => tensor.offset + bytesOf(tensor) > header.size);
   if (beyond) throw cut(path, beyond.name);
@@ -49,7 +52,11 @@ export async function ggufSource(ggml: Ggml, path: string): Promise<ModelSource>
     name: path,
     architecture,
     layerCount: header.number(`${architecture}.block_count`) ?? 0,
-    metadata: new Map([...header.values].filter(([key]) => !rewritten.has(key)).map(([key, value]): [string, GgufValue] => [key, { type: 'encoded', value }])),
+    metadata: new Map(
+      [...header.values]
+        .filter(([key]) => !rewritten.has(key))
+        .map(([key, value]): [string, GgufValue] => [key, { type: 'encoded', value }]),
+    ),
     tensors: header.tensors.map((tensor) => ({ ...tensor, pieces: () => readRows(ggml, header, tensor) })),
   };
 }
@@ -75,9 +82,14 @@ async function* readRows(ggml: Ggml, header: GgufHeader, { name, type, shape, of
 }
 
 /** Exactly these bytes of a file. Throws what `onCut` makes when it ends before. */
-export async function readBytes(file: Awaited<ReturnType<typeof open>>, offset: number, length: number, onCut: () => Error): Promise<Uint8Array> {
+export async function readBytes(
+  file: Awaited<ReturnType<typeof open>>,
+  offset: number,
+  length: number,
+  onCut: () => Error,
+): Promise<Uint8Array> {
   const bytes = new Uint8Array(length);
-  for (let filled = 0; filled < length; ) {
+  for (let filled = 0; filled < length;) {
     const { bytesRead } = await file.read(bytes, filled, length - filled, offset + filled);
     if (bytesRead === 0) throw onCut();
     filled += bytesRead;

@@ -38,9 +38,17 @@ const batchSize = 32;
  * at most 256 tokens of each text.
  * Throws when a model cannot be loaded, or the signal's reason.
  */
-export async function measureQuality(source: string, quantized: string, texts: readonly MeasuringText[], options: MeasureOptions): Promise<readonly TextQuality[]> {
+export async function measureQuality(
+  source: string,
+  quantized: string,
+  texts: readonly MeasuringText[],
+  options: MeasureOptions,
+): Promise<readonly TextQuality[]> {
   const half = (offset: number) => (fraction: number) => options.onProgress?.(offset + fraction / 2);
-  const kept = await readTexts(source, texts, { ...options, onProgress: half(0) }, (text, logits) => ({ text, predictions: logits.map(logSoftmax) }));
+  const kept = await readTexts(source, texts, { ...options, onProgress: half(0) }, (text, logits) => ({
+    text,
+    predictions: logits.map(logSoftmax),
+  }));
   const compared = await readTexts(quantized, texts, { ...options, onProgress: half(0.5) }, (text, logits, tokens, index) => {
     return compareText(text, tokens, (kept[index] as (typeof kept)[number]).predictions, logits.map(logSoftmax));
   });
@@ -49,7 +57,12 @@ export async function measureQuality(source: string, quantized: string, texts: r
 
 type Use<T> = (text: MeasuringText, logits: readonly Float32Array[], tokens: readonly number[], index: number) => T;
 
-async function readTexts<T>(modelPath: string, texts: readonly MeasuringText[], { threads, onProgress, signal }: MeasureOptions, use: Use<T>): Promise<T[]> {
+async function readTexts<T>(
+  modelPath: string,
+  texts: readonly MeasuringText[],
+  { threads, onProgress, signal }: MeasureOptions,
+  use: Use<T>,
+): Promise<T[]> {
   // Asked of the file: where it names none, libllama makes one up.
   const bos = (await readGgufHeader(modelPath)).number('tokenizer.ggml.bos_token_id');
   const reference = openReference({ modelPath, threads, contextLength: tokensMax, maxSequences: 1, batchSize });
@@ -59,7 +72,8 @@ async function readTexts<T>(modelPath: string, texts: readonly MeasuringText[], 
     for (const [index, text] of texts.entries()) {
       reference.clear();
       const tokens = beginWith(bos, reference.tokenize(text.text, { parseControl: false, addSpecial: true })).slice(0, limit);
-      if (tokens.length < 2) throw new AutoglmError('invalid_value', `The text "${text.name}" has no two tokens to compare predictions on.`);
+      if (tokens.length < 2)
+        throw new AutoglmError('invalid_value', `The text "${text.name}" has no two tokens to compare predictions on.`);
       const logits = await readText(reference, tokens, (fraction) => onProgress?.((index + fraction) / texts.length), signal);
       results.push(use(text, logits, tokens, index));
     }
@@ -73,13 +87,20 @@ function beginWith(bos: number | undefined, tokens: readonly number[]): readonly
   return bos === undefined || tokens[0] === bos ? tokens : [bos, ...tokens];
 }
 
-async function readText(reference: Reference, tokens: readonly number[], onProgress: (fraction: number) => void, signal: AbortSignal | undefined): Promise<Float32Array[]> {
+async function readText(
+  reference: Reference,
+  tokens: readonly number[],
+  onProgress: (fraction: number) => void,
+  signal: AbortSignal | undefined,
+): Promise<Float32Array[]> {
   const rows: Float32Array[] = [];
   for (let start = 0; start < tokens.length; start += batchSize) {
     // libllama computes on this thread: progress and signals get their turn here.
     await turn();
     signal?.throwIfAborted();
-    const batch = tokens.slice(start, start + batchSize).map((token, index) => ({ token, position: start + index, sequence: 0, wantsLogits: true }));
+    const batch = tokens
+      .slice(start, start + batchSize)
+      .map((token, index) => ({ token, position: start + index, sequence: 0, wantsLogits: true }));
     rows.push(...reference.evaluate(batch).map((row) => row.slice()));
     onProgress(Math.min(1, (start + batchSize) / tokens.length));
   }
@@ -98,7 +119,12 @@ function logSoftmax(logits: Float32Array): Float32Array {
 }
 
 /** `source`, `quantized`: log-probabilities after each token; those after the last predict nothing that is known. */
-function compareText(text: MeasuringText, tokens: readonly number[], source: readonly Float32Array[], quantized: readonly Float32Array[]): TextQuality {
+function compareText(
+  text: MeasuringText,
+  tokens: readonly number[],
+  source: readonly Float32Array[],
+  quantized: readonly Float32Array[],
+): TextQuality {
   const count = tokens.length - 1;
   const divergences: number[] = [];
   let [sourceLoss, quantizedLoss, same] = [0, 0, 0];
@@ -115,7 +141,10 @@ function compareText(text: MeasuringText, tokens: readonly number[], source: rea
     name: text.name,
     tokens: count,
     perplexity: { source: Math.exp(sourceLoss / count), quantized: Math.exp(quantizedLoss / count) },
-    divergence: { mean: divergences.reduce((sum, value) => sum + value, 0) / count, p99: divergences[Math.min(count - 1, Math.floor(count * 0.99))] as number },
+    divergence: {
+      mean: divergences.reduce((sum, value) => sum + value, 0) / count,
+      p99: divergences[Math.min(count - 1, Math.floor(count * 0.99))] as number,
+    },
     sameTop: same / count,
   };
 }

@@ -34,7 +34,10 @@ export interface QuantizedModel {
 
 /** A folder as `transformers` saves a model, or a GGUF file. Throws `engine_failed` for what is neither, or is quantized already. */
 export async function openSource(file: string): Promise<ModelSource> {
-  const isFolder = await stat(file).then((status) => status.isDirectory(), () => false);
+  const isFolder = await stat(file).then(
+    (status) => status.isDirectory(),
+    () => false,
+  );
   return isFolder ? huggingFaceSource(file) : ggufSource(loadGgml(), file);
 }
 
@@ -53,7 +56,11 @@ export async function quantizeModel(source: ModelSource, target: string, options
 }
 
 /** The quantized model, made as it is read. */
-export function quantizedContent(ggml: Ggml, source: ModelSource, { type, threads }: Pick<QuantizeOptions, 'type' | 'threads'>): GgufContent {
+export function quantizedContent(
+  ggml: Ggml,
+  source: ModelSource,
+  { type, threads }: Pick<QuantizeOptions, 'type' | 'threads'>,
+): GgufContent {
   const facts = { layerCount: source.layerCount, hasOutput: source.tensors.some(({ name }) => name === 'output.weight') };
   const metadata = new Map<string, GgufValue>(source.metadata);
   if (type) metadata.set('general.file_type', { type: 'u32', value: fileTypes[type] });
@@ -85,5 +92,10 @@ function describe(ggml: Ggml, source: ModelSource, content: GgufContent): Quanti
     const name = ggml.typeName(type).toUpperCase();
     types[name] = (types[name] ?? 0) + 1;
   }
-  return { sourceBytes: bytesOf(source.tensors), bytes: bytesOf(content.tensors), parameterCount: source.tensors.reduce((sum, tensor) => sum + count(tensor), 0), types };
+  return {
+    sourceBytes: bytesOf(source.tensors),
+    bytes: bytesOf(content.tensors),
+    parameterCount: source.tensors.reduce((sum, tensor) => sum + count(tensor), 0),
+    types,
+  };
 }

@@ -12,7 +12,11 @@ export const fileTypes: Readonly<Record<TargetType, number>> = { f16: 1, q4_0: 2
 export const quantizationVersion = 2;
 
 const baseTypes: Readonly<Record<TargetType, number>> = {
-  f16: GgmlType.F16, q8_0: GgmlType.Q8_0, q6_k: GgmlType.Q6_K, q4_k: GgmlType.Q4_K, q4_0: GgmlType.Q4_0,
+  f16: GgmlType.F16,
+  q8_0: GgmlType.Q8_0,
+  q6_k: GgmlType.Q6_K,
+  q4_k: GgmlType.Q4_K,
+  q4_0: GgmlType.Q4_0,
 };
 
 export interface TensorFacts {
@@ -35,7 +39,8 @@ export interface ModelFacts {
  */
 export function tensorType(target: TargetType, tensor: TensorFacts, model: ModelFacts): number {
   const [columns = 1, rows = 1] = tensor.shape;
-  if (tensor.shape.length < 2 || rows === 1 || tensor.name.endsWith('_norm.weight') || !tensor.name.endsWith('.weight')) return GgmlType.F32;
+  if (tensor.shape.length < 2 || rows === 1 || tensor.name.endsWith('_norm.weight') || !tensor.name.endsWith('.weight'))
+    return GgmlType.F32;
   return fitting(wantedType(target, tensor.name, model), columns);
 }
 

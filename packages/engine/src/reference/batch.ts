@@ -38,8 +38,13 @@ export function openBatch(capacity: number): Batch {
         wantsLogits.values[index] = Number(entry.wantsLogits);
       }
       return {
-        n_tokens: tokens.length, embd: null,
-        token: token.address, pos: position.address, n_seq_id: sequenceCount.address, seq_id: sequenceAddress.address, logits: wantsLogits.address,
+        n_tokens: tokens.length,
+        embd: null,
+        token: token.address,
+        pos: position.address,
+        n_seq_id: sequenceCount.address,
+        seq_id: sequenceAddress.address,
+        logits: wantsLogits.address,
       };
     },
     free() {

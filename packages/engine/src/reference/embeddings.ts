@@ -9,7 +9,10 @@ export interface EmbeddingReference {
   readonly dimensions: number;
   /** Token ids, with those that the model wants at both ends. */
   tokenize(text: string): number[];
-  /** One vector for each text, as the model pools it and not normalised. All in one call: throws when they are more than `batchSize` tokens, or more than `maxSequences`. */
+  /**
+   * One vector for each text, as the model pools it and not normalised. All in one call: throws when they are more than `batchSize` tokens,
+   * or more than `maxSequences`.
+   */
   embed(texts: readonly (readonly number[])[]): Float32Array[];
   close(): void;
 }

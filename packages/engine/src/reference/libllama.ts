@@ -47,7 +47,10 @@ export interface ReferenceOptions {
   readonly microBatchSize?: number;
   /** One KV buffer for all sequences, instead of a part for each; off when not given, as libllama's faster choice. */
   readonly unifiedCache?: boolean;
-  /** A pool of threads that is kept between calls, as llama.cpp's programs attach one; true when not given. Without it the library starts its threads anew for every call. */
+  /**
+   * A pool of threads that is kept between calls, as llama.cpp's programs attach one; true when not given. Without it the library starts
+   * its threads anew for every call.
+   */
   readonly keepsThreads?: boolean;
 }
 

@@ -50,7 +50,15 @@ export function bindLlama() {
     throw new Error(`libllama ${version} is installed, but the reference is written for ${expectedVersion}: run npm ci.`);
   }
   const params = koffi.struct({ bytes: koffi.array('uint8', paramsSize, 'Typed') });
-  const batch = koffi.struct({ n_tokens: 'int32', token: 'void *', embd: 'void *', pos: 'void *', n_seq_id: 'void *', seq_id: 'void *', logits: 'void *' });
+  const batch = koffi.struct({
+    n_tokens: 'int32',
+    token: 'void *',
+    embd: 'void *',
+    pos: 'void *',
+    n_seq_id: 'void *',
+    seq_id: 'void *',
+    logits: 'void *',
+  });
   type Type = string | typeof params;
   const bind = <F>(name: string, result: Type, parameters: Type[]) => library.func(name, result, parameters) as unknown as F;
   return {
@@ -70,23 +78,49 @@ export function bindLlama() {
 
     vocabulary: bind<(model: Pointer) => Pointer>('llama_model_get_vocab', 'void *', ['void *']),
     vocabularySize: bind<(vocabulary: Pointer) => number>('llama_vocab_n_tokens', 'int32', ['void *']),
-    tokenize: bind<(vocabulary: Pointer, text: Uint8Array, length: number, tokens: Int32Array, max: number, addSpecial: boolean, parseSpecial: boolean) => number>(
-      'llama_tokenize', 'int32', ['void *', 'const uint8_t *', 'int32', '_Out_ int32 *', 'int32', 'bool', 'bool'],
-    ),
-    piece: bind<(vocabulary: Pointer, token: number, buffer: Uint8Array, length: number, leadingSpaces: number, special: boolean) => number>(
-      'llama_token_to_piece', 'int32', ['void *', 'int32', '_Out_ uint8_t *', 'int32', 'int32', 'bool'],
-    ),
+    tokenize: bind<
+      (
+        vocabulary: Pointer,
+        text: Uint8Array,
+        length: number,
+        tokens: Int32Array,
+        max: number,
+        addSpecial: boolean,
+        parseSpecial: boolean,
+      ) => number
+    >('llama_tokenize', 'int32', ['void *', 'const uint8_t *', 'int32', '_Out_ int32 *', 'int32', 'bool', 'bool']),
+    piece: bind<
+      (vocabulary: Pointer, token: number, buffer: Uint8Array, length: number, leadingSpaces: number, special: boolean) => number
+    >('llama_token_to_piece', 'int32', ['void *', 'int32', '_Out_ uint8_t *', 'int32', 'int32', 'bool']),
 
-    attachThreadpool: bind<(context: Pointer, single: Pointer, batched: Pointer) => void>('llama_attach_threadpool', 'void', ['void *', 'void *', 'void *']),
+    attachThreadpool: bind<(context: Pointer, single: Pointer, batched: Pointer) => void>('llama_attach_threadpool', 'void', [
+      'void *',
+      'void *',
+      'void *',
+    ]),
     decode: bind<(context: Pointer, batch: BatchStruct) => number>('llama_decode', 'int32', ['void *', batch]),
     encode: bind<(context: Pointer, batch: BatchStruct) => number>('llama_encode', 'int32', ['void *', batch]),
     wantEmbeddings: bind<(context: Pointer, wanted: boolean) => void>('llama_set_embeddings', 'void', ['void *', 'bool']),
     embeddingLength: bind<(model: Pointer) => number>('llama_model_n_embd', 'int32', ['void *']),
-    sequenceEmbedding: bind<(context: Pointer, sequence: number) => Pointer | null>('llama_get_embeddings_seq', 'void *', ['void *', 'int32']),
+    sequenceEmbedding: bind<(context: Pointer, sequence: number) => Pointer | null>('llama_get_embeddings_seq', 'void *', [
+      'void *',
+      'int32',
+    ]),
     logits: bind<(context: Pointer, index: number) => Pointer | null>('llama_get_logits_ith', 'void *', ['void *', 'int32']),
     memory: bind<(context: Pointer) => Pointer>('llama_get_memory', 'void *', ['void *']),
     clearMemory: bind<(memory: Pointer, data: boolean) => void>('llama_memory_clear', 'void', ['void *', 'bool']),
-    removeSequence: bind<(memory: Pointer, sequence: number, from: number, to: number) => boolean>('llama_memory_seq_rm', 'bool', ['void *', 'int32', 'int32', 'int32']),
-    shiftSequence: bind<(memory: Pointer, sequence: number, from: number, to: number, by: number) => void>('llama_memory_seq_add', 'void', ['void *', 'int32', 'int32', 'int32', 'int32']),
+    removeSequence: bind<(memory: Pointer, sequence: number, from: number, to: number) => boolean>('llama_memory_seq_rm', 'bool', [
+      'void *',
+      'int32',
+      'int32',
+      'int32',
+    ]),
+    shiftSequence: bind<(memory: Pointer, sequence: number, from: number, to: number, by: number) => void>('llama_memory_seq_add', 'void', [
+      'void *',
+      'int32',
+      'int32',
+      'int32',
+      'int32',
+    ]),
   };
 }

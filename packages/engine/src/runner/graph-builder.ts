@@ -17,7 +17,13 @@ export type GraphShape =
   /** `queries` tokens for each of `count` sequences, in slots 0 … count − 1; one after another of each sequence. */
   | { readonly kind: 'decode'; readonly count: number; readonly queries: number; readonly window: number }
   /** `count` tokens of one sequence; the slot is set before each run. `weighsBlocks`: what they attend to is computed, too. */
-  | { readonly kind: 'prefill'; readonly count: number; readonly window: number; readonly wantsLogits: boolean; readonly weighsBlocks?: boolean };
+  | {
+      readonly kind: 'prefill';
+      readonly count: number;
+      readonly window: number;
+      readonly wantsLogits: boolean;
+      readonly weighsBlocks?: boolean;
+    };
 
 /** Tokens that a graph takes. */
 export function tokenCount(shape: GraphShape): number {
@@ -69,7 +75,9 @@ export class GraphBuilder {
   readonly streams: number;
   /** Views of the KV cache that must be moved to the slot before a prefill runs, with their offset in the slot. */
   readonly slotViews: { readonly view: Tensor; readonly layer: number; readonly offset: number }[] = [];
-  /** f32 [window / 64 + 1, count, headCount], where blocks are weighed: the attention that each block got, summed over the layers so far. */
+  /**
+   * f32 [window / 64 + 1, count, headCount], where blocks are weighed: the attention that each block got, summed over the layers so far.
+   */
   blockWeights: Tensor | undefined;
   readonly #parts: BuilderParts;
   readonly #matrices: ReadonlyMap<Tensor, WeightMatrix>;
@@ -155,7 +163,8 @@ export class GraphBuilder {
     const { ggml, context, graph, sizes, cache, shape } = this.#parts;
     const { headCount, kvHeadCount, headLength } = sizes;
     const [q, k, v] = this.#products(weights.attentionInput, x) as [Tensor, Tensor, Tensor];
-    const heads = (tensor: Tensor, count: number) => ggml.view3d(context, tensor, headLength, count, tokenCount(shape), headLength * 4, columnBytes(tensor), 0);
+    const heads = (tensor: Tensor, count: number) =>
+      ggml.view3d(context, tensor, headLength, count, tokenCount(shape), headLength * 4, columnBytes(tensor), 0);
     const keyLength = kvHeadCount * headLength;
     const store = (rows: Tensor, offset: number) => {
       const part = ggml.view2d(context, cache.layers[weights.index] as Tensor, keyLength, cache.rowCount, cache.rowBytes, offset);
@@ -164,7 +173,10 @@ export class GraphBuilder {
     const rotatedKeys = this.#rope(this.#normHeads(heads(k, kvHeadCount), weights, headCount, kvHeadCount), false);
     store(ggml.reshape2d(context, rotatedKeys, keyLength, tokenCount(shape)), 0);
     store(v, cache.valueOffset);
-    return { tensor: this.#rope(this.#normHeads(heads(q, headCount), weights, 0, headCount), false), tokenBytes: headCount * headLength * 4 };
+    return {
+      tensor: this.#rope(this.#normHeads(heads(q, headCount), weights, 0, headCount), false),
+      tokenBytes: headCount * headLength * 4,
+    };
   }
 
   #attend(query: { readonly tensor: Tensor; readonly tokenBytes: number }, layer: number): Tensor {
@@ -172,7 +184,18 @@ export class GraphBuilder {
     const { headCount, headLength } = sizes;
     const queries = shape.kind === 'prefill' ? shape.count : shape.queries;
     const realStreams = shape.kind === 'prefill' ? 1 : shape.count;
-    const q = ggml.view4d(context, query.tensor, headLength, queries, headCount, realStreams, query.tokenBytes, headLength * 4, queries * query.tokenBytes, 0);
+    const q = ggml.view4d(
+      context,
+      query.tensor,
+      headLength,
+      queries,
+      headCount,
+      realStreams,
+      query.tokenBytes,
+      headLength * 4,
+      queries * query.tokenBytes,
+      0,
+    );
     if (this.streams > realStreams) repeatStream(q, this.streams);
     const keys = this.#cacheView(layer, 0);
     if (this.inputs.weighing) this.#weighBlocks(layer, q, this.inputs.weighing);
@@ -187,7 +210,11 @@ export class GraphBuilder {
     const { headLength, kvHeadCount } = sizes;
     const keyLength = headLength * kvHeadCount;
     // In f32: ggml's products take quantized rows to be whole blocks apart, and those of the cache may be further.
-    const all = ggml.getRows(context, ggml.view2d(context, cache.layers[layer] as Tensor, keyLength, cache.rowCount, cache.rowBytes, 0), places);
+    const all = ggml.getRows(
+      context,
+      ggml.view2d(context, cache.layers[layer] as Tensor, keyLength, cache.rowCount, cache.rowBytes, 0),
+      places,
+    );
     const keys = ggml.view3d(context, all, headLength, shape.window, kvHeadCount, keyLength * 4, headLength * 4, 0);
     const weights = ggml.softMaxExt(context, ggml.mulMat(context, keys, q), this.inputs.mask, 1 / Math.sqrt(headLength), 0);
     const sums = ggml.mulMat(context, blocks, weights);
@@ -200,8 +227,16 @@ export class GraphBuilder {
     const { ggml, context, sizes, cache, shape } = this.#parts;
     const slotStride = shape.kind === 'decode' && this.streams > shape.count ? 0 : cache.slotBytes;
     const view = ggml.view4d(
-      context, cache.layers[layer] as Tensor, sizes.headLength, shape.window, sizes.kvHeadCount, this.streams,
-      cache.rowBytes, cache.headBytes, slotStride, offset,
+      context,
+      cache.layers[layer] as Tensor,
+      sizes.headLength,
+      shape.window,
+      sizes.kvHeadCount,
+      this.streams,
+      cache.rowBytes,
+      cache.headBytes,
+      slotStride,
+      offset,
     );
     if (shape.kind === 'prefill') this.slotViews.push({ view, layer, offset });
     return view;
@@ -240,7 +275,9 @@ export class GraphBuilder {
   }
 }
 
-/** Lets a view's last dimension read the same bytes `count` times. ggml has no function for it: it bounds views as if they were contiguous. */
+/**
+ * Lets a view's last dimension read the same bytes `count` times. ggml has no function for it: it bounds views as if they were contiguous.
+ */
 function repeatStream(view: Tensor, count: number): void {
   koffi.encode(view, tensorLayout.ne + 3 * 8, 'int64', count);
   koffi.encode(view, tensorLayout.nb + 3 * 8, 'uint64', 0);

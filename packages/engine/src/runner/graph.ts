@@ -44,7 +44,8 @@ export interface Graph {
 }
 
 /**
- * Objects a layer needs in the graph's context, with room to spare: 48 in qwen3 with AMX, matrices apart and blocks weighed. One object costs about 370 bytes;
+ * Objects a layer needs in the graph's context, with room to spare: 48 in qwen3 with AMX, matrices apart and blocks weighed. One object
+ * costs about 370 bytes;
  * one too many aborts the process.
  */
 const tensorsPerLayer = 56;
@@ -88,8 +89,18 @@ export function buildGraph(model: ModelParts, shape: GraphShape, allocator: Poin
     positions: new Int32Array(bytes(inputs.positions)),
     rows: new BigInt64Array(bytes(inputs.rows)),
     mask: new Uint16Array(bytes(inputs.mask)),
-    logits: Array.from({ length: rowsOfLogits }, (_, row) => new Float32Array(logits, row * model.vocabularySize * 4, model.vocabularySize)),
-    weighing: inputs.weighing && blockWeights !== undefined ? { places: new Int32Array(bytes(inputs.weighing.places)), blocks: new Float32Array(bytes(inputs.weighing.blocks)), sums: new Float32Array(bytes(blockWeights)) } : undefined,
+    logits: Array.from(
+      { length: rowsOfLogits },
+      (_, row) => new Float32Array(logits, row * model.vocabularySize * 4, model.vocabularySize),
+    ),
+    weighing:
+      inputs.weighing && blockWeights !== undefined
+        ? {
+            places: new Int32Array(bytes(inputs.weighing.places)),
+            blocks: new Float32Array(bytes(inputs.weighing.blocks)),
+            sums: new Float32Array(bytes(blockWeights)),
+          }
+        : undefined,
     useSlot(slot) {
       const slotOffset = BigInt(slot * cache.slotBytes);
       for (const [index, { layer, offset }] of slotViews.entries()) {
@@ -113,7 +124,10 @@ function buildTransformer(builder: GraphBuilder, model: ModelParts, shape: Graph
   for (const layer of weights.layers) {
     const isLast = layer.index === sizes.layerCount - 1;
     // Of a prompt only the last token's logits are wanted: the last layer computes its second half for that one.
-    const outputs = isLast && shape.kind === 'prefill' ? (columns: Pointer) => onlyLast(columns, columns === x ? sizes.embeddingLength : headsLength) : undefined;
+    const outputs =
+      isLast && shape.kind === 'prefill'
+        ? (columns: Pointer) => onlyLast(columns, columns === x ? sizes.embeddingLength : headsLength)
+        : undefined;
     x = architecture.layer(builder, x, layer, outputs);
   }
   if (shape.kind === 'prefill' && !shape.wantsLogits) return x;

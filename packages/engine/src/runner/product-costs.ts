@@ -16,7 +16,10 @@ const stagedAt = [2, 4, 8, 16, 64];
 const apartAt = [2, 4, 8];
 /** Weights beyond any last-level cache's share; of larger models the rest is alike. */
 const bytesMax = 64 * 2 ** 20;
-/** Of a full batch with all of these, in milliseconds. Types that take longer compute more than they read: less of them tells the same, and a model that a user waits for is loaded sooner. */
+/**
+ * Of a full batch with all of these, in milliseconds. Types that take longer compute more than they read: less of them tells the same, and
+ * a model that a user waits for is loaded sooner.
+ */
 const fullBatchMsMax = 40;
 /** The fastest of some counts, since other programs may want the cores. When time is up, one has to do. */
 const repeats = 3;
@@ -41,7 +44,9 @@ interface Products {
 export function measureProductCosts({ ggml, device, matrices }: ProbeParts): ProductCosts {
   const sample = typical(ggml, matrices);
   const allocator = ggml.gallocrNew(device.bufferType);
-  const { sums: expected, milliseconds } = fullBatch(buildProducts(ggml, device, sample, { way: 'together', columns: expectedAt }, allocator));
+  const { sums: expected, milliseconds } = fullBatch(
+    buildProducts(ggml, device, sample, { way: 'together', columns: expectedAt }, allocator),
+  );
   const probed = sample.slice(0, Math.ceil(sample.length * Math.min(1, fullBatchMsMax / milliseconds)));
   const startedAt = performance.now();
   const measure = (way: ProductWay, columns: number): { readonly cost: number; readonly isAlike: boolean } => {
@@ -99,7 +104,10 @@ function unlikeBetween(unlike: ReadonlyMap<number, number>, columns: number): nu
   return unlike.get(above) ?? unlike.get(below);
 }
 
-/** Rearranged matrices are multiplied by tiles, and the columns beside these by another kernel: which are unlike repeats itself after a full batch, of `fullCost`. */
+/**
+ * Rearranged matrices are multiplied by tiles, and the columns beside these by another kernel: which are unlike repeats itself after a full
+ * batch, of `fullCost`.
+ */
 function unlikeBeyond(unlike: ReadonlyMap<number, number>, columns: number, fullCost: number): number | undefined {
   const rest = ((columns - 1) % expectedAt) + 1;
   const cost = unlike.get(rest);
@@ -130,7 +138,13 @@ function typical(ggml: Ggml, matrices: readonly WeightMatrix[]): readonly Weight
   });
 }
 
-function buildProducts(ggml: Ggml, device: Device, matrices: readonly WeightMatrix[], { way, columns }: { readonly way: ProductWay; readonly columns: number }, allocator: Pointer): Products {
+function buildProducts(
+  ggml: Ggml,
+  device: Device,
+  matrices: readonly WeightMatrix[],
+  { way, columns }: { readonly way: ProductWay; readonly columns: number },
+  allocator: Pointer,
+): Products {
   const size = 5 * matrices.length + 8;
   const context = ggml.init({ mem_size: ggml.tensorOverhead() * size + ggml.graphOverhead(size, false), mem_buffer: null, no_alloc: true });
   const graph = ggml.newGraph(context, size, false);
@@ -153,7 +167,8 @@ function buildProducts(ggml: Ggml, device: Device, matrices: readonly WeightMatr
   const result = (column: number) => new Float32Array(koffi.view(ggml.getData(product) + BigInt(column * columnBytes(product)), rows * 4));
   return {
     compute: () => void device.compute(graph),
-    repeats: (expected) => Array.from({ length: columns }, (_, column) => result(column)).every((sums) => sums.every((value, row) => value === expected[row])),
+    repeats: (expected) =>
+      Array.from({ length: columns }, (_, column) => result(column)).every((sums) => sums.every((value, row) => value === expected[row])),
     firstColumn: () => result(0).slice(),
     free: () => ggml.free(context),
   };
@@ -163,7 +178,13 @@ function buildProducts(ggml: Ggml, device: Device, matrices: readonly WeightMatr
 const widenedFrom = 17;
 
 /** `x`: [matrix.columns, columns], contiguous. Returns [matrix.rows, columns], whose columns may lie apart. */
-export function multiply(ggml: Ggml, context: Pointer, matrix: WeightMatrix, x: Pointer, { way, columns }: { readonly way: ProductWay; readonly columns: number }): Pointer {
+export function multiply(
+  ggml: Ggml,
+  context: Pointer,
+  matrix: WeightMatrix,
+  x: Pointer,
+  { way, columns }: { readonly way: ProductWay; readonly columns: number },
+): Pointer {
   if (matrix.widened && columns >= widenedFrom) {
     const product = ggml.mulMat(context, matrix.widened, x);
     return ggml.view2d(context, product, matrix.rows, columns, columnBytes(product), 0);
@@ -177,5 +198,6 @@ export function multiply(ggml: Ggml, context: Pointer, matrix: WeightMatrix, x: 
 /** The same column again and again. */
 function fillInput(values: Float32Array, length: number): void {
   const random = createRandom(1);
-  for (let index = 0; index < values.length; index += 1) values[index] = index < length ? random() - 0.5 : (values[index - length] as number);
+  for (let index = 0; index < values.length; index += 1)
+    values[index] = index < length ? random() - 0.5 : (values[index - length] as number);
 }

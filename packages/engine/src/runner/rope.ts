@@ -22,5 +22,19 @@ interface Rotation {
 /** Turns heads by positions as the model's family does (RoPE, Su et al. 2021). */
 export function rotate({ ggml, architecture, sizes, weights }: RopeParts, { context, heads, positions, inPlace }: Rotation): Pointer {
   const rope = inPlace ? ggml.ropeExtInplace : ggml.ropeExt;
-  return rope(context, heads, positions, weights.ropeFactors, sizes.ropeDimensions, architecture.ropeMode, sizes.trainedContext, sizes.ropeBase, sizes.ropeScale, 0, 1, 32, 1);
+  return rope(
+    context,
+    heads,
+    positions,
+    weights.ropeFactors,
+    sizes.ropeDimensions,
+    architecture.ropeMode,
+    sizes.trainedContext,
+    sizes.ropeBase,
+    sizes.ropeScale,
+    0,
+    1,
+    32,
+    1,
+  );
 }

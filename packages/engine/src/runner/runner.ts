@@ -68,7 +68,11 @@ export class Runner {
     return this.#computeStep(tokens, positions, { count: positions.length, queries });
   }
 
-  #computeStep(tokens: Int32Array, positions: Int32Array, { count, queries }: { readonly count: number; readonly queries: number }): readonly Float32Array[] {
+  #computeStep(
+    tokens: Int32Array,
+    positions: Int32Array,
+    { count, queries }: { readonly count: number; readonly queries: number },
+  ): readonly Float32Array[] {
     const { cache } = this.#model;
     const longest = positions.reduce((most, position) => Math.max(most, position + queries), 0);
     const graph = this.#graph({ kind: 'decode', count, queries, window: this.#window(longest) });
@@ -104,7 +108,10 @@ export class Runner {
     turnKeys(this.#model, slot * this.#model.cache.slotRows + firstRow, turns);
   }
 
-  /** What the products of a step cost that decodes or verifies so many tokens, against other numbers of them; not finite where their sums are not those of a full batch. */
+  /**
+   * What the products of a step cost that decodes or verifies so many tokens, against other numbers of them; not finite where their sums
+   * are not those of a full batch.
+   */
   costOf(tokens: number, kind: 'decode' | 'verify'): number {
     return this.#model.columnPlans.costOf(tokens, kind === 'decode');
   }

@@ -32,7 +32,12 @@ export function turnKeys(model: ModelParts, firstRow: number, turns: Int32Array)
   }
 }
 
-function turnSome(model: ModelParts, { context, allocator }: { readonly context: Pointer; readonly allocator: Pointer }, firstRow: number, turns: Int32Array): void {
+function turnSome(
+  model: ModelParts,
+  { context, allocator }: { readonly context: Pointer; readonly allocator: Pointer },
+  firstRow: number,
+  turns: Int32Array,
+): void {
   const { ggml, device, sizes, cache } = model;
   const { kvHeadCount, headLength, layerCount } = sizes;
   const input = (type: number) => {

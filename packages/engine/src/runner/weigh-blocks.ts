@@ -23,7 +23,12 @@ export function weighBlocks(model: ModelParts, { slot, tokens, start, window, re
   const allocator = ggml.gallocrNew(device.bufferType);
   const contexts = createContextPool(model);
   try {
-    const graph = buildGraph(model, { kind: 'prefill', count: tokens.length, window, wantsLogits: false, weighsBlocks: true }, allocator, contexts);
+    const graph = buildGraph(
+      model,
+      { kind: 'prefill', count: tokens.length, window, wantsLogits: false, weighsBlocks: true },
+      allocator,
+      contexts,
+    );
     try {
       graph.tokens.set(tokens);
       for (let index = 0; index < tokens.length; index += 1) {

@@ -65,7 +65,15 @@ interface Placement {
 }
 
 /** Reads a model's tensors into buffers of the types that the device's kernels like best. Throws `engine_failed`. */
-export function loadWeights(ggml: Ggml, device: Device, gguf: Gguf, sizes: Hyperparameters, kinds: LayerTensors, vocabularySize: number, fusesMatrices = true): Weights {
+export function loadWeights(
+  ggml: Ggml,
+  device: Device,
+  gguf: Gguf,
+  sizes: Hyperparameters,
+  kinds: LayerTensors,
+  vocabularySize: number,
+  fusesMatrices = true,
+): Weights {
   const loader = new WeightLoader(ggml, device, gguf, fusesMatrices);
   const layers = Array.from({ length: sizes.layerCount }, (_, index) => layerWeights(loader, sizes, kinds, index));
   const { embeddingLength } = sizes;
@@ -86,15 +94,30 @@ function layerWeights(loader: WeightLoader, sizes: Hyperparameters, kinds: Layer
   const name = (part: string) => `blk.${index}.${part}`;
   const vector = (part: string) => loader.vector(name(`${part}.weight`), embeddingLength);
   const [q, k] = [headCount * headLength, kvHeadCount * headLength];
-  const attention = [['attn_q', q], ['attn_k', k], ['attn_v', k]] as const;
+  const attention = [
+    ['attn_q', q],
+    ['attn_k', k],
+    ['attn_v', k],
+  ] as const;
   const hasBias = kinds.attentionBias === 'always' || (kinds.attentionBias === 'if-present' && loader.has(name('attn_q.bias')));
-  const parts = (suffix: string, list: readonly (readonly [string, number])[]) => list.map(([part, rows]) => ({ name: name(`${part}.${suffix}`), rows }));
-  const gateAndUp = kinds.fusedGateUp ? ([['ffn_up', 2 * feedForwardLength]] as const) : ([['ffn_gate', feedForwardLength], ['ffn_up', feedForwardLength]] as const);
+  const parts = (suffix: string, list: readonly (readonly [string, number])[]) =>
+    list.map(([part, rows]) => ({ name: name(`${part}.${suffix}`), rows }));
+  const gateAndUp = kinds.fusedGateUp
+    ? ([['ffn_up', 2 * feedForwardLength]] as const)
+    : ([
+        ['ffn_gate', feedForwardLength],
+        ['ffn_up', feedForwardLength],
+      ] as const);
   return {
     index,
     attentionNorm: vector('attn_norm'),
     attentionInput: loader.fused(embeddingLength, parts('weight', attention), hasBias ? parts('bias', attention) : undefined),
-    headNorms: kinds.headNorms ? loader.repeated(headLength, [[name('attn_q_norm.weight'), headCount], [name('attn_k_norm.weight'), kvHeadCount]]) : undefined,
+    headNorms: kinds.headNorms
+      ? loader.repeated(headLength, [
+          [name('attn_q_norm.weight'), headCount],
+          [name('attn_k_norm.weight'), kvHeadCount],
+        ])
+      : undefined,
     attentionOutput: loader.matrix(name('attn_output.weight'), q, embeddingLength),
     attentionPostNorm: kinds.postNorms ? vector('post_attention_norm') : undefined,
     feedForwardNorm: vector('ffn_norm'),
@@ -188,7 +211,9 @@ export class WeightLoader {
     const spareRows = mayWiden ? this.#device.spareRowsFor(bufferType, first.type, rows) : 0;
     const placed = isPlain && parts.length === 1 ? this.#table(first) : this.#place(bufferType, parts, spareRows);
     const widened = spareRows === 0 ? undefined : placed;
-    const tensor = widened ? this.#ggml.view2d(this.#contextFor(bufferType), widened, first.shape[0], rows, this.#ggml.rowSize(first.type, first.shape[0]), 0) : placed;
+    const tensor = widened
+      ? this.#ggml.view2d(this.#contextFor(bufferType), widened, first.shape[0], rows, this.#ggml.rowSize(first.type, first.shape[0]), 0)
+      : placed;
     this.matrices.push({ tensor, columns: first.shape[0], rows, type: first.type, isPlain, widened });
     return tensor;
   }
@@ -202,7 +227,11 @@ export class WeightLoader {
     const tensor = isMatrix
       ? this.#ggml.newTensor2d(context, first.type, first.shape[0], length + spareRows)
       : this.#ggml.newTensor1d(context, first.type, length);
-    this.#placements.push({ tensor, parts, size: sizeOf(parts) + (spareRows === 0 ? 0 : spareRows * this.#ggml.rowSize(first.type, first.shape[0])) });
+    this.#placements.push({
+      tensor,
+      parts,
+      size: sizeOf(parts) + (spareRows === 0 ? 0 : spareRows * this.#ggml.rowSize(first.type, first.shape[0])),
+    });
     return tensor;
   }
 
@@ -249,7 +278,7 @@ export class WeightLoader {
   #read(file: number, placement: Placement, scratch: Uint8Array): void {
     let filled = 0;
     for (const part of placement.parts) {
-      for (let read = 0; read < part.size; ) {
+      for (let read = 0; read < part.size;) {
         const count = readSync(file, scratch, filled, part.size - read, part.offset + read);
         if (count === 0) throw this.#unusable(`it ends inside the tensor ${part.name}`);
         read += count;
@@ -273,8 +302,12 @@ export class WeightLoader {
     this.#used.add(name);
     if (!tensor) throw this.#unusable(`the tensor ${name} is missing`);
     const isFitting = tensor.shape[0] === columns && tensor.shape[1] === rows && tensor.shape[2] * tensor.shape[3] === 1;
-    if (!isFitting) throw this.#unusable(`the tensor ${name} is ${tensor.shape[0]} × ${tensor.shape[1]}, not ${columns} × ${rows} as its hyperparameters want`);
-    if (unmultiplied.has(tensor.type)) throw this.#unusable(`the tensor ${name} has the type ${this.#ggml.typeName(tensor.type)}, which no weights have`);
+    if (!isFitting)
+      throw this.#unusable(
+        `the tensor ${name} is ${tensor.shape[0]} × ${tensor.shape[1]}, not ${columns} × ${rows} as its hyperparameters want`,
+      );
+    if (unmultiplied.has(tensor.type))
+      throw this.#unusable(`the tensor ${name} has the type ${this.#ggml.typeName(tensor.type)}, which no weights have`);
     return tensor;
   }
 
@@ -285,7 +318,10 @@ export class WeightLoader {
   }
 
   #unusable(reason: string): AutoglmError {
-    return new AutoglmError('engine_failed', `${this.#gguf.path} cannot be used: ${reason}. Download it again, or give another with --model FILE.gguf.`);
+    return new AutoglmError(
+      'engine_failed',
+      `${this.#gguf.path} cannot be used: ${reason}. Download it again, or give another with --model FILE.gguf.`,
+    );
   }
 }
 

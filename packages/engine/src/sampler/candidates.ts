@@ -14,7 +14,9 @@ export function createCandidates(vocabularySize: number): Candidates {
   return { ids: new Int32Array(vocabularySize), count: 0, weights: new Float32Array(vocabularySize) };
 }
 
-/** The least logit with which a token is at least `minP` times as likely as the likeliest (min-p, Nguyen et al. 2024), and not negligible. */
+/**
+ * The least logit with which a token is at least `minP` times as likely as the likeliest (min-p, Nguyen et al. 2024), and not negligible.
+ */
 export function lowestLogit(greatest: number, temperature: number, minP: number): number {
   return greatest + temperature * Math.max(Math.log(minP), negligibleLogRatio);
 }

@@ -2,7 +2,9 @@
 export const negligibleLogRatio = -53 * Math.LN2;
 
 const stepsPerUnit = 64;
-const powers = Float64Array.from({ length: Math.ceil(-negligibleLogRatio * stepsPerUnit) + 1 }, (_, step) => Math.exp(-step / stepsPerUnit));
+const powers = Float64Array.from({ length: Math.ceil(-negligibleLogRatio * stepsPerUnit) + 1 }, (_, step) =>
+  Math.exp(-step / stepsPerUnit),
+);
 
 /**
  * exp(x) for x from `negligibleLogRatio` to 0, to eight digits: a table's power times a cubic for the rest. Math.exp is a

@@ -15,5 +15,7 @@ export function applyLogitBias(logits: Float32Array, bias: LogitBias): void {
 export function checkLogitBias(request: GenerateRequest, vocabularySize: number): void {
   const wrong = Object.keys(request.sampling.logitBias).find((token) => Number(token) >= vocabularySize);
   if (wrong === undefined) return;
-  throw new AutoglmError('invalid_value', `Token id ${wrong} is not in the model's vocabulary of ${vocabularySize}.`, { param: 'logit_bias' });
+  throw new AutoglmError('invalid_value', `Token id ${wrong} is not in the model's vocabulary of ${vocabularySize}.`, {
+    param: 'logit_bias',
+  });
 }

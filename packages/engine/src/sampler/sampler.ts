@@ -17,7 +17,10 @@ export interface Sampler {
   accept(token: number): void;
 }
 
-/** Memory for one choice at a time. No choice reads what another left, and JavaScript makes one at a time: all samplers of a vocabulary share it. */
+/**
+ * Memory for one choice at a time. No choice reads what another left, and JavaScript makes one at a time: all samplers of a vocabulary
+ * share it.
+ */
 export interface SamplerScratch {
   readonly logits: Float32Array;
   /** Logits of the tokens that a grammar allows. */
@@ -26,7 +29,11 @@ export interface SamplerScratch {
 }
 
 export function createSamplerScratch(vocabularySize: number): SamplerScratch {
-  return { logits: new Float32Array(vocabularySize), masked: new Float32Array(vocabularySize), candidates: createCandidates(vocabularySize) };
+  return {
+    logits: new Float32Array(vocabularySize),
+    masked: new Float32Array(vocabularySize),
+    candidates: createCandidates(vocabularySize),
+  };
 }
 
 /**

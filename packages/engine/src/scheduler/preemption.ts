@@ -30,7 +30,9 @@ export function chooseYielder<S extends Holder>(running: readonly S[], waiting: 
     const mayBePassed = laneOf(waiting) !== laneOf(holder) || (isMuchLonger(holder, waiting, turn.nowMs) && !isAged(holder, turn));
     return mayBePassed && hasOnlyBegun(holder, turn.preemptibleShare);
   };
-  return running.filter(mayYield).reduce<S | undefined>((best, next) => (best === undefined || losesLess(next, best) ? next : best), undefined);
+  return running
+    .filter(mayYield)
+    .reduce<S | undefined>((best, next) => (best === undefined || losesLess(next, best) ? next : best), undefined);
 }
 
 function isMuchLonger(holder: Ranked, waiting: Ranked, nowMs: number): boolean {

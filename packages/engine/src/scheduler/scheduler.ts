@@ -78,7 +78,9 @@ export class Scheduler {
     return this.#decoding.has(id);
   }
 
-  /** Throws `queue_full` where one more may not wait. Requests that will be let in at the next step wait for nothing, and are not counted. */
+  /**
+   * Throws `queue_full` where one more may not wait. Requests that will be let in at the next step wait for nothing, and are not counted.
+   */
   checkQueue(): void {
     const queued = this.#waiting.length - (this.#limits.maxBatchSize - this.runningCount);
     if (queued < this.#limits.maxQueue) return;
@@ -112,7 +114,10 @@ export class Scheduler {
     this.#runningBefore = this.runningCount;
   }
 
-  /** Those that decode in this step, in the order of their slots, without those that the system had no memory to move. To be asked once a step. */
+  /**
+   * Those that decode in this step, in the order of their slots, without those that the system had no memory to move. To be asked once a
+   * step.
+   */
   takeDecoding(): readonly Sequence[] {
     const lengthOf = (id: string) => {
       const { context, computed } = this.#withPlace(id);

@@ -15,6 +15,9 @@ export function chooseVictim<S extends RunningSequence>(running: readonly S[]): 
   const oldest = Math.min(...running.map(({ order }) => order));
   const others = running.filter(({ order }) => order !== oldest);
   const batch = others.filter((sequence) => laneOf(sequence) === 'batch');
-  return (batch.length > 0 ? batch : others)
-    .reduce<S | undefined>((best, next) => (best === undefined || next.computed < best.computed || (next.computed === best.computed && next.order > best.order) ? next : best), undefined);
+  return (batch.length > 0 ? batch : others).reduce<S | undefined>(
+    (best, next) =>
+      best === undefined || next.computed < best.computed || (next.computed === best.computed && next.order > best.order) ? next : best,
+    undefined,
+  );
 }

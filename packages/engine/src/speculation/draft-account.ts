@@ -8,8 +8,10 @@ interface Paid {
 }
 
 /**
- * What one answer may lose to drafts, in plain steps. A step with a draft is taken only when its cost, should it bring one token like a plain step, is lent or won; it is charged
- * what it took by the clock. So whatever is accepted, and whatever steps cost, an answer loses at most what is lent, and once what a step took beyond what was expected of it: below nothing, no draft is made.
+ * What one answer may lose to drafts, in plain steps. A step with a draft is taken only when its cost, should it bring one token like a
+ * plain step, is lent or won; it is charged
+ * what it took by the clock. So whatever is accepted, and whatever steps cost, an answer loses at most what is lent, and once what a step
+ * took beyond what was expected of it: below nothing, no draft is made.
  */
 export class DraftAccount {
   #credit: number = allowance.first;
@@ -36,7 +38,10 @@ export class DraftAccount {
     if (this.#paid) this.#paid = { ...this.#paid, cost };
   }
 
-  /** Counts what the step that was paid has brought: to be called before the next one, paid or not, since the tokens of that are not its gain. */
+  /**
+   * Counts what the step that was paid has brought: to be called before the next one, paid or not, since the tokens of that are not its
+   * gain.
+   */
   settle(computed: number): void {
     const paid = this.#paid;
     this.#paid = undefined;

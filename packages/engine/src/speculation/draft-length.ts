@@ -15,7 +15,11 @@ export function widthFor(draftLength: number): number {
  * step of that width costs, in any unit; not finite where that is not known. At most `widthMax`, and such a width that the step
  * costs at most `riskMax` plain steps more than one.
  */
-export function chooseWidth(chances: readonly ArrayLike<number>[], costOf: (width: number) => number, { widthMax, riskMax }: { readonly widthMax: number; readonly riskMax: number }): number {
+export function chooseWidth(
+  chances: readonly ArrayLike<number>[],
+  costOf: (width: number) => number,
+  { widthMax, riskMax }: { readonly widthMax: number; readonly riskMax: number },
+): number {
   const longest = Math.max(0, ...chances.map(({ length }) => length));
   const plainCost = costOf(1);
   // A step of no known cost is one whose sums are not those of larger steps: verifying could change the answer.

@@ -24,7 +24,10 @@ export class Drafter {
     }
   }
 
-  /** The chance of each of the next `length` tokens to be the one promised, when all before it were: a match grows while it holds. Empty where none is promised. */
+  /**
+   * The chance of each of the next `length` tokens to be the one promised, when all before it were: a match grows while it holds. Empty
+   * where none is promised.
+   */
   rates(length: number): Float64Array {
     const acceptance = this.#acceptance;
     const { matchLength } = this.#lookup;

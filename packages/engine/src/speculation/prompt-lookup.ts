@@ -44,7 +44,8 @@ export class PromptLookup {
   }
 
   push(token: number): void {
-    const followed = this.#match && this.#tokens[this.#match.end] === token ? { end: this.#match.end + 1, length: this.#match.length + 1 } : undefined;
+    const followed =
+      this.#match && this.#tokens[this.#match.end] === token ? { end: this.#match.end + 1, length: this.#match.length + 1 } : undefined;
     const length = this.#tokens.push(token);
     const earlier = keyLengths.map((keyLength, index) => (length < keyLength ? -1 : this.#replaceLatest(index, keyLength, length)));
     this.#before.push(earlier[0] as number);
@@ -58,7 +59,8 @@ export class PromptLookup {
     // A match that reaches the end repeats itself with a period: what was drafted is looked at again.
     const drafted = new Int32Array(max);
     const period = this.#tokens.length - match.end;
-    for (let index = 0; index < max; index += 1) drafted[index] = index < period ? (this.#tokens[match.end + index] as number) : (drafted[index - period] as number);
+    for (let index = 0; index < max; index += 1)
+      drafted[index] = index < period ? (this.#tokens[match.end + index] as number) : (drafted[index - period] as number);
     return drafted;
   }
 
@@ -71,7 +73,10 @@ export class PromptLookup {
     return before;
   }
 
-  /** The earlier place with the longest match, the latest of these. `earlier`: of each key, the latest place; `followed`: where the last match goes on. */
+  /**
+   * The earlier place with the longest match, the latest of these. `earlier`: of each key, the latest place; `followed`: where the last
+   * match goes on.
+   */
   #bestMatch(earlier: readonly number[], followed: Match | undefined): Match | undefined {
     let best: Match | undefined;
     const compare = (end: number) => {
@@ -101,7 +106,8 @@ export class PromptLookup {
 
   #keyAt(end: number, keyLength: number): number {
     let hash = 0;
-    for (let index = end - keyLength; index < end; index += 1) hash = Math.imul(hash, 0x9e3779b1) ^ Math.imul(this.#tokens[index] as number, 0x85ebca6b);
+    for (let index = end - keyLength; index < end; index += 1)
+      hash = Math.imul(hash, 0x9e3779b1) ^ Math.imul(this.#tokens[index] as number, 0x85ebca6b);
     return hash;
   }
 }

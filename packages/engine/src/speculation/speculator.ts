@@ -29,7 +29,10 @@ export class Speculator {
     this.#costs = costs;
   }
 
-  /** What a step verifies of each sequence, after the token that it computes anyway; empty for nothing. `reserve` gives memory for so many tokens, or not. */
+  /**
+   * What a step verifies of each sequence, after the token that it computes anyway; empty for nothing. `reserve` gives memory for so many
+   * tokens, or not.
+   */
   draft(sequences: readonly Sequence[], reserve: (sequence: Sequence, length: number) => boolean): readonly Int32Array[] {
     for (const { drafter, computed } of sequences) drafter.account.settle(computed);
     const width = this.#chooseWidth(sequences);
@@ -48,7 +51,10 @@ export class Speculator {
     const taken = this.#costs.observe(step, milliseconds);
     if (width === 1 || taken === undefined) return;
     // As many plain steps would have done the same; and what far exceeds what such steps take, other programs took.
-    const plainSteps = Math.min(width, Math.min(taken, this.#costs.costOf(step) * interruptedFrom) / this.#costs.costOf(stepSize(sequences, 1)));
+    const plainSteps = Math.min(
+      width,
+      Math.min(taken, this.#costs.costOf(step) * interruptedFrom) / this.#costs.costOf(stepSize(sequences, 1)),
+    );
     for (const { drafter } of sequences) drafter.account.correct(plainSteps);
   }
 
@@ -70,7 +76,14 @@ export class Speculator {
     const widthMax = Math.min(widest, Math.floor(columnsMax / sequences.length));
     const costOf = (width: number) => this.#costs.costOf(stepSize(sequences, width));
     // Where not even drafts that are all right would pay, or could change the answer, nothing is looked up.
-    if (chooseWidth(sequences.map(() => allRight), costOf, { widthMax, riskMax: Infinity }) === 1) return 1;
+    if (
+      chooseWidth(
+        sequences.map(() => allRight),
+        costOf,
+        { widthMax, riskMax: Infinity },
+      ) === 1
+    )
+      return 1;
     const chances = sequences.map((sequence) => this.#chancesOf(sequence, widthMax - 1));
     // What one has won is not another's to lose.
     const riskMax = Math.min(...sequences.map(({ drafter }) => drafter.account.credit));

@@ -16,7 +16,10 @@ export interface StepCosts {
   observe(step: StepSize, milliseconds: number): number | undefined;
 }
 
-/** Of a new step's surprise, so much is believed: of a plain one, of which there are many, and of one with drafts. Of the first, as many as make a whole, the median is. */
+/**
+ * Of a new step's surprise, so much is believed: of a plain one, of which there are many, and of one with drafts. Of the first, as many as
+ * make a whole, the median is.
+ */
 const gains = { plain: 1 / 8, drafted: 1 / 4 };
 /** A step that another program interrupted tells little: after the first few, no surprise counts as more than this factor, up or down. */
 const surpriseMax = Math.log(1.5);
@@ -81,7 +84,10 @@ export class LearntStepCosts implements StepCosts {
   }
 }
 
-/** The median of the first few, of two the lower since interruptions only add; from then on an average that fades and that no surprise moves far. */
+/**
+ * The median of the first few, of two the lower since interruptions only add; from then on an average that fades and that no surprise moves
+ * far.
+ */
 class LearntValue {
   readonly #gain: number;
   readonly #first: number[] = [];

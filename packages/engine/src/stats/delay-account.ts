@@ -36,7 +36,10 @@ export interface OwnTime {
 /** Of a new step of one sequence, how much it moves what such a step is taken to need. */
 const loneWeight = 0.05;
 
-/** Where the time of the steps went, summed up from the engine's start: two marks tell it of the time between them. Costs some additions a step. */
+/**
+ * Where the time of the steps went, summed up from the engine's start: two marks tell it of the time between them. Costs some additions a
+ * step.
+ */
 export class DelayAccount {
   readonly #pauses: () => Pauses;
   #promptsMs = 0;
@@ -57,7 +60,10 @@ export class DelayAccount {
     this.#promptsMs += milliseconds;
   }
 
-  /** Returns how much longer the step took each of its sequences than one by itself. Of a step with drafts nothing is known: what is longer may be its own. */
+  /**
+   * Returns how much longer the step took each of its sequences than one by itself. Of a step with drafts nothing is known: what is longer
+   * may be its own.
+   */
   onDecode({ sequences, queries, milliseconds, missingCoresMs, isTypical }: DecodeStep): number {
     this.#decodingMs += milliseconds;
     if (queries > 1) return 0;
@@ -68,7 +74,10 @@ export class DelayAccount {
     return 0;
   }
 
-  /** What delayed a sequence since `start`: a step in which it had no part was all for others, as all steps are while its prompt is read, and many where lanes have slices of time. */
+  /**
+   * What delayed a sequence since `start`: a step in which it had no part was all for others, as all steps are while its prompt is read,
+   * and many where lanes have slices of time.
+   */
   delaysSince(start: DelayMark, own: OwnTime): EngineDelays {
     const now = this.mark();
     return {
@@ -80,7 +89,10 @@ export class DelayAccount {
   }
 }
 
-/** What delayed one sequence, first until its first token, then from there on: only while it has a place, since waiting for one is told as such. */
+/**
+ * What delayed one sequence, first until its first token, then from there on: only while it has a place, since waiting for one is told as
+ * such.
+ */
 export class SequenceDelays {
   readonly #account: DelayAccount;
   /** Undefined while it has no place. */
@@ -138,5 +150,10 @@ export class SequenceDelays {
 }
 
 function add(one: EngineDelays, other: EngineDelays): EngineDelays {
-  return { promptsMs: one.promptsMs + other.promptsMs, sharingMs: one.sharingMs + other.sharingMs, coresMs: one.coresMs + other.coresMs, gcMs: one.gcMs + other.gcMs };
+  return {
+    promptsMs: one.promptsMs + other.promptsMs,
+    sharingMs: one.sharingMs + other.sharingMs,
+    coresMs: one.coresMs + other.coresMs,
+    gcMs: one.gcMs + other.gcMs,
+  };
 }

@@ -37,9 +37,20 @@ export class ProcessWatch {
     const { gcMs } = this;
     const { user, system } = process.cpuUsage();
     const { rss, heapUsed } = process.memoryUsage();
-    const loopDelayMs = { p50: this.#delayMs(this.#loop.percentile(50)), p99: this.#delayMs(this.#loop.percentile(99)), max: this.#delayMs(this.#loop.max) };
+    const loopDelayMs = {
+      p50: this.#delayMs(this.#loop.percentile(50)),
+      p99: this.#delayMs(this.#loop.percentile(99)),
+      max: this.#delayMs(this.#loop.max),
+    };
     this.#loop.reset();
-    return { cpuSeconds: (user + system) / 1e6, residentBytes: rss, heapUsedBytes: heapUsed, loopDelayMs, gcCount: this.#gcCount, gcSeconds: gcMs / 1000 };
+    return {
+      cpuSeconds: (user + system) / 1e6,
+      residentBytes: rss,
+      heapUsedBytes: heapUsed,
+      loopDelayMs,
+      gcCount: this.#gcCount,
+      gcSeconds: gcMs / 1000,
+    };
   }
 
   close(): void {

@@ -17,7 +17,9 @@ export type StepCounts = Pick<EngineStats, 'promptTokens' | 'cachedTokens' | 'ge
 /** The batch sizes that are told apart. */
 const batchSizes = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 /** Milliseconds: vLLM's bounds for the time between two tokens, continued downwards for small models. */
-const interTokenMs = [0.5, 1, 2.5, 5, 10, 25, 50, 75, 100, 150, 200, 300, 400, 500, 750, 1000, 2500, 5000, 7500, 10_000, 20_000, 40_000, 80_000];
+const interTokenMs = [
+  0.5, 1, 2.5, 5, 10, 25, 50, 75, 100, 150, 200, 300, 400, 500, 750, 1000, 2500, 5000, 7500, 10_000, 20_000, 40_000, 80_000,
+];
 
 /** Counts what the engine's steps bring, from the engine's start. Costs some additions a step. */
 export class StepCounters implements StepCounts {
@@ -43,7 +45,8 @@ export class StepCounters implements StepCounts {
       }
     }
     // Where drafts were right, a sequence got several tokens in the time of one step: they share it.
-    if (decodingCount > 0 && laterTokens > 0) this.interTokenMs.add(((endedAtMs - this.#endedAtMs) * decodingCount) / laterTokens, laterTokens);
+    if (decodingCount > 0 && laterTokens > 0)
+      this.interTokenMs.add(((endedAtMs - this.#endedAtMs) * decodingCount) / laterTokens, laterTokens);
     this.#endedAtMs = endedAtMs;
   }
 

@@ -1,6 +1,9 @@
 import type { PromptSegment } from '@open-autoglm/protocol';
 
-/** Yields what is to be tokenized next, is given its tokens, and returns what comes of them: so that the same can be done at once or by another thread. */
+/**
+ * Yields what is to be tokenized next, is given its tokens, and returns what comes of them: so that the same can be done at once or by
+ * another thread.
+ */
 export type Reading<T> = Generator<PromptSegment, T, readonly number[]>;
 
 /** No token stands for more text than this. */
@@ -14,7 +17,8 @@ const doubt = 1 / 4;
  * The tokens of a prompt, or nothing where there are more than `tokensMax`, found without reading all of it: a million characters or two
  * take a second.
  *
- * A long text cannot be tokenized in pieces: merges may reach across any place where it could be cut. So its beginning is counted first, and
+ * A long text cannot be tokenized in pieces: merges may reach across any place where it could be cut. So its beginning is counted first,
+ * and
  * a longer one, by its tokens so far, until it has too many for certain; what may still fit is then tokenized as a whole. However long the
  * prompt is, what is read of it grows only with the characters of its tokens.
  */
@@ -30,7 +34,7 @@ export function* fittingTokens(segments: readonly PromptSegment[], tokensMax: nu
 /** The tokens of a text, or those of a beginning that leave no doubt that the whole has more than `tokensLeft`. */
 export function* enoughTokens({ kind, text }: PromptSegment, tokensLeft: number, tokensMax = tokensLeft): Reading<readonly number[]> {
   const wanted = tokensLeft + Math.ceil(doubt * tokensMax);
-  for (let length = charactersPerToken * tokensMax; length < text.length; ) {
+  for (let length = charactersPerToken * tokensMax; length < text.length;) {
     const found = yield { kind, text: text.slice(0, length) };
     if (found.length > wanted) return found;
     // As long as it should be to have too many, and a little more; not much longer, for a beginning may be unlike the rest.

@@ -25,12 +25,13 @@ export class PromptTokenizer {
   }
 
   /**
-   * As `now`, with long texts tokenized by another thread: steps go on meanwhile. Short ones are tokenized before this returns. Rejects with
+   * As `now`, with long texts tokenized by another thread: steps go on meanwhile. Short ones are tokenized before this returns. Rejects
+   * with
    * the signal's reason instead of waiting for that thread any more; the text that it has is tokenized to its end.
    */
   async aside<T>(reading: Reading<T>, signal?: AbortSignal): Promise<T> {
     let next = reading.next();
-    for (let characters = 0; !next.done; ) {
+    for (let characters = 0; !next.done;) {
       characters += next.value.text.length;
       if (characters <= atOnceMax) {
         next = reading.next(this.#tokensOf(next.value));
@@ -42,7 +43,10 @@ export class PromptTokenizer {
     return next.value;
   }
 
-  /** The prompt's token ids, with the token that every text begins with where the model wants one. Throws `context_length_exceeded`, `invalid_value`. */
+  /**
+   * The prompt's token ids, with the token that every text begins with where the model wants one. Throws `context_length_exceeded`,
+   * `invalid_value`.
+   */
   *read(prompt: Prompt): Reading<number[]> {
     if ('tokens' in prompt) return this.#checkTokens(prompt.tokens);
     this.#checkLength(prompt.segments);
@@ -51,7 +55,10 @@ export class PromptTokenizer {
     return this.#withBos(tokens);
   }
 
-  /** As `read`, of a prompt that leaves room in the context for a token more; `context_length_exceeded` as soon as it is clear that it does not. */
+  /**
+   * As `read`, of a prompt that leaves room in the context for a token more; `context_length_exceeded` as soon as it is clear that it does
+   * not.
+   */
   *readFitting(prompt: Prompt): Reading<number[]> {
     const tokens = 'tokens' in prompt ? this.#checkTokens(prompt.tokens) : yield* this.#readSegmentsFitting(prompt.segments);
     if (tokens.length >= this.#contextLength) throw this.#tooLong(String(tokens.length));
@@ -89,7 +96,8 @@ export class PromptTokenizer {
   #checkTokens(tokens: readonly number[]): number[] {
     const { size } = this.#vocabulary;
     const wrong = tokens.find((token) => !Number.isInteger(token) || token < 0 || token >= size);
-    if (wrong !== undefined) throw new AutoglmError('invalid_value', `Token id ${wrong} is not in the model's vocabulary of ${size}.`, { param: 'prompt' });
+    if (wrong !== undefined)
+      throw new AutoglmError('invalid_value', `Token id ${wrong} is not in the model's vocabulary of ${size}.`, { param: 'prompt' });
     return [...tokens];
   }
 
@@ -97,10 +105,18 @@ export class PromptTokenizer {
   #checkLength(segments: readonly PromptSegment[]): void {
     const characters = segments.reduce((sum, { text }) => sum + text.length, 0);
     if (characters <= this.#contextLength * longestToken) return;
-    throw new AutoglmError('context_length_exceeded', `The prompt has ${characters} characters, far more than the model's context of ${this.#contextLength} tokens.`, { param: 'messages' });
+    throw new AutoglmError(
+      'context_length_exceeded',
+      `The prompt has ${characters} characters, far more than the model's context of ${this.#contextLength} tokens.`,
+      { param: 'messages' },
+    );
   }
 
   #tooLong(count: string): AutoglmError {
-    return new AutoglmError('context_length_exceeded', `The prompt has ${count} tokens; the model's context of ${this.#contextLength} must hold the prompt and at least one token more.`, { param: 'messages' });
+    return new AutoglmError(
+      'context_length_exceeded',
+      `The prompt has ${count} tokens; the model's context of ${this.#contextLength} must hold the prompt and at least one token more.`,
+      { param: 'messages' },
+    );
   }
 }

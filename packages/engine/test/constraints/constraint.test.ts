@@ -7,27 +7,50 @@ import { textWithout } from '../../src/constraints/terminals/plain-text.ts';
 import { createSampler, createSamplerScratch } from '../../src/sampler/sampler.ts';
 import { accepts, constraintOf, controlToken, endToken, table, tokens } from './support.ts';
 
-const tokenOf = (text: string) => Array.from({ length: tokens.size }, (_, token) => token).find((token) => Buffer.from(tokens.bytes(token)).toString() === text) as number;
+const tokenOf = (text: string) =>
+  Array.from({ length: tokens.size }, (_, token) => token).find((token) => Buffer.from(tokens.bytes(token)).toString() === text) as number;
 const scratch = createSamplerScratch(tokens.size);
-const sampling = { temperature: 1, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0, logitBias: {}, seed: 1 };
+const sampling = {
+  temperature: 1,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  logitBias: {},
+  seed: 1,
+};
 
 describe('a constraint', () => {
   it('masks exactly what it does not allow, wherever it stands', () => {
-    const schema = { type: 'object', properties: { 名: { type: 'string', maxLength: 4 }, n: { type: 'integer', minimum: 5, maximum: 1200 }, e: { enum: ['北京', '北海', 'b'] }, any: true }, required: ['名'] };
-    fc.assert(fc.property(fc.infiniteStream(fc.nat()), (choices) => {
-      const constraint = constraintOf(schema);
-      const logits = Float32Array.from({ length: tokens.size }, (_, token) => token);
-      const masked = new Float32Array(tokens.size);
-      for (let step = 0; step < 30 && !constraint.isDone; step += 1) {
-        constraint.mask(logits, masked);
-        const allowed = Array.from(logits.keys()).filter((token) => constraint.allows(token));
-        expect(Array.from(masked.keys()).filter((token) => masked[token] === token)).toEqual(allowed);
-        const going = allowed.filter((token) => token !== endToken);
-        const next = going[(choices.next().value as number) % going.length];
-        if (next === undefined) return;
-        constraint.accept(next);
-      }
-    }), { numRuns: 60 });
+    const schema = {
+      type: 'object',
+      properties: {
+        名: { type: 'string', maxLength: 4 },
+        n: { type: 'integer', minimum: 5, maximum: 1200 },
+        e: { enum: ['北京', '北海', 'b'] },
+        any: true,
+      },
+      required: ['名'],
+    };
+    fc.assert(
+      fc.property(fc.infiniteStream(fc.nat()), (choices) => {
+        const constraint = constraintOf(schema);
+        const logits = Float32Array.from({ length: tokens.size }, (_, token) => token);
+        const masked = new Float32Array(tokens.size);
+        for (let step = 0; step < 30 && !constraint.isDone; step += 1) {
+          constraint.mask(logits, masked);
+          const allowed = Array.from(logits.keys()).filter((token) => constraint.allows(token));
+          expect(Array.from(masked.keys()).filter((token) => masked[token] === token)).toEqual(allowed);
+          const going = allowed.filter((token) => token !== endToken);
+          const next = going[(choices.next().value as number) % going.length];
+          if (next === undefined) return;
+          constraint.accept(next);
+        }
+      }),
+      { numRuns: 60 },
+    );
   });
 
   it('never allows control tokens, and the end only where the text is whole', () => {
@@ -59,7 +82,8 @@ describe('a constraint', () => {
   it('lets a text be anything before a word, and what follows the word only what is said', () => {
     const grammar = choice(textWithout('<call>'), sequence(textWithout('<call>'), literals(['<call>']), literals(['f()'])));
     for (const text of ['', 'hello', '<cal', '<<call>f()', 'a <call>f()']) expect([text, accepts(grammar, text)]).toEqual([text, true]);
-    for (const text of ['<call>', '<call>g()', '<call>f() ', 'a <call>f()<call>f()']) expect([text, accepts(grammar, text)]).toEqual([text, false]);
+    for (const text of ['<call>', '<call>g()', '<call>f() ', 'a <call>f()<call>f()'])
+      expect([text, accepts(grammar, text)]).toEqual([text, false]);
   });
 
   it('draws allowed tokens in proportion to their probabilities', () => {
@@ -68,7 +92,11 @@ describe('a constraint', () => {
     for (const [letter, weight] of Object.entries(weights)) logits[letter.charCodeAt(0)] = Math.log(weight);
     const counts = { t: 0, f: 0 };
     for (let seed = 0; seed < 4000; seed += 1) {
-      const sampler = constrainedSampler(createSampler({ ...sampling, seed }, [], scratch), constraintOf({ enum: ['t', true, false] }), scratch.masked);
+      const sampler = constrainedSampler(
+        createSampler({ ...sampling, seed }, [], scratch),
+        constraintOf({ enum: ['t', true, false] }),
+        scratch.masked,
+      );
       const token = sampler.sample(logits);
       if (token === 't'.charCodeAt(0)) counts.t += 1;
       else if (token === 'f'.charCodeAt(0)) counts.f += 1;
@@ -82,7 +110,9 @@ describe('a constraint', () => {
     const logits = Float32Array.from({ length: tokens.size }, (_, token) => -token);
     for (const changes of [{ temperature: 0 }, { topK: 1 }, { topP: 0.01 }, { minP: 1 }]) {
       const constraint = new Constraint(literals(['z', 'y']), table);
-      expect(constrainedSampler(createSampler({ ...sampling, ...changes }, [], scratch), constraint, scratch.masked).sample(logits)).toBe('y'.charCodeAt(0));
+      expect(constrainedSampler(createSampler({ ...sampling, ...changes }, [], scratch), constraint, scratch.masked).sample(logits)).toBe(
+        'y'.charCodeAt(0),
+      );
     }
   });
 

@@ -4,7 +4,17 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EngineCore, type LoadedModel } from '../../src/core.ts';
 import { defaultModelPath, openTestModel } from '../support/default-model.ts';
 
-const sampled: Sampling = { temperature: 1, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0, logitBias: {}, seed: 0 };
+const sampled: Sampling = {
+  temperature: 1,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  logitBias: {},
+  seed: 0,
+};
 const schema = {
   type: 'object',
   properties: {
@@ -28,10 +38,22 @@ describe('answers held to a grammar', () => {
 
   function request(id: string, changes: Partial<GenerateRequest> = {}): GenerateRequest {
     const text = '<|im_start|>user\n用 JSON 介绍北京。<|im_end|>\n<|im_start|>assistant\n';
-    return { id, prompt: { segments: [{ kind: 'control', text }] }, sampling: { ...sampled, temperature: 0 }, maxTokens: 200, stop: [], topLogprobs: undefined, grammar: { kind: 'json', schema, param: 'schema' }, ...changes };
+    return {
+      id,
+      prompt: { segments: [{ kind: 'control', text }] },
+      sampling: { ...sampled, temperature: 0 },
+      maxTokens: 200,
+      stop: [],
+      topLogprobs: undefined,
+      grammar: { kind: 'json', schema, param: 'schema' },
+      ...changes,
+    };
   }
 
-  function run(requests: readonly GenerateRequest[], core = newCore()): Map<string, { text: string; finishReason: string; parts: GeneratePart[] }> {
+  function run(
+    requests: readonly GenerateRequest[],
+    core = newCore(),
+  ): Map<string, { text: string; finishReason: string; parts: GeneratePart[] }> {
     const answers = new Map(requests.map(({ id }) => [id, { text: '', finishReason: '', parts: [] as GeneratePart[] }]));
     for (const one of requests) core.add(one);
     while (!core.idle) {
@@ -46,7 +68,14 @@ describe('answers held to a grammar', () => {
   }
 
   it('satisfy their schema, greedy or sampled, in a batch with free ones, which do not change', () => {
-    const cuts: Partial<Sampling>[] = [{ temperature: 0 }, {}, { topK: 20 }, { topP: 0.9 }, { minP: 0.05, temperature: 1.5 }, { frequencyPenalty: 1, repetitionPenalty: 1.2 }];
+    const cuts: Partial<Sampling>[] = [
+      { temperature: 0 },
+      {},
+      { topK: 20 },
+      { topP: 0.9 },
+      { minP: 0.05, temperature: 1.5 },
+      { frequencyPenalty: 1, repetitionPenalty: 1.2 },
+    ];
     const held = cuts.map((changes, index) => request(`h${index}`, { sampling: { ...sampled, seed: index, ...changes } }));
     const free = request('free', { grammar: undefined, maxTokens: 60 });
     const answers = run([free, ...held]);
@@ -72,7 +101,10 @@ describe('answers held to a grammar', () => {
   });
 
   it('are refused before they begin when the schema cannot be used', () => {
-    expect(() => newCore().add(request('a', { grammar: { kind: 'json', schema: { type: 'object', if: {} }, param: 'response_format.json_schema.schema' } })))
-      .toThrow(expect.objectContaining({ code: 'invalid_value', param: 'response_format.json_schema.schema.if' }));
+    expect(() =>
+      newCore().add(
+        request('a', { grammar: { kind: 'json', schema: { type: 'object', if: {} }, param: 'response_format.json_schema.schema' } }),
+      ),
+    ).toThrow(expect.objectContaining({ code: 'invalid_value', param: 'response_format.json_schema.schema.if' }));
   });
 });

@@ -37,46 +37,126 @@ function mulberry(seed: number): () => number {
 const name = fc.constantFrom('a', 'b', 'name', '城市', 'with space', 'q"uote', 'back\\slash', '');
 const bound = fc.oneof(fc.integer({ min: -50, max: 50 }), fc.constantFrom(0.5, -0.25, 1.75, 100.125));
 const leaf = fc.oneof(
-  fc.constantFrom({ type: 'boolean' }, { type: 'null' }, { type: 'integer' }, { type: 'number' }, { type: 'string' }, {}, true, { type: 'object' }, { type: ['string', 'null'] }),
+  fc.constantFrom(
+    { type: 'boolean' },
+    { type: 'null' },
+    { type: 'integer' },
+    { type: 'number' },
+    { type: 'string' },
+    {},
+    true,
+    { type: 'object' },
+    { type: ['string', 'null'] },
+  ),
   fc.record({ type: fc.constant('string'), minLength: fc.integer({ min: 0, max: 3 }), maxLength: fc.integer({ min: 3, max: 6 }) }),
-  fc.constantFrom('^[a-c]{2,4}$', '^\\d{3}-\\d{2}$', '^(?:红|绿|蓝)色?$', 'x', '^[^a]*$', '^a|b$').map((pattern) => ({ type: 'string', pattern })),
-  fc.constantFrom('date', 'time', 'date-time', 'duration', 'email', 'hostname', 'ipv4', 'ipv6', 'uuid').map((format) => ({ type: 'string', format })),
-  fc.tuple(fc.constantFrom('integer', 'number'), bound, fc.nat(60)).map(([type, minimum, width]) => ({ type, minimum, maximum: minimum + width + 1 })),
-  fc.tuple(bound, fc.constantFrom(0.25, 0.1, 3, 7)).map(([exclusiveMinimum, multipleOf]) => ({ type: 'number', exclusiveMinimum, exclusiveMaximum: exclusiveMinimum + 20, multipleOf })),
-  fc.uniqueArray(fc.jsonValue({ maxDepth: 1 }), { minLength: 1, maxLength: 5, comparator: 'SameValueZero' }).map((values) => ({ enum: values })),
+  fc
+    .constantFrom('^[a-c]{2,4}$', '^\\d{3}-\\d{2}$', '^(?:红|绿|蓝)色?$', 'x', '^[^a]*$', '^a|b$')
+    .map((pattern) => ({ type: 'string', pattern })),
+  fc
+    .constantFrom('date', 'time', 'date-time', 'duration', 'email', 'hostname', 'ipv4', 'ipv6', 'uuid')
+    .map((format) => ({ type: 'string', format })),
+  fc
+    .tuple(fc.constantFrom('integer', 'number'), bound, fc.nat(60))
+    .map(([type, minimum, width]) => ({ type, minimum, maximum: minimum + width + 1 })),
+  fc
+    .tuple(bound, fc.constantFrom(0.25, 0.1, 3, 7))
+    .map(([exclusiveMinimum, multipleOf]) => ({ type: 'number', exclusiveMinimum, exclusiveMaximum: exclusiveMinimum + 20, multipleOf })),
+  fc
+    .uniqueArray(fc.jsonValue({ maxDepth: 1 }), { minLength: 1, maxLength: 5, comparator: 'SameValueZero' })
+    .map((values) => ({ enum: values })),
   fc.jsonValue({ maxDepth: 1 }).map((value) => ({ const: value })),
 );
 
 const { schema: randomSchema } = fc.letrec<{ schema: object | boolean; object: object; array: object }>((tie) => ({
-  schema: fc.oneof({ maxDepth: 3, depthIdentifier: 'schema' }, leaf, tie('object'), tie('array'), fc.array(tie('schema'), { minLength: 1, maxLength: 3 }).map((anyOf) => ({ anyOf }))),
+  schema: fc.oneof(
+    { maxDepth: 3, depthIdentifier: 'schema' },
+    leaf,
+    tie('object'),
+    tie('array'),
+    fc.array(tie('schema'), { minLength: 1, maxLength: 3 }).map((anyOf) => ({ anyOf })),
+  ),
   object: fc
-    .record({ names: fc.uniqueArray(name, { maxLength: 4 }), values: fc.array(tie('schema'), { minLength: 4, maxLength: 4 }), required: fc.array(fc.boolean(), { minLength: 4, maxLength: 4 }), more: fc.constantFrom(undefined, false, true, { type: 'integer' }) })
+    .record({
+      names: fc.uniqueArray(name, { maxLength: 4 }),
+      values: fc.array(tie('schema'), { minLength: 4, maxLength: 4 }),
+      required: fc.array(fc.boolean(), { minLength: 4, maxLength: 4 }),
+      more: fc.constantFrom(undefined, false, true, { type: 'integer' }),
+    })
     .map(({ names, values, required, more }) => ({
       type: 'object',
       properties: Object.fromEntries(names.map((key, index) => [key, values[index]])),
       required: names.filter((_, index) => required[index]),
       ...(more !== undefined && { additionalProperties: more }),
     })),
-  array: fc.tuple(tie('schema'), fc.integer({ min: 0, max: 2 }), fc.integer({ min: 2, max: 4 })).map(([items, minItems, maxItems]) => ({ type: 'array', items, minItems, maxItems })),
+  array: fc
+    .tuple(tie('schema'), fc.integer({ min: 0, max: 2 }), fc.integer({ min: 2, max: 4 }))
+    .map(([items, minItems, maxItems]) => ({ type: 'array', items, minItems, maxItems })),
 }));
 
 describe('a schema as a grammar', () => {
   it('lets through only what satisfies the schema', () => {
     let whole = 0;
-    fc.assert(fc.property(randomSchema.filter((schema) => typeof schema === 'object'), fc.nat(), (schema, seed) => {
-      whole += checkWritten(schema as object, seed, 3);
-    }), { numRuns: 150 });
+    fc.assert(
+      fc.property(
+        randomSchema.filter((schema) => typeof schema === 'object'),
+        fc.nat(),
+        (schema, seed) => {
+          whole += checkWritten(schema as object, seed, 3);
+        },
+      ),
+      { numRuns: 150 },
+    );
     expect(whole).toBeGreaterThan(200);
   }, 30_000);
 
   it.each<[string, object]>([
-    ['members counted', { type: 'object', properties: { a: { type: 'integer' }, b: { type: 'integer' }, c: { type: 'integer' } }, required: ['b'], minProperties: 2, maxProperties: 2 }],
+    [
+      'members counted',
+      {
+        type: 'object',
+        properties: { a: { type: 'integer' }, b: { type: 'integer' }, c: { type: 'integer' } },
+        required: ['b'],
+        minProperties: 2,
+        maxProperties: 2,
+      },
+    ],
     ['other members counted', { type: 'object', additionalProperties: { type: 'boolean' }, minProperties: 2, maxProperties: 3 }],
     ['required but not listed', { type: 'object', properties: { a: true }, required: ['z'], additionalProperties: { type: 'null' } }],
-    ['a list of itself', { $ref: '#/$defs/node', $defs: { node: { type: 'object', properties: { value: { type: 'integer' }, next: { anyOf: [{ $ref: '#/$defs/node' }, { type: 'null' }] } }, required: ['value', 'next'] } } }],
-    ['itself, with a name', { $id: 'https://example.com/node', type: 'object', properties: { value: { type: 'integer' }, next: { anyOf: [{ $ref: '#' }, { type: 'null' }] } }, required: ['value', 'next'] }],
-    ['a tuple', { type: 'array', prefixItems: [{ type: 'integer' }, { type: 'boolean' }], items: { type: 'null' }, minItems: 1, maxItems: 4 }],
-    ['told apart by a tag', { oneOf: [{ type: 'object', properties: { kind: { const: 'a' }, x: { type: 'integer' } }, required: ['kind', 'x'] }, { type: 'object', properties: { kind: { const: 'b' } }, required: ['kind'] }] }],
+    [
+      'a list of itself',
+      {
+        $ref: '#/$defs/node',
+        $defs: {
+          node: {
+            type: 'object',
+            properties: { value: { type: 'integer' }, next: { anyOf: [{ $ref: '#/$defs/node' }, { type: 'null' }] } },
+            required: ['value', 'next'],
+          },
+        },
+      },
+    ],
+    [
+      'itself, with a name',
+      {
+        $id: 'https://example.com/node',
+        type: 'object',
+        properties: { value: { type: 'integer' }, next: { anyOf: [{ $ref: '#' }, { type: 'null' }] } },
+        required: ['value', 'next'],
+      },
+    ],
+    [
+      'a tuple',
+      { type: 'array', prefixItems: [{ type: 'integer' }, { type: 'boolean' }], items: { type: 'null' }, minItems: 1, maxItems: 4 },
+    ],
+    [
+      'told apart by a tag',
+      {
+        oneOf: [
+          { type: 'object', properties: { kind: { const: 'a' }, x: { type: 'integer' } }, required: ['kind', 'x'] },
+          { type: 'object', properties: { kind: { const: 'b' } }, required: ['kind'] },
+        ],
+      },
+    ],
     ['a pattern of a length', { type: 'string', pattern: 'b', minLength: 3, maxLength: 5 }],
     ['no type', { minLength: 2, minimum: 5 }],
   ])('%s', (_, schema) => {
@@ -94,11 +174,33 @@ describe('a schema as a grammar', () => {
   });
 
   it('takes what satisfies it, with usual white space', () => {
-    const node = compileSchema({ type: 'object', properties: { 城市: { type: 'string' }, n: { type: 'number', minimum: -1, maximum: 2.5 }, list: { type: 'array', items: { type: 'integer' } } }, required: ['城市'], additionalProperties: false }, 'schema');
+    const node = compileSchema(
+      {
+        type: 'object',
+        properties: {
+          城市: { type: 'string' },
+          n: { type: 'number', minimum: -1, maximum: 2.5 },
+          list: { type: 'array', items: { type: 'integer' } },
+        },
+        required: ['城市'],
+        additionalProperties: false,
+      },
+      'schema',
+    );
     expect(accepts(node, '{"城市":"北京 😀 \\u4eac\\n","n":-0.25,"list":[1,20,-3]}')).toBe(true);
     expect(accepts(node, '{\n  "城市": "",\n  "n": 2.5,\n  "list": [\n    1\n  ]\n}')).toBe(true);
     expect(accepts(node, '{"城市":"a","list":[]}')).toBe(true);
-    for (const wrong of ['{}', '{"城市":1}', '{"n":1,"城市":""}', '{"城市":"a","n":2.6}', '{"城市":"a\n"}', '{"城市":"\\ud800"}', '{"城市":"a","x":1}', '{"城市":"a",}', '{"城市":"a"}  ']) {
+    for (const wrong of [
+      '{}',
+      '{"城市":1}',
+      '{"n":1,"城市":""}',
+      '{"城市":"a","n":2.6}',
+      '{"城市":"a\n"}',
+      '{"城市":"\\ud800"}',
+      '{"城市":"a","x":1}',
+      '{"城市":"a",}',
+      '{"城市":"a"}  ',
+    ]) {
       expect([wrong, accepts(node, wrong)]).toEqual([wrong, false]);
     }
   });
@@ -106,7 +208,8 @@ describe('a schema as a grammar', () => {
   it('keeps white space and numbers short', () => {
     const node = compileSchema({ type: 'array', items: { type: 'number' } }, 'schema');
     expect(accepts(node, '[1e5, -0.5E-3]')).toBe(true);
-    for (const wrong of ['[  1]', '[1 ]  ', '[\n\n1]', `[1${'0'.repeat(20)}]`, '[1e999]', '[01]', '[1.]']) expect([wrong, accepts(node, wrong)]).toEqual([wrong, false]);
+    for (const wrong of ['[  1]', '[1 ]  ', '[\n\n1]', `[1${'0'.repeat(20)}]`, '[1e999]', '[01]', '[1.]'])
+      expect([wrong, accepts(node, wrong)]).toEqual([wrong, false]);
   });
 
   it.each<[string, object, string]>([

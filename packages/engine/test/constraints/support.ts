@@ -4,8 +4,39 @@ import { startOf } from '../../src/constraints/matcher.ts';
 import { compileSchema } from '../../src/constraints/schema/compile-schema.ts';
 import { TokenTable } from '../../src/constraints/token-table.ts';
 
-const pieces = ['": ', '", "', '":', '",', '"}', '{"', '[]', '{}', '\n  ', 'true', 'null', 'false', ' the', 'name', '北京', '明天', '\\"', '\\u', '12', '0.5', '-1', '}}', ']', 'a"', '好"', '洗车，'];
-const texts = [...Array.from({ length: 256 }, (_, byte) => Uint8Array.of(byte)), ...pieces.map((piece) => new TextEncoder().encode(piece)), new TextEncoder().encode('北').subarray(0, 2)];
+const pieces = [
+  '": ',
+  '", "',
+  '":',
+  '",',
+  '"}',
+  '{"',
+  '[]',
+  '{}',
+  '\n  ',
+  'true',
+  'null',
+  'false',
+  ' the',
+  'name',
+  '北京',
+  '明天',
+  '\\"',
+  '\\u',
+  '12',
+  '0.5',
+  '-1',
+  '}}',
+  ']',
+  'a"',
+  '好"',
+  '洗车，',
+];
+const texts = [
+  ...Array.from({ length: 256 }, (_, byte) => Uint8Array.of(byte)),
+  ...pieces.map((piece) => new TextEncoder().encode(piece)),
+  new TextEncoder().encode('北').subarray(0, 2),
+];
 
 /** A vocabulary of all bytes, some longer pieces, one of which ends inside a character, a control token and the end. */
 export const tokens = {

@@ -28,7 +28,10 @@ describe('an architecture on random weights gives the logits that libllama gives
     // Heads longer than the embedding has room for, as in Qwen3-0.6B.
     ['qwen3 with wide heads, Q8_0', { architecture: 'qwen3', type: 'q8_0', headLength: 32, kvHeads: 1, layers: 3 }],
     ['glm4', { architecture: 'glm4', type: 'f32', headLength: 32, ropeDimensions: 16 }],
-    ['glm4 with biases and tied embeddings, f16', { architecture: 'glm4', type: 'f16', tiedEmbeddings: true, headLength: 32, ropeDimensions: 16, attentionBias: true }],
+    [
+      'glm4 with biases and tied embeddings, f16',
+      { architecture: 'glm4', type: 'f16', tiedEmbeddings: true, headLength: 32, ropeDimensions: 16, attentionBias: true },
+    ],
     ['glm4 without biases, Q8_0', { architecture: 'glm4', type: 'q8_0', ropeDimensions: 8, kvHeads: 1, layers: 3 }],
   ];
 
@@ -46,7 +49,9 @@ describe('an architecture on random weights gives the logits that libllama gives
         for (const length of [1, 7, 300]) {
           reference.clear();
           const tokens = Int32Array.from({ length }, (_, index) => 3 + ((index * 7919) % 990));
-          const [expected] = reference.evaluate([...tokens].map((token, position) => ({ token, position, sequence: 0, wantsLogits: position === length - 1 })));
+          const [expected] = reference.evaluate(
+            [...tokens].map((token, position) => ({ token, position, sequence: 0, wantsLogits: position === length - 1 })),
+          );
           const whole = (model.runner.prefill(0, tokens, 0, true) as Float32Array).slice();
           expectLike(whole, expected as Float32Array);
 

@@ -36,7 +36,8 @@ describe('the attention map', () => {
     while (!core.idle) for (const { id, part } of core.step()) if (part.type === 'text-end') maps.set(id, part.attention);
     return maps;
   };
-  const asking = (id: string, prompt: readonly number[], maxTokens: number, changes: Partial<GenerateRequest> = {}) => tokenRequest(id, prompt, maxTokens, { attention: true, ...changes });
+  const asking = (id: string, prompt: readonly number[], maxTokens: number, changes: Partial<GenerateRequest> = {}) =>
+    tokenRequest(id, prompt, maxTokens, { attention: true, ...changes });
   const sum = ({ blocks, answerWeight }: AttentionMap) => blocks.reduce((total, { weight }) => total + weight, answerWeight);
 
   it('is what even attention must give', () => {
@@ -45,9 +46,20 @@ describe('the attention map', () => {
     const seen = Array.from({ length: 90 }, (_, index) => 150 + index);
     const mean = (share: (count: number) => number) => seen.reduce((total, count) => total + share(count), 0) / seen.length;
     expect(map).toMatchObject({ observedTokens: 90, droppedTokens: 0 });
-    expect(map.blocks.map(({ start, end }) => [start, end])).toEqual([[0, 64], [64, 128], [128, 150]]);
-    for (const { start, end, weight } of map.blocks) expect(weight).toBeCloseTo(mean((count) => (end - start) / count), 5);
-    expect(map.answerWeight).toBeCloseTo(mean((count) => (count - 150) / count), 5);
+    expect(map.blocks.map(({ start, end }) => [start, end])).toEqual([
+      [0, 64],
+      [64, 128],
+      [128, 150],
+    ]);
+    for (const { start, end, weight } of map.blocks)
+      expect(weight).toBeCloseTo(
+        mean((count) => (end - start) / count),
+        5,
+      );
+    expect(map.answerWeight).toBeCloseTo(
+      mean((count) => (count - 150) / count),
+      5,
+    );
   });
 
   it('is the same alone and in company, in both strategies, and about the same in q8_0', () => {
@@ -58,8 +70,12 @@ describe('the attention map', () => {
       expect(maps.get('a')).toEqual(alone);
       expect(sum(maps.get('b') as AttentionMap)).toBeCloseTo(1, 5);
       expect(maps.get('c')).toBeUndefined();
-      const quantized = mapsOf(open('some.gguf', { strategy, type: 'q8_0' }), [{ ...(requests[0] as GenerateRequest), maxTokens: 1 }]).get('a') as AttentionMap;
-      const exact = mapsOf(open('some.gguf', { strategy, type: 'f16' }), [{ ...(requests[0] as GenerateRequest), maxTokens: 1 }]).get('a') as AttentionMap;
+      const quantized = mapsOf(open('some.gguf', { strategy, type: 'q8_0' }), [{ ...(requests[0] as GenerateRequest), maxTokens: 1 }]).get(
+        'a',
+      ) as AttentionMap;
+      const exact = mapsOf(open('some.gguf', { strategy, type: 'f16' }), [{ ...(requests[0] as GenerateRequest), maxTokens: 1 }]).get(
+        'a',
+      ) as AttentionMap;
       for (const [index, { weight }] of quantized.blocks.entries()) expect(weight).toBeCloseTo(exact.blocks[index]?.weight as number, 2);
     }
     // At most 256 tokens of a long answer are read again.
@@ -68,7 +84,9 @@ describe('the attention map', () => {
 
   it('tells by the prompt’s own tokens what was left of it', () => {
     for (const kind of ['window', 'attention'] as const) {
-      const map = mapsOf(open('some.gguf'), [asking('a', somePrompt(700, 1), 30, { contextStrategy: { kind, sinks: 64, window: 448 } })]).get('a') as AttentionMap;
+      const map = mapsOf(open('some.gguf'), [
+        asking('a', somePrompt(700, 1), 30, { contextStrategy: { kind, sinks: 64, window: 448 } }),
+      ]).get('a') as AttentionMap;
       expect(sum(map)).toBeCloseTo(1, 5);
       expect(map.droppedTokens).toBe(256);
       expect(map.blocks).toHaveLength(11 - 4);
@@ -85,10 +103,27 @@ describe('the attention map', () => {
     const tokens = (text: string) => model.vocabulary.tokenize(text, false);
     const block = (text: string) => Array.from({ length: 64 }, (_, index) => tokens(text)[index % tokens(text).length] as number);
     const passage = block('王老师的电话号码是七三九五二八，他住在梧桐路十六号，养了一只叫小黑的猫，喜欢在周末去湖边钓鱼。');
-    const others = ['今天的天气很好，我们去公园散步吧。', '苹果和香蕉都是常见的水果。', '电脑需要定期清理灰尘。', '学习语言要每天练习。', '城市里的交通很拥挤。'].map(block);
-    const prompt = [...block('下面是一些句子。'), ...(others[0] as number[]), ...(others[1] as number[]), ...passage, ...(others[2] as number[]), ...(others[3] as number[]), ...(others[4] as number[])];
+    const others = [
+      '今天的天气很好，我们去公园散步吧。',
+      '苹果和香蕉都是常见的水果。',
+      '电脑需要定期清理灰尘。',
+      '学习语言要每天练习。',
+      '城市里的交通很拥挤。',
+    ].map(block);
+    const prompt = [
+      ...block('下面是一些句子。'),
+      ...(others[0] as number[]),
+      ...(others[1] as number[]),
+      ...passage,
+      ...(others[2] as number[]),
+      ...(others[3] as number[]),
+      ...(others[4] as number[]),
+    ];
     const endless = { ...model, vocabulary: { ...model.vocabulary, endsGeneration: () => false } };
-    const weightsAfter = (end: readonly number[]) => mapsOf(endless, [asking('a', [...prompt, ...end.slice(0, 12)], 20)]).get('a')?.blocks.map(({ weight }) => weight) as number[];
+    const weightsAfter = (end: readonly number[]) =>
+      mapsOf(endless, [asking('a', [...prompt, ...end.slice(0, 12)], 20)])
+        .get('a')
+        ?.blocks.map(({ weight }) => weight) as number[];
     const [copying, other] = [weightsAfter(passage), weightsAfter(others[1] as number[])];
     // So small a model mostly attends to what is near, whatever it says.
     expect(copying[3]).toBeGreaterThan(1.1 * (other[3] as number));

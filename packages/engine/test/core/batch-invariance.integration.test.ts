@@ -3,11 +3,35 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EngineCore, type LoadedModel } from '../../src/core.ts';
 import { defaultModelPath, openTestModel } from '../support/default-model.ts';
 
-const greedy: Sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0, logitBias: {}, seed: 0 };
+const greedy: Sampling = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  logitBias: {},
+  seed: 0,
+};
 
 const questions = [
-  '中国的首都是哪里？', '请介绍一下长城。', '你好', '什么是人工智能？', '写一首关于春天的诗。', '1+1等于几？', 'What is your name?', '推荐三本书。',
-  '如何学习编程？', '请解释光合作用。', '水的沸点是多少？', '讲一个笑话。', '什么是量子力学？', '北京有哪些景点？', '怎样保持健康？', '请翻译：早上好。',
+  '中国的首都是哪里？',
+  '请介绍一下长城。',
+  '你好',
+  '什么是人工智能？',
+  '写一首关于春天的诗。',
+  '1+1等于几？',
+  'What is your name?',
+  '推荐三本书。',
+  '如何学习编程？',
+  '请解释光合作用。',
+  '水的沸点是多少？',
+  '讲一个笑话。',
+  '什么是量子力学？',
+  '北京有哪些景点？',
+  '怎样保持健康？',
+  '请翻译：早上好。',
 ];
 
 function chat(text: string): string {
@@ -15,12 +39,21 @@ function chat(text: string): string {
 }
 
 function request(id: string, text: string, maxTokens: number): GenerateRequest {
-  return { id, prompt: { segments: [{ kind: 'control', text: chat(text) }] }, sampling: greedy, maxTokens, stop: [], topLogprobs: undefined, cacheScope: '' };
+  return {
+    id,
+    prompt: { segments: [{ kind: 'control', text: chat(text) }] },
+    sampling: greedy,
+    maxTokens,
+    stop: [],
+    topLogprobs: undefined,
+    cacheScope: '',
+  };
 }
 
 describe('greedy answers', () => {
   let model: LoadedModel;
-  const newCore = (stepTokenBudget = 256, maxChunk = 512) => new EngineCore(model, { maxBatchSize: 16, stepTokenBudget, maxChunk, continuous: true, maxQueue: 64 });
+  const newCore = (stepTokenBudget = 256, maxChunk = 512) =>
+    new EngineCore(model, { maxBatchSize: 16, stepTokenBudget, maxChunk, continuous: true, maxQueue: 64 });
 
   beforeAll(async () => {
     model = openTestModel(await defaultModelPath());

@@ -20,10 +20,27 @@ const blockBytes = { f16: 64 * 2 * 256, q8_0: 64 * 2 * 192 };
 const stepsMax = 6000;
 
 const grammars: readonly (OutputGrammar | undefined)[] = [
-  undefined, undefined, undefined,
-  { kind: 'json', schema: { type: 'object', properties: { a: { type: 'integer' }, b: { type: 'array', items: { enum: ['x', 'yy', 'z'] }, minItems: 2, maxItems: 30 } }, required: ['a', 'b'], additionalProperties: false }, param: 'schema' },
+  undefined,
+  undefined,
+  undefined,
+  {
+    kind: 'json',
+    schema: {
+      type: 'object',
+      properties: { a: { type: 'integer' }, b: { type: 'array', items: { enum: ['x', 'yy', 'z'] }, minItems: 2, maxItems: 30 } },
+      required: ['a', 'b'],
+      additionalProperties: false,
+    },
+    param: 'schema',
+  },
   { kind: 'json', schema: { type: 'string', maxLength: 40 }, param: 'schema' },
-  { kind: 'sequence', items: [{ kind: 'text', without: 'e' }, { kind: 'literal', text: 'end' }] },
+  {
+    kind: 'sequence',
+    items: [
+      { kind: 'text', without: 'e' },
+      { kind: 'literal', text: 'end' },
+    ],
+  },
 ];
 
 /** What is asked, when, and when it is taken back. */
@@ -45,7 +62,13 @@ const nothingTold: Told = { text: '', tokenCount: 0, logprobs: [], promptTokens:
 
 function tell(before: Told, part: GeneratePart): Told {
   if (part.type === 'prompt-end') return { ...before, promptTokens: part.promptTokens };
-  if (part.type === 'text-delta') return { ...before, text: before.text + part.text, tokenCount: before.tokenCount + part.tokenCount, logprobs: [...before.logprobs, ...(part.logprobs ?? [])] };
+  if (part.type === 'text-delta')
+    return {
+      ...before,
+      text: before.text + part.text,
+      tokenCount: before.tokenCount + part.tokenCount,
+      logprobs: [...before.logprobs, ...(part.logprobs ?? [])],
+    };
   const { finishReason, completionTokens, attention } = part;
   return { ...before, end: { finishReason, completionTokens, attention } };
 }
@@ -63,18 +86,24 @@ const sampling = fc.record({
 });
 
 const contextStrategy = fc.constantFrom<GenerateRequest['contextStrategy'][]>(
-  undefined, undefined,
-  { kind: 'window', sinks: 0, window: 256 }, { kind: 'window', sinks: 64, window: 384 },
-  { kind: 'attention', sinks: 64, window: 256 }, { kind: 'attention', sinks: 10, window: 448 },
+  undefined,
+  undefined,
+  { kind: 'window', sinks: 0, window: 256 },
+  { kind: 'window', sinks: 64, window: 384 },
+  { kind: 'attention', sinks: 64, window: 256 },
+  { kind: 'attention', sinks: 10, window: 448 },
 );
 
-const standing = fc.option(fc.record({
-  lane: fc.constantFrom('realtime' as const, 'batch' as const),
-  level: fc.nat(4),
-  rank: fc.nat(3),
-  expectedTokens: fc.constantFrom(5, 100, 1000),
-  slices: fc.constantFrom(undefined, { timeSliceMs: 20, priorityWeight: 2 }),
-}), { nil: undefined });
+const standing = fc.option(
+  fc.record({
+    lane: fc.constantFrom('realtime' as const, 'batch' as const),
+    level: fc.nat(4),
+    rank: fc.nat(3),
+    expectedTokens: fc.constantFrom(5, 100, 1000),
+    slices: fc.constantFrom(undefined, { timeSliceMs: 20, priorityWeight: 2 }),
+  }),
+  { nil: undefined },
+);
 
 /** One request, or several that differ in their choices only, as those of `n`. */
 const wish = fc.record({
@@ -87,7 +116,9 @@ const wish = fc.record({
   samplings: fc.array(sampling, { minLength: 1, maxLength: 3 }),
   at: fc.nat(20),
   /** Of each choice, how long after its arrival it is taken back. */
-  leavesAfter: fc.tuple(...Array.from({ length: 3 }, () => fc.oneof({ arbitrary: fc.constant(undefined), weight: 3 }, { arbitrary: fc.nat(200), weight: 1 }))),
+  leavesAfter: fc.tuple(
+    ...Array.from({ length: 3 }, () => fc.oneof({ arbitrary: fc.constant(undefined), weight: 3 }, { arbitrary: fc.nat(200), weight: 1 })),
+  ),
   rest: fc.record({
     maxTokens: fc.constantFrom(1, 17, 60, 150, 200, 330),
     grammar: fc.constantFrom(...grammars),
@@ -100,14 +131,20 @@ const wish = fc.record({
   }),
 });
 
-const errands = fc.array(wish, { minLength: 3, maxLength: 7, size: 'max' }).map((wishes) => wishes.flatMap(({ family, shared, own, beyond, ownSeed, samplings, at, leavesAfter, rest }, key) => {
-  const length = own + (rest.contextStrategy ? beyond : 0);
-  const prompt = [...somePrompt(shared, family), ...somePrompt(length, ownSeed)];
-  return samplings.map((one, index): Errand => {
-    const after = leavesAfter[index];
-    return { request: { ...tokenRequest(`${key}.${index}`, prompt, 0), ...rest, sampling: { ...greedy, ...one } }, at, abortAt: after === undefined ? undefined : at + after };
-  });
-}));
+const errands = fc.array(wish, { minLength: 3, maxLength: 7, size: 'max' }).map((wishes) =>
+  wishes.flatMap(({ family, shared, own, beyond, ownSeed, samplings, at, leavesAfter, rest }, key) => {
+    const length = own + (rest.contextStrategy ? beyond : 0);
+    const prompt = [...somePrompt(shared, family), ...somePrompt(length, ownSeed)];
+    return samplings.map((one, index): Errand => {
+      const after = leavesAfter[index];
+      return {
+        request: { ...tokenRequest(`${key}.${index}`, prompt, 0), ...rest, sampling: { ...greedy, ...one } },
+        at,
+        abortAt: after === undefined ? undefined : at + after,
+      };
+    });
+  }),
+);
 
 const engines = fc.record({
   type: fc.constantFrom('f16' as const, 'q8_0' as const),
@@ -148,10 +185,12 @@ describe('requests of all kinds at once', () => {
 
   const openMemory = (): VirtualMemory => {
     const real = openVirtualMemory();
-    const orRefuse = <A extends unknown[]>(call: (...args: A) => void) => (...args: A) => {
-      refuse();
-      call(...args);
-    };
+    const orRefuse =
+      <A extends unknown[]>(call: (...args: A) => void) =>
+      (...args: A) => {
+        refuse();
+        call(...args);
+      };
     return { ...real, allocate: orRefuse(real.allocate), map: orRefuse(real.map), unmap: orRefuse(real.unmap) };
   };
   const modelFor = (kvCache: KvCacheOptions, isEndless: boolean): LoadedModel => {
@@ -166,7 +205,13 @@ describe('requests of all kinds at once', () => {
     const key = JSON.stringify([type, isEndless, { ...request, id: '', standing: undefined }]);
     const known = alone.get(key);
     if (known) return known;
-    const core = new EngineCore(modelFor({ strategy: 'static', type }, isEndless), { maxBatchSize, stepTokenBudget: 512, maxChunk: 512, continuous: true, maxQueue: 1 });
+    const core = new EngineCore(modelFor({ strategy: 'static', type }, isEndless), {
+      maxBatchSize,
+      stepTokenBudget: 512,
+      maxChunk: 512,
+      continuous: true,
+      maxQueue: 1,
+    });
     core.add(request);
     let told = nothingTold;
     while (!core.idle) for (const { part } of core.step()) told = tell(told, part);
@@ -175,47 +220,50 @@ describe('requests of all kinds at once', () => {
   };
 
   it('are each answered as they would be alone, and leave no block behind', () => {
-    fc.assert(fc.property(engines, errands, (engine, all) => {
-      const model = modelFor(kvCacheOf(engine), engine.isEndless);
-      expect(model.info.contextLength).toBe(contextLength);
-      const random = createRandom(engine.seed);
-      let nowMs = 0;
-      const core = new EngineCore(model, limitsOf(engine, random), () => nowMs);
-      const buffer = new OutputBuffer(engine.intervalMs);
-      const told = new Map<string, Told>();
-      const left = new Set<string>();
-      const take = ({ id, part }: StepOutput) => {
-        expect([id, left.has(id), told.get(id)?.end]).toEqual([id, false, undefined]);
-        told.set(id, tell(told.get(id) ?? nothingTold, part));
-      };
-      // Of the last one that runs a refusal is the end.
-      refuse = () => {
-        if (core.stats().running > 1 && random() < engine.refusals) throw new OutOfMemoryError('mmap: ENOMEM');
-      };
-      try {
-        for (let step = 0; step <= 150 || !core.idle; step += 1) {
-          if (step > stepsMax) throw new Error(`not all was answered in ${stepsMax} steps`);
-          nowMs += 10;
-          for (const { request, at, abortAt } of all) {
-            if (at === step) core.add(request);
-            if (abortAt === step) {
-              left.add(request.id);
-              core.abort(request.id);
-              buffer.forget(request.id);
+    fc.assert(
+      fc.property(engines, errands, (engine, all) => {
+        const model = modelFor(kvCacheOf(engine), engine.isEndless);
+        expect(model.info.contextLength).toBe(contextLength);
+        const random = createRandom(engine.seed);
+        let nowMs = 0;
+        const core = new EngineCore(model, limitsOf(engine, random), () => nowMs);
+        const buffer = new OutputBuffer(engine.intervalMs);
+        const told = new Map<string, Told>();
+        const left = new Set<string>();
+        const take = ({ id, part }: StepOutput) => {
+          expect([id, left.has(id), told.get(id)?.end]).toEqual([id, false, undefined]);
+          told.set(id, tell(told.get(id) ?? nothingTold, part));
+        };
+        // Of the last one that runs a refusal is the end.
+        refuse = () => {
+          if (core.stats().running > 1 && random() < engine.refusals) throw new OutOfMemoryError('mmap: ENOMEM');
+        };
+        try {
+          for (let step = 0; step <= 150 || !core.idle; step += 1) {
+            if (step > stepsMax) throw new Error(`not all was answered in ${stepsMax} steps`);
+            nowMs += 10;
+            for (const { request, at, abortAt } of all) {
+              if (at === step) core.add(request);
+              if (abortAt === step) {
+                left.add(request.id);
+                core.abort(request.id);
+                buffer.forget(request.id);
+              }
             }
+            for (const output of buffer.add(core.step(), nowMs)) take(output);
           }
-          for (const output of buffer.add(core.step(), nowMs)) take(output);
+        } finally {
+          refuse = () => {};
         }
-      } finally {
-        refuse = () => {};
-      }
-      for (const { request, abortAt } of all) {
-        const got = told.get(request.id) ?? nothingTold;
-        if (got.end === undefined && abortAt !== undefined) continue;
-        expect([request.id, got]).toEqual([request.id, expectedOf(request, engine)]);
-      }
-      expectNothingHeld(model);
-    }), { numRuns: 12 });
+        for (const { request, abortAt } of all) {
+          const got = told.get(request.id) ?? nothingTold;
+          if (got.end === undefined && abortAt !== undefined) continue;
+          expect([request.id, got]).toEqual([request.id, expectedOf(request, engine)]);
+        }
+        expectNothingHeld(model);
+      }),
+      { numRuns: 12 },
+    );
   });
 });
 
@@ -223,11 +271,18 @@ function kvCacheOf({ type, blocks }: EngineWish): KvCacheOptions {
   return blocks === 0 ? { strategy: 'static', type } : { strategy: 'paged', type, maxBytes: blocks * blockBytes[type] };
 }
 
-function limitsOf({ batch, stepTokenBudget, maxChunk, continuous, speculation, batchYields, agingMs }: EngineWish, random: Random): CoreLimits {
+function limitsOf(
+  { batch, stepTokenBudget, maxChunk, continuous, speculation, batchYields, agingMs }: EngineWish,
+  random: Random,
+): CoreLimits {
   const costs = { none: undefined, eager: () => 1, some: () => 1 + 2 * random() };
   const costOf = costs[speculation];
   return {
-    maxBatchSize: batch, stepTokenBudget, maxChunk, continuous, maxQueue: 100,
+    maxBatchSize: batch,
+    stepTokenBudget,
+    maxChunk,
+    continuous,
+    maxQueue: 100,
     stepCosts: costOf && { costOf, observe: () => undefined },
     sharing: { agingMs, batchYields, batchShareMin: 0.1, preemptibleShare: 0.5 },
   };

@@ -24,7 +24,10 @@ describe('dropping blocks, beside libllama', () => {
     reference.close();
   });
 
-  it.each<ContextStrategy>([{ kind: 'window', sinks: 64, window: 320 }, { kind: 'attention', sinks: 128, window: 384 }])('gives its logits after every drop: %j', (contextStrategy) => {
+  it.each<ContextStrategy>([
+    { kind: 'window', sinks: 64, window: 320 },
+    { kind: 'attention', sinks: 128, window: 384 },
+  ])('gives its logits after every drop: %j', (contextStrategy) => {
     const prompt = model.vocabulary.tokenize(Array.from({ length: 20 }, (_, index) => `${index}。${text}`).join(''), false);
     expect(prompt.length).toBeGreaterThan(512);
     reference.clear();
@@ -33,23 +36,35 @@ describe('dropping blocks, beside libllama', () => {
     /** What the engine computes, in its order: pieces of the prompt, drops, then tokens of the answer. */
     const runner = follow(model.runner, {
       prefill(logits, [, tokens, start, , known = 0]) {
-        const piece = [...tokens].map((token, index) => ({ token, position: start + index, sequence: 0, wantsLogits: index === tokens.length - 1 }));
+        const piece = [...tokens].map((token, index) => ({
+          token,
+          position: start + index,
+          sequence: 0,
+          wantsLogits: index === tokens.length - 1,
+        }));
         const rows = reference.evaluate(piece.slice(known));
         if (logits) cosines.push(cosine(logits, rows[0] as Float32Array));
       },
       decode([logits], [tokens, positions]) {
-        const [row] = reference.evaluate([{ token: tokens[0] as number, position: positions[0] as number, sequence: 0, wantsLogits: true }]);
+        const [row] = reference.evaluate([
+          { token: tokens[0] as number, position: positions[0] as number, sequence: 0, wantsLogits: true },
+        ]);
         cosines.push(cosine(logits as Float32Array, row as Float32Array));
       },
     });
     const cache = Object.create(model.cache, {
-      drop: { value: (sequence: string, places: readonly number[], rows: number) => {
-        for (const place of places.toReversed()) reference.drop(0, place * 64, (place + 1) * 64);
-        drops += 1;
-        return model.cache.drop(sequence, places, rows);
-      } },
+      drop: {
+        value: (sequence: string, places: readonly number[], rows: number) => {
+          for (const place of places.toReversed()) reference.drop(0, place * 64, (place + 1) * 64);
+          drops += 1;
+          return model.cache.drop(sequence, places, rows);
+        },
+      },
     }) as KvCache;
-    const core = new EngineCore({ ...model, cache, runner, vocabulary: { ...model.vocabulary, endsGeneration: () => false } }, { maxBatchSize: 1, stepTokenBudget: 256, maxChunk: 256, continuous: true, maxQueue: 1 });
+    const core = new EngineCore(
+      { ...model, cache, runner, vocabulary: { ...model.vocabulary, endsGeneration: () => false } },
+      { maxBatchSize: 1, stepTokenBudget: 256, maxChunk: 256, continuous: true, maxQueue: 1 },
+    );
     runAll(core, (step) => step === 0 && core.add(tokenRequest('a', prompt, 300, { contextStrategy })));
     expect(drops).toBeGreaterThan(3);
     expect(cosines).toHaveLength(300);

@@ -35,14 +35,18 @@ describe('with a context strategy', () => {
     dropped = [];
     suspendedAfterDrop = new Set();
     const cache = Object.create(model.cache, {
-      drop: { value: (sequence: string, places: readonly number[], rows: number) => {
-        dropped.push({ sequence, places, rows });
-        return model.cache.drop(sequence, places, rows);
-      } },
-      suspend: { value: (sequence: string, ...rest: [Int32Array, number]) => {
-        if (dropped.some((drop) => drop.sequence === sequence)) suspendedAfterDrop.add(sequence);
-        model.cache.suspend(sequence, ...rest);
-      } },
+      drop: {
+        value: (sequence: string, places: readonly number[], rows: number) => {
+          dropped.push({ sequence, places, rows });
+          return model.cache.drop(sequence, places, rows);
+        },
+      },
+      suspend: {
+        value: (sequence: string, ...rest: [Int32Array, number]) => {
+          if (dropped.some((drop) => drop.sequence === sequence)) suspendedAfterDrop.add(sequence);
+          model.cache.suspend(sequence, ...rest);
+        },
+      },
     }) as KvCache;
     try {
       // Random weights would end an answer at any time.
@@ -53,7 +57,11 @@ describe('with a context strategy', () => {
       model.close();
     }
   };
-  const textsOf = (model: LoadedModel, requests: readonly GenerateRequest[], { at = () => 0, coreLimits = limits }: { at?: (index: number) => number; coreLimits?: CoreLimits } = {}) => {
+  const textsOf = (
+    model: LoadedModel,
+    requests: readonly GenerateRequest[],
+    { at = () => 0, coreLimits = limits }: { at?: (index: number) => number; coreLimits?: CoreLimits } = {},
+  ) => {
     const core = new EngineCore(model, coreLimits);
     const answers = runAll(core, (step) => requests.forEach((request, index) => at(index) === step && core.add(request)), 20_000, 60);
     return new Map([...answers].map(([id, { text }]) => [id, text] as const));
@@ -63,13 +71,14 @@ describe('with a context strategy', () => {
 
   it('changes no bit of an answer from which nothing was dropped', () => {
     const request = tokenRequest('a', somePrompt(300, 1), 200, { topLogprobs: 3 });
-    const parts = (contextStrategy: ContextStrategy) => withModel({ strategy: 'paged', type: 'f16' }, (model) => {
-      const core = new EngineCore(model, limits);
-      core.add({ ...request, contextStrategy });
-      const got: unknown[] = [];
-      while (!core.idle) for (const { part } of core.step()) if (part.type === 'text-delta') got.push([part.text, part.logprobs]);
-      return got;
-    });
+    const parts = (contextStrategy: ContextStrategy) =>
+      withModel({ strategy: 'paged', type: 'f16' }, (model) => {
+        const core = new EngineCore(model, limits);
+        core.add({ ...request, contextStrategy });
+        const got: unknown[] = [];
+        while (!core.idle) for (const { part } of core.step()) if (part.type === 'text-delta') got.push([part.text, part.logprobs]);
+        return got;
+      });
     const plain = parts({ kind: 'full' });
     for (const kind of ['window', 'attention'] as const) {
       expect(parts({ kind, sinks: 64, window: 448 })).toEqual(plain);
@@ -85,7 +94,8 @@ describe('with a context strategy', () => {
       core.add(tokenRequest('long', somePrompt(1500), 5, { contextStrategy: { kind: 'window' } }));
       core.add(tokenRequest('window', somePrompt(900), 500, { contextStrategy: { kind: 'window' } }));
       const counts = new Map<string, readonly [string, number]>();
-      while (!core.idle) for (const { id, part } of core.step()) if (part.type === 'text-end') counts.set(id, [part.finishReason, part.completionTokens]);
+      while (!core.idle)
+        for (const { id, part } of core.step()) if (part.type === 'text-end') counts.set(id, [part.finishReason, part.completionTokens]);
       expect(Object.fromEntries(counts)).toEqual({ full: ['length', 124], long: ['length', 5], window: ['length', 500] });
     });
     // Without a limit of its own an answer is no longer than the context.
@@ -105,13 +115,22 @@ describe('with a context strategy', () => {
       const requests = [
         tokenRequest('grows', somePrompt(100, 1), 700, { contextStrategy: strategy }),
         tokenRequest('long', [...shared, ...somePrompt(420, 2)], 150, { contextStrategy: strategy }),
-        tokenRequest('again', [...shared, ...somePrompt(420, 2)], 180, { contextStrategy: strategy, sampling: { ...greedy, temperature: 0.7, seed: 4 } }),
+        tokenRequest('again', [...shared, ...somePrompt(420, 2)], 180, {
+          contextStrategy: strategy,
+          sampling: { ...greedy, temperature: 0.7, seed: 4 },
+        }),
         tokenRequest('plain', [...shared, ...somePrompt(200, 3)], 90),
         tokenRequest('longest', [...shared, ...somePrompt(1100, 4)], 60, { contextStrategy: strategy }),
       ];
       const expected = alone(requests);
       const random = createRandom(8);
-      for (const [memory, coreLimits] of [[200, limits], [200, eager], [17, limits], [16, eager], [16, { ...limits, stepTokenBudget: 300 }]] as const) {
+      for (const [memory, coreLimits] of [
+        [200, limits],
+        [200, eager],
+        [17, limits],
+        [16, eager],
+        [16, { ...limits, stepTokenBudget: 300 }],
+      ] as const) {
         const arrivals = requests.map(() => Math.floor(random() * 40));
         const kvCache: KvCacheOptions = { strategy: 'paged', type: 'f16', maxBytes: memory * blockBytes };
         const texts = withModel(kvCache, (model) => textsOf(model, requests, { at: (index) => arrivals[index] as number, coreLimits }));
@@ -132,7 +151,10 @@ describe('with a context strategy', () => {
   });
 
   it('drops in q8_0 alike in both strategies', () => {
-    const requests = [tokenRequest('a', somePrompt(700, 1), 300, { contextStrategy: window }), tokenRequest('b', somePrompt(80, 2), 500, { contextStrategy: attention })];
+    const requests = [
+      tokenRequest('a', somePrompt(700, 1), 300, { contextStrategy: window }),
+      tokenRequest('b', somePrompt(80, 2), 500, { contextStrategy: attention }),
+    ];
     const expected = alone(requests, { strategy: 'static', type: 'q8_0' });
     expect(withModel({ strategy: 'paged', type: 'q8_0' }, (model) => textsOf(model, requests))).toEqual(expected);
     expect(dropped.length).toBeGreaterThan(2);
@@ -156,9 +178,12 @@ describe('with a context strategy', () => {
   });
 
   it('gives the choices of one request the same beginning', () => {
-    const requests = [1, 2, 3].map((seed) => tokenRequest(`c${seed}`, somePrompt(700, 1), 150, { contextStrategy: attention, sampling: { ...greedy, temperature: 0.8, seed } }));
+    const requests = [1, 2, 3].map((seed) =>
+      tokenRequest(`c${seed}`, somePrompt(700, 1), 150, { contextStrategy: attention, sampling: { ...greedy, temperature: 0.8, seed } }),
+    );
     const expected = alone(requests);
-    for (const strategy of ['static', 'paged'] as const) expect(withModel({ strategy, type: 'f16' }, (model) => textsOf(model, requests))).toEqual(expected);
+    for (const strategy of ['static', 'paged'] as const)
+      expect(withModel({ strategy, type: 'f16' }, (model) => textsOf(model, requests))).toEqual(expected);
   });
 
   it('comes back when the system refused a drop while nothing else ran', () => {
@@ -167,13 +192,15 @@ describe('with a context strategy', () => {
     withModel({ strategy: 'paged', type: 'f16' }, (model) => {
       let refusals = 1;
       const cache = Object.create(model.cache, {
-        drop: { value: (sequence: string, places: readonly number[], rows: number) => {
-          if (refusals === 0) return model.cache.drop(sequence, places, rows);
-          refusals -= 1;
-          // As the cache does when the system has no memory in the middle of it.
-          model.cache.release(sequence);
-          return 'lost';
-        } },
+        drop: {
+          value: (sequence: string, places: readonly number[], rows: number) => {
+            if (refusals === 0) return model.cache.drop(sequence, places, rows);
+            refusals -= 1;
+            // As the cache does when the system has no memory in the middle of it.
+            model.cache.release(sequence);
+            return 'lost';
+          },
+        },
       }) as KvCache;
       expect(textsOf({ ...model, cache }, [request])).toEqual(expected);
       expect(refusals).toBe(0);
@@ -201,8 +228,12 @@ describe('with a context strategy', () => {
   ])('refuses %j by its field', (contextStrategy, param) => {
     withModel({ strategy: 'static', type: 'f16' }, (model) => {
       const core = new EngineCore(model, limits);
-      expect(() => core.add(tokenRequest('a', [5], 1, { contextStrategy }))).toThrow(expect.objectContaining({ code: 'invalid_value', param }));
-      expect(() => new EngineCore(model, { ...limits, contextStrategy })).toThrow(expect.objectContaining({ param: param.replace('autoglm', 'model_config') }));
+      expect(() => core.add(tokenRequest('a', [5], 1, { contextStrategy }))).toThrow(
+        expect.objectContaining({ code: 'invalid_value', param }),
+      );
+      expect(() => new EngineCore(model, { ...limits, contextStrategy })).toThrow(
+        expect.objectContaining({ param: param.replace('autoglm', 'model_config') }),
+      );
     });
   });
 });

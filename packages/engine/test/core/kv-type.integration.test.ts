@@ -11,7 +11,7 @@ async function logitsWith(type: 'f16' | 'q8_0', limit: number): Promise<readonly
   try {
     const tokens = Int32Array.from({ length }, (_, index) => 3 + ((index * 7919) % 6000));
     let logits: Float32Array | undefined;
-    for (let start = 0; start < length; ) {
+    for (let start = 0; start < length;) {
       const end = start + chunkLength(length - start, limit);
       logits = model.runner.prefill(0, tokens.subarray(start, end), start, end === length);
       start = end;

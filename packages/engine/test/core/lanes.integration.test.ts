@@ -10,7 +10,14 @@ import { runAll, somePrompt, tokenRequest } from '../support/requests.ts';
 import { writeTinyModel } from '../support/tiny-model.ts';
 
 const maxBatchSize = 4;
-const limits: CoreLimits = { maxBatchSize, stepTokenBudget: 128, maxChunk: 512, continuous: true, maxQueue: 64, sharing: { ...defaultSharing, batchShareMin: 0.25 } };
+const limits: CoreLimits = {
+  maxBatchSize,
+  stepTokenBudget: 128,
+  maxChunk: 512,
+  continuous: true,
+  maxQueue: 64,
+  sharing: { ...defaultSharing, batchShareMin: 0.25 },
+};
 const standing = (lane: Lane, changes: Partial<Standing> = {}): Standing => ({ lane, level: 0, rank: 0, expectedTokens: 60, ...changes });
 
 describe('lanes in the core', () => {
@@ -20,7 +27,11 @@ describe('lanes in the core', () => {
     folder = await mkdtemp(path.join(tmpdir(), 'autoglm-lanes-'));
     const file = path.join(folder, 'tiny.gguf');
     await writeTinyModel(file, { architecture: 'llama', seed: 5, type: 'f16', vocabulary: 320, headLength: 32, tiedEmbeddings: true });
-    const opened = openTestModel(file, { contextLength: 1024, maxBatchSize, kvCache: { strategy: 'paged', type: 'f16', maxBytes: 200 * 64 * 256 * 2 } });
+    const opened = openTestModel(file, {
+      contextLength: 1024,
+      maxBatchSize,
+      kvCache: { strategy: 'paged', type: 'f16', maxBytes: 200 * 64 * 256 * 2 },
+    });
     model = { ...opened, vocabulary: { ...opened.vocabulary, endsGeneration: () => false } };
   });
   afterAll(async () => {
@@ -28,26 +39,37 @@ describe('lanes in the core', () => {
     await rm(folder, { recursive: true });
   });
 
-  const batch = (index: number, tokens = 60) => tokenRequest(`batch-${index}`, somePrompt(100, 10 + index), tokens, { standing: standing('batch', { expectedTokens: tokens }) });
-  const realtime = (index: number, changes: Partial<Standing> = {}) => tokenRequest(`realtime-${index}`, somePrompt(70, 50 + index), 20, { standing: standing('realtime', { expectedTokens: 20, ...changes }) });
+  const batch = (index: number, tokens = 60) =>
+    tokenRequest(`batch-${index}`, somePrompt(100, 10 + index), tokens, { standing: standing('batch', { expectedTokens: tokens }) });
+  const realtime = (index: number, changes: Partial<Standing> = {}) =>
+    tokenRequest(`realtime-${index}`, somePrompt(70, 50 + index), 20, {
+      standing: standing('realtime', { expectedTokens: 20, ...changes }),
+    });
   const run = (own: CoreLimits, add: (core: EngineCore, step: number) => void) => {
     const core = new EngineCore(model, own);
     const firsts = new Map<string, number>();
     const suspensions = new Map<string, number>();
     let step = 0;
-    const watched = { add: (...request: Parameters<EngineCore['add']>) => core.add(...request), get idle() { return core.idle; }, step() {
-      const outputs = core.step();
-      for (const { id, part } of outputs) {
-        if (part.type === 'prompt-end') firsts.set(id, step);
-        if (part.type === 'text-end' && part.suspensions) suspensions.set(id, part.suspensions.count);
-      }
-      step += 1;
-      return outputs;
-    } };
+    const watched = {
+      add: (...request: Parameters<EngineCore['add']>) => core.add(...request),
+      get idle() {
+        return core.idle;
+      },
+      step() {
+        const outputs = core.step();
+        for (const { id, part } of outputs) {
+          if (part.type === 'prompt-end') firsts.set(id, step);
+          if (part.type === 'text-end' && part.suspensions) suspensions.set(id, part.suspensions.count);
+        }
+        step += 1;
+        return outputs;
+      },
+    };
     const answers = runAll(watched as unknown as EngineCore, (at) => add(core, at));
     return { answers, firsts, suspensions, core };
   };
-  const alone = (request: ReturnType<typeof tokenRequest>) => run({ ...limits }, (core, step) => step === 0 && core.add(request)).answers.get(request.id)?.text;
+  const alone = (request: ReturnType<typeof tokenRequest>) =>
+    run({ ...limits }, (core, step) => step === 0 && core.add(request)).answers.get(request.id)?.text;
 
   it('real time takes the places of batch, which goes on later with the same answers', () => {
     const { answers, firsts, suspensions, core } = run(limits, (engine, step) => {
@@ -70,7 +92,9 @@ describe('lanes in the core', () => {
   });
 
   it('choices of one prompt leave batch the places that it keeps', () => {
-    const choices = Array.from({ length: maxBatchSize }, (_, index) => tokenRequest(`choice-${index}`, somePrompt(70, 50), 20, { standing: standing('realtime', { expectedTokens: 20 }) }));
+    const choices = Array.from({ length: maxBatchSize }, (_, index) =>
+      tokenRequest(`choice-${index}`, somePrompt(70, 50), 20, { standing: standing('realtime', { expectedTokens: 20 }) }),
+    );
     const { answers, firsts } = run(limits, (engine, step) => {
       if (step === 0) for (const request of [...choices, batch(0)]) engine.add(request);
     });
@@ -98,7 +122,12 @@ describe('lanes in the core', () => {
     const { firsts } = run(one, (engine, step) => {
       if (step !== 0) return;
       engine.add(realtime(0));
-      for (const [index, level, rank] of [[1, 3, 0], [2, 1, 9], [3, 1, 2]] as const) engine.add(realtime(index, { level, rank }));
+      for (const [index, level, rank] of [
+        [1, 3, 0],
+        [2, 1, 9],
+        [3, 1, 2],
+      ] as const)
+        engine.add(realtime(index, { level, rank }));
     });
     expect([...firsts].sort((a, b) => a[1] - b[1]).map(([id]) => id)).toEqual(['realtime-0', 'realtime-3', 'realtime-2', 'realtime-1']);
   });

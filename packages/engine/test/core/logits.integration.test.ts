@@ -29,7 +29,10 @@ describe('logits against libllama', () => {
     ['llama, Q4_0', tiny('llama-q4', { architecture: 'llama', type: 'q4_0' })],
     ['qwen2, Q8_0', tiny('qwen2-q8', { architecture: 'qwen2', type: 'q8_0' })],
     // Rows of which AMX gets more than there are; with biases.
-    ['qwen2, Q8_0, rows by 512', tiny('qwen2-q8-wide', { architecture: 'qwen2', type: 'q8_0', hidden: 512, heads: 8, kvHeads: 4, feedForward: 512 })],
+    [
+      'qwen2, Q8_0, rows by 512',
+      tiny('qwen2-q8-wide', { architecture: 'qwen2', type: 'q8_0', hidden: 512, heads: 8, kvHeads: 4, feedForward: 512 }),
+    ],
     ['qwen2, f16, tied embeddings', tiny('qwen2-f16', { architecture: 'qwen2', type: 'f16', tiedEmbeddings: true })],
   ];
 
@@ -41,7 +44,9 @@ describe('logits against libllama', () => {
         const reference = openReference({ modelPath: file, threads: 1, contextLength, maxSequences: 1, batchSize: 1024 });
         try {
           const tokens = Int32Array.from({ length }, (_, index) => 3 + ((index * 7919) % 6000));
-          const expected = reference.evaluate([...tokens].map((token, position) => ({ token, position, sequence: 0, wantsLogits: position === length - 1 })))[0]?.slice() as Float32Array;
+          const expected = reference
+            .evaluate([...tokens].map((token, position) => ({ token, position, sequence: 0, wantsLogits: position === length - 1 })))[0]
+            ?.slice() as Float32Array;
 
           const whole = (model.runner.prefill(0, tokens, 0, true) as Float32Array).slice();
           expect(cosine(whole, expected)).toBeGreaterThan(0.999);
@@ -49,7 +54,7 @@ describe('logits against libllama', () => {
 
           // In another slot, in chunks: the very same numbers.
           let chunked: Float32Array | undefined;
-          for (let start = 0; start < length; ) {
+          for (let start = 0; start < length;) {
             const count = chunkLength(length - start, 64);
             chunked = model.runner.prefill(2, tokens.subarray(start, start + count), start, start + count === length);
             start += count;

@@ -31,7 +31,11 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-it.each([['spaces', ' '], ['Chinese', '今天天气很好'], ['English', 'the quick brown fox ']])('a prompt far too long is refused for its beginning: %s', (_, piece) => {
+it.each([
+  ['spaces', ' '],
+  ['Chinese', '今天天气很好'],
+  ['English', 'the quick brown fox '],
+])('a prompt far too long is refused for its beginning: %s', (_, piece) => {
   const core = new EngineCore(model, { maxBatchSize: 1, stepTokenBudget: 128, maxChunk: 128, continuous: true, maxQueue: 1 });
   tokenizedCharacters = 0;
   const prompt = { segments: [{ kind: 'text', text: piece.repeat(60_000 / piece.length) }] } as const;
@@ -58,9 +62,14 @@ it('of a request that has left, no text waits to be tokenized', async () => {
     reached.push(text.slice(0, 1));
     return model.vocabulary.tokenizeAside(text, parseControl);
   };
-  const core = new EngineCore({ ...model, vocabulary: { ...model.vocabulary, tokenizeAside } }, { maxBatchSize: 1, stepTokenBudget: 128, maxChunk: 128, continuous: true, maxQueue: 1 });
+  const core = new EngineCore(
+    { ...model, vocabulary: { ...model.vocabulary, tokenizeAside } },
+    { maxBatchSize: 1, stepTokenBudget: 128, maxChunk: 128, continuous: true, maxQueue: 1 },
+  );
   const arrivals = new Arrivals(core, 4);
-  const [stays, leaves, follows] = ['s', 'l', 'f'].map((id) => arrivals.add({ ...tokenRequest(id, [0], 1), prompt: { segments: [{ kind: 'text', text: id + ' '.repeat(150 * longestToken) }] } }));
+  const [stays, leaves, follows] = ['s', 'l', 'f'].map((id) =>
+    arrivals.add({ ...tokenRequest(id, [0], 1), prompt: { segments: [{ kind: 'text', text: id + ' '.repeat(150 * longestToken) }] } }),
+  );
   arrivals.abort('l');
   expect(await leaves).toBe(false);
   expect(await Promise.all([stays, follows])).toEqual([true, true]);

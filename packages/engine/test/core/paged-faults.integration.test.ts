@@ -14,7 +14,11 @@ import { runAll, somePrompt, tokenRequest, type Answer } from '../support/reques
 import { writeTinyModel } from '../support/tiny-model.ts';
 
 setFlagsFromString('--expose-gc');
-const collectAll = runInNewContext('gc') as (how: { readonly type: 'major'; readonly execution: 'sync'; readonly flavor: 'last-resort' }) => void;
+const collectAll = runInNewContext('gc') as (how: {
+  readonly type: 'major';
+  readonly execution: 'sync';
+  readonly flavor: 'last-resort';
+}) => void;
 
 const limits: CoreLimits = { maxBatchSize: 6, stepTokenBudget: 128, maxChunk: 512, continuous: true, maxQueue: 100 };
 /** Of keys and values of 64 tokens: two heads of 32 elements each, in two layers. */
@@ -35,7 +39,12 @@ describe('with little memory for keys and values', () => {
   const suspended: string[] = [];
   const open = (blocks: number, options: Partial<ModelOptions> = {}) => {
     suspended.length = 0;
-    const opened = openTestModel(file, { contextLength: 1024, maxBatchSize: 6, kvCache: { strategy: 'paged', type: 'f16', maxBytes: blocks * blockBytes }, ...options });
+    const opened = openTestModel(file, {
+      contextLength: 1024,
+      maxBatchSize: 6,
+      kvCache: { strategy: 'paged', type: 'f16', maxBytes: blocks * blockBytes },
+      ...options,
+    });
     const cache = Object.create(opened.cache, {
       suspend: {
         value: (sequence: string, ...rest: [Int32Array, number]) => {
@@ -65,7 +74,9 @@ describe('with little memory for keys and values', () => {
     expect(usedTokens).toBe(0);
     // All of it can be had by one that asks for all of it.
     const all = Math.min(capacityTokens, model.info.contextLength);
-    expect(model.cache.acquire({ sequence: 'all', tokens: new Int32Array(all - 1), promptLength: 1, scope: 'nobody', spareTokens: 0 })).toBe(0);
+    expect(
+      model.cache.acquire({ sequence: 'all', tokens: new Int32Array(all - 1), promptLength: 1, scope: 'nobody', spareTokens: 0 }),
+    ).toBe(0);
     model.cache.release('all');
   };
 
@@ -100,14 +111,21 @@ describe('with little memory for keys and values', () => {
     const upTo = (bound: number) => 1 + Math.floor(random() * bound);
     for (let round = 0; round < 6; round += 1) {
       const shared = somePrompt(upTo(200), round);
-      const requests = Array.from({ length: 10 }, (_, index) => tokenRequest(`r${index}`, [...(random() < 0.5 ? shared : []), ...somePrompt(upTo(100), 50 + index)], upTo(120)));
+      const requests = Array.from({ length: 10 }, (_, index) =>
+        tokenRequest(`r${index}`, [...(random() < 0.5 ? shared : []), ...somePrompt(upTo(100), 50 + index)], upTo(120)),
+      );
       const arrivals = requests.map(() => Math.floor(random() * 60));
       const expected = expectedOf(requests);
       open(6 + upTo(8));
       const core = new EngineCore(model, limits);
-      const answers = runAll(core, (step) => {
-        for (const [index, request] of requests.entries()) if (arrivals[index] === step) core.add(request);
-      }, 4000, 60);
+      const answers = runAll(
+        core,
+        (step) => {
+          for (const [index, request] of requests.entries()) if (arrivals[index] === step) core.add(request);
+        },
+        4000,
+        60,
+      );
       expect(textsOf(answers)).toEqual(expected);
       expectNothingHeld();
       if (round < 5) model.close();
@@ -151,27 +169,38 @@ describe('with little memory for keys and values', () => {
 
   it('answers alike when the system refuses memory at any call while others run', () => {
     // Three at a time begin alike, and read that beside each other.
-    const requests = Array.from({ length: 12 }, (_, index) => tokenRequest(`r${index}`, [...somePrompt(200, Math.floor(index / 3)), ...somePrompt(10 + 29 * (index % 3), index)], 40 + 9 * index));
+    const requests = Array.from({ length: 12 }, (_, index) =>
+      tokenRequest(`r${index}`, [...somePrompt(200, Math.floor(index / 3)), ...somePrompt(10 + 29 * (index % 3), index)], 40 + 9 * index),
+    );
     const expected = expectedOf(requests);
     for (let seed = 0; seed < 4; seed += 1) {
       const random = createRandom(seed);
       const real = openVirtualMemory();
       let core: EngineCore | undefined;
       let refusals = 0;
-      const orRefuse = <A extends unknown[]>(call: (...args: A) => void) => (...args: A) => {
-        // Of the last one that runs a refusal is the end.
-        if (core && core.stats().running > 1 && random() < 0.15) {
-          refusals += 1;
-          throw new OutOfMemoryError('mmap: ENOMEM');
-        }
-        call(...args);
-      };
-      open(80, { openMemory: () => ({ ...real, allocate: orRefuse(real.allocate), map: orRefuse(real.map), unmap: orRefuse(real.unmap) }) });
+      const orRefuse =
+        <A extends unknown[]>(call: (...args: A) => void) =>
+        (...args: A) => {
+          // Of the last one that runs a refusal is the end.
+          if (core && core.stats().running > 1 && random() < 0.15) {
+            refusals += 1;
+            throw new OutOfMemoryError('mmap: ENOMEM');
+          }
+          call(...args);
+        };
+      open(80, {
+        openMemory: () => ({ ...real, allocate: orRefuse(real.allocate), map: orRefuse(real.map), unmap: orRefuse(real.unmap) }),
+      });
       core = new EngineCore(model, limits);
       const engine = core;
-      const answers = runAll(engine, (step) => {
-        if (step % 9 === 0) for (const request of requests.slice(step / 3, step / 3 + 3)) engine.add(request);
-      }, 4000, 3 * requests.length);
+      const answers = runAll(
+        engine,
+        (step) => {
+          if (step % 9 === 0) for (const request of requests.slice(step / 3, step / 3 + 3)) engine.add(request);
+        },
+        4000,
+        3 * requests.length,
+      );
       core = undefined;
       expect(textsOf(answers)).toEqual(expected);
       expect(refusals).toBeGreaterThan(10);
@@ -184,10 +213,12 @@ describe('with little memory for keys and values', () => {
     const opened = open(8);
     let tries = 0;
     const cache = Object.create(opened.cache, {
-      acquire: { value: (...args: Parameters<KvCache['acquire']>) => {
-        tries += 1;
-        return opened.cache.acquire(...args);
-      } },
+      acquire: {
+        value: (...args: Parameters<KvCache['acquire']>) => {
+          tries += 1;
+          return opened.cache.acquire(...args);
+        },
+      },
     }) as KvCache;
     const core = new EngineCore({ ...opened, cache }, limits);
     const add = (id: string, promptLength: number) => core.add(tokenRequest(id, somePrompt(promptLength, promptLength), 60));
@@ -224,7 +255,9 @@ describe('with little memory for keys and values', () => {
 
   it('computes the prompt of several choices once, and each chooses for itself', () => {
     const sampling = { ...tokenRequest('', [], 1).sampling, temperature: 1 };
-    const choices = Array.from({ length: 4 }, (_, seed) => tokenRequest(`c${seed}`, somePrompt(200, 1), 30, { sampling: { ...sampling, seed } }));
+    const choices = Array.from({ length: 4 }, (_, seed) =>
+      tokenRequest(`c${seed}`, somePrompt(200, 1), 30, { sampling: { ...sampling, seed } }),
+    );
     const alone = new Map<string, string>();
     for (const choice of choices) {
       open(100);
@@ -277,7 +310,11 @@ describe('with little memory for keys and values', () => {
     let before = NaN;
     for (let added = 0; added < total || !core.idle; core.step()) {
       for (; added < total && core.stats().waiting < 6; added += 1) {
-        core.add(tokenRequest(`r${added}`, somePrompt(10 * (1 + (added % 8)), added % 700), 1 + (added % 3), { cacheScope: `tenant ${added % 5}` }));
+        core.add(
+          tokenRequest(`r${added}`, somePrompt(10 * (1 + (added % 8)), added % 700), 1 + (added % 3), {
+            cacheScope: `tenant ${added % 5}`,
+          }),
+        );
         if (added % 7 === 0) core.abort(`r${added - 3}`);
         if (added === settled) before = residentBytes();
       }

@@ -68,7 +68,10 @@ describe('the paged KV cache under the core', () => {
     it(`gives the answers of the static one, bit by bit, with prefixes shared and places changed, in ${type}`, () => {
       const models = [open('static', 200, type), open('paged', 200, type)] as const;
       try {
-        const [expected, got] = models.map((model) => answers(model, requests).got) as [ReturnType<typeof runAll>, ReturnType<typeof runAll>];
+        const [expected, got] = models.map((model) => answers(model, requests).got) as [
+          ReturnType<typeof runAll>,
+          ReturnType<typeof runAll>,
+        ];
         for (const [, { id }] of requests) expect([id, got.get(id)?.text]).toEqual([id, expected.get(id)?.text]);
         expect(['first', 'second', 'whole', 'again', 'long'].map((id) => got.get(id)?.cachedTokens)).toEqual([0, 384, 384, 384, 384]);
       } finally {

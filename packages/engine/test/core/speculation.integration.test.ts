@@ -32,7 +32,11 @@ describe('speculation', () => {
     tinyFile = path.join(folder, 'tiny.gguf');
     await writeTinyModel(tinyFile, { architecture: 'llama', seed: 5, type: 'f16', vocabulary: 320, headLength: 32, tiedEmbeddings: true });
     // Blocks of 64 tokens, few enough that sequences lose their places.
-    tiny = openTestModel(tinyFile, { contextLength: 1024, maxBatchSize: 4, kvCache: { strategy: 'paged', type: 'f16', maxBytes: 17 * 64 * 256 * 2 } });
+    tiny = openTestModel(tinyFile, {
+      contextLength: 1024,
+      maxBatchSize: 4,
+      kvCache: { strategy: 'paged', type: 'f16', maxBytes: 17 * 64 * 256 * 2 },
+    });
     real = openTestModel(await defaultModelPath(), { maxBatchSize: 4 });
   });
   afterAll(async () => {
@@ -60,7 +64,14 @@ describe('speculation', () => {
 
   it('ends at stop strings and limits in the middle of a draft, with the logprobs of every token', () => {
     const text = '北京是中国的首都，上海是中国最大的城市，广州是中国的南大门。';
-    const prompt = { segments: [{ kind: 'control' as const, text: `<|im_start|>user\n请一字不差地重复三遍：${text}<|im_end|>\n<|im_start|>assistant\n${text}${text.slice(0, 6)}` }] };
+    const prompt = {
+      segments: [
+        {
+          kind: 'control' as const,
+          text: `<|im_start|>user\n请一字不差地重复三遍：${text}<|im_end|>\n<|im_start|>assistant\n${text}${text.slice(0, 6)}`,
+        },
+      ],
+    };
     const requests = [
       [0, { ...tokenRequest('limit', [], 7), prompt }],
       [0, { ...tokenRequest('stop', [], 60, { stop: ['最大', '大门'] }), prompt }],
@@ -75,7 +86,10 @@ describe('speculation', () => {
           else if (part.type === 'text-end') parts.push([id, part.finishReason, part.completionTokens]);
         }
       }
-      return { limit: parts.filter((part) => (part as string[])[0] === 'limit'), stop: parts.filter((part) => (part as string[])[0] === 'stop') };
+      return {
+        limit: parts.filter((part) => (part as string[])[0] === 'limit'),
+        stop: parts.filter((part) => (part as string[])[0] === 'stop'),
+      };
     };
     expect(partsOf(eager)).toEqual(partsOf(plain));
   });
@@ -120,7 +134,11 @@ describe('speculation', () => {
   });
 
   it.each(['paged', 'static'] as const)('asks nothing of the prefix cache when it looks at steps: %s', (strategy) => {
-    const fresh = openTestModel(tinyFile, { contextLength: 1024, maxBatchSize: 4, kvCache: strategy === 'static' ? { strategy, type: 'f16' } : { strategy, type: 'f16', maxBytes: 17 * 64 * 256 * 2 } });
+    const fresh = openTestModel(tinyFile, {
+      contextLength: 1024,
+      maxBatchSize: 4,
+      kvCache: strategy === 'static' ? { strategy, type: 'f16' } : { strategy, type: 'f16', maxBytes: 17 * 64 * 256 * 2 },
+    });
     try {
       expect(learnStepCosts(fresh)?.costOf({ columns: 1, keys: 1, isPlain: true })).toBeLessThan(Infinity);
       expect(fresh.cache.usage).toMatchObject({ queryTokens: 0, hitTokens: 0, usedTokens: 0, cachedTokens: 0 });
@@ -133,7 +151,9 @@ describe('speculation', () => {
     const repeating = tokenRequest('again', real.vocabulary.tokenize('春天来了，花开了。'.repeat(12), false), 60);
     const model = endless(real);
     const cheap = stepsAndTexts(model, eager, [[0, repeating]]);
-    const dear = stepsAndTexts(model, { ...plain, stepCosts: { costOf: ({ columns }) => columns, observe: () => undefined } }, [[0, repeating]]);
+    const dear = stepsAndTexts(model, { ...plain, stepCosts: { costOf: ({ columns }) => columns, observe: () => undefined } }, [
+      [0, repeating],
+    ]);
     expect(cheap.texts).toEqual(dear.texts);
     expect(cheap.steps).toBeLessThan(dear.steps / 3);
   });

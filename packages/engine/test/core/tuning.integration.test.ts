@@ -55,9 +55,18 @@ describe('what is done for speed alone', () => {
     const device = openDevice(ggml, { threads: 1, poll: 0 });
     const gguf = openGguf(ggml, file);
     const architecture = architectureOf(gguf);
-    const weights = loadWeights(ggml, device, gguf, readHyperparameters(gguf, architecture.name), architecture.tensors, vocabulary, fusesMatrices);
+    const weights = loadWeights(
+      ggml,
+      device,
+      gguf,
+      readHyperparameters(gguf, architecture.name),
+      architecture.tensors,
+      vocabulary,
+      fusesMatrices,
+    );
     try {
-      for (const { attentionInput, feedForwardInput } of weights.layers) expect([attentionInput.fused, feedForwardInput.fused]).toEqual([fusesMatrices, fusesMatrices]);
+      for (const { attentionInput, feedForwardInput } of weights.layers)
+        expect([attentionInput.fused, feedForwardInput.fused]).toEqual([fusesMatrices, fusesMatrices]);
     } finally {
       weights.close();
       gguf.close();

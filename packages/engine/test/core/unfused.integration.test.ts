@@ -6,7 +6,8 @@ import type { LoadedModel } from '../../src/core.ts';
 import { openTestModel } from '../support/default-model.ts';
 import { writeTinyModel } from '../support/tiny-model.ts';
 
-// A layer's objects in a graph are bounded: enough layers for one object too many in each to show. Rows by 512 are those that AMX gets more of.
+// A layer's objects in a graph are bounded: enough layers for one object too many in each to show. Rows by 512 are those that AMX gets more
+// of.
 const sizes = { type: 'q8_0', layers: 8, hidden: 512, heads: 8, kvHeads: 8, feedForward: 512, vocabulary: 320 } as const;
 const count = 100;
 
@@ -26,7 +27,9 @@ describe('matrices apart, as of files whose q, k and v are of unlike types', () 
       const { blocks } = model.runner.weighBlocks(0, tokens.subarray(count - 64), count - 64);
       return { logits, blocks };
     };
-    const opened = [true, false].map((fusesMatrices) => openTestModel(file, { contextLength: 512, maxBatchSize: 1, tuning: { fusesMatrices, keepsGraphs: true, measuresProducts: true } }));
+    const opened = [true, false].map((fusesMatrices) =>
+      openTestModel(file, { contextLength: 512, maxBatchSize: 1, tuning: { fusesMatrices, keepsGraphs: true, measuresProducts: true } }),
+    );
     try {
       const [fused, apart] = opened.map(read);
       expect(apart).toEqual(fused);

@@ -6,8 +6,23 @@ import type { Encoder } from '../../src/encoder/encoder.ts';
 function letters(passTokens = 16, contextLength = 12) {
   const passes: number[][] = [];
   const encoder: Encoder = {
-    info: { id: 'letters', source: 'letters', architecture: 'bert', weightType: 'F32', weightBytes: 0, weightsFingerprint: 'letters', parameterCount: 0, vocabularySize: 200, contextLength, dimensions: 3, pooling: 'mean' },
-    vocabulary: { size: 200, tokenizeWhole: (text: string) => [1, ...Array.from(text, (letter) => letter.charCodeAt(0)), 2] } as Encoder['vocabulary'],
+    info: {
+      id: 'letters',
+      source: 'letters',
+      architecture: 'bert',
+      weightType: 'F32',
+      weightBytes: 0,
+      weightsFingerprint: 'letters',
+      parameterCount: 0,
+      vocabularySize: 200,
+      contextLength,
+      dimensions: 3,
+      pooling: 'mean',
+    },
+    vocabulary: {
+      size: 200,
+      tokenizeWhole: (text: string) => [1, ...Array.from(text, (letter) => letter.charCodeAt(0)), 2],
+    } as Encoder['vocabulary'],
     passTokens,
     encode(texts) {
       passes.push(texts.map(({ length }) => length));
@@ -32,7 +47,23 @@ describe('the embedding core', () => {
     const core = new EmbeddingCore(encoder, { maxQueue: 100 });
     core.add({ id: 'a', inputs: ['abcdefgh', 'b', 'cc', 'dddd', 'e'] });
     const [{ vectors, tokenCounts }] = drain(core) as [FinishedRequest];
-    expect([...vectors]).toEqual([code('a'), code('h'), 10, code('b'), code('b'), 3, code('c'), code('c'), 4, code('d'), code('d'), 6, code('e'), code('e'), 3]);
+    expect([...vectors]).toEqual([
+      code('a'),
+      code('h'),
+      10,
+      code('b'),
+      code('b'),
+      3,
+      code('c'),
+      code('c'),
+      4,
+      code('d'),
+      code('d'),
+      6,
+      code('e'),
+      code('e'),
+      3,
+    ]);
     expect(tokenCounts).toEqual([10, 3, 4, 6, 3]);
     expect(passes.every((lengths) => lengths.reduce((sum, length) => sum + length, 0) <= 16)).toBe(true);
     expect(passes.every((lengths) => lengths.join() === lengths.toSorted((x, y) => x - y).join())).toBe(true);
@@ -67,7 +98,11 @@ describe('the embedding core', () => {
     core.add({ id: 'a', inputs: ['a', 'b', 'c'], lane: 'batch' });
     expect(() => core.add({ id: 'b', inputs: ['b'], lane: 'batch' })).toThrow(expect.objectContaining({ code: 'queue_full' }));
     core.add({ id: 'c', inputs: ['c'] });
-    expect(drain(core).map(({ id }) => id).toSorted()).toEqual(['a', 'c']);
+    expect(
+      drain(core)
+        .map(({ id }) => id)
+        .toSorted(),
+    ).toEqual(['a', 'c']);
   });
 
   it('lets aborted requests go', () => {
@@ -89,7 +124,10 @@ describe('the embedding core', () => {
     const core = new EmbeddingCore({ ...encoder, encode: (texts) => ((nowMs += 10), encode(texts)) }, { maxQueue: 100, now: () => nowMs });
     core.add({ id: 'a', inputs: ['xx'] });
     core.add({ id: 'b', inputs: ['xx', 'xx'] });
-    expect(drain(core)).toMatchObject([{ id: 'a', queueMs: 0, computeMs: 10 }, { id: 'b', queueMs: 10, computeMs: 20 }]);
+    expect(drain(core)).toMatchObject([
+      { id: 'a', queueMs: 0, computeMs: 10 },
+      { id: 'b', queueMs: 10, computeMs: 20 },
+    ]);
   });
 
   it('bounds what waits, but takes a list of any size when nobody does', () => {
@@ -105,7 +143,8 @@ describe('the embedding core', () => {
 
   it('refuses what the model cannot do, naming the field', () => {
     const core = new EmbeddingCore(letters().encoder, { maxQueue: 2 });
-    const refused = (request: Parameters<EmbeddingCore['add']>[0], expected: object) => expect(() => core.add(request)).toThrow(expect.objectContaining(expected));
+    const refused = (request: Parameters<EmbeddingCore['add']>[0], expected: object) =>
+      expect(() => core.add(request)).toThrow(expect.objectContaining(expected));
     refused({ id: 'a', inputs: ['x'], dimensions: 2 }, { code: 'invalid_value', param: 'dimensions' });
     refused({ id: 'a', inputs: ['x', 'abcdefghijk'] }, { code: 'context_length_exceeded', param: 'input[1]' });
     refused({ id: 'a', inputs: [[1, 200]] }, { code: 'invalid_value', param: 'input' });

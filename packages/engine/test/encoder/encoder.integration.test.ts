@@ -78,12 +78,22 @@ describe('the encoder', () => {
     expect(cosine(encoder.encode([long])[0] as Float32Array, reference.embed([long])[0] as Float32Array)).toBeGreaterThan(0.9995);
     const staircase = Array.from({ length: 31 }, (_, index) => long.slice(0, index + 1));
     const vectors = encoder.encode(staircase);
-    for (const index of [0, 7, 30]) expect(cosine(vectors[index] as Float32Array, reference.embed([staircase[index] as number[]])[0] as Float32Array)).toBeGreaterThan(0.9995);
+    for (const index of [0, 7, 30])
+      expect(cosine(vectors[index] as Float32Array, reference.embed([staircase[index] as number[]])[0] as Float32Array)).toBeGreaterThan(
+        0.9995,
+      );
   });
 
   it('says what it is', async () => {
     const { encoder } = await open({ seed: 9, pooling: 'last' });
-    expect(encoder.info).toMatchObject({ id: 'tiny', architecture: 'bert', weightType: 'F32', dimensions: 64, contextLength: 128, pooling: 'last' });
+    expect(encoder.info).toMatchObject({
+      id: 'tiny',
+      architecture: 'bert',
+      weightType: 'F32',
+      dimensions: 64,
+      contextLength: 128,
+      pooling: 'last',
+    });
   });
 });
 

@@ -28,23 +28,26 @@ describe('the passes of two lanes', () => {
 
   it('give the batch lane its share beside any real time, and never more tokens than a pass has, or one text', () => {
     const length = fc.integer({ min: 1, max: passTokens });
-    fc.assert(fc.property(length, length, fc.double({ min: 0.05, max: 0.95, noNaN: true }), (realtimeLength, batchLength, batchShareMin) => {
-      const passes = new LanePasses({ passTokens, batchShareMin });
-      const tokens = { realtime: 0, batch: 0 };
-      for (let pass = 0; pass < 600; pass += 1) {
-        const { realtime, batch }: LanePlan = passes.plan({ realtime: many(realtimeLength), batch: many(batchLength) }, pass);
-        expect(sum(realtime) + sum(batch)).toBeGreaterThan(0);
-        expect(sum(realtime) * realtimeLength + sum(batch) * batchLength).toBeLessThanOrEqual(passTokens);
-        tokens.realtime += sum(realtime) * realtimeLength;
-        tokens.batch += sum(batch) * batchLength;
-      }
-      const share = tokens.batch / (tokens.realtime + tokens.batch);
-      // Of a pass, whole texts fill no more; real time has the rest.
-      const fill = (Math.floor(passTokens / batchLength) * batchLength) / passTokens;
-      expect(share).toBeGreaterThan(Math.min(batchShareMin, fill) - 0.02);
-      expect(tokens.realtime).toBeGreaterThan(0);
-      expect(share).toBeLessThan(batchShareMin + 0.02);
-    }), { examples: [[1, 15, 0.83875]] });
+    fc.assert(
+      fc.property(length, length, fc.double({ min: 0.05, max: 0.95, noNaN: true }), (realtimeLength, batchLength, batchShareMin) => {
+        const passes = new LanePasses({ passTokens, batchShareMin });
+        const tokens = { realtime: 0, batch: 0 };
+        for (let pass = 0; pass < 600; pass += 1) {
+          const { realtime, batch }: LanePlan = passes.plan({ realtime: many(realtimeLength), batch: many(batchLength) }, pass);
+          expect(sum(realtime) + sum(batch)).toBeGreaterThan(0);
+          expect(sum(realtime) * realtimeLength + sum(batch) * batchLength).toBeLessThanOrEqual(passTokens);
+          tokens.realtime += sum(realtime) * realtimeLength;
+          tokens.batch += sum(batch) * batchLength;
+        }
+        const share = tokens.batch / (tokens.realtime + tokens.batch);
+        // Of a pass, whole texts fill no more; real time has the rest.
+        const fill = (Math.floor(passTokens / batchLength) * batchLength) / passTokens;
+        expect(share).toBeGreaterThan(Math.min(batchShareMin, fill) - 0.02);
+        expect(tokens.realtime).toBeGreaterThan(0);
+        expect(share).toBeLessThan(batchShareMin + 0.02);
+      }),
+      { examples: [[1, 15, 0.83875]] },
+    );
   });
 
   it('owe the batch lane nothing for a time in which it wanted nothing', () => {

@@ -6,13 +6,20 @@ const contextLength = 100;
 
 /** A token for each letter, none for white space, and one before and one after each text. */
 function counting() {
-  const counted = { characters: 0, vocabulary: { size: 70_000, tokenizeWhole(text: string) {
-    counted.characters += text.length;
-    return [1, ...Array.from(text.replaceAll(/\s/g, ''), (letter) => letter.charCodeAt(0)), 2];
-  } } };
+  const counted = {
+    characters: 0,
+    vocabulary: {
+      size: 70_000,
+      tokenizeWhole(text: string) {
+        counted.characters += text.length;
+        return [1, ...Array.from(text.replaceAll(/\s/g, ''), (letter) => letter.charCodeAt(0)), 2];
+      },
+    },
+  };
   return counted;
 }
-const read = (text: string, truncate: boolean, { vocabulary } = counting()) => readInputs({ inputs: [text], truncate }, { vocabulary, contextLength })[0] as readonly number[];
+const read = (text: string, truncate: boolean, { vocabulary } = counting()) =>
+  readInputs({ inputs: [text], truncate }, { vocabulary, contextLength })[0] as readonly number[];
 
 describe('a text for an embedding', () => {
   it('has the tokens of the whole text where they fit, and otherwise their beginning and what ends every text', () => {
@@ -27,7 +34,11 @@ describe('a text for an embedding', () => {
     );
   });
 
-  it.each([['letters', 'ab'], ['words far apart', `a${' '.repeat(30)}`], ['white space', ' ']])('is not read beyond what may fit of it, however long it is: %s', (_, piece) => {
+  it.each([
+    ['letters', 'ab'],
+    ['words far apart', `a${' '.repeat(30)}`],
+    ['white space', ' '],
+  ])('is not read beyond what may fit of it, however long it is: %s', (_, piece) => {
     const text = piece.repeat(10_000_000 / piece.length);
     for (const truncate of [true, false]) {
       const counted = counting();

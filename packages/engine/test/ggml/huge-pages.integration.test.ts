@@ -14,7 +14,12 @@ function flagsAt(address: Pointer): readonly string[] {
     const [from, to] = lines.split(/[- ]/, 2).map((end) => BigInt(`0x${end}`)) as [Pointer, Pointer];
     return from <= address && address < to;
   });
-  return /^VmFlags: (.*)$/m.exec(mapping ?? '')?.[1]?.trim().split(' ') ?? [];
+  return (
+    /^VmFlags: (.*)$/m
+      .exec(mapping ?? '')?.[1]
+      ?.trim()
+      .split(' ') ?? []
+  );
 }
 
 it.runIf(hasHugePages)('large pages are asked for under the whole pages of a buffer, and only there', () => {

@@ -19,7 +19,7 @@ class Machine {
   /** Computes graphs of 5 ms for so long. Returns the thread counts that were seen. */
   compute(forMs: number): ReadonlySet<number> {
     const seen = new Set<number>();
-    for (const endMs = this.nowMs + forMs; this.nowMs < endMs; ) {
+    for (const endMs = this.nowMs + forMs; this.nowMs < endMs;) {
       const { threads } = this.governor;
       seen.add(threads);
       // Whoever wants a core gets a fair part of it.
@@ -79,7 +79,7 @@ describe('ThreadGovernor', () => {
     let nowMs = 0;
     const governor: ThreadGovernor = new ThreadGovernor({ threadsMax: 2, now: () => nowMs, idleCores: () => 2 - governor.threads - 0.25 });
     const compute = (forMs: number, got: number) => {
-      for (const endMs = nowMs + forMs; nowMs < endMs; ) {
+      for (const endMs = nowMs + forMs; nowMs < endMs;) {
         nowMs += 5;
         governor.onComputed(5, 5 * Math.min(governor.threads, got));
       }
@@ -120,15 +120,23 @@ describe('ThreadGovernor', () => {
 
   it('stays within one and the most that were asked for, whatever happens', () => {
     const phase = fc.record({ othersWant: fc.nat({ max: 12 }), forMs: fc.integer({ min: 5, max: 3000 }) });
-    fc.assert(fc.property(fc.integer({ min: 1, max: 8 }), fc.integer({ min: 1, max: 12 }), fc.array(phase, { maxLength: 8 }), (cores, threadsMax, phases) => {
-      const machine = new Machine(cores, threadsMax);
-      for (const { othersWant, forMs } of phases) {
-        machine.othersWant = othersWant;
-        for (const threads of machine.compute(forMs)) {
-          expect(threads).toBeGreaterThanOrEqual(1);
-          expect(threads).toBeLessThanOrEqual(threadsMax);
-        }
-      }
-    }), { numRuns: 50 });
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 8 }),
+        fc.integer({ min: 1, max: 12 }),
+        fc.array(phase, { maxLength: 8 }),
+        (cores, threadsMax, phases) => {
+          const machine = new Machine(cores, threadsMax);
+          for (const { othersWant, forMs } of phases) {
+            machine.othersWant = othersWant;
+            for (const threads of machine.compute(forMs)) {
+              expect(threads).toBeGreaterThanOrEqual(1);
+              expect(threads).toBeLessThanOrEqual(threadsMax);
+            }
+          }
+        },
+      ),
+      { numRuns: 50 },
+    );
   });
 });

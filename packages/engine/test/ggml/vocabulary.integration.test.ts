@@ -32,7 +32,16 @@ describe.each(['gpt-2', 'deepseek-llm', 'gpt-4o', 'tekken', 'bloom', 'default'])
     }
   });
 
-  it.each([['letters', 'a'], ['ideographs', '中'], ['digits', '1'], ['spaces', ' '], ['marks', '!'], ['lines', '\n'], ['faces', '😀'], ['letters and digits', 'a1']])('reads any number of %s', (_, piece) => {
+  it.each([
+    ['letters', 'a'],
+    ['ideographs', '中'],
+    ['digits', '1'],
+    ['spaces', ' '],
+    ['marks', '!'],
+    ['lines', '\n'],
+    ['faces', '😀'],
+    ['letters and digits', 'a1'],
+  ])('reads any number of %s', (_, piece) => {
     const text = piece.repeat(100_000);
     expect(textOf(vocabulary.tokenize(text, false)) === text).toBe(true);
   });
@@ -44,13 +53,34 @@ describe('a vocabulary of SentencePiece', () => {
     folder = await mkdtemp(path.join(tmpdir(), 'autoglm-vocabulary-'));
   });
   afterAll(() => rm(folder, { recursive: true }));
-  const names = ['<unk>', '<s>', '</s>', ...Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`), '▁', 'a', '明'];
+  const names = [
+    '<unk>',
+    '<s>',
+    '</s>',
+    ...Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`),
+    '▁',
+    'a',
+    '明',
+  ];
   const openWithout = async (missing: string): Promise<Vocabulary> => {
     const tokens = names.filter((name) => name !== missing);
-    const tokenizer = { pre_tokenizer: null, added_tokens: [], model: { type: 'BPE', byte_fallback: true, unk_token: '<unk>', vocab: Object.fromEntries(tokens.map((name, id) => [name, id])), merges: [] } };
+    const tokenizer = {
+      pre_tokenizer: null,
+      added_tokens: [],
+      model: {
+        type: 'BPE',
+        byte_fallback: true,
+        unk_token: '<unk>',
+        vocab: Object.fromEntries(tokens.map((name, id) => [name, id])),
+        merges: [],
+      },
+    };
     const file = path.join(folder, `${tokens.length}.gguf`);
     const handle = await open(file, 'w');
-    await writeGguf(loadGgml(), handle, { metadata: new Map([['general.architecture', { type: 'string', value: 'llama' }], ...tokenizerMetadata(tokenizer, {})]), tensors: [] }).finally(() => handle.close());
+    await writeGguf(loadGgml(), handle, {
+      metadata: new Map([['general.architecture', { type: 'string', value: 'llama' }], ...tokenizerMetadata(tokenizer, {})]),
+      tensors: [],
+    }).finally(() => handle.close());
     return openVocabulary(loadGgml(), file);
   };
 
@@ -62,6 +92,9 @@ describe('a vocabulary of SentencePiece', () => {
   });
 
   it.each(['<0x00>', '<0x0A>', '<0xF4>'])('is refused without %s, for which a text would end the process', async (missing) => {
-    await expect(openWithout(missing)).rejects.toMatchObject({ code: 'engine_failed', message: expect.stringContaining(`tokenizer.ggml.tokens lacks ${missing}`) });
+    await expect(openWithout(missing)).rejects.toMatchObject({
+      code: 'engine_failed',
+      message: expect.stringContaining(`tokenizer.ggml.tokens lacks ${missing}`),
+    });
   });
 });

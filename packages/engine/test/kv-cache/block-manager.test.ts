@@ -14,11 +14,33 @@ const prompts = fc
   .map(([blocks, tail]) => [...blocks.flatMap((value) => new Array<number>(blockTokens).fill(value)), ...tail])
   .filter((prompt) => prompt.length > 0);
 const action = fc.oneof(
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant('open' as const), prompt: prompts, scope: fc.constantFrom('a', 'b'), spare: fc.constantFrom(0, 0, 5) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant('open' as const),
+      prompt: prompts,
+      scope: fc.constantFrom('a', 'b'),
+      spare: fc.constantFrom(0, 0, 5),
+    }),
+  },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('read' as const), pick: fc.nat(), count: fc.integer({ min: 1, max: 12 }) }) },
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant('generate' as const), pick: fc.nat(), tokens: fc.array(token, { minLength: 1, maxLength: 9, size: 'max' }) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant('generate' as const),
+      pick: fc.nat(),
+      tokens: fc.array(token, { minLength: 1, maxLength: 9, size: 'max' }),
+    }),
+  },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('fork' as const), pick: fc.nat() }) },
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant('drop' as const), pick: fc.nat(), chosen: fc.array(fc.boolean(), { minLength: 4, maxLength: 4 }) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant('drop' as const),
+      pick: fc.nat(),
+      chosen: fc.array(fc.boolean(), { minLength: 4, maxLength: 4 }),
+    }),
+  },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('release' as const), pick: fc.nat() }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('suspend' as const), pick: fc.nat() }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('resume' as const), pick: fc.nat(), spare: fc.constantFrom(0, 5) }) },
@@ -52,7 +74,10 @@ class History {
 
   apply(step: Action): void {
     if (step.kind === 'open') {
-      this.#open({ id: `s${(this.#count += 1)}`, scope: step.scope, promptLength: step.prompt.length, tokens: step.prompt, computed: 0 }, step.spare);
+      this.#open(
+        { id: `s${(this.#count += 1)}`, scope: step.scope, promptLength: step.prompt.length, tokens: step.prompt, computed: 0 },
+        step.spare,
+      );
     } else if (step.kind === 'resume') {
       const sequence = this.#suspended[step.pick % this.#suspended.length];
       if (sequence && this.#open(sequence, step.spare)) this.#suspended.splice(this.#suspended.indexOf(sequence), 1);
@@ -162,7 +187,10 @@ class History {
   #compute(sequence: Running, end: number): void {
     const blocks = this.manager.blocksOf(sequence.id);
     for (let place = sequence.computed; place < end; place += 1) {
-      (this.#memory[blocks[Math.floor(place / blockTokens)] as number] as (number | undefined)[])[place % blockTokens] = this.#written(sequence, place);
+      (this.#memory[blocks[Math.floor(place / blockTokens)] as number] as (number | undefined)[])[place % blockTokens] = this.#written(
+        sequence,
+        place,
+      );
     }
     sequence.computed = Math.max(sequence.computed, end);
   }
@@ -192,12 +220,17 @@ class History {
       expect(new Set(blocks).size).toBe(blocks.length);
       const rows = sequence.left?.length ?? sequence.computed;
       for (let place = 0; place < rows; place += 1) {
-        expect(this.#memory[blocks[Math.floor(place / blockTokens)] as number]?.[place % blockTokens]).toBe(sequence.left?.[place] ?? this.#written(sequence, place));
+        expect(this.#memory[blocks[Math.floor(place / blockTokens)] as number]?.[place % blockTokens]).toBe(
+          sequence.left?.[place] ?? this.#written(sequence, place),
+        );
       }
     }
     if (!this.#naive) return;
     const { usedTokens, cachedTokens } = this.manager.usage;
-    expect({ usedTokens, cachedTokens }).toEqual({ usedTokens: this.#naive.usedBlocks * blockTokens, cachedTokens: this.#naive.cachedBlocks * blockTokens });
+    expect({ usedTokens, cachedTokens }).toEqual({
+      usedTokens: this.#naive.usedBlocks * blockTokens,
+      cachedTokens: this.#naive.cachedBlocks * blockTokens,
+    });
   }
 }
 
@@ -212,14 +245,20 @@ describe('BlockManager', () => {
   };
 
   it('does what a naive model does, and never lets a sequence read another content than its own', () => {
-    fc.assert(fc.property(histories, (actions) => run(hashBlock, actions)), { numRuns: 400 });
+    fc.assert(
+      fc.property(histories, (actions) => run(hashBlock, actions)),
+      { numRuns: 400 },
+    );
   });
 
   it.each<readonly [string, BlockHash]>([
     ['all hashes are equal', () => 1],
     ['most hashes are equal', (parent, tokens, from) => (parent + (tokens[from] as number)) % 3],
   ])('never lets a sequence read another content than its own when %s', (_, hash) => {
-    fc.assert(fc.property(histories, (actions) => run(hash, actions)), { numRuns: 200 });
+    fc.assert(
+      fc.property(histories, (actions) => run(hash, actions)),
+      { numRuns: 200 },
+    );
   });
 
   it('keeps scopes apart', () => {

@@ -18,7 +18,8 @@ export function describeKvCache(name: string, open: OpenCache): void {
       cache = undefined;
     });
     const opened = (): KvCache => (cache = open(sequences));
-    const acquire = (from: KvCache, sequence: string, tokens: Int32Array, scope = '') => from.acquire({ sequence, tokens, promptLength: tokens.length, scope, spareTokens: 0 });
+    const acquire = (from: KvCache, sequence: string, tokens: Int32Array, scope = '') =>
+      from.acquire({ sequence, tokens, promptLength: tokens.length, scope, spareTokens: 0 });
 
     it('holds as many sequences as it says, and no more', () => {
       const holder = opened();
@@ -60,7 +61,12 @@ export function describeKvCache(name: string, open: OpenCache): void {
 
     it('never says that less is there than was computed, nor what does not begin alike', () => {
       const holder = opened();
-      for (const [sequence, seed] of [['a', 1], ['b', 1], ['c', 2]] as const) acquire(holder, sequence, tokensOf(100, seed));
+      for (const [sequence, seed] of [
+        ['a', 1],
+        ['b', 1],
+        ['c', 2],
+      ] as const)
+        acquire(holder, sequence, tokensOf(100, seed));
       holder.commit('a', tokensOf(100, 1), 100);
       expect(holder.catchUp('a', tokensOf(100, 1), 100)).toBe(100);
       expect([0, 64]).toContain(holder.catchUp('b', tokensOf(100, 1), 0));
@@ -91,7 +97,7 @@ export function describeKvCache(name: string, open: OpenCache): void {
 }
 
 function tokensOf(length: number, seed: number): Int32Array {
-  return Int32Array.from({ length }, (_, index) => index % 7 + seed);
+  return Int32Array.from({ length }, (_, index) => (index % 7) + seed);
 }
 
 const action = fc.oneof(
@@ -143,7 +149,13 @@ class History {
 
   #acquire(tokens: number[]): void {
     const id = `s${(this.#count += 1)}`;
-    const found = this.#cache.acquire({ sequence: id, tokens: Int32Array.from(tokens), promptLength: tokens.length, scope: '', spareTokens: 0 });
+    const found = this.#cache.acquire({
+      sequence: id,
+      tokens: Int32Array.from(tokens),
+      promptLength: tokens.length,
+      scope: '',
+      spareTokens: 0,
+    });
     if (found === undefined) {
       expect(this.#held.length).toBe(this.#cache.capacity);
       return;
@@ -165,7 +177,12 @@ class History {
       for (let index = before; index < length; index += 1) tokens.push(index + this.#count * 1000);
       this.#write(sequence, before);
     } else if (step.kind === 'fork') {
-      const child = { id: `s${(this.#count += 1)}`, promptLength, tokens: tokens.slice(0, promptLength), values: sequence.values.slice(0, promptLength) };
+      const child = {
+        id: `s${(this.#count += 1)}`,
+        promptLength,
+        tokens: tokens.slice(0, promptLength),
+        values: sequence.values.slice(0, promptLength),
+      };
       const isForked = this.#cache.fork(id, child.id, promptLength);
       expect(isForked).toBe(this.#held.length < this.#cache.capacity);
       if (isForked) this.#held.push(child);
@@ -222,7 +239,8 @@ class History {
     const firstRow = this.#cache.slotOf(id) * this.#cache.slotRows;
     for (const [place, value] of values.entries()) {
       if (place < from) continue;
-      for (const [index, layer] of this.#layers.entries()) visit(layer, ((firstRow + place) * this.#cache.rowBytes) / 4, (value + index) | 0);
+      for (const [index, layer] of this.#layers.entries())
+        visit(layer, ((firstRow + place) * this.#cache.rowBytes) / 4, (value + index) | 0);
     }
   }
 }

@@ -13,22 +13,39 @@ import { describeKvCache } from './kv-cache.contract.ts';
 const ggml = loadGgml();
 const device = openDevice(ggml, { threads: 1, poll: 0 });
 const sizes = { layerCount: 3, kvHeadCount: 2, headLength: 32 } as KvCacheParts['sizes'];
-const partsFor = (maxSequences: number, type: KvCacheParts['type'] = 'f16'): KvCacheParts => ({ ggml, device, sizes, maxSequences, contextLength: 256, type });
+const partsFor = (maxSequences: number, type: KvCacheParts['type'] = 'f16'): KvCacheParts => ({
+  ggml,
+  device,
+  sizes,
+  maxSequences,
+  contextLength: 256,
+  type,
+});
 const plenty = { memory: openVirtualMemory(), maxBytes: 2 ** 24, mappingsMax: 65_530 };
 
 describeKvCache('static', (sequences) => createStaticKvCache(partsFor(sequences)));
 describeKvCache('static, q8_0', (sequences) => createStaticKvCache(partsFor(sequences, 'q8_0')));
 describeKvCache('paged', (sequences) => createPagedKvCache({ ...partsFor(sequences), ...plenty }));
 describeKvCache('paged, q8_0', (sequences) => createPagedKvCache({ ...partsFor(sequences, 'q8_0'), ...plenty }));
-describeKvCache('paged, with hashes that are all equal', (sequences) => createPagedKvCache({ ...partsFor(sequences), ...plenty, hash: () => 1 }));
+describeKvCache('paged, with hashes that are all equal', (sequences) =>
+  createPagedKvCache({ ...partsFor(sequences), ...plenty, hash: () => 1 }),
+);
 // Half of what the slots would need: places that nobody holds must give their mappings back.
-describeKvCache('paged, with few mappings', (sequences) => createPagedKvCache({ ...partsFor(sequences), ...plenty, mappingsMax: 4 * sequences * sizes.layerCount * 4 / 3 }));
+describeKvCache('paged, with few mappings', (sequences) =>
+  createPagedKvCache({ ...partsFor(sequences), ...plenty, mappingsMax: (4 * sequences * sizes.layerCount * 4) / 3 }),
+);
 
 /** A row of keys and values of one layer. */
 const rowBytes = 2 * 2 * 32 * 2;
 const blockBytes = 64 * rowBytes * sizes.layerCount;
 const tokens = (length: number, seed = 0) => Int32Array.from({ length }, (_, index) => index + seed);
-const place = (sequence: string, prompt: Int32Array) => ({ sequence, tokens: prompt, promptLength: prompt.length, scope: '', spareTokens: 0 });
+const place = (sequence: string, prompt: Int32Array) => ({
+  sequence,
+  tokens: prompt,
+  promptLength: prompt.length,
+  scope: '',
+  spareTokens: 0,
+});
 
 describe('the paged KV cache', () => {
   it('has memory for as many tokens as its bytes hold, and says so', () => {
@@ -60,10 +77,12 @@ describe('the paged KV cache', () => {
   it.each(['allocate', 'map'] as const)('has no place, and changes nothing, when the system refuses to %s memory', (call) => {
     const real = openVirtualMemory();
     let isShort = false;
-    const refusing = <A extends unknown[]>(method: (...args: A) => void) => (...args: A) => {
-      if (isShort) throw new OutOfMemoryError('mmap: ENOMEM');
-      method(...args);
-    };
+    const refusing =
+      <A extends unknown[]>(method: (...args: A) => void) =>
+      (...args: A) => {
+        if (isShort) throw new OutOfMemoryError('mmap: ENOMEM');
+        method(...args);
+      };
     const memory: VirtualMemory = { ...real, [call]: refusing(real[call] as (...args: unknown[]) => void) };
     const cache = createPagedKvCache({ ...partsFor(4), ...plenty, memory });
     expect(cache.acquire(place('a', tokens(60)))).toBe(0);
@@ -85,10 +104,13 @@ describe('the paged KV cache, dropping blocks', () => {
   it('takes the place away when the system refuses memory for a copy', () => {
     const real = openVirtualMemory();
     let isShort = false;
-    const memory: VirtualMemory = { ...real, allocate: (...args) => {
-      if (isShort) throw new OutOfMemoryError('fallocate: ENOSPC');
-      real.allocate(...args);
-    } };
+    const memory: VirtualMemory = {
+      ...real,
+      allocate: (...args) => {
+        if (isShort) throw new OutOfMemoryError('fallocate: ENOSPC');
+        real.allocate(...args);
+      },
+    };
     const cache = createPagedKvCache({ ...partsFor(4), ...plenty, memory });
     const prompt = tokens(256);
     cache.acquire({ ...place('a', prompt), tokensMax: 256 });
@@ -118,14 +140,20 @@ describe('the paged KV cache, dropping blocks', () => {
 });
 
 describe('the paged KV cache, where the system refuses to map what a sequence holds already', () => {
-  const firstRow = (cache: KvCache, sequence: string, row = 0) => new Uint8Array(koffi.view(ggml.getData(cache.layers.at(-1) as bigint) + BigInt((cache.slotOf(sequence) * cache.slotRows + row) * cache.rowBytes), 8));
+  const firstRow = (cache: KvCache, sequence: string, row = 0) =>
+    new Uint8Array(
+      koffi.view(ggml.getData(cache.layers.at(-1) as bigint) + BigInt((cache.slotOf(sequence) * cache.slotRows + row) * cache.rowBytes), 8),
+    );
   const openRefusing = () => {
     const real = openVirtualMemory();
     const state = { isShort: false };
-    const memory: VirtualMemory = { ...real, map: (...where) => {
-      if (state.isShort) throw new OutOfMemoryError('mmap: ENOMEM');
-      real.map(...where);
-    } };
+    const memory: VirtualMemory = {
+      ...real,
+      map: (...where) => {
+        if (state.isShort) throw new OutOfMemoryError('mmap: ENOMEM');
+        real.map(...where);
+      },
+    };
     return { state, cache: createPagedKvCache({ ...partsFor(4), ...plenty, memory }) };
   };
 
@@ -178,7 +206,8 @@ describe('the paged KV cache, where the system refuses to map what a sequence ho
     state.isShort = false;
     const left = names.filter((name) => name !== refused);
     expect(cache.arrange(left, () => 70).kind).toBe('arranged');
-    for (const name of left) for (const row of [0, 69]) expect([...firstRow(cache, name, row)]).toEqual(new Array(8).fill(names.indexOf(name)));
+    for (const name of left)
+      for (const row of [0, 69]) expect([...firstRow(cache, name, row)]).toEqual(new Array(8).fill(names.indexOf(name)));
     expect(cache.acquire(place(refused, tokens(70, 100 * names.indexOf(refused))))).toBe(64);
     expect([...firstRow(cache, refused)]).toEqual(new Array(8).fill(names.indexOf(refused)));
     cache.close();

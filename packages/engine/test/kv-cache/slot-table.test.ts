@@ -33,7 +33,10 @@ describe('SlotTable', () => {
     const action = fc.oneof(
       fc.record({ kind: fc.constant('acquire' as const) }),
       fc.record({ kind: fc.constant('release' as const), pick: fc.nat() }),
-      fc.record({ kind: fc.constant('arrange' as const), chosen: fc.array(fc.boolean(), { minLength: maxSequences, maxLength: maxSequences }) }),
+      fc.record({
+        kind: fc.constant('arrange' as const),
+        chosen: fc.array(fc.boolean(), { minLength: maxSequences, maxLength: maxSequences }),
+      }),
     );
     fc.assert(
       fc.property(fc.array(action, { maxLength: 60, size: 'max' }), (actions) => {

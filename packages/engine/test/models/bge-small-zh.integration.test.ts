@@ -44,12 +44,18 @@ describe.skipIf(!existsSync(modelPath))('bge-small-zh, where it has been fetched
   it('gives the vectors of libllama', () => {
     for (const text of texts) {
       const tokens = encoder.vocabulary.tokenizeWhole(text);
-      expect(cosine(encoder.encode([tokens])[0] as Float32Array, reference.embed([tokens])[0] as Float32Array), text).toBeGreaterThan(0.999);
+      expect(cosine(encoder.encode([tokens])[0] as Float32Array, reference.embed([tokens])[0] as Float32Array), text).toBeGreaterThan(
+        0.999,
+      );
     }
   });
 
   it('puts paraphrases near each other, and other things far off', () => {
-    const [asked, paraphrase, other] = embed('怎么预约洗车？', '我想约个时间洗车，该怎么做？', '明天北京会下雨吗？') as [Float32Array, Float32Array, Float32Array];
+    const [asked, paraphrase, other] = embed('怎么预约洗车？', '我想约个时间洗车，该怎么做？', '明天北京会下雨吗？') as [
+      Float32Array,
+      Float32Array,
+      Float32Array,
+    ];
     expect(cosine(asked, paraphrase)).toBeGreaterThan(0.7);
     expect(cosine(asked, other)).toBeLessThan(0.5);
   });

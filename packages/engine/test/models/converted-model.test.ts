@@ -61,7 +61,9 @@ describe('ensureConverted', () => {
 
   it('may run several times at once', async () => {
     let started = 0;
-    await Promise.all(Array.from({ length: 4 }, () => ensureConverted(smallConversion(folder, (index) => (started += Number(index === 0))))));
+    await Promise.all(
+      Array.from({ length: 4 }, () => ensureConverted(smallConversion(folder, (index) => (started += Number(index === 0))))),
+    );
     expect(started).toBe(4);
     expect((await readdir(folder)).sort()).toEqual([fileName, `${fileName}.json`]);
     expect(await converts()).toBe(false);

@@ -36,7 +36,11 @@ describe('a model given by its path', () => {
     ['damaged.gguf', 'GGUF and then nothing that makes sense', /header is damaged/],
     ['big.gguf', header(0x0300_0000, 1), /big-endian/],
     ['vocabulary.gguf', header(3, 0), /no weights/],
-    ['model.safetensors', Buffer.concat([Buffer.of(0x88, 1, 0, 0, 0, 0, 0, 0), Buffer.from('{"__metadata__":{"format":"pt"}}')]), /safetensors.*folder that it lies in/],
+    [
+      'model.safetensors',
+      Buffer.concat([Buffer.of(0x88, 1, 0, 0, 0, 0, 0, 0), Buffer.from('{"__metadata__":{"format":"pt"}}')]),
+      /safetensors.*folder that it lies in/,
+    ],
     ['pytorch_model.bin', 'PK\u0003\u0004', /PyTorch.*convert_hf_to_gguf/],
     ['pointer.gguf', 'version https://git-lfs.github.com/spec/v1\n', /git lfs pull/],
     ['page.gguf', '<!doctype html><html>', /web page/],

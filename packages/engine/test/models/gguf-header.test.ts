@@ -35,10 +35,21 @@ interface Content {
 /** One tensor of four f32, where the alignment has it. */
 function gguf({ alignment = 32, offset = 0, architecture = 'llama', name = 'x', dimensions = 1, size = 4, type = 0 }: Content): Buffer {
   const header = Buffer.concat([
-    Buffer.from('GGUF'), u32(3), u64(1), u64(2),
-    string('general.architecture'), u32(GgufType.STRING), string(architecture),
-    string('general.alignment'), u32(GgufType.UINT32), u32(alignment),
-    string(name), u32(dimensions), ...Array.from({ length: dimensions }, () => u64(size)), u32(type), u64(offset),
+    Buffer.from('GGUF'),
+    u32(3),
+    u64(1),
+    u64(2),
+    string('general.architecture'),
+    u32(GgufType.STRING),
+    string(architecture),
+    string('general.alignment'),
+    u32(GgufType.UINT32),
+    u32(alignment),
+    string(name),
+    u32(dimensions),
+    ...Array.from({ length: dimensions }, () => u64(size)),
+    u32(type),
+    u64(offset),
   ]);
   const start = alignment > 0 ? Math.ceil(header.length / alignment) * alignment : header.length;
   return Buffer.concat([header, Buffer.alloc(Math.min(start, 70_000) - header.length + 16)]);
@@ -65,20 +76,30 @@ describe("a GGUF's header", () => {
   });
 
   it.each([0, 1, 4, 24, 33, 131_072, 0xffff_ffff])('is refused with an alignment of %i', async (alignment) => {
-    expect(await refusal({ alignment })).toMatchObject({ code: 'engine_failed', message: expect.stringContaining(`its alignment is ${alignment}`) });
+    expect(await refusal({ alignment })).toMatchObject({
+      code: 'engine_failed',
+      message: expect.stringContaining(`its alignment is ${alignment}`),
+    });
   });
 
   it.each([1024, Number.MAX_SAFE_INTEGER])('is refused when a tensor begins %i bytes further than it is long', async (offset) => {
     expect((await refusal({ offset })).message).toContain('the tensor x lies beyond its end');
   });
 
-  it.each<[Content, string]>([[{ size: 0 }, '0 of the type 0'], [{ type: 43 }, '4 of the type 43'], [{ type: 0x4000_0000 }, '4 of the type 1073741824']])('is refused with a tensor that none can be: %j', async (content, told) => {
+  it.each<[Content, string]>([
+    [{ size: 0 }, '0 of the type 0'],
+    [{ type: 43 }, '4 of the type 43'],
+    [{ type: 0x4000_0000 }, '4 of the type 1073741824'],
+  ])('is refused with a tensor that none can be: %j', async (content, told) => {
     expect((await refusal(content)).message).toContain(`the tensor x is ${told}, which none can be`);
   });
 
   const hostile = `\u001b]0;owned\u0007\r\n\u202e${'x'.repeat(10_000)}`;
   it('is shown without what a terminal obeys, and short', async () => {
-    for (const content of [{ name: hostile, offset: 1e6 }, { name: hostile, dimensions: 5 }]) {
+    for (const content of [
+      { name: hostile, offset: 1e6 },
+      { name: hostile, dimensions: 5 },
+    ]) {
       const { message } = await refusal(content);
       expect(message).not.toMatch(/[\p{Cc}\p{Cf}]/u);
       expect(message.length).toBeLessThan(file.length + 200);

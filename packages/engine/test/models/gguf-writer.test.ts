@@ -10,7 +10,12 @@ import { writeGguf, type GgufContent, type GgufTensorSource, type GgufValue, typ
 
 const ggml = loadGgml();
 const wave = (count: number) => Float32Array.from({ length: count }, (_, index) => Math.sin(index));
-const tensor = (name: string, type: number, shape: number[]): GgufTensorSource => ({ name, type, shape, read: () => wave(shape.reduce((a, b) => a * b)) });
+const tensor = (name: string, type: number, shape: number[]): GgufTensorSource => ({
+  name,
+  type,
+  shape,
+  read: () => wave(shape.reduce((a, b) => a * b)),
+});
 
 const metadata = new Map<string, GgufValue>([
   ['general.architecture', { type: 'string', value: 'llama' }],
@@ -62,7 +67,11 @@ describe('writeGguf', () => {
     const handle = ggml.ggufInitFromFile(file, { no_alloc: true, ctx: null }) as bigint;
     const words = ggml.ggufFindKey(handle, 'words');
     const integers = ggml.ggufFindKey(handle, 'integers');
-    expect(Array.from({ length: ggml.ggufArrayCount(handle, words) }, (_, index) => ggml.ggufArrayString(handle, words, index))).toEqual(['Ġthe', '的', '']);
+    expect(Array.from({ length: ggml.ggufArrayCount(handle, words) }, (_, index) => ggml.ggufArrayString(handle, words, index))).toEqual([
+      'Ġthe',
+      '的',
+      '',
+    ]);
     expect(ggml.ggufArrayCount(handle, integers)).toBe(3);
     ggml.ggufFree(handle);
   });

@@ -11,7 +11,14 @@ const tokenizer: TokenizerJson = {
   ],
   model: { type: 'BPE', vocab: { '</s>': 2, '<pad>': 0, '<s>': 1, b: 4, a: 3, ab: 5 }, merges: [['a', 'b']] },
 };
-const config = { add_bos_token: false, add_eos_token: false, bos_token: '<s>', eos_token: '</s>', pad_token: '<pad>', chat_template: '{{ messages }}' };
+const config = {
+  add_bos_token: false,
+  add_eos_token: false,
+  bos_token: '<s>',
+  eos_token: '</s>',
+  pad_token: '<pad>',
+  chat_template: '{{ messages }}',
+};
 
 describe('tokenizerMetadata', () => {
   it('lists tokens by their ids, with their kinds', () => {
@@ -28,8 +35,17 @@ describe('tokenizerMetadata', () => {
     const sentencePiece: TokenizerJson = {
       normalizer: { type: 'Sequence', normalizers: [{ type: 'Prepend' }, { type: 'Replace' }] },
       pre_tokenizer: null,
-      added_tokens: [{ id: 0, content: '<unk>', special: true }, { id: 1, content: '<s>', special: true }],
-      model: { type: 'BPE', byte_fallback: true, unk_token: '<unk>', vocab: { '<unk>': 0, '<s>': 1, '<0x0A>': 2, '▁': 3, a: 4, b: 5, ab: 6, '▁ab': 7 }, merges: ['a b', '▁ ab'] },
+      added_tokens: [
+        { id: 0, content: '<unk>', special: true },
+        { id: 1, content: '<s>', special: true },
+      ],
+      model: {
+        type: 'BPE',
+        byte_fallback: true,
+        unk_token: '<unk>',
+        vocab: { '<unk>': 0, '<s>': 1, '<0x0A>': 2, '▁': 3, a: 4, b: 5, ab: 6, '▁ab': 7 },
+        merges: ['a b', '▁ ab'],
+      },
     };
     const metadata = tokenizerMetadata(sentencePiece, { bos_token: { content: '<s>' }, add_bos_token: true });
     expect(metadata.get('tokenizer.ggml.model')?.value).toBe('llama');

@@ -20,7 +20,11 @@ describe('a start', () => {
     const model = path.join(home, 'own.gguf');
     await writeTinyModel(model, { architecture: 'llama', seed: 1, vocabulary: 320 });
     const kept = ['quantized/other-0123456789ab-q8_0-v1.gguf', 'quantized/notes.tmp', `being-made.gguf.${randomUUID()}.tmp`];
-    const left = [`other.gguf.${randomUUID()}.tmp`, `other.gguf.${randomUUID()}.seal.tmp`, `quantized/other-0123456789ab-q4_k-v1.gguf.${randomUUID()}.tmp`];
+    const left = [
+      `other.gguf.${randomUUID()}.tmp`,
+      `other.gguf.${randomUUID()}.seal.tmp`,
+      `quantized/other-0123456789ab-q4_k-v1.gguf.${randomUUID()}.tmp`,
+    ];
     await mkdir(path.join(home, 'quantized'));
     await mkdir(path.join(home, `${folderPrefix(pid)}aaaaaa`, 'node_modules'), { recursive: true });
     for (const name of [...kept, ...left]) await writeFile(path.join(home, name), 'x');

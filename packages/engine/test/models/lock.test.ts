@@ -93,7 +93,9 @@ describe('a lock', () => {
     const second = waitForLock(lock, { onWait: told.resolve });
     expect(await told.promise).toBe(String(process.pid));
     await first.release();
-    await (await second)();
+    await (
+      await second
+    )();
     expect(await readdir(folder)).toEqual([]);
   });
 

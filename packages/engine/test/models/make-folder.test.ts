@@ -24,6 +24,9 @@ it('says why there cannot be one', async () => {
   await expect(makeFolder(path.join(file, 'a', 'b'))).rejects.toMatchObject({ code: 'ENOTDIR' });
 });
 
-it.runIf(process.platform === 'linux').each(['/proc/autoglm', '/proc/autoglm/a/b'])('ends where no file system makes one: %s', async (folder) => {
-  await expect(makeFolder(folder)).rejects.toThrow("no folder can be made in /proc, mkdir '/proc/autoglm'");
-});
+it.runIf(process.platform === 'linux').each(['/proc/autoglm', '/proc/autoglm/a/b'])(
+  'ends where no file system makes one: %s',
+  async (folder) => {
+    await expect(makeFolder(folder)).rejects.toThrow("no folder can be made in /proc, mkdir '/proc/autoglm'");
+  },
+);

@@ -27,16 +27,27 @@ describe.skipIf(!existsSync(modelPath))('minilm, where it has been fetched', () 
     expect(encoder.info).toMatchObject({ dimensions: 384, pooling: 'mean', contextLength: 512 });
     // Known ids of bert-base-uncased.
     expect(encoder.vocabulary.tokenizeWhole('Hello, world!')).toEqual([101, 7592, 1010, 2088, 999, 102]);
-    for (const text of ['The quick brown fox jumps over the lazy dog.', 'Pneumonoultramicroscopicsilicovolcanoconiosis', '明天 at 15:00', 'café naïve ½']) {
+    for (const text of [
+      'The quick brown fox jumps over the lazy dog.',
+      'Pneumonoultramicroscopicsilicovolcanoconiosis',
+      '明天 at 15:00',
+      'café naïve ½',
+    ]) {
       const tokens = encoder.vocabulary.tokenizeWhole(text);
       expect(tokens, text).toEqual(reference.tokenize(text));
-      expect(cosine(encoder.encode([tokens])[0] as Float32Array, reference.embed([tokens])[0] as Float32Array), text).toBeGreaterThan(0.999);
+      expect(cosine(encoder.encode([tokens])[0] as Float32Array, reference.embed([tokens])[0] as Float32Array), text).toBeGreaterThan(
+        0.999,
+      );
     }
   });
 
   it('puts paraphrases near each other, and other things far off', () => {
     const embed = (text: string) => encoder.encode([encoder.vocabulary.tokenizeWhole(text)])[0] as Float32Array;
-    const [asked, paraphrase, other] = [embed('How do I reset my password?'), embed('What is the way to change a forgotten password?'), embed('Which films won an Oscar in 1994?')];
+    const [asked, paraphrase, other] = [
+      embed('How do I reset my password?'),
+      embed('What is the way to change a forgotten password?'),
+      embed('Which films won an Oscar in 1994?'),
+    ];
     expect(cosine(asked, paraphrase)).toBeGreaterThan(0.6);
     expect(cosine(asked, other)).toBeLessThan(0.3);
   });

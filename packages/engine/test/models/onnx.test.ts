@@ -18,15 +18,22 @@ interface TensorFields {
 }
 
 /** A `ModelProto` with fields that the reader must skip before and after those it reads. */
-function modelOf(tensors: readonly TensorFields[], nodes: readonly { name: string; operator: string; inputs: string[] }[] = []): Uint8Array {
+function modelOf(
+  tensors: readonly TensorFields[],
+  nodes: readonly { name: string; operator: string; inputs: string[] }[] = [],
+): Uint8Array {
   const model = new PbfWriter();
   model.writeVarintField(1, 8);
   model.writeStringField(2, 'producer');
-  model.writeMessage(7, (_, graph) => {
-    for (const node of nodes) graph.writeMessage(1, writeNode, node);
-    graph.writeStringField(2, 'graph');
-    for (const tensor of tensors) graph.writeMessage(5, writeTensor, tensor);
-  }, null);
+  model.writeMessage(
+    7,
+    (_, graph) => {
+      for (const node of nodes) graph.writeMessage(1, writeNode, node);
+      graph.writeStringField(2, 'graph');
+      for (const tensor of tensors) graph.writeMessage(5, writeTensor, tensor);
+    },
+    null,
+  );
   return model.finish();
 }
 

@@ -22,7 +22,11 @@ describe('model_config.quantization', () => {
 
   const resolve = async (model: string, quantization?: Quantization) => (await resolveModel({ model, home, quantization })).path;
 
-  it.each([['none', 1, 52_000_000], ['int8', 7, 27_700_000], ['int4', 15, 17_500_000]] as const)('makes the default model %s', async (quantization, fileType, size) => {
+  it.each([
+    ['none', 1, 52_000_000],
+    ['int8', 7, 27_700_000],
+    ['int4', 15, 17_500_000],
+  ] as const)('makes the default model %s', async (quantization, fileType, size) => {
     const header = await readGgufHeader(await resolve('default', quantization));
     expect(header.number('general.file_type')).toBe(fileType);
     expect(Math.abs(header.size - size)).toBeLessThan(300_000);
@@ -48,6 +52,8 @@ describe('model_config.quantization', () => {
   it('takes a file that is so quantized already, and refuses one that is quantized otherwise', async () => {
     const int8 = await resolve(full, 'int8');
     expect(await resolve(int8, 'int8')).toBe(int8);
-    await expect(resolve(int8, 'int4')).rejects.toThrow(/quantization is int4, but tiny-f16-.*-q8_0-v2\.gguf is quantized already \(Q8_0\)/);
+    await expect(resolve(int8, 'int4')).rejects.toThrow(
+      /quantization is int4, but tiny-f16-.*-q8_0-v2\.gguf is quantized already \(Q8_0\)/,
+    );
   });
 });

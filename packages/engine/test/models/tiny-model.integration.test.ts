@@ -18,8 +18,14 @@ describe('a model of random weights', () => {
     // Row counts that kernels which rearrange weights cannot take: 1000, 48 and 16 are no multiples of 32.
     ['a vocabulary of 1000', { architecture: 'llama', type: 'q8_0', vocabulary: 1000 }],
     ['a vocabulary of 259', { architecture: 'qwen2', type: 'f16', vocabulary: 259, tiedEmbeddings: true }],
-    ['one narrow key head', { architecture: 'llama', type: 'q8_0', vocabulary: 320, hidden: 96, heads: 6, kvHeads: 1, feedForward: 160, layers: 3 }],
-    ['one narrow key head, Q4_0', { architecture: 'qwen2', type: 'q4_0', vocabulary: 1000, hidden: 96, heads: 2, kvHeads: 1, feedForward: 160 }],
+    [
+      'one narrow key head',
+      { architecture: 'llama', type: 'q8_0', vocabulary: 320, hidden: 96, heads: 6, kvHeads: 1, feedForward: 160, layers: 3 },
+    ],
+    [
+      'one narrow key head, Q4_0',
+      { architecture: 'qwen2', type: 'q4_0', vocabulary: 1000, hidden: 96, heads: 2, kvHeads: 1, feedForward: 160 },
+    ],
   ];
   it.each(shapes)('with %s gives the logits that libllama gives, none drowned', async (name, options) => {
     const file = path.join(folder, `${name}.gguf`);
@@ -30,7 +36,9 @@ describe('a model of random weights', () => {
       expect(model.info.vocabularySize).toBe(options.vocabulary);
       const tokens = Int32Array.from({ length: 40 }, (_, index) => 3 + ((index * 97) % 250));
       const logits = model.runner.prefill(0, tokens, 0, true) as Float32Array;
-      const [expected] = reference.evaluate([...tokens].map((token, position) => ({ token, position, sequence: 0, wantsLogits: position === tokens.length - 1 }))) as [Float32Array];
+      const [expected] = reference.evaluate(
+        [...tokens].map((token, position) => ({ token, position, sequence: 0, wantsLogits: position === tokens.length - 1 })),
+      ) as [Float32Array];
       expect(cosine(logits, expected)).toBeGreaterThan(0.999);
       expect(argmax(logits)).toBe(argmax(expected));
       expect(spread(expected)).toBeGreaterThan(0.3);

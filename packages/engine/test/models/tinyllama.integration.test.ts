@@ -21,7 +21,11 @@ describe.skipIf(!existsSync(file))('TinyLlama, where it has been fetched', () =>
   });
   afterAll(() => loaded.close());
 
-  const segments = (text: string) => text.split(/(<\/s>)/).filter((part) => part !== '').map((part) => ({ kind: part === '</s>' ? 'control' as const : 'text' as const, text: part }));
+  const segments = (text: string) =>
+    text
+      .split(/(<\/s>)/)
+      .filter((part) => part !== '')
+      .map((part) => ({ kind: part === '</s>' ? ('control' as const) : ('text' as const), text: part }));
 
   it('gives the logits of libllama for the same prompt, cut into the same tokens', () => {
     const reference = openReference({ modelPath: file, threads: 1, contextLength: 512, maxSequences: 1 });
@@ -29,7 +33,9 @@ describe.skipIf(!existsSync(file))('TinyLlama, where it has been fetched', () =>
       const { tokenizer } = new EngineCore(loaded, { maxBatchSize: 1, stepTokenBudget: 512, maxChunk: 512, continuous: true, maxQueue: 1 });
       const tokens = tokenizer.now(tokenizer.read({ segments: segments(prompt) }));
       expect(tokens).toEqual(reference.tokenize(prompt, { parseControl: true, addSpecial: true }));
-      const [expected] = reference.evaluate(tokens.map((token, position) => ({ token, position, sequence: 0, wantsLogits: position === tokens.length - 1 })));
+      const [expected] = reference.evaluate(
+        tokens.map((token, position) => ({ token, position, sequence: 0, wantsLogits: position === tokens.length - 1 })),
+      );
       const logits = loaded.runner.prefill(0, Int32Array.from(tokens), 0, true) as Float32Array;
       expect(cosine(logits, expected as Float32Array)).toBeGreaterThan(0.999);
       expect(argmax(logits)).toBe(argmax(expected as Float32Array));
@@ -40,8 +46,26 @@ describe.skipIf(!existsSync(file))('TinyLlama, where it has been fetched', () =>
 
   it('knows the capital of France', () => {
     const core = new EngineCore(loaded, { maxBatchSize: 1, stepTokenBudget: 512, maxChunk: 512, continuous: true, maxQueue: 1 });
-    const sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0, logitBias: {}, seed: 0 };
-    core.add({ id: 'a', prompt: { segments: segments(prompt) }, sampling, maxTokens: 24, stop: [], topLogprobs: undefined, cacheScope: '' });
+    const sampling = {
+      temperature: 0,
+      topK: 0,
+      topP: 1,
+      minP: 0,
+      repetitionPenalty: 1,
+      presencePenalty: 0,
+      frequencyPenalty: 0,
+      logitBias: {},
+      seed: 0,
+    };
+    core.add({
+      id: 'a',
+      prompt: { segments: segments(prompt) },
+      sampling,
+      maxTokens: 24,
+      stop: [],
+      topLogprobs: undefined,
+      cacheScope: '',
+    });
     let text = '';
     while (!core.idle) for (const { part } of core.step()) if (part.type === 'text-delta') text += part.text;
     expect(text).toContain('Paris');

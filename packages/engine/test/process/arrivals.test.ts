@@ -31,7 +31,10 @@ describe('requests whose prompts are tokenized', () => {
     expect(await short).toBe(true);
     readings.get('long')?.resolve([2, 3]);
     expect(await long).toBe(true);
-    expect(added.map(({ id, prompt }) => [id, prompt])).toEqual([['short', { tokens: [1] }], ['long', { tokens: [2, 3] }]]);
+    expect(added.map(({ id, prompt }) => [id, prompt])).toEqual([
+      ['short', { tokens: [1] }],
+      ['long', { tokens: [2, 3] }],
+    ]);
   });
 
   it('do not join once they were aborted, not even when the same id comes again', async () => {

@@ -19,14 +19,17 @@ describe('the embedding process', () => {
   });
   afterEach(() => engine.close());
   afterAll(() => rm(folder, { recursive: true }));
-  const start = (options: Partial<EmbeddingEngineOptions> = {}) => (engine = startEmbeddingEngine({ model, id: 'tiny', maxQueue: 64, ...options }));
+  const start = (options: Partial<EmbeddingEngineOptions> = {}) =>
+    (engine = startEmbeddingEngine({ model, id: 'tiny', maxQueue: 64, ...options }));
 
   it('ends what runs when it dies, and is there again', async () => {
     const changes: string[] = [];
     const changed = Promise.withResolvers<void>();
     start({ onStatus: ({ state }) => (changes.push(state), state === 'restarting' && changed.resolve()) });
     expect(await engine.ready()).toMatchObject({ id: 'tiny', dimensions: 64 });
-    const running = expect(engine.embed({ id: 'a', inputs: new Array<string>(2000).fill('the cat '.repeat(20)) }, never)).rejects.toMatchObject({ code: 'engine_crashed' });
+    const running = expect(
+      engine.embed({ id: 'a', inputs: new Array<string>(2000).fill('the cat '.repeat(20)) }, never),
+    ).rejects.toMatchObject({ code: 'engine_crashed' });
     process.kill(engine.processId as number, 'SIGKILL');
     await running;
     await changed.promise;

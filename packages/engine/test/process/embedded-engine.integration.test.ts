@@ -6,13 +6,32 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { startEmbeddedEngine, type EmbeddedEngine, type EmbeddedEngineOptions } from '../../src/index.ts';
 import { writeTinyModel } from '../support/tiny-model.ts';
 
-const greedy = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0, logitBias: {}, seed: 0 };
+const greedy = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  logitBias: {},
+  seed: 0,
+};
 
 /** Greedy MiniMind goes on for hundreds of tokens here. */
 const longPrompt = '<|im_start|>user\n请写一篇关于人工智能的长文章，详细介绍它的历史和应用。<|im_end|>\n<|im_start|>assistant\n';
 
 function request(id: string, changes: Partial<GenerateRequest> = {}): GenerateRequest {
-  return { id, prompt: { segments: [{ kind: 'control', text: longPrompt }] }, sampling: greedy, maxTokens: 100, stop: [], topLogprobs: undefined, cacheScope: '', ...changes };
+  return {
+    id,
+    prompt: { segments: [{ kind: 'control', text: longPrompt }] },
+    sampling: greedy,
+    maxTokens: 100,
+    stop: [],
+    topLogprobs: undefined,
+    cacheScope: '',
+    ...changes,
+  };
 }
 
 async function collect(parts: AsyncIterable<GeneratePart>): Promise<GeneratePart[]> {
@@ -24,7 +43,10 @@ function textOf(parts: readonly GeneratePart[]): string {
 }
 
 async function errorOf(promise: Promise<unknown>): Promise<AutoglmError> {
-  const error = await promise.then(() => undefined, (thrown: unknown) => thrown);
+  const error = await promise.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
   expect(error).toBeInstanceOf(AutoglmError);
   return error as AutoglmError;
 }
@@ -33,13 +55,24 @@ describe('EmbeddedEngine', () => {
   let engine: EmbeddedEngine | undefined;
   const signal = new AbortController().signal;
   const start = (options: Partial<EmbeddedEngineOptions> = {}) =>
-    (engine = startEmbeddedEngine({ model: 'default', threads: 1, contextLength: 512, maxBatchSize: 4, stepTokenBudget: 128, maxQueue: 4, continuousBatching: true, ...options }));
+    (engine = startEmbeddedEngine({
+      model: 'default',
+      threads: 1,
+      contextLength: 512,
+      maxBatchSize: 4,
+      stepTokenBudget: 128,
+      maxQueue: 4,
+      continuousBatching: true,
+      ...options,
+    }));
   afterEach(() => engine?.close());
 
   it('answers, and frees its place so that more requests than places are answered', async () => {
     const running = start();
     await running.ready();
-    const answers = await Promise.all(Array.from({ length: 8 }, (_, index) => collect(running.generate(request(`r${index}`, { maxTokens: 12 }), signal))));
+    const answers = await Promise.all(
+      Array.from({ length: 8 }, (_, index) => collect(running.generate(request(`r${index}`, { maxTokens: 12 }), signal))),
+    );
     expect(new Set(answers.map(textOf)).size).toBe(1);
     expect(answers[0]?.[0]).toMatchObject({ type: 'prompt-end', cachedTokens: 0 });
     expect(answers[0]?.at(-1)).toMatchObject({ type: 'text-end', finishReason: 'length', completionTokens: 12 });
@@ -110,10 +143,15 @@ describe('EmbeddedEngine', () => {
     const running = start({ contextLength: 8192 });
     await running.ready();
     const leaving = new AbortController();
-    const stream = running.generate(request('stream', { maxTokens: 8000, sampling: { ...greedy, logitBias: { 2: -100 } } }), leaving.signal);
+    const stream = running.generate(
+      request('stream', { maxTokens: 8000, sampling: { ...greedy, logitBias: { 2: -100 } } }),
+      leaving.signal,
+    );
     await stream.next();
     const state = { isCounted: false };
-    const counted = running.countTokens([{ kind: 'text', text: '明天下午三点在国贸店洗车，请帮我预约。'.repeat(20_000) }]).finally(() => (state.isCounted = true));
+    const counted = running
+      .countTokens([{ kind: 'text', text: '明天下午三点在国贸店洗车，请帮我预约。'.repeat(20_000) }])
+      .finally(() => (state.isCounted = true));
     let parts = 0;
     for (; !state.isCounted; parts += 1) await stream.next();
     expect(parts).toBeGreaterThan(20);
@@ -132,7 +170,9 @@ describe('EmbeddedEngine', () => {
     const counts = Array.from({ length: 6 }, () => running.countTokens([long], leaving.signal));
     const last = running.countTokens([long]);
     leaving.abort(reason);
-    expect(new Set((await Promise.allSettled(counts)).map((count) => count.status === 'rejected' && count.reason as unknown))).toEqual(new Set([reason]));
+    expect(new Set((await Promise.allSettled(counts)).map((count) => count.status === 'rejected' && (count.reason as unknown)))).toEqual(
+      new Set([reason]),
+    );
     expect(await last).toEqual([expect.any(Number)]);
     expect(running.status.state).toBe('ready');
   });
@@ -142,7 +182,10 @@ describe('EmbeddedEngine', () => {
     await running.ready();
     const leaving = new AbortController();
     // It does not end by itself.
-    const unread = running.generate(request('unread', { maxTokens: 8000, sampling: { ...greedy, logitBias: { 2: -100 } } }), leaving.signal);
+    const unread = running.generate(
+      request('unread', { maxTokens: 8000, sampling: { ...greedy, logitBias: { 2: -100 } } }),
+      leaving.signal,
+    );
     await unread.next();
     leaving.abort(new AutoglmError('client_closed_request', 'left'));
     const parts = await collect(running.generate(request('next', { maxTokens: 2 }), signal));
@@ -158,10 +201,15 @@ describe('EmbeddedEngine', () => {
     const fails = (changes: Partial<GenerateRequest>) => errorOf(collect(running.generate(request('bad', changes), signal)));
     const tooLong = { segments: [{ kind: 'text', text: '好'.repeat(2000) }] } as const;
     expect(await fails({ prompt: tooLong })).toMatchObject({ code: 'context_length_exceeded' });
-    expect(await fails({ prompt: { segments: [{ kind: 'text', text: '好'.repeat(1_000_000) }] } })).toMatchObject({ code: 'context_length_exceeded' });
+    expect(await fails({ prompt: { segments: [{ kind: 'text', text: '好'.repeat(1_000_000) }] } })).toMatchObject({
+      code: 'context_length_exceeded',
+    });
     expect(await fails({ prompt: { segments: [] } })).toMatchObject({ code: 'invalid_value', param: 'prompt' });
     expect(await fails({ prompt: { tokens: [vocabularySize] } })).toMatchObject({ code: 'invalid_value', param: 'prompt' });
-    expect(await fails({ sampling: { ...greedy, logitBias: { [vocabularySize]: 1 } } })).toMatchObject({ code: 'invalid_value', param: 'logit_bias' });
+    expect(await fails({ sampling: { ...greedy, logitBias: { [vocabularySize]: 1 } } })).toMatchObject({
+      code: 'invalid_value',
+      param: 'logit_bias',
+    });
     const parts = await collect(running.generate(request('good', { maxTokens: 2 }), signal));
     expect(parts.at(-1)).toMatchObject({ completionTokens: 2 });
   });
@@ -170,8 +218,12 @@ describe('EmbeddedEngine', () => {
     const running = start({ maxBatchSize: 1, maxQueue: 2 });
     await running.ready();
     const leaving = new AbortController();
-    const all = Array.from({ length: 6 }, (_, index) => collect(running.generate(request(`r${index}`, { maxTokens: 300 }), leaving.signal)).catch((error: AutoglmError) => error.code));
-    const refused = await Promise.any(all.map(async (outcome) => ((await outcome) === 'queue_full' ? true : Promise.reject(new Error('not refused')))));
+    const all = Array.from({ length: 6 }, (_, index) =>
+      collect(running.generate(request(`r${index}`, { maxTokens: 300 }), leaving.signal)).catch((error: AutoglmError) => error.code),
+    );
+    const refused = await Promise.any(
+      all.map(async (outcome) => ((await outcome) === 'queue_full' ? true : Promise.reject(new Error('not refused')))),
+    );
     expect(refused).toBe(true);
     leaving.abort(new AutoglmError('client_closed_request', 'left'));
     await Promise.all(all);
@@ -187,7 +239,8 @@ describe('EmbeddedEngine', () => {
     expect(textOf(parts)).toBe(whole.slice(0, whole.indexOf(stop)));
     expect(parts.at(-1)).toMatchObject({ finishReason: 'stop' });
     expect(parts.find((part) => part.type === 'text-delta')?.logprobs?.[0]?.top).toHaveLength(2);
-    const sampled = (id: string, seed: number) => collect(running.generate(request(id, { sampling: { ...greedy, temperature: 1, seed }, maxTokens: 30 }), signal)).then(textOf);
+    const sampled = (id: string, seed: number) =>
+      collect(running.generate(request(id, { sampling: { ...greedy, temperature: 1, seed }, maxTokens: 30 }), signal)).then(textOf);
     const [first, again, other] = await Promise.all([sampled('a', 1), sampled('b', 1), sampled('c', 2)]);
     expect(again).toBe(first);
     expect(other).not.toBe(first);

@@ -20,14 +20,36 @@ describe('the end of the engine process', () => {
   afterAll(() => void unsubscribe('child_process', onChild));
   let engine: EmbeddedEngine | undefined;
   afterEach(() => engine?.close());
-  const restarting = (details: string[], count: number) => vi.waitFor(() => expect(details.length).toBeGreaterThanOrEqual(count), { timeout: 30_000 });
-  const start = (onStatus?: (status: EmbeddedEngineStatus) => void, stallTimeoutMs?: number, options: Partial<EmbeddedEngineOptions> = {}) => {
-    engine = startEmbeddedEngine({ model: 'default', threads: 1, contextLength: 512, maxBatchSize: 2, stepTokenBudget: 128, maxQueue: 4, continuousBatching: true, ...(onStatus && { onStatus }), ...(stallTimeoutMs && { stallTimeoutMs }), ...options });
+  const restarting = (details: string[], count: number) =>
+    vi.waitFor(() => expect(details.length).toBeGreaterThanOrEqual(count), { timeout: 30_000 });
+  const start = (
+    onStatus?: (status: EmbeddedEngineStatus) => void,
+    stallTimeoutMs?: number,
+    options: Partial<EmbeddedEngineOptions> = {},
+  ) => {
+    engine = startEmbeddedEngine({
+      model: 'default',
+      threads: 1,
+      contextLength: 512,
+      maxBatchSize: 2,
+      stepTokenBudget: 128,
+      maxQueue: 4,
+      continuousBatching: true,
+      ...(onStatus && { onStatus }),
+      ...(stallTimeoutMs && { stallTimeoutMs }),
+      ...options,
+    });
     return { engine, child: children.at(-1) as ChildProcess };
   };
 
   const request = (id: string): GenerateRequest => ({
-    id, prompt: { segments: [{ kind: 'text', text: '你好' }] }, maxTokens: 400, stop: [], topLogprobs: undefined, cacheScope: '', sampling: { ...greedy, logitBias: { 2: -100 } },
+    id,
+    prompt: { segments: [{ kind: 'text', text: '你好' }] },
+    maxTokens: 400,
+    stop: [],
+    topLogprobs: undefined,
+    cacheScope: '',
+    sampling: { ...greedy, logitBias: { 2: -100 } },
   });
 
   it('is told with its cause', async () => {
@@ -45,22 +67,26 @@ describe('the end of the engine process', () => {
   it.each([
     ['the program is gone', () => void (process.execPath = '/nowhere/node'), /ENOENT/],
     ['the system refuses its environment', () => void vi.stubEnv('AUTOGLM_TEST_LARGE', 'x'.repeat(300_000)), /E2BIG/],
-  ])('is followed by another attempt when it cannot even be started: %s', async (_, spoil, reason) => {
-    const details: string[] = [];
-    const { engine: running, child } = start(({ state, detail }) => state === 'restarting' && details.push(detail));
-    await running.ready();
-    try {
-      spoil();
-      child.kill('SIGKILL');
-      await restarting(details, 3);
-    } finally {
-      process.execPath = execPath;
-      vi.unstubAllEnvs();
-    }
-    expect(details[1]).toMatch(reason);
-    await running.ready();
-    expect(running.status.state).toBe('ready');
-  }, 60_000);
+  ])(
+    'is followed by another attempt when it cannot even be started: %s',
+    async (_, spoil, reason) => {
+      const details: string[] = [];
+      const { engine: running, child } = start(({ state, detail }) => state === 'restarting' && details.push(detail));
+      await running.ready();
+      try {
+        spoil();
+        child.kill('SIGKILL');
+        await restarting(details, 3);
+      } finally {
+        process.execPath = execPath;
+        vi.unstubAllEnvs();
+      }
+      expect(details[1]).toMatch(reason);
+      await running.ready();
+      expect(running.status.state).toBe('ready');
+    },
+    60_000,
+  );
 
   it('is told to whoever asks for tokens, when it hangs', async () => {
     const { engine: running, child } = start(undefined, 300);
@@ -88,30 +114,36 @@ describe('the end of the engine process', () => {
   it.each<[string, (unread: AsyncGenerator<GeneratePart>, leaving: AbortController) => Promise<unknown>]>([
     ['is over', async () => {}],
     ['was given up', async (_, leaving) => leaving.abort()],
-  ])('is not brought about by an answer that %s and is not read to its end', async (_, end) => {
-    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] });
-    try {
-      const { engine: running, child } = start();
-      await running.ready();
-      const leaving = new AbortController();
-      const unread = running.generate({ ...request('unread'), maxTokens: 3 }, leaving.signal);
-      await unread.next();
-      await end(unread, leaving);
-      // What comes later is answered after it.
-      expect((await Array.fromAsync(running.generate({ ...request('later'), maxTokens: 9 }, new AbortController().signal))).at(-1)?.type).toBe('text-end');
-      vi.advanceTimersByTime(600_000);
-      expect(child.killed).toBe(false);
-      // Nor does it make the next one's silence longer than it is.
-      const next = running.generate(request('next'), new AbortController().signal);
-      const first = next.next();
-      vi.advanceTimersByTime(100_000);
-      expect(child.killed).toBe(false);
-      await first;
-      await Promise.allSettled([next.return(undefined), unread.return(undefined)]);
-    } finally {
-      vi.useRealTimers();
-    }
-  }, 60_000);
+  ])(
+    'is not brought about by an answer that %s and is not read to its end',
+    async (_, end) => {
+      vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] });
+      try {
+        const { engine: running, child } = start();
+        await running.ready();
+        const leaving = new AbortController();
+        const unread = running.generate({ ...request('unread'), maxTokens: 3 }, leaving.signal);
+        await unread.next();
+        await end(unread, leaving);
+        // What comes later is answered after it.
+        expect(
+          (await Array.fromAsync(running.generate({ ...request('later'), maxTokens: 9 }, new AbortController().signal))).at(-1)?.type,
+        ).toBe('text-end');
+        vi.advanceTimersByTime(600_000);
+        expect(child.killed).toBe(false);
+        // Nor does it make the next one's silence longer than it is.
+        const next = running.generate(request('next'), new AbortController().signal);
+        const first = next.next();
+        vi.advanceTimersByTime(100_000);
+        expect(child.killed).toBe(false);
+        await first;
+        await Promise.allSettled([next.return(undefined), unread.return(undefined)]);
+      } finally {
+        vi.useRealTimers();
+      }
+    },
+    60_000,
+  );
 
   it('is not brought about by a gateway that was stopped itself', async () => {
     const { engine: running, child } = start(undefined, 300);

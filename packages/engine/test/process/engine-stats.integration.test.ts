@@ -3,32 +3,71 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { startEmbeddedEngine, type EmbeddedEngine } from '../../src/index.ts';
 
 /** Answers do not end by themselves: they must last until the engine has reported. */
-const greedy = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0, logitBias: { 2: -100 }, seed: 0 };
+const greedy = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  logitBias: { 2: -100 },
+  seed: 0,
+};
 const prompt = '<|im_start|>user\n请写一篇关于人工智能的长文章，详细介绍它的历史和应用。<|im_end|>\n<|im_start|>assistant\n';
 const never = new AbortController().signal;
 
 function request(id: string, maxTokens: number): GenerateRequest {
-  return { id, prompt: { segments: [{ kind: 'control', text: prompt }] }, sampling: greedy, maxTokens, stop: [], topLogprobs: undefined, cacheScope: '' };
+  return {
+    id,
+    prompt: { segments: [{ kind: 'control', text: prompt }] },
+    sampling: greedy,
+    maxTokens,
+    stop: [],
+    topLogprobs: undefined,
+    cacheScope: '',
+  };
 }
 
 const countOf = ({ counts }: EngineStats['batchSize']) => counts.reduce((sum, count) => sum + count, 0);
 
 describe('the statistics of the engine process', () => {
   let engine: EmbeddedEngine;
-  const start = () => (engine = startEmbeddedEngine({ model: 'default', threads: 1, contextLength: 8192, maxBatchSize: 2, stepTokenBudget: 128, maxQueue: 4, continuousBatching: true }));
-  const reported = (holds: (stats: EngineStats) => boolean) => vi.waitFor(() => {
-    const { stats } = engine;
-    if (!stats || !holds(stats)) throw new Error(`not yet: ${JSON.stringify(stats)}`);
-    return stats;
-  }, { timeout: 30_000, interval: 20 });
+  const start = () =>
+    (engine = startEmbeddedEngine({
+      model: 'default',
+      threads: 1,
+      contextLength: 8192,
+      maxBatchSize: 2,
+      stepTokenBudget: 128,
+      maxQueue: 4,
+      continuousBatching: true,
+    }));
+  const reported = (holds: (stats: EngineStats) => boolean) =>
+    vi.waitFor(
+      () => {
+        const { stats } = engine;
+        if (!stats || !holds(stats)) throw new Error(`not yet: ${JSON.stringify(stats)}`);
+        return stats;
+      },
+      { timeout: 30_000, interval: 20 },
+    );
   afterEach(() => engine.close());
 
   it('tell who runs and who waits, then count what was done, and nothing of the warming up', async () => {
     start();
     await engine.ready();
-    expect(await reported(() => true)).toMatchObject({ running: 0, waiting: 0, generatedTokens: 0, kvUsedTokens: 0, kvCapacityTokens: 2 * 8192 });
+    expect(await reported(() => true)).toMatchObject({
+      running: 0,
+      waiting: 0,
+      generatedTokens: 0,
+      kvUsedTokens: 0,
+      kvCapacityTokens: 2 * 8192,
+    });
     const leaving = new AbortController();
-    const answers = [1, 2, 3].map((index) => Array.fromAsync(engine.generate(request(`r${index}`, 8000), leaving.signal)).catch((error: unknown) => error));
+    const answers = [1, 2, 3].map((index) =>
+      Array.fromAsync(engine.generate(request(`r${index}`, 8000), leaving.signal)).catch((error: unknown) => error),
+    );
     const busy = await reported(({ running, waiting }) => running === 2 && waiting === 1);
     expect(busy.kvUsedTokens).toBeGreaterThan(0);
     leaving.abort(new AutoglmError('client_closed_request', 'left'));

@@ -20,7 +20,10 @@ describe('PartQueue', () => {
     await expect(queue.next()).rejects.toBe(reason);
   });
 
-  it.each([{ name: 'in the middle', parts: [text('a'), text('b')] }, { name: 'at its end', parts: [text('a'), end] }])('hands over nothing after an abort: $name', async ({ parts }) => {
+  it.each([
+    { name: 'in the middle', parts: [text('a'), text('b')] },
+    { name: 'at its end', parts: [text('a'), end] },
+  ])('hands over nothing after an abort: $name', async ({ parts }) => {
     const queue = queueOf(...parts);
     await queue.next();
     queue.abort(reason);

@@ -36,7 +36,11 @@ describe('a folder as Hugging Face has it', () => {
   });
   afterAll(() => rm(home, { recursive: true }));
 
-  async function make(name: string, options: Partial<TinyModelOptions>, folderOptions: Parameters<typeof writeHuggingFaceFolder>[2] = {}): Promise<{ gguf: string; folder: string }> {
+  async function make(
+    name: string,
+    options: Partial<TinyModelOptions>,
+    folderOptions: Parameters<typeof writeHuggingFaceFolder>[2] = {},
+  ): Promise<{ gguf: string; folder: string }> {
     const [gguf, folder] = [path.join(home, `${name}.gguf`), path.join(home, name)];
     await writeTinyModel(gguf, { architecture: 'llama', seed: 5, type: 'f32', ...options });
     await writeHuggingFaceFolder(folder, gguf, folderOptions);
@@ -71,7 +75,12 @@ describe('a folder as Hugging Face has it', () => {
   it('is loaded as int8, or as is asked for, by its path', async () => {
     const { folder } = await make('served', { architecture: 'qwen3', hidden: 256, feedForward: 512 });
     const cache = path.join(home, 'cache');
-    for (const [quantization, fileType] of [[undefined, 7], ['none', 1], ['int8', 7], ['int4', 15]] as const) {
+    for (const [quantization, fileType] of [
+      [undefined, 7],
+      ['none', 1],
+      ['int8', 7],
+      ['int4', 15],
+    ] as const) {
       const { path: file, source } = await resolveModel({ model: folder, home: cache, quantization });
       expect(source).toBe('served');
       expect((await readGgufHeader(file)).number('general.file_type')).toBe(fileType);
@@ -80,7 +89,16 @@ describe('a folder as Hugging Face has it', () => {
   });
 
   it('scales RoPE as Llama 3.1 does', async () => {
-    const { folder } = await make('scaled', { headLength: 32 }, { config: { rope_theta: 500_000, rope_scaling: { rope_type: 'llama3', factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 } } });
+    const { folder } = await make(
+      'scaled',
+      { headLength: 32 },
+      {
+        config: {
+          rope_theta: 500_000,
+          rope_scaling: { rope_type: 'llama3', factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 },
+        },
+      },
+    );
     const target = path.join(home, 'scaled.out.gguf');
     await quantizeModel(await openSource(folder), target, { type: 'f16', threads: 1 });
     const bytes = (await tensorsOf(target)).get('rope_freqs.weight') as Buffer;
@@ -95,10 +113,19 @@ describe('a folder as Hugging Face has it', () => {
     const { folder } = await make('split', { architecture: 'qwen2' });
     const file = path.join(folder, 'tokenizer.json');
     const tokenizer = JSON.parse(await readFile(file, 'utf8')) as object;
-    const pattern = (digits: string) => String.raw`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|` + digits + String.raw`| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`;
+    const pattern = (digits: string) =>
+      String.raw`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|` +
+      digits +
+      String.raw`| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`;
     const names: (string | undefined)[] = [];
     for (const digits of ['\\p{N}', '\\p{N}{1,3}']) {
-      const split = { type: 'Sequence', pretokenizers: [{ type: 'Split', pattern: { Regex: pattern(digits) }, behavior: 'Isolated' }, { type: 'ByteLevel', add_prefix_space: false, use_regex: false }] };
+      const split = {
+        type: 'Sequence',
+        pretokenizers: [
+          { type: 'Split', pattern: { Regex: pattern(digits) }, behavior: 'Isolated' },
+          { type: 'ByteLevel', add_prefix_space: false, use_regex: false },
+        ],
+      };
       await writeFile(file, JSON.stringify({ ...tokenizer, pre_tokenizer: split }));
       const target = path.join(home, 'split.out.gguf');
       await quantizeModel(await openSource(folder), target, { type: 'q8_0', threads: 1 });
@@ -126,8 +153,16 @@ describe('a folder as Hugging Face has it', () => {
     ['a scaling of RoPE by nothing', { rope_scaling: { type: 'linear', factor: 0 } }, /rope_scaling\.factor is 0/],
     ['more layers than it has', { num_hidden_layers: 2 }, /blk\.1\.attn_norm\.weight is missing/],
     ['more layers than there is memory for their names', { num_hidden_layers: 1 << 24 }, /blk\.1\.attn_norm\.weight is missing/],
-    ['another width than its tensors have', { intermediate_size: 64 }, /blk\.0\.ffn_gate\.weight is 64 × 128, and by its config\.json 64 × 64/],
-    ['another vocabulary than its tensors have', { vocab_size: 6464 }, /token_embd\.weight is 64 × 6400, and by its config\.json 64 × 6464/],
+    [
+      'another width than its tensors have',
+      { intermediate_size: 64 },
+      /blk\.0\.ffn_gate\.weight is 64 × 128, and by its config\.json 64 × 64/,
+    ],
+    [
+      'another vocabulary than its tensors have',
+      { vocab_size: 6464 },
+      /token_embd\.weight is 64 × 6400, and by its config\.json 64 × 6464/,
+    ],
   ];
   it.each(refused)('is refused for %s', async (name, config, message) => {
     const { folder } = await make(`refused-${name}`, { layers: 1 }, { config });
@@ -181,7 +216,15 @@ describe('a folder as Hugging Face has it', () => {
 
   it('has the default one of several chat templates', async () => {
     const { folder } = await make('templates', { layers: 1 });
-    await change(folder, 'tokenizer_config.json', (config) => void (config['chat_template'] = [{ name: 'tool_use', template: 'tools' }, { name: 'default', template: 'plain' }]));
+    await change(
+      folder,
+      'tokenizer_config.json',
+      (config) =>
+        void (config['chat_template'] = [
+          { name: 'tool_use', template: 'tools' },
+          { name: 'default', template: 'plain' },
+        ]),
+    );
     const source = await openSource(folder);
     expect(source.metadata.get('tokenizer.chat_template')?.value).toBe('plain');
   });
@@ -193,8 +236,18 @@ describe('a folder as Hugging Face has it', () => {
     ['another tokenizer', 'tokenizer.json', ({ model }) => void (model.type = 'Unigram'), /tokenizer\.json: its model is "Unigram"/],
     ['a tokenizer without pairs', 'tokenizer.json', ({ model }) => void delete model.merges, /model\.merges is no list/],
     ['a token without a number', 'tokenizer.json', ({ model }) => void (model.vocab['zzz'] = 'x'), /gives the token zzz the number "x"/],
-    ['a token beyond the embedding', 'tokenizer.json', ({ model }) => void (model.vocab['zzz'] = 4e9), /token zzz has the number 4000000000, and there are 6400/],
-    ['a token that stands twice', 'tokenizer.json', (tokenizer) => void tokenizer.added_tokens.push({ id: 6399, content: '<|im_end|>', special: true }), /stands twice/],
+    [
+      'a token beyond the embedding',
+      'tokenizer.json',
+      ({ model }) => void (model.vocab['zzz'] = 4e9),
+      /token zzz has the number 4000000000, and there are 6400/,
+    ],
+    [
+      'a token that stands twice',
+      'tokenizer.json',
+      (tokenizer) => void tokenizer.added_tokens.push({ id: 6399, content: '<|im_end|>', special: true }),
+      /stands twice/,
+    ],
   ];
   it.each(strangers)('is refused for %s', async (name, file, edit, message) => {
     const { folder } = await make(`strange-${name.replaceAll(' ', '-')}`, { layers: 1 });

@@ -12,7 +12,10 @@ it('reports the perplexity that this engine finds after the token that begins a 
       const tokens = Int32Array.of(model.vocabulary.bos as number, ...model.vocabulary.tokenize(text, false)).subarray(0, 256);
       let loss = 0;
       for (let length = 1; length < tokens.length; length += 1) {
-        const logits = length === 1 ? model.runner.prefill(0, tokens.subarray(0, 1), 0, true) as Float32Array : model.runner.decode(tokens.subarray(length - 1, length), Int32Array.of(length - 1))[0] as Float32Array;
+        const logits =
+          length === 1
+            ? (model.runner.prefill(0, tokens.subarray(0, 1), 0, true) as Float32Array)
+            : (model.runner.decode(tokens.subarray(length - 1, length), Int32Array.of(length - 1))[0] as Float32Array);
         loss += Math.log(logits.reduce((sum, value) => sum + Math.exp(value), 0)) - (logits[tokens[length] as number] as number);
       }
       const found = measured[index];

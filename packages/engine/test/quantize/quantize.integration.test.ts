@@ -17,7 +17,11 @@ function quantizeWithLibllama(source: string, target: string, fileType: number):
   const library = ggml.libraries.llama;
   const params = koffi.struct({ bytes: koffi.array('uint8', 512, 'Typed') });
   const defaults = library.func('llama_model_quantize_default_params', params, []) as unknown as () => { bytes: Uint8Array };
-  const quantize = library.func('llama_model_quantize', 'uint32', ['str', 'str', koffi.pointer(params)]) as unknown as (a: string, b: string, c: { bytes: Uint8Array }) => number;
+  const quantize = library.func('llama_model_quantize', 'uint32', ['str', 'str', koffi.pointer(params)]) as unknown as (
+    a: string,
+    b: string,
+    c: { bytes: Uint8Array },
+  ) => number;
   const options = defaults();
   new DataView(options.bytes.buffer, options.bytes.byteOffset).setInt32(0, 1, true);
   new DataView(options.bytes.buffer, options.bytes.byteOffset).setInt32(4, fileType, true);
@@ -27,7 +31,12 @@ function quantizeWithLibllama(source: string, target: string, fileType: number):
 async function tensorBytes(file: string): Promise<Map<string, { type: string; bytes: Buffer }>> {
   const gguf = openGguf(ggml, file);
   const content = await readFile(file);
-  const found = new Map([...gguf.tensors.values()].map(({ name, type, offset, size }) => [name, { type: ggml.typeName(type), bytes: content.subarray(offset, offset + size) }]));
+  const found = new Map(
+    [...gguf.tensors.values()].map(({ name, type, offset, size }) => [
+      name,
+      { type: ggml.typeName(type), bytes: content.subarray(offset, offset + size) },
+    ]),
+  );
   gguf.close();
   return found;
 }
@@ -44,7 +53,8 @@ describe('a quantized model', () => {
     await writeTinyModel(file, { architecture: 'llama', seed: 11, vocabulary: 500, type: 'f32', ...options });
     return file;
   }
-  const quantize = async (source: string, target: string, type: TargetType) => quantizeModel(await ggufSource(ggml, source), target, { type, threads: 2 });
+  const quantize = async (source: string, target: string, type: TargetType) =>
+    quantizeModel(await ggufSource(ggml, source), target, { type, threads: 2 });
 
   const wide = { hidden: 256, feedForward: 512 };
   const sources: readonly (readonly [string, Partial<TinyModelOptions>])[] = [
@@ -56,7 +66,13 @@ describe('a quantized model', () => {
     ['rows that blocks of 256 do not divide', { hidden: 96, feedForward: 160, layers: 3, heads: 3, kvHeads: 1 }],
     ['rows that no block divides', { hidden: 80, feedForward: 80, heads: 2 }],
   ];
-  const types: readonly (readonly [TargetType, number])[] = [['q8_0', 7], ['q6_k', 18], ['q4_k', 15], ['q4_0', 2], ['f16', 1]];
+  const types: readonly (readonly [TargetType, number])[] = [
+    ['q8_0', 7],
+    ['q6_k', 18],
+    ['q4_k', 15],
+    ['q4_0', 2],
+    ['f16', 1],
+  ];
 
   for (const [name, options] of sources) {
     it(`has the bytes that llama.cpp's quantizer makes: ${name}`, async () => {
@@ -83,7 +99,10 @@ describe('a quantized model', () => {
     const [before, after] = [await readGgufHeader(source), await readGgufHeader(target)];
     expect(after.number('general.file_type')).toBe(15);
     for (const [key, value] of before.values) expect(after.values.get(key), key).toEqual(value);
-    expect([...after.values.keys()].filter((key) => !before.values.has(key))).toEqual(['general.file_type', 'general.quantization_version']);
+    expect([...after.values.keys()].filter((key) => !before.values.has(key))).toEqual([
+      'general.file_type',
+      'general.quantization_version',
+    ]);
     expect(sizes.types).toEqual({ F32: 5, Q4_K: 13, Q6_K: 3 });
     expect(after.size).toBeGreaterThan(sizes.bytes);
     expect(sizes.sourceBytes / sizes.bytes).toBeGreaterThan(4.5);
@@ -92,7 +111,9 @@ describe('a quantized model', () => {
   it('is not made of one that is quantized, is cut or is no model, and nothing is left then', async () => {
     const home = await mkdtemp(path.join(folder, 'refused-'));
     const target = path.join(home, 'out.gguf');
-    await expect(quantize(await tiny('quantized', { type: 'q8_0' }), target, 'q4_0')).rejects.toThrow(/is quantized already \(token_embd\.weight is Q8_0\).*f32, f16 or bf16/);
+    await expect(quantize(await tiny('quantized', { type: 'q8_0' }), target, 'q4_0')).rejects.toThrow(
+      /is quantized already \(token_embd\.weight is Q8_0\).*f32, f16 or bf16/,
+    );
     const source = await tiny('cut', wide);
     await truncate(source, (await readGgufHeader(source)).size - 1000);
     await expect(quantize(source, target, 'q4_0')).rejects.toThrow(/ends inside the tensor/);

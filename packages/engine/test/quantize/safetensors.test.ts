@@ -41,22 +41,46 @@ describe('the header of a safetensors file', () => {
   });
 
   it.each<[string, unknown]>([
-    ['shape', 5], ['shape', null], ['shape', [-2, -2]], ['shape', ['2', '2']], ['shape', [1.5, 8 / 3]], ['shape', undefined],
-    ['data_offsets', 5], ['data_offsets', null], ['data_offsets', [0]], ['data_offsets', [-16, 0]], ['data_offsets', ['0', '16']], ['data_offsets', [0, 16, 32]], ['data_offsets', [1000, 1016]],
-    ['dtype', null], ['dtype', ['F32']], ['dtype', 'toString'], ['dtype', undefined],
+    ['shape', 5],
+    ['shape', null],
+    ['shape', [-2, -2]],
+    ['shape', ['2', '2']],
+    ['shape', [1.5, 8 / 3]],
+    ['shape', undefined],
+    ['data_offsets', 5],
+    ['data_offsets', null],
+    ['data_offsets', [0]],
+    ['data_offsets', [-16, 0]],
+    ['data_offsets', ['0', '16']],
+    ['data_offsets', [0, 16, 32]],
+    ['data_offsets', [1000, 1016]],
+    ['dtype', null],
+    ['dtype', ['F32']],
+    ['dtype', 'toString'],
+    ['dtype', undefined],
   ])('is refused with %s %j', async (key, value) => {
     await write(JSON.stringify({ x: { ...whole, [key]: value } }));
     await expectRefused();
   });
 
   it('names tensors without what a terminal obeys', async () => {
-    await write(JSON.stringify({ [`\u001b]0;owned\u0007${'x'.repeat(1000)}`]: whole, y: { ...whole, shape: 5 } }).replace('[2,2]', '[2,3]'));
+    await write(
+      JSON.stringify({ [`\u001b]0;owned\u0007${'x'.repeat(1000)}`]: whole, y: { ...whole, shape: 5 } }).replace('[2,2]', '[2,3]'),
+    );
     const { message } = (await readSafetensors(folder).catch((thrown: unknown) => thrown)) as AutoglmError;
     expect(message).not.toMatch(/\p{Cc}/u);
     expect(message.length).toBeLessThan(folder.length + 200);
   });
 
-  it.each(['null', '5', '{"weight_map":5}', '{"weight_map":null}', '{"weight_map":["model.safetensors"]}', '{"weight_map":{"x":5}}', '{"weight_map":{"x":null}}'])('is not read with the index %s', async (text) => {
+  it.each([
+    'null',
+    '5',
+    '{"weight_map":5}',
+    '{"weight_map":null}',
+    '{"weight_map":["model.safetensors"]}',
+    '{"weight_map":{"x":5}}',
+    '{"weight_map":{"x":null}}',
+  ])('is not read with the index %s', async (text) => {
     await write(JSON.stringify({ x: whole }));
     await index(text);
     await expectRefused();

@@ -14,7 +14,8 @@ describe('the reference', () => {
     opened.push(reference);
     return reference;
   };
-  const text = (sequence: number, tokens: readonly number[]): ReferenceToken[] => tokens.map((token, position) => ({ token, position, sequence, wantsLogits: position === tokens.length - 1 }));
+  const text = (sequence: number, tokens: readonly number[]): ReferenceToken[] =>
+    tokens.map((token, position) => ({ token, position, sequence, wantsLogits: position === tokens.length - 1 }));
   const logits = (reference: Reference, batch: readonly ReferenceToken[]) => reference.evaluate(batch).map((row) => row.slice());
 
   beforeAll(async () => {
@@ -47,7 +48,10 @@ describe('the reference', () => {
         return logits(reference, text(0, prompt))[0] as Float32Array;
       });
       reference.clear();
-      const together = logits(reference, prompts.flatMap((prompt, sequence) => text(sequence, prompt)));
+      const together = logits(
+        reference,
+        prompts.flatMap((prompt, sequence) => text(sequence, prompt)),
+      );
       expect(together).toHaveLength(16);
       for (const [sequence, row] of together.entries()) {
         expect(row).toHaveLength(reference.vocabularySize);
@@ -69,9 +73,18 @@ describe('the reference', () => {
   });
 
   it('says what is wrong', () => {
-    expect(() => openReference({ modelPath: path.join(folder, 'none.gguf'), threads: 1, contextLength: 64, maxSequences: 1 })).toThrow('cannot load');
+    expect(() => openReference({ modelPath: path.join(folder, 'none.gguf'), threads: 1, contextLength: 64, maxSequences: 1 })).toThrow(
+      'cannot load',
+    );
     const reference = open();
-    expect(() => reference.evaluate(text(0, Array.from({ length: 65 }, () => 5)))).toThrow('do not fit a batch of 64');
+    expect(() =>
+      reference.evaluate(
+        text(
+          0,
+          Array.from({ length: 65 }, () => 5),
+        ),
+      ),
+    ).toThrow('do not fit a batch of 64');
   });
 
   it('refuses what does not fit a sequence', () => {

@@ -2,13 +2,17 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { planColumns, type ProductCosts } from '../../src/runner/batch-plan.ts';
 
-const points = (entries: Record<number, number>): ReadonlyMap<number, number> => new Map(Object.entries(entries).map(([key, value]) => [Number(key), value]));
+const points = (entries: Record<number, number>): ReadonlyMap<number, number> =>
+  new Map(Object.entries(entries).map(([key, value]) => [Number(key), value]));
 const none = new Map<number, number>();
 const planOf = (costs: Omit<ProductCosts, 'unlike'>, paddedMax: number) => planColumns({ unlike: none, ...costs }, paddedMax);
 
 describe('planColumns', () => {
   it('takes the cheapest way, also between what was measured', () => {
-    const { wayOf } = planOf({ together: points({ 1: 1, 2: 4, 16: 6, 64: 20 }), staged: points({ 2: 3, 16: 5, 64: 21 }), apart: points({ 2: 2, 4: 4 }) }, 16);
+    const { wayOf } = planOf(
+      { together: points({ 1: 1, 2: 4, 16: 6, 64: 20 }), staged: points({ 2: 3, 16: 5, 64: 21 }), apart: points({ 2: 2, 4: 4 }) },
+      16,
+    );
     expect([1, 2, 3, 4, 9, 16, 64].map(wayOf)).toEqual(['together', 'apart', 'apart', 'staged', 'staged', 'staged', 'together']);
   });
 
@@ -44,7 +48,12 @@ describe('planColumns', () => {
   });
 
   it('takes no number of columns for alike because its neighbours are', () => {
-    const costs = { together: points({ 4: 5.7, 8: 8.7, 12: 11.8, 16: 12.3, 64: 40 }), staged: none, apart: none, unlike: points({ 1: 1.2, 2: 2.4, 3: 3.6, 5: 6.9, 6: 8, 7: 9.3 }) };
+    const costs = {
+      together: points({ 4: 5.7, 8: 8.7, 12: 11.8, 16: 12.3, 64: 40 }),
+      staged: none,
+      apart: none,
+      unlike: points({ 1: 1.2, 2: 2.4, 3: 3.6, 5: 6.9, 6: 8, 7: 9.3 }),
+    };
     const { padded, costOf } = planColumns(costs, 32);
     expect([1, 2, 3, 4, 5, 7, 10].map(padded)).toEqual([1, 2, 3, 4, 5, 8, 10]);
     expect([costOf(5, false), costOf(10, false)]).toEqual([Infinity, 10.25]);
@@ -53,23 +62,34 @@ describe('planColumns', () => {
   });
 
   it('knows no cost of columns that only padding gives the sums of a full batch, where nothing is padded', () => {
-    const { padded, costOf } = planColumns({ together: points({ 2: 3, 16: 5 }), staged: none, apart: none, unlike: points({ 1: 0.5 }) }, 16);
+    const { padded, costOf } = planColumns(
+      { together: points({ 2: 3, 16: 5 }), staged: none, apart: none, unlike: points({ 1: 0.5 }) },
+      16,
+    );
     expect([padded(1), costOf(1, true), costOf(1, false), costOf(2, false)]).toEqual([2, 3, Infinity, 3]);
   });
 
   it('is never worse than the plain way by what was measured, and padding what is padded changes nothing', () => {
     const cost = fc.double({ min: 0.01, max: 100, noNaN: true });
-    const measured = fc.record({ together: fc.array(cost, { minLength: 16, maxLength: 16 }), staged: fc.array(cost, { maxLength: 16 }), apart: fc.array(cost, { maxLength: 16 }) });
-    fc.assert(fc.property(measured, fc.integer({ min: 1, max: 20 }), (lists, paddedMax) => {
-      const costs = Object.fromEntries(Object.entries(lists).map(([way, list]) => [way, new Map(list.map((value, index) => [index + 1, value]))])) as unknown as ProductCosts;
-      const { wayOf, padded } = planOf(costs, paddedMax);
-      for (let columns = 2; columns <= 16; columns += 1) {
-        const chosen = padded(columns);
-        expect(chosen).toBeGreaterThanOrEqual(columns);
-        if (columns <= paddedMax) expect(chosen).toBeLessThanOrEqual(paddedMax);
-        expect(costs[wayOf(chosen)].get(chosen)).toBeLessThanOrEqual(costs.together.get(columns) as number);
-        expect(padded(chosen)).toBe(chosen);
-      }
-    }));
+    const measured = fc.record({
+      together: fc.array(cost, { minLength: 16, maxLength: 16 }),
+      staged: fc.array(cost, { maxLength: 16 }),
+      apart: fc.array(cost, { maxLength: 16 }),
+    });
+    fc.assert(
+      fc.property(measured, fc.integer({ min: 1, max: 20 }), (lists, paddedMax) => {
+        const costs = Object.fromEntries(
+          Object.entries(lists).map(([way, list]) => [way, new Map(list.map((value, index) => [index + 1, value]))]),
+        ) as unknown as ProductCosts;
+        const { wayOf, padded } = planOf(costs, paddedMax);
+        for (let columns = 2; columns <= 16; columns += 1) {
+          const chosen = padded(columns);
+          expect(chosen).toBeGreaterThanOrEqual(columns);
+          if (columns <= paddedMax) expect(chosen).toBeLessThanOrEqual(paddedMax);
+          expect(costs[wayOf(chosen)].get(chosen)).toBeLessThanOrEqual(costs.together.get(columns) as number);
+          expect(padded(chosen)).toBe(chosen);
+        }
+      }),
+    );
   });
 });

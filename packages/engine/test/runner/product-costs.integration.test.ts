@@ -61,7 +61,8 @@ function product(matrix: WeightMatrix, way: ProductWay, count: number): Float32A
   for (let index = 0; index < input.length; index += 1) input[index] = random() - 0.5;
   device.compute(graph);
   const sums = new Float32Array(rows * count);
-  for (let column = 0; column < count; column += 1) sums.set(new Float32Array(koffi.view(ggml.getData(result) + BigInt(column * columnBytes(result)), rows * 4)), column * rows);
+  for (let column = 0; column < count; column += 1)
+    sums.set(new Float32Array(koffi.view(ggml.getData(result) + BigInt(column * columnBytes(result)), rows * 4)), column * rows);
   return sums;
 }
 
@@ -73,18 +74,41 @@ describe('multiply', () => {
   });
 
   it.each([1, 16, 17, 64, 100])('gives the same sums with rows of zeros after the matrix, %i columns', (count) => {
-    for (const type of [GgmlType.Q8_0, GgmlType.Q4_0]) expect(product(createMatrix(type, 32), 'together', count)).toEqual(product(createMatrix(type), 'together', count));
+    for (const type of [GgmlType.Q8_0, GgmlType.Q4_0])
+      expect(product(createMatrix(type, 32), 'together', count)).toEqual(product(createMatrix(type), 'together', count));
   });
 });
 
 describe('measureProductCosts', () => {
   it('tells of numbers of columns that it does not measure whether their sums are unlike', () => {
-    const alike = new Map([[4, 5], [8, 9], [12, 11], [16, 12], [64, 40]]);
-    const tiles = completeUnlike({ together: alike, unlike: new Map([1, 2, 3, 5, 6, 7, 9, 10, 11, 13, 14, 15].map((columns) => [columns, columns])) }, false);
+    const alike = new Map([
+      [4, 5],
+      [8, 9],
+      [12, 11],
+      [16, 12],
+      [64, 40],
+    ]);
+    const tiles = completeUnlike(
+      { together: alike, unlike: new Map([1, 2, 3, 5, 6, 7, 9, 10, 11, 13, 14, 15].map((columns) => [columns, columns])) },
+      false,
+    );
     expect([16, 17, 19, 20, 24, 33, 47, 63].filter((columns) => tiles.has(columns))).toEqual([17, 19, 33, 47, 63]);
     expect(tiles.get(33)).toBe(25);
-    const plain = completeUnlike({ together: alike, unlike: new Map([[1, 1], [2, 2]]) }, true);
-    expect([...plain]).toEqual([[1, 1], [2, 2], [3, 2]]);
+    const plain = completeUnlike(
+      {
+        together: alike,
+        unlike: new Map([
+          [1, 1],
+          [2, 2],
+        ]),
+      },
+      true,
+    );
+    expect([...plain]).toEqual([
+      [1, 1],
+      [2, 2],
+      [3, 2],
+    ]);
   });
 
   it('measures every way of plain matrices, and of rearranged ones only what can be done with them', () => {

@@ -11,19 +11,27 @@ describe('penalties', () => {
     const amount = fc.double({ min: -2, max: 2, noNaN: true });
     const logits = fc.array(fc.float({ min: -20, max: 20, noNaN: true }), { minLength: size, maxLength: size });
     fc.assert(
-      fc.property(logits, tokens, tokens, fc.double({ min: 0.5, max: 2, noNaN: true }), amount, amount, (values, prompt, answer, repetitionPenalty, presencePenalty, frequencyPenalty) => {
-        const expected = values.map((logit, token) => {
-          const count = answer.filter((other) => other === token).length;
-          const seen = count > 0 || prompt.includes(token);
-          const repeated = seen ? (logit < 0 ? logit * repetitionPenalty : logit / repetitionPenalty) : logit;
-          return Math.fround(repeated - count * frequencyPenalty - (count > 0 ? 1 : 0) * presencePenalty);
-        });
-        const counts = new Map(prompt.map((token) => [token, 0]));
-        for (const token of answer) counts.set(token, (counts.get(token) ?? 0) + 1);
-        const actual = Float32Array.from(values);
-        applyPenalties(actual, counts, { ...plain, repetitionPenalty, presencePenalty, frequencyPenalty });
-        for (const [token, logit] of expected.entries()) expect(actual[token]).toBeCloseTo(logit, 4);
-      }),
+      fc.property(
+        logits,
+        tokens,
+        tokens,
+        fc.double({ min: 0.5, max: 2, noNaN: true }),
+        amount,
+        amount,
+        (values, prompt, answer, repetitionPenalty, presencePenalty, frequencyPenalty) => {
+          const expected = values.map((logit, token) => {
+            const count = answer.filter((other) => other === token).length;
+            const seen = count > 0 || prompt.includes(token);
+            const repeated = seen ? (logit < 0 ? logit * repetitionPenalty : logit / repetitionPenalty) : logit;
+            return Math.fround(repeated - count * frequencyPenalty - (count > 0 ? 1 : 0) * presencePenalty);
+          });
+          const counts = new Map(prompt.map((token) => [token, 0]));
+          for (const token of answer) counts.set(token, (counts.get(token) ?? 0) + 1);
+          const actual = Float32Array.from(values);
+          applyPenalties(actual, counts, { ...plain, repetitionPenalty, presencePenalty, frequencyPenalty });
+          for (const [token, logit] of expected.entries()) expect(actual[token]).toBeCloseTo(logit, 4);
+        },
+      ),
     );
   });
 

@@ -2,7 +2,18 @@ import type { Sampling } from '@open-autoglm/protocol';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createSampler, createSamplerScratch } from '../../src/sampler/sampler.ts';
-import { anyLogits, brokenLogits, chiSquareDeviation, greedy, histogram, normalLogits, plain, ranked, samplerOf, softmax } from './support.ts';
+import {
+  anyLogits,
+  brokenLogits,
+  chiSquareDeviation,
+  greedy,
+  histogram,
+  normalLogits,
+  plain,
+  ranked,
+  samplerOf,
+  softmax,
+} from './support.ts';
 
 const anySampling: fc.Arbitrary<Sampling> = fc.record({
   temperature: fc.oneof(fc.constantFrom(0, Number.MIN_VALUE, 1e-6, 1, 1e300), fc.double({ min: 0.01, max: 2, noNaN: true })),
@@ -38,7 +49,9 @@ describe('what is drawn follows the distribution', () => {
   }
   const rank = (token: number) => ranked(logits).indexOf(token);
   const massBefore = (token: number, probabilities: readonly number[]) =>
-    ranked(logits).slice(0, rank(token)).reduce((sum, other) => sum + (probabilities[other] as number), 0);
+    ranked(logits)
+      .slice(0, rank(token))
+      .reduce((sum, other) => sum + (probabilities[other] as number), 0);
 
   const cases: readonly [string, Partial<Sampling>, number[]][] = [
     ['plain', {}, expected(1, () => true)],
@@ -46,7 +59,11 @@ describe('what is drawn follows the distribution', () => {
     ['hot', { temperature: 1.7 }, expected(1.7, () => true)],
     ['top-k', { topK: 4 }, expected(1, (token) => rank(token) < 4)],
     ['top-p', { topP: 0.7 }, expected(1, (token, probabilities) => massBefore(token, probabilities) < 0.7)],
-    ['top-p after temperature', { topP: 0.7, temperature: 2 }, expected(2, (token, probabilities) => massBefore(token, probabilities) < 0.7)],
+    [
+      'top-p after temperature',
+      { topP: 0.7, temperature: 2 },
+      expected(2, (token, probabilities) => massBefore(token, probabilities) < 0.7),
+    ],
     ['min-p', { minP: 0.2 }, expected(1, (token, probabilities) => (probabilities[token] as number) >= 0.2 * Math.max(...probabilities))],
   ];
 
@@ -64,7 +81,12 @@ describe('what is drawn follows the distribution', () => {
 
   test('the test itself tells distributions apart', () => {
     const sampler = samplerOf({ temperature: 1.1, seed: 20 }, logits.length);
-    expect(chiSquareDeviation(histogram(sampler, logits, draws), expected(1, () => true))).toBeGreaterThan(10);
+    expect(
+      chiSquareDeviation(
+        histogram(sampler, logits, draws),
+        expected(1, () => true),
+      ),
+    ).toBeGreaterThan(10);
   });
 });
 
@@ -86,21 +108,25 @@ describe('seeds', () => {
 
   test('samplers that share scratch memory do not disturb each other, however they take turns', () => {
     fc.assert(
-      fc.property(fc.array(anySampling, { minLength: 2, maxLength: 4 }), fc.array(fc.nat(3), { minLength: 1, maxLength: 40 }), (samplings, turns) => {
-        const alone = samplings.map((sampling) => createSampler(sampling, [1, 2, 3], createSamplerScratch(500)));
-        const shared = createSamplerScratch(500);
-        const together = samplings.map((sampling) => createSampler(sampling, [1, 2, 3], shared));
-        for (const [place, turn] of turns.entries()) {
-          const row = rows[place % rows.length] as Float32Array;
-          const [one, other] = [alone, together].map((samplers) => {
-            const sampler = samplers[turn % samplings.length];
-            const token = sampler?.sample(row) ?? -1;
-            sampler?.accept(token);
-            return token;
-          });
-          expect(one).toBe(other);
-        }
-      }),
+      fc.property(
+        fc.array(anySampling, { minLength: 2, maxLength: 4 }),
+        fc.array(fc.nat(3), { minLength: 1, maxLength: 40 }),
+        (samplings, turns) => {
+          const alone = samplings.map((sampling) => createSampler(sampling, [1, 2, 3], createSamplerScratch(500)));
+          const shared = createSamplerScratch(500);
+          const together = samplings.map((sampling) => createSampler(sampling, [1, 2, 3], shared));
+          for (const [place, turn] of turns.entries()) {
+            const row = rows[place % rows.length] as Float32Array;
+            const [one, other] = [alone, together].map((samplers) => {
+              const sampler = samplers[turn % samplings.length];
+              const token = sampler?.sample(row) ?? -1;
+              sampler?.accept(token);
+              return token;
+            });
+            expect(one).toBe(other);
+          }
+        },
+      ),
       { numRuns: 60 },
     );
   });
@@ -138,7 +164,14 @@ test('a whole vocabulary of 152,064 tokens works in every setting', () => {
   const size = 152_064;
   const logits = normalLogits(size, 3, 2);
   const scratch = createSamplerScratch(size);
-  for (const change of [{}, { topP: 0.9 }, { topK: 40 }, { minP: 0.05 }, { topK: 1000, topP: 0.5, repetitionPenalty: 1.1 }, { temperature: 0 }]) {
+  for (const change of [
+    {},
+    { topP: 0.9 },
+    { topK: 40 },
+    { minP: 0.05 },
+    { topK: 1000, topP: 0.5, repetitionPenalty: 1.1 },
+    { temperature: 0 },
+  ]) {
     const token = createSampler({ ...plain, ...change }, [1], scratch).sample(logits);
     expect(Number.isInteger(token) && token >= 0 && token < size).toBe(true);
   }

@@ -67,7 +67,9 @@ export function histogram(sampler: Sampler, logits: Float32Array, draws: number)
 export function chiSquareDeviation(counts: readonly number[], probabilities: readonly number[]): number {
   const draws = counts.reduce((sum, count) => sum + count, 0);
   if (counts.some((count, token) => count > 0 && probabilities[token] === 0)) return Infinity;
-  const possible = probabilities.map((probability, token) => ({ expected: probability * draws, count: counts[token] as number })).filter(({ expected }) => expected > 0);
+  const possible = probabilities
+    .map((probability, token) => ({ expected: probability * draws, count: counts[token] as number }))
+    .filter(({ expected }) => expected > 0);
   const statistic = possible.reduce((sum, { expected, count }) => sum + (count - expected) ** 2 / expected, 0);
   const freedom = Math.max(possible.length - 1, 1);
   return (statistic - freedom) / Math.sqrt(2 * freedom);

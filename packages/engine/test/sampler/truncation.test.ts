@@ -42,7 +42,8 @@ describe('top-k', () => {
     const orders = { random: logits, ascending: logits.toSorted(), descending: logits.toSorted().toReversed(), equal: logits.map(() => 1) };
     for (const [order, values] of Object.entries(orders)) {
       const best = ranked(values);
-      for (const k of [1, 40, 1_000, 4_999, 5_000, 9_000]) expect(gathered(values, everything, k), `${order}, ${k}`).toEqual(sorted(best.slice(0, k)));
+      for (const k of [1, 40, 1_000, 4_999, 5_000, 9_000])
+        expect(gathered(values, everything, k), `${order}, ${k}`).toEqual(sorted(best.slice(0, k)));
     }
   });
 
@@ -54,16 +55,21 @@ describe('top-k', () => {
 describe('min-p', () => {
   test('keeps what is at least so likely against the likeliest', () => {
     fc.assert(
-      fc.property(anyLogits, fc.double({ min: 0.01, max: 1, noNaN: true }), fc.double({ min: 0.2, max: 2, noNaN: true }), (logits, minP, temperature) => {
-        const greatest = Math.max(...logits);
-        const tokens = gathered(logits, lowestLogit(greatest, temperature, minP), 0);
-        const probabilities = softmax(logits, temperature);
-        const least = minP * Math.max(...probabilities);
-        for (const [token, probability] of probabilities.entries()) {
-          if (Math.abs(probability - least) < least * 1e-9) continue;
-          expect(tokens.includes(token)).toBe(probability > least);
-        }
-      }),
+      fc.property(
+        anyLogits,
+        fc.double({ min: 0.01, max: 1, noNaN: true }),
+        fc.double({ min: 0.2, max: 2, noNaN: true }),
+        (logits, minP, temperature) => {
+          const greatest = Math.max(...logits);
+          const tokens = gathered(logits, lowestLogit(greatest, temperature, minP), 0);
+          const probabilities = softmax(logits, temperature);
+          const least = minP * Math.max(...probabilities);
+          for (const [token, probability] of probabilities.entries()) {
+            if (Math.abs(probability - least) < least * 1e-9) continue;
+            expect(tokens.includes(token)).toBe(probability > least);
+          }
+        },
+      ),
     );
   });
 

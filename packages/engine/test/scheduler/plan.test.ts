@@ -7,17 +7,21 @@ const limits: SchedulerLimits = { maxBatchSize: 8, stepTokenBudget: 256, maxChun
 describe('chunkLength', () => {
   it('cuts every prompt at multiples of the granule, into pieces that are not shorter', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 5000 }), fc.array(fc.integer({ min: chunkGranularity, max: 600 }), { minLength: 1, maxLength: 20 }), (length, steps) => {
-        let computed = 0;
-        for (let step = 0; computed < length; step += 1) {
-          const chunk = chunkLength(length - computed, steps[step % steps.length] as number);
-          expect(computed % chunkGranularity).toBe(0);
-          expect(chunk).toBeGreaterThanOrEqual(Math.min(chunkGranularity, length));
-          expect(chunk).toBeLessThan((steps[step % steps.length] as number) + chunkGranularity);
-          computed += chunk;
-        }
-        expect(computed).toBe(length);
-      }),
+      fc.property(
+        fc.integer({ min: 1, max: 5000 }),
+        fc.array(fc.integer({ min: chunkGranularity, max: 600 }), { minLength: 1, maxLength: 20 }),
+        (length, steps) => {
+          let computed = 0;
+          for (let step = 0; computed < length; step += 1) {
+            const chunk = chunkLength(length - computed, steps[step % steps.length] as number);
+            expect(computed % chunkGranularity).toBe(0);
+            expect(chunk).toBeGreaterThanOrEqual(Math.min(chunkGranularity, length));
+            expect(chunk).toBeLessThan((steps[step % steps.length] as number) + chunkGranularity);
+            computed += chunk;
+          }
+          expect(computed).toBe(length);
+        },
+      ),
     );
   });
 
@@ -75,15 +79,22 @@ describe('PromptBudget', () => {
   });
 
   it('never spends more than the budget, or one granule, and always moves something', () => {
-    const progress = fc.tuple(fc.integer({ min: 1, max: 3000 }), fc.nat(40)).map(([length, blocks]) => prompt(length, Math.min(length - 1, blocks * chunkGranularity)));
+    const progress = fc
+      .tuple(fc.integer({ min: 1, max: 3000 }), fc.nat(40))
+      .map(([length, blocks]) => prompt(length, Math.min(length - 1, blocks * chunkGranularity)));
     fc.assert(
-      fc.property(fc.array(progress, { minLength: 1, maxLength: 10 }), fc.nat({ max: 8 }), fc.integer({ min: 64, max: 512 }), (prompts, decodingCount, stepTokenBudget) => {
-        const budget = new PromptBudget(decodingCount, { ...limits, stepTokenBudget });
-        const spent = prompts.reduce((sum, next) => sum + budget.take(next), 0);
-        const bound = decodingCount === 0 ? Math.max(limits.maxChunk, stepTokenBudget) : stepTokenBudget;
-        expect(spent).toBeLessThanOrEqual(Math.max(bound, chunkGranularity));
-        expect(spent).toBeGreaterThan(0);
-      }),
+      fc.property(
+        fc.array(progress, { minLength: 1, maxLength: 10 }),
+        fc.nat({ max: 8 }),
+        fc.integer({ min: 64, max: 512 }),
+        (prompts, decodingCount, stepTokenBudget) => {
+          const budget = new PromptBudget(decodingCount, { ...limits, stepTokenBudget });
+          const spent = prompts.reduce((sum, next) => sum + budget.take(next), 0);
+          const bound = decodingCount === 0 ? Math.max(limits.maxChunk, stepTokenBudget) : stepTokenBudget;
+          expect(spent).toBeLessThanOrEqual(Math.max(bound, chunkGranularity));
+          expect(spent).toBeGreaterThan(0);
+        },
+      ),
     );
   });
 

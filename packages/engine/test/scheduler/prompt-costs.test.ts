@@ -11,9 +11,14 @@ function timeOf(computed: number, count: number, { a, b }: { readonly a: number;
   return count * (a + (b * (computed + count / 2)) / 1000);
 }
 
-function readPrompt(costs: PromptCosts, length: number, machine: { readonly a: number; readonly b: number }, disturb = (milliseconds: number) => milliseconds): number[] {
+function readPrompt(
+  costs: PromptCosts,
+  length: number,
+  machine: { readonly a: number; readonly b: number },
+  disturb = (milliseconds: number) => milliseconds,
+): number[] {
   const times: number[] = [];
-  for (let computed = 0; computed < length; ) {
+  for (let computed = 0; computed < length;) {
     const count = new PromptBudget(1, limits, costs.slope).take({ promptLength: length, computed });
     const milliseconds = timeOf(computed, count, machine);
     costs.add({ computed, count, milliseconds: disturb(milliseconds) });

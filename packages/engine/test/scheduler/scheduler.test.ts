@@ -48,7 +48,19 @@ class Steps {
     const request = tokenRequest(id, prompt, maxTokens, { standing });
     const delays = new SequenceDelays(this.#account);
     this.#arrivals += 1;
-    this.scheduler.add(createSequence({ request, prompt, contextLength, bounds: boundContext({ kind, sinks: 64 * (seed % 2), window: 384 }, contextLength, ''), constraint: undefined, scratch, delays, now: this.#nowMs, order: this.#arrivals }));
+    this.scheduler.add(
+      createSequence({
+        request,
+        prompt,
+        contextLength,
+        bounds: boundContext({ kind, sinks: 64 * (seed % 2), window: 384 }, contextLength, ''),
+        constraint: undefined,
+        scratch,
+        delays,
+        now: this.#nowMs,
+        order: this.#arrivals,
+      }),
+    );
   }
 
   step(): void {
@@ -126,17 +138,21 @@ interface Asked {
   readonly kind: ContextStrategy['kind'];
 }
 
-const askedOf = (kinds: readonly Asked['kind'][], promptLengthMax: number, maxTokensMax: number): fc.Arbitrary<Asked> => fc.record({
-  promptLength: fc.integer({ min: 1, max: promptLengthMax }),
-  maxTokens: fc.integer({ min: 1, max: maxTokensMax }),
-  // Prompts of one seed begin alike; of one length, they are twins.
-  seed: fc.nat(2),
-  lane: fc.constantFrom<Lane[]>('realtime', 'batch'),
-  level: fc.nat(6),
-  kind: fc.constantFrom(...kinds),
-});
+const askedOf = (kinds: readonly Asked['kind'][], promptLengthMax: number, maxTokensMax: number): fc.Arbitrary<Asked> =>
+  fc.record({
+    promptLength: fc.integer({ min: 1, max: promptLengthMax }),
+    maxTokens: fc.integer({ min: 1, max: maxTokensMax }),
+    // Prompts of one seed begin alike; of one length, they are twins.
+    seed: fc.nat(2),
+    lane: fc.constantFrom<Lane[]>('realtime', 'batch'),
+    level: fc.nat(6),
+    kind: fc.constantFrom(...kinds),
+  });
 /** Those that drop what does not fit may be longer than the context. */
-const asked = fc.oneof({ weight: 1, arbitrary: askedOf(['full'], 300, 100) }, { weight: 1, arbitrary: askedOf(['window', 'attention'], 900, 400) });
+const asked = fc.oneof(
+  { weight: 1, arbitrary: askedOf(['full'], 300, 100) },
+  { weight: 1, arbitrary: askedOf(['window', 'attention'], 900, 400) },
+);
 const operation = fc.oneof(
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('add' as const), request: asked, copies: fc.integer({ min: 1, max: 3 }) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('remove' as const), which: fc.nat(100) }) },
@@ -163,41 +179,50 @@ const stepsMax = 20_000;
 
 describe('the scheduler', () => {
   it.each<[string, (maxSequences: number, blockCount: number) => KvCache]>([
-    ['paged', (maxSequences, blockCount) => createPagedKvCache({ ...parts, maxSequences, memory: openVirtualMemory(), maxBytes: blockCount * blockBytes, mappingsMax: 65_530 })],
+    [
+      'paged',
+      (maxSequences, blockCount) =>
+        createPagedKvCache({ ...parts, maxSequences, memory: openVirtualMemory(), maxBytes: blockCount * blockBytes, mappingsMax: 65_530 }),
+    ],
     ['static', (maxSequences) => createStaticKvCache({ ...parts, maxSequences })],
-  ])('brings every request to its end that nobody took back, and leaves no memory held (%s)', (_, open) => {
-    fc.assert(
-      fc.property(limits, blocks, fc.array(operation, { maxLength: 25, size: 'max' }), (chosen, blockCount, operations) => {
-        const cache = open(chosen.maxBatchSize, blockCount);
-        const steps = new Steps(cache, chosen);
-        const wanted = new Set<string>();
-        try {
-          for (const [index, one] of operations.entries()) {
-            if (one.kind === 'steps') {
-              for (let count = 0; count < one.count; count += 1) steps.step();
-            } else if (one.kind === 'remove') {
-              const id = [...wanted][one.which % Math.max(1, wanted.size)];
-              if (id === undefined) continue;
-              steps.scheduler.remove(id);
-              wanted.delete(id);
-            } else {
-              for (let copy = 0; copy < one.copies; copy += 1) {
-                wanted.add(`${index}/${copy}`);
-                steps.add(`${index}/${copy}`, one.request);
+  ])(
+    'brings every request to its end that nobody took back, and leaves no memory held (%s)',
+    (_, open) => {
+      fc.assert(
+        fc.property(limits, blocks, fc.array(operation, { maxLength: 25, size: 'max' }), (chosen, blockCount, operations) => {
+          const cache = open(chosen.maxBatchSize, blockCount);
+          const steps = new Steps(cache, chosen);
+          const wanted = new Set<string>();
+          try {
+            for (const [index, one] of operations.entries()) {
+              if (one.kind === 'steps') {
+                for (let count = 0; count < one.count; count += 1) steps.step();
+              } else if (one.kind === 'remove') {
+                const id = [...wanted][one.which % Math.max(1, wanted.size)];
+                if (id === undefined) continue;
+                steps.scheduler.remove(id);
+                wanted.delete(id);
+              } else {
+                for (let copy = 0; copy < one.copies; copy += 1) {
+                  wanted.add(`${index}/${copy}`);
+                  steps.add(`${index}/${copy}`, one.request);
+                }
               }
             }
+            for (let count = 0; !steps.scheduler.isIdle; count += 1) {
+              if (count === stepsMax)
+                expect.fail(`${steps.scheduler.waitingCount} wait and ${steps.scheduler.runningCount} run after ${stepsMax} steps`);
+              steps.step();
+            }
+            expect([...wanted].filter((id) => !steps.ended.has(id))).toEqual([]);
+            expect(cache.usage.usedTokens).toBe(0);
+          } finally {
+            cache.close();
           }
-          for (let count = 0; !steps.scheduler.isIdle; count += 1) {
-            if (count === stepsMax) expect.fail(`${steps.scheduler.waitingCount} wait and ${steps.scheduler.runningCount} run after ${stepsMax} steps`);
-            steps.step();
-          }
-          expect([...wanted].filter((id) => !steps.ended.has(id))).toEqual([]);
-          expect(cache.usage.usedTokens).toBe(0);
-        } finally {
-          cache.close();
-        }
-      }),
-      { numRuns: 100 },
-    );
-  }, 30_000);
+        }),
+        { numRuns: 100 },
+      );
+    },
+    30_000,
+  );
 });

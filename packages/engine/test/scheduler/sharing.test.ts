@@ -8,13 +8,24 @@ import { chooseVictim } from '../../src/scheduler/victim.ts';
 
 const notBegun = { generated: 0, placedAt: undefined, ranMs: 0 };
 const ranked = fc.record({
-  generated: fc.constant(0), placedAt: fc.constant(undefined), ranMs: fc.constant(0),
+  generated: fc.constant(0),
+  placedAt: fc.constant(undefined),
+  ranMs: fc.constant(0),
   order: fc.nat(1000),
   waitsSince: fc.nat(10_000),
-  request: fc.record({ standing: fc.record({ lane: fc.constantFrom<Lane[]>('realtime', 'batch'), level: fc.nat(8), rank: fc.nat(100), expectedTokens: fc.integer({ min: 1, max: 100 }) }) }),
+  request: fc.record({
+    standing: fc.record({
+      lane: fc.constantFrom<Lane[]>('realtime', 'batch'),
+      level: fc.nat(8),
+      rank: fc.nat(100),
+      expectedTokens: fc.integer({ min: 1, max: 100 }),
+    }),
+  }),
 });
 /** Whoever comes later has the larger order. */
-const arrived = fc.array(ranked, { maxLength: 30 }).map((list) => [...list].sort((a, b) => a.waitsSince - b.waitsSince).map((one, order) => ({ ...one, order })));
+const arrived = fc
+  .array(ranked, { maxLength: 30 })
+  .map((list) => [...list].sort((a, b) => a.waitsSince - b.waitsSince).map((one, order) => ({ ...one, order })));
 
 describe('inTurn', () => {
   it('puts who has waited for the aging bound first, as they came, and orders the others by level, rank and arrival', () => {
@@ -29,7 +40,11 @@ describe('inTurn', () => {
           for (let index = 1; index < turn.length; index += 1) {
             const [a, b] = [turn[index - 1] as (typeof list)[0], turn[index] as (typeof list)[0]];
             if (isOld(b)) expect(a.order).toBeLessThan(b.order);
-            else if (!isOld(a)) expect([a.request.standing.level, a.request.standing.rank, a.order] < [b.request.standing.level, b.request.standing.rank, b.order] || isBefore(a, b)).toBe(true);
+            else if (!isOld(a))
+              expect(
+                [a.request.standing.level, a.request.standing.rank, a.order] <
+                  [b.request.standing.level, b.request.standing.rank, b.order] || isBefore(a, b),
+              ).toBe(true);
           }
         }
       }),
@@ -45,22 +60,49 @@ describe('inTurn', () => {
 
 function isBefore(a: Ranked, b: Ranked): boolean {
   const [one, other] = [a.request.standing, b.request.standing];
-  return (one?.level ?? 0) - (other?.level ?? 0) < 0 || (one?.level === other?.level && ((one?.rank ?? 0) < (other?.rank ?? 0) || (one?.rank === other?.rank && a.order < b.order)));
+  return (
+    (one?.level ?? 0) - (other?.level ?? 0) < 0 ||
+    (one?.level === other?.level && ((one?.rank ?? 0) < (other?.rank ?? 0) || (one?.rank === other?.rank && a.order < b.order)))
+  );
 }
 
-const holder = (lane: Lane, changes: Partial<Holder> = {}, level = 0): Holder => ({ ...notBegun, order: 1, waitsSince: 0, computed: 10, request: { standing: { lane, level, rank: 0, expectedTokens: 100 } }, ...changes });
-const waiting = (lane: Lane, level = 0): Ranked => ({ ...notBegun, order: 99, waitsSince: 0, request: { standing: { lane, level, rank: 0, expectedTokens: 100 } } });
+const holder = (lane: Lane, changes: Partial<Holder> = {}, level = 0): Holder => ({
+  ...notBegun,
+  order: 1,
+  waitsSince: 0,
+  computed: 10,
+  request: { standing: { lane, level, rank: 0, expectedTokens: 100 } },
+  ...changes,
+});
+const waiting = (lane: Lane, level = 0): Ranked => ({
+  ...notBegun,
+  order: 99,
+  waitsSince: 0,
+  request: { standing: { lane, level, rank: 0, expectedTokens: 100 } },
+});
 
 describe('chooseYielder', () => {
   it('takes a place from the batch lane for real time, from the one with the least to lose', () => {
     const cheap = holder('batch', { computed: 5 });
-    expect(chooseYielder([holder('batch'), cheap, holder('realtime', { computed: 0 })], waiting('realtime'), { ...defaultSharing, batchPlacesMin: 0, nowMs: 0 })).toBe(cheap);
+    expect(
+      chooseYielder([holder('batch'), cheap, holder('realtime', { computed: 0 })], waiting('realtime'), {
+        ...defaultSharing,
+        batchPlacesMin: 0,
+        nowMs: 0,
+      }),
+    ).toBe(cheap);
   });
 
   it('leaves the batch lane its share, and whoever is well on its way its place', () => {
-    expect(chooseYielder([holder('batch'), holder('batch')], waiting('realtime'), { ...defaultSharing, batchPlacesMin: 2, nowMs: 0 })).toBeUndefined();
-    expect(chooseYielder([holder('batch', { generated: 51 })], waiting('realtime'), { ...defaultSharing, batchPlacesMin: 0, nowMs: 0 })).toBeUndefined();
-    expect(chooseYielder([holder('batch')], waiting('realtime'), { ...defaultSharing, batchYields: 'time_slice', batchPlacesMin: 0, nowMs: 0 })).toBeUndefined();
+    expect(
+      chooseYielder([holder('batch'), holder('batch')], waiting('realtime'), { ...defaultSharing, batchPlacesMin: 2, nowMs: 0 }),
+    ).toBeUndefined();
+    expect(
+      chooseYielder([holder('batch', { generated: 51 })], waiting('realtime'), { ...defaultSharing, batchPlacesMin: 0, nowMs: 0 }),
+    ).toBeUndefined();
+    expect(
+      chooseYielder([holder('batch')], waiting('realtime'), { ...defaultSharing, batchYields: 'time_slice', batchPlacesMin: 0, nowMs: 0 }),
+    ).toBeUndefined();
   });
 
   it('takes nothing within a lane from who has waited as long as anybody may be overtaken', () => {
@@ -72,22 +114,29 @@ describe('chooseYielder', () => {
 
   it('takes nothing from real time for batch, nor from what is about as long', () => {
     fc.assert(
-      fc.property(fc.array(fc.tuple(fc.constantFrom<Lane[]>('realtime', 'batch'), fc.nat(8), fc.nat(100)), { maxLength: 12 }), fc.constantFrom<Lane[]>('realtime', 'batch'), fc.nat(8), fc.nat(3), (list, lane, level, keeps) => {
-        const running = list.map(([own, ofLevel, generated], order) => holder(own, { generated, order }, ofLevel));
-        const yielder = chooseYielder(running, waiting(lane, level), { ...defaultSharing, batchPlacesMin: keeps, nowMs: 0 });
-        if (!yielder) return;
-        const own = yielder.request.standing;
-        expect(yielder.generated).toBeLessThanOrEqual(50);
-        if (own?.lane === lane) expect(own.level).toBeGreaterThanOrEqual(level + 2);
-        else expect([own?.lane, list.filter(([other]) => other === 'batch').length > keeps]).toEqual(['batch', true]);
-      }),
+      fc.property(
+        fc.array(fc.tuple(fc.constantFrom<Lane[]>('realtime', 'batch'), fc.nat(8), fc.nat(100)), { maxLength: 12 }),
+        fc.constantFrom<Lane[]>('realtime', 'batch'),
+        fc.nat(8),
+        fc.nat(3),
+        (list, lane, level, keeps) => {
+          const running = list.map(([own, ofLevel, generated], order) => holder(own, { generated, order }, ofLevel));
+          const yielder = chooseYielder(running, waiting(lane, level), { ...defaultSharing, batchPlacesMin: keeps, nowMs: 0 });
+          if (!yielder) return;
+          const own = yielder.request.standing;
+          expect(yielder.generated).toBeLessThanOrEqual(50);
+          if (own?.lane === lane) expect(own.level).toBeGreaterThanOrEqual(level + 2);
+          else expect([own?.lane, list.filter(([other]) => other === 'batch').length > keeps]).toEqual(['batch', true]);
+        },
+      ),
     );
   });
 });
 
 describe('sinking', () => {
   const slices = { timeSliceMs: 2, priorityWeight: 1.5 };
-  const short = (changes: Partial<Holder> = {}) => holder('realtime', { request: { standing: { lane: 'realtime', level: 3, rank: 10, expectedTokens: 10, slices } }, ...changes }, 3);
+  const short = (changes: Partial<Holder> = {}) =>
+    holder('realtime', { request: { standing: { lane: 'realtime', level: 3, rank: 10, expectedTokens: 10, slices } }, ...changes }, 3);
 
   it('begins when the slice of its level is used up, and goes on with what it takes', () => {
     fc.assert(
@@ -123,7 +172,13 @@ describe('sinking', () => {
 
 describe('chooseVictim', () => {
   it('takes memory from the batch lane first, and never from the oldest', () => {
-    expect(chooseVictim([holder('batch', { order: 0 }), holder('realtime', { order: 1, computed: 1 }), holder('batch', { order: 2, computed: 50 })])?.order).toBe(2);
+    expect(
+      chooseVictim([
+        holder('batch', { order: 0 }),
+        holder('realtime', { order: 1, computed: 1 }),
+        holder('batch', { order: 2, computed: 50 }),
+      ])?.order,
+    ).toBe(2);
     expect(chooseVictim([holder('batch', { order: 0 }), holder('realtime', { order: 1 })])?.order).toBe(1);
   });
 });

@@ -9,7 +9,14 @@ describe('estimateSteps', () => {
   it('has products cost as measured by number of columns, and never more than a share of as many lone steps', () => {
     const costs = estimateSteps(measured, (columns) => (columns === 16 ? 1000 : columns / 4));
     expect([1, 4, 8, 16].map((columns) => costOf(costs, columns))).toEqual([1, 1, 2, 4]);
-    expect([8, 16].map((columns) => costOf(estimateSteps({ ...measured, several: 6 }, () => 1), columns))).toEqual([8 * 0.6, 6]);
+    expect(
+      [8, 16].map((columns) =>
+        costOf(
+          estimateSteps({ ...measured, several: 6 }, () => 1),
+          columns,
+        ),
+      ),
+    ).toEqual([8 * 0.6, 6]);
   });
 
   it('lets the measured step bound others, whatever products seemed to cost: fewer tokens cost no more, more tokens no more each', () => {
@@ -19,7 +26,10 @@ describe('estimateSteps', () => {
 
   it('takes the products of a decode for what decodes, and of a draft for what is verified', () => {
     const costs = estimateSteps(measured, (columns, isPlain) => (isPlain || columns === 8 ? 1 : Infinity));
-    expect([costs.costOf({ columns: 4, keys: 0, isPlain: true }), costs.costOf({ columns: 4, keys: 0, isPlain: false })]).toEqual([2, Infinity]);
+    expect([costs.costOf({ columns: 4, keys: 0, isPlain: true }), costs.costOf({ columns: 4, keys: 0, isPlain: false })]).toEqual([
+      2,
+      Infinity,
+    ]);
   });
 
   it('knows no cost where sums are unlike those of a full batch: verifying could change the answer', () => {
@@ -28,7 +38,18 @@ describe('estimateSteps', () => {
   });
 
   it('knows no cost at all where that of the measured step is no positive number', () => {
-    for (const products of [Infinity, NaN, 0]) expect(costOf(estimateSteps(measured, (columns) => (columns === 8 ? products : 1)), 2)).toBe(Infinity);
-    expect(costOf(estimateSteps({ ...measured, several: 0 }, () => 1), 2)).toBe(Infinity);
+    for (const products of [Infinity, NaN, 0])
+      expect(
+        costOf(
+          estimateSteps(measured, (columns) => (columns === 8 ? products : 1)),
+          2,
+        ),
+      ).toBe(Infinity);
+    expect(
+      costOf(
+        estimateSteps({ ...measured, several: 0 }, () => 1),
+        2,
+      ),
+    ).toBe(Infinity);
   });
 });

@@ -26,8 +26,16 @@ describe('PromptLookup', () => {
   });
 
   it('takes two tokens or one where three are new, and says how long the match is', () => {
-    const looked = [[1, 2, 3, 4, 9, 2, 3], [1, 2, 3, 4, 9, 3], [1, 2, 3, 4, 9, 8]].map((tokens) => new PromptLookup(tokens));
-    expect(looked.map(({ promised, matchLength }) => [promised, matchLength])).toEqual([[4, 2], [4, 1], [undefined, 0]]);
+    const looked = [
+      [1, 2, 3, 4, 9, 2, 3],
+      [1, 2, 3, 4, 9, 3],
+      [1, 2, 3, 4, 9, 8],
+    ].map((tokens) => new PromptLookup(tokens));
+    expect(looked.map(({ promised, matchLength }) => [promised, matchLength])).toEqual([
+      [4, 2],
+      [4, 1],
+      [undefined, 0],
+    ]);
   });
 
   it('follows a match as far as it goes, and then looks again', () => {
@@ -39,14 +47,19 @@ describe('PromptLookup', () => {
   });
 
   it('finds a continuation whenever a naive search of the last places does, and it truly followed there', () => {
-    fc.assert(fc.property(fc.array(fc.integer({ min: 0, max: 3 }), { maxLength: 60 }), (tokens) => {
-      const lookup = new PromptLookup(tokens.slice(0, 10));
-      for (const token of tokens.slice(10)) lookup.push(token);
-      const [next] = lookup.draft(1);
-      const endsOf = (length: number) => tokens.map((_, index) => index).filter((index) => index >= length && tokens.slice(index - length, index).join() === tokens.slice(-length).join());
-      const ends = [3, 2, 1].map(endsOf).find(({ length }) => length > 0) ?? [];
-      if (next === undefined) expect(ends).toEqual([]);
-      else expect(ends.map((end) => tokens[end])).toContain(next);
-    }));
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 0, max: 3 }), { maxLength: 60 }), (tokens) => {
+        const lookup = new PromptLookup(tokens.slice(0, 10));
+        for (const token of tokens.slice(10)) lookup.push(token);
+        const [next] = lookup.draft(1);
+        const endsOf = (length: number) =>
+          tokens
+            .map((_, index) => index)
+            .filter((index) => index >= length && tokens.slice(index - length, index).join() === tokens.slice(-length).join());
+        const ends = [3, 2, 1].map(endsOf).find(({ length }) => length > 0) ?? [];
+        if (next === undefined) expect(ends).toEqual([]);
+        else expect(ends.map((end) => tokens[end])).toContain(next);
+      }),
+    );
   });
 });

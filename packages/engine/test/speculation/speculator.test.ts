@@ -16,7 +16,17 @@ const costOf = ({ columns, isPlain }: StepSize) => (isPlain ? 1 : columns > 32 ?
 /** One whose prompt repeats itself, so that its text promises tokens, ready to decode. */
 function begin(id: string): Sequence {
   const prompt = [...period, ...period, ...period];
-  const sequence = createSequence({ request: tokenRequest(id, prompt, 4000), prompt, contextLength: 4096, bounds: undefined, constraint: undefined, scratch: createSamplerScratch(vocabularySize), delays: new SequenceDelays(new DelayAccount(() => ({ missingCoresMs: 0, gcMs: 0 }))), now: 0, order: 0 });
+  const sequence = createSequence({
+    request: tokenRequest(id, prompt, 4000),
+    prompt,
+    contextLength: 4096,
+    bounds: undefined,
+    constraint: undefined,
+    scratch: createSamplerScratch(vocabularySize),
+    delays: new SequenceDelays(new DelayAccount(() => ({ missingCoresMs: 0, gcMs: 0 }))),
+    now: 0,
+    order: 0,
+  });
   sequence.computed = prompt.length;
   sequence.tokens.push(1);
   sequence.generated = 1;
@@ -76,35 +86,47 @@ describe('Speculator', () => {
   });
 
   it('loses no more than is lent, and once what a step took beyond its expected cost, however drafts turn out and whatever steps take', () => {
-    const steps = fc.array(fc.record({ right: fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat({ max: 31 }) }), tookMs: fc.double({ min: 0.1, max: 40, noNaN: true }) }), { minLength: 20, maxLength: 120 });
-    fc.assert(fc.property(steps, fc.double({ min: 1.1, max: 6, noNaN: true }), (taken, believed) => {
-      const believedCost = ({ isPlain }: StepSize) => (isPlain ? 1 : believed);
-      const speculator = new Speculator({ costOf: believedCost, observe: (_, milliseconds) => milliseconds });
-      const one = begin('one');
-      const generatedBefore = one.generated - 1;
-      let [lost, surpriseMost] = [0, 0];
-      for (const { right, tookMs } of taken) {
-        const draft = speculator.draft([one], withRoom)[0] ?? [];
-        const width = widthOf([Int32Array.from(draft)]);
-        speculator.observe([one], width, tookMs);
-        const accepted = Math.min(right, draft.length);
-        if (draft.length > 0) {
-          const cost = Math.min(width, tookMs, 1.5 * believed);
-          lost += cost - accepted - 1;
-          surpriseMost = Math.max(surpriseMost, cost - believed);
+    const steps = fc.array(
+      fc.record({
+        right: fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat({ max: 31 }) }),
+        tookMs: fc.double({ min: 0.1, max: 40, noNaN: true }),
+      }),
+      { minLength: 20, maxLength: 120 },
+    );
+    fc.assert(
+      fc.property(steps, fc.double({ min: 1.1, max: 6, noNaN: true }), (taken, believed) => {
+        const believedCost = ({ isPlain }: StepSize) => (isPlain ? 1 : believed);
+        const speculator = new Speculator({ costOf: believedCost, observe: (_, milliseconds) => milliseconds });
+        const one = begin('one');
+        const generatedBefore = one.generated - 1;
+        let [lost, surpriseMost] = [0, 0];
+        for (const { right, tookMs } of taken) {
+          const draft = speculator.draft([one], withRoom)[0] ?? [];
+          const width = widthOf([Int32Array.from(draft)]);
+          speculator.observe([one], width, tookMs);
+          const accepted = Math.min(right, draft.length);
+          if (draft.length > 0) {
+            const cost = Math.min(width, tookMs, 1.5 * believed);
+            lost += cost - accepted - 1;
+            surpriseMost = Math.max(surpriseMost, cost - believed);
+          }
+          for (let index = 0; index < accepted; index += 1) one.tokens.push(draft[index] as number);
+          // One that was not promised, after which the text promises again.
+          one.tokens.push(((draft[accepted] ?? one.tokens.at(one.tokens.length - 1)) % 8) + 1);
+          one.computed += accepted + 1;
+          one.generated += accepted + 1;
+          expect(lost).toBeLessThanOrEqual(allowance.first + (one.generated - generatedBefore) * allowance.perToken + surpriseMost + 1e-9);
         }
-        for (let index = 0; index < accepted; index += 1) one.tokens.push(draft[index] as number);
-        // One that was not promised, after which the text promises again.
-        one.tokens.push(((draft[accepted] ?? one.tokens.at(one.tokens.length - 1)) % 8) + 1);
-        one.computed += accepted + 1;
-        one.generated += accepted + 1;
-        expect(lost).toBeLessThanOrEqual(allowance.first + (one.generated - generatedBefore) * allowance.perToken + surpriseMost + 1e-9);
-      }
-    }));
+      }),
+    );
   });
 
   it('charges what a step took by the clock, and an interrupted one no more than half above what such steps take', () => {
-    for (const [tookMs, charged] of [[2, 2], [3.25, 3.25], [1000, 3.75]] as const) {
+    for (const [tookMs, charged] of [
+      [2, 2],
+      [3.25, 3.25],
+      [1000, 3.75],
+    ] as const) {
       const speculator = new Speculator({ costOf, observe: (_, milliseconds) => milliseconds });
       const one = begin('one');
       speculator.draft([one], withRoom);

@@ -22,7 +22,7 @@ describe('LearntStepCosts', () => {
     expect(ratio(costs, 6)).toBeCloseTo(1.5, 1);
   });
 
-  it('tells what a step cost in the unit of its estimates, whatever the machine\'s speed', () => {
+  it("tells what a step cost in the unit of its estimates, whatever the machine's speed", () => {
     const costs = estimated();
     for (let step = 0; step < 40; step += 1) costs.observe(plain, 6);
     expect(costs.observe(drafted(4), 12)).toBeCloseTo(2 * costs.costOf(plain), 5);

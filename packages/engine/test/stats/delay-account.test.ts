@@ -66,26 +66,36 @@ describe('the account of delays', () => {
     const ms = fc.double({ min: 0, max: 1000, noNaN: true });
     const step = fc.oneof(
       fc.record({ kind: fc.constant('prompt' as const), milliseconds: ms }),
-      fc.record({ kind: fc.constant('decode' as const), isOwn: fc.boolean(), sequences: fc.integer({ min: 1, max: 16 }), queries: fc.integer({ min: 1, max: 4 }), milliseconds: ms, missingCoresMs: fc.double({ min: -10, max: 1000, noNaN: true }), isTypical: fc.boolean() }),
+      fc.record({
+        kind: fc.constant('decode' as const),
+        isOwn: fc.boolean(),
+        sequences: fc.integer({ min: 1, max: 16 }),
+        queries: fc.integer({ min: 1, max: 4 }),
+        milliseconds: ms,
+        missingCoresMs: fc.double({ min: -10, max: 1000, noNaN: true }),
+        isTypical: fc.boolean(),
+      }),
     );
-    fc.assert(fc.property(fc.array(step), (steps) => {
-      let missingCoresMs = 0;
-      const account = new DelayAccount(() => ({ missingCoresMs, gcMs: 0 }));
-      const sequence = new SequenceDelays(account);
-      sequence.takePrompt();
-      let totalMs = 0;
-      for (const each of steps) {
-        totalMs += each.milliseconds;
-        if (each.kind === 'prompt') account.onPrompt(each.milliseconds);
-        else {
-          missingCoresMs += each.missingCoresMs;
-          const sharedMs = account.onDecode(each);
-          if (each.isOwn) sequence.onDecode(each.milliseconds, sharedMs);
+    fc.assert(
+      fc.property(fc.array(step), (steps) => {
+        let missingCoresMs = 0;
+        const account = new DelayAccount(() => ({ missingCoresMs, gcMs: 0 }));
+        const sequence = new SequenceDelays(account);
+        sequence.takePrompt();
+        let totalMs = 0;
+        for (const each of steps) {
+          totalMs += each.milliseconds;
+          if (each.kind === 'prompt') account.onPrompt(each.milliseconds);
+          else {
+            missingCoresMs += each.missingCoresMs;
+            const sharedMs = account.onDecode(each);
+            if (each.isOwn) sequence.onDecode(each.milliseconds, sharedMs);
+          }
         }
-      }
-      const delays = sequence.takeDecode() as EngineDelays;
-      expect(Math.min(...Object.values(delays))).toBeGreaterThanOrEqual(0);
-      expect(delays.promptsMs + delays.sharingMs).toBeLessThanOrEqual(totalMs + 1e-6);
-    }));
+        const delays = sequence.takeDecode() as EngineDelays;
+        expect(Math.min(...Object.values(delays))).toBeGreaterThanOrEqual(0);
+        expect(delays.promptsMs + delays.sharingMs).toBeLessThanOrEqual(totalMs + 1e-6);
+      }),
+    );
   });
 });

@@ -9,24 +9,31 @@ const text = (tokenCount: number): { part: GeneratePart } => ({ part: { type: 't
 describe('BucketCounter', () => {
   it('counts every value once, in the lowest bucket whose bound it does not pass', () => {
     const bounds = fc.uniqueArray(fc.integer({ min: 0, max: 100 }), { minLength: 1 }).map((values) => values.sort((a, b) => a - b));
-    fc.assert(fc.property(bounds, fc.array(fc.tuple(fc.integer({ min: 0, max: 120 }), fc.integer({ min: 1, max: 4 }))), (limits, values) => {
-      const counter = new BucketCounter(limits);
-      for (const [value, times] of values) counter.add(value, times);
-      let below = 0;
-      for (const [index, bound] of limits.entries()) {
-        below += counter.counts[index] as number;
-        expect(below).toBe(values.reduce((sum, [value, times]) => sum + (value <= bound ? times : 0), 0));
-      }
-      expect(below + (counter.counts.at(-1) as number)).toBe(values.reduce((sum, [, times]) => sum + times, 0));
-      expect(counter.sum).toBe(values.reduce((sum, [value, times]) => sum + value * times, 0));
-    }));
+    fc.assert(
+      fc.property(bounds, fc.array(fc.tuple(fc.integer({ min: 0, max: 120 }), fc.integer({ min: 1, max: 4 }))), (limits, values) => {
+        const counter = new BucketCounter(limits);
+        for (const [value, times] of values) counter.add(value, times);
+        let below = 0;
+        for (const [index, bound] of limits.entries()) {
+          below += counter.counts[index] as number;
+          expect(below).toBe(values.reduce((sum, [value, times]) => sum + (value <= bound ? times : 0), 0));
+        }
+        expect(below + (counter.counts.at(-1) as number)).toBe(values.reduce((sum, [, times]) => sum + times, 0));
+        expect(counter.sum).toBe(values.reduce((sum, [value, times]) => sum + value * times, 0));
+      }),
+    );
   });
 });
 
 describe('StepCounters', () => {
   it('counts tokens, batches, and the time between tokens once for each sequence that waited for it', () => {
     const counters = new StepCounters();
-    counters.add({ decodingCount: 0, promptCount: 1, outputs: [{ part: { type: 'prompt-end', promptTokens: 30, cachedTokens: 10, queueMs: 0, prefillMs: 1 } }, text(1)], endedAtMs: 1000 });
+    counters.add({
+      decodingCount: 0,
+      promptCount: 1,
+      outputs: [{ part: { type: 'prompt-end', promptTokens: 30, cachedTokens: 10, queueMs: 0, prefillMs: 1 } }, text(1)],
+      endedAtMs: 1000,
+    });
     counters.add({ decodingCount: 1, promptCount: 1, outputs: [text(1)], endedAtMs: 1007 });
     counters.add({ decodingCount: 2, promptCount: 0, outputs: [text(1), text(1), text(0)], endedAtMs: 1010 });
     const { batchSize, interTokenMs, ...tokens } = counters.snapshot();

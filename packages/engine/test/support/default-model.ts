@@ -11,5 +11,15 @@ export async function defaultModelPath(): Promise<string> {
 
 /** A model in this process, on one thread. */
 export function openTestModel(modelPath: string, options: Partial<ModelOptions> = {}): LoadedModel {
-  return openModel({ modelPath, id: 'default', source: 'test', threads: 1, poll: 0, contextLength: 1024, maxBatchSize: 16, maxChunk: 512, ...options });
+  return openModel({
+    modelPath,
+    id: 'default',
+    source: 'test',
+    threads: 1,
+    poll: 0,
+    contextLength: 1024,
+    maxBatchSize: 16,
+    maxChunk: 512,
+    ...options,
+  });
 }

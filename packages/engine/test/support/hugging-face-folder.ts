@@ -5,7 +5,11 @@ import { loadGgml } from '../../src/ggml/library.ts';
 import { locateInstalledPackage, weightsPackage } from '../../src/models/weights-package.ts';
 
 /** The folder that `transformers` would have saved for an f32 GGUF of the default model's tokenizer. */
-export async function writeHuggingFaceFolder(folder: string, gguf: string, options: { readonly shards?: number; readonly config?: object } = {}): Promise<void> {
+export async function writeHuggingFaceFolder(
+  folder: string,
+  gguf: string,
+  options: { readonly shards?: number; readonly config?: object } = {},
+): Promise<void> {
   await mkdir(folder, { recursive: true });
   const header = openGguf(loadGgml(), gguf);
   const bytes = await readFile(gguf);
@@ -16,21 +20,43 @@ export async function writeHuggingFaceFolder(folder: string, gguf: string, optio
     const data = bytes.subarray(offset, offset + size);
     const isPaired = architecture === 'llama' && /attn_[qk]\./.test(name);
     const rowBytes = shape[1] > 1 ? shape[0] * 4 : 4;
-    return { name: theirName(name, architecture), shape: shape[1] > 1 ? [shape[1], shape[0]] : [shape[0]], data: isPaired ? separateHalves(data, rowBytes, headLength) : data };
+    return {
+      name: theirName(name, architecture),
+      shape: shape[1] > 1 ? [shape[1], shape[0]] : [shape[0]],
+      data: isPaired ? separateHalves(data, rowBytes, headLength) : data,
+    };
   });
   const shards = options.shards ?? 1;
-  const files = Array.from({ length: shards }, (_, index) => (shards === 1 ? 'model.safetensors' : `model-0000${index + 1}-of-0000${shards}.safetensors`));
-  for (const [index, file] of files.entries()) await writeFile(path.join(folder, file), safetensors(tensors.filter((_, at) => at % shards === index)));
-  if (shards > 1) await writeFile(path.join(folder, 'model.safetensors.index.json'), JSON.stringify({ weight_map: Object.fromEntries(tensors.map(({ name }, at) => [name, files[at % shards]])) }));
+  const files = Array.from({ length: shards }, (_, index) =>
+    shards === 1 ? 'model.safetensors' : `model-0000${index + 1}-of-0000${shards}.safetensors`,
+  );
+  for (const [index, file] of files.entries())
+    await writeFile(path.join(folder, file), safetensors(tensors.filter((_, at) => at % shards === index)));
+  if (shards > 1)
+    await writeFile(
+      path.join(folder, 'model.safetensors.index.json'),
+      JSON.stringify({ weight_map: Object.fromEntries(tensors.map(({ name }, at) => [name, files[at % shards]])) }),
+    );
   const config = {
-    model_type: architecture, hidden_size: number('embedding_length'), intermediate_size: number('feed_forward_length'), num_hidden_layers: number('block_count'),
-    num_attention_heads: number('attention.head_count'), num_key_value_heads: number('attention.head_count_kv'), head_dim: headLength,
-    max_position_embeddings: number('context_length'), rms_norm_eps: number('attention.layer_norm_rms_epsilon'), rope_theta: number('rope.freq_base'),
-    partial_rotary_factor: number('rope.dimension_count') / headLength, hidden_act: 'silu', vocab_size: number('vocab_size'), ...options.config,
+    model_type: architecture,
+    hidden_size: number('embedding_length'),
+    intermediate_size: number('feed_forward_length'),
+    num_hidden_layers: number('block_count'),
+    num_attention_heads: number('attention.head_count'),
+    num_key_value_heads: number('attention.head_count_kv'),
+    head_dim: headLength,
+    max_position_embeddings: number('context_length'),
+    rms_norm_eps: number('attention.layer_norm_rms_epsilon'),
+    rope_theta: number('rope.freq_base'),
+    partial_rotary_factor: number('rope.dimension_count') / headLength,
+    hidden_act: 'silu',
+    vocab_size: number('vocab_size'),
+    ...options.config,
   };
   header.close();
   await writeFile(path.join(folder, 'config.json'), JSON.stringify(config));
-  for (const name of ['tokenizer.json', 'tokenizer_config.json']) await cp(path.join(locateInstalledPackage(weightsPackage.name), name), path.join(folder, name));
+  for (const name of ['tokenizer.json', 'tokenizer_config.json'])
+    await cp(path.join(locateInstalledPackage(weightsPackage.name), name), path.join(folder, name));
 }
 
 /** Row t · length/2 + j of a head from its row 2j + t. */
@@ -48,13 +74,27 @@ function separateHalves(data: Buffer, rowBytes: number, headLength: number): Buf
 }
 
 function theirName(name: string, architecture: string): string {
-  const top: Record<string, string> = { 'token_embd.weight': 'model.embed_tokens.weight', 'output_norm.weight': 'model.norm.weight', 'output.weight': 'lm_head.weight' };
+  const top: Record<string, string> = {
+    'token_embd.weight': 'model.embed_tokens.weight',
+    'output_norm.weight': 'model.norm.weight',
+    'output.weight': 'lm_head.weight',
+  };
   if (top[name]) return top[name];
   const [, layer, part = '', kind] = /^blk\.(\d+)\.(\w+)\.(weight|bias)$/.exec(name) ?? [];
   const parts: Record<string, string> = {
-    attn_norm: 'input_layernorm', attn_q: 'self_attn.q_proj', attn_k: 'self_attn.k_proj', attn_v: 'self_attn.v_proj', attn_output: 'self_attn.o_proj',
-    attn_q_norm: 'self_attn.q_norm', attn_k_norm: 'self_attn.k_norm', ffn_norm: 'post_attention_layernorm', ffn_gate: 'mlp.gate_proj',
-    ffn_up: architecture === 'glm4' ? 'mlp.gate_up_proj' : 'mlp.up_proj', ffn_down: 'mlp.down_proj', post_attention_norm: 'post_self_attn_layernorm', post_ffw_norm: 'post_mlp_layernorm',
+    attn_norm: 'input_layernorm',
+    attn_q: 'self_attn.q_proj',
+    attn_k: 'self_attn.k_proj',
+    attn_v: 'self_attn.v_proj',
+    attn_output: 'self_attn.o_proj',
+    attn_q_norm: 'self_attn.q_norm',
+    attn_k_norm: 'self_attn.k_norm',
+    ffn_norm: 'post_attention_layernorm',
+    ffn_gate: 'mlp.gate_proj',
+    ffn_up: architecture === 'glm4' ? 'mlp.gate_up_proj' : 'mlp.up_proj',
+    ffn_down: 'mlp.down_proj',
+    post_attention_norm: 'post_self_attn_layernorm',
+    post_ffw_norm: 'post_mlp_layernorm',
   };
   return `model.layers.${layer}.${parts[part]}.${kind}`;
 }

@@ -42,7 +42,11 @@ export async function startRegistry(folder: string): Promise<TestRegistry> {
       const version = '1.2.3';
       await writeFile(path.join(source, 'package.json'), JSON.stringify({ name, version, scripts: { install: 'exit 1' } }));
       for (const [file, bytes] of Object.entries(files)) await writeFile(path.join(source, file), bytes);
-      await run('npm', ['pack', '--silent', '--no-update-notifier', '--cache', path.join(folder, 'pack-cache'), '--pack-destination', folder], { cwd: source });
+      await run(
+        'npm',
+        ['pack', '--silent', '--no-update-notifier', '--cache', path.join(folder, 'pack-cache'), '--pack-destination', folder],
+        { cwd: source },
+      );
       const tarball = path.join(folder, `${name}-${version}.tgz`);
       const bytes = await readFile(tarball);
       const unpackedBytes = Object.values(files).reduce((sum, file) => sum + file.length, 0);

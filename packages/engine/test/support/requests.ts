@@ -1,10 +1,25 @@
 import type { GenerateRequest, Sampling } from '@open-autoglm/protocol';
 import type { EngineCore } from '../../src/core.ts';
 
-export const greedy: Sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0, logitBias: {}, seed: 0 };
+export const greedy: Sampling = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  logitBias: {},
+  seed: 0,
+};
 
 /** A greedy request for tokens ids. */
-export function tokenRequest(id: string, tokens: readonly number[], maxTokens: number, changes: Partial<GenerateRequest> = {}): GenerateRequest {
+export function tokenRequest(
+  id: string,
+  tokens: readonly number[],
+  maxTokens: number,
+  changes: Partial<GenerateRequest> = {},
+): GenerateRequest {
   return { id, prompt: { tokens }, sampling: greedy, maxTokens, stop: [], topLogprobs: undefined, cacheScope: '', ...changes };
 }
 

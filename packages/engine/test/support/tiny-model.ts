@@ -34,13 +34,35 @@ export interface TinyModelOptions {
 
 type Sizes = Required<Omit<TinyModelOptions, 'preTokenizer'>>;
 
-const types = { f32: GgmlType.F32, f16: GgmlType.F16, bf16: GgmlType.BF16, q4_k: GgmlType.Q4_K, q6_k: GgmlType.Q6_K, q8_0: GgmlType.Q8_0, q4_0: GgmlType.Q4_0 } as const;
+const types = {
+  f32: GgmlType.F32,
+  f16: GgmlType.F16,
+  bf16: GgmlType.BF16,
+  q4_k: GgmlType.Q4_K,
+  q6_k: GgmlType.Q6_K,
+  q8_0: GgmlType.Q8_0,
+  q4_0: GgmlType.Q4_0,
+} as const;
 
 /** A GGUF of random weights with the default model's tokenizer: small, and nothing but its mechanism means anything. */
 export async function writeTinyModel(file: string, options: TinyModelOptions): Promise<void> {
   const { tokenizer, config } = await readTokenizer();
   const vocabulary = options.vocabulary ?? Object.keys(tokenizer.model.vocab).length;
-  const sizes: Sizes = { type: 'f32', layers: 2, hidden: 64, heads: 4, kvHeads: 2, feedForward: 128, tiedEmbeddings: false, contextLength: 2048, attendsEvenly: false, attentionBias: options.architecture === 'qwen2', ...lengths(options), ...options, vocabulary };
+  const sizes: Sizes = {
+    type: 'f32',
+    layers: 2,
+    hidden: 64,
+    heads: 4,
+    kvHeads: 2,
+    feedForward: 128,
+    tiedEmbeddings: false,
+    contextLength: 2048,
+    attendsEvenly: false,
+    attentionBias: options.architecture === 'qwen2',
+    ...lengths(options),
+    ...options,
+    vocabulary,
+  };
   const metadata = new Map([...hyperparameters(sizes), ...tokenizerMetadata(truncate(tokenizer, vocabulary), config)]);
   if (options.preTokenizer !== undefined) metadata.set('tokenizer.ggml.pre', { type: 'string', value: options.preTokenizer });
   const handle = await open(file, 'w');
@@ -65,11 +87,17 @@ async function readTokenizer(): Promise<{ tokenizer: TokenizerJson; config: Toke
 function truncate(tokenizer: TokenizerJson, vocabulary: number): TokenizerJson {
   const { model } = tokenizer;
   const vocab = Object.fromEntries(Object.entries(model.vocab).filter(([, id]) => id < vocabulary));
-  return { ...tokenizer, model: { ...model, vocab, merges: model.merges.filter((pair) => Object.hasOwn(vocab, (pair as readonly string[]).join(''))) } };
+  return {
+    ...tokenizer,
+    model: { ...model, vocab, merges: model.merges.filter((pair) => Object.hasOwn(vocab, (pair as readonly string[]).join(''))) },
+  };
 }
 
 function hyperparameters(sizes: Sizes): GgufMetadata {
-  const key = (name: string, value: number, kind: 'u32' | 'f32' = 'u32'): [string, GgufValue] => [`${sizes.architecture}.${name}`, { type: kind, value }];
+  const key = (name: string, value: number, kind: 'u32' | 'f32' = 'u32'): [string, GgufValue] => [
+    `${sizes.architecture}.${name}`,
+    { type: kind, value },
+  ];
   return new Map<string, GgufValue>([
     ['general.architecture', { type: 'string', value: sizes.architecture }],
     key('block_count', sizes.layers),
@@ -132,7 +160,9 @@ function preNormLayer(random: Random, sizes: Sizes, at: string): GgufTensorSourc
 function attention(random: Random, { hidden, heads, kvHeads, headLength, type, attendsEvenly }: Sizes, at: string): GgufTensorSource[] {
   return [
     norm(random, `${at}.attn_norm.weight`, hidden),
-    attendsEvenly ? zeros(`${at}.attn_q.weight`, hidden, heads * headLength) : matrix(random, type, `${at}.attn_q.weight`, hidden, heads * headLength),
+    attendsEvenly
+      ? zeros(`${at}.attn_q.weight`, hidden, heads * headLength)
+      : matrix(random, type, `${at}.attn_q.weight`, hidden, heads * headLength),
     matrix(random, type, `${at}.attn_k.weight`, hidden, kvHeads * headLength),
     matrix(random, type, `${at}.attn_v.weight`, hidden, kvHeads * headLength),
     matrix(random, type, `${at}.attn_output.weight`, heads * headLength, hidden),

@@ -6,7 +6,8 @@ import { fittingTokens } from '../../src/text/fitting-tokens.ts';
 type TokenizeSegment = (segment: PromptSegment) => number[];
 
 /** Runs of one character, 16 at most, are a token: a cut changes tokens near it. */
-const byRuns: TokenizeSegment = ({ text }) => Array.from(text.matchAll(/([^])\1{0,15}/g), ([run]) => run.charCodeAt(0) * 16 + run.length - 1);
+const byRuns: TokenizeSegment = ({ text }) =>
+  Array.from(text.matchAll(/([^])\1{0,15}/g), ([run]) => run.charCodeAt(0) * 16 + run.length - 1);
 const text = (content: string): PromptSegment => ({ kind: 'text', text: content });
 
 function fitting(segments: readonly PromptSegment[], tokensMax: number, tokenize: TokenizeSegment): number[] | undefined {
@@ -17,16 +18,27 @@ function fitting(segments: readonly PromptSegment[], tokensMax: number, tokenize
 }
 
 function counting(tokenize: TokenizeSegment) {
-  const counted = { characters: 0, tokenize: (segment: PromptSegment) => {
-    counted.characters += segment.text.length;
-    return tokenize(segment);
-  } };
+  const counted = {
+    characters: 0,
+    tokenize: (segment: PromptSegment) => {
+      counted.characters += segment.text.length;
+      return tokenize(segment);
+    },
+  };
   return counted;
 }
 
 describe('tokens that fit', () => {
   it('are those of each segment as a whole, and nothing where they are too many', () => {
-    const segments = fc.array(fc.record({ kind: fc.constantFrom('text' as const, 'control' as const), text: fc.array(fc.tuple(fc.constantFrom('a', 'b', ' '), fc.nat(40)), { maxLength: 40 }).map((runs) => runs.map(([of, count]) => of.repeat(count)).join('')) }), { maxLength: 4 });
+    const segments = fc.array(
+      fc.record({
+        kind: fc.constantFrom('text' as const, 'control' as const),
+        text: fc
+          .array(fc.tuple(fc.constantFrom('a', 'b', ' '), fc.nat(40)), { maxLength: 40 })
+          .map((runs) => runs.map(([of, count]) => of.repeat(count)).join('')),
+      }),
+      { maxLength: 4 },
+    );
     fc.assert(
       fc.property(segments, fc.integer({ min: 8, max: 120 }), (list, tokensMax) => {
         const whole = list.flatMap(byRuns);
@@ -42,7 +54,10 @@ describe('tokens that fit', () => {
     expect(counted.characters).toBe(prompt.length);
   });
 
-  it.each([['tokens of one character', 'ab', 4], ['tokens of sixteen', 'a'.repeat(16), 64]])('are not looked for beyond the beginning of a prompt far too long: %s', (_, piece, times) => {
+  it.each([
+    ['tokens of one character', 'ab', 4],
+    ['tokens of sixteen', 'a'.repeat(16), 64],
+  ])('are not looked for beyond the beginning of a prompt far too long: %s', (_, piece, times) => {
     const counted = counting(byRuns);
     const segments = [text('a b'), text(piece.repeat(1_000_000 / piece.length)), text(piece.repeat(1_000_000 / piece.length))];
     expect(fitting(segments, 1000, counted.tokenize)).toBeUndefined();

@@ -5,7 +5,10 @@ import { cut } from './cut.ts';
 
 /** What the whole text gives: everything before the stop string that begins first. */
 function oracle(text: string, stops: readonly string[]): string {
-  const starts = stops.filter((stop) => stop !== '').map((stop) => text.indexOf(stop)).filter((start) => start !== -1);
+  const starts = stops
+    .filter((stop) => stop !== '')
+    .map((stop) => text.indexOf(stop))
+    .filter((start) => start !== -1);
   return starts.length === 0 ? text : text.slice(0, Math.min(...starts));
 }
 
@@ -64,7 +67,10 @@ describe('against the whole text', () => {
         for (const [index, result] of results.entries()) {
           if (result.stopped) return;
           const given = pieces.slice(0, index + 1).join('');
-          const released = results.slice(0, index + 1).map((part) => part.text).join('');
+          const released = results
+            .slice(0, index + 1)
+            .map((part) => part.text)
+            .join('');
           const held = given.slice(released.length);
           expect(held === '' || stops.some((stop) => stop.length > held.length && stop.startsWith(held))).toBe(true);
         }

@@ -8,7 +8,11 @@ const cuts = fc.array(fc.nat(), { maxLength: 12 });
 
 function decodeInPieces(bytes: Uint8Array, places: readonly number[]): string {
   const decoder = createTokenTextDecoder();
-  return cut(bytes, places).map((piece) => decoder.push(piece)).join('') + decoder.flush();
+  return (
+    cut(bytes, places)
+      .map((piece) => decoder.push(piece))
+      .join('') + decoder.flush()
+  );
 }
 
 test('text cut at any bytes comes back whole', () => {
@@ -26,7 +30,26 @@ test('text cut at every byte comes back whole', () => {
 });
 
 test('any bytes, cut anywhere, give what the whole gives', () => {
-  const likelyToBreak = fc.constantFrom(0x41, 0x80, 0xbf, 0xc2, 0xe4, 0xb8, 0xad, 0xed, 0xa0, 0xf0, 0x9f, 0x9a, 0x97, 0xf4, 0x90, 0xff, 0xef, 0xbb);
+  const likelyToBreak = fc.constantFrom(
+    0x41,
+    0x80,
+    0xbf,
+    0xc2,
+    0xe4,
+    0xb8,
+    0xad,
+    0xed,
+    0xa0,
+    0xf0,
+    0x9f,
+    0x9a,
+    0x97,
+    0xf4,
+    0x90,
+    0xff,
+    0xef,
+    0xbb,
+  );
   const bytes = fc.array(fc.oneof(likelyToBreak, fc.nat(255)), { maxLength: 40 }).map((values) => Uint8Array.from(values));
   fc.assert(
     fc.property(bytes, cuts, (whole, places) => {

@@ -17,7 +17,9 @@ export interface AdmissionOptions extends QueueSettings {
 /** A model's queue, at this moment. */
 export interface AdmissionReading {
   readonly model: string;
-  readonly lanes: Readonly<Record<Lane, { readonly waiting: number; readonly running: number; readonly refused: ReadonlyMap<ErrorCode, number> }>>;
+  readonly lanes: Readonly<
+    Record<Lane, { readonly waiting: number; readonly running: number; readonly refused: ReadonlyMap<ErrorCode, number> }>
+  >;
   readonly limits: readonly { readonly engine: string; readonly limit: number }[];
 }
 
@@ -27,7 +29,10 @@ export interface Admission {
   read(): readonly AdmissionReading[];
 }
 
-/** Lets as many requests to the engines of a model as they do well with; the others wait here, in the order of a policy, or are told to come back. */
+/**
+ * Lets as many requests to the engines of a model as they do well with; the others wait here, in the order of a policy, or are told to come
+ * back.
+ */
 export function createAdmission(catalog: ModelCatalog, options: AdmissionOptions): Admission {
   const models = new Map<CatalogModel, ModelAdmission>();
   /** An engine that answers to two names has one queue. */
@@ -63,7 +68,8 @@ class ModelAdmission {
     this.#model = model.name;
     this.#predictor = predictor;
     this.queue = new AdmissionQueue(new EnginePool(model, options.pool), options, options.clock);
-    for (const { replica } of model.targets) if (replica.takes === 'requests') replica.watch(({ state }) => state === 'ready' && this.queue.onRoom());
+    for (const { replica } of model.targets)
+      if (replica.takes === 'requests') replica.watch(({ state }) => state === 'ready' && this.queue.onRoom());
   }
 
   ticketOf(request: GatewayRequest): Ticket {
@@ -74,7 +80,8 @@ class ModelAdmission {
 
   readonly onAnswer = ({ request, promptTokens }: Ticket, facts: AnswerFacts): void => {
     if (facts.promptTokens !== undefined) this.#promptSize.learn(request, facts.promptTokens);
-    if (facts.choiceCount > 0 && facts.outputTokens > 0) this.#predictor.learn(this.#kindOf(request, promptTokens), facts.outputTokens / facts.choiceCount);
+    if (facts.choiceCount > 0 && facts.outputTokens > 0)
+      this.#predictor.learn(this.#kindOf(request, promptTokens), facts.outputTokens / facts.choiceCount);
   };
 
   read(): AdmissionReading {

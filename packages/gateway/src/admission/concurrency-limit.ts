@@ -8,7 +8,10 @@ export interface ConcurrencySettings {
   readonly max: number;
   /** A first part may take so many times as long as where nobody waits, before there is less at once. */
   readonly tolerance: number;
-  /** And so many milliseconds longer in any case: a server that begins within a millisecond takes several times as long for any reason, mostly for want of a core. */
+  /**
+   * And so many milliseconds longer in any case: a server that begins within a millisecond takes several times as long for any reason,
+   * mostly for want of a core.
+   */
   readonly toleranceMs: number;
 }
 
@@ -25,7 +28,10 @@ const windowLength = 8;
 /** By how much of the way to its new value: one slow window is no reason for more. */
 const smoothing = 0.2;
 const gradientMin = 0.5;
-/** After so many windows it is looked at again what an answer takes where nobody waits; at the beginning sooner: the first answers may have had too much company. */
+/**
+ * After so many windows it is looked at again what an answer takes where nobody waits; at the beginning sooner: the first answers may have
+ * had too much company.
+ */
 const windowsBetweenProbes = 50;
 const firstProbes: ReadonlySet<number> = new Set([2, 4, 8, 16, 32]);
 /** A probe that finds no such answers among this many ends without a result. */
@@ -87,7 +93,8 @@ export class ConcurrencyLimit {
     this.#runningMost = 0;
     // With the least there may be, half of it would be measured no differently.
     const isDue = this.#windows % windowsBetweenProbes === 0 || firstProbes.has(this.#windows);
-    if (isDue && this.#value > this.#settings.min) this.#probe = { seen: 0, sums: { stream: 0, whole: 0 }, counts: { stream: 0, whole: 0 } };
+    if (isDue && this.#value > this.#settings.min)
+      this.#probe = { seen: 0, sums: { stream: 0, whole: 0 }, counts: { stream: 0, whole: 0 } };
   }
 
   #addToProbe(probe: Probe, { form, milliseconds, runningCount }: FirstPart): void {

@@ -16,7 +16,9 @@ export class EnginePool {
   readonly countsSequences: boolean;
   /** Requests of each lane that may wait. */
   readonly queueMax: number;
-  /** Engines do not take more than this, with both lanes; one of ours has so much room that a lane at twice its limit leaves the other's. */
+  /**
+   * Engines do not take more than this, with both lanes; one of ours has so much room that a lane at twice its limit leaves the other's.
+   */
   readonly max: number;
   readonly #engines: readonly PooledEngine[];
 
@@ -76,7 +78,10 @@ class PooledEngine {
 
   constructor(target: Target, { adaptive, initial, min, tolerance, toleranceMs }: PoolSettings) {
     this.#target = target;
-    this.adapts = adaptive && target.concurrency === undefined ? new ConcurrencyLimit({ initial, min: Math.min(min, target.maxOutstanding), max: target.maxOutstanding, tolerance, toleranceMs }) : undefined;
+    this.adapts =
+      adaptive && target.concurrency === undefined
+        ? new ConcurrencyLimit({ initial, min: Math.min(min, target.maxOutstanding), max: target.maxOutstanding, tolerance, toleranceMs })
+        : undefined;
   }
 
   get name(): string {

@@ -11,7 +11,13 @@ export interface AdmissionConfig {
   readonly priority_weight: number;
   readonly time_slice_ms: number;
   readonly lanes: { readonly batch_share_min: number };
-  readonly concurrency: { readonly adaptive: boolean; readonly initial: number; readonly min: number; readonly tolerance: number; readonly tolerance_ms: number };
+  readonly concurrency: {
+    readonly adaptive: boolean;
+    readonly initial: number;
+    readonly min: number;
+    readonly tolerance: number;
+    readonly tolerance_ms: number;
+  };
   readonly token_weights: { readonly prompt: number; readonly output: number };
 }
 

@@ -57,7 +57,9 @@ export class AdmissionQueue implements Situation {
   readonly #policies: Readonly<Record<Lane, QueuePolicy>>;
   readonly #slices: LevelSlices | undefined;
   readonly #clock: Clock;
-  /** Of each lane, those that were sent while no place was free and have not begun, as far as is known: they wait in an engine's own queue. */
+  /**
+   * Of each lane, those that were sent while no place was free and have not begun, as far as is known: they wait in an engine's own queue.
+   */
   readonly #ahead: Readonly<Record<Lane, Set<Ticket>>> = { realtime: new Set(), batch: new Set() };
   readonly #bounds: { -readonly [K in keyof LaneBounds]: LaneBounds[K] };
   #arrivals = 0;
@@ -69,7 +71,8 @@ export class AdmissionQueue implements Situation {
     this.pool = pool;
     this.#settings = settings;
     const policy: QueuePolicy = queuePolicies[settings.policy];
-    // Nobody waits for a single request of the batch lane, but for the end of all: by predicted work the longest would be left for then, when places stand empty,
+    // Nobody waits for a single request of the batch lane, but for the end of all: by predicted work the longest would be left for then,
+    // when places stand empty,
     // and what others have begun would be computed twice.
     this.#policies = { realtime: policy, batch: policy.sinks ? queuePolicies.fcfs : policy };
     this.#clock = clock;
@@ -77,7 +80,8 @@ export class AdmissionQueue implements Situation {
     this.priorityWeight = settings.priorityWeight;
     this.isFair = settings.fairness === 'vtc' || policy.isFair === true;
     // Among tenants the order of sending is what is fair.
-    this.#slices = policy.sinks && !this.isFair ? { timeSliceMs: settings.timeSliceMs, priorityWeight: settings.priorityWeight } : undefined;
+    this.#slices =
+      policy.sinks && !this.isFair ? { timeSliceMs: settings.timeSliceMs, priorityWeight: settings.priorityWeight } : undefined;
     this.tenants = new TenantCounters(settings.tokenWeights);
     this.#bounds = { limit: 0, max: pool.max, batchShareMin: settings.batchShareMin };
   }
@@ -97,7 +101,14 @@ export class AdmissionQueue implements Situation {
   /** Where one that was sent stands in the engine's own queue: as here, or in the order of sending where that is what is fair. */
   standingOf({ lane, place, arrivedAtMs, expectedTokens }: Ticket): Standing {
     if (this.isFair) return { lane, level: 0, rank: 0, expectedTokens };
-    return { lane, level: place.level, rank: place.rank, expectedTokens, waitsSinceMs: arrivedAtMs, slices: this.#policies[lane].sinks ? this.#slices : undefined };
+    return {
+      lane,
+      level: place.level,
+      rank: place.rank,
+      expectedTokens,
+      waitsSinceMs: arrivedAtMs,
+      slices: this.#policies[lane].sinks ? this.#slices : undefined,
+    };
   }
 
   /**
@@ -132,7 +143,9 @@ export class AdmissionQueue implements Situation {
     this.onRoom();
   }
 
-  /** There may be more than when the last request ended: an engine has come back, and need not stand idle until another one's request ends. */
+  /**
+   * There may be more than when the last request ended: an engine has come back, and need not stand idle until another one's request ends.
+   */
   onRoom(): void {
     if (this.waiting.realtime.length + this.waiting.batch.length > 0) this.#sendWaiting();
   }
@@ -155,7 +168,8 @@ export class AdmissionQueue implements Situation {
   }
 
   /**
-   * Whether the lane's first one has waited for the aging bound while one that came later waits in an engine's own queue, where it would overtake it. That
+   * Whether the lane's first one has waited for the aging bound while one that came later waits in an engine's own queue, where it would
+   * overtake it. That
    * queue has the order of this one, so it is sent, beyond the limit, up to twice of it: the other lane keeps its own.
    */
   #mustGo(lane: Lane): boolean {
@@ -221,7 +235,15 @@ export class AdmissionQueue implements Situation {
     if (isFull && !displaced) throw this.#refusal(ticket, 'queue_full', `${waiting.length} requests are waiting for this model already.`);
     this.#refuseWhatIsLate(ticket, displaced);
     // Last: nobody gives its place to one that is refused itself.
-    if (displaced) this.#turnAway(displaced, this.#refusal(displaced, 'queue_full', `The queue is full, and this key or tenant has more requests in it than others, who have as much right to it.`));
+    if (displaced)
+      this.#turnAway(
+        displaced,
+        this.#refusal(
+          displaced,
+          'queue_full',
+          `The queue is full, and this key or tenant has more requests in it than others, who have as much right to it.`,
+        ),
+      );
   }
 
   /** Throws where its turn would come too late, as answers take now, with `displaced` gone. */
@@ -229,17 +251,36 @@ export class AdmissionQueue implements Situation {
     if (this.work.count < answersMin) return;
     const { lane, deadlineAtMs, arrivedAtMs } = ticket;
     const waitMs = this.#waitOf(ticket, displaced);
-    if (waitMs > this.#waitMsMaxOf(lane)) throw this.#refusal(ticket, 'queue_full', `The request would wait for about ${Math.ceil(waitMs)} ms, and ${this.#settings.waitMsMax} is the most (admission.max_wait_ms).`);
+    if (waitMs > this.#waitMsMaxOf(lane))
+      throw this.#refusal(
+        ticket,
+        'queue_full',
+        `The request would wait for about ${Math.ceil(waitMs)} ms, and ${this.#settings.waitMsMax} is the most (admission.max_wait_ms).`,
+      );
     if (deadlineAtMs === undefined || arrivedAtMs + waitMs + this.#workOf(ticket) <= deadlineAtMs) return;
-    throw this.#refusal(ticket, 'deadline_unreachable', `The answer would not be complete within deadline_ms: about ${Math.ceil(waitMs)} ms would pass before it begins.`);
+    throw this.#refusal(
+      ticket,
+      'deadline_unreachable',
+      `The answer would not be complete within deadline_ms: about ${Math.ceil(waitMs)} ms would pass before it begins.`,
+    );
   }
 
-  /** Where keys are served alike, and their tenants, the room to wait is too: the last of the one that has most there goes, if it has more than who comes. */
+  /**
+   * Where keys are served alike, and their tenants, the room to wait is too: the last of the one that has most there goes, if it has more
+   * than who comes.
+   */
   #displacedBy({ lane, tenant }: Ticket): Ticket | undefined {
     if (!this.isFair) return undefined;
     const waiting = this.waiting[lane];
     const key = keyOfTenant(tenant);
-    return lastOfMost(waiting, keyOf, key) ?? lastOfMost(waiting.filter((other) => keyOf(other) === key), tenantOf, tenant);
+    return (
+      lastOfMost(waiting, keyOf, key) ??
+      lastOfMost(
+        waiting.filter((other) => keyOf(other) === key),
+        tenantOf,
+        tenant,
+      )
+    );
   }
 
   /** Until its turn comes: those before it, at the rate at which requests end. */
@@ -259,8 +300,21 @@ export class AdmissionQueue implements Situation {
   #aheadOfTenant({ lane, tenant, sequences }: Ticket, displaced: Ticket | undefined): number {
     const waiting = this.waiting[lane].filter((other) => other !== displaced);
     const key = keyOfTenant(tenant);
-    const ahead = aheadInTurn(waiting.filter((other) => keyOf(other) === key), tenantOf, tenant, sequences);
-    return ahead + aheadInTurn(waiting.filter((other) => keyOf(other) !== key), keyOf, key, ahead + sequences);
+    const ahead = aheadInTurn(
+      waiting.filter((other) => keyOf(other) === key),
+      tenantOf,
+      tenant,
+      sequences,
+    );
+    return (
+      ahead +
+      aheadInTurn(
+        waiting.filter((other) => keyOf(other) !== key),
+        keyOf,
+        key,
+        ahead + sequences,
+      )
+    );
   }
 
   #waitMsMaxOf(lane: Lane): number {
@@ -319,7 +373,10 @@ export class AdmissionQueue implements Situation {
 
   /** As answers take now: they may have become quicker since it came. */
   #isLate(ticket: Ticket, nowMs: number): boolean {
-    return ticket.arrivedAtMs + this.#waitMsMaxOf(ticket.lane) <= nowMs || (ticket.deadlineAtMs !== undefined && ticket.deadlineAtMs - this.#workOf(ticket) <= nowMs);
+    return (
+      ticket.arrivedAtMs + this.#waitMsMaxOf(ticket.lane) <= nowMs ||
+      (ticket.deadlineAtMs !== undefined && ticket.deadlineAtMs - this.#workOf(ticket) <= nowMs)
+    );
   }
 
   /** Whoever waits for its turn leaves the queue when it hears of this. */
@@ -328,7 +385,11 @@ export class AdmissionQueue implements Situation {
     const isLate = waitedMs >= this.#waitMsMaxOf(ticket.lane);
     const error = isLate
       ? this.#refusal(ticket, 'queue_full', `The request has waited for ${waitedMs} ms, and that is the most (admission.max_wait_ms).`)
-      : this.#refusal(ticket, 'deadline_unreachable', `The request has waited for ${waitedMs} ms, and its answer cannot be complete within deadline_ms any more.`);
+      : this.#refusal(
+          ticket,
+          'deadline_unreachable',
+          `The request has waited for ${waitedMs} ms, and its answer cannot be complete within deadline_ms any more.`,
+        );
     this.#turnAway(ticket, error);
   }
 
@@ -349,7 +410,10 @@ function lastOfMost(tickets: readonly Ticket[], ownerOf: (ticket: Ticket) => str
   return most > (counts.get(own) ?? 0) + 1 ? tickets.findLast((ticket) => counts.get(ownerOf(ticket)) === most) : undefined;
 }
 
-/** Sequences before the last `sequences` of `own`, where all take turns: its own, and as many of each other one as of its own, if that has so many. */
+/**
+ * Sequences before the last `sequences` of `own`, where all take turns: its own, and as many of each other one as of its own, if that has
+ * so many.
+ */
 function aheadInTurn(tickets: readonly Ticket[], ownerOf: (ticket: Ticket) => string, own: string, sequences: number): number {
   const waiting = sums(tickets, ownerOf, (ticket) => ticket.sequences);
   const before = waiting.get(own) ?? 0;

@@ -69,7 +69,8 @@ export class TenantCounters implements Served {
 }
 
 /**
- * What each of those that share has had. One that comes back is lifted to the least of those that are there: the time when it asked for nothing is no
+ * What each of those that share has had. One that comes back is lifted to the least of those that are there: the time when it asked for
+ * nothing is no
  * credit, and who is forgotten loses nothing by it.
  */
 class Counters {

@@ -10,7 +10,8 @@ interface Range {
 }
 
 /**
- * What an `Accept` header asks for (RFC 9110, 12.5.1): MessagePack where it is named, and nothing else is wanted more. `records=1` asks for shared
+ * What an `Accept` header asks for (RFC 9110, 12.5.1): MessagePack where it is named, and nothing else is wanted more. `records=1` asks for
+ * shared
  * records. Whoever asks for what we do not have gets JSON, as a client that asks for nothing does.
  */
 export function encodingOf(accept: string | undefined): AnswerEncoding {
@@ -22,7 +23,9 @@ export function encodingOf(accept: string | undefined): AnswerEncoding {
   if (!best) return 'json';
   const others = ranges.filter(({ type }) => type === 'application/json' || type === 'text/event-stream');
   // Of two that are wanted as much, the one that is named first; a wildcard names nothing.
-  const rival = others.find(({ quality }) => quality > best.quality) ?? others.find((range) => range.quality === best.quality && ranges.indexOf(range) < ranges.indexOf(best));
+  const rival =
+    others.find(({ quality }) => quality > best.quality) ??
+    others.find((range) => range.quality === best.quality && ranges.indexOf(range) < ranges.indexOf(best));
   if (rival) return 'json';
   return best.parameters.get('records') === '1' ? 'records' : 'plain';
 }

@@ -11,7 +11,9 @@ export interface Caller {
   readonly tenant: string;
 }
 
-/** A request in OpenAI's words that did not come as an HTTP request of its own: a line of a batch, a session's next turn, a call over gRPC. */
+/**
+ * A request in OpenAI's words that did not come as an HTTP request of its own: a line of a batch, a session's next turn, a call over gRPC.
+ */
 export interface AskCall {
   readonly api: AnswerFormat['api'];
   /** As a client would send it; it is checked here. */
@@ -53,7 +55,8 @@ export interface Asker {
 /** As `Asker`, for what another gateway answers. */
 export interface Relay {
   /**
-   * As `run`, for a chat that `use` has answered by another gateway: its caller is let in, counted and observed here, and what the body asks for is
+   * As `run`, for a chat that `use` has answered by another gateway: its caller is let in, counted and observed here, and what the body
+   * asks for is
    * judged there. The request's signal aborts it, and its `emit` is told what it took.
    */
   relay<T>(call: Omit<AskCall, 'api'>, use: (request: GatewayRequest) => Promise<T>): Promise<T>;

@@ -1,5 +1,6 @@
 /**
- * A circuit breaker (Nygard 2007) as a pure function of what happened and when. `closed`: requests go through; `opened` is how often it was open
+ * A circuit breaker (Nygard 2007) as a pure function of what happened and when. `closed`: requests go through; `opened` is how often it was
+ * open
  * since the last whole answer. `open`: none
  * does until `untilMs`. Then one, the probe, may try (`probing`); its outcome closes the breaker or opens it for longer. A probe
  * that has no outcome yet, such as a whole answer that is long, gives way to another after the same time: it must not keep
@@ -39,8 +40,10 @@ export function beginTry(breaker: Breaker, nowMs: number, settings: BreakerSetti
 export function learn(breaker: Breaker, outcome: Outcome, nowMs: number, settings: BreakerSettings): Breaker {
   // A request from before it opened says nothing of now.
   if (breaker.state === 'open') return breaker;
-  // Answers that begin and are then cut must add up: only a whole one forgets failures, and the next one of whoever was open opens it again.
-  if (outcome === 'begun') return breaker.state === 'probing' ? { state: 'closed', failures: settings.failuresMax - 1, opened: breaker.opened } : breaker;
+  // Answers that begin and are then cut must add up: only a whole one forgets failures, and the next one of whoever was open opens it
+  // again.
+  if (outcome === 'begun')
+    return breaker.state === 'probing' ? { state: 'closed', failures: settings.failuresMax - 1, opened: breaker.opened } : breaker;
   if (outcome === 'answered') return breaker.state === 'closed' && breaker.failures === 0 && breaker.opened === 0 ? breaker : closedBreaker;
   if (outcome === 'abandoned') return breaker.state === 'probing' ? { state: 'open', untilMs: nowMs, opened: breaker.opened } : breaker;
   if (breaker.state === 'probing') return open(breaker.opened + 1, nowMs, settings);

@@ -1,7 +1,8 @@
 import type { CatalogModel, ModelCatalog } from './model-catalog.ts';
 
 /**
- * The catalog with one more name, which stands for several models (the cascade's tiers). It can be asked about and is listed, and its engines
+ * The catalog with one more name, which stands for several models (the cascade's tiers). It can be asked about and is listed, and its
+ * engines
  * are all of theirs; who answers is for the cascade to choose.
  */
 export function withCascade(catalog: ModelCatalog, name: string, models: readonly string[]): ModelCatalog {
@@ -20,7 +21,11 @@ export function withCascade(catalog: ModelCatalog, name: string, models: readonl
       if (wanted !== name) return catalog.identity(wanted);
       const own = models.map((model) => catalog.identity(model)).filter((identity) => identity !== undefined);
       if (own.length < models.length) return undefined;
-      return { name, fingerprint: own.map(({ fingerprint }) => fingerprint).join(), takesPrompts: own.every(({ takesPrompts }) => takesPrompts) };
+      return {
+        name,
+        fingerprint: own.map(({ fingerprint }) => fingerprint).join(),
+        takesPrompts: own.every(({ takesPrompts }) => takesPrompts),
+      };
     },
     list() {
       const listed = catalog.list();

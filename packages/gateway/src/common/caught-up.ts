@@ -20,7 +20,8 @@ export function caughtUp(response: ServerResponse, signal: AbortSignal): Promise
     };
     const onDrain = () => settle(resolve);
     const onAbort = () => settle(() => reject(signal.reason as Error));
-    const onStall = () => settle(() => reject(new AutoglmError('client_closed_request', `The client read nothing for ${stallTimeoutMs} ms.`)));
+    const onStall = () =>
+      settle(() => reject(new AutoglmError('client_closed_request', `The client read nothing for ${stallTimeoutMs} ms.`)));
     const timer = setTimeout(onStall, stallTimeoutMs);
     response.once('drain', onDrain);
     signal.addEventListener('abort', onAbort, { once: true });

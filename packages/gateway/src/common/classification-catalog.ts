@@ -26,7 +26,9 @@ export interface ClassificationCatalog {
 export function createClassificationCatalog(models: readonly CatalogModel[]): ClassificationCatalog {
   const byName = new Map<unknown, ClassificationModel>();
   for (const { name, targets } of models) {
-    const own = targets.flatMap((target) => (target.replica.takes === 'requests' && target.replica.classification ? [{ engine: target.replica.classification, target }] : []));
+    const own = targets.flatMap((target) =>
+      target.replica.takes === 'requests' && target.replica.classification ? [{ engine: target.replica.classification, target }] : [],
+    );
     if (own.length > 0) byName.set(name, { name, targets: own });
   }
   return { names: [...byName.values()].map(({ name }) => name), find: (name) => byName.get(name), has: (name) => byName.has(name) };

@@ -6,7 +6,10 @@ export interface EmbeddingCall {
   readonly model: string;
   /** Whose texts they are; absent: nobody's, and nothing is kept. */
   readonly tenant?: string | undefined;
-  /** `off`: nothing is looked up or kept; `refresh`: everything is computed anew. `auto` when absent. What is kept never expires; how old it is nobody knows. */
+  /**
+   * `off`: nothing is looked up or kept; `refresh`: everything is computed anew. `auto` when absent. What is kept never expires; how old it
+   * is nobody knows.
+   */
   readonly cache?: CacheWish | undefined;
   readonly request: EmbeddingRequest;
   readonly signal: AbortSignal;

@@ -39,7 +39,11 @@ export interface EmbeddingCatalog {
 export function createEmbeddingCatalog(local: LocalEmbeddings | undefined, models: readonly CatalogModel[]): EmbeddingCatalog {
   const byName = new Map<string, EmbeddingModel>();
   for (const { name, targets } of models) {
-    const own = targets.flatMap((target) => (target.replica.takes === 'requests' && target.replica.embeddings ? [{ engine: target.replica.embeddings, tier: target.tier, target }] : []));
+    const own = targets.flatMap((target) =>
+      target.replica.takes === 'requests' && target.replica.embeddings
+        ? [{ engine: target.replica.embeddings, tier: target.tier, target }]
+        : [],
+    );
     if (own.length > 0) byName.set(name, { name, targets: own, isRemote: true });
   }
   if (local) byName.set(local.name, { name: local.name, target: local, isRemote: false });
@@ -64,7 +68,9 @@ export function createEmbeddingCatalog(local: LocalEmbeddings | undefined, model
 }
 
 function problemWith(name: string, writers: ReadonlySet<string>): string {
-  return writers.has(name) ? `The model ${JSON.stringify(name)} writes text and makes no embeddings.` : `The model ${JSON.stringify(name)} does not exist.`;
+  return writers.has(name)
+    ? `The model ${JSON.stringify(name)} writes text and makes no embeddings.`
+    : `The model ${JSON.stringify(name)} does not exist.`;
 }
 
 function remedy(known: readonly string[]): string {

@@ -1,6 +1,9 @@
 /** Whether a message's content, as a client wrote it, shows an image. */
 export function hasImagePart(content: unknown): boolean {
-  return Array.isArray(content) && content.some((part: { readonly type?: unknown } | null) => part?.type === 'image_url' || part?.type === 'input_image');
+  return (
+    Array.isArray(content) &&
+    content.some((part: { readonly type?: unknown } | null) => part?.type === 'image_url' || part?.type === 'input_image')
+  );
 }
 
 /** The same of a whole chat request that nobody has checked yet. */

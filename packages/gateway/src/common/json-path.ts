@@ -12,7 +12,8 @@ interface Entered {
 }
 
 /**
- * The first value within `root`, and `root` itself, that is looked for; undefined: there is none. Without recursion, which a body could nest too
+ * The first value within `root`, and `root` itself, that is looked for; undefined: there is none. Without recursion, which a body could
+ * nest too
  * deeply for, and with memory for the way to one value only: a body of 8 MiB may hold as many values, and nearly always none is looked for.
  */
 export function findPath(root: unknown, isLookedFor: (value: unknown, depth: number) => boolean): JsonPath | undefined {
@@ -34,7 +35,12 @@ export function findPath(root: unknown, isLookedFor: (value: unknown, depth: num
 
 function enter(container: object): Entered {
   const keys = Array.isArray(container) ? undefined : Object.keys(container);
-  return { container: container as Entered['container'], keys, count: keys ? keys.length : (container as readonly unknown[]).length, next: 0 };
+  return {
+    container: container as Entered['container'],
+    keys,
+    count: keys ? keys.length : (container as readonly unknown[]).length,
+    next: 0,
+  };
 }
 
 /** As a client writes it: `messages[0].content`. */

@@ -1,7 +1,10 @@
 import { mkdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 
-/** Makes a folder and those above it, and tells whether it had to. Node's own `recursive` goes on for ever where a file system refuses a folder as if the one above were missing, as /proc does. */
+/**
+ * Makes a folder and those above it, and tells whether it had to. Node's own `recursive` goes on for ever where a file system refuses a
+ * folder as if the one above were missing, as /proc does.
+ */
 export function makeFolder(folder: string): boolean {
   const failure = make(folder);
   if (typeof failure === 'boolean') return failure;

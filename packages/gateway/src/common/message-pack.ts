@@ -3,8 +3,10 @@ import { findPath, nameOfPath, valueAt } from './json-path.ts';
 import { nestingMax } from './nesting.ts';
 
 /**
- * How MessagePack is written. `plain`: maps with their keys, which every reader knows. `records`: msgpackr's extension 0x72, announced in the bytes
- * themselves: the keys of each shape are written once, and objects of that shape are their values. Any reader of msgpackr's understands it unprepared.
+ * How MessagePack is written. `plain`: maps with their keys, which every reader knows. `records`: msgpackr's extension 0x72, announced in
+ * the bytes
+ * themselves: the keys of each shape are written once, and objects of that shape are their values. Any reader of msgpackr's understands it
+ * unprepared.
  */
 export type MessagePackForm = 'plain' | 'records';
 
@@ -16,7 +18,10 @@ export function messagePackContentType(form: MessagePackForm): string {
 
 const options = { plain: { useRecords: false, variableMapSize: true }, records: { useRecords: true } } as const;
 const whole = { plain: new Packr(options.plain), records: new Packr(options.records) } as const;
-const wholeFloat32 = { plain: new Packr({ ...options.plain, useFloat32: FLOAT32_OPTIONS.ALWAYS }), records: new Packr({ ...options.records, useFloat32: FLOAT32_OPTIONS.ALWAYS }) } as const;
+const wholeFloat32 = {
+  plain: new Packr({ ...options.plain, useFloat32: FLOAT32_OPTIONS.ALWAYS }),
+  records: new Packr({ ...options.records, useFloat32: FLOAT32_OPTIONS.ALWAYS }),
+} as const;
 
 /** One value, as JSON would have it: `toJSON` is honoured, and what is undefined is left out. */
 export function encodeMessagePack(value: unknown, form: MessagePackForm): Buffer {
@@ -28,10 +33,14 @@ export function encodeMessagePackFloat32(value: unknown, form: MessagePackForm):
   return wholeFloat32[form].pack(jsonValue(value));
 }
 
-/** Encodes the values of one stream, one after the other. Each must be as JSON would have it; records are announced before their first use in the stream. */
+/**
+ * Encodes the values of one stream, one after the other. Each must be as JSON would have it; records are announced before their first use
+ * in the stream.
+ */
 export function createMessagePackStream(form: MessagePackForm): (value: object) => Buffer {
   // Without records an encoder has no state, and is shared.
-  const packr = form === 'plain' ? whole.plain : new Packr({ ...options.records, sequential: true } as ConstructorParameters<typeof Packr>[0]);
+  const packr =
+    form === 'plain' ? whole.plain : new Packr({ ...options.records, sequential: true } as ConstructorParameters<typeof Packr>[0]);
   return (value) => packr.pack(value);
 }
 
@@ -39,7 +48,8 @@ export function createMessagePackStream(form: MessagePackForm): (value: object) 
 const unpackr = new Unpackr({ mapsAsObjects: true, int64AsType: 'auto' as 'number', structuredClone: false });
 
 /**
- * The one value that these bytes hold, in either form. Throws `SyntaxError` for anything that is not exactly one value, or that JSON has no word for:
+ * The one value that these bytes hold, in either form. Throws `SyntaxError` for anything that is not exactly one value, or that JSON has no
+ * word for:
  * bytes, dates and other extensions, integers beyond 2^53, NaN.
  */
 export function decodeMessagePack(bytes: Uint8Array): unknown {
@@ -47,7 +57,9 @@ export function decodeMessagePack(bytes: Uint8Array): unknown {
   try {
     value = unpackr.unpack(bytes);
   } catch {
-    throw new SyntaxError('it is cut short, goes on after its end, is nested too deeply or has something in it that MessagePack does not define');
+    throw new SyntaxError(
+      'it is cut short, goes on after its end, is nested too deeply or has something in it that MessagePack does not define',
+    );
   }
   refuseOtherThanJson(value);
   return value;

@@ -1,5 +1,12 @@
 import { createHash } from 'node:crypto';
-import { AutoglmError, type EngineStats, type EngineStatus, type ModelInfo, type PromptReplica, type Replica } from '@open-autoglm/protocol';
+import {
+  AutoglmError,
+  type EngineStats,
+  type EngineStatus,
+  type ModelInfo,
+  type PromptReplica,
+  type Replica,
+} from '@open-autoglm/protocol';
 import type { DevicePlace } from './device-registry.ts';
 
 /** A replica in its place. */
@@ -91,12 +98,18 @@ export interface OtherNames {
 }
 
 /** A catalog of these models. A model that runs here can also be asked for by the name of the file or package that it came from. */
-export function createCatalog(models: readonly CatalogModel[], readyTimeoutMs: number, { cascade, embeddings }: OtherNames = {}): ModelCatalog {
+export function createCatalog(
+  models: readonly CatalogModel[],
+  readyTimeoutMs: number,
+  { cascade, embeddings }: OtherNames = {},
+): ModelCatalog {
   const byName = new Map(models.map((model) => [model.name, model]));
-  const renderers = new Map(models.flatMap((model) => {
-    const target = model.targets.find(({ replica }) => replica.takes === 'prompts');
-    return target ? [[model, new Rendering(target.replica as PromptReplica, readyTimeoutMs)] as const] : [];
-  }));
+  const renderers = new Map(
+    models.flatMap((model) => {
+      const target = model.targets.find(({ replica }) => replica.takes === 'prompts');
+      return target ? [[model, new Rendering(target.replica as PromptReplica, readyTimeoutMs)] as const] : [];
+    }),
+  );
   const identities = new WeakMap<CatalogModel, KnownIdentity>();
   const isListed = (model: CatalogModel) => model.targets.some(({ replica }) => replica.status.state === 'ready');
   const known = (name: string) => byName.get(name) ?? models.find((candidate) => renderers.get(candidate)?.info?.source === name);
@@ -111,12 +124,14 @@ export function createCatalog(models: readonly CatalogModel[], readyTimeoutMs: n
   return {
     has: (name) => known(name) !== undefined,
     find,
-    isRemote: (name) => typeof name === 'string' && (byName.get(name)?.targets.every(({ replica }) => replica.takes === 'requests') ?? false),
+    isRemote: (name) =>
+      typeof name === 'string' && (byName.get(name)?.targets.every(({ replica }) => replica.takes === 'requests') ?? false),
     rendering(name, signal) {
       const model = find(name);
       const renderer = renderers.get(model);
       // Another server need not wait for the model that runs here.
-      const isNeeded = renderer?.isReady || !model.targets.some(({ replica }) => replica.takes === 'requests' && replica.status.state === 'ready');
+      const isNeeded =
+        renderer?.isReady || !model.targets.some(({ replica }) => replica.takes === 'requests' && replica.status.state === 'ready');
       return isNeeded ? renderer?.ready(signal) : undefined;
     },
     tokens: (name) => renderers.get(find(name))?.countTokens,
@@ -127,7 +142,16 @@ export function createCatalog(models: readonly CatalogModel[], readyTimeoutMs: n
     },
     list: () => models.filter(isListed).map((model) => ({ ...model, info: renderers.get(model)?.info })),
     readiness() {
-      const replicas = models.flatMap((model) => model.targets.map(({ replica, tier }) => ({ name: replica.name, model: model.name, tier, status: replica.status, stats: replica.takes === 'prompts' ? replica.stats : undefined, isSettled: isSettled(replica) })));
+      const replicas = models.flatMap((model) =>
+        model.targets.map(({ replica, tier }) => ({
+          name: replica.name,
+          model: model.name,
+          tier,
+          status: replica.status,
+          stats: replica.takes === 'prompts' ? replica.stats : undefined,
+          isSettled: isSettled(replica),
+        })),
+      );
       const unsettled = replicas.find((replica) => !replica.isSettled);
       const ready = replicas.find(({ status }) => status.state === 'ready');
       const { status } = unsettled ?? ready ?? (replicas[0] as (typeof replicas)[number]);
@@ -147,7 +171,9 @@ function identify(model: CatalogModel, info: ModelInfo | undefined, kept: WeakMa
   if (found && found.info === info) return found.identity;
   const { name, targets } = model;
   const variants = targets.map(({ replica, variant }) => `${replica.takes} ${variant ?? replica.name}`).toSorted();
-  const fingerprint = createHash('sha256').update(JSON.stringify([variants, info && { ...info, id: name }])).digest('base64url');
+  const fingerprint = createHash('sha256')
+    .update(JSON.stringify([variants, info && { ...info, id: name }]))
+    .digest('base64url');
   const identity = { name, fingerprint, takesPrompts: targets.every(({ replica }) => replica.takes === 'prompts') };
   kept.set(model, { identity, info });
   return identity;
@@ -183,7 +209,9 @@ class Rendering {
     const waiting = new AbortController();
     const abort = () => waiting.abort(signal.reason);
     const timer = setTimeout(() => {
-      waiting.abort(new AutoglmError('engine_unavailable', `The model is not ready yet: ${this.#replica.status.detail}`, { retryAfterSeconds: 5 }));
+      waiting.abort(
+        new AutoglmError('engine_unavailable', `The model is not ready yet: ${this.#replica.status.detail}`, { retryAfterSeconds: 5 }),
+      );
     }, this.#timeoutMs);
     signal.addEventListener('abort', abort, { once: true });
     if (signal.aborted) abort();

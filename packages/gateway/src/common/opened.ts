@@ -18,7 +18,9 @@ export class Opened {
   async close(): Promise<void> {
     const failures: unknown[] = [];
     for (let closer = this.#closers.pop(); closer; closer = this.#closers.pop()) {
-      await Promise.resolve().then(closer).catch((error: unknown) => failures.push(error));
+      await Promise.resolve()
+        .then(closer)
+        .catch((error: unknown) => failures.push(error));
     }
     if (failures.length > 0) throw failures[0];
   }

@@ -1,4 +1,7 @@
-/** What an error says. Where several addresses of one name were tried, as of `localhost`, what each said: the error of all says nothing itself. */
+/**
+ * What an error says. Where several addresses of one name were tried, as of `localhost`, what each said: the error of all says nothing
+ * itself.
+ */
 export function wordsOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error.message !== '') return error.message;

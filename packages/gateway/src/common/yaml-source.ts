@@ -18,7 +18,8 @@ export function parseYaml(path: string, text: string, example: string): YamlSour
   // A tag that nobody knows, such as !secret, is a warning only, and what follows it would be taken for the value.
   const error = document.errors[0] ?? document.warnings[0];
   if (error) throw new ConfigError(`${path}: ${error.message}`);
-  if (document.contents !== null && !isMap(document.contents)) throw new ConfigError(`${path} must hold keys and values, such as "${example}:".`);
+  if (document.contents !== null && !isMap(document.contents))
+    throw new ConfigError(`${path} must hold keys and values, such as "${example}:".`);
   return { path, value: valueOf(path, document), document, lines };
 }
 
@@ -31,7 +32,9 @@ function valueOf(path: string, document: Document): Record<string, unknown> {
   }
 }
 
-/** Throws `ConfigError`, which names the key and its line. As the schema stands: compiling it takes longer than checking one value with it. */
+/**
+ * Throws `ConfigError`, which names the key and its line. As the schema stands: compiling it takes longer than checking one value with it.
+ */
 export function check(value: unknown, schema: TSchema, base: readonly string[], source: YamlSource | undefined): void {
   if (Check(schema, value)) return;
   const errors = [...Errors(schema, value)];
@@ -39,7 +42,9 @@ export function check(value: unknown, schema: TSchema, base: readonly string[], 
   if (unknown) {
     const [key = ''] = unknown.params['additionalProperties'] as unknown as string[];
     const path = segments(unknown.instancePath);
-    throw new ConfigError(`${place(source, [...base, ...path, key])}unknown key "${written([...base, ...path, key])}"${suggestion(key, schemaAt(schema, path))}`);
+    throw new ConfigError(
+      `${place(source, [...base, ...path, key])}unknown key "${written([...base, ...path, key])}"${suggestion(key, schemaAt(schema, path))}`,
+    );
   }
   const missing = errors.find((error) => error.keyword === 'required');
   if (missing) {
@@ -49,7 +54,9 @@ export function check(value: unknown, schema: TSchema, base: readonly string[], 
   }
   const error = errors.find((candidate) => candidate.keyword === 'anyOf') ?? errors[0];
   const path = segments(error?.instancePath ?? '');
-  throw new ConfigError(`${place(source, [...base, ...path])}${written([...base, ...path])} ${explain(schemaAt(schema, path), error?.message)}.`);
+  throw new ConfigError(
+    `${place(source, [...base, ...path])}${written([...base, ...path])} ${explain(schemaAt(schema, path), error?.message)}.`,
+  );
 }
 
 /** By its title, where the schema itself would say too little. */
@@ -69,7 +76,9 @@ function suggestion(wanted: string, schema: TSchema | undefined): string {
   if (patternProperties) return `; keys here match ${Object.keys(patternProperties).join(' or ')}.`;
   const candidates = Object.keys(properties);
   const [nearest] = candidates.map((name) => ({ name, distance: editDistance(name, wanted) })).sort((a, b) => a.distance - b.distance);
-  return nearest && nearest.distance <= Math.max(2, wanted.length / 3) ? `; did you mean "${nearest.name}"?` : `; known keys: ${candidates.join(', ')}.`;
+  return nearest && nearest.distance <= Math.max(2, wanted.length / 3)
+    ? `; did you mean "${nearest.name}"?`
+    : `; known keys: ${candidates.join(', ')}.`;
 }
 
 /** An object, a record (all of whose keys have one schema) or an array. */
@@ -91,7 +100,8 @@ function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (const [i, letter] of [...a].entries()) {
     const next = [i + 1];
-    for (let j = 0; j < b.length; j += 1) next.push(Math.min((row[j] ?? 0) + Number(letter !== b[j]), (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1));
+    for (let j = 0; j < b.length; j += 1)
+      next.push(Math.min((row[j] ?? 0) + Number(letter !== b[j]), (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1));
     row = next;
   }
   return row[b.length] ?? 0;
@@ -106,10 +116,16 @@ export function place(source: YamlSource | undefined, path: readonly string[]): 
 
 /** `engines[0].url`. */
 export function written(path: readonly string[]): string {
-  return path.map((key) => (/^\d+$/.test(key) ? `[${key}]` : `.${key}`)).join('').slice(1);
+  return path
+    .map((key) => (/^\d+$/.test(key) ? `[${key}]` : `.${key}`))
+    .join('')
+    .slice(1);
 }
 
 /** Of a JSON pointer (RFC 6901): models' names have slashes. */
 function segments(instancePath: string): string[] {
-  return instancePath.split('/').slice(1).map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'));
+  return instancePath
+    .split('/')
+    .slice(1)
+    .map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'));
 }

@@ -7,11 +7,20 @@ const seconds = Type.Integer({ minimum: 1, maximum: 315_360_000 });
 /** `/v1/files` and `/v1/batches`: there where one of the first two keys says where they are kept. */
 export const batchesSchema = Type.Object(
   {
-    /** A SQLite database. It is made when it is not there, and so is its folder, which is said at the start: a volume may not be where it should be. */
+    /**
+     * A SQLite database. It is made when it is not there, and so is its folder, which is said at the start: a volume may not be where it
+     * should be.
+     */
     sqlite_path: Type.Optional(Type.String({ minLength: 1, maxLength: 4096 })),
-    /** The environment variable that holds the address of a PostgreSQL database, which several gateways may share: `postgres://user:password@host/name`. */
+    /**
+     * The environment variable that holds the address of a PostgreSQL database, which several gateways may share:
+     * `postgres://user:password@host/name`.
+     */
     postgres_url_env: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })),
-    /** Lines that this gateway asks at once, of all batches together. Each counts against the limits of its key and tenant, of which all of them fill half at most. */
+    /**
+     * Lines that this gateway asks at once, of all batches together. Each counts against the limits of its key and tenant, of which all of
+     * them fill half at most.
+     */
     concurrency: Type.Integer({ minimum: 1, maximum: 10_000 }),
     /** Batches that this gateway works on at once; others wait. */
     running_max: Type.Integer({ minimum: 1, maximum: 1000 }),
@@ -27,7 +36,10 @@ export const batchesSchema = Type.Object(
     /** What one tenant may keep in files; what batches write counts, and is never refused. */
     tenant_files_max: Type.Integer({ minimum: 1, maximum: 10_000_000 }),
     tenant_bytes_max: bytes(1024),
-    /** What all tenants that one key names may keep: 16 times as many files, and where there are several keys half of `bytes_max`, else all, where it is not given. */
+    /**
+     * What all tenants that one key names may keep: 16 times as many files, and where there are several keys half of `bytes_max`, else all,
+     * where it is not given.
+     */
     key_files_max: Type.Optional(Type.Integer({ minimum: 1, maximum: 100_000_000 })),
     key_bytes_max: Type.Optional(bytes(1024)),
     /** What all tenants may keep. */

@@ -9,7 +9,10 @@ const closed = { additionalProperties: false } as const;
 export const cacheSchema = Type.Object(
   {
     enabled: Type.Boolean(),
-    /** Several gateways with one Redis know each other's answers, and keep them over a restart; without it they are in this process's memory only. */
+    /**
+     * Several gateways with one Redis know each other's answers, and keep them over a restart; without it they are in this process's memory
+     * only.
+     */
     redis_url: Type.Optional(Type.String({ pattern: '^rediss?://\\S+$', maxLength: 2048 })),
     /** Redis is given so long to answer; later the answer is computed. */
     redis_timeout_ms: Type.Integer({ minimum: 1, maximum: 60_000 }),

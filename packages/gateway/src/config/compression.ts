@@ -8,7 +8,13 @@ const milliseconds = Type.Integer({ minimum: 1, maximum: 86_400_000 });
 export const compressionSchema = Type.Object(
   {
     /** Of requests that do not say (`autoglm.compression`). */
-    method: Type.Union([Type.Literal('off'), Type.Literal('template'), Type.Literal('dedupe'), Type.Literal('extract'), Type.Literal('adaptive')]),
+    method: Type.Union([
+      Type.Literal('off'),
+      Type.Literal('template'),
+      Type.Literal('dedupe'),
+      Type.Literal('extract'),
+      Type.Literal('adaptive'),
+    ]),
     /** Of `extract`: the share of a prompt that is spared, as far as what holds facts leaves it. */
     rate,
     adaptive: Type.Object(
@@ -35,7 +41,10 @@ export const defaultCompression: Static<typeof compressionSchema> = {
 };
 
 /** What no schema can see; `refuse` is told the key and the reason. */
-export function checkCompression({ adaptive: { rate_min: rateMin, rate_max: rateMax, ttft_low_ms: lowMs, ttft_high_ms: highMs } }: Static<typeof compressionSchema>, refuse: (path: readonly string[], reason: string) => void): void {
+export function checkCompression(
+  { adaptive: { rate_min: rateMin, rate_max: rateMax, ttft_low_ms: lowMs, ttft_high_ms: highMs } }: Static<typeof compressionSchema>,
+  refuse: (path: readonly string[], reason: string) => void,
+): void {
   if (rateMax < rateMin) refuse(['compression', 'adaptive', 'rate_max'], `is ${rateMax}, and must not be less than rate_min: ${rateMin}`);
   if (highMs <= lowMs) refuse(['compression', 'adaptive', 'ttft_high_ms'], `is ${highMs}, and must be more than ttft_low_ms: ${lowMs}`);
 }

@@ -18,7 +18,12 @@ export const defaultCors: CorsConfig = { origins: [], max_age_seconds: 600 };
 /** An origin that no browser ever sends would be passed over. */
 export function problemOfCors({ origins }: CorsConfig): { readonly index: number; readonly reason: string } | undefined {
   const index = origins.findIndex((origin) => origin !== '*' && !isOrigin(origin));
-  return index === -1 ? undefined : { index, reason: `is ${JSON.stringify(origins[index])}, and must be an origin such as https://app.example.com, without a path and in small letters, or *` };
+  return index === -1
+    ? undefined
+    : {
+        index,
+        reason: `is ${JSON.stringify(origins[index])}, and must be an origin such as https://app.example.com, without a path and in small letters, or *`,
+      };
 }
 
 /** Also of pages that an application brings with it: `capacitor://localhost`. */

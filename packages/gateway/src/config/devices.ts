@@ -4,18 +4,30 @@ import type { EngineConfig } from './engines.ts';
 
 const closed = { additionalProperties: false } as const;
 const weight = Type.Number({ minimum: 0, maximum: 1000 });
-const weights = Type.Object({ cpu: Type.Optional(weight), memory: Type.Optional(weight), latency: Type.Optional(weight), accelerator: Type.Optional(weight) }, closed);
+const weights = Type.Object(
+  { cpu: Type.Optional(weight), memory: Type.Optional(weight), latency: Type.Optional(weight), accelerator: Type.Optional(weight) },
+  closed,
+);
 const variable = Type.String({ minLength: 1, maxLength: 256 });
 
-/** Machines of unequal strength that report how they are; `engines[].device` says which engine runs on which, `router.balance: devices` places by that. */
+/**
+ * Machines of unequal strength that report how they are; `engines[].device` says which engine runs on which, `router.balance: devices`
+ * places by that.
+ */
 export const devicesSchema = Type.Object(
   {
     enabled: Type.Boolean(),
     /** This machine's; its name when not given. Engines that run in this process are on it. */
     id: Type.String({ pattern: '^[\\w.:-]{1,128}$' }),
     /** What this machine is for. */
-    accepts: Type.Array(Type.Union([Type.Literal('text'), Type.Literal('structured'), Type.Literal('image')]), { minItems: 1, maxItems: 3 }),
-    /** How often this machine says how it is. Each report counts against the request limits of its key, or of the device where keys are not checked. */
+    accepts: Type.Array(Type.Union([Type.Literal('text'), Type.Literal('structured'), Type.Literal('image')]), {
+      minItems: 1,
+      maxItems: 3,
+    }),
+    /**
+     * How often this machine says how it is. Each report counts against the request limits of its key, or of the device where keys are not
+     * checked.
+     */
     interval_ms: Type.Integer({ minimum: 10, maximum: 3_600_000 }),
     /** Gateways that are told, besides this one. */
     report_to: Type.Array(
@@ -39,7 +51,10 @@ export const devicesSchema = Type.Object(
     /** What idle cores, free memory, nearness and an accelerator's room are worth. */
     weights,
     /** The same for one kind of input; what is not given is as above. */
-    weights_by_input: Type.Object({ text: Type.Optional(weights), structured: Type.Optional(weights), image: Type.Optional(weights) }, closed),
+    weights_by_input: Type.Object(
+      { text: Type.Optional(weights), structured: Type.Optional(weights), image: Type.Optional(weights) },
+      closed,
+    ),
     /** Nearness is this over the latency, and at most 1. */
     latency_unit_ms: Type.Number({ exclusiveMinimum: 0, maximum: 60_000 }),
   },
@@ -48,7 +63,10 @@ export const devicesSchema = Type.Object(
 
 export const defaultDevices: Static<typeof devicesSchema> = {
   enabled: false,
-  id: hostname().replace(/[^\w.:-]/g, '-').slice(0, 128) || 'this',
+  id:
+    hostname()
+      .replace(/[^\w.:-]/g, '-')
+      .slice(0, 128) || 'this',
   accepts: ['text', 'structured', 'image'],
   interval_ms: 1000,
   report_to: [],

@@ -37,11 +37,17 @@ export const engineSchemas = {
       api_key_env: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })),
       /** Where it classifies texts, on the server's own root: `/classify` of vLLM, `/v1/classify` of SGLang; absent: it does not. */
       classify_path: Type.Optional(Type.String({ pattern: '^/[\\w./~-]{1,255}$', title: 'a path such as /classify' })),
-      /** Texts of one request for embeddings or classes to it, into which those of several clients are joined while it works; absent: each goes as it came. */
+      /**
+       * Texts of one request for embeddings or classes to it, into which those of several clients are joined while it works; absent: each
+       * goes as it came.
+       */
       max_batch_size: Type.Optional(Type.Integer({ minimum: 2, maximum: 2048 })),
       /** How long a text may wait for others while it works, in microseconds; when it does nothing, nobody waits. */
       batch_timeout_us: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000 })),
-      /** Text completions of the batch lane, not streamed, that agree in all but their prompts, are joined too, as `prompt` lists of at most `max_batch_size`. */
+      /**
+       * Text completions of the batch lane, not streamed, that agree in all but their prompts, are joined too, as `prompt` lists of at most
+       * `max_batch_size`.
+       */
       join_completions: Type.Optional(Type.Boolean()),
       timeouts: Type.Optional(
         Type.Object(
@@ -94,15 +100,25 @@ export interface EmbeddedEngineConfig extends OnDevice, Complete<Pick<EmbeddedEn
 export interface MockEngineConfig extends OnDevice, Complete<Omit<MockEntry, 'device'>> {}
 export type EngineConfig = OpenAiEngineConfig | EmbeddedEngineConfig | MockEngineConfig;
 
-export const defaultEmbedded: EmbeddedEngineConfig = { kind: 'embedded', name: 'embedded', tier: 'edge', weight: 1, max_outstanding: undefined, model: 'default' };
+export const defaultEmbedded: EmbeddedEngineConfig = {
+  kind: 'embedded',
+  name: 'embedded',
+  tier: 'edge',
+  weight: 1,
+  max_outstanding: undefined,
+  model: 'default',
+};
 
 /**
- * The names under which an engine is asked for. `default` is the embedded model: the one here, and where there is none, the one that another
+ * The names under which an engine is asked for. `default` is the embedded model: the one here, and where there is none, the one that
+ * another
  * gateway has under that name, as long as all such servers have the same.
  */
 export function namesOf(engine: EngineConfig, engines: readonly EngineConfig[]): string[] {
   const { kind, model } = engine;
-  const isDefault = kind === 'embedded' || (isDefaultThere(engine) && engines.every((other) => other.kind !== 'embedded' && (other.model === model || !isDefaultThere(other))));
+  const isDefault =
+    kind === 'embedded' ||
+    (isDefaultThere(engine) && engines.every((other) => other.kind !== 'embedded' && (other.model === model || !isDefaultThere(other))));
   return isDefault ? [...new Set(['default', model])] : [model];
 }
 
@@ -117,29 +133,43 @@ const defaultTimeouts = { connect_ms: 2000, headers_ms: 300_000, idle_ms: 120_00
 export type Refuse = (index: number, key: string, reason: string) => never;
 
 /** Completes checked entries, and refuses what no schema can see. */
-export function completeEngines(entries: readonly (OpenAiEntry | EmbeddedEntry | MockEntry)[], env: Readonly<Record<string, string | undefined>>, refuse: Refuse): EngineConfig[] {
+export function completeEngines(
+  entries: readonly (OpenAiEntry | EmbeddedEntry | MockEntry)[],
+  env: Readonly<Record<string, string | undefined>>,
+  refuse: Refuse,
+): EngineConfig[] {
   const engines: EngineConfig[] = [];
   for (const [index, entry] of entries.entries()) {
     const refuseKey = (key: string, reason: string) => refuse(index, key, reason);
     const engine = entry.kind === 'openai' ? completeOpenAi(entry, engines, env, refuseKey) : completeLocal(entry, engines);
-    if (engines.some(({ name: taken }) => taken === engine.name)) refuseKey('name', `the name ${JSON.stringify(engine.name)} is taken by another engine`);
-    if (entry.kind === 'embedded' && engines.some(({ kind }) => kind === 'embedded')) refuseKey('kind', 'there is one embedded engine already');
-    if (entry.kind !== 'embedded' && entry.model === 'default') refuseKey('model', 'default is the name of the embedded model; choose another');
+    if (engines.some(({ name: taken }) => taken === engine.name))
+      refuseKey('name', `the name ${JSON.stringify(engine.name)} is taken by another engine`);
+    if (entry.kind === 'embedded' && engines.some(({ kind }) => kind === 'embedded'))
+      refuseKey('kind', 'there is one embedded engine already');
+    if (entry.kind !== 'embedded' && entry.model === 'default')
+      refuseKey('model', 'default is the name of the embedded model; choose another');
     engines.push(engine);
   }
   return engines;
 }
 
-function completeOpenAi(entry: OpenAiEntry, before: readonly EngineConfig[], env: Readonly<Record<string, string | undefined>>, refuse: (key: string, reason: string) => never): OpenAiEngineConfig {
+function completeOpenAi(
+  entry: OpenAiEntry,
+  before: readonly EngineConfig[],
+  env: Readonly<Record<string, string | undefined>>,
+  refuse: (key: string, reason: string) => never,
+): OpenAiEngineConfig {
   const url = parseUrl(entry.url);
   if (typeof url === 'string') return refuse('url', url);
-  if (entry.batch_timeout_us !== undefined && entry.max_batch_size === undefined) refuse('batch_timeout_us', 'without max_batch_size nothing is joined, and nobody waits');
+  if (entry.batch_timeout_us !== undefined && entry.max_batch_size === undefined)
+    refuse('batch_timeout_us', 'without max_batch_size nothing is joined, and nobody waits');
   if (entry.join_completions && entry.max_batch_size === undefined) refuse('join_completions', 'without max_batch_size nothing is joined');
   const { api_key_env: apiKeyEnv } = entry;
   const apiKey = apiKeyEnv === undefined ? undefined : env[apiKeyEnv];
   if (apiKeyEnv !== undefined && !apiKey) refuse('api_key_env', `the environment variable ${apiKeyEnv} is not set`);
   // A key that was read from a file often ends in a line break, and every request would fail of it.
-  if (apiKey !== undefined && !/^[\x21-\x7e]+$/.test(apiKey)) refuse('api_key_env', `the environment variable ${apiKeyEnv} holds a space, a line break or another character that no key has`);
+  if (apiKey !== undefined && !/^[\x21-\x7e]+$/.test(apiKey))
+    refuse('api_key_env', `the environment variable ${apiKeyEnv} holds a space, a line break or another character that no key has`);
   return {
     kind: 'openai',
     name: entry.name ?? freeName(url.host, before),
@@ -160,7 +190,12 @@ function completeOpenAi(entry: OpenAiEntry, before: readonly EngineConfig[], env
 }
 
 function completeLocal(entry: EmbeddedEntry | MockEntry, before: readonly EngineConfig[]): EngineConfig {
-  const common = { name: entry.name ?? freeName(entry.kind, before), tier: entry.tier ?? 'edge', weight: entry.weight ?? 1, ...(entry.device !== undefined && { device: entry.device }) } as const;
+  const common = {
+    name: entry.name ?? freeName(entry.kind, before),
+    tier: entry.tier ?? 'edge',
+    weight: entry.weight ?? 1,
+    ...(entry.device !== undefined && { device: entry.device }),
+  } as const;
   if (entry.kind === 'mock') return { kind: 'mock', ...common, max_outstanding: entry.max_outstanding ?? 1024, model: entry.model };
   return { kind: 'embedded', ...common, max_outstanding: entry.max_outstanding, model: entry.model ?? 'default' };
 }

@@ -20,7 +20,8 @@ export const fitSchema = Type.Object(
           /** In tokens; what the server lists when not given. */
           context_length: Type.Optional(Type.Integer({ minimum: 16, maximum: 100_000_000 })),
           /**
-           * `cl100k_base`, `o200k_base`, a `tokenizer.json` of Hugging Face's, `server`, which asks the server itself (`/tokenize` of vLLM, SGLang and
+           * `cl100k_base`, `o200k_base`, a `tokenizer.json` of Hugging Face's, `server`, which asks the server itself (`/tokenize` of vLLM,
+           * SGLang and
            * llama.cpp) and counts its chat template exactly, or `estimate`. When not given: of OpenAI's models their own, by
            * their names; of others an estimate, which is meant to be too high.
            */
@@ -39,7 +40,10 @@ const tokenizerNames = ['cl100k_base', 'o200k_base', 'server', 'estimate'];
 export function checkFit({ models }: Static<typeof fitSchema>, refuse: (path: readonly string[], reason: string) => void): void {
   for (const [name, { tokenizer }] of Object.entries(models)) {
     if (tokenizer === undefined || tokenizerNames.includes(tokenizer) || statSync(tokenizer, { throwIfNoEntry: false })?.isFile()) continue;
-    refuse(['fit', 'models', name, 'tokenizer'], `is ${JSON.stringify(tokenizer)}, which is no file, nor one of ${tokenizerNames.join(', ')}`);
+    refuse(
+      ['fit', 'models', name, 'tokenizer'],
+      `is ${JSON.stringify(tokenizer)}, which is no file, nor one of ${tokenizerNames.join(', ')}`,
+    );
   }
 }
 

@@ -12,7 +12,10 @@ export const grpcSchema = Type.Object(
     port: Type.Integer({ minimum: 0, maximum: 65_535 }),
     /** PEM files. With `client_ca` it is mutual: who shows no certificate of that authority is not let in. */
     tls: Type.Optional(Type.Object({ cert: file, key: file, client_ca: Type.Optional(file) }, closed)),
-    /** The quickest first. Each decides about the whole state with a model, the state's own where none is named; what runs here is `default`, as its own name is known only when it is loaded. */
+    /**
+     * The quickest first. Each decides about the whole state with a model, the state's own where none is named; what runs here is
+     * `default`, as its own name is known only when it is loaded.
+     */
     levels: Type.Array(
       Type.Object(
         {
@@ -69,11 +72,18 @@ export const defaultGrpc: GrpcConfig = {
 /** What no schema can see: which key, and what is wrong with it. */
 export function problemOfGrpc({ enabled, host, tls, levels }: GrpcConfig): { readonly key: string; readonly reason: string } | undefined {
   if (!enabled) return undefined;
-  if (!tls && !isHere(host)) return { key: 'tls', reason: `is missing: without it nobody but this machine may be listened to, and host is ${host}` };
+  if (!tls && !isHere(host))
+    return { key: 'tls', reason: `is missing: without it nobody but this machine may be listened to, and host is ${host}` };
   const doubled = levels.find(({ name }, index) => levels.findIndex((other) => other.name === name) !== index);
   if (doubled) return { key: 'levels', reason: `has two levels of the name ${JSON.stringify(doubled.name)}` };
-  const open = levels.find(({ upstream }) => upstream && !upstream.tls && !isHere(upstream.target.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1')));
-  if (open) return { key: 'levels', reason: `has ${JSON.stringify(open.name)} without upstream.tls: nobody but this machine may be told states without it, and upstream.target is ${open.upstream?.target}` };
+  const open = levels.find(
+    ({ upstream }) => upstream && !upstream.tls && !isHere(upstream.target.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1')),
+  );
+  if (open)
+    return {
+      key: 'levels',
+      reason: `has ${JSON.stringify(open.name)} without upstream.tls: nobody but this machine may be told states without it, and upstream.target is ${open.upstream?.target}`,
+    };
   const half = levels.find(({ upstream }) => upstream?.tls && (upstream.tls.cert === undefined) !== (upstream.tls.key === undefined));
   if (half) return { key: 'levels', reason: `has ${JSON.stringify(half.name)} with only one of upstream.tls.cert and upstream.tls.key` };
   return undefined;

@@ -1,6 +1,9 @@
 import Type, { type Static } from 'typebox';
 
-/** Embeddings of the model under `embeddings`, by tenant, weights and text: what was encoded once is not encoded again. In Redis, too, where the cache has one. */
+/**
+ * Embeddings of the model under `embeddings`, by tenant, weights and text: what was encoded once is not encoded again. In Redis, too, where
+ * the cache has one.
+ */
 export const intermediateSchema = Type.Object(
   {
     enabled: Type.Boolean(),

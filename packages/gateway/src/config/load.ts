@@ -35,13 +35,19 @@ export function loadConfig({ file, env, overrides = {} }: LoadConfigOptions): Co
   const source = path ? readYaml(path) : undefined;
   const merged = [source?.value ?? {}, fromEnvironment(env), overrides].reduce(merge, defaultConfig as Record<string, unknown>) as Config;
   check(merged, configSchema, [], source);
-  if (!merged.cache.enabled && asksForIntermediate(source?.value)) throw new ConfigError(`${place(source, ['cache', 'intermediate', 'enabled'])}cache.intermediate.enabled is true, and nothing is kept while cache.enabled is not.`);
+  if (!merged.cache.enabled && asksForIntermediate(source?.value))
+    throw new ConfigError(
+      `${place(source, ['cache', 'intermediate', 'enabled'])}cache.intermediate.enabled is true, and nothing is kept while cache.enabled is not.`,
+    );
   const hasModel = Object.hasOwn(source?.value ?? {}, 'model_config') || overrides.model_config?.path !== undefined;
   const config = { ...merged, engines: readEngines(overrides.engines ?? source?.value['engines'], hasModel, env, source) };
   refuseWhatIsMissing(config);
   refuseWhatCannotWork(config, source);
   const ofSemantic = problemOfSemantic(config.cache, config.embeddings.model);
-  if (ofSemantic) throw new ConfigError(`${place(source, ['cache', 'semantic', ofSemantic.key]) || place(source, ['cache', 'semantic'])}cache.semantic.${ofSemantic.key} ${ofSemantic.reason}.`);
+  if (ofSemantic)
+    throw new ConfigError(
+      `${place(source, ['cache', 'semantic', ofSemantic.key]) || place(source, ['cache', 'semantic'])}cache.semantic.${ofSemantic.key} ${ofSemantic.reason}.`,
+    );
   return config;
 }
 
@@ -50,7 +56,9 @@ function readEngines(entries: unknown, hasModel: boolean, env: LoadConfigOptions
   const list = (entries ?? []) as readonly unknown[];
   for (const [index, entry] of list.entries()) checkEngine(entry, ['engines', String(index)], source);
   const engines = completeEngines(list as Parameters<typeof completeEngines>[0], env, (index, key, reason) => {
-    throw new ConfigError(`${place(source, ['engines', String(index), key]) || place(source, ['engines', String(index)])}engines[${index}].${key}: ${reason}.`);
+    throw new ConfigError(
+      `${place(source, ['engines', String(index), key]) || place(source, ['engines', String(index)])}engines[${index}].${key}: ${reason}.`,
+    );
   });
   const isEmbedded = engines.some(({ kind }) => kind === 'embedded');
   return engines.length === 0 || (hasModel && !isEmbedded) ? [defaultEmbedded, ...engines] : engines;
@@ -60,7 +68,9 @@ function checkEngine(entry: unknown, path: readonly string[], source: YamlSource
   const kinds = Object.keys(engineSchemas);
   const kind = isObject(entry) ? entry['kind'] : undefined;
   if (typeof kind !== 'string' || !kinds.includes(kind)) {
-    throw new ConfigError(`${place(source, [...path, 'kind']) || place(source, path)}${written([...path, 'kind'])} must be ${oneOf(kinds)}.`);
+    throw new ConfigError(
+      `${place(source, [...path, 'kind']) || place(source, path)}${written([...path, 'kind'])} must be ${oneOf(kinds)}.`,
+    );
   }
   check(entry, engineSchemas[kind as EngineKind], path, source);
 }
@@ -107,10 +117,22 @@ function merge(base: Record<string, unknown>, layer: object): Record<string, unk
 /** An option that would be accepted and ignored is worse than none. */
 function refuseWhatIsMissing(config: Config): void {
   const missing: readonly (readonly [boolean, string])[] = [
-    [config.embeddings.model === undefined && hasChanged(config.embeddings), 'embeddings.model is missing: without it there is no model for embeddings, and nothing that its other keys could be of'],
-    [hasNoBound(config.model_config), 'model_config.kv_cache_bytes bounds the paged KV cache only: a static one is as large as context_length and max_batch_size make it'],
-    [sharesNothing(config.model_config), 'model_config.kv_cache_shared_between_tenants is true, and a static KV cache shares nothing: kv_cache_strategy must be paged'],
-    [isKeptNowhere(config.batches), 'batches.sqlite_path and batches.postgres_url_env are missing: without one of them there are no batches, and nothing that its other keys could be of'],
+    [
+      config.embeddings.model === undefined && hasChanged(config.embeddings),
+      'embeddings.model is missing: without it there is no model for embeddings, and nothing that its other keys could be of',
+    ],
+    [
+      hasNoBound(config.model_config),
+      'model_config.kv_cache_bytes bounds the paged KV cache only: a static one is as large as context_length and max_batch_size make it',
+    ],
+    [
+      sharesNothing(config.model_config),
+      'model_config.kv_cache_shared_between_tenants is true, and a static KV cache shares nothing: kv_cache_strategy must be paged',
+    ],
+    [
+      isKeptNowhere(config.batches),
+      'batches.sqlite_path and batches.postgres_url_env are missing: without one of them there are no batches, and nothing that its other keys could be of',
+    ],
   ];
   const found = missing.find(([isAsked]) => isAsked);
   if (found) throw new ConfigError(`${found[1]}.`);
@@ -130,22 +152,48 @@ function sharesNothing({ kv_cache_shared_between_tenants: isShared, kv_cache_str
 }
 
 function isKeptNowhere({ sqlite_path: path, postgres_url_env: variable, ...others }: Config['batches']): boolean {
-  return path === undefined && variable === undefined && Object.entries(others).some(([key, value]) => value !== defaultConfig.batches[key as keyof Config['batches']]);
+  return (
+    path === undefined &&
+    variable === undefined &&
+    Object.entries(others).some(([key, value]) => value !== defaultConfig.batches[key as keyof Config['batches']])
+  );
 }
 
 /** Values that each are of the right type, and would be passed over or fail with every use. */
 function refuseWhatCannotWork(config: Config, source: YamlSource | undefined): void {
-  const { cache, devices, fit, input, compression, engines, embeddings, router: { balance, health }, admission: { concurrency }, server, sessions, tiers, grpc, observability: { traces } } = config;
+  const {
+    cache,
+    devices,
+    fit,
+    input,
+    compression,
+    engines,
+    embeddings,
+    router: { balance, health },
+    admission: { concurrency },
+    server,
+    sessions,
+    tiers,
+    grpc,
+    observability: { traces },
+  } = config;
   const refuse = (path: readonly string[], reason: string) => {
     throw new ConfigError(`${place(source, path)}${written(path)} ${reason}.`);
   };
-  if (health.eject_max_ms < health.eject_ms) refuse(['router', 'health', 'eject_max_ms'], `is ${health.eject_max_ms}, and must not be less than eject_ms: ${health.eject_ms}`);
-  if (concurrency.adaptive && concurrency.initial < concurrency.min) refuse(['admission', 'concurrency', 'initial'], `is ${concurrency.initial}, and must not be less than min: ${concurrency.min}`);
-  if (cache.prefetch.enabled && !cache.enabled) refuse(['cache', 'prefetch', 'enabled'], 'is true, and nothing is kept while cache.enabled is not');
+  if (health.eject_max_ms < health.eject_ms)
+    refuse(['router', 'health', 'eject_max_ms'], `is ${health.eject_max_ms}, and must not be less than eject_ms: ${health.eject_ms}`);
+  if (concurrency.adaptive && concurrency.initial < concurrency.min)
+    refuse(['admission', 'concurrency', 'initial'], `is ${concurrency.initial}, and must not be less than min: ${concurrency.min}`);
+  if (cache.prefetch.enabled && !cache.enabled)
+    refuse(['cache', 'prefetch', 'enabled'], 'is true, and nothing is kept while cache.enabled is not');
   const named = engines.find(({ model }) => model === embeddings.name);
-  if (named) refuse(['embeddings', 'name'], `is ${JSON.stringify(embeddings.name)}, which is the model of the engine ${named.name} already`);
+  if (named)
+    refuse(['embeddings', 'name'], `is ${JSON.stringify(embeddings.name)}, which is the model of the engine ${named.name} already`);
   const models = new Set(engines.flatMap((engine) => namesOf(engine, engines)));
-  for (const [path, byModel] of [[['fit', 'models'], fit.models], [['input', 'images', 'models'], input.images.models]] as const) {
+  for (const [path, byModel] of [
+    [['fit', 'models'], fit.models],
+    [['input', 'images', 'models'], input.images.models],
+  ] as const) {
     const unknown = Object.keys(byModel).find((name) => !models.has(name));
     if (unknown !== undefined) refuse([...path, unknown], `is of a model that no engine has; known models: ${[...models].join(', ')}`);
   }
@@ -159,14 +207,19 @@ function refuseWhatCannotWork(config: Config, source: YamlSource | undefined): v
   if (ofSessions) refuse(['sessions', ofSessions.key], ofSessions.reason);
   const ofDevices = problemOfDevices(devices, engines);
   if (ofDevices) refuse(['devices', 'enabled'], ofDevices);
-  if (balance === 'devices' && !devices.enabled) refuse(['router', 'balance'], 'is devices, and devices.enabled is not true: nothing would be known of any device');
+  if (balance === 'devices' && !devices.enabled)
+    refuse(['router', 'balance'], 'is devices, and devices.enabled is not true: nothing would be known of any device');
   const ofTiers = problemOfTiers(tiers, engines);
   if (ofTiers) refuse(['tiers', ...ofTiers.path], ofTiers.reason);
   const ofGrpc = problemOfGrpc(grpc);
   if (ofGrpc) refuse(['grpc', ofGrpc.key], ofGrpc.reason);
   if (!URL.canParse(traces.endpoint)) refuse(['observability', 'traces', 'endpoint'], `must be ${collectorAddress}`);
   for (const [name, value] of Object.entries(traces.headers)) {
-    if (!isHeader(name, value)) refuse(['observability', 'traces', 'headers', name], 'is not an HTTP header: its name or its value has a character that none may have');
+    if (!isHeader(name, value))
+      refuse(
+        ['observability', 'traces', 'headers', name],
+        'is not an HTTP header: its name or its value has a character that none may have',
+      );
   }
 }
 

@@ -57,13 +57,22 @@ export const configSchema = Type.Object(
         kv_cache_bytes: Type.Optional(Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })),
         /** Tenants can then find out by the time of an answer what others have asked. */
         kv_cache_shared_between_tenants: Type.Boolean(),
-        /** `prompt_lookup`: what repeats the prompt or the answer so far is drafted and verified, several tokens a step. Changes no answer. `auto`: with models whose steps take long. */
+        /**
+         * `prompt_lookup`: what repeats the prompt or the answer so far is drafted and verified, several tokens a step. Changes no answer.
+         * `auto`: with models whose steps take long.
+         */
         speculation: Type.Union([Type.Literal('auto'), Type.Literal('prompt_lookup'), Type.Literal('none')]),
         context_length: Type.Integer({ minimum: 64, maximum: 1_048_576 }),
-        /** What gives way to new tokens when a context is full; nothing when not given: prompts that do not fit are refused, answers end. */
+        /**
+         * What gives way to new tokens when a context is full; nothing when not given: prompts that do not fit are refused, answers end.
+         */
         context_strategy: Type.Optional(
           Type.Object(
-            { kind: Type.Union([Type.Literal('window'), Type.Literal('attention')]), sinks: Type.Optional(Type.Integer({ minimum: 0 })), window: Type.Optional(Type.Integer({ minimum: 256 })) },
+            {
+              kind: Type.Union([Type.Literal('window'), Type.Literal('attention')]),
+              sinks: Type.Optional(Type.Integer({ minimum: 0 })),
+              window: Type.Optional(Type.Integer({ minimum: 256 })),
+            },
             closed,
           ),
         ),
@@ -154,7 +163,14 @@ export const configSchema = Type.Object(
 export type Config = Omit<Static<typeof configSchema>, 'engines'> & { readonly engines: readonly EngineConfig[] };
 
 export const defaultConfig: Config = {
-  server: { host: '127.0.0.1', port: 8080, body_limit_bytes: 8 * 1024 * 1024, drain_timeout_ms: 30_000, ready_timeout_ms: 120_000, cors: defaultCors },
+  server: {
+    host: '127.0.0.1',
+    port: 8080,
+    body_limit_bytes: 8 * 1024 * 1024,
+    drain_timeout_ms: 30_000,
+    ready_timeout_ms: 120_000,
+    cors: defaultCors,
+  },
   model_config: {
     path: 'default',
     enable_continuous_batching: true,
@@ -190,6 +206,13 @@ export const defaultConfig: Config = {
     metrics: { enabled: true },
     diagnosis: { enabled: true },
     logs: { enabled: false, level: 'info', destination: 'stderr', format: 'auto', capture_content: false },
-    traces: { enabled: false, endpoint: 'http://127.0.0.1:4318', headers: {}, sample_ratio: 1, service_name: 'open-autoglm', capture_content: false },
+    traces: {
+      enabled: false,
+      endpoint: 'http://127.0.0.1:4318',
+      headers: {},
+      sample_ratio: 1,
+      service_name: 'open-autoglm',
+      capture_content: false,
+    },
   },
 };

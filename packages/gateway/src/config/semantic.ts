@@ -39,9 +39,13 @@ export const defaultSemantic: Static<typeof semanticSchema> = {
 };
 
 /** What it cannot work without. */
-export function problemOfSemantic({ enabled, semantic: { mode, model } }: { readonly enabled: boolean; readonly semantic: Static<typeof semanticSchema> }, embeddings: string | undefined): { readonly key: string; readonly reason: string } | undefined {
+export function problemOfSemantic(
+  { enabled, semantic: { mode, model } }: { readonly enabled: boolean; readonly semantic: Static<typeof semanticSchema> },
+  embeddings: string | undefined,
+): { readonly key: string; readonly reason: string } | undefined {
   if (mode === 'off') return undefined;
   if (!enabled) return { key: 'mode', reason: `is ${mode}, and the cache is off: set cache.enabled to true` };
-  if (model === undefined && embeddings === undefined) return { key: 'model', reason: 'is missing: name a model for embeddings here or in embeddings.model, such as bge-small-zh or minilm' };
+  if (model === undefined && embeddings === undefined)
+    return { key: 'model', reason: 'is missing: name a model for embeddings here or in embeddings.model, such as bge-small-zh or minilm' };
   return undefined;
 }

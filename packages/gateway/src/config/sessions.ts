@@ -8,7 +8,10 @@ export const sessionsSchema = Type.Object(
     ttl_seconds: Type.Integer({ minimum: 1, maximum: 2_592_000 }),
     /** A tenant that has so many is refused another one with 429. */
     per_tenant_max: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
-    /** Of all tenants together. Beyond these the key that has most, or most bytes, loses the session that it used longest ago: none loses one to another that has more. */
+    /**
+     * Of all tenants together. Beyond these the key that has most, or most bytes, loses the session that it used longest ago: none loses
+     * one to another that has more.
+     */
     sessions_max: Type.Integer({ minimum: 1, maximum: 10_000_000 }),
     bytes_max: Type.Integer({ minimum: 1024, maximum: Number.MAX_SAFE_INTEGER }),
     /** Of one session; a larger one is refused with 413. */
@@ -32,7 +35,11 @@ export const defaultSessions: Static<typeof sessionsSchema> = {
 };
 
 /** What no schema can see: which key, and what is wrong with it. */
-export function problemOfSessions({ bytes_max: bytesMax, session_bytes_max: sessionBytesMax }: Static<typeof sessionsSchema>): { readonly key: string; readonly reason: string } | undefined {
-  if (sessionBytesMax * 2 > bytesMax) return { key: 'bytes_max', reason: `is ${bytesMax}, and must be at least twice session_bytes_max: ${sessionBytesMax}` };
+export function problemOfSessions({
+  bytes_max: bytesMax,
+  session_bytes_max: sessionBytesMax,
+}: Static<typeof sessionsSchema>): { readonly key: string; readonly reason: string } | undefined {
+  if (sessionBytesMax * 2 > bytesMax)
+    return { key: 'bytes_max', reason: `is ${bytesMax}, and must be at least twice session_bytes_max: ${sessionBytesMax}` };
   return undefined;
 }

@@ -29,7 +29,10 @@ export const tiersSchema = Type.Object(
     model: Type.String({ minLength: 1, maxLength: 512 }),
     /** From the smallest to the largest; without any, the model of each tier that `engines` have. */
     levels: Type.Array(level, { maxItems: 8 }),
-    /** `answer`: each but the last answers, and is judged before anything is sent. `prompt`: the question alone decides, by a policy, and the answer streams at once. */
+    /**
+     * `answer`: each but the last answers, and is judged before anything is sent. `prompt`: the question alone decides, by a policy, and
+     * the answer streams at once.
+     */
     decide: Type.Union([Type.Literal('answer'), Type.Literal('prompt')]),
     /** What `autoglm tune cascade` wrote. */
     policy_file: Type.Optional(path),
@@ -92,29 +95,49 @@ export type CompleteLevel = Required<Omit<LevelConfig, 'policy_file'>> & Pick<Le
 
 /** The levels with all that was not given. */
 export function levelsOf({ levels, policy_file: policyFile }: TiersConfig, engines: readonly EngineConfig[]): CompleteLevel[] {
-  const given = levels.length > 0 ? levels : tierOrder.flatMap((tier) => {
-    const model = engines.find((engine) => engine.tier === tier)?.model;
-    return model === undefined ? [] : [{ tier, model }];
-  });
-  return given.map((entry) => ({ first_token_ms: firstTokenMs[entry.tier], answer_ms: answerMs, ...(policyFile !== undefined && { policy_file: policyFile }), ...entry }));
+  const given =
+    levels.length > 0
+      ? levels
+      : tierOrder.flatMap((tier) => {
+          const model = engines.find((engine) => engine.tier === tier)?.model;
+          return model === undefined ? [] : [{ tier, model }];
+        });
+  return given.map((entry) => ({
+    first_token_ms: firstTokenMs[entry.tier],
+    answer_ms: answerMs,
+    ...(policyFile !== undefined && { policy_file: policyFile }),
+    ...entry,
+  }));
 }
 
 /** What no schema can see: which key, and what is wrong with it. */
-export function problemOfTiers(tiers: TiersConfig, engines: readonly EngineConfig[]): { readonly path: readonly string[]; readonly reason: string } | undefined {
+export function problemOfTiers(
+  tiers: TiersConfig,
+  engines: readonly EngineConfig[],
+): { readonly path: readonly string[]; readonly reason: string } | undefined {
   if (!tiers.enabled) return undefined;
   const names = new Set(engines.flatMap((engine) => namesOf(engine, engines)));
   if (names.has(tiers.model)) return { path: ['model'], reason: `is ${JSON.stringify(tiers.model)}, which is the name of a model already` };
   const levels = levelsOf(tiers, engines);
-  if (levels.length < 2) return { path: ['levels'], reason: 'need at least two models of different tiers: give some of the engines another tier' };
+  if (levels.length < 2)
+    return { path: ['levels'], reason: 'need at least two models of different tiers: give some of the engines another tier' };
   for (const [index, { tier, model, policy_file: policyFile }] of levels.entries()) {
     const at = tiers.levels.length > 0 ? ['levels', String(index)] : ['levels'];
     const own = engines.filter((engine) => namesOf(engine, engines).includes(model));
-    if (own.length === 0) return { path: [...at, 'model'], reason: `is ${JSON.stringify(model)}, which no engine has; known models: ${[...names].join(', ')}` };
+    if (own.length === 0)
+      return { path: [...at, 'model'], reason: `is ${JSON.stringify(model)}, which no engine has; known models: ${[...names].join(', ')}` };
     const other = own.find((engine) => engine.tier !== tier);
-    if (other) return { path: at, reason: `have the model ${JSON.stringify(model)} as ${tier}, and the engine ${other.name} has it as ${other.tier}: give it another model name there, and the server's own as upstream_model` };
-    if (tiers.levels.length === 0 && engines.some((engine) => engine.tier === tier && engine.model !== model)) return { path: at, reason: `must be given: the tier ${tier} has several models` };
-    if (levels.findIndex((earlier) => earlier.model === model) !== index) return { path: [...at, 'model'], reason: `is ${JSON.stringify(model)} twice` };
-    if (tiers.decide === 'prompt' && policyFile === undefined && index < levels.length - 1) return { path: ['decide'], reason: 'is prompt, which needs a policy_file: autoglm tune cascade makes one' };
+    if (other)
+      return {
+        path: at,
+        reason: `have the model ${JSON.stringify(model)} as ${tier}, and the engine ${other.name} has it as ${other.tier}: give it another model name there, and the server's own as upstream_model`,
+      };
+    if (tiers.levels.length === 0 && engines.some((engine) => engine.tier === tier && engine.model !== model))
+      return { path: at, reason: `must be given: the tier ${tier} has several models` };
+    if (levels.findIndex((earlier) => earlier.model === model) !== index)
+      return { path: [...at, 'model'], reason: `is ${JSON.stringify(model)} twice` };
+    if (tiers.decide === 'prompt' && policyFile === undefined && index < levels.length - 1)
+      return { path: ['decide'], reason: 'is prompt, which needs a policy_file: autoglm tune cascade makes one' };
   }
   return undefined;
 }

@@ -1,4 +1,11 @@
-import { AutoglmError, type Engine, type GatewayRequest, type GeneratePart, type GenerateRequest, type StreamPart } from '@open-autoglm/protocol';
+import {
+  AutoglmError,
+  type Engine,
+  type GatewayRequest,
+  type GeneratePart,
+  type GenerateRequest,
+  type StreamPart,
+} from '@open-autoglm/protocol';
 import { completeSampling } from './sampling.ts';
 
 /**
@@ -37,7 +44,8 @@ function emitFacts({ emit }: GatewayRequest, part: GeneratePart, choice: number)
     emit({ type: 'prompt-end', choice, promptTokens: part.promptTokens, cachedTokens: part.cachedTokens });
   } else if (part.type === 'text-end') {
     emit({ type: 'segment-end', segment: 'decode', durationMs: part.decodeMs, choice, delays: part.delays });
-    if (part.suspensions) emit({ type: 'segment-end', segment: 'queue', durationMs: part.suspensions.milliseconds, reason: 'preempted', choice });
+    if (part.suspensions)
+      emit({ type: 'segment-end', segment: 'queue', durationMs: part.suspensions.milliseconds, reason: 'preempted', choice });
     emit({ type: 'choice-end', choice, finishReason: part.finishReason, completionTokens: part.completionTokens });
   }
 }

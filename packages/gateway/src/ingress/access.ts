@@ -47,17 +47,32 @@ export class Access {
     return { key: this.#keyring?.open(headers).name, tenant: tenantOf(headers, undefined) };
   }
 
-  /** Undefined: nothing limits it. Throws `permission_denied` and `rate_limit_exceeded`; of the latter `response` says more in its headers. */
+  /**
+   * Undefined: nothing limits it. Throws `permission_denied` and `rate_limit_exceeded`; of the latter `response` says more in its headers.
+   */
   admit(identity: Identity, demand: Demand, emit: EmitEvent, response?: ServerResponse): Promise<Admission | undefined> | undefined {
     identity.holder?.allow(demand.model, 'model');
     if (demand.documentsModel !== undefined) identity.holder?.allow(demand.documentsModel, 'autoglm.documents.model');
     return this.#limits && this.#limit(this.#limits, identity, demand, emit, response);
   }
 
-  async #limit(limits: Limits, { holder, headers, caller }: Identity, demand: Demand, emit: EmitEvent, response: ServerResponse | undefined): Promise<Admission | undefined> {
+  async #limit(
+    limits: Limits,
+    { holder, headers, caller }: Identity,
+    demand: Demand,
+    emit: EmitEvent,
+    response: ServerResponse | undefined,
+  ): Promise<Admission | undefined> {
     const { tenant, answerTokensMax, answerCount, isBatch } = demand;
     const key = caller?.key ?? holder?.name ?? caller?.tenant ?? callerWithoutKey(headers);
-    const admission = await limits.admit({ key, tenant, promptTokens: demand.promptTokens(), answerTokensMax, answerCount, isBatch: isBatch || caller !== undefined });
+    const admission = await limits.admit({
+      key,
+      tenant,
+      promptTokens: demand.promptTokens(),
+      answerTokensMax,
+      answerCount,
+      isBatch: isBatch || caller !== undefined,
+    });
     if (!admission) return undefined;
     emit({ type: 'limit-decision', result: admission.refusal ? 'refused' : 'admitted', source: admission.source });
     if (!admission.refusal) return admission;
@@ -66,10 +81,16 @@ export class Access {
   }
 
   /**
-   * A request that generates nothing, for this tenant of the caller's; `keyless`: by what it is counted where keys are not checked, else by its credentials.
+   * A request that generates nothing, for this tenant of the caller's; `keyless`: by what it is counted where keys are not checked, else by
+   * its credentials.
    * Throws `missing_api_key`, `invalid_api_key` and `rate_limit_exceeded`; the response's headers say what is left.
    */
-  async admitCall(headers: IncomingHttpHeaders, tenant: string, response: ServerResponse, keyless = callerWithoutKey(headers)): Promise<void> {
+  async admitCall(
+    headers: IncomingHttpHeaders,
+    tenant: string,
+    response: ServerResponse,
+    keyless = callerWithoutKey(headers),
+  ): Promise<void> {
     const holder = this.#keyring?.open(headers);
     const admission = await this.#limits?.admitCall({ key: holder?.name ?? keyless, tenant });
     tell(admission, response);

@@ -12,7 +12,10 @@ import { createInflater, encodings, type ContentEncoding, type Inflater } from '
  */
 const discardLimitBytes = 64 * 1024 * 1024;
 
-/** Bodies must be here within this, and larger ones within what they take at this rate (4 Mbit/s): a client that drips bytes holds nothing for longer. */
+/**
+ * Bodies must be here within this, and larger ones within what they take at this rate (4 Mbit/s): a client that drips bytes holds nothing
+ * for longer.
+ */
 const timeoutMsMin = 60_000;
 const bytesPerSecondMin = 512 * 1024;
 
@@ -22,7 +25,8 @@ export function bodyTimeoutMs(bytesMax: number): number {
 }
 
 /**
- * What is left of the body of a request that is answered already is thrown away as it comes. Where it is too much, or takes too long, the connection ends
+ * What is left of the body of a request that is answered already is thrown away as it comes. Where it is too much, or takes too long, the
+ * connection ends
  * with the answer.
  */
 export function discardRest(message: IncomingMessage, response: ServerResponse): void {
@@ -62,10 +66,15 @@ export interface BodyReading {
 }
 
 /**
- * Reads a request's JSON, or MessagePack, in named steps: collected; where it is packed, buffered and unpacked in a thread; and handed over as a value. Throws
+ * Reads a request's JSON, or MessagePack, in named steps: collected; where it is packed, buffered and unpacked in a thread; and handed over
+ * as a value. Throws
  * `payload_too_large`, `request_timeout`, `unsupported_media_type`, `invalid_json`, `invalid_value`, `queue_full`, or the signal's reason.
  */
-export async function readJson(message: IncomingMessage, { limitBytes, inflater, meters }: BodyReading, signal: AbortSignal): Promise<JsonBody> {
+export async function readJson(
+  message: IncomingMessage,
+  { limitBytes, inflater, meters }: BodyReading,
+  signal: AbortSignal,
+): Promise<JsonBody> {
   const encoding = checkHeaders(message, inflater);
   const collected = await readBytes(message, limitBytes, signal, meters?.collect);
   const bytes = encoding === undefined || !inflater ? collected : await inflater.inflate(encoding, collected, signal);
@@ -103,15 +112,28 @@ const plainJson = 'application/json';
 function checkHeaders({ headers }: IncomingMessage, inflater: Inflater | undefined): ContentEncoding | undefined {
   const type = headers['content-type'];
   if (type !== plainJson && type !== undefined && !/\bjson\b/i.test(type) && !isMessagePack(type)) {
-    throw new AutoglmError('unsupported_media_type', `The body must be JSON or MessagePack, but its content-type is ${JSON.stringify(type)}: send "content-type: application/json".`);
+    throw new AutoglmError(
+      'unsupported_media_type',
+      `The body must be JSON or MessagePack, but its content-type is ${JSON.stringify(type)}: send "content-type: application/json".`,
+    );
   }
   const given = headers['content-encoding'];
   if (given === undefined) return undefined;
-  const encoding = given.trim().toLowerCase().replace(/^x-gzip$/, 'gzip');
+  const encoding = given
+    .trim()
+    .toLowerCase()
+    .replace(/^x-gzip$/, 'gzip');
   if (encoding === 'identity') return undefined;
-  if (!inflater) throw new AutoglmError('unsupported_media_type', `The body must not be encoded here, but its content-encoding is ${JSON.stringify(given)}.`);
+  if (!inflater)
+    throw new AutoglmError(
+      'unsupported_media_type',
+      `The body must not be encoded here, but its content-encoding is ${JSON.stringify(given)}.`,
+    );
   if (encodings.includes(encoding)) return encoding as ContentEncoding;
-  throw new AutoglmError('unsupported_media_type', `The body's content-encoding is ${JSON.stringify(given)}; this server takes one of ${encodings.join(', ')}, or identity.`);
+  throw new AutoglmError(
+    'unsupported_media_type',
+    `The body's content-encoding is ${JSON.stringify(given)}; this server takes one of ${encodings.join(', ')}, or identity.`,
+  );
 }
 
 /** Whether a content type is MessagePack's, whatever parameters it has. */
@@ -132,7 +154,12 @@ function readMessagePack(bytes: Uint8Array): JsonBody {
  * By events: an iterator over the message costs more than all the rest of reading a body. Listeners that are told once by what they know
  * themselves cost half of what `once` does; they go with the message.
  */
-function readBytes(message: IncomingMessage, limitBytes: number, signal: AbortSignal, meter: StepMeters['collect'] | undefined): Promise<Uint8Array> {
+function readBytes(
+  message: IncomingMessage,
+  limitBytes: number,
+  signal: AbortSignal,
+  meter: StepMeters['collect'] | undefined,
+): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     const enteredAtMs = meter?.enter() ?? 0;
     const chunks: Buffer[] = [];
@@ -166,10 +193,17 @@ function readBytes(message: IncomingMessage, limitBytes: number, signal: AbortSi
     const onCut = (cause?: Error) => {
       // Every message is closed in the end, and an error with its stack for each of them would cost more than reading it did.
       if (isOver) return;
-      fail(signal.aborted ? (signal.reason as Error) : new AutoglmError('client_closed_request', 'The client left before its request was complete.', { cause }));
+      fail(
+        signal.aborted
+          ? (signal.reason as Error)
+          : new AutoglmError('client_closed_request', 'The client left before its request was complete.', { cause }),
+      );
     };
     // The server's own bound is as long as its largest file takes.
-    const timer = setTimeout(() => giveUp(new AutoglmError('request_timeout', 'The request did not arrive in time.')), bodyTimeoutMs(limitBytes));
+    const timer = setTimeout(
+      () => giveUp(new AutoglmError('request_timeout', 'The request did not arrive in time.')),
+      bodyTimeoutMs(limitBytes),
+    );
     message.on('data', onData);
     message.on('end', onEnd);
     message.on('error', onCut);
@@ -180,5 +214,8 @@ function readBytes(message: IncomingMessage, limitBytes: number, signal: AbortSi
 }
 
 function tooLarge(limitBytes: number): AutoglmError {
-  return new AutoglmError('payload_too_large', `The body is larger than the ${limitBytes} bytes that this server takes (server.body_limit_bytes).`);
+  return new AutoglmError(
+    'payload_too_large',
+    `The body is larger than the ${limitBytes} bytes that this server takes (server.body_limit_bytes).`,
+  );
 }

@@ -6,8 +6,14 @@ import { createValidator } from './validate.ts';
 /** `autoglm.cache`. */
 const wishSchema = Type.Object(
   {
-    mode: Type.Optional(Type.Union([Type.Literal('auto'), Type.Literal('on'), Type.Literal('off'), Type.Literal('refresh'), Type.Null()], { title: '"auto", "on", "off" or "refresh"' })),
-    ttl_seconds: Type.Optional(Type.Union([Type.Integer({ minimum: 1, maximum: 2_592_000 }), Type.Null()], { title: 'an integer from 1 to 2592000' })),
+    mode: Type.Optional(
+      Type.Union([Type.Literal('auto'), Type.Literal('on'), Type.Literal('off'), Type.Literal('refresh'), Type.Null()], {
+        title: '"auto", "on", "off" or "refresh"',
+      }),
+    ),
+    ttl_seconds: Type.Optional(
+      Type.Union([Type.Integer({ minimum: 1, maximum: 2_592_000 }), Type.Null()], { title: 'an integer from 1 to 2592000' }),
+    ),
   },
   { additionalProperties: false },
 );
@@ -19,7 +25,8 @@ export const cacheFields = {
 };
 
 /**
- * What the body's `autoglm.cache` and the request's `cache-control` want together; of two, the one that wants less of the cache. `no-store` is
+ * What the body's `autoglm.cache` and the request's `cache-control` want together; of two, the one that wants less of the cache. `no-store`
+ * is
  * `off`, `no-cache` is `refresh`. Throws `invalid_value` or `unknown_parameter` by the field. Undefined: the request says nothing.
  */
 export function cacheWish(asked: object | null | undefined, headers: IncomingHttpHeaders): CacheWish | undefined {
@@ -28,7 +35,12 @@ export function cacheWish(asked: object | null | undefined, headers: IncomingHtt
   const { mode, ttl_seconds: ttlSeconds } = asked ? validateWish(asked, 'autoglm.cache') : {};
   const directives = control ? readDirectives(control) : undefined;
   const wish: CacheWish = {
-    mode: directives?.isStored === false || mode === 'off' ? 'off' : directives?.isTaken === false || mode === 'refresh' ? 'refresh' : (mode ?? 'auto'),
+    mode:
+      directives?.isStored === false || mode === 'off'
+        ? 'off'
+        : directives?.isTaken === false || mode === 'refresh'
+          ? 'refresh'
+          : (mode ?? 'auto'),
     ...(ttlSeconds && { ttlSeconds }),
     ...directives?.bounds,
   };
@@ -58,5 +70,7 @@ function readDirectives(control: string): Directives {
 function secondsOf(name: string, value: string): number {
   const text = value.replace(/^"(.*)"$/, '$1');
   if (/^\d{1,10}$/.test(text)) return Number(text);
-  throw new AutoglmError('invalid_value', `Invalid value for 'cache-control': ${name} must be a number of seconds.`, { param: 'cache-control' });
+  throw new AutoglmError('invalid_value', `Invalid value for 'cache-control': ${name} must be a number of seconds.`, {
+    param: 'cache-control',
+  });
 }

@@ -19,8 +19,24 @@ export class ClassificationRequests extends TextsRequests<ParsedClassification, 
       name: 'classification',
       parse: (body, headers) => parseClassification(body, headers, parts.classifiers.has((body as { model?: unknown } | null)?.model)),
       textsOf: ({ labels = [], inputs }) => [...labels, ...inputs],
-      ask({ parsed: { model, tenant, cache, inputs, labels, temperature, truncate, lane, fields }, requestId, signal, emit, traceContext }) {
-        return parts.classificationPath({ model, tenant, cache, labels, temperature, truncate, request: { id: `classify-${newId()}`, requestId, inputs, lane, fields, traceContext }, signal, emit });
+      ask({
+        parsed: { model, tenant, cache, inputs, labels, temperature, truncate, lane, fields },
+        requestId,
+        signal,
+        emit,
+        traceContext,
+      }) {
+        return parts.classificationPath({
+          model,
+          tenant,
+          cache,
+          labels,
+          temperature,
+          truncate,
+          request: { id: `classify-${newId()}`, requestId, inputs, lane, fields, traceContext },
+          signal,
+          emit,
+        });
       },
       respond: parts.respondClassifications,
     });

@@ -71,7 +71,9 @@ function read(file: string): Buffer {
   return file.endsWith('.ts') ? Buffer.from(stripTypes(contents.toString('utf8'))) : contents;
 }
 
-/** Node warns once that this function may change; a server's log is no place for it. The call is synchronous, so nothing else is silenced. */
+/**
+ * Node warns once that this function may change; a server's log is no place for it. The call is synchronous, so nothing else is silenced.
+ */
 function stripTypes(source: string): string {
   const { emitWarning } = process;
   process.emitWarning = () => {};

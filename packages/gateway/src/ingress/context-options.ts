@@ -2,12 +2,15 @@ import { AutoglmError, type ContextStrategy, type GatewayRequest } from '@open-a
 import Type from 'typebox';
 import { createValidator } from './validate.ts';
 
-const tokens = (minimum: number) => Type.Optional(Type.Union([Type.Integer({ minimum, maximum: 10_000_000 }), Type.Null()], { title: `an integer of at least ${minimum}` }));
+const tokens = (minimum: number) =>
+  Type.Optional(Type.Union([Type.Integer({ minimum, maximum: 10_000_000 }), Type.Null()], { title: `an integer of at least ${minimum}` }));
 
 /** `autoglm.context_strategy`; what the model's context has room for is the engine's to check. */
 const strategySchema = Type.Object(
   {
-    kind: Type.Union([Type.Literal('full'), Type.Literal('window'), Type.Literal('attention')], { title: '"full", "window" or "attention"' }),
+    kind: Type.Union([Type.Literal('full'), Type.Literal('window'), Type.Literal('attention')], {
+      title: '"full", "window" or "attention"',
+    }),
     sinks: tokens(0),
     window: tokens(256),
   },
@@ -46,5 +49,7 @@ function toStrategy(asked: object): ContextStrategy {
 export function refuseContextOptions(extensions: Extensions | null | undefined): void {
   const name = extensions?.context_strategy ? 'context_strategy' : extensions?.attention ? 'attention' : undefined;
   if (name === undefined) return;
-  throw new AutoglmError('unsupported_feature', `'autoglm.${name}' is not available for a model that another server runs.`, { param: `autoglm.${name}` });
+  throw new AutoglmError('unsupported_feature', `'autoglm.${name}' is not available for a model that another server runs.`, {
+    param: `autoglm.${name}`,
+  });
 }

@@ -9,15 +9,27 @@ export interface CorsOptions {
 const methods = 'GET, HEAD, POST, PATCH, DELETE';
 /** What a script may read beside the body: all that this server says in headers of its own. */
 const exposed = [
-  'etag', 'location', 'accept-patch', 'retry-after', 'server-timing', 'x-request-id', 'x-autoglm-cache', 'x-autoglm-tier', 'x-autoglm-engine',
+  'etag',
+  'location',
+  'accept-patch',
+  'retry-after',
+  'server-timing',
+  'x-request-id',
+  'x-autoglm-cache',
+  'x-autoglm-tier',
+  'x-autoglm-engine',
   ...['limit', 'remaining', 'reset'].flatMap((what) => [`x-ratelimit-${what}-requests`, `x-ratelimit-${what}-tokens`]),
 ].join(', ');
 
-/** What a page may send without asking first must have one of these types, or none (WHATWG Fetch, 2.2.2); forms, and bodies that a script leaves without a type. */
+/**
+ * What a page may send without asking first must have one of these types, or none (WHATWG Fetch, 2.2.2); forms, and bodies that a script
+ * leaves without a type.
+ */
 const typesAskedFor = /\b(json|msgpack)\b/i;
 
 /**
- * Whether a page of another origin sends this unasked, as its browser says (Fetch Metadata). It could not read the answer, but the work would be done: by a
+ * Whether a page of another origin sends this unasked, as its browser says (Fetch Metadata). It could not read the answer, but the work
+ * would be done: by a
  * server without keys for any page that its user opens. What is asked for beforehand was allowed, here or by a proxy that answers for us.
  */
 export function isUnasked({ method, headers }: IncomingMessage): boolean {
@@ -27,7 +39,8 @@ export function isUnasked({ method, headers }: IncomingMessage): boolean {
 }
 
 /**
- * Lets pages of other origins use this server (WHATWG Fetch, 3.3). Keys come in a header that a script sets, never by themselves as cookies do, so credentials are
+ * Lets pages of other origins use this server (WHATWG Fetch, 3.3). Keys come in a header that a script sets, never by themselves as cookies
+ * do, so credentials are
  * not allowed; whoever may come in is still checked as for everybody.
  */
 export class Cors {
@@ -55,7 +68,11 @@ export class Cors {
     response.setHeader('access-control-expose-headers', exposed);
     if (method !== 'OPTIONS' || headers['access-control-request-method'] === undefined) return false;
     const wanted = headers['access-control-request-headers'];
-    response.writeHead(204, { 'access-control-allow-methods': methods, ...(wanted !== undefined && { 'access-control-allow-headers': wanted }), 'access-control-max-age': this.#maxAge });
+    response.writeHead(204, {
+      'access-control-allow-methods': methods,
+      ...(wanted !== undefined && { 'access-control-allow-headers': wanted }),
+      'access-control-max-age': this.#maxAge,
+    });
     response.end();
     return true;
   }

@@ -16,11 +16,33 @@ const share = Type.Number({ minimum: 0, maximum: 1, title: 'a number from 0 to 1
 
 const heartbeatSchema = Type.Object(
   {
-    cpu: Type.Object({ cores: Type.Integer({ minimum: 1, maximum: 65_536, title: 'an integer of at least 1' }), load: Type.Number({ minimum: 0, maximum: 1_000_000, title: 'a number of at least 0' }) }, closed),
+    cpu: Type.Object(
+      {
+        cores: Type.Integer({ minimum: 1, maximum: 65_536, title: 'an integer of at least 1' }),
+        load: Type.Number({ minimum: 0, maximum: 1_000_000, title: 'a number of at least 0' }),
+      },
+      closed,
+    ),
     memory: Type.Object({ total_bytes: bytes, free_bytes: bytes }, closed),
-    accelerators: Type.Optional(Type.Array(Type.Object({ name: Type.String({ minLength: 1, maxLength: 128 }), memory_total_bytes: bytes, memory_free_bytes: bytes, busy: share }, closed), { maxItems: 64 })),
+    accelerators: Type.Optional(
+      Type.Array(
+        Type.Object(
+          { name: Type.String({ minLength: 1, maxLength: 128 }), memory_total_bytes: bytes, memory_free_bytes: bytes, busy: share },
+          closed,
+        ),
+        { maxItems: 64 },
+      ),
+    ),
     latency_ms: Type.Optional(Type.Number({ minimum: 0, maximum: 3_600_000, title: 'a number of milliseconds' })),
-    accepts: Type.Optional(Type.Array(Type.Union(inputKinds.map((kind) => Type.Literal(kind)), { title: `one of ${inputKinds.join(', ')}` }), { maxItems: inputKinds.length })),
+    accepts: Type.Optional(
+      Type.Array(
+        Type.Union(
+          inputKinds.map((kind) => Type.Literal(kind)),
+          { title: `one of ${inputKinds.join(', ')}` },
+        ),
+        { maxItems: inputKinds.length },
+      ),
+    ),
     interval_ms: Type.Optional(Type.Integer({ minimum: 10, maximum: 3_600_000, title: 'an integer from 10 to 3600000' })),
   },
   closed,
@@ -38,13 +60,18 @@ export interface DevicesResourceOptions {
 }
 
 /**
- * `POST /v1/devices/{id}/heartbeat`, where devices say how they are, and `GET /v1/devices`, where that can be seen. Both count against request limits. Each
- * device that has reported is a tenant and, without keys, a caller of its own: what others ask for silences none. An id that nobody knows yet counts as
+ * `POST /v1/devices/{id}/heartbeat`, where devices say how they are, and `GET /v1/devices`, where that can be seen. Both count against
+ * request limits. Each
+ * device that has reported is a tenant and, without keys, a caller of its own: what others ask for silences none. An id that nobody knows
+ * yet counts as
  * its caller's: else every invented one would have a bucket, and push somebody's out.
  */
 export function createDevicesResource({ access, registry, token }: DevicesResourceOptions): FindResource {
   const check = (message: IncomingMessage) => {
-    if (token !== undefined && !isEqual(message.headers['x-autoglm-device-token'], token)) throw new AutoglmError('invalid_api_key', "The header 'x-autoglm-device-token' is missing or wrong.", { param: 'x-autoglm-device-token' });
+    if (token !== undefined && !isEqual(message.headers['x-autoglm-device-token'], token))
+      throw new AutoglmError('invalid_api_key', "The header 'x-autoglm-device-token' is missing or wrong.", {
+        param: 'x-autoglm-device-token',
+      });
   };
   return (path) => {
     if (path === '/v1/devices') {
@@ -88,13 +115,26 @@ function decode(written: string): string {
 }
 
 function toReport(value: unknown): DeviceReport {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new AutoglmError('invalid_json', 'The body must be a JSON object.');
-  const { cpu, memory, accelerators = [], latency_ms: latencyMs, accepts = inputKinds, interval_ms: intervalMs = 1000 } = validateHeartbeat(value);
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new AutoglmError('invalid_json', 'The body must be a JSON object.');
+  const {
+    cpu,
+    memory,
+    accelerators = [],
+    latency_ms: latencyMs,
+    accepts = inputKinds,
+    interval_ms: intervalMs = 1000,
+  } = validateHeartbeat(value);
   return {
     ...cpu,
     memoryTotal: memory.total_bytes,
     memoryFree: memory.free_bytes,
-    accelerators: accelerators.map((accelerator) => ({ name: accelerator.name, memoryTotal: accelerator.memory_total_bytes, memoryFree: accelerator.memory_free_bytes, busy: accelerator.busy })),
+    accelerators: accelerators.map((accelerator) => ({
+      name: accelerator.name,
+      memoryTotal: accelerator.memory_total_bytes,
+      memoryFree: accelerator.memory_free_bytes,
+      busy: accelerator.busy,
+    })),
     latencyMs,
     accepts,
     intervalMs,
@@ -109,7 +149,12 @@ function toWire({ id, isAlive, ageMs, report, scores }: ListedDevice): object {
     age_ms: Math.round(ageMs),
     cpu: { cores: report.cores, load: report.load },
     memory: { total_bytes: report.memoryTotal, free_bytes: report.memoryFree },
-    accelerators: report.accelerators.map((accelerator) => ({ name: accelerator.name, memory_total_bytes: accelerator.memoryTotal, memory_free_bytes: accelerator.memoryFree, busy: accelerator.busy })),
+    accelerators: report.accelerators.map((accelerator) => ({
+      name: accelerator.name,
+      memory_total_bytes: accelerator.memoryTotal,
+      memory_free_bytes: accelerator.memoryFree,
+      busy: accelerator.busy,
+    })),
     latency_ms: report.latencyMs ?? null,
     accepts: report.accepts,
     interval_ms: report.intervalMs,
@@ -125,6 +170,10 @@ function isEqual(given: string | string[] | undefined, wanted: string): boolean 
 
 function send(response: ServerResponse, status: number, body: object): void {
   const text = JSON.stringify(body);
-  response.writeHead(status, { 'content-type': 'application/json; charset=utf-8', 'content-length': Buffer.byteLength(text), 'cache-control': 'no-store' });
+  response.writeHead(status, {
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': Buffer.byteLength(text),
+    'cache-control': 'no-store',
+  });
   response.end(text);
 }

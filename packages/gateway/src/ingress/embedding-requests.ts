@@ -22,7 +22,14 @@ export class EmbeddingRequests extends TextsRequests<ParsedEmbeddings, Embedding
       parse: (body, headers) => parseEmbeddings(body, headers, parts.embeddings.isRemote((body as { model?: unknown } | null)?.model)),
       textsOf: ({ inputs }) => inputs,
       ask({ parsed: { model, tenant, cache, inputs, dimensions, truncate, lane, fields }, requestId, signal, emit, traceContext }) {
-        return parts.embeddingPath({ model, tenant, cache, request: { id: `embd-${newId()}`, requestId, inputs, dimensions, truncate, lane, fields, traceContext }, signal, emit });
+        return parts.embeddingPath({
+          model,
+          tenant,
+          cache,
+          request: { id: `embd-${newId()}`, requestId, inputs, dimensions, truncate, lane, fields, traceContext },
+          signal,
+          emit,
+        });
       },
       respond: parts.respondEmbeddings,
     });

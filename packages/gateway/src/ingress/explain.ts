@@ -27,8 +27,10 @@ interface Place {
 }
 
 /**
- * Why a value does not fit: `missing_parameter`, `unknown_parameter` or `invalid_value`, with the first field that is wrong. The way there is found by checks,
- * which end at the first fault: a list of all of them, as typebox makes it, costs seconds and gigabytes where a body of 8 MiB has a million.
+ * Why a value does not fit: `missing_parameter`, `unknown_parameter` or `invalid_value`, with the first field that is wrong. The way there
+ * is found by checks,
+ * which end at the first fault: a list of all of them, as typebox makes it, costs seconds and gigabytes where a body of 8 MiB has a
+ * million.
  */
 export function explain(schema: TSchema, value: unknown, prefix: string): AutoglmError {
   return explainAt({ schema, value, path: [], title: undefined }, prefix);
@@ -36,13 +38,17 @@ export function explain(schema: TSchema, value: unknown, prefix: string): Autogl
 
 function explainAt({ schema, value, path, title: titleAbove }: Place, prefix: string): AutoglmError {
   const title = schema.title ?? titleAbove;
-  const within = (part: Described, key: string | number) => explainAt({ schema: part, value: (value as Record<string | number, unknown>)[key], path: [...path, key], title: undefined }, prefix);
+  const within = (part: Described, key: string | number) =>
+    explainAt({ schema: part, value: (value as Record<string | number, unknown>)[key], path: [...path, key], title: undefined }, prefix);
   const branches = schema.anyOf?.filter(({ type }) => type !== 'null') ?? [];
   // Of several the union says best what was expected; its branches only say what they were not.
   if (branches.length === 1) return explainAt({ schema: branches[0] as Described, value, path, title }, prefix);
   if (schema.items && Array.isArray(value) && hasLength(schema, value)) {
     const { items } = schema;
-    return within(items, value.findIndex((item) => !fits(items, item)));
+    return within(
+      items,
+      value.findIndex((item) => !fits(items, item)),
+    );
   }
   if (schema.properties && isObject(value)) {
     const { properties, required = [], additionalProperties } = schema;
@@ -50,12 +56,16 @@ function explainAt({ schema, value, path, title: titleAbove }: Place, prefix: st
     if (missing !== undefined) return toError('missing_parameter', 'Missing required', nameOf(prefix, [...path, missing]));
     const unknown = additionalProperties === false ? Object.keys(value).find((key) => !Object.hasOwn(properties, key)) : undefined;
     if (unknown !== undefined) return toError('unknown_parameter', 'Unknown', nameOf(prefix, [...path, unknown]));
-    const wrong = Object.keys(properties).find((key) => Object.hasOwn(value, key) && !fits(properties[key] as Described, value[key])) as string;
+    const wrong = Object.keys(properties).find(
+      (key) => Object.hasOwn(value, key) && !fits(properties[key] as Described, value[key]),
+    ) as string;
     return within(properties[wrong] as Described, wrong);
   }
   const param = nameOf(prefix, path);
   const reason = title === undefined ? reasonOf(schema, value) : `must be ${title}`;
-  return new AutoglmError('invalid_value', param === '' ? `The body ${reason}.` : `Invalid value for '${param}': ${reason}.`, { param: param || undefined });
+  return new AutoglmError('invalid_value', param === '' ? `The body ${reason}.` : `Invalid value for '${param}': ${reason}.`, {
+    param: param || undefined,
+  });
 }
 
 function toError(code: 'missing_parameter' | 'unknown_parameter', what: string, param: string): AutoglmError {

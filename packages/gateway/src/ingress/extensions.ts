@@ -25,7 +25,8 @@ export function checkBodyExtensions(autoglm: unknown, fields: Fields): void {
 
 /** Throws `unknown_parameter`. */
 export function checkHeaderExtensions(headers: IncomingHttpHeaders): void {
-  for (const name in headers) if (name.startsWith(headerPrefix)) checkKnown(name.slice(headerPrefix.length).replaceAll('-', '_'), sharedFields, name);
+  for (const name in headers)
+    if (name.startsWith(headerPrefix)) checkKnown(name.slice(headerPrefix.length).replaceAll('-', '_'), sharedFields, name);
 }
 
 function checkKnown(name: string, fields: Fields, param: string): void {
@@ -37,6 +38,7 @@ export function deadlineOf(headers: IncomingHttpHeaders, named: number | null | 
   const value = headers[deadlineHeader];
   if (value === undefined) return named ?? undefined;
   const deadline = Number(value);
-  if (!Number.isInteger(deadline) || deadline < 1 || deadline > deadlineMsMax) throw new AutoglmError('invalid_value', `Invalid value for '${deadlineHeader}': must be ${deadlineTitle}.`, { param: deadlineHeader });
+  if (!Number.isInteger(deadline) || deadline < 1 || deadline > deadlineMsMax)
+    throw new AutoglmError('invalid_value', `Invalid value for '${deadlineHeader}': must be ${deadlineTitle}.`, { param: deadlineHeader });
   return named ?? deadline;
 }

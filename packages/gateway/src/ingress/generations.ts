@@ -65,11 +65,23 @@ export class Generations implements Asker, Relay {
     const start = startOf(message.headers, requestId, operations[api].name);
     const followed = this.#parts.follow(start);
     const { access } = this.#parts;
-    const { hand, parsed, admission } = await take({ message, response, read, start, followed, access, inHand: this.#inHand }, (value) => this.#parse(api, value, message.headers), this.#demandOf);
+    const { hand, parsed, admission } = await take(
+      { message, response, read, start, followed, access, inHand: this.#inHand },
+      (value) => this.#parse(api, value, message.headers),
+      this.#demandOf,
+    );
     const request = this.#begin(parsed, requestId, followed, hand, message.socket.remoteAddress);
     const deadline = abortAfter(hand, parsed.deadlineMs);
     try {
-      const exchange = { request, requestId, format: parsed.format, response, timings: followed.timings, headers: admission?.headers, created: secondsNow() };
+      const exchange = {
+        request,
+        requestId,
+        format: parsed.format,
+        response,
+        timings: followed.timings,
+        headers: admission?.headers,
+        created: secondsNow(),
+      };
       // A stage may refuse before it is read: so it is told to the client, and counted, as what is refused later.
       const parts = { [Symbol.asyncIterator]: () => this.#parts.path(request)[Symbol.asyncIterator]() };
       await this.#parts.respond(exchange, through(parts, request));
@@ -81,7 +93,9 @@ export class Generations implements Asker, Relay {
 
   run<T>(call: AskCall, use: (asked: Asked) => Promise<T>): Promise<T> {
     const parse: Parse = (body, headers) => this.#parse(call.api, body, headers);
-    return this.#ask(call, parse, (request, { requestId, parsed, followed: { timings } }) => use({ request, requestId, format: parsed.format, timings, created: secondsNow(), parts: this.#parts.path(request) }));
+    return this.#ask(call, parse, (request, { requestId, parsed, followed: { timings } }) =>
+      use({ request, requestId, format: parsed.format, timings, created: secondsNow(), parts: this.#parts.path(request) }),
+    );
   }
 
   relay<T>(call: Omit<AskCall, 'api'>, use: (request: GatewayRequest) => Promise<T>): Promise<T> {
@@ -90,10 +104,13 @@ export class Generations implements Asker, Relay {
 
   #ask<T>(call: AskCall, parse: Parse, use: (request: GatewayRequest, asked: AskedCall<ParsedRequest>) => Promise<T>): Promise<T> {
     const { access, follow } = this.#parts;
-    return runAsked({ ...call, operation: operations[call.api].name, access, follow, inHand: this.#inHand, parse, demandOf: this.#demandOf }, (asked) => {
-      const { requestId, parsed, followed, hand } = asked;
-      return use(this.#begin(parsed, requestId, followed, hand, undefined), asked);
-    });
+    return runAsked(
+      { ...call, operation: operations[call.api].name, access, follow, inHand: this.#inHand, parse, demandOf: this.#demandOf },
+      (asked) => {
+        const { requestId, parsed, followed, hand } = asked;
+        return use(this.#begin(parsed, requestId, followed, hand, undefined), asked);
+      },
+    );
   }
 
   /** Throws what a request with this body would be refused with before it is sent anywhere. */
@@ -106,7 +123,10 @@ export class Generations implements Asker, Relay {
     return this.#parts.access.admitCall(message.headers, tenant, response);
   }
 
-  /** For requests that generate nothing and have a body to read: in the same bound, and aborted as all are. Throws `queue_full` or `draining`. */
+  /**
+   * For requests that generate nothing and have a body to read: in the same bound, and aborted as all are. Throws `queue_full` or
+   * `draining`.
+   */
   take(response: ServerResponse): Hand {
     return this.#inHand.takeFor(response);
   }
@@ -120,17 +140,41 @@ export class Generations implements Asker, Relay {
   readonly #demandOf = ({ model, tenant, lane, input, maxTokens, choiceCount, documents }: ParsedRequest): Demand => {
     const prompts = input.kind === 'chat' ? 1 : input.prompts.length;
     const promptTokens = () => estimatePrompt(input) + (documents ? estimateDocuments(documents, this.#parts.documentTokensMax) : 0);
-    return { model, documentsModel: documents?.model, tenant, promptTokens, answerTokensMax: maxTokens, answerCount: choiceCount * prompts, isBatch: lane === 'batch' };
+    return {
+      model,
+      documentsModel: documents?.model,
+      tenant,
+      promptTokens,
+      answerTokensMax: maxTokens,
+      answerCount: choiceCount * prompts,
+      isBatch: lane === 'batch',
+    };
   };
 
-  #begin(parsed: ParsedRequest, requestId: string, { emit, traceContext }: Followed, hand: Hand, address: string | undefined): GatewayRequest {
-    emit({ type: 'request-parsed', model: parsed.model, stream: parsed.format.stream, maxTokens: parsed.maxTokens, choiceCount: parsed.choiceCount });
+  #begin(
+    parsed: ParsedRequest,
+    requestId: string,
+    { emit, traceContext }: Followed,
+    hand: Hand,
+    address: string | undefined,
+  ): GatewayRequest {
+    emit({
+      type: 'request-parsed',
+      model: parsed.model,
+      stream: parsed.format.stream,
+      maxTokens: parsed.maxTokens,
+      choiceCount: parsed.choiceCount,
+    });
     return toGatewayRequest(parsed, address, { requestId, traceContext, signal: hand.abort.signal, emit });
   }
 }
 
 /** Field by field: what is left of an object without some of its fields costs V8 several times as much. */
-function toGatewayRequest(parsed: ParsedRequest, address: string | undefined, own: Required<Pick<GatewayRequest, 'requestId' | 'signal' | 'emit'>> & Pick<GatewayRequest, 'traceContext'>): GatewayRequest {
+function toGatewayRequest(
+  parsed: ParsedRequest,
+  address: string | undefined,
+  own: Required<Pick<GatewayRequest, 'requestId' | 'signal' | 'emit'>> & Pick<GatewayRequest, 'traceContext'>,
+): GatewayRequest {
   return {
     id: `${parsed.format.api === 'chat' ? 'chatcmpl' : 'cmpl'}-${newId()}`,
     requestId: own.requestId,

@@ -35,14 +35,19 @@ export class InHand {
 
   /** Throws `draining` or `queue_full`. */
   take(): Hand {
-    if (this.#draining) throw new AutoglmError('draining', 'The server is shutting down: send the request to another one.', { retryAfterSeconds: 5 });
-    if (this.#hands.size >= this.#max) throw new AutoglmError('queue_full', `The server has ${this.#hands.size} requests in hand already.`, { retryAfterSeconds: 1 });
+    if (this.#draining)
+      throw new AutoglmError('draining', 'The server is shutting down: send the request to another one.', { retryAfterSeconds: 5 });
+    if (this.#hands.size >= this.#max)
+      throw new AutoglmError('queue_full', `The server has ${this.#hands.size} requests in hand already.`, { retryAfterSeconds: 1 });
     const hand = new Hand((released) => this.#release(released));
     this.#hands.add(hand);
     return hand;
   }
 
-  /** As `take`, held until the response is closed; a client that leaves before its end aborts the request. Throws `client_closed_request` where it has left. */
+  /**
+   * As `take`, held until the response is closed; a client that leaves before its end aborts the request. Throws `client_closed_request`
+   * where it has left.
+   */
   takeFor(response: ServerResponse): Hand {
     // It is closed once, and a hand that was taken after that would never be released.
     if (response.destroyed) throw new AutoglmError('client_closed_request', 'The client left.');
@@ -61,7 +66,8 @@ export class InHand {
     const idle = new Promise<void>((resolve) => (this.#onIdle = resolve));
     if (this.#hands.size === 0) this.#onIdle();
     const timer = setTimeout(() => {
-      for (const { abort } of this.#hands) abort.abort(new AutoglmError('draining', 'The server is shutting down; the answer is incomplete.'));
+      for (const { abort } of this.#hands)
+        abort.abort(new AutoglmError('draining', 'The server is shutting down; the answer is incomplete.'));
     }, timeoutMs);
     await idle;
     clearTimeout(timer);

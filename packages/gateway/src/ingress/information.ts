@@ -16,8 +16,18 @@ export function healthAnswer(): JsonAnswer {
 export function readinessAnswer({ isReady, status, replicas }: Readiness, { local }: EmbeddingCatalog, draining: boolean): JsonAnswer {
   const embeddings = local && { name: local.engine.name, model: local.name, tier: local.tier, status: local.engine.status };
   const hasEmbeddings = embeddings === undefined || embeddings.status.state === 'ready';
-  const { state, detail } = draining ? { state: 'draining', detail: 'The server is shutting down.' } : isReady && embeddings ? embeddings.status : status;
-  const engines = [...replicas, ...(embeddings ? [embeddings] : [])].map((replica) => ({ name: replica.name, model: replica.model, tier: replica.tier, status: replica.status.state, detail: replica.status.detail }));
+  const { state, detail } = draining
+    ? { state: 'draining', detail: 'The server is shutting down.' }
+    : isReady && embeddings
+      ? embeddings.status
+      : status;
+  const engines = [...replicas, ...(embeddings ? [embeddings] : [])].map((replica) => ({
+    name: replica.name,
+    model: replica.model,
+    tier: replica.tier,
+    status: replica.status.state,
+    detail: replica.status.detail,
+  }));
   return { status: isReady && hasEmbeddings && !draining ? 200 : 503, body: { status: state, detail, engines } };
 }
 
@@ -45,14 +55,21 @@ function decode(name: string): string {
 }
 
 function describe({ name, info, targets }: ListedModel): object {
-  const remote = targets.map(({ replica }) => (replica.takes === 'requests' ? replica.model : undefined)).find((model) => model !== undefined);
+  const remote = targets
+    .map(({ replica }) => (replica.takes === 'requests' ? replica.model : undefined))
+    .find((model) => model !== undefined);
   return {
     id: name,
     object: 'model',
     created: remote?.created ?? 0,
     owned_by: remote?.ownedBy ?? 'open-autoglm',
     autoglm: {
-      ...(info ? describeWeights(info) : { ...(remote?.source !== undefined && { source: remote.source }), ...(remote?.contextLength !== undefined && { context_length: remote.contextLength }) }),
+      ...(info
+        ? describeWeights(info)
+        : {
+            ...(remote?.source !== undefined && { source: remote.source }),
+            ...(remote?.contextLength !== undefined && { context_length: remote.contextLength }),
+          }),
       engines: targets.map(({ replica, tier, weight }) => ({ name: replica.name, tier, weight, status: replica.status.state })),
     },
   };
@@ -63,9 +80,31 @@ function describeEmbeddings({ local, info }: EmbeddingCatalog): object[] {
   if (!local || !info || local.engine.status.state !== 'ready') return [];
   const { dimensions, pooling } = info;
   const engines = [{ name: local.engine.name, tier: local.tier, weight: 1, status: 'ready' }];
-  return [{ id: local.name, object: 'model', created: 0, owned_by: 'open-autoglm', autoglm: { ...describeWeights(info), embedding_dimensions: dimensions, pooling, engines } }];
+  return [
+    {
+      id: local.name,
+      object: 'model',
+      created: 0,
+      owned_by: 'open-autoglm',
+      autoglm: { ...describeWeights(info), embedding_dimensions: dimensions, pooling, engines },
+    },
+  ];
 }
 
-function describeWeights({ source, architecture, weightType, parameterCount, weightBytes, contextLength }: ModelInfo | EmbeddingModelInfo): object {
-  return { source, architecture, weight_type: weightType, parameters: parameterCount, weight_bytes: weightBytes, context_length: contextLength };
+function describeWeights({
+  source,
+  architecture,
+  weightType,
+  parameterCount,
+  weightBytes,
+  contextLength,
+}: ModelInfo | EmbeddingModelInfo): object {
+  return {
+    source,
+    architecture,
+    weight_type: weightType,
+    parameters: parameterCount,
+    weight_bytes: weightBytes,
+    context_length: contextLength,
+  };
 }

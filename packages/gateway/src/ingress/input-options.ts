@@ -1,22 +1,54 @@
-import { AutoglmError, type CompressionMethod, type CompressionOptions, type DocumentOptions, type FitOptions, type GatewayRequest } from '@open-autoglm/protocol';
+import {
+  AutoglmError,
+  type CompressionMethod,
+  type CompressionOptions,
+  type DocumentOptions,
+  type FitOptions,
+  type GatewayRequest,
+} from '@open-autoglm/protocol';
 import Type from 'typebox';
 import { createValidator } from './validate.ts';
 
 const closed = { additionalProperties: false } as const;
-const tokens = Type.Optional(Type.Union([Type.Integer({ minimum: 1, maximum: 10_000_000 }), Type.Null()], { title: 'an integer from 1 to 10000000' }));
+const tokens = Type.Optional(
+  Type.Union([Type.Integer({ minimum: 1, maximum: 10_000_000 }), Type.Null()], { title: 'an integer from 1 to 10000000' }),
+);
 
 const validateFit = createValidator(
-  Type.Object({ prompt_tokens_max: tokens, reserve_tokens: tokens, recent_turns: Type.Optional(Type.Union([Type.Integer({ minimum: 1, maximum: 1000 }), Type.Null()], { title: 'an integer from 1 to 1000' })) }, closed),
+  Type.Object(
+    {
+      prompt_tokens_max: tokens,
+      reserve_tokens: tokens,
+      recent_turns: Type.Optional(
+        Type.Union([Type.Integer({ minimum: 1, maximum: 1000 }), Type.Null()], { title: 'an integer from 1 to 1000' }),
+      ),
+    },
+    closed,
+  ),
 );
 
 const methods: readonly CompressionMethod[] = ['off', 'template', 'dedupe', 'extract', 'adaptive'];
 const methodTitle = `one of ${methods.join(', ')}`;
-const method = Type.Union(methods.map((name) => Type.Literal(name)), { title: methodTitle });
+const method = Type.Union(
+  methods.map((name) => Type.Literal(name)),
+  { title: methodTitle },
+);
 const rateTitle = 'a number from 0.05 to 0.95';
-const validateCompression = createValidator(Type.Object({ method, rate: Type.Optional(Type.Union([Type.Number({ minimum: 0.05, maximum: 0.95 }), Type.Null()], { title: rateTitle })) }, closed));
+const validateCompression = createValidator(
+  Type.Object(
+    { method, rate: Type.Optional(Type.Union([Type.Number({ minimum: 0.05, maximum: 0.95 }), Type.Null()], { title: rateTitle })) },
+    closed,
+  ),
+);
 
 const documentsMax = 256;
-const text = Type.Union([Type.String(), Type.Object({ text: Type.String(), title: Type.Optional(Type.Union([Type.String({ maxLength: 512 }), Type.Null()])) }, closed)], { title: 'a string, or {"title": "…", "text": "…"}' });
+const text = Type.Union(
+  [
+    Type.String(),
+    Type.Object({ text: Type.String(), title: Type.Optional(Type.Union([Type.String({ maxLength: 512 }), Type.Null()])) }, closed),
+  ],
+  { title: 'a string, or {"title": "…", "text": "…"}' },
+);
 const validateDocuments = createValidator(
   Type.Object(
     {
@@ -45,7 +77,11 @@ interface Extensions {
 /** Reads them. Throws `invalid_value` or `unknown_parameter` by the field. */
 export function inputOptions(extensions: Extensions | null | undefined): Pick<GatewayRequest, 'fit' | 'compression' | 'documents'> {
   const { fit, compression, documents } = extensions ?? {};
-  return { ...(fit !== undefined && fit !== null && { fit: toFit(fit) }), ...(compression !== undefined && compression !== null && { compression: toCompression(compression) }), ...(documents && { documents: toDocuments(documents) }) };
+  return {
+    ...(fit !== undefined && fit !== null && { fit: toFit(fit) }),
+    ...(compression !== undefined && compression !== null && { compression: toCompression(compression) }),
+    ...(documents && { documents: toDocuments(documents) }),
+  };
 }
 
 function toCompression(asked: CompressionMethod | object): CompressionOptions {
@@ -64,16 +100,31 @@ function toDocuments(asked: object): DocumentOptions {
     const param = 'autoglm.documents.model';
     throw new AutoglmError('invalid_value', `Invalid value for '${param}': only the mode "embed" has a model of its own.`, { param });
   }
-  return { mode, model: model ?? undefined, tokensMax: tokensMax ?? undefined, texts: texts.map((entry) => (typeof entry === 'string' ? { text: entry } : { text: entry.text, title: entry.title ?? undefined })) };
+  return {
+    mode,
+    model: model ?? undefined,
+    tokensMax: tokensMax ?? undefined,
+    texts: texts.map((entry) => (typeof entry === 'string' ? { text: entry } : { text: entry.text, title: entry.title ?? undefined })),
+  };
 }
 
 function toFit(asked: boolean | object): FitOptions | false {
   if (asked === false) return false;
   if (asked === true) return {};
-  const { prompt_tokens_max: promptTokensMax, reserve_tokens: reserveTokens, recent_turns: recentTurns } = validateFit(asked, 'autoglm.fit');
+  const {
+    prompt_tokens_max: promptTokensMax,
+    reserve_tokens: reserveTokens,
+    recent_turns: recentTurns,
+  } = validateFit(asked, 'autoglm.fit');
   if (promptTokensMax && reserveTokens) {
     const param = 'autoglm.fit.reserve_tokens';
-    throw new AutoglmError('invalid_value', `Invalid value for '${param}': 'prompt_tokens_max' says already what the prompt may have.`, { param });
+    throw new AutoglmError('invalid_value', `Invalid value for '${param}': 'prompt_tokens_max' says already what the prompt may have.`, {
+      param,
+    });
   }
-  return { promptTokensMax: promptTokensMax ?? undefined, reserveTokens: reserveTokens ?? undefined, recentTurns: recentTurns ?? undefined };
+  return {
+    promptTokensMax: promptTokensMax ?? undefined,
+    reserveTokens: reserveTokens ?? undefined,
+    recentTurns: recentTurns ?? undefined,
+  };
 }

@@ -29,20 +29,32 @@ interface Spent {
 }
 
 /**
- * Applies a JSON Patch (RFC 6902) and returns the new document. The given one is changed on the way, also where the patch fails: give a copy.
+ * Applies a JSON Patch (RFC 6902) and returns the new document. The given one is changed on the way, also where the patch fails: give a
+ * copy.
  * Throws `invalid_value` for what is no patch, and `patch_not_applicable` for one that this document does not have the places for, or whose
  * `test` fails; both name the operation.
  */
 export function applyJsonPatch(document: unknown, patch: unknown, { operationsMax, copiedMax }: PatchLimits): unknown {
   if (!Array.isArray(patch)) throw new AutoglmError('invalid_value', 'A JSON Patch must be an array of operations.');
-  if (patch.length > operationsMax) throw new AutoglmError('payload_too_large', `The patch has ${patch.length} operations, and ${operationsMax} is the most.`);
+  if (patch.length > operationsMax)
+    throw new AutoglmError('payload_too_large', `The patch has ${patch.length} operations, and ${operationsMax} is the most.`);
   const operations = patch.map(readOperation);
   // The document as a member of another, so that its root can be replaced like everything else.
   const holder: Record<string, unknown> = { root: document };
   const spent: Spent = { copiedCharacters: 0, shiftedElements: 0 };
   for (const [index, operation] of operations.entries()) {
     const reason = apply(holder, operation, spent, copiedMax);
-    if (reason) throw new AutoglmError('patch_not_applicable', `Operation ${index} (${operation.op} ${JSON.stringify(`${operation.path.slice(1).map((token) => `/${token}`).join('')}`)}) cannot be applied: ${reason}.`, { param: `[${index}]` });
+    if (reason)
+      throw new AutoglmError(
+        'patch_not_applicable',
+        `Operation ${index} (${operation.op} ${JSON.stringify(
+          `${operation.path
+            .slice(1)
+            .map((token) => `/${token}`)
+            .join('')}`,
+        )}) cannot be applied: ${reason}.`,
+        { param: `[${index}]` },
+      );
   }
   return holder['root'];
 }
@@ -51,7 +63,8 @@ function readOperation(value: unknown, index: number): Operation {
   const fail = (field: string, reason: string): never => {
     throw new AutoglmError('invalid_value', `Invalid value for '[${index}]${field}': ${reason}.`, { param: `[${index}]${field}` });
   };
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return fail('', 'must be an operation, such as {"op": "add", "path": "/messages/-", "value": …}');
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    return fail('', 'must be an operation, such as {"op": "add", "path": "/messages/-", "value": …}');
   const { op, path, from } = value as { op?: unknown; path?: unknown; from?: unknown };
   if (!operationNames.has(op)) return fail('.op', 'must be "add", "remove", "replace", "move", "copy" or "test"');
   const pointer = (field: string, text: unknown) => {
@@ -132,7 +145,8 @@ function remove(holder: Container, path: readonly string[], spent: Spent): strin
   if (path.length === 1) return 'the whole document cannot be removed';
   const found = find(holder, path);
   if (!found) return 'there is no such place';
-  if (Array.isArray(found.parent)) return shift(found.parent, found.key as number, spent) ?? void found.parent.splice(found.key as number, 1);
+  if (Array.isArray(found.parent))
+    return shift(found.parent, found.key as number, spent) ?? void found.parent.splice(found.key as number, 1);
   delete found.parent[found.key];
   return undefined;
 }

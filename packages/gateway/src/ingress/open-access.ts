@@ -36,6 +36,16 @@ async function openLimits({ key, tenant, keys, ...options }: AccessOptions['limi
   const now = () => performance.now();
   const memory = new MemoryLimitStore({ bucketsMax: options.buckets_max, now });
   const { redis_url: url } = options;
-  const store = url === undefined ? memory : new (await import('./limits/redis-store.ts')).RedisLimitStore({ url, timeoutMs: options.redis_timeout_ms, fallback: memory, pauseMs: redisPauseMs, now, onRedis });
+  const store =
+    url === undefined
+      ? memory
+      : new (await import('./limits/redis-store.ts')).RedisLimitStore({
+          url,
+          timeoutMs: options.redis_timeout_ms,
+          fallback: memory,
+          pauseMs: redisPauseMs,
+          now,
+          onRedis,
+        });
   return new Limits({ key, tenant, keys, answerTokensExpected: options.answer_tokens_expected, store });
 }

@@ -9,12 +9,16 @@ import { optional } from './validate.ts';
 const closed = { additionalProperties: false } as const;
 
 const number = (minimum: number, maximum: number) => optional(Type.Number({ minimum, maximum }), `a number from ${minimum} to ${maximum}`);
-const integer = (minimum: number, maximum: number) => optional(Type.Integer({ minimum, maximum }), `an integer from ${minimum} to ${maximum}`);
+const integer = (minimum: number, maximum: number) =>
+  optional(Type.Integer({ minimum, maximum }), `an integer from ${minimum} to ${maximum}`);
 const boolean = () => optional(Type.Boolean(), 'true or false');
 const text = (maxLength: number) => optional(Type.String({ maxLength }), 'a string');
 
 const maxTokenCount = 10_000_000;
-const stop = Type.Union([Type.String({ minLength: 1, maxLength: 1024 }), Type.Array(Type.String({ minLength: 1, maxLength: 1024 }), { maxItems: 16 })]);
+const stop = Type.Union([
+  Type.String({ minLength: 1, maxLength: 1024 }),
+  Type.Array(Type.String({ minLength: 1, maxLength: 1024 }), { maxItems: 16 }),
+]);
 
 /** `autoglm`; its keys are checked before its values. */
 export const extensionFields = { ...sharedFields, ...contextFields, ...inputFields, ...cacheFields };
@@ -47,9 +51,15 @@ const commonFields = {
 };
 
 const textPart = Type.Object({ type: Type.Literal('text'), text: Type.String() }, closed);
-const content = Type.Union([Type.String(), Type.Array(textPart, { minItems: 1 })], { title: 'a string, or an array of parts such as {"type": "text", "text": "…"}' });
+const content = Type.Union([Type.String(), Type.Array(textPart, { minItems: 1 })], {
+  title: 'a string, or an array of parts such as {"type": "text", "text": "…"}',
+});
 const optionalContent = optional(Type.Union([Type.String(), Type.Array(textPart)]), 'a string or an array of text parts');
-const toolCall = Type.Object({ id: Type.String(), type: Type.Literal('function'), function: Type.Object({ name: Type.String(), arguments: Type.String() }) });
+const toolCall = Type.Object({
+  id: Type.String(),
+  type: Type.Literal('function'),
+  function: Type.Object({ name: Type.String(), arguments: Type.String() }),
+});
 const nothing = Type.Optional(Type.Null({ title: 'null: it is not available' }));
 const name = Type.Optional(Type.String({ maxLength: 256 }));
 
@@ -97,9 +107,12 @@ const tokens = Type.Array(Type.Integer({ minimum: 0 }), { minItems: 1 });
 export const completionSchema = Type.Object(
   {
     ...commonFields,
-    prompt: Type.Union([Type.String(), Type.Array(Type.String(), { minItems: 1, maxItems: 16 }), tokens, Type.Array(tokens, { minItems: 1, maxItems: 16 })], {
-      title: 'a string, up to 16 strings, or token ids',
-    }),
+    prompt: Type.Union(
+      [Type.String(), Type.Array(Type.String(), { minItems: 1, maxItems: 16 }), tokens, Type.Array(tokens, { minItems: 1, maxItems: 16 })],
+      {
+        title: 'a string, up to 16 strings, or token ids',
+      },
+    ),
     logprobs: integer(0, 20),
   },
   closed,
@@ -119,4 +132,8 @@ export const remoteChatSchema = Type.Object({
 });
 
 /** No field of text completions is OpenAI's `prompt_cache_key`, but other servers may have one, and it tells sessions apart here. */
-export const remoteCompletionSchema = Type.Object({ ...completionSchema.properties, stream_options: openStreamOptions, prompt_cache_key: chatSchema.properties.prompt_cache_key });
+export const remoteCompletionSchema = Type.Object({
+  ...completionSchema.properties,
+  stream_options: openStreamOptions,
+  prompt_cache_key: chatSchema.properties.prompt_cache_key,
+});

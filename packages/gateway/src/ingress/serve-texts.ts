@@ -76,7 +76,11 @@ export class TextsRequests<Parsed extends ParsedTexts, Answer> {
     const start = startOf(message.headers, requestId, name);
     const followed = follow(start);
     const { emit, timings } = followed;
-    const { hand, parsed, admission } = await take({ message, response, read, start, followed, access, inHand: this.#inHand }, (value) => parse(value, message.headers), (asked) => demandOf(asked, textsOf(asked)));
+    const { hand, parsed, admission } = await take(
+      { message, response, read, start, followed, access, inHand: this.#inHand },
+      (value) => parse(value, message.headers),
+      (asked) => demandOf(asked, textsOf(asked)),
+    );
     const call = begin(parsed, requestId, followed, hand);
     const deadline = abortAfter(hand, parsed.deadlineMs);
     try {
@@ -90,13 +94,20 @@ export class TextsRequests<Parsed extends ParsedTexts, Answer> {
   /** As `Asker.run`. */
   run<T>(asked: Omit<AskCall, 'api'>, use: (asked: AskedTexts<Parsed, Answer>) => Promise<T>): Promise<T> {
     const { name, parse, textsOf, ask } = this.#operation;
-    return runAsked({ ...asked, ...this.#parts, operation: name, inHand: this.#inHand, parse, demandOf: (parsed) => demandOf(parsed, textsOf(parsed)) }, ({ requestId, parsed, followed, hand }) =>
-      use({ requestId, timings: followed.timings, parsed, answer: ask(begin(parsed, requestId, followed, hand)) }),
+    return runAsked(
+      { ...asked, ...this.#parts, operation: name, inHand: this.#inHand, parse, demandOf: (parsed) => demandOf(parsed, textsOf(parsed)) },
+      ({ requestId, parsed, followed, hand }) =>
+        use({ requestId, timings: followed.timings, parsed, answer: ask(begin(parsed, requestId, followed, hand)) }),
     );
   }
 }
 
-function begin<Parsed extends ParsedTexts>(parsed: Parsed, requestId: string, { emit, traceContext }: Followed, hand: Hand): TextsCall<Parsed> {
+function begin<Parsed extends ParsedTexts>(
+  parsed: Parsed,
+  requestId: string,
+  { emit, traceContext }: Followed,
+  hand: Hand,
+): TextsCall<Parsed> {
   emit({ type: 'request-parsed', model: parsed.model, stream: false, maxTokens: undefined, choiceCount: 1 });
   return { parsed, requestId, signal: hand.abort.signal, emit, traceContext };
 }

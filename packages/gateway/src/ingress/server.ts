@@ -26,7 +26,10 @@ export interface IngressParts extends GenerationParts, EmbeddingParts, Classific
   readonly maxRunning: number;
   /** Read at `/metrics`; absent: there is no such route. */
   readonly metrics: MetricsSource | undefined;
-  /** What else has an address; the first that knows it serves. Each is made with what generates: an asker, for those who ask on somebody's behalf. */
+  /**
+   * What else has an address; the first that knows it serves. Each is made with what generates: an asker, for those who ask on somebody's
+   * behalf.
+   */
   readonly resources?: readonly ((generations: Generations, embeddings: EmbeddingAsker) => FindResource)[];
   readonly respondError: (response: ServerResponse, error: unknown) => void;
 }
@@ -55,7 +58,10 @@ const graceMs = 1000;
 /** What probes and scrapers read, who have no key. */
 const openRoutes: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/metrics']);
 
-const generationRoutes: ReadonlyMap<string, AskCall['api']> = new Map([['/v1/chat/completions', 'chat'], ['/v1/completions', 'completion']]);
+const generationRoutes: ReadonlyMap<string, AskCall['api']> = new Map([
+  ['/v1/chat/completions', 'chat'],
+  ['/v1/completions', 'completion'],
+]);
 
 /** HTTP in OpenAI's words, in front of the request path. */
 export function createIngress(parts: IngressParts): Ingress {
@@ -76,7 +82,8 @@ export function createIngress(parts: IngressParts): Ingress {
 
   const route = (message: IncomingMessage, response: ServerResponse): Promise<void> | void => {
     if (parts.cors?.answers(message, response)) return undefined;
-    if (isUnasked(message) && !parts.cors?.allows(message.headers.origin)) throw new AutoglmError('permission_denied', 'Pages of this origin may not use this server: server.cors.origins does not name it.');
+    if (isUnasked(message) && !parts.cors?.allows(message.headers.origin))
+      throw new AutoglmError('permission_denied', 'Pages of this origin may not use this server: server.cors.origins does not name it.');
     const requestId = requestIdOf(message);
     const path = pathOf(message);
     const call = { message, response, requestId, read: (signal: AbortSignal) => readJson(message, parts.bodies, signal) };
@@ -179,7 +186,13 @@ function refuseMalformed(error: NodeJS.ErrnoException, socket: Socket): void {
   const isLarge = error.code === 'HPE_HEADER_OVERFLOW';
   const status = isTimeout ? '408 Request Timeout' : isLarge ? '431 Request Header Fields Too Large' : '400 Bad Request';
   const code = isTimeout ? 'request_timeout' : 'invalid_value';
-  const message = isTimeout ? 'The request did not arrive in time.' : isLarge ? 'The headers are too large.' : 'The request is not valid HTTP.';
+  const message = isTimeout
+    ? 'The request did not arrive in time.'
+    : isLarge
+      ? 'The headers are too large.'
+      : 'The request is not valid HTTP.';
   const body = JSON.stringify({ error: { message, type: isTimeout ? 'timeout_error' : 'invalid_request_error', code, param: null } });
-  socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+  socket.end(
+    `HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
 }

@@ -17,7 +17,10 @@ interface Bounded {
 }
 
 export interface IncomingBody extends JsonBody {
-  /** What the request changes beside being answered: done once it was let in, and before it is answered. What it rejects with is the request's error. */
+  /**
+   * What the request changes beside being answered: done once it was let in, and before it is answered. What it rejects with is the
+   * request's error.
+   */
   readonly onAdmitted?: () => Promise<void>;
 }
 
@@ -39,8 +42,15 @@ interface Taken<T> {
   readonly admission: Awaited<ReturnType<Access['admit']>>;
 }
 
-/** Takes a request in hand, reads it and has it let in; one that cannot be read, or may not come in, ends here, and the error says where its time went. */
-export async function take<T>({ message, response, read, start, followed: { emit, timings }, access, inHand }: Taking, parse: (value: unknown) => T, demandOf: (parsed: T) => Demand): Promise<Taken<T>> {
+/**
+ * Takes a request in hand, reads it and has it let in; one that cannot be read, or may not come in, ends here, and the error says where its
+ * time went.
+ */
+export async function take<T>(
+  { message, response, read, start, followed: { emit, timings }, access, inHand }: Taking,
+  parse: (value: unknown) => T,
+  demandOf: (parsed: T) => Demand,
+): Promise<Taken<T>> {
   let admission: Awaited<ReturnType<Access['admit']>>;
   try {
     const hand = inHand.takeFor(response);
@@ -81,8 +91,14 @@ export interface AskedCall<Parsed> {
   readonly hand: Hand;
 }
 
-/** Takes a request that did not come over HTTP through the same door, has it answered, and ends it. Rejects with what went wrong, wherever it did. */
-export async function runAsked<Parsed extends Bounded, T>({ operation, body, headers, caller, signal, access, follow, inHand, parse, demandOf }: Asking<Parsed>, use: (asked: AskedCall<Parsed>) => Promise<T>): Promise<T> {
+/**
+ * Takes a request that did not come over HTTP through the same door, has it answered, and ends it. Rejects with what went wrong, wherever
+ * it did.
+ */
+export async function runAsked<Parsed extends Bounded, T>(
+  { operation, body, headers, caller, signal, access, follow, inHand, parse, demandOf }: Asking<Parsed>,
+  use: (asked: AskedCall<Parsed>) => Promise<T>,
+): Promise<T> {
   const requestId = randomUUID();
   const followed = follow(startOf(headers, requestId, operation));
   const { emit, timings } = followed;
@@ -123,13 +139,18 @@ function tellEnd(emit: EmitEvent, thrown: unknown): void {
 
 /** Who asked and gives it up may have a reason of its own, which is no failure of the request. */
 function reasonOf({ reason }: AbortSignal): AutoglmError {
-  return reason instanceof AutoglmError ? reason : new AutoglmError('client_closed_request', 'Whoever asked wants no answer any more.', { cause: reason });
+  return reason instanceof AutoglmError
+    ? reason
+    : new AutoglmError('client_closed_request', 'Whoever asked wants no answer any more.', { cause: reason });
 }
 
 /** The client's bound on its request, where it gave one. */
 export function abortAfter(hand: Hand, deadlineMs: number | undefined): NodeJS.Timeout | undefined {
   if (deadlineMs === undefined) return undefined;
-  return setTimeout(() => hand.abort.abort(new AutoglmError('deadline_exceeded', `The answer was not complete within deadline_ms: ${deadlineMs}.`)), deadlineMs);
+  return setTimeout(
+    () => hand.abort.abort(new AutoglmError('deadline_exceeded', `The answer was not complete within deadline_ms: ${deadlineMs}.`)),
+    deadlineMs,
+  );
 }
 
 export function startOf(headers: IncomingHttpHeaders, requestId: string, operation: RequestStart['operation']): RequestStart {

@@ -6,7 +6,8 @@ const header = 'x-autoglm-tenant';
 
 /**
  * For whom a request is: its credentials and the name that it gives, in the body or in a header. A name alone tells the users of one
- * key apart; it never leads into another key's tenant. The key itself goes no further than here; `keyOfTenant` tells which tenants have the same.
+ * key apart; it never leads into another key's tenant. The key itself goes no further than here; `keyOfTenant` tells which tenants have the
+ * same.
  */
 export function tenantOf(headers: IncomingHttpHeaders, named: string | undefined): string {
   const authorization = spelled(headers.authorization);
@@ -34,7 +35,10 @@ function nameFrom(headers: IncomingHttpHeaders): string | undefined {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-/** Node reads the bytes of a header as Latin-1. Who has other letters sends them in UTF-8, as in a body, where the name must be the same one. */
+/**
+ * Node reads the bytes of a header as Latin-1. Who has other letters sends them in UTF-8, as in a body, where the name must be the same
+ * one.
+ */
 function textOf(bytes: string): string {
   if (!/[\x80-\xff]/.test(bytes) || /[^\0-\xff]/.test(bytes)) return bytes;
   try {

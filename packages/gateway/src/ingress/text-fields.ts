@@ -24,7 +24,8 @@ export const textFields = {
 
 /** Throws `invalid_json`, or `unknown_parameter` of an extension. */
 export function checkTextBody(body: unknown): void {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw new AutoglmError('invalid_json', 'The body must be a JSON object.');
+  if (typeof body !== 'object' || body === null || Array.isArray(body))
+    throw new AutoglmError('invalid_json', 'The body must be a JSON object.');
   checkBodyExtensions((body as { autoglm?: unknown }).autoglm, extensionFields);
 }
 
@@ -42,7 +43,8 @@ export function readTextOptions(autoglm: Static<typeof extensions> | null | unde
 
 /** A text, token ids, or an array of either. */
 export function readTexts(input: unknown, countMax: number): (string | readonly number[])[] {
-  if (!Array.isArray(input) || typeof input[0] === 'number') return [readText(input, 'input', 'a string, an array of token ids, or an array of these')];
+  if (!Array.isArray(input) || typeof input[0] === 'number')
+    return [readText(input, 'input', 'a string, an array of token ids, or an array of these')];
   if (input.length === 0) throw invalid('input', 'it is empty');
   if (input.length > countMax) throw invalid('input', `it has ${input.length} texts, and ${countMax} is the most`);
   return input.map((item, index) => readText(item, `input[${index}]`, 'a string or an array of token ids'));

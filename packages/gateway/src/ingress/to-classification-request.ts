@@ -17,7 +17,10 @@ export interface ParsedClassification extends ParsedTexts {
 const labelsMax = 256;
 const fields = {
   ...textFields,
-  labels: optional(Type.Array(Type.String({ minLength: 1, maxLength: 1024 }), { minItems: 2, maxItems: labelsMax }), `an array of 2 to ${labelsMax} strings of 1 to 1024 characters`),
+  labels: optional(
+    Type.Array(Type.String({ minLength: 1, maxLength: 1024 }), { minItems: 2, maxItems: labelsMax }),
+    `an array of 2 to ${labelsMax} strings of 1 to 1024 characters`,
+  ),
   temperature: optional(Type.Number({ minimum: 0.001, maximum: 100 }), 'a number from 0.001 to 100'),
 };
 
@@ -31,7 +34,8 @@ export function parseClassification(body: unknown, headers: IncomingHttpHeaders,
   const { autoglm, ...own } = isRemote ? validateRemote(body) : validate(body);
   const { labels, temperature } = isRemote ? {} : (own as { labels?: string[] | null; temperature?: number | null });
   const repeated = labels?.find((label, index) => labels.indexOf(label) < index);
-  if (repeated !== undefined) throw new AutoglmError('invalid_value', `Invalid value for 'labels': ${JSON.stringify(repeated)} is there twice.`, { param: 'labels' });
+  if (repeated !== undefined)
+    throw new AutoglmError('invalid_value', `Invalid value for 'labels': ${JSON.stringify(repeated)} is there twice.`, { param: 'labels' });
   return {
     model: own.model,
     inputs: readTexts(own.input, textsMax - (labels?.length ?? 0)),

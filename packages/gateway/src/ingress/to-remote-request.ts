@@ -37,7 +37,13 @@ export function parseRemoteCompletion(body: unknown, headers: IncomingHttpHeader
   return withBody(checked, { ...common(checked, headers), ...completionInput(checked), format: format('completion', checked) });
 }
 
-const roles: Readonly<Record<string, ChatMessage['role']>> = { system: 'system', developer: 'system', assistant: 'assistant', tool: 'tool', function: 'tool' };
+const roles: Readonly<Record<string, ChatMessage['role']>> = {
+  system: 'system',
+  developer: 'system',
+  assistant: 'assistant',
+  tool: 'tool',
+  function: 'tool',
+};
 
 function toMessage(message: { readonly role: string; readonly content?: unknown }): ChatMessage {
   return { role: roles[message.role] ?? 'user', content: textOf(message.content), wire: message };

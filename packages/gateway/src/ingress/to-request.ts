@@ -1,5 +1,14 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { AutoglmError, type ChatMessage, type ClientBody, type ContextStrategy, type GatewayRequest, type Lane, type RequestInput, type Sampling } from '@open-autoglm/protocol';
+import {
+  AutoglmError,
+  type ChatMessage,
+  type ClientBody,
+  type ContextStrategy,
+  type GatewayRequest,
+  type Lane,
+  type RequestInput,
+  type Sampling,
+} from '@open-autoglm/protocol';
 import type { AnswerFormat } from '../common/answer-format.ts';
 import { refuseTwoLengths } from './answer-length.ts';
 import { readOutputFormat } from './output-format.ts';
@@ -14,7 +23,10 @@ import { refuseOtherParts, withoutUnsupported } from './unsupported.ts';
 import { createValidator } from './validate.ts';
 
 /** What a body asks for, checked and in our words. */
-export interface ParsedRequest extends Pick<GatewayRequest, 'cache' | 'fit' | 'compression' | 'documents' | 'responseFormat' | 'tools' | 'toolChoice' | 'parallelToolCalls'> {
+export interface ParsedRequest extends Pick<
+  GatewayRequest,
+  'cache' | 'fit' | 'compression' | 'documents' | 'responseFormat' | 'tools' | 'toolChoice' | 'parallelToolCalls'
+> {
   readonly model: string;
   readonly input: RequestInput;
   readonly choiceCount: number;
@@ -37,7 +49,9 @@ const validateChat = createValidator(chatSchema);
 const validateCompletion = createValidator(completionSchema);
 type Role = keyof typeof messageSchemas;
 const roles = Object.keys(messageSchemas) as Role[];
-const validateMessage = Object.fromEntries(Object.entries(messageSchemas).map(([role, schema]) => [role, createValidator(schema)])) as Record<Role, (value: unknown, prefix: string) => unknown>;
+const validateMessage = Object.fromEntries(
+  Object.entries(messageSchemas).map(([role, schema]) => [role, createValidator(schema)]),
+) as Record<Role, (value: unknown, prefix: string) => unknown>;
 
 export function parseChat(body: unknown, headers: IncomingHttpHeaders): ParsedRequest {
   const checked = validateChat(prepare(body, chatSchema.properties));
@@ -70,11 +84,23 @@ export function withBody(body: object, read: Omit<ParsedRequest, 'body'>): Parse
 
 type ChatLimits = Pick<ReturnType<typeof validateChat>, 'max_tokens' | 'max_completion_tokens' | 'logprobs' | 'top_logprobs'>;
 
-export function chatLimits({ max_tokens: maxTokens, max_completion_tokens: maxCompletionTokens, logprobs, top_logprobs: topLogprobs }: ChatLimits): Pick<ParsedRequest, 'maxTokens' | 'topLogprobs'> {
+export function chatLimits({
+  max_tokens: maxTokens,
+  max_completion_tokens: maxCompletionTokens,
+  logprobs,
+  top_logprobs: topLogprobs,
+}: ChatLimits): Pick<ParsedRequest, 'maxTokens' | 'topLogprobs'> {
   return { maxTokens: maxCompletionTokens ?? maxTokens ?? undefined, topLogprobs: logprobs ? (topLogprobs ?? 0) : undefined };
 }
 
-export function completionInput({ prompt, max_tokens: maxTokens, logprobs }: Pick<ReturnType<typeof validateCompletion>, 'prompt' | 'max_tokens' | 'logprobs'>): Pick<ParsedRequest, 'input' | 'maxTokens' | 'topLogprobs'> {
+export function completionInput({
+  prompt,
+  max_tokens: maxTokens,
+  logprobs,
+}: Pick<ReturnType<typeof validateCompletion>, 'prompt' | 'max_tokens' | 'logprobs'>): Pick<
+  ParsedRequest,
+  'input' | 'maxTokens' | 'topLogprobs'
+> {
   return {
     input: { kind: 'completion', prompts: toPrompts(prompt) },
     // OpenAI's default for text completions, unlike chat's.
@@ -89,17 +115,39 @@ function prepare(body: unknown, fields: object): unknown {
 
 /** A JSON object whose extensions are known. */
 export function checkObject(body: unknown): Readonly<Record<string, unknown>> {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw new AutoglmError('invalid_json', 'The body must be a JSON object.');
+  if (typeof body !== 'object' || body === null || Array.isArray(body))
+    throw new AutoglmError('invalid_json', 'The body must be a JSON object.');
   checkBodyExtensions((body as { autoglm?: unknown }).autoglm, extensionFields);
   return body as Record<string, unknown>;
 }
 
-type Common = Pick<ReturnType<typeof validateChat>, 'model' | 'n' | 'temperature' | 'top_p' | 'top_k' | 'min_p' | 'repetition_penalty' | 'presence_penalty' | 'frequency_penalty' | 'logit_bias' | 'seed' | 'stop' | 'stream' | 'stream_options' | 'autoglm' | 'user'> & Partial<Pick<ReturnType<typeof validateChat>, 'prompt_cache_key'>>;
+type Common = Pick<
+  ReturnType<typeof validateChat>,
+  | 'model'
+  | 'n'
+  | 'temperature'
+  | 'top_p'
+  | 'top_k'
+  | 'min_p'
+  | 'repetition_penalty'
+  | 'presence_penalty'
+  | 'frequency_penalty'
+  | 'logit_bias'
+  | 'seed'
+  | 'stop'
+  | 'stream'
+  | 'stream_options'
+  | 'autoglm'
+  | 'user'
+> &
+  Partial<Pick<ReturnType<typeof validateChat>, 'prompt_cache_key'>>;
 
 /** What chat and text completions, here or elsewhere, have in common. */
 export function common(body: Common, headers: IncomingHttpHeaders) {
   if (body.stream_options && !body.stream) {
-    throw new AutoglmError('invalid_value', "Invalid value for 'stream_options': it needs 'stream' to be true.", { param: 'stream_options' });
+    throw new AutoglmError('invalid_value', "Invalid value for 'stream_options': it needs 'stream' to be true.", {
+      param: 'stream_options',
+    });
   }
   checkHeaderExtensions(headers);
   return {
@@ -118,7 +166,9 @@ export function common(body: Common, headers: IncomingHttpHeaders) {
 
 function refuseObfuscation({ stream_options: options }: Pick<Common, 'stream_options'>): void {
   if (!options?.include_obfuscation) return;
-  throw new AutoglmError('unsupported_feature', "Obfuscation ('stream_options.include_obfuscation') is not available in this version.", { param: 'stream_options.include_obfuscation' });
+  throw new AutoglmError('unsupported_feature', "Obfuscation ('stream_options.include_obfuscation') is not available in this version.", {
+    param: 'stream_options.include_obfuscation',
+  });
 }
 
 /** What is absent or null is the engine's to choose: another server knows better what suits its model. */
@@ -160,7 +210,9 @@ interface WireMessage {
 function toMessage(value: { readonly role: string }, index: number): ChatMessage {
   const param = `messages[${index}]`;
   if (!roles.includes(value.role as Role)) {
-    throw new AutoglmError('invalid_value', `Invalid value for '${param}.role': must be one of ${roles.join(', ')}.`, { param: `${param}.role` });
+    throw new AutoglmError('invalid_value', `Invalid value for '${param}.role': must be one of ${roles.join(', ')}.`, {
+      param: `${param}.role`,
+    });
   }
   const role = value.role as Role;
   refuseOtherParts((value as { content?: unknown }).content, `${param}.content`);

@@ -26,7 +26,8 @@ const unsupportedFields: Readonly<Record<string, UnsupportedField>> = {
 };
 
 /**
- * Takes out known fields that ask for nothing, and throws `unsupported_feature` for those that ask for what this version lacks: nothing is accepted and then
+ * Takes out known fields that ask for nothing, and throws `unsupported_feature` for those that ask for what this version lacks: nothing is
+ * accepted and then
  * ignored. Throws `unknown_parameter` for what is neither one of them nor one of `fields`: before a copy is made of a million of them.
  */
 export function withoutUnsupported(body: Body, fields: object): Body {
@@ -39,7 +40,8 @@ export function withoutUnsupported(body: Body, fields: object): Body {
     }
     const field = Object.hasOwn(unsupportedFields, name) ? unsupportedFields[name] : undefined;
     if (!field) throw new AutoglmError('unknown_parameter', `Unknown parameter: '${name}'.`, { param: name });
-    if (value !== null && !field.harmless?.(value)) throw new AutoglmError('unsupported_feature', `${field.what} ('${name}') is not available in this version.`, { param: name });
+    if (value !== null && !field.harmless?.(value))
+      throw new AutoglmError('unsupported_feature', `${field.what} ('${name}') is not available in this version.`, { param: name });
   }
   return rest;
 }
@@ -50,7 +52,11 @@ export function refuseOtherParts(content: unknown, param: string): void {
   for (const [index, part] of content.entries()) {
     const type = (part as { type?: unknown } | null)?.type;
     if (type === 'image_url' || type === 'input_audio' || type === 'file') {
-      throw new AutoglmError('unsupported_feature', `Content of type ${JSON.stringify(type)} is not available in this version; send text.`, { param: `${param}[${index}].type` });
+      throw new AutoglmError(
+        'unsupported_feature',
+        `Content of type ${JSON.stringify(type)} is not available in this version; send text.`,
+        { param: `${param}[${index}].type` },
+      );
     }
   }
 }

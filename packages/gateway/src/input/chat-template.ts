@@ -16,7 +16,9 @@ export type RenderChat = (messages: readonly ChatMessage[], tools?: readonly Too
 export function createChatRenderer(model: ModelInfo): RenderChat {
   if (!model.chatTemplate) {
     return () => {
-      throw new AutoglmError('unsupported_feature', `The model ${model.source} has no chat template: use /v1/completions.`, { param: 'model' });
+      throw new AutoglmError('unsupported_feature', `The model ${model.source} has no chat template: use /v1/completions.`, {
+        param: 'model',
+      });
     };
   }
   const template = compile(model.chatTemplate);
@@ -33,7 +35,15 @@ export function createChatRenderer(model: ModelInfo): RenderChat {
   return (messages, tools = []) => {
     const shown = hasTools ? messages : withToolsInText(messages, tools);
     const templateTools = hasTools && tools.length > 0 ? tools.map((tool) => breakAll(toWireTool(tool), breakControls)) : undefined;
-    return segment(render(template, model, shown.map((message) => toTemplateMessage(message, breakControls)), templateTools), control);
+    return segment(
+      render(
+        template,
+        model,
+        shown.map((message) => toTemplateMessage(message, breakControls)),
+        templateTools,
+      ),
+      control,
+    );
   };
 }
 
@@ -50,7 +60,11 @@ function compile(source: string): Template {
   try {
     return new Template(source);
   } catch (error) {
-    throw new AutoglmError('unsupported_feature', `The model's chat template cannot be read (${(error as Error).message}): use /v1/completions.`, { param: 'model', cause: error });
+    throw new AutoglmError(
+      'unsupported_feature',
+      `The model's chat template cannot be read (${(error as Error).message}): use /v1/completions.`,
+      { param: 'model', cause: error },
+    );
   }
 }
 
@@ -67,7 +81,9 @@ function breakable({ controlTokens }: ModelInfo): string[] {
 
 /** Breaks control tokens that a text ends amid: a template may put it before another text, which goes on with them. */
 function createBeginningsBreaker(model: ModelInfo): (text: string) => string {
-  const beginnings = new Set(breakable(model).flatMap((token) => Array.from({ length: token.length - 1 }, (_, index) => token.slice(0, index + 1))));
+  const beginnings = new Set(
+    breakable(model).flatMap((token) => Array.from({ length: token.length - 1 }, (_, index) => token.slice(0, index + 1))),
+  );
   const lengthMax = Math.max(0, ...Array.from(beginnings, ({ length }) => length));
   return (text) => {
     let broken = text;
@@ -90,7 +106,10 @@ function render(template: Template, model: ModelInfo, messages: readonly object[
       eos_token: model.eosToken ?? '',
     });
   } catch (error) {
-    throw new AutoglmError('invalid_value', `The model's chat template refused the messages: ${(error as Error).message}`, { param: 'messages', cause: error });
+    throw new AutoglmError('invalid_value', `The model's chat template refused the messages: ${(error as Error).message}`, {
+      param: 'messages',
+      cause: error,
+    });
   }
 }
 
@@ -126,7 +145,8 @@ function toTemplateMessage({ role, content, name, toolCalls, toolCallId }: ChatM
 }
 
 /**
- * Templates write arguments as JSON themselves; what is none, or too deep for them, stays the text that it is. Broken after reading: JSON can write a
+ * Templates write arguments as JSON themselves; what is none, or too deep for them, stays the text that it is. Broken after reading: JSON
+ * can write a
  * control token so that only its reader sees it.
  */
 function toTemplateArguments(text: string, breakControls: (text: string) => string): unknown {

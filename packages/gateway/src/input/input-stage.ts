@@ -16,19 +16,24 @@ export function createInputStage(catalog: ModelCatalog): Stage {
     renderers.set(model, renderer);
     return renderer;
   };
-  return (request, next) => catalog.isRemote(request.model) ? next(request) : deferred(async () => {
-    const rendering = catalog.rendering(request.model, request.signal);
-    if (!rendering) return next(request);
-    const askedAt = performance.now();
-    const model = await rendering.finally(() => request.emit({ type: 'segment-end', segment: 'input', durationMs: performance.now() - askedAt, reason: 'model' }));
-    const startedAt = performance.now();
-    const tools = request.toolChoice === 'none' ? [] : (request.tools ?? []);
-    const prompts = toPrompts(request.input, () => rendererOf(model), tools);
-    const grammar = grammarOf(request);
-    request.emit({ type: 'segment-end', segment: 'input', durationMs: performance.now() - startedAt, reason: 'template' });
-    const parts = next({ ...request, prompts, grammar });
-    return tools.length > 0 ? readToolCalls(parts, request.stream) : parts;
-  });
+  return (request, next) =>
+    catalog.isRemote(request.model)
+      ? next(request)
+      : deferred(async () => {
+          const rendering = catalog.rendering(request.model, request.signal);
+          if (!rendering) return next(request);
+          const askedAt = performance.now();
+          const model = await rendering.finally(() =>
+            request.emit({ type: 'segment-end', segment: 'input', durationMs: performance.now() - askedAt, reason: 'model' }),
+          );
+          const startedAt = performance.now();
+          const tools = request.toolChoice === 'none' ? [] : (request.tools ?? []);
+          const prompts = toPrompts(request.input, () => rendererOf(model), tools);
+          const grammar = grammarOf(request);
+          request.emit({ type: 'segment-end', segment: 'input', durationMs: performance.now() - startedAt, reason: 'template' });
+          const parts = next({ ...request, prompts, grammar });
+          return tools.length > 0 ? readToolCalls(parts, request.stream) : parts;
+        });
 }
 
 function toPrompts(input: RequestInput, renderer: () => RenderChat, tools: readonly Tool[]): Prompt[] {

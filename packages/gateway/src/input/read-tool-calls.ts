@@ -11,7 +11,11 @@ interface Choice {
  * Turns calls in the text of an answer into OpenAI's `tool_calls`: of a stream in pieces as they come, of a whole answer all at its
  * end. A choice that ends in a call ends for the reason `tool_calls`.
  */
-export async function* readToolCalls(parts: AsyncIterable<StreamPart>, isStream: boolean, newId: () => string = newCallId): AsyncGenerator<StreamPart> {
+export async function* readToolCalls(
+  parts: AsyncIterable<StreamPart>,
+  isStream: boolean,
+  newId: () => string = newCallId,
+): AsyncGenerator<StreamPart> {
   const choices = new Map<number, Choice>();
   /** Choices of another server: it reads calls itself, and what it leaves in the text is text. */
   const readElsewhere = new Set<number>();

@@ -27,7 +27,10 @@ export interface ShortenOptions {
   readonly documents: DocumentParts;
 }
 
-/** Reads the documents that come with a request, and makes prompts shorter, where that is asked for. A request that asks for nothing passes as it is, at once. */
+/**
+ * Reads the documents that come with a request, and makes prompts shorter, where that is asked for. A request that asks for nothing passes
+ * as it is, at once.
+ */
 export function createShortenStage(catalog: ModelCatalog, options: ShortenOptions): Stage {
   const sizes = new PromptSizes(catalog, options.fit.models);
   const rates = new AdaptiveRates(options);
@@ -40,7 +43,9 @@ export function createShortenStage(catalog: ModelCatalog, options: ShortenOption
     return deferred(async () => {
       const size = await sizes.of(request);
       const asked = request.documents;
-      const whole = asked ? await timed(request, 'documents', readDocuments(request, asked, { size, next, parts: options.documents })) : request;
+      const whole = asked
+        ? await timed(request, 'documents', readDocuments(request, asked, { size, next, parts: options.documents }))
+        : request;
       const compressed = compression ? await timed(request, 'compress', compressRequest(whole, compression, size)) : whole;
       // Nobody asked for it, and the room is not known: whoever reads the prompt will say when it is too long.
       if (!fit || (!request.fit && size.contextLength === undefined)) return next(compressed);
@@ -54,7 +59,11 @@ function timed<T>({ emit }: GatewayRequest, reason: string, work: Promise<T>): P
   return work.finally(() => emit({ type: 'segment-end', segment: 'input', durationMs: performance.now() - startedAt, reason }));
 }
 
-function compressionOf({ model, compression }: GatewayRequest, { compression: { method: configured, rate: configuredRate } }: ShortenOptions, rates: AdaptiveRates): Compression | undefined {
+function compressionOf(
+  { model, compression }: GatewayRequest,
+  { compression: { method: configured, rate: configuredRate } }: ShortenOptions,
+  rates: AdaptiveRates,
+): Compression | undefined {
   const { method, rate = configuredRate } = compression ?? { method: configured };
   if (method === 'off') return undefined;
   if (method === 'adaptive') return { method: 'extract', rate: rates.next(model) };
@@ -71,7 +80,10 @@ class AdaptiveRates {
   }
 
   next(model: string): number {
-    const { ttft, compression: { adaptive } } = this.#options;
+    const {
+      ttft,
+      compression: { adaptive },
+    } = this.#options;
     const rate = nextRate(this.#rates.get(model) ?? adaptive.rateMin, ttft.read(model), adaptive);
     // A name that nobody answers to has no reading, and nothing to remember.
     if (ttft.read(model) !== undefined) this.#rates.set(model, rate);
@@ -101,7 +113,9 @@ class PromptSizes {
     const rendering = this.#catalog.isRemote(name) ? undefined : this.#catalog.rendering(name, signal);
     if (!rendering) return this.#ofRemote(this.#catalog.find(name));
     const askedAt = performance.now();
-    const info = await rendering.finally(() => emit({ type: 'segment-end', segment: 'input', durationMs: performance.now() - askedAt, reason: 'model' }));
+    const info = await rendering.finally(() =>
+      emit({ type: 'segment-end', segment: 'input', durationMs: performance.now() - askedAt, reason: 'model' }),
+    );
     const count = this.#catalog.tokens(name);
     let size = this.#local.get(info);
     if (!size && count) {
@@ -114,7 +128,11 @@ class PromptSizes {
 
   #ofRemote(model: CatalogModel): PromptSize {
     const { contextLength, tokenizer } = this.#configured[model.name] ?? {};
-    const known = this.#remote.get(model) ?? (tokenizer === 'server' ? askedPromptSize(model.name, () => tokensOf(model)) : remotePromptSize(undefined, remoteTokenizer(model.name, tokenizer)));
+    const known =
+      this.#remote.get(model) ??
+      (tokenizer === 'server'
+        ? askedPromptSize(model.name, () => tokensOf(model))
+        : remotePromptSize(undefined, remoteTokenizer(model.name, tokenizer)));
     this.#remote.set(model, known);
     // What the servers list may change while this one runs; the smallest of them must have room.
     return { ...known, contextLength: contextLength ?? smallestContext(model) };
@@ -123,11 +141,15 @@ class PromptSizes {
 
 /** Of its servers, which have the same model; first of those that answer now. */
 function tokensOf({ targets }: CatalogModel): RemoteTokens[] {
-  const remote = targets.flatMap(({ replica }) => (replica.takes === 'requests' && replica.tokens ? [{ tokens: replica.tokens, isReady: replica.status.state === 'ready' }] : []));
+  const remote = targets.flatMap(({ replica }) =>
+    replica.takes === 'requests' && replica.tokens ? [{ tokens: replica.tokens, isReady: replica.status.state === 'ready' }] : [],
+  );
   return remote.toSorted((a, b) => Number(b.isReady) - Number(a.isReady)).map(({ tokens }) => tokens);
 }
 
 function smallestContext({ targets }: CatalogModel): number | undefined {
-  const lengths = targets.flatMap(({ replica }) => (replica.takes === 'requests' && replica.model?.contextLength !== undefined ? [replica.model.contextLength] : []));
+  const lengths = targets.flatMap(({ replica }) =>
+    replica.takes === 'requests' && replica.model?.contextLength !== undefined ? [replica.model.contextLength] : [],
+  );
   return lengths.length > 0 ? Math.min(...lengths) : undefined;
 }

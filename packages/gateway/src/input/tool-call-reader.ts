@@ -111,6 +111,7 @@ export class ToolCallReader {
 
 /** How many characters at the end of a text may be the beginning of a call. */
 function openEnd(text: string): number {
-  for (let length = Math.min(callOpening.length - 1, text.length); length > 0; length -= 1) if (text.endsWith(callOpening.slice(0, length))) return length;
+  for (let length = Math.min(callOpening.length - 1, text.length); length > 0; length -= 1)
+    if (text.endsWith(callOpening.slice(0, length))) return length;
   return 0;
 }

@@ -30,17 +30,31 @@ export function grammarOf({ responseFormat, tools, toolChoice, parallelToolCalls
 }
 
 function callsGrammar(tools: readonly Tool[], only: string | undefined, mayBeSeveral: boolean): OutputGrammar {
-  const options = tools.flatMap((tool, index) => (only === undefined || tool.name === only ? [callGrammar(tool, `tools[${index}].function.parameters`)] : []));
-  return { kind: 'repeat', item: { kind: 'choice', options }, separator: { kind: 'literal', text: '\n' }, min: 1, max: mayBeSeveral ? callsMax : 1 };
+  const options = tools.flatMap((tool, index) =>
+    only === undefined || tool.name === only ? [callGrammar(tool, `tools[${index}].function.parameters`)] : [],
+  );
+  return {
+    kind: 'repeat',
+    item: { kind: 'choice', options },
+    separator: { kind: 'literal', text: '\n' },
+    min: 1,
+    max: mayBeSeveral ? callsMax : 1,
+  };
 }
 
 function callGrammar({ name, parameters = { properties: {} } }: Tool, param: string): OutputGrammar {
   const { type = 'object' } = parameters;
-  if (type !== 'object') throw new AutoglmError('invalid_value', `Invalid value for '${param}.type': arguments are an object.`, { param: `${param}.type` });
-  const schema = '$ref' in parameters || 'anyOf' in parameters || 'oneOf' in parameters || 'allOf' in parameters ? parameters : { ...parameters, type };
+  if (type !== 'object')
+    throw new AutoglmError('invalid_value', `Invalid value for '${param}.type': arguments are an object.`, { param: `${param}.type` });
+  const schema =
+    '$ref' in parameters || 'anyOf' in parameters || 'oneOf' in parameters || 'allOf' in parameters ? parameters : { ...parameters, type };
   return {
     kind: 'sequence',
-    items: [{ kind: 'literal', text: callOpening + nameOpening + name + argumentsOpening }, { kind: 'json', schema, param }, { kind: 'literal', text: callClosing }],
+    items: [
+      { kind: 'literal', text: callOpening + nameOpening + name + argumentsOpening },
+      { kind: 'json', schema, param },
+      { kind: 'literal', text: callClosing },
+    ],
   };
 }
 
@@ -58,14 +72,21 @@ export function withToolsInText(messages: readonly ChatMessage[], tools: readonl
   if (tools.length === 0) return plain;
   const section = toolSection(tools);
   const [first, ...rest] = plain;
-  return first?.role === 'system' ? [{ ...first, content: `${first.content}\n\n${section}` }, ...rest] : [{ role: 'system', content: section }, ...plain];
+  return first?.role === 'system'
+    ? [{ ...first, content: `${first.content}\n\n${section}` }, ...rest]
+    : [{ role: 'system', content: section }, ...plain];
 }
 
 function toolSection(tools: readonly Tool[]): string {
   return [
-    '# Tools', '', 'You may call these functions, each given with the JSON Schema of its arguments:', '<tools>',
+    '# Tools',
+    '',
+    'You may call these functions, each given with the JSON Schema of its arguments:',
+    '<tools>',
     ...tools.map((tool) => JSON.stringify(toWireTool(tool))),
-    '</tools>', '', 'To call a function, write its name and arguments as JSON between tags:',
+    '</tools>',
+    '',
+    'To call a function, write its name and arguments as JSON between tags:',
     `${callOpening}${nameOpening}the function's name${argumentsOpening}{…}${callClosing}`,
   ].join('\n');
 }
@@ -73,11 +94,21 @@ function toolSection(tools: readonly Tool[]): string {
 function toPlainMessage({ role, content, toolCalls, ...rest }: ChatMessage): ChatMessage {
   if (role === 'tool') return { role: 'user', content: `<tool_response>\n${content}\n</tool_response>` };
   if (!toolCalls?.length) return { role, content, ...rest };
-  const calls = toolCalls.map(({ function: called }) => callOpening + nameOpening + called.name + argumentsOpening + called.arguments + callClosing);
+  const calls = toolCalls.map(
+    ({ function: called }) => callOpening + nameOpening + called.name + argumentsOpening + called.arguments + callClosing,
+  );
   return { role, content: [...(content === '' ? [] : [content]), ...calls].join('\n'), ...rest };
 }
 
 /** A function in OpenAI's words, as templates expect it. */
 export function toWireTool({ name, description, parameters, strict }: Tool): object {
-  return { type: 'function', function: { name, ...(description !== undefined && { description }), parameters: parameters ?? { type: 'object', properties: {} }, ...(strict !== undefined && { strict }) } };
+  return {
+    type: 'function',
+    function: {
+      name,
+      ...(description !== undefined && { description }),
+      parameters: parameters ?? { type: 'object', properties: {} },
+      ...(strict !== undefined && { strict }),
+    },
+  };
 }

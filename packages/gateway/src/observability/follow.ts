@@ -34,7 +34,15 @@ export interface Follower {
 const together = { countMax: 64, delayMs: 50 } as const;
 
 /** Follows requests: their own timings, and everybody who subscribes. */
-export function createFollower({ observers, onStart = () => {}, onEnd = () => {}, onProfile = () => {}, diagnoser, onFailure = () => {}, now = () => performance.now() }: FollowerParts): Follower {
+export function createFollower({
+  observers,
+  onStart = () => {},
+  onEnd = () => {},
+  onProfile = () => {},
+  diagnoser,
+  onFailure = () => {},
+  now = () => performance.now(),
+}: FollowerParts): Follower {
   const over = new Later<Following>((following) => following.settle(), { ...together, onFailure });
   const parts = { observers, onEnd, onProfile, diagnoser, onFailure, now, over };
   return {
@@ -47,7 +55,8 @@ export function createFollower({ observers, onStart = () => {}, onEnd = () => {}
   };
 }
 
-type FollowingParts = Required<Pick<FollowerParts, 'observers' | 'onEnd' | 'onProfile' | 'onFailure' | 'now'>> & Pick<FollowerParts, 'diagnoser'> & { readonly over: Later<Following> };
+type FollowingParts = Required<Pick<FollowerParts, 'observers' | 'onEnd' | 'onProfile' | 'onFailure' | 'now'>> &
+  Pick<FollowerParts, 'diagnoser'> & { readonly over: Later<Following> };
 type RequestEnd = Extract<GatewayEvent, { type: 'request-end' }>;
 
 /** One request and those who follow it. */
@@ -74,7 +83,8 @@ class Following implements Followed {
   readonly emit: EmitEvent = (event) => {
     // Nothing comes after the end; a stage that says more of a request that is over is not heard.
     if (this.#end) return;
-    // Most requests have no observers, and of most events nobody else wants to know when: a look at the clock for each was half a percent of a request.
+    // Most requests have no observers, and of most events nobody else wants to know when: a look at the clock for each was half a percent
+    // of a request.
     const atMs = this.#observers.length > 0 || wantsTime(event) ? this.#parts.now() : NaN;
     this.timings.on(event, atMs);
     if (event.type === 'request-end') this.#finish(event);

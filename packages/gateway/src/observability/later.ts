@@ -1,6 +1,7 @@
 /**
  * Work that may wait a moment, done for many at a time: one by one, each would find the code and the data that it needs gone from the
- * processor's caches, which took several times as long as the work itself. It is not done in the turn of the event loop that brought it, whose
+ * processor's caches, which took several times as long as the work itself. It is not done in the turn of the event loop that brought it,
+ * whose
  * items are therefore the most that wait beyond `countMax`.
  */
 export class Later<Item> {
@@ -13,8 +14,14 @@ export class Later<Item> {
   #isDue = false;
   #isClosed = false;
 
-  /** `countMax`: as many need not wait for more. `delayMs`: nothing waits longer. What `take` throws is told to `onFailure`, and costs the others nothing. */
-  constructor(take: (item: Item) => void, { countMax, delayMs, onFailure }: { readonly countMax: number; readonly delayMs: number; readonly onFailure: (error: unknown) => void }) {
+  /**
+   * `countMax`: as many need not wait for more. `delayMs`: nothing waits longer. What `take` throws is told to `onFailure`, and costs the
+   * others nothing.
+   */
+  constructor(
+    take: (item: Item) => void,
+    { countMax, delayMs, onFailure }: { readonly countMax: number; readonly delayMs: number; readonly onFailure: (error: unknown) => void },
+  ) {
     this.#take = take;
     this.#onFailure = onFailure;
     this.#countMax = countMax;

@@ -12,7 +12,20 @@ export interface ObservabilityConfig {
   readonly diagnosis: { readonly enabled: boolean };
 }
 
-export interface ObservabilityParts extends Pick<MetricsParts, 'engines' | 'isModel' | 'admission' | 'batches' | 'semantic' | 'prefetch' | 'outcomesDropped' | 'cache' | 'rules' | 'steps' | 'eventTotals'> {
+export interface ObservabilityParts extends Pick<
+  MetricsParts,
+  | 'engines'
+  | 'isModel'
+  | 'admission'
+  | 'batches'
+  | 'semantic'
+  | 'prefetch'
+  | 'outcomesDropped'
+  | 'cache'
+  | 'rules'
+  | 'steps'
+  | 'eventTotals'
+> {
   readonly sinks: Sinks;
   /** Told how long a request waited for its first token, where an engine made it. */
   readonly onFirstToken?: (model: string, ms: number) => void;
@@ -69,5 +82,6 @@ export function createObservability(config: ObservabilityConfig, { sinks, onFirs
 }
 
 function tellFirstToken({ model, firstTokenAtMs, start, cache = 'off' }: RequestProfile, tell: (model: string, ms: number) => void): void {
-  if (model !== undefined && firstTokenAtMs !== undefined && (cache === 'off' || cache === 'miss')) tell(model, firstTokenAtMs - start.startedAtMs);
+  if (model !== undefined && firstTokenAtMs !== undefined && (cache === 'off' || cache === 'miss'))
+    tell(model, firstTokenAtMs - start.startedAtMs);
 }

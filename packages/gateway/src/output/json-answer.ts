@@ -18,7 +18,10 @@ interface Choice {
 }
 
 /** Waits for the whole answer and returns it as OpenAI's JSON. */
-export async function collectAnswer({ request, format, timings, created }: Omit<Exchange, 'response'>, parts: AsyncIterable<StreamPart>): Promise<object> {
+export async function collectAnswer(
+  { request, format, timings, created }: Omit<Exchange, 'response'>,
+  parts: AsyncIterable<StreamPart>,
+): Promise<object> {
   const choices: Choice[] = [];
   /** Fields of the answer that only another server has words for. */
   let more: Record<string, unknown> | undefined;
@@ -30,7 +33,15 @@ export async function collectAnswer({ request, format, timings, created }: Omit<
     attention.add(part);
     firstText.see(part);
     if (part.type === 'usage') return;
-    const choice = (choices[part.index] ??= { text: '', reasoning: '', reasoningField: 'reasoning_content', message: undefined, other: undefined, finishReason: null, logprobs: [] });
+    const choice = (choices[part.index] ??= {
+      text: '',
+      reasoning: '',
+      reasoningField: 'reasoning_content',
+      message: undefined,
+      other: undefined,
+      finishReason: null,
+      logprobs: [],
+    });
     if (part.type === 'text-delta') {
       choice.text += part.text;
       if (part.logprobs) choice.logprobs.push(...part.logprobs);

@@ -20,7 +20,10 @@ export function completionLogprobs(tokens: readonly TokenLogprob[], offset: numb
   };
 }
 
-/** The likeliest and the one that was taken, which may be one more. Several tokens may have one text, half a character's say: the likeliest of them stands for it. */
+/**
+ * The likeliest and the one that was taken, which may be one more. Several tokens may have one text, half a character's say: the likeliest
+ * of them stands for it.
+ */
 function topOf(taken: TokenLogprob): Readonly<Record<string, number>> {
   const byText = new Map<string, number>();
   for (const { token, logprob } of [...taken.top, taken]) if (!byText.has(token)) byText.set(token, logprob);

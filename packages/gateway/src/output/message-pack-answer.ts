@@ -1,7 +1,13 @@
 import type { ServerResponse } from 'node:http';
 import type { StreamPart, TextDeltaPart, TextEndPart, WireDeltaPart } from '@open-autoglm/protocol';
 import type { Exchange } from '../common/exchange.ts';
-import { createMessagePackStream, encodeMessagePack, jsonValue, messagePackContentType, type MessagePackForm } from '../common/message-pack.ts';
+import {
+  createMessagePackStream,
+  encodeMessagePack,
+  jsonValue,
+  messagePackContentType,
+  type MessagePackForm,
+} from '../common/message-pack.ts';
 import { AttentionMaps } from './attention-maps.ts';
 import { ByteWriter } from './event-writer.ts';
 import { chatLogprobs, completionLogprobs } from './logprobs.ts';
@@ -19,7 +25,8 @@ export function endMessagePackStream(response: ServerResponse, last: Buffer = Bu
 type Fields = Readonly<Record<string, unknown>>;
 
 /**
- * Writes parts as a sequence of MessagePack values, one after the other with nothing in between: the chunks that OpenAI's server-sent events have as
+ * Writes parts as a sequence of MessagePack values, one after the other with nothing in between: the chunks that OpenAI's server-sent
+ * events have as
  * JSON, and "[DONE]". The values delimit themselves, as in msgpackr's streams.
  */
 export class MessagePackAnswer implements PartEncoder<Buffer> {
@@ -77,7 +84,11 @@ export class MessagePackAnswer implements PartEncoder<Buffer> {
   encodeLast(): Buffer | undefined {
     const { format, timings } = this.#exchange;
     if (!format.includeUsage && !this.#lastChoice) return undefined;
-    const autoglm = { ...timings.told(), ...this.attention.fields(), ...(!format.includeUsage && this.usage.isKnown && { usage: this.usage }) };
+    const autoglm = {
+      ...timings.told(),
+      ...this.attention.fields(),
+      ...(!format.includeUsage && this.usage.isKnown && { usage: this.usage }),
+    };
     const choices = this.#lastChoice ? [this.#lastChoice] : [];
     return this.#pack(jsonValue({ ...this.#head(), choices, ...(format.includeUsage && { usage: this.usage }), autoglm }) as object);
   }
@@ -111,6 +122,12 @@ export class MessagePackAnswer implements PartEncoder<Buffer> {
   }
 }
 
-function choice(index: number, body: Fields, logprobs: object | null = null, finishReason: string | null = null, more: Fields = {}): object {
+function choice(
+  index: number,
+  body: Fields,
+  logprobs: object | null = null,
+  finishReason: string | null = null,
+  more: Fields = {},
+): object {
   return { index, ...body, logprobs, finish_reason: finishReason, ...more };
 }

@@ -8,8 +8,19 @@ export function respondClassifications(exchange: TextsExchange<{ readonly model:
   return respondTexts(exchange, path, (answer) => encodeWhole(exchange.response, toList(exchange, answer)));
 }
 
-function toList({ parsed: { model }, requestId, timings }: TextsExchange<{ readonly model: string }>, { classifications, promptTokens, zeroShot }: ClassifiedTexts): object {
+function toList(
+  { parsed: { model }, requestId, timings }: TextsExchange<{ readonly model: string }>,
+  { classifications, promptTokens, zeroShot }: ClassifiedTexts,
+): object {
   const data = classifications.map(({ label, probs }, index) => ({ index, label, probs, num_classes: probs.length }));
   const usage = { prompt_tokens: promptTokens, total_tokens: promptTokens, completion_tokens: 0 };
-  return { id: `classify-${requestId}`, object: 'list', created: Math.floor(Date.now() / 1000), model, data, usage, autoglm: { ...(zeroShot && { zero_shot: zeroShot }), ...timings.told() } };
+  return {
+    id: `classify-${requestId}`,
+    object: 'list',
+    created: Math.floor(Date.now() / 1000),
+    model,
+    data,
+    usage,
+    autoglm: { ...(zeroShot && { zero_shot: zeroShot }), ...timings.told() },
+  };
 }

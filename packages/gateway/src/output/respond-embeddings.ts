@@ -11,7 +11,11 @@ type Listed = Parsed & Pick<AskedEmbeddings, 'timings'>;
 
 /** Answers the client, in whatever way the path ends. Never rejects. */
 export function respondEmbeddings(exchange: TextsExchange<Parsed>, path: Promise<EmbeddingAnswer>): Promise<void> {
-  const { parsed, timings, response: { req } } = exchange;
+  const {
+    parsed,
+    timings,
+    response: { req },
+  } = exchange;
   return respondTexts(exchange, path, (answer) => encode({ ...parsed, timings }, answer, req.headers.accept));
 }
 
@@ -22,14 +26,23 @@ export async function writeEmbeddings({ answer, ...asked }: AskedEmbeddings): Pr
 
 function encode(listed: Listed, answer: EmbeddingAnswer, accept: string | undefined): EncodedAnswer {
   const encoding = encodingOf(accept);
-  if (encoding === 'json') return { contentType: 'application/json; charset=utf-8', body: JSON.stringify(toList(listed, answer, toNumbers)) };
+  if (encoding === 'json')
+    return { contentType: 'application/json; charset=utf-8', body: JSON.stringify(toList(listed, answer, toNumbers)) };
   const list = toList(listed, answer, (vector) => Array.from(vector));
   return { contentType: messagePackContentType(encoding), body: encodeMessagePackFloat32(list, encoding) };
 }
 
 /** OpenAI's list of embeddings. */
-function toList({ model, encodingFormat, timings }: Listed, { vectors, promptTokens }: EmbeddingAnswer, toArray: (vector: Float32Array) => number[]): object {
-  const data = vectors.map((vector, index) => ({ object: 'embedding', index, embedding: encodingFormat === 'base64' ? toBase64(vector) : toArray(vector) }));
+function toList(
+  { model, encodingFormat, timings }: Listed,
+  { vectors, promptTokens }: EmbeddingAnswer,
+  toArray: (vector: Float32Array) => number[],
+): object {
+  const data = vectors.map((vector, index) => ({
+    object: 'embedding',
+    index,
+    embedding: encodingFormat === 'base64' ? toBase64(vector) : toArray(vector),
+  }));
   const usage = { prompt_tokens: promptTokens, total_tokens: promptTokens };
   return { object: 'list', data, model, usage, autoglm: timings.told() };
 }

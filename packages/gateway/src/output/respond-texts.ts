@@ -3,7 +3,11 @@ import { handOver } from './hand-over.ts';
 import { endWithout, sendWhole, type EncodedAnswer } from './respond.ts';
 
 /** Answers the client, in whatever way the path ends. Never rejects. */
-export async function respondTexts<Answer extends { readonly isKept?: boolean | undefined }>(exchange: TextsExchange<unknown>, path: Promise<Answer>, encode: (answer: Answer) => EncodedAnswer): Promise<void> {
+export async function respondTexts<Answer extends { readonly isKept?: boolean | undefined }>(
+  exchange: TextsExchange<unknown>,
+  path: Promise<Answer>,
+  encode: (answer: Answer) => EncodedAnswer,
+): Promise<void> {
   const { response, signal, emit } = exchange;
   try {
     const answer = await path;

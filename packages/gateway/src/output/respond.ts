@@ -34,7 +34,8 @@ export function endWithout(owed: Owed, emit: EmitEvent, thrown: unknown): void {
 }
 
 /**
- * Writes an error: as the whole response, or as a marked event where a stream has begun. Where its time went is told where it is known. Anything else that
+ * Writes an error: as the whole response, or as a marked event where a stream has begun. Where its time went is told where it is known.
+ * Anything else that
  * has begun is cut off: its headers say how long it is, and what came beyond would stand before the connection's next response.
  */
 export function respondError(response: ServerResponse, thrown: unknown, exchange?: Omit<Owed, 'response'>): void {
@@ -113,7 +114,10 @@ function endInError(response: ServerResponse, body: object): void {
   else endMessagePackStream(response, encodeMessagePack(body, encoding));
 }
 
-/** All of a response's headers, names and values in turn: those that are set before its head is written, or come as an object, take Node a slower way. */
+/**
+ * All of a response's headers, names and values in turn: those that are set before its head is written, or come as an object, take Node a
+ * slower way.
+ */
 function answerHeaders({ requestId, timings, headers: more }: Owed, contentType: string, cache = timings.cache ?? 'off'): string[] {
   const headers = ['x-request-id', requestId, 'server-timing', timings.header(), 'x-autoglm-cache', cache, 'content-type', contentType];
   if (timings.tier) headers.push('x-autoglm-tier', timings.tier);

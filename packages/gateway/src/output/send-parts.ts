@@ -23,7 +23,13 @@ export interface PartWriter<T> {
 }
 
 /** Sends the parts. When the client reads slowly, the next part is not asked for before it has caught up. */
-export async function sendParts<T>({ response, request }: Exchange, parts: AsyncIterable<StreamPart>, encoder: PartEncoder<T>, writer: PartWriter<T>, beforeFirst: () => void): Promise<void> {
+export async function sendParts<T>(
+  { response, request }: Exchange,
+  parts: AsyncIterable<StreamPart>,
+  encoder: PartEncoder<T>,
+  writer: PartWriter<T>,
+  beforeFirst: () => void,
+): Promise<void> {
   const firstText = new FirstText(request.emit);
   try {
     for await (const part of parts) {

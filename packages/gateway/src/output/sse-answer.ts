@@ -33,7 +33,10 @@ export class SseAnswer implements PartEncoder<string> {
     const choiceCount = (request.input.kind === 'chat' ? 1 : request.input.prompts.length) * request.choiceCount;
     this.#open = choiceCount;
     const isChat = format.api === 'chat';
-    this.#deltaHeads = Array.from({ length: choiceCount }, (_, index) => `${this.#head}{"index":${index},${isChat ? '"delta":{"content":' : '"text":'}`);
+    this.#deltaHeads = Array.from(
+      { length: choiceCount },
+      (_, index) => `${this.#head}{"index":${index},${isChat ? '"delta":{"content":' : '"text":'}`,
+    );
     this.#deltaTail = `${isChat ? '}' : ''},"logprobs":null,"finish_reason":null}]${this.#tail}`;
   }
 
@@ -47,11 +50,18 @@ export class SseAnswer implements PartEncoder<string> {
     this.#exchange.response.end('data: [DONE]\n\n');
   }
 
-  /** What was not known when the headers went out: in a chunk of its own beside the usage, where that is wanted, or with the end of the last choice. */
+  /**
+   * What was not known when the headers went out: in a chunk of its own beside the usage, where that is wanted, or with the end of the last
+   * choice.
+   */
   encodeLast(): string {
     const { format, timings } = this.#exchange;
     if (!format.includeUsage && this.#lastChoice === undefined) return '';
-    const autoglm = { ...timings.told(), ...this.attention.fields(), ...(!format.includeUsage && this.usage.isKnown && { usage: this.usage }) };
+    const autoglm = {
+      ...timings.told(),
+      ...this.attention.fields(),
+      ...(!format.includeUsage && this.usage.isKnown && { usage: this.usage }),
+    };
     const usage = format.includeUsage ? `,"usage":${JSON.stringify(this.usage)}` : '';
     return `${this.#head}${this.#lastChoice ?? ''}]${usage},"autoglm":${JSON.stringify(autoglm)}}\n\n`;
   }
@@ -60,11 +70,15 @@ export class SseAnswer implements PartEncoder<string> {
     switch (part.type) {
       case 'prompt-end':
       case 'text-start':
-        return this.#exchange.format.api === 'chat' ? this.#chunk(part.index, '"delta":{"role":"assistant","content":""}', 'null', 'null') : '';
+        return this.#exchange.format.api === 'chat'
+          ? this.#chunk(part.index, '"delta":{"role":"assistant","content":""}', 'null', 'null')
+          : '';
       case 'text-delta':
         return this.#delta(part.index, part);
       case 'reasoning-delta':
-        return this.#exchange.format.api === 'chat' ? this.#chunk(part.index, `"delta":{"${part.field ?? 'reasoning_content'}":${JSON.stringify(part.text)}}`, 'null', 'null') : '';
+        return this.#exchange.format.api === 'chat'
+          ? this.#chunk(part.index, `"delta":{"${part.field ?? 'reasoning_content'}":${JSON.stringify(part.text)}}`, 'null', 'null')
+          : '';
       case 'wire-delta':
         return this.#wire(part);
       case 'usage':

@@ -13,7 +13,10 @@ export class Usage {
     this.#choicesPerPrompt = choicesPerPrompt;
   }
 
-  /** Whether engines have told all of it: of a choice that only begins, the prompt is not known until a `usage` comes, and counted chunks are no tokens. */
+  /**
+   * Whether engines have told all of it: of a choice that only begins, the prompt is not known until a `usage` comes, and counted chunks
+   * are no tokens.
+   */
   get isKnown(): boolean {
     return this.#isKnown;
   }

@@ -28,8 +28,29 @@ export class InFlight {
 }
 
 /** Equal for requests of one tenant that ask the same, whether or not they want it as a stream. */
-export function keyOf({ tenant, model, input, choiceCount, sampling, maxTokens, stop, topLogprobs, responseFormat, tools, toolChoice, parallelToolCalls, contextStrategy, attention, fit, compression, documents, body }: GatewayRequest): string {
-  const asked = body ? { ...body.fields, stream: undefined, stream_options: undefined } : { choiceCount, sampling, maxTokens, stop, topLogprobs, responseFormat, tools, toolChoice, parallelToolCalls };
+export function keyOf({
+  tenant,
+  model,
+  input,
+  choiceCount,
+  sampling,
+  maxTokens,
+  stop,
+  topLogprobs,
+  responseFormat,
+  tools,
+  toolChoice,
+  parallelToolCalls,
+  contextStrategy,
+  attention,
+  fit,
+  compression,
+  documents,
+  body,
+}: GatewayRequest): string {
+  const asked = body
+    ? { ...body.fields, stream: undefined, stream_options: undefined }
+    : { choiceCount, sampling, maxTokens, stop, topLogprobs, responseFormat, tools, toolChoice, parallelToolCalls };
   // What our extensions ask is not among the body's fields. When and in which lane it is answered makes it no other question.
   const extensions = { contextStrategy, attention, fit, compression, documents };
   return hash('sha256', JSON.stringify([tenant, model, input.kind, input === body?.read.input ? undefined : input, asked, extensions]));

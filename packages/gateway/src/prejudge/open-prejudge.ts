@@ -23,8 +23,15 @@ export interface Prejudge {
 /** The rules that come with the package. */
 const sampleFile = fileURLToPath(new URL('../../rules/sample.yaml', import.meta.url));
 
-/** The stage and the rules that it goes by; undefined where none are configured, and then their matchers are not loaded. Rejects with `ConfigError`. */
-export async function openPrejudge({ rules, scan_characters_max: scanCharactersMax }: PrejudgeOptions, models: KnownModels, log: RulesLog | undefined): Promise<Prejudge | undefined> {
+/**
+ * The stage and the rules that it goes by; undefined where none are configured, and then their matchers are not loaded. Rejects with
+ * `ConfigError`.
+ */
+export async function openPrejudge(
+  { rules, scan_characters_max: scanCharactersMax }: PrejudgeOptions,
+  models: KnownModels,
+  log: RulesLog | undefined,
+): Promise<Prejudge | undefined> {
   if (rules === undefined) return undefined;
   const { LiveRules } = await import('./live-rules.ts');
   let loaded = 0;

@@ -18,23 +18,24 @@ export interface KnownModels {
 
 /** Answers, refuses or labels a request before it costs a token. What it says is in the answer's `autoglm.prejudge`. */
 export function createPrejudgeStage(source: RuleSource, models: KnownModels, inFlight = new InFlight()): Stage {
-  return (request, next) => deferred(async () => {
-    const startedAt = performance.now();
-    const rules = source.current;
-    const key = rules.needsDuplicates ? keyOf(request) : undefined;
-    const judgement = rules.judge(request, key !== undefined && inFlight.has(key));
-    tell(request, judgement);
-    request.emit({ type: 'segment-end', segment: 'prejudge', durationMs: performance.now() - startedAt, reason: 'rules' });
-    const { rule, param } = judgement.met.at(-1) ?? {};
-    if (rule?.refuse && !rule.watch) throw refusal(rule, param);
-    if (rule?.answer !== undefined && !rule.watch) {
-      // A wrong name would be found out by the first question that no rule answers.
-      models.find(request.model);
-      return fixedAnswer(request, rule.answer);
-    }
-    const parts = next(labelled(request, judgement));
-    return key === undefined ? parts : until(parts, inFlight.enter(key));
-  });
+  return (request, next) =>
+    deferred(async () => {
+      const startedAt = performance.now();
+      const rules = source.current;
+      const key = rules.needsDuplicates ? keyOf(request) : undefined;
+      const judgement = rules.judge(request, key !== undefined && inFlight.has(key));
+      tell(request, judgement);
+      request.emit({ type: 'segment-end', segment: 'prejudge', durationMs: performance.now() - startedAt, reason: 'rules' });
+      const { rule, param } = judgement.met.at(-1) ?? {};
+      if (rule?.refuse && !rule.watch) throw refusal(rule, param);
+      if (rule?.answer !== undefined && !rule.watch) {
+        // A wrong name would be found out by the first question that no rule answers.
+        models.find(request.model);
+        return fixedAnswer(request, rule.answer);
+      }
+      const parts = next(labelled(request, judgement));
+      return key === undefined ? parts : until(parts, inFlight.enter(key));
+    });
 }
 
 function tell({ emit }: GatewayRequest, judgement: Judgement): void {
@@ -62,7 +63,7 @@ function verdictOf(rule: Rule): 'refuse' | 'answer' | 'label' {
 /** Where two rules give one label, the first in the file does. */
 function labelsOf({ met }: Judgement): Record<string, string> | undefined {
   const given = met.flatMap(({ rule }) => (rule.label && !rule.watch ? [rule.label] : []));
-  return given.length > 0 ? Object.assign({}, ...given.toReversed()) as Record<string, string> : undefined;
+  return given.length > 0 ? (Object.assign({}, ...given.toReversed()) as Record<string, string>) : undefined;
 }
 
 function labelled(request: GatewayRequest, judgement: Judgement): GatewayRequest {
@@ -71,11 +72,19 @@ function labelled(request: GatewayRequest, judgement: Judgement): GatewayRequest
   return { ...request, labels, ...(labels['lane'] !== undefined && { lane: labels['lane'] as Lane }) };
 }
 
-const codes: Readonly<Record<number, ErrorCode>> = { 403: 'request_refused', 409: 'duplicate_request', 413: 'payload_too_large', 422: 'request_unprocessable' };
+const codes: Readonly<Record<number, ErrorCode>> = {
+  403: 'request_refused',
+  409: 'duplicate_request',
+  413: 'payload_too_large',
+  422: 'request_unprocessable',
+};
 
 function refusal({ name, refuse, empty, larger_than: largerThan, duplicate }: Rule, param: string | undefined): AutoglmError {
   const status = refuse?.status ?? (empty ? 422 : largerThan ? 413 : duplicate ? 409 : 403);
-  return new AutoglmError(codes[status] as ErrorCode, `${refuse?.message ?? defaultMessages[status]} (rule "${name}")`, { param, ...(status === 409 && { retryAfterSeconds: 1 }) });
+  return new AutoglmError(codes[status] as ErrorCode, `${refuse?.message ?? defaultMessages[status]} (rule "${name}")`, {
+    param,
+    ...(status === 409 && { retryAfterSeconds: 1 }),
+  });
 }
 
 const defaultMessages: Readonly<Record<number, string>> = {

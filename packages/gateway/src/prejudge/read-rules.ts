@@ -15,13 +15,19 @@ const hereMax = 8192;
 const heapMegabytesMax = 1024;
 
 /**
- * Reads rules while requests go on: parsing YAML cannot be taken apart, and a thousand rules take a third of a second of it. They are compiled there as
+ * Reads rules while requests go on: parsing YAML cannot be taken apart, and a thousand rules take a third of a second of it. They are
+ * compiled there as
  * well, so that what is wrong with one is told with its line; compiled patterns cannot be handed over. Rejects with `ConfigError`.
  */
 export async function readRules(file: string, yaml: string): Promise<RuleFile> {
   if (yaml.length <= hereMax) return parseRules(file, yaml);
   const program = import.meta.url.endsWith('.ts') ? './rules-worker.ts' : './rules-worker.js';
-  const worker = new Worker(new URL(program, import.meta.url), { workerData: { file, yaml } satisfies RulesToCheck, execArgv: ['--no-warnings'], name: 'rules', resourceLimits: { maxOldGenerationSizeMb: heapMegabytesMax } });
+  const worker = new Worker(new URL(program, import.meta.url), {
+    workerData: { file, yaml } satisfies RulesToCheck,
+    execArgv: ['--no-warnings'],
+    name: 'rules',
+    resourceLimits: { maxOldGenerationSizeMb: heapMegabytesMax },
+  });
   worker.unref();
   try {
     const checked = await new Promise<CheckedRules>((resolve, reject) => {

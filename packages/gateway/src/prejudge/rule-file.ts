@@ -19,7 +19,12 @@ const ruleSchema = Type.Object(
     /** More than so many characters of text, or messages. */
     larger_than: Type.Optional(Type.Object({ characters: Type.Optional(count), messages: Type.Optional(count) }, closed)),
     /** So large a share of the letters is of a script. */
-    script: Type.Optional(Type.Object({ name: Type.Union(scriptNames.map((name) => Type.Literal(name))), share: Type.Number({ exclusiveMinimum: 0, maximum: 1 }) }, closed)),
+    script: Type.Optional(
+      Type.Object(
+        { name: Type.Union(scriptNames.map((name) => Type.Literal(name))), share: Type.Number({ exclusiveMinimum: 0, maximum: 1 }) },
+        closed,
+      ),
+    ),
     /** The same request of the same tenant is under way already. */
     duplicate: Type.Optional(Type.Literal(true)),
     /** One of these occurs in a message. */
@@ -29,7 +34,10 @@ const ruleSchema = Type.Object(
           literals: Type.Optional(texts),
           /** In RE2's syntax. */
           patterns: Type.Optional(texts),
-          /** What they are compared with: the text as it was written; without case, width and invisible characters; only its letters and digits. */
+          /**
+           * What they are compared with: the text as it was written; without case, width and invisible characters; only its letters and
+           * digits.
+           */
           on: Type.Optional(Type.Union([Type.Literal('text'), Type.Literal('folded'), Type.Literal('letters')])),
           /** Whose messages; `last` is the request's last one, where it is a user's. Those of users and tools when not given. */
           in: Type.Optional(Type.Array(Type.Union(roles.map((role) => Type.Literal(role))), { minItems: 1 })),
@@ -42,12 +50,20 @@ const ruleSchema = Type.Object(
 
     /** What follows: one of these. The error's message, and its status where that of the condition does not suit. */
     refuse: Type.Optional(
-      Type.Object({ message: Type.Optional(text), status: Type.Optional(Type.Union([Type.Literal(403), Type.Literal(409), Type.Literal(413), Type.Literal(422)])) }, closed),
+      Type.Object(
+        {
+          message: Type.Optional(text),
+          status: Type.Optional(Type.Union([Type.Literal(403), Type.Literal(409), Type.Literal(413), Type.Literal(422)])),
+        },
+        closed,
+      ),
     ),
     /** The answer, word for word. */
     answer: Type.Optional(Type.String({ minLength: 1, maxLength: 100_000 })),
     /** Labels of the request; `lane` puts it into that lane. */
-    label: Type.Optional(Type.Record(Type.String({ pattern: '^[a-z][a-z0-9_]{0,31}$' }), Type.String({ minLength: 1, maxLength: 64 }), closed)),
+    label: Type.Optional(
+      Type.Record(Type.String({ pattern: '^[a-z][a-z0-9_]{0,31}$' }), Type.String({ minLength: 1, maxLength: 64 }), closed),
+    ),
 
     /** Tells that the rule was met, and does nothing. */
     watch: Type.Optional(Type.Boolean()),
@@ -101,8 +117,10 @@ function refuseWhatMakesNoSense(rule: Rule, refuse: (key: readonly string[], rea
   if (given.length !== 1) refuse([], `must have exactly one of ${actions.join(', ')}, but has ${given.join(' and ') || 'none'}`);
   const { find, larger_than: largerThan, label } = rule;
   if (find && !find.literals && !find.patterns) refuse(['find'], 'has nothing to find: literals, patterns or both');
-  if (find?.patterns && find.on === 'letters') refuse(['find', 'patterns'], 'cannot be looked for where only letters are left: choose folded, or literals');
+  if (find?.patterns && find.on === 'letters')
+    refuse(['find', 'patterns'], 'cannot be looked for where only letters are left: choose folded, or literals');
   if (largerThan && Object.keys(largerThan).length === 0) refuse(['larger_than'], 'has no bound: characters, messages or both');
   if (label && Object.keys(label).length === 0) refuse(['label'], 'has no label');
-  if (label?.['lane'] !== undefined && label['lane'] !== 'realtime' && label['lane'] !== 'batch') refuse(['label', 'lane'], 'must be realtime or batch');
+  if (label?.['lane'] !== undefined && label['lane'] !== 'realtime' && label['lane'] !== 'batch')
+    refuse(['label', 'lane'], 'must be realtime or batch');
 }

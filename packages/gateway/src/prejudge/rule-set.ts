@@ -26,7 +26,10 @@ export const defaultScanCharactersMax = 131_072;
 const turnMs = 4;
 /** Judgements that nobody asked for, before the first that somebody does: by then the functions that judge are machine code. */
 const warmUps = 40;
-const warmUpTexts = ['Please write a short summary of this report for me. '.repeat(60), '请帮我写一份 report 的简短摘要，明天上午之前。'.repeat(60)];
+const warmUpTexts = [
+  'Please write a short summary of this report for me. '.repeat(60),
+  '请帮我写一份 report 的简短摘要，明天上午之前。'.repeat(60),
+];
 
 /** Rules, compiled. Judging changes nothing and remembers nothing. */
 export class RuleSet {
@@ -50,12 +53,18 @@ export class RuleSet {
     return RuleSet.build(parseRules(path, yaml), scanCharactersMax);
   }
 
-  /** Compiles the rules of a file, a few at a time. Those that will judge are warmed, so that the first request waits for no compilation. Rejects with `ConfigError`. */
+  /**
+   * Compiles the rules of a file, a few at a time. Those that will judge are warmed, so that the first request waits for no compilation.
+   * Rejects with `ConfigError`.
+   */
   static async build({ rules, refuse }: RuleFile, scanCharactersMax: number, { isWarmed = true } = {}): Promise<RuleSet> {
     const turns = new Turns();
     const finder = new Finder();
     for (const [index, { find }] of rules.entries()) {
-      if (find) finder.add({ rule: index, find, roleMask: maskOf(find.in ?? defaultRoles) }, (rule, key, reason) => refuse(['rules', rule, ...key], reason));
+      if (find)
+        finder.add({ rule: index, find, roleMask: maskOf(find.in ?? defaultRoles) }, (rule, key, reason) =>
+          refuse(['rules', rule, ...key], reason),
+        );
       if (turns.isOver) await turns.next();
     }
     for (const _ of finder.finish()) if (turns.isOver) await turns.next();
@@ -78,7 +87,12 @@ export class RuleSet {
     const { scanned, unscanned } = newestWithin(withDocuments(texts, request), this.#scanCharactersMax);
     const found: Found = new Int32Array(this.rules.length).fill(-1);
     for (const text of scanned) this.#finder.search(text, found);
-    const scripts = this.#needsScripts ? countScripts(texts.filter(({ roleMask }) => (roleMask & roleBits.user) !== 0).map(({ text }) => text), this.#scanCharactersMax) : undefined;
+    const scripts = this.#needsScripts
+      ? countScripts(
+          texts.filter(({ roleMask }) => (roleMask & roleBits.user) !== 0).map(({ text }) => text),
+          this.#scanCharactersMax,
+        )
+      : undefined;
     const characters = texts.reduce((sum, { text }) => sum + text.length, 0);
     const met: Met[] = [];
     for (let index = 0; index < this.rules.length; index += 1) {
@@ -120,20 +134,37 @@ function maskOf(roles: readonly Role[]): number {
 }
 
 function textsOf({ input }: GatewayRequest): SearchedText[] {
-  if (input.kind === 'completion') return input.prompts.map((prompt, index) => ({ text: typeof prompt === 'string' ? prompt : '', roleMask: roleBits.user | roleBits.last, index }));
+  if (input.kind === 'completion')
+    return input.prompts.map((prompt, index) => ({
+      text: typeof prompt === 'string' ? prompt : '',
+      roleMask: roleBits.user | roleBits.last,
+      index,
+    }));
   const last = input.messages.length - 1;
-  return input.messages.map(({ role, content }, index) => ({ text: content, roleMask: roleBits[role] | (index === last && role === 'user' ? roleBits.last : 0), index }));
+  return input.messages.map(({ role, content }, index) => ({
+    text: content,
+    roleMask: roleBits[role] | (index === last && role === 'user' ? roleBits.last : 0),
+    index,
+  }));
 }
 
-/** Documents of the request will stand in its prompt. They come before its messages, which are looked through first where there is not room for all. */
+/**
+ * Documents of the request will stand in its prompt. They come before its messages, which are looked through first where there is not room
+ * for all.
+ */
 function withDocuments(messages: readonly SearchedText[], { documents }: GatewayRequest): readonly SearchedText[] {
   if (!documents) return messages;
-  const read = documents.texts.flatMap(({ title = '', text }, index) => [title, text].map((part) => ({ text: part, roleMask: roleBits.user | roleBits.tool, index: messages.length + index })));
+  const read = documents.texts.flatMap(({ title = '', text }, index) =>
+    [title, text].map((part) => ({ text: part, roleMask: roleBits.user | roleBits.tool, index: messages.length + index })),
+  );
   return [...read, ...messages];
 }
 
 /** The newest texts, as many characters as may be; of the one that the bound falls into its beginning and its end. */
-function newestWithin(texts: readonly SearchedText[], charactersMax: number): { readonly scanned: readonly SearchedText[]; readonly unscanned: number } {
+function newestWithin(
+  texts: readonly SearchedText[],
+  charactersMax: number,
+): { readonly scanned: readonly SearchedText[]; readonly unscanned: number } {
   const scanned: SearchedText[] = [];
   let left = charactersMax;
   let unscanned = 0;
@@ -162,10 +193,17 @@ function isEmpty({ input }: GatewayRequest, texts: readonly SearchedText[]): boo
 
 function saysMore({ toolCalls, wire }: ChatMessage): boolean {
   const content = wire?.['content'];
-  return (toolCalls?.length ?? 0) > 0 || (Array.isArray(wire?.['tool_calls']) && wire['tool_calls'].length > 0) || (Array.isArray(content) && content.some((part: { type?: unknown } | null) => part?.type !== 'text'));
+  return (
+    (toolCalls?.length ?? 0) > 0 ||
+    (Array.isArray(wire?.['tool_calls']) && wire['tool_calls'].length > 0) ||
+    (Array.isArray(content) && content.some((part: { type?: unknown } | null) => part?.type !== 'text'))
+  );
 }
 
-/** A client that asked for a form, for a call of a tool, for logprobs or for a map of attention is not served by a fixed text; nor are several prompts by what answers one. */
+/**
+ * A client that asked for a form, for a call of a tool, for logprobs or for a map of attention is not served by a fixed text; nor are
+ * several prompts by what answers one.
+ */
 function suitsFixedText({ input, responseFormat, toolChoice, topLogprobs, attention, body, stop }: GatewayRequest): boolean {
   if (attention || (input.kind === 'completion' && input.prompts.length > 1)) return false;
   const mustCall = toolChoice === 'required' || typeof toolChoice === 'object' || (body?.fields['tool_choice'] ?? 'auto') !== 'auto';

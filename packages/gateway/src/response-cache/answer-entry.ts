@@ -78,7 +78,9 @@ export function toWhole(parts: readonly StreamPart[]): StreamPart[] {
 /** What V8 needs for an object of so many fields, and for its place in an array. */
 const objectBytes = 96;
 
-/** What a part takes in memory, roughly and rather too much: characters at two bytes each, and everything that has a structure as its JSON. */
+/**
+ * What a part takes in memory, roughly and rather too much: characters at two bytes each, and everything that has a structure as its JSON.
+ */
 export function partBytes(part: StreamPart): number {
   switch (part.type) {
     case 'text-delta':

@@ -38,7 +38,10 @@ export interface AnswerStoreOptions {
 export class AnswerStore {
   readonly memory: MemoryLevel<AnswerSlot>;
   readonly shared: CacheLevel<AnswerEntry> | undefined;
-  /** Questions to the shared level that are under way: one for all who ask for a key. Who finds another there, or none, has been overtaken by a revocation. */
+  /**
+   * Questions to the shared level that are under way: one for all who ask for a key. Who finds another there, or none, has been overtaken
+   * by a revocation.
+   */
   readonly #reading = new Map<string, Promise<FoundAnswer | undefined>>();
 
   constructor({ maxBytes, shared, now }: AnswerStoreOptions) {

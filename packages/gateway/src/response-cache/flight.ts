@@ -106,7 +106,10 @@ export class Flight {
   pull(): void {
     if (this.#isPulling || this.#end) return;
     this.#isPulling = true;
-    this.#next().then((result) => this.#onResult(result), (error: unknown) => this.#onError(error));
+    this.#next().then(
+      (result) => this.#onResult(result),
+      (error: unknown) => this.#onError(error),
+    );
   }
 
   /** Idempotent. The last one ends the computation, for the reason that it leaves for. */

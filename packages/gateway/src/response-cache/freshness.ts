@@ -31,7 +31,13 @@ export type Freshness = 'fresh' | 'early' | 'stale' | 'unfit';
  * XFetch (Vattani et al. 2015): the nearer the end and the longer it takes to compute, the likelier somebody begins early, so that
  * everybody rarely finds it expired at once. `beta` 1 is the paper's optimum, 0 never begins early. `random` is 0 … 1.
  */
-export function freshness({ keptAtMs, expiresAtMs, goneAtMs, computeMs }: Lifetime, nowMs: number, beta: number, random: number, wish?: CacheWish): Freshness {
+export function freshness(
+  { keptAtMs, expiresAtMs, goneAtMs, computeMs }: Lifetime,
+  nowMs: number,
+  beta: number,
+  random: number,
+  wish?: CacheWish,
+): Freshness {
   const { maxAgeSeconds, minFreshSeconds } = wish ?? {};
   if (nowMs >= goneAtMs) return 'unfit';
   if (maxAgeSeconds !== undefined && nowMs - keptAtMs > maxAgeSeconds * 1000) return 'unfit';

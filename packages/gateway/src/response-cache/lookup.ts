@@ -16,5 +16,9 @@ export interface Lookup {
 
 export function tellLookup(emit: EmitEvent, { result, key, level, ageMs, reason, more }: Lookup): void {
   emit(reason === undefined ? { type: 'cache-lookup', result } : { type: 'cache-lookup', result, reason });
-  emit({ type: 'answer-note', name: 'cache', value: level === undefined ? { result, key } : { result, key, age_ms: Math.round(ageMs ?? 0), level, ...more } });
+  emit({
+    type: 'answer-note',
+    name: 'cache',
+    value: level === undefined ? { result, key } : { result, key, age_ms: Math.round(ageMs ?? 0), level, ...more },
+  });
 }

@@ -10,7 +10,19 @@ const version = 1;
  * key, those too that are yet to be invented: one that is forgotten here costs hits, one that was forgotten in the key would cost truth.
  */
 const without: ReadonlySet<string> = new Set<keyof GatewayRequest>([
-  'id', 'requestId', 'model', 'stream', 'lane', 'deadlineAtMs', 'standing', 'cache', 'client', 'traceContext', 'body', 'signal', 'emit',
+  'id',
+  'requestId',
+  'model',
+  'stream',
+  'lane',
+  'deadlineAtMs',
+  'standing',
+  'cache',
+  'client',
+  'traceContext',
+  'body',
+  'signal',
+  'emit',
 ]);
 
 /** Fields of a client's body that stand elsewhere in the key, or say only in what form the answer is written. */

@@ -46,7 +46,7 @@ interface Asking extends Question {
  * The stage that knows answers. In front of the engines: what it answers costs no token, and waits in no queue.
  *
  *   the request does not want it, or wants an answer of its own  → off
- *   this process has it                                          → exact; near its end, or shortly after it, it is computed anew beside that
+ *   this process has it → exact; near its end, or shortly after it, it is computed anew beside that
  *   the same is being computed                                   → inflight
  *   Redis has it; a similar question was answered                → exact; semantic
  *   else it is computed, given to all who ask meanwhile, and kept → miss
@@ -99,7 +99,13 @@ export class ResponseCache {
     const { model, engine, tier, keptAtMs, expiresAtMs, computeMs, parts } = slot.entry;
     const ends = parts.filter((part) => part.type === 'text-end');
     return {
-      model, engine, tier, level, keptAtMs, expiresAtMs, computeMs,
+      model,
+      engine,
+      tier,
+      level,
+      keptAtMs,
+      expiresAtMs,
+      computeMs,
       bytes: entryBytes(slot.entry),
       hits: slot.hits,
       completionTokens: ends.reduce((sum, { completionTokens }) => sum + completionTokens, 0),
@@ -107,7 +113,10 @@ export class ResponseCache {
     };
   }
 
-  /** Whether there was one of this tenant's. From then on nobody gets it, nor what is being computed in its place. Rejects where a level cannot be reached: where it was found, it is gone from there as soon as it can be. */
+  /**
+   * Whether there was one of this tenant's. From then on nobody gets it, nor what is being computed in its place. Rejects where a level
+   * cannot be reached: where it was found, it is gone from there as soon as it can be.
+   */
   async revoke(key: string, tenant: string): Promise<boolean> {
     if (!(await this.#require(key, tenant))) return false;
     this.forget(key);
@@ -161,7 +170,13 @@ export class ResponseCache {
     if (fresh === 'unfit') return undefined;
     if (fresh !== 'fresh') this.#refresh({ key, request, next, identity }, slot);
     slot.hits += 1;
-    return { result: 'exact', key, level, ageMs: nowMs - entry.keptAtMs, ...(fresh === 'stale' && { reason: 'stale, while it is computed anew' }) };
+    return {
+      result: 'exact',
+      key,
+      level,
+      ageMs: nowMs - entry.keptAtMs,
+      ...(fresh === 'stale' && { reason: 'stale, while it is computed anew' }),
+    };
   }
 
   #give(asking: Asking, slot: AnswerSlot, lookup: Lookup): AsyncIterator<StreamPart> {
@@ -187,16 +202,24 @@ export class ResponseCache {
   }
 
   #begin(asking: Asking, flightKey: string): Flight {
-    const flight = this.#openFlight(asking, (request) => this.#findOrCompute(asking, request, flight), () => {
-      if (this.#flights.get(flightKey) === flight) this.#flights.delete(flightKey);
-    });
+    const flight = this.#openFlight(
+      asking,
+      (request) => this.#findOrCompute(asking, request, flight),
+      () => {
+        if (this.#flights.get(flightKey) === flight) this.#flights.delete(flightKey);
+      },
+    );
     this.#flights.set(flightKey, flight);
     return flight;
   }
 
   #computeAnew(asking: Asking): AsyncIterator<StreamPart> {
     if (asking.request.cache?.onlyIfCached) throw notCached('it wants it computed anew');
-    const flight = this.#openFlight(asking, (request) => this.#compute(asking, request, flight), () => this.#alone.delete(flight));
+    const flight = this.#openFlight(
+      asking,
+      (request) => this.#compute(asking, request, flight),
+      () => this.#alone.delete(flight),
+    );
     this.#alone.set(flight, asking.key);
     return flight.join(asking.request);
   }
@@ -204,7 +227,8 @@ export class ResponseCache {
   #openFlight(asking: Asking, compute: (request: GatewayRequest) => AsyncIterable<StreamPart>, onClosed: () => void): Flight {
     const startedAtMs = performance.now();
     const flight: Flight = new Flight({
-      compute, onClosed,
+      compute,
+      onClosed,
       bytesMax: this.#parts.maxEntryBytes,
       onComplete: (parts) => {
         if (flight.lookup?.result === 'miss') this.#keep(asking, parts, flight, performance.now() - startedAtMs);
@@ -232,7 +256,10 @@ export class ResponseCache {
   }
 
   /** What is not in this process's memory. */
-  async #findElsewhere(asking: Asking, { signal, emit }: GatewayRequest): Promise<{ readonly slot: AnswerSlot; readonly lookup: Lookup } | undefined> {
+  async #findElsewhere(
+    asking: Asking,
+    { signal, emit }: GatewayRequest,
+  ): Promise<{ readonly slot: AnswerSlot; readonly lookup: Lookup } | undefined> {
     const startedAtMs = performance.now();
     try {
       const shared = await this.store.findShared(asking.key);
@@ -248,7 +275,10 @@ export class ResponseCache {
     if (!near) return undefined;
     const found = await this.find(near.key, asking.request.tenant);
     // A similar question's answer is computed anew by those who ask that question.
-    const lookup = found && freshness(found.slot.entry, this.#parts.now(), 0, 1, asking.request.cache) === 'fresh' ? this.#judge(asking, found.slot, found.level) : undefined;
+    const lookup =
+      found && freshness(found.slot.entry, this.#parts.now(), 0, 1, asking.request.cache) === 'fresh'
+        ? this.#judge(asking, found.slot, found.level)
+        : undefined;
     return found && lookup ? { slot: found.slot, lookup: { ...lookup, result: 'semantic', key: near.key, more: near.more } } : undefined;
   }
 
@@ -275,18 +305,32 @@ export class ResponseCache {
     const flightKey = flightKeyOf(asking);
     if (this.#flights.has(flightKey)) return;
     this.refreshes.begin(slot, (signal) => {
-      const request: GatewayRequest = { ...asking.request, id: `${asking.request.id}-refresh`, traceContext: undefined, deadlineAtMs: undefined, signal, emit: () => {} };
+      const request: GatewayRequest = {
+        ...asking.request,
+        id: `${asking.request.id}-refresh`,
+        traceContext: undefined,
+        deadlineAtMs: undefined,
+        signal,
+        emit: () => {},
+      };
       const again: Asking = { ...asking, request };
-      const flight = this.#openFlight(again, (computed) => this.#compute(again, computed, flight), () => {
-        if (this.#flights.get(flightKey) === flight) this.#flights.delete(flightKey);
-      });
+      const flight = this.#openFlight(
+        again,
+        (computed) => this.#compute(again, computed, flight),
+        () => {
+          if (this.#flights.get(flightKey) === flight) this.#flights.delete(flightKey);
+        },
+      );
       this.#flights.set(flightKey, flight);
       return flight.join(request);
     });
   }
 }
 
-/** Requests of one flight want the same answer, kept for as long, and take the same for it. A stream waits for no answer that comes whole, and nobody for the batch lane who is not in it. */
+/**
+ * Requests of one flight want the same answer, kept for as long, and take the same for it. A stream waits for no answer that comes whole,
+ * and nobody for the batch lane who is not in it.
+ */
 function flightKeyOf({ key, identity, request: { stream, cache, lane } }: Question): string {
   const form = `${identity.takesPrompts ? '' : stream ? 's' : 'w'}${lane === 'batch' ? 'b' : ''}`;
   if (!cache) return key + form;

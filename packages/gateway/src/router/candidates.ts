@@ -17,13 +17,19 @@ export function candidatesOf(members: readonly Member[], suits: (member: Member)
 /** Why nobody could be chosen, before any was tried. */
 export function refusalOf(model: string, members: readonly Member[], nowMs: number): AutoglmError {
   const isFull = members.some(({ breaker, outstanding, target }) => breaker.state === 'closed' && outstanding >= target.maxOutstanding);
-  if (isFull) return new AutoglmError('queue_full', `Every engine of the model ${JSON.stringify(model)} has all the requests that it takes.`, { retryAfterSeconds: 1 });
+  if (isFull)
+    return new AutoglmError('queue_full', `Every engine of the model ${JSON.stringify(model)} has all the requests that it takes.`, {
+      retryAfterSeconds: 1,
+    });
   const soonestMs = Math.min(...members.map(({ breaker }) => (breaker.state === 'closed' ? nowMs : breaker.untilMs)));
-  return new AutoglmError('engine_unavailable', `No engine of the model ${JSON.stringify(model)} can be reached at present.`, { retryAfterSeconds: Math.max(1, Math.ceil((soonestMs - nowMs) / 1000)) });
+  return new AutoglmError('engine_unavailable', `No engine of the model ${JSON.stringify(model)} can be reached at present.`, {
+    retryAfterSeconds: Math.max(1, Math.ceil((soonestMs - nowMs) / 1000)),
+  });
 }
 
 /**
- * Nobody is left whose breaker is closed (Envoy's panic threshold, at its end): that all are broken at once is less likely than that something passed
+ * Nobody is left whose breaker is closed (Envoy's panic threshold, at its end): that all are broken at once is less likely than that
+ * something passed
  * by which broke them all, and the first answer closes a breaker. A lone replica has nobody to be compared with, and rests.
  */
 function isPanic(members: readonly Member[]): boolean {

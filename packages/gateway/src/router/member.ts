@@ -70,7 +70,8 @@ export class Member implements Candidate {
   show(nowMs: number, virtualTime: number, form: AnswerForm): void {
     const { weight } = this.target;
     const sinceMs = nowMs - this.#returnedAtMs;
-    this.weight = sinceMs >= this.#settings.slowStartMs ? weight : weight * Math.max(slowStartShareMin, sinceMs / this.#settings.slowStartMs);
+    this.weight =
+      sinceMs >= this.#settings.slowStartMs ? weight : weight * Math.max(slowStartShareMin, sinceMs / this.#settings.slowStartMs);
     this.latencyMs = peakAt(this.latencies[form], nowMs);
     this.pass = Math.max(this.pass, virtualTime);
   }

@@ -9,7 +9,10 @@ const rememberedMax = 32_768;
 
 /** The pieces of a prompt, each hashed with all that stand before it: equal hashes mean equal prefixes. */
 export function piecesOf({ input }: Pick<GatewayRequest, 'input'>): readonly number[] {
-  const text = input.kind === 'chat' ? chatText(input.messages) : input.prompts.map((prompt) => (typeof prompt === 'string' ? prompt : prompt.join())).join('\n');
+  const text =
+    input.kind === 'chat'
+      ? chatText(input.messages)
+      : input.prompts.map((prompt) => (typeof prompt === 'string' ? prompt : prompt.join())).join('\n');
   const pieces: number[] = [];
   let hash: number | undefined;
   for (let from = 0; from + pieceLength <= text.length && pieces.length < piecesMax; from += pieceLength) {

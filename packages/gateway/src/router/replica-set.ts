@@ -58,7 +58,12 @@ export class ReplicaSet {
   /** The start tag of the last request. Who comes back goes on from here, and not with all the turns that it missed. */
   #virtualTime = 0;
 
-  constructor(model: CatalogModel, policy: BalancePolicy, settings: ReplicaSetSettings, { now, random }: { readonly now: () => number; readonly random: () => number }) {
+  constructor(
+    model: CatalogModel,
+    policy: BalancePolicy,
+    settings: ReplicaSetSettings,
+    { now, random }: { readonly now: () => number; readonly random: () => number },
+  ) {
     this.settings = settings;
     this.now = now;
     this.#random = random;
@@ -158,7 +163,10 @@ export class ReplicaSet {
     // A request without prompts: the engine that reads them could not answer when they were to be made.
     const { prompts } = request;
     const kind = this.#hasDevices ? inputKindOf(request) : undefined;
-    return (member) => !tried.includes(member) && (kind === undefined || member.isPlaced(kind)) && (prompts !== undefined || member.target.replica.takes === 'requests');
+    return (member) =>
+      !tried.includes(member) &&
+      (kind === undefined || member.isPlaced(kind)) &&
+      (prompts !== undefined || member.target.replica.takes === 'requests');
   }
 
   /** Learns it, and tells whether the replica is too slow to go on with. */
@@ -166,7 +174,9 @@ export class ReplicaSet {
     const isTriedAgain = member.breaker.state === 'probing';
     member.learnLatency(form, sinceMs, this.now());
     if (this.#members.length === 1) return false;
-    const fellows = this.#members.filter((other) => other !== member && other.breaker.state === 'closed').map(({ latencies }) => latencies[form]);
+    const fellows = this.#members
+      .filter((other) => other !== member && other.breaker.state === 'closed')
+      .map(({ latencies }) => latencies[form]);
     // Half of the replicas must stay, however slow they are: with fewer, slowness is a sign of load.
     if (fellows.length * 2 < this.#members.length) return false;
     const { slowFactor } = this.settings;

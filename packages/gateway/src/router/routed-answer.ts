@@ -101,7 +101,8 @@ export class RoutedAnswer implements AsyncIterableIterator<StreamPart>, PartsIte
   #tell(by: Try): void {
     const { member, startedAtMs } = this.#untold as Try;
     const segment = member.target.replica.takes === 'requests' ? 'upstream' : 'prefill';
-    if (by !== this.#untold) this.#request.emit({ type: 'segment-end', segment, durationMs: by.startedAtMs - startedAtMs, reason: 'silent' });
+    if (by !== this.#untold)
+      this.#request.emit({ type: 'segment-end', segment, durationMs: by.startedAtMs - startedAtMs, reason: 'silent' });
     this.#untold = undefined;
     by.tell();
   }
@@ -128,7 +129,8 @@ export class RoutedAnswer implements AsyncIterableIterator<StreamPart>, PartsIte
   }
 
   #mayRetry(error: AutoglmError): boolean {
-    if (this.#isLeft || this.#request.signal.aborted || !error.retryable || this.#tried.length >= this.#replicas.settings.triesMax) return false;
+    if (this.#isLeft || this.#request.signal.aborted || !error.retryable || this.#tried.length >= this.#replicas.settings.triesMax)
+      return false;
     if (!this.#replicas.hasOther(this.#request, this.#tried)) return false;
     return this.#replicas.mayRetry(error);
   }

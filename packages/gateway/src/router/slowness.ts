@@ -16,7 +16,10 @@ export function isSlow(latency: Latency, fellows: readonly Latency[], factor: nu
 /** The same of a single answer: of a replica that is being tried again. */
 export function isSlowSample(sampleMs: number, fellows: readonly Latency[], factor: number): boolean {
   if (factor === 0) return false;
-  const known = fellows.filter(({ count }) => count >= answersMin).map(({ typicalMs }) => typicalMs).sort((a, b) => a - b);
+  const known = fellows
+    .filter(({ count }) => count >= answersMin)
+    .map(({ typicalMs }) => typicalMs)
+    .sort((a, b) => a - b);
   const median = known[Math.floor((known.length - 1) / 2)];
   return median !== undefined && sampleMs > median * factor && sampleMs - median > differenceMsMin;
 }

@@ -1,4 +1,12 @@
-import { AutoglmError, toAutoglmError, type EmitEvent, type GatewayEvent, type GatewayRequest, type PartsIterator, type StreamPart } from '@open-autoglm/protocol';
+import {
+  AutoglmError,
+  toAutoglmError,
+  type EmitEvent,
+  type GatewayEvent,
+  type GatewayRequest,
+  type PartsIterator,
+  type StreamPart,
+} from '@open-autoglm/protocol';
 import type { Member } from './member.ts';
 import type { Attempt, ReplicaSet } from './replica-set.ts';
 
@@ -33,7 +41,10 @@ export class Try implements Attempt {
     this.opening = new Promise((resolve) => (this.#open = resolve));
     replicas.wait(this);
     this.#parts = start(member, isRival ? { ...request, emit: this.#emit } : request);
-    this.#parts.next().then((result) => this.#onFirst(result), (thrown: unknown) => this.#onNone(toAutoglmError(thrown)));
+    this.#parts.next().then(
+      (result) => this.#onFirst(result),
+      (thrown: unknown) => this.#onNone(toAutoglmError(thrown)),
+    );
   }
 
   next(): Promise<IteratorResult<StreamPart>> {
@@ -72,7 +83,9 @@ export class Try implements Attempt {
 
   giveUp(): void {
     const { name } = this.member.target.replica;
-    this.#onNone(new AutoglmError('upstream_timeout', `The engine ${name} had not begun to answer when it stopped answering its health probe.`));
+    this.#onNone(
+      new AutoglmError('upstream_timeout', `The engine ${name} had not begun to answer when it stopped answering its health probe.`),
+    );
     this.#parts.return?.().catch(() => {});
   }
 

@@ -10,7 +10,19 @@ import { settings, ticketOf, VirtualTime, type Arrival } from './simulator.ts';
 const agingMs = 500;
 
 /** Engines of ours with two places each, of which the last is down where `isDown`; their limit is 3. */
-function open({ policy, engineCount = 1, isDown = false, maxOutstanding = 1000, batchShareMin = 0 }: { policy: PolicyName; engineCount?: number; isDown?: boolean; maxOutstanding?: number; batchShareMin?: number }) {
+function open({
+  policy,
+  engineCount = 1,
+  isDown = false,
+  maxOutstanding = 1000,
+  batchShareMin = 0,
+}: {
+  policy: PolicyName;
+  engineCount?: number;
+  isDown?: boolean;
+  maxOutstanding?: number;
+  batchShareMin?: number;
+}) {
   const time = new VirtualTime();
   const targets = Array.from({ length: engineCount }, (_, index) => {
     const replica = promptReplica(createMockEngine(), `engine ${index}`);

@@ -18,7 +18,8 @@ describe('lanes', () => {
   it('real time goes before batch that has waited longer', async () => {
     const gate = createGate();
     await using server = await startTestServer({ beforeToken: () => gate.passed }, {}, { max_batch_size: 1, max_queue: 8 });
-    const post = (content: string, lane: string) => server.post(chat, { ...chatBody, messages: [{ role: 'user', content }], autoglm: { lane } });
+    const post = (content: string, lane: string) =>
+      server.post(chat, { ...chatBody, messages: [{ role: 'user', content }], autoglm: { lane } });
     const running = [post('a', 'realtime'), post('b', 'realtime')];
     await until(() => server.engine.runningCount === 2);
     // The batch lane's share is one place: it has it.
@@ -30,7 +31,14 @@ describe('lanes', () => {
     await until(async () => (await metric(server.url, 'autoglm_admission_waiting{model_name="default",lane="realtime"}')) === 1);
     gate.open();
     for (const answer of running) expect((await answer).status).toBe(200);
-    const asked = server.engine.requests.map(({ prompt }) => ('segments' in prompt ? prompt.segments.map(({ text }) => text).join('').match(/user\n(\w)/)?.[1] : ''));
+    const asked = server.engine.requests.map(({ prompt }) =>
+      'segments' in prompt
+        ? prompt.segments
+            .map(({ text }) => text)
+            .join('')
+            .match(/user\n(\w)/)?.[1]
+        : '',
+    );
     expect(asked.slice(0, 3)).toEqual(['a', 'b', 'c']);
     expect(new Set(asked.slice(3))).toEqual(new Set(['d', 'e']));
   });
@@ -54,8 +62,13 @@ describe('another server', () => {
   it('is sent fewer at once when its first parts take longer the more there are, and all are answered', async () => {
     await using backend = await startFakeBackend();
     // Eight at once, one after the other beyond that.
-    backend.behave((response, request) => new Promise((resolve) => setTimeout(() => resolve(say()(response, request)), 20 * Math.max(1, backend.openCount / 8))));
-    await using server = await startRemoteGateway([backend.url], { admission: { concurrency: { adaptive: true, initial: 64, tolerance_ms: 0 } } });
+    backend.behave(
+      (response, request) =>
+        new Promise((resolve) => setTimeout(() => resolve(say()(response, request)), 20 * Math.max(1, backend.openCount / 8))),
+    );
+    await using server = await startRemoteGateway([backend.url], {
+      admission: { concurrency: { adaptive: true, initial: 64, tolerance_ms: 0 } },
+    });
     const statuses = new Set<number>();
     const over = new AbortController();
     const ask = async () => {
@@ -86,7 +99,11 @@ describe('another server', () => {
     const patient = Array.from({ length: 4 }, () => server.post(chat, { ...remoteBody, stream: true }));
     await until(async () => (await metric(server.url, 'autoglm_admission_waiting{model_name="fake-model",lane="realtime"}')) === 3);
     const refused = await server.post(chat, { ...remoteBody, autoglm: { deadline_ms: 20 } });
-    expect([refused.status, ((await refused.json()) as { error: { code: string } }).error.code, refused.headers.get('retry-after')]).toEqual([429, 'deadline_unreachable', '1']);
+    expect([
+      refused.status,
+      ((await refused.json()) as { error: { code: string } }).error.code,
+      refused.headers.get('retry-after'),
+    ]).toEqual([429, 'deadline_unreachable', '1']);
     gate.open();
     for (const answer of patient) expect((await answer).status).toBe(200);
   });

@@ -24,7 +24,12 @@ describe('QuantilePredictor', () => {
   });
 
   it('never tells more than the bound, nor less than one', () => {
-    const asked = fc.record({ tenant: fc.constantFrom('', 'a', 'b'), model: fc.constantFrom('m', 'n'), promptTokens: fc.nat(10_000), maxTokens: fc.option(fc.integer({ min: 1, max: 4096 }), { nil: undefined }) });
+    const asked = fc.record({
+      tenant: fc.constantFrom('', 'a', 'b'),
+      model: fc.constantFrom('m', 'n'),
+      promptTokens: fc.nat(10_000),
+      maxTokens: fc.option(fc.integer({ min: 1, max: 4096 }), { nil: undefined }),
+    });
     fc.assert(
       fc.property(fc.array(fc.tuple(asked, fc.nat(5000)), { maxLength: 200 }), (list) => {
         const predictor = new QuantilePredictor();
@@ -42,13 +47,17 @@ describe('QuantilePredictor', () => {
 describe('levelOf', () => {
   it('holds work that differs by less than the weight in one level', () => {
     fc.assert(
-      fc.property(fc.double({ min: 0.01, max: 1e9, noNaN: true }), fc.double({ min: 1.1, max: 4, noNaN: true }), (workMs, priorityWeight) => {
-        const level = levelOf(workMs, { timeSliceMs: 2, priorityWeight });
-        expect(level).toBeGreaterThanOrEqual(0);
-        expect(level).toBeLessThanOrEqual(63);
-        if (level > 0 && level < 63) expect(2 * priorityWeight ** level).toBeGreaterThanOrEqual(workMs * 0.999);
-        expect(levelOf(workMs * priorityWeight * 1.001, { timeSliceMs: 2, priorityWeight })).toBeGreaterThanOrEqual(level);
-      }),
+      fc.property(
+        fc.double({ min: 0.01, max: 1e9, noNaN: true }),
+        fc.double({ min: 1.1, max: 4, noNaN: true }),
+        (workMs, priorityWeight) => {
+          const level = levelOf(workMs, { timeSliceMs: 2, priorityWeight });
+          expect(level).toBeGreaterThanOrEqual(0);
+          expect(level).toBeLessThanOrEqual(63);
+          if (level > 0 && level < 63) expect(2 * priorityWeight ** level).toBeGreaterThanOrEqual(workMs * 0.999);
+          expect(levelOf(workMs * priorityWeight * 1.001, { timeSliceMs: 2, priorityWeight })).toBeGreaterThanOrEqual(level);
+        },
+      ),
     );
   });
 });

@@ -29,7 +29,16 @@ export interface Outcome {
   code?: string;
 }
 
-export const settings: QueueSettings = { policy: 'mlfq', fairness: 'none', agingMs: 500, waitMsMax: 1e9, timeSliceMs: 2, priorityWeight: 1.5, batchShareMin: 0.1, tokenWeights: { prompt: 1, output: 2 } };
+export const settings: QueueSettings = {
+  policy: 'mlfq',
+  fairness: 'none',
+  agingMs: 500,
+  waitMsMax: 1e9,
+  timeSliceMs: 2,
+  priorityWeight: 1.5,
+  batchShareMin: 0.1,
+  tokenWeights: { prompt: 1, output: 2 },
+};
 
 /** Milliseconds of work of one token. */
 export const cost = { prompt: 0.2, output: 5 };
@@ -43,11 +52,22 @@ export interface Simulation {
   readonly look?: (queue: AdmissionQueue, nowMs: number, outcomes: readonly Outcome[]) => void;
 }
 
-/** The real queue before an engine whose requests take as long as their tokens say, in a time of its own. Every answer teaches the queue. */
-export async function simulate({ arrivals, places, queueMax = 1e6, settings: changes = {}, look = () => {} }: Simulation): Promise<readonly Outcome[]> {
+/**
+ * The real queue before an engine whose requests take as long as their tokens say, in a time of its own. Every answer teaches the queue.
+ */
+export async function simulate({
+  arrivals,
+  places,
+  queueMax = 1e6,
+  settings: changes = {},
+  look = () => {},
+}: Simulation): Promise<readonly Outcome[]> {
   const time = new VirtualTime();
   const target = { replica: promptReplica(createMockEngine()), tier: 'edge', weight: 1, maxOutstanding: places };
-  const pool = new EnginePool({ name: 'm', targets: [target] }, { adaptive: false, initial: 1, min: 1, tolerance: 1.5, toleranceMs: 0, queueMax });
+  const pool = new EnginePool(
+    { name: 'm', targets: [target] },
+    { adaptive: false, initial: 1, min: 1, tolerance: 1.5, toleranceMs: 0, queueMax },
+  );
   const queue = new AdmissionQueue(pool, { ...settings, ...changes }, time);
   const outcomes = arrivals.map((arrival): Outcome => ({ arrival, ticket: ticketOf(arrival) }));
   const serve = (outcome: Outcome) => {
@@ -71,10 +91,13 @@ export async function simulate({ arrivals, places, queueMax = 1e6, settings: cha
       try {
         const turn = queue.enter(outcome.ticket);
         if (!turn) return serve(outcome);
-        turn.then(() => serve(outcome), (thrown: unknown) => {
-          refuse(outcome, thrown);
-          queue.leave(outcome.ticket);
-        });
+        turn.then(
+          () => serve(outcome),
+          (thrown: unknown) => {
+            refuse(outcome, thrown);
+            queue.leave(outcome.ticket);
+          },
+        );
       } catch (thrown) {
         refuse(outcome, thrown);
       }
@@ -84,7 +107,16 @@ export async function simulate({ arrivals, places, queueMax = 1e6, settings: cha
   return outcomes;
 }
 
-export function ticketOf({ promptTokens, outputTokens, expectedTokens = outputTokens, lane, tenant = '', deadlineMs, sequences = 1, atMs }: Arrival): Ticket {
+export function ticketOf({
+  promptTokens,
+  outputTokens,
+  expectedTokens = outputTokens,
+  lane,
+  tenant = '',
+  deadlineMs,
+  sequences = 1,
+  atMs,
+}: Arrival): Ticket {
   const request = { lane, tenant, deadlineAtMs: deadlineMs === undefined ? undefined : atMs + deadlineMs } as GatewayRequest;
   return new Ticket({ request, promptTokens, expectedTokens, sequences });
 }

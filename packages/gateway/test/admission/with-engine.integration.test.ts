@@ -38,10 +38,17 @@ interface Run {
   readonly fairness?: 'none' | 'vtc';
 }
 
-const requests = (lanes: readonly Lane[]) => fc.array(
-  fc.record({ atMs: fc.nat(250), promptTokens: fc.integer({ min: 1, max: 64 }), outputTokens: fc.integer({ min: 1, max: 40 }), expectedTokens: fc.integer({ min: 1, max: 40 }), lane: fc.constantFrom(...lanes) }),
-  { minLength: 8, maxLength: 28 },
-);
+const requests = (lanes: readonly Lane[]) =>
+  fc.array(
+    fc.record({
+      atMs: fc.nat(250),
+      promptTokens: fc.integer({ min: 1, max: 64 }),
+      outputTokens: fc.integer({ min: 1, max: 40 }),
+      expectedTokens: fc.integer({ min: 1, max: 40 }),
+      lane: fc.constantFrom(...lanes),
+    }),
+    { minLength: 8, maxLength: 28 },
+  );
 
 describe('the queue and the engine behind it', () => {
   let folder: string;
@@ -49,8 +56,25 @@ describe('the queue and the engine behind it', () => {
   beforeAll(async () => {
     folder = await mkdtemp(path.join(tmpdir(), 'autoglm-queues-'));
     const file = path.join(folder, 'tiny.gguf');
-    await writeTinyModel(file, { architecture: 'llama', seed: 5, type: 'f16', vocabulary: 320, headLength: 32, layers: 1, tiedEmbeddings: true });
-    const opened = openModel({ modelPath: file, id: 'tiny', source: 'test', threads: 1, poll: 0, contextLength: 256, maxBatchSize: places, maxChunk: 256 });
+    await writeTinyModel(file, {
+      architecture: 'llama',
+      seed: 5,
+      type: 'f16',
+      vocabulary: 320,
+      headLength: 32,
+      layers: 1,
+      tiedEmbeddings: true,
+    });
+    const opened = openModel({
+      modelPath: file,
+      id: 'tiny',
+      source: 'test',
+      threads: 1,
+      poll: 0,
+      contextLength: 256,
+      maxBatchSize: places,
+      maxChunk: 256,
+    });
     model = { ...opened, vocabulary: { ...opened.vocabulary, endsGeneration: () => false } };
   });
   afterAll(async () => {
@@ -62,10 +86,17 @@ describe('the queue and the engine behind it', () => {
   async function run({ arrivals, policy, agingMs, fairness = 'none' }: Run): Promise<readonly Course[]> {
     const time = new VirtualTime();
     const target = { replica: promptReplica(createMockEngine()), tier: 'edge', weight: 1, maxOutstanding: 1000, concurrency: places };
-    const pool = new EnginePool({ name: 'm', targets: [target] }, { adaptive: false, initial: 1, min: 1, tolerance: 1.5, toleranceMs: 0, queueMax: 1000 });
+    const pool = new EnginePool(
+      { name: 'm', targets: [target] },
+      { adaptive: false, initial: 1, min: 1, tolerance: 1.5, toleranceMs: 0, queueMax: 1000 },
+    );
     const queue = new AdmissionQueue(pool, { ...settings, policy, agingMs, fairness, batchShareMin: 0.5 }, time);
     const sharing = { agingMs, batchYields: 'preemption', batchShareMin: 0.5, preemptibleShare: 1 } as const;
-    const core = new EngineCore(model, { maxBatchSize: places, stepTokenBudget: 128, maxChunk: 256, continuous: true, maxQueue: 1000, sharing }, () => time.now());
+    const core = new EngineCore(
+      model,
+      { maxBatchSize: places, stepTokenBudget: 128, maxChunk: 256, continuous: true, maxQueue: 1000, sharing },
+      () => time.now(),
+    );
     const courses = arrivals.map((arrival): Course => ({ ticket: ticketOf(arrival), firstAtMs: Infinity, sent: 0, suspensions: 0 }));
     let steps = false;
     let sent = 0;
@@ -86,7 +117,16 @@ describe('the queue and the engine behind it', () => {
     const send = (index: number) => {
       (courses[index] as Course).sent = sent += 1;
       const { promptTokens, outputTokens } = arrivals[index] as Arrival;
-      core.add({ id: String(index), prompt: { tokens: somePrompt(promptTokens, index) }, sampling: greedy, maxTokens: outputTokens, stop: [], topLogprobs: undefined, cacheScope: '', standing: queue.standingOf((courses[index] as Course).ticket) });
+      core.add({
+        id: String(index),
+        prompt: { tokens: somePrompt(promptTokens, index) },
+        sampling: greedy,
+        maxTokens: outputTokens,
+        stop: [],
+        topLogprobs: undefined,
+        cacheScope: '',
+        standing: queue.standingOf((courses[index] as Course).ticket),
+      });
       if (!steps) time.after(stepMs, step);
       steps = true;
     };
@@ -97,27 +137,43 @@ describe('the queue and the engine behind it', () => {
     return courses;
   }
 
-  it.each(['mlfq', 'srtf', 'edf'] as const)('%s: nobody who came later gets a token before one of its lane that has waited for the bound, but who had a place before that', async (policy) => {
-    await fc.assert(
-      fc.asyncProperty(requests(['realtime', 'batch']), fc.integer({ min: 20, max: 200 }), async (arrivals, agingMs) => {
-        const courses = await run({ arrivals, policy, agingMs });
-        for (const { ticket: aged, firstAtMs, suspensions } of courses) {
-          expect(firstAtMs).toBeLessThan(Infinity);
-          const agedAtMs = aged.arrivedAtMs + agingMs;
-          const passed = courses.filter((other) => other.ticket.lane === aged.lane && other.ticket.arrivedAtMs > aged.arrivedAtMs && other.firstAtMs > agedAtMs + toRead && other.firstAtMs < firstAtMs);
-          expect(passed).toEqual([]);
-          // The batch lane gives way to real time at any age.
-          if (aged.lane === 'realtime' && (aged.sentAtMs as number) >= agedAtMs) expect(suspensions).toBe(0);
-        }
-      }),
-      { numRuns: 25 },
-    );
-  });
+  it.each(['mlfq', 'srtf', 'edf'] as const)(
+    '%s: nobody who came later gets a token before one of its lane that has waited for the bound, but who had a place before that',
+    async (policy) => {
+      await fc.assert(
+        fc.asyncProperty(requests(['realtime', 'batch']), fc.integer({ min: 20, max: 200 }), async (arrivals, agingMs) => {
+          const courses = await run({ arrivals, policy, agingMs });
+          for (const { ticket: aged, firstAtMs, suspensions } of courses) {
+            expect(firstAtMs).toBeLessThan(Infinity);
+            const agedAtMs = aged.arrivedAtMs + agingMs;
+            const passed = courses.filter(
+              (other) =>
+                other.ticket.lane === aged.lane &&
+                other.ticket.arrivedAtMs > aged.arrivedAtMs &&
+                other.firstAtMs > agedAtMs + toRead &&
+                other.firstAtMs < firstAtMs,
+            );
+            expect(passed).toEqual([]);
+            // The batch lane gives way to real time at any age.
+            if (aged.lane === 'realtime' && (aged.sentAtMs as number) >= agedAtMs) expect(suspensions).toBe(0);
+          }
+        }),
+        { numRuns: 25 },
+      );
+    },
+  );
 
-  it.each([['first come, first served', { policy: 'fcfs' }], ['fairness among tenants', { policy: 'mlfq', fairness: 'vtc' }]] as const)('%s: the engine keeps the order in which they were sent, and nobody gives a place away', async (_, way) => {
+  it.each([
+    ['first come, first served', { policy: 'fcfs' }],
+    ['fairness among tenants', { policy: 'mlfq', fairness: 'vtc' }],
+  ] as const)('%s: the engine keeps the order in which they were sent, and nobody gives a place away', async (_, way) => {
     await fc.assert(
       fc.asyncProperty(requests(['realtime']), fc.integer({ min: 20, max: 200 }), async (arrivals, agingMs) => {
-        const courses = await run({ arrivals: arrivals.map((arrival, index) => ({ ...arrival, tenant: `t${index % 3}` })), agingMs, ...way });
+        const courses = await run({
+          arrivals: arrivals.map((arrival, index) => ({ ...arrival, tenant: `t${index % 3}` })),
+          agingMs,
+          ...way,
+        });
         const bySending = courses.toSorted((a, b) => a.sent - b.sent);
         const firsts = bySending.map(({ firstAtMs }) => firstAtMs);
         expect(firsts).toEqual(firsts.toSorted((a, b) => a - b));

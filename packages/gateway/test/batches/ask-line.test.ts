@@ -5,15 +5,28 @@ import { endpoints } from '../../src/ingress/batches/batch-lines.ts';
 import { Places } from '../../src/ingress/batches/places.ts';
 
 const unasked = () => Promise.reject(new Error('nothing is answered here'));
-const call = { api: endpoints['/v1/completions'], line: { number: 1, custom_id: 'a', request: '{}' }, caller: { key: undefined, tenant: 'a' }, signal: new AbortController().signal };
+const call = {
+  api: endpoints['/v1/completions'],
+  line: { number: 1, custom_id: 'a', request: '{}' },
+  caller: { key: undefined, tenant: 'a' },
+  signal: new AbortController().signal,
+};
 
 /** How long a line that was refused so often waited each time, until it was refused for good. */
 async function waitsOf(retryAfterSeconds: number | undefined, refusals: number, random: number): Promise<number[]> {
   const waits: number[] = [];
-  const run = () => Promise.reject(waits.length < refusals ? new AutoglmError('queue_full', 'full', { retryAfterSeconds }) : new AutoglmError('invalid_value', 'wrong'));
+  const run = () =>
+    Promise.reject(
+      waits.length < refusals ? new AutoglmError('queue_full', 'full', { retryAfterSeconds }) : new AutoglmError('invalid_value', 'wrong'),
+    );
   const parts: LineParts = {
-    asker: { run }, embeddings: { embed: run }, writeAnswer: unasked, writeEmbeddings: unasked, writeError: () => '{}',
-    wait: async (milliseconds) => void waits.push(milliseconds), random: () => random,
+    asker: { run },
+    embeddings: { embed: run },
+    writeAnswer: unasked,
+    writeEmbeddings: unasked,
+    writeError: () => '{}',
+    wait: async (milliseconds) => void waits.push(milliseconds),
+    random: () => random,
   };
   await askLine(parts, { ...call, hold: new Places(1).hold });
   return waits;
@@ -34,7 +47,15 @@ it('a line that was refused often waits longer than it is told', async () => {
 });
 
 it('a line that gets no place since the gateway closes is still to be answered', async () => {
-  const parts: LineParts = { asker: { run: unasked }, embeddings: { embed: unasked }, writeAnswer: unasked, writeEmbeddings: unasked, writeError: () => '{}', wait: unasked, random: () => 0 };
+  const parts: LineParts = {
+    asker: { run: unasked },
+    embeddings: { embed: unasked },
+    writeAnswer: unasked,
+    writeEmbeddings: unasked,
+    writeError: () => '{}',
+    wait: unasked,
+    random: () => 0,
+  };
   const places = new Places(1);
   const closed = new Error('closed');
   places.close(closed);

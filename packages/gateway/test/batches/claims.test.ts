@@ -13,20 +13,63 @@ const waits: Run = ({ signal }) => new Promise((_, reject) => signal.addEventLis
 const unasked = () => Promise.reject(new Error('no line is asked here'));
 
 /** A runner and its stores in a SQLite database of its own; lines fail at once, or wait for good. */
-async function openRunner(file: string, makeFiles: (...stores: ConstructorParameters<typeof FileStore>) => FileStore, run: Run = unasked, leaseMs = 300) {
+async function openRunner(
+  file: string,
+  makeFiles: (...stores: ConstructorParameters<typeof FileStore>) => FileStore,
+  run: Run = unasked,
+  leaseMs = 300,
+) {
   const { database, dialect } = await openDatabase({ kind: 'sqlite', path: file });
   const [store, files] = [new BatchStore(database, dialect), makeFiles(database, dialect, Date.now)];
   const failures: unknown[] = [];
-  const lines = { asker: { run }, embeddings: { embed: run }, writeAnswer: unasked, writeEmbeddings: unasked, writeError: () => '{}', wait: async () => {}, random: () => 0 };
+  const lines = {
+    asker: { run },
+    embeddings: { embed: run },
+    writeAnswer: unasked,
+    writeEmbeddings: unasked,
+    writeError: () => '{}',
+    wait: async () => {},
+    random: () => 0,
+  };
   const runner = new BatchRunner({
-    store, files, lines, name: randomUUID(), concurrency: 2, runningMax: 2, linesMax: 5000, lineBytesMax: 4096, ttlMs: 60_000, leaseMs, now: Date.now,
-    newFileId: () => `file-${randomUUID()}`, onFailure: (error) => failures.push(error),
+    store,
+    files,
+    lines,
+    name: randomUUID(),
+    concurrency: 2,
+    runningMax: 2,
+    linesMax: 5000,
+    lineBytesMax: 4096,
+    ttlMs: 60_000,
+    leaseMs,
+    now: Date.now,
+    newFileId: () => `file-${randomUUID()}`,
+    onFailure: (error) => failures.push(error),
   });
   const create = async (count: number, expiresAtMs: number | null = null, windowMs = 86_400_000) => {
     const writer = await files.begin({ id: 'file-in', tenant: 'a', purpose: 'batch', filename: 'in.jsonl', expires_at_ms: expiresAtMs });
     await writer.write(Buffer.from(jsonl(Array.from({ length: count }, (_, index) => ({ custom_id: `line-${index}` })))));
-    await files.keep(writer, 'a', {}, { tenantFilesMax: 9, tenantBytesMax: 10_000_000, keyFilesMax: 9, keyBytesMax: 10_000_000, bytesMax: 10_000_000 });
-    await store.create({ id: 'batch_1', tenant: 'a', key_name: null, endpoint: '/v1/chat/completions', input_file_id: 'file-in', completion_window: '24h', metadata: null, output_expires_seconds: null, created_at_ms: Date.now(), expires_at_ms: Date.now() + windowMs }, 9);
+    await files.keep(
+      writer,
+      'a',
+      {},
+      { tenantFilesMax: 9, tenantBytesMax: 10_000_000, keyFilesMax: 9, keyBytesMax: 10_000_000, bytesMax: 10_000_000 },
+    );
+    await store.create(
+      {
+        id: 'batch_1',
+        tenant: 'a',
+        key_name: null,
+        endpoint: '/v1/chat/completions',
+        input_file_id: 'file-in',
+        completion_window: '24h',
+        metadata: null,
+        output_expires_seconds: null,
+        created_at_ms: Date.now(),
+        expires_at_ms: Date.now() + windowMs,
+      },
+      9,
+    );
   };
   const close = async () => {
     await runner.close();
@@ -96,13 +139,19 @@ it.each(['deleted', 'swept'] as const)('a batch whose input is %s while it is re
   }
   let passedMs = 0;
   const swept = (files: FileStore) => ((passedMs = 3_600_000), files.sweep(0, 9));
-  await using one = await openRunner(path.join(folder.path, 'a.sqlite'), (database, dialect) => new VanishingFiles(database, dialect, () => Date.now() + passedMs));
+  await using one = await openRunner(
+    path.join(folder.path, 'a.sqlite'),
+    (database, dialect) => new VanishingFiles(database, dialect, () => Date.now() + passedMs),
+  );
   await one.create(2000, Date.now() + 1_800_000);
   expect((await one.files.find('a', 'file-in'))?.size_bytes).toBeGreaterThan(chunkBytes);
   one.runner.look();
   await until(async () => (await one.store.find('a', 'batch_1'))?.ended_at_ms !== null);
   const batch = await one.store.find('a', 'batch_1');
-  expect([batch?.status, JSON.parse(batch?.errors ?? 'null')]).toMatchObject(['failed', { data: [{ code: 'file_not_found', param: 'input_file_id' }] }]);
+  expect([batch?.status, JSON.parse(batch?.errors ?? 'null')]).toMatchObject([
+    'failed',
+    { data: [{ code: 'file_not_found', param: 'input_file_id' }] },
+  ]);
   expect(await one.store.openLines('batch_1', 0, 9)).toEqual([]);
 });
 

@@ -12,7 +12,10 @@ interface GatewayProcess extends AsyncDisposable {
 }
 
 async function start(env: Record<string, string>): Promise<GatewayProcess> {
-  const child: ChildProcess = fork(path.join(import.meta.dirname, 'gateway-process.ts'), { env: { ...process.env, ...env }, execArgv: ['--no-warnings'] });
+  const child: ChildProcess = fork(path.join(import.meta.dirname, 'gateway-process.ts'), {
+    env: { ...process.env, ...env },
+    execArgv: ['--no-warnings'],
+  });
   const [url] = (await once(child, 'message')) as [string];
   const kill = async () => {
     if (child.exitCode !== null || child.signalCode !== null) return;
@@ -27,12 +30,17 @@ const lines = Array.from({ length: 120 }, (_, index) => ({ custom_id: `line-${in
 
 /** Until at least so many lines are answered. */
 async function answered(client: OpenAI, id: string, count: number): Promise<void> {
-  while (((await client.batches.retrieve(id)).request_counts?.completed ?? 0) < count) await new Promise((resolve) => setTimeout(resolve, 5));
+  while (((await client.batches.retrieve(id)).request_counts?.completed ?? 0) < count)
+    await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
 async function expectAllOnce(client: OpenAI, id: string): Promise<void> {
   const batch = await ended(client, id);
-  expect(batch).toMatchObject({ status: 'completed', request_counts: { total: lines.length, completed: lines.length, failed: 0 }, error_file_id: null });
+  expect(batch).toMatchObject({
+    status: 'completed',
+    request_counts: { total: lines.length, completed: lines.length, failed: 0 },
+    error_file_id: null,
+  });
   const output = await readOutput(client, batch.output_file_id);
   expect(output.map(({ custom_id: customId }) => customId)).toEqual(lines.map(({ custom_id: customId }) => customId));
 }

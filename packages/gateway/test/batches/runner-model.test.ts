@@ -15,7 +15,10 @@ type Fate = 'answer' | 'error' | 'nothing';
 type Step =
   | { readonly kind: 'create'; readonly fates: readonly Fate[]; readonly expires: boolean }
   | { readonly kind: 'cancel' | 'delete-input'; readonly batch: number }
-  /** A gateway begins; its database fails at one of its calls and from then on (`killed`), or at that one alone. `isDone`: what was asked is done all the same. */
+  /**
+   * A gateway begins; its database fails at one of its calls and from then on (`killed`), or at that one alone. `isDone`: what was asked is
+   * done all the same.
+   */
   | { readonly kind: 'begin'; readonly failsAt: number | undefined; readonly isKilled: boolean; readonly isDone: boolean }
   | { readonly kind: 'drain' }
   | { readonly kind: 'lapse' }
@@ -23,9 +26,21 @@ type Step =
 
 const index = fc.nat(3);
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant('create' as const), fates: fc.array(fc.constantFrom<Fate>('answer', 'answer', 'error', 'nothing'), { minLength: 1, maxLength: 5 }), expires: fc.boolean() }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('create' as const),
+      fates: fc.array(fc.constantFrom<Fate>('answer', 'answer', 'error', 'nothing'), { minLength: 1, maxLength: 5 }),
+      expires: fc.boolean(),
+    }),
+  },
   { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom('cancel' as const, 'delete-input' as const), batch: index }) },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant('begin' as const), failsAt: fc.option(fc.nat(40)), isKilled: fc.boolean(), isDone: fc.boolean() }).map(({ failsAt, ...each }) => ({ ...each, failsAt: failsAt ?? undefined })) },
+  {
+    weight: 3,
+    arbitrary: fc
+      .record({ kind: fc.constant('begin' as const), failsAt: fc.option(fc.nat(40)), isKilled: fc.boolean(), isDone: fc.boolean() })
+      .map(({ failsAt, ...each }) => ({ ...each, failsAt: failsAt ?? undefined })),
+  },
   fc.constant({ kind: 'drain' as const }),
   fc.constant({ kind: 'lapse' as const }),
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('turns' as const), count: fc.integer({ min: 1, max: 60 }) }) },
@@ -68,11 +83,21 @@ const lines = {
     },
   },
   embeddings: { embed: () => Promise.reject(new Error('no embeddings are asked here')) },
-  writeAnswer: async () => ({}), writeEmbeddings: async () => '', writeError: () => '{}', wait: async () => {}, random: () => 0,
+  writeAnswer: async () => ({}),
+  writeEmbeddings: async () => '',
+  writeError: () => '{}',
+  wait: async () => {},
+  random: () => 0,
 } as unknown as RunnerOptions['lines'];
 
 class World {
-  readonly batches: { readonly id: string; readonly fates: readonly Fate[]; readonly expires: boolean; isCancelled: boolean; isDeleted: boolean }[] = [];
+  readonly batches: {
+    readonly id: string;
+    readonly fates: readonly Fate[];
+    readonly expires: boolean;
+    isCancelled: boolean;
+    isDeleted: boolean;
+  }[] = [];
   readonly store: BatchStore;
   readonly files: FileStore;
   readonly #open: OpenDatabase;
@@ -92,8 +117,19 @@ class World {
   begin(fails: () => 'before' | 'after' | undefined = () => undefined): BatchRunner {
     const { database, dialect } = this.#open;
     const runner = new BatchRunner({
-      store: failing(new BatchStore(database, dialect), fails), files: failing(new FileStore(database, dialect, this.now), fails), lines, name: `gateway-${(this.#names += 1)}`, concurrency: 2, runningMax: 2,
-      linesMax: 100, lineBytesMax: 4096, ttlMs: 24 * 30 * hourMs, leaseMs: 100, now: this.now, newFileId: () => `file-out-${(this.#fileIds += 1)}`, onFailure: () => {},
+      store: failing(new BatchStore(database, dialect), fails),
+      files: failing(new FileStore(database, dialect, this.now), fails),
+      lines,
+      name: `gateway-${(this.#names += 1)}`,
+      concurrency: 2,
+      runningMax: 2,
+      linesMax: 100,
+      lineBytesMax: 4096,
+      ttlMs: 24 * 30 * hourMs,
+      leaseMs: 100,
+      now: this.now,
+      newFileId: () => `file-out-${(this.#fileIds += 1)}`,
+      onFailure: () => {},
     });
     this.#runners.push(runner);
     runner.look();
@@ -134,7 +170,21 @@ class World {
     await writer.write(Buffer.from(jsonl(fates.map((fate, line) => ({ custom_id: `line-${line}`, body: { fate } })))));
     await this.files.keep(writer, tenant, {}, bounds);
     const now = this.now();
-    await this.store.create({ id, tenant, key_name: null, endpoint: '/v1/chat/completions', input_file_id: `file-${id}`, completion_window: '24h', metadata: null, output_expires_seconds: null, created_at_ms: now, expires_at_ms: now + (expires ? 20 : 1000 * hourMs) }, 100);
+    await this.store.create(
+      {
+        id,
+        tenant,
+        key_name: null,
+        endpoint: '/v1/chat/completions',
+        input_file_id: `file-${id}`,
+        completion_window: '24h',
+        metadata: null,
+        output_expires_seconds: null,
+        created_at_ms: now,
+        expires_at_ms: now + (expires ? 20 : 1000 * hourMs),
+      },
+      100,
+    );
     this.batches.push({ id, fates, expires, isCancelled: false, isDeleted: false });
     for (const runner of this.#runners) runner.look();
   }
@@ -158,7 +208,11 @@ class World {
     expect(file, fileId).toBeDefined();
     const chunks: Uint8Array[] = [];
     for await (const chunk of this.files.read(file as { id: string; size_bytes: number })) chunks.push(chunk);
-    return Buffer.concat(chunks).toString().trimEnd().split('\n').map((line) => JSON.parse(line) as OutputLine);
+    return Buffer.concat(chunks)
+      .toString()
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as OutputLine);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -181,8 +235,15 @@ async function check(world: World): Promise<void> {
     expect(new Set([...seen.output, ...seen.errors]).size, id).toBe(seen.output.length + seen.errors.length);
     for (const line of seen.output) expect(fates[line], id).toBe('answer');
     if (batch.status === 'completed') for (const line of seen.errors) expect(fates[line], id).toBe('error');
-    expect({ total: batch.total, completed: batch.completed, failed: batch.failed, input: batch.input_tokens, output: batch.output_tokens }, id).toEqual({
-      total: output.length + errors.length, completed: output.length, failed: errors.length, input: 2 * output.length, output: 3 * output.length,
+    expect(
+      { total: batch.total, completed: batch.completed, failed: batch.failed, input: batch.input_tokens, output: batch.output_tokens },
+      id,
+    ).toEqual({
+      total: output.length + errors.length,
+      completed: output.length,
+      failed: errors.length,
+      input: 2 * output.length,
+      output: 3 * output.length,
     });
     // It ends as it may.
     const allowed = ['completed', ...(isCancelled ? ['cancelled'] : []), ...(expires ? ['expired'] : []), ...(isDeleted ? ['failed'] : [])];

@@ -19,10 +19,20 @@ async function open(folder: string) {
     workers.push(worker);
     return worker;
   };
-  const database = new Kysely<Tables>({ dialect: new SqliteDialect({ path: path.join(folder, 'numbers.sqlite'), startWorker, now: () => clock.ms, onLost: ({ message }) => losses.push(message) }) });
+  const database = new Kysely<Tables>({
+    dialect: new SqliteDialect({
+      path: path.join(folder, 'numbers.sqlite'),
+      startWorker,
+      now: () => clock.ms,
+      onLost: ({ message }) => losses.push(message),
+    }),
+  });
   await sql`create table if not exists numbers (number integer)`.execute(database);
   return {
-    clock, workers, losses, database,
+    clock,
+    workers,
+    losses,
+    database,
     add: (number: number) => database.insertInto('numbers').values({ number }).execute(),
     numbers: async () => (await database.selectFrom('numbers').selectAll().execute()).map(({ number }) => number),
     kill: () => workers.at(-1)?.terminate(),

@@ -2,7 +2,17 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import OpenAI, { toFile } from 'openai';
-import { createMockEmbeddings, createMockEngine, defaultConfig, startGateway, type Config, type Gateway, type MockEmbeddings, type MockEngine, type MockScript } from '../../src/main.ts';
+import {
+  createMockEmbeddings,
+  createMockEngine,
+  defaultConfig,
+  startGateway,
+  type Config,
+  type Gateway,
+  type MockEmbeddings,
+  type MockEngine,
+  type MockScript,
+} from '../../src/main.ts';
 
 export interface BatchServer extends AsyncDisposable {
   readonly gateway: Gateway;
@@ -25,12 +35,22 @@ export function temporaryFolder(): Disposable & { readonly path: string } {
   return { path: folder, [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
-export async function startBatchServer(sqlitePath: string, { batches = {}, config = {}, script = {}, env = {} }: BatchServerOptions = {}): Promise<BatchServer> {
+export async function startBatchServer(
+  sqlitePath: string,
+  { batches = {}, config = {}, script = {}, env = {} }: BatchServerOptions = {},
+): Promise<BatchServer> {
   const engine = createMockEngine(script);
   const embeddings = createMockEmbeddings();
   const gateway = await startGateway({
-    config: { ...defaultConfig, ...config, batches: { ...defaultConfig.batches, sqlite_path: sqlitePath, lease_ms: 1000, ...batches }, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200 } },
-    engine, embeddings, env,
+    config: {
+      ...defaultConfig,
+      ...config,
+      batches: { ...defaultConfig.batches, sqlite_path: sqlitePath, lease_ms: 1000, ...batches },
+      server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200 },
+    },
+    engine,
+    embeddings,
+    env,
   });
   const clientOf = (apiKey: string) => new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey, maxRetries: 0 });
   return { gateway, engine, embeddings, client: clientOf('one'), clientOf, [Symbol.asyncDispose]: () => gateway.drain() };
@@ -44,7 +64,18 @@ export interface Line {
 }
 
 export function jsonl(lines: readonly (Line | string)[]): string {
-  return lines.map((line) => (typeof line === 'string' ? line : JSON.stringify({ method: 'POST', url: '/v1/chat/completions', body: { model: 'default', messages: [{ role: 'user', content: line.custom_id }] }, ...line }))).join('\n');
+  return lines
+    .map((line) =>
+      typeof line === 'string'
+        ? line
+        : JSON.stringify({
+            method: 'POST',
+            url: '/v1/chat/completions',
+            body: { model: 'default', messages: [{ role: 'user', content: line.custom_id }] },
+            ...line,
+          }),
+    )
+    .join('\n');
 }
 
 export async function upload(client: OpenAI, content: string): Promise<string> {
@@ -53,8 +84,17 @@ export async function upload(client: OpenAI, content: string): Promise<string> {
 
 type Endpoint = OpenAI.BatchCreateParams['endpoint'];
 
-export async function createBatch(client: OpenAI, lines: readonly (Line | string)[], endpoint: Endpoint = '/v1/chat/completions', completionWindow = '24h'): Promise<OpenAI.Batch> {
-  return client.batches.create({ input_file_id: await upload(client, jsonl(lines)), endpoint, completion_window: completionWindow as '24h' });
+export async function createBatch(
+  client: OpenAI,
+  lines: readonly (Line | string)[],
+  endpoint: Endpoint = '/v1/chat/completions',
+  completionWindow = '24h',
+): Promise<OpenAI.Batch> {
+  return client.batches.create({
+    input_file_id: await upload(client, jsonl(lines)),
+    endpoint,
+    completion_window: completionWindow as '24h',
+  });
 }
 
 /** Asks until it has ended; the test's own timeout bounds it. */
@@ -76,5 +116,8 @@ export interface OutputLine {
 export async function readOutput(client: OpenAI, fileId: string | null | undefined): Promise<OutputLine[]> {
   if (!fileId) return [];
   const text = await (await client.files.content(fileId)).text();
-  return text.trimEnd().split('\n').map((line) => JSON.parse(line) as OutputLine);
+  return text
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as OutputLine);
 }

@@ -43,8 +43,13 @@ function simulate(batchShareMin: number, sizeMax: number, loads: readonly Load[]
       batchRunningMax = Math.max(batchRunningMax, running.batch);
     }
   }
-  const texts = (own: Sent['lane'], fromMs = 0) => all.reduce((sum, { lane: of, texts: count, endsAtMs }) => sum + (of === own && endsAtMs - callMs >= fromMs ? count : 0), 0);
-  return { all, shareFrom: (fromMs: number) => texts('batch', fromMs) / (texts('batch', fromMs) + texts('realtime', fromMs)), batchRunningMax };
+  const texts = (own: Sent['lane'], fromMs = 0) =>
+    all.reduce((sum, { lane: of, texts: count, endsAtMs }) => sum + (of === own && endsAtMs - callMs >= fromMs ? count : 0), 0);
+  return {
+    all,
+    shareFrom: (fromMs: number) => texts('batch', fromMs) / (texts('batch', fromMs) + texts('realtime', fromMs)),
+    batchRunningMax,
+  };
 }
 
 describe('the batch lane before another server', () => {
@@ -70,12 +75,18 @@ describe('the batch lane before another server', () => {
   });
 
   it('does not pay later for what it had while it was alone', () => {
-    const { shareFrom } = simulate(0.1, 64, [{ realtime: 0, perCall: 1, durationMs: 5000 }, { realtime: 8, perCall: 16, durationMs: 1000 }]);
+    const { shareFrom } = simulate(0.1, 64, [
+      { realtime: 0, perCall: 1, durationMs: 5000 },
+      { realtime: 8, perCall: 16, durationMs: 1000 },
+    ]);
     expect(shareFrom(5000)).toBeGreaterThan(0.09);
   });
 
   it('pays for no more than a call where real time left it much', () => {
-    const { shareFrom } = simulate(0.1, 16, [{ realtime: 0.02, perCall: 1, durationMs: 20_000 }, { realtime: 8, perCall: 16, durationMs: 1000 }]);
+    const { shareFrom } = simulate(0.1, 16, [
+      { realtime: 0.02, perCall: 1, durationMs: 20_000 },
+      { realtime: 8, perCall: 16, durationMs: 1000 },
+    ]);
     expect(shareFrom(20_000)).toBeGreaterThan(0.09);
   });
 

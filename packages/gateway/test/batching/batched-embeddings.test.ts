@@ -7,11 +7,25 @@ import { createMockEmbeddings, type MockEmbeddingsScript } from '../../src/main.
 import { createGate, until } from '../support.ts';
 
 const never = new AbortController().signal;
-const request = (id: string, inputs: EmbeddingRequest['inputs'], changes: Partial<EmbeddingRequest> = {}): EmbeddingRequest => ({ id, inputs, ...changes });
+const request = (id: string, inputs: EmbeddingRequest['inputs'], changes: Partial<EmbeddingRequest> = {}): EmbeddingRequest => ({
+  id,
+  inputs,
+  ...changes,
+});
 
 function make(script: MockEmbeddingsScript = {}, options: { sizeMax?: number; timeoutMs?: number; waitingMax?: number } = {}) {
   const mock = createMockEmbeddings(script);
-  return { mock, engine: new BatchedEmbeddings(mock, { sizeMax: 16, timeoutMs: 60_000, waitingMax: 1000, batchShareMin: 0.1, now: () => performance.now(), ...options }) };
+  return {
+    mock,
+    engine: new BatchedEmbeddings(mock, {
+      sizeMax: 16,
+      timeoutMs: 60_000,
+      waitingMax: 1000,
+      batchShareMin: 0.1,
+      now: () => performance.now(),
+      ...options,
+    }),
+  };
 }
 
 /** Holds the first batch until the gate opens, so that the others gather. */
@@ -64,7 +78,13 @@ describe('embeddings in batches', () => {
     const gates = [createGate(), createGate(), createGate()];
     let asked = 0;
     const { mock, engine } = make({ beforeAnswer: () => gates[asked++]?.passed }, { sizeMax: 8 });
-    const list = engine.embed(request('list', Array.from({ length: 9 }, () => 'l')), never);
+    const list = engine.embed(
+      request(
+        'list',
+        Array.from({ length: 9 }, () => 'l'),
+      ),
+      never,
+    );
     await until(() => mock.requests.length === 1);
     const waits = [engine.embed(request('r', ['r']), never), engine.embed(request('s', ['s', 's']), never)];
     await new Promise((resolve) => setImmediate(resolve));
@@ -76,7 +96,13 @@ describe('embeddings in batches', () => {
     expect(mock.requests.map(({ inputs }) => inputs.length)).toEqual([9, 3]);
     gates[1]?.open();
     await Promise.all(waits);
-    const last = engine.embed(request('list', Array.from({ length: 8 }, () => 'l')), never);
+    const last = engine.embed(
+      request(
+        'list',
+        Array.from({ length: 8 }, () => 'l'),
+      ),
+      never,
+    );
     const others = ['c', 'd', 'e', 'f'].map((text) => engine.embed(request(text, [text], { lane: 'batch' }), never));
     await Promise.all(others);
     gates[2]?.open();
@@ -89,7 +115,8 @@ describe('embeddings in batches', () => {
     const { gate, script } = gated();
     const { mock, engine } = make(script, { sizeMax: 8 });
     const held = engine.embed(request('r', ['r']), never);
-    const batchOf = (user: string) => engine.embed(request(user, [user], { lane: 'batch', fields: { model: 'm', input: user, user } }), never);
+    const batchOf = (user: string) =>
+      engine.embed(request(user, [user], { lane: 'batch', fields: { model: 'm', input: user, user } }), never);
     const answers = [...Array.from({ length: 12 }, () => batchOf('a')), batchOf('z')];
     await Promise.all(answers);
     // Beside real time it has a short call at a time, which `a` alone could fill until nothing of it is left.
@@ -110,9 +137,18 @@ describe('embeddings in batches', () => {
     expect(mock.requests.flatMap(({ inputs }) => inputs)).toEqual(['a', 'b', 'c', 'd', 'e', 'f', 'g']);
   });
 
-  it('lose nobody, double nobody and keep each request\'s order, whoever comes, leaves or fails', async () => {
+  it("lose nobody, double nobody and keep each request's order, whoever comes, leaves or fails", async () => {
     const texts = fc.array(fc.string({ minLength: 1, maxLength: 6, unit: 'grapheme-ascii' }), { minLength: 1, maxLength: 5 });
-    const asks = fc.array(fc.record({ inputs: texts, leaves: fc.boolean(), isBad: fc.boolean(), dimensions: fc.constantFrom(undefined, 8), lane: fc.constantFrom('realtime', 'batch') }), { minLength: 1, maxLength: 30 });
+    const asks = fc.array(
+      fc.record({
+        inputs: texts,
+        leaves: fc.boolean(),
+        isBad: fc.boolean(),
+        dimensions: fc.constantFrom(undefined, 8),
+        lane: fc.constantFrom('realtime', 'batch'),
+      }),
+      { minLength: 1, maxLength: 30 },
+    );
     await fc.assert(
       fc.asyncProperty(asks, fc.integer({ min: 1, max: 12 }), async (all, sizeMax) => {
         const { gate, script } = gated();
@@ -122,7 +158,10 @@ describe('embeddings in batches', () => {
         const running = all.map(({ inputs, leaves, isBad, dimensions, lane }, index) => {
           const left = new AbortController();
           const own = isBad ? [...inputs, 'x'.repeat(65)] : inputs;
-          const answer = engine.embed(request(`r${index}`, own, { dimensions, lane }), left.signal).then((value) => ({ value }), (error: AutoglmError) => ({ error }));
+          const answer = engine.embed(request(`r${index}`, own, { dimensions, lane }), left.signal).then(
+            (value) => ({ value }),
+            (error: AutoglmError) => ({ error }),
+          );
           return { answer, left, leaves, isBad, own, dimensions };
         });
         const reason = new AutoglmError('client_closed_request', 'left');
@@ -132,7 +171,11 @@ describe('embeddings in batches', () => {
           const result = await answer;
           if ('error' in result) {
             if (leaves && result.error === reason) continue;
-            expect([isBad, result.error.code, result.error.param]).toEqual([true, 'context_length_exceeded', own.length === 1 ? 'input' : `input[${own.length - 1}]`]);
+            expect([isBad, result.error.code, result.error.param]).toEqual([
+              true,
+              'context_length_exceeded',
+              own.length === 1 ? 'input' : `input[${own.length - 1}]`,
+            ]);
             continue;
           }
           expect(isBad).toBe(false);
@@ -150,11 +193,18 @@ describe('embeddings in batches', () => {
 
   it('let go of one who leaves, and go on for the others; when all have left, the server is told', async () => {
     let aborted = 0;
-    const hanging = { beforeAnswer: (_: EmbeddingRequest, signal: AbortSignal) => new Promise<void>(() => signal.addEventListener('abort', () => (aborted += 1))) };
+    const hanging = {
+      beforeAnswer: (_: EmbeddingRequest, signal: AbortSignal) =>
+        new Promise<void>(() => signal.addEventListener('abort', () => (aborted += 1))),
+    };
     const { mock, engine } = make(hanging, { sizeMax: 3 });
     const [a, b, c] = [new AbortController(), new AbortController(), new AbortController()];
     const reason = new AutoglmError('client_closed_request', 'left');
-    const answers = [engine.embed(request('a', ['a']), a.signal), engine.embed(request('b', ['b']), b.signal), engine.embed(request('c', ['c', 'c']), c.signal)];
+    const answers = [
+      engine.embed(request('a', ['a']), a.signal),
+      engine.embed(request('b', ['b']), b.signal),
+      engine.embed(request('c', ['c', 'c']), c.signal),
+    ];
     await until(() => mock.requests.length === 2);
     b.abort(reason);
     await expect(answers[1]).rejects.toBe(reason);
@@ -172,14 +222,24 @@ describe('embeddings in batches', () => {
       if (asked.inputs.includes('bad')) throw new AutoglmError('invalid_value', 'There is something bad.', { param: 'input' });
     });
     const first = make(bad.script);
-    const answers = ['a', 'b', 'bad', 'c'].map((text) => first.engine.embed(request(text, [text]), never).then(() => 'good', (error: AutoglmError) => error.code));
+    const answers = ['a', 'b', 'bad', 'c'].map((text) =>
+      first.engine.embed(request(text, [text]), never).then(
+        () => 'good',
+        (error: AutoglmError) => error.code,
+      ),
+    );
     bad.gate.open();
     expect(await Promise.all(answers)).toEqual(['good', 'good', 'invalid_value', 'good']);
     const gone = gated((asked) => {
       if (asked.inputs.length > 1) throw new AutoglmError('upstream_unreachable', 'It is gone.');
     });
     const second = make(gone.script);
-    const failed = ['a', 'b', 'c'].map((text) => second.engine.embed(request(text, [text]), never).then(() => 'good', (error: AutoglmError) => error.code));
+    const failed = ['a', 'b', 'c'].map((text) =>
+      second.engine.embed(request(text, [text]), never).then(
+        () => 'good',
+        (error: AutoglmError) => error.code,
+      ),
+    );
     gone.gate.open();
     expect(await Promise.all(failed)).toEqual(['good', 'upstream_unreachable', 'upstream_unreachable']);
     expect(second.mock.requests).toHaveLength(2);
@@ -188,8 +248,20 @@ describe('embeddings in batches', () => {
   it('share the tokens of empty texts by their number', async () => {
     const { gate, script } = gated();
     const { mock } = make(script);
-    const counting: EmbeddingEngine = { name: 'counts beginnings', status: mock.status, ready: () => mock.ready(), embed: async (asked, signal) => ({ ...(await mock.embed(asked, signal)), promptTokens: 2 * asked.inputs.length }), close: () => mock.close() };
-    const engine = new BatchedEmbeddings(counting, { sizeMax: 16, timeoutMs: 60_000, waitingMax: 1000, batchShareMin: 0.1, now: () => performance.now() });
+    const counting: EmbeddingEngine = {
+      name: 'counts beginnings',
+      status: mock.status,
+      ready: () => mock.ready(),
+      embed: async (asked, signal) => ({ ...(await mock.embed(asked, signal)), promptTokens: 2 * asked.inputs.length }),
+      close: () => mock.close(),
+    };
+    const engine = new BatchedEmbeddings(counting, {
+      sizeMax: 16,
+      timeoutMs: 60_000,
+      waitingMax: 1000,
+      batchShareMin: 0.1,
+      now: () => performance.now(),
+    });
     const answers = [['a'], [''], ['', '']].map((inputs, index) => engine.embed(request(`r${index}`, inputs), never));
     await until(() => mock.requests.length === 1);
     gate.open();
@@ -201,7 +273,12 @@ describe('embeddings in batches', () => {
     const { gate, script } = gated();
     const { mock, engine } = make(script, { waitingMax: 3 });
     const fields = (user: string) => ({ fields: { model: 'm', input: 'x', user } });
-    const answers = [engine.embed(request('a', ['a']), never), engine.embed(request('b', ['b'], fields('one')), never), engine.embed(request('c', ['c'], fields('two')), never), engine.embed(request('d', ['d'], fields('one')), never)];
+    const answers = [
+      engine.embed(request('a', ['a']), never),
+      engine.embed(request('b', ['b'], fields('one')), never),
+      engine.embed(request('c', ['c'], fields('two')), never),
+      engine.embed(request('d', ['d'], fields('one')), never),
+    ];
     await expect(engine.embed(request('e', ['e']), never)).rejects.toMatchObject({ code: 'queue_full' });
     gate.open();
     await Promise.all(answers);
@@ -216,9 +293,17 @@ describe('embeddings in batches', () => {
       return 0;
     };
     const { gate, script } = gated();
-    const engine = new BatchedEmbeddings(createMockEmbeddings(script), { sizeMax: 16, timeoutMs: 60_000, waitingMax: 2000, batchShareMin: 0.1, now });
+    const engine = new BatchedEmbeddings(createMockEmbeddings(script), {
+      sizeMax: 16,
+      timeoutMs: 60_000,
+      waitingMax: 2000,
+      batchShareMin: 0.1,
+      now,
+    });
     const leaving = new AbortController();
-    const asked = Array.from({ length: 1000 }, (_, index) => engine.embed(request(`r${index}`, ['a'], { fields: { input: ['a'], user: `u${index}` } }), leaving.signal).catch(() => 'left'));
+    const asked = Array.from({ length: 1000 }, (_, index) =>
+      engine.embed(request(`r${index}`, ['a'], { fields: { input: ['a'], user: `u${index}` } }), leaving.signal).catch(() => 'left'),
+    );
     // As many of the clock as there are asks, some times over; by all that wait it would be half a million.
     expect(looks).toBeLessThan(20_000);
     leaving.abort();

@@ -6,15 +6,34 @@ import { createGate, until } from '../support.ts';
 async function start(script: MockEmbeddingsScript) {
   const server = { ...defaultConfig.server, port: 0, drain_timeout_ms: 200 };
   const embeddings = createMockEmbeddings(script);
-  const there = await startGateway({ config: { ...defaultConfig, server, engines: [{ kind: 'mock', name: 'mock', tier: 'edge', weight: 1, max_outstanding: 64, model: 'other' }] }, embeddings, env: {} });
+  const there = await startGateway({
+    config: {
+      ...defaultConfig,
+      server,
+      engines: [{ kind: 'mock', name: 'mock', tier: 'edge', weight: 1, max_outstanding: 64, model: 'other' }],
+    },
+    embeddings,
+    env: {},
+  });
   const refuse = (_: number, key: string, reason: string): never => {
     throw new ConfigError(`${key}: ${reason}`);
   };
-  const engines = completeEngines([{ kind: 'openai', url: `${there.url}/v1`, model: 'mock-embeddings', max_batch_size: 8, batch_timeout_us: 1_000_000 }], {}, refuse);
+  const engines = completeEngines(
+    [{ kind: 'openai', url: `${there.url}/v1`, model: 'mock-embeddings', max_batch_size: 8, batch_timeout_us: 1_000_000 }],
+    {},
+    refuse,
+  );
   const here = await startGateway({ config: { ...defaultConfig, server, engines }, env: {} });
   const ask = async (input: string | string[]) => {
-    const response = await fetch(`${here.url}/v1/embeddings`, { method: 'POST', body: JSON.stringify({ model: 'mock-embeddings', input }), headers: { 'content-type': 'application/json' } });
-    return { status: response.status, body: (await response.json()) as { data?: { index: number }[]; usage?: { prompt_tokens: number }; error?: { param: string } } };
+    const response = await fetch(`${here.url}/v1/embeddings`, {
+      method: 'POST',
+      body: JSON.stringify({ model: 'mock-embeddings', input }),
+      headers: { 'content-type': 'application/json' },
+    });
+    return {
+      status: response.status,
+      body: (await response.json()) as { data?: { index: number }[]; usage?: { prompt_tokens: number }; error?: { param: string } },
+    };
   };
   return { embeddings, ask, refuse, [Symbol.asyncDispose]: async () => void (await Promise.all([here.drain(), there.drain()])) };
 }
@@ -40,7 +59,11 @@ describe('embeddings of another server', () => {
 
   it('are not joined unless the configuration says so, and a timeout alone is refused', async () => {
     await using servers = await start({});
-    expect(completeEngines([{ kind: 'openai', url: 'http://127.0.0.1:1/v1', model: 'm' }], {}, servers.refuse)[0]).toMatchObject({ max_batch_size: undefined });
-    expect(() => completeEngines([{ kind: 'openai', url: 'http://127.0.0.1:1/v1', model: 'm', batch_timeout_us: 5 }], {}, servers.refuse)).toThrow('batch_timeout_us: without max_batch_size');
+    expect(completeEngines([{ kind: 'openai', url: 'http://127.0.0.1:1/v1', model: 'm' }], {}, servers.refuse)[0]).toMatchObject({
+      max_batch_size: undefined,
+    });
+    expect(() =>
+      completeEngines([{ kind: 'openai', url: 'http://127.0.0.1:1/v1', model: 'm', batch_timeout_us: 5 }], {}, servers.refuse),
+    ).toThrow('batch_timeout_us: without max_batch_size');
   });
 });

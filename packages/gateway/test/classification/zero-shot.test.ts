@@ -6,7 +6,12 @@ import { startRemoteGateway } from '../upstream/support.ts';
 const body = { model: 'mock-embeddings', input: ['aaab', 'ccc'], labels: ['a', 'c'] };
 
 interface Answer {
-  readonly data: readonly { readonly index: number; readonly label: string; readonly probs: readonly number[]; readonly num_classes: number }[];
+  readonly data: readonly {
+    readonly index: number;
+    readonly label: string;
+    readonly probs: readonly number[];
+    readonly num_classes: number;
+  }[];
   readonly usage: { readonly prompt_tokens: number };
   readonly autoglm: { readonly zero_shot: { readonly temperature: number } };
 }
@@ -17,7 +22,12 @@ describe('POST /v1/classify by a model that makes embeddings', () => {
     server = await startEmbeddingServer();
   });
   afterAll(() => server[Symbol.asyncDispose]());
-  const classify = (asked: object, headers: Record<string, string> = {}) => fetch(`${server.url}/v1/classify`, { method: 'POST', body: JSON.stringify(asked), headers: { 'content-type': 'application/json', ...headers } });
+  const classify = (asked: object, headers: Record<string, string> = {}) =>
+    fetch(`${server.url}/v1/classify`, {
+      method: 'POST',
+      body: JSON.stringify(asked),
+      headers: { 'content-type': 'application/json', ...headers },
+    });
   const answered = async (asked: object) => (await (await classify(asked)).json()) as Answer;
 
   it('says which label each text is most like, how much, and that it is zero-shot', async () => {
@@ -25,7 +35,10 @@ describe('POST /v1/classify by a model that makes embeddings', () => {
     expect(response.status).toBe(200);
     expect(response.headers.get('server-timing')).toContain('prefill;dur=');
     const { data, usage, autoglm } = (await response.json()) as Answer;
-    expect(data).toMatchObject([{ index: 0, label: 'a', num_classes: 2 }, { index: 1, label: 'c', num_classes: 2 }]);
+    expect(data).toMatchObject([
+      { index: 0, label: 'a', num_classes: 2 },
+      { index: 1, label: 'c', num_classes: 2 },
+    ]);
     for (const { probs } of data) expect(probs.reduce((sum, prob) => sum + prob, 0)).toBeCloseTo(1);
     // Labels are read, too.
     expect(usage.prompt_tokens).toBe(9);
@@ -37,7 +50,8 @@ describe('POST /v1/classify by a model that makes embeddings', () => {
   });
 
   it('orders the classes alike at any temperature', async () => {
-    for (const temperature of [0.001, 0.05, 100]) expect((await answered({ ...body, temperature })).data.map(({ label }) => label)).toEqual(['a', 'c']);
+    for (const temperature of [0.001, 0.05, 100])
+      expect((await answered({ ...body, temperature })).data.map(({ label }) => label)).toEqual(['a', 'c']);
   });
 
   it('is of the lane that the client chose, and one list to the engine', async () => {
@@ -54,8 +68,16 @@ describe('POST /v1/classify by a model that makes embeddings', () => {
     ['a temperature of nothing', { temperature: 0 }, { code: 'invalid_value', param: 'temperature' }],
     ['an unknown field', { top_k: 1 }, { code: 'unknown_parameter', param: 'top_k' }],
     ['a label that is too long for the model', { labels: ['a', 'x'.repeat(65)] }, { code: 'context_length_exceeded', param: 'labels[1]' }],
-    ['a text that is too long', { input: ['a', 'x'.repeat(65)] }, { code: 'context_length_exceeded', param: 'input[1]', message: expect.stringContaining("'input[1]'") }],
-    ['a lone text that is too long', { input: 'x'.repeat(65) }, { code: 'context_length_exceeded', param: 'input', message: expect.stringContaining("'input'") }],
+    [
+      'a text that is too long',
+      { input: ['a', 'x'.repeat(65)] },
+      { code: 'context_length_exceeded', param: 'input[1]', message: expect.stringContaining("'input[1]'") },
+    ],
+    [
+      'a lone text that is too long',
+      { input: 'x'.repeat(65) },
+      { code: 'context_length_exceeded', param: 'input', message: expect.stringContaining("'input'") },
+    ],
   ])('refuses %s, naming the field', async (_, changes, error) => {
     const response = await classify({ ...body, ...changes });
     expect([response.status, await response.json()]).toMatchObject([400, { error }]);
@@ -74,10 +96,19 @@ describe('POST /v1/classify by a model that makes embeddings', () => {
     ['of zeros', '[0, 0]'],
     ['of nothing', '[]'],
   ])('says that there are no classes where a vector is %s', async (_, vector) => {
-    await using backend = await startFakeBackend((response) => sendJson(response, 200, `{"data": [${['[1, 0]', '[0, 1]', '[1, 1]', vector].map((embedding) => `{"embedding": ${embedding}}`).join()}]}`));
+    await using backend = await startFakeBackend((response) =>
+      sendJson(
+        response,
+        200,
+        `{"data": [${['[1, 0]', '[0, 1]', '[1, 1]', vector].map((embedding) => `{"embedding": ${embedding}}`).join()}]}`,
+      ),
+    );
     await using gateway = await startRemoteGateway([backend.url]);
     const response = await gateway.post('/v1/classify', { ...body, model: fakeModel });
-    expect([response.status, await response.json()]).toMatchObject([502, { error: { code: 'upstream_error', message: expect.stringContaining(fakeModel) } }]);
+    expect([response.status, await response.json()]).toMatchObject([
+      502,
+      { error: { code: 'upstream_error', message: expect.stringContaining(fakeModel) } },
+    ]);
   });
 
   it('takes the embeddings of another server that classifies none itself, of whatever length', async () => {
@@ -86,10 +117,19 @@ describe('POST /v1/classify by a model that makes embeddings', () => {
       sendJson(response, 200, { data, usage: { prompt_tokens: 4 } });
     });
     await using gateway = await startRemoteGateway([backend.url]);
-    const { data } = (await (await gateway.post('/v1/classify', { ...body, model: fakeModel }, { headers: { 'x-request-id': 'mine' } })).json()) as Answer;
+    const { data } = (await (
+      await gateway.post('/v1/classify', { ...body, model: fakeModel }, { headers: { 'x-request-id': 'mine' } })
+    ).json()) as Answer;
     expect(data.map(({ label }) => label)).toEqual(['a', 'c']);
-    expect(backend.requests[0]).toMatchObject({ path: '/v1/embeddings', headers: { 'x-request-id': 'mine' }, body: { model: fakeModel, input: ['a', 'c', 'aaab', 'ccc'] } });
+    expect(backend.requests[0]).toMatchObject({
+      path: '/v1/embeddings',
+      headers: { 'x-request-id': 'mine' },
+      body: { model: fakeModel, input: ['a', 'c', 'aaab', 'ccc'] },
+    });
     const refused = await gateway.post('/v1/classify', { model: fakeModel, input: 'a' });
-    expect([refused.status, await refused.json()]).toMatchObject([400, { error: { code: 'missing_parameter', param: 'labels', message: expect.stringContaining('classify_path') } }]);
+    expect([refused.status, await refused.json()]).toMatchObject([
+      400,
+      { error: { code: 'missing_parameter', param: 'labels', message: expect.stringContaining('classify_path') } },
+    ]);
   });
 });

@@ -13,11 +13,19 @@ describe('clients of embeddings, unchanged', () => {
 
   it('openai: by its own base64, and by floats', async () => {
     const client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: 'none', maxRetries: 0 });
-    const [own, floats] = await Promise.all([undefined, 'float' as const].map((format) => client.embeddings.create({ model: 'mock-embeddings', input: ['hello', 'world'], ...(format && { encoding_format: format }) })));
+    const [own, floats] = await Promise.all(
+      [undefined, 'float' as const].map((format) =>
+        client.embeddings.create({ model: 'mock-embeddings', input: ['hello', 'world'], ...(format && { encoding_format: format }) }),
+      ),
+    );
     expect(own?.data.map(({ index }) => index)).toEqual([0, 1]);
     expect(own?.data[1]?.embedding.map(Math.fround)).toEqual(floats?.data[1]?.embedding.map(Math.fround));
     expect(own?.usage).toEqual({ prompt_tokens: 10, total_tokens: 10 });
-    await expect(client.embeddings.create({ model: 'other', input: 'a' })).rejects.toMatchObject({ status: 404, code: 'model_not_found', param: 'model' });
+    await expect(client.embeddings.create({ model: 'other', input: 'a' })).rejects.toMatchObject({
+      status: 404,
+      code: 'model_not_found',
+      param: 'model',
+    });
     expect((await client.models.list()).data.map(({ id }) => id)).toEqual(['default', 'mock-embeddings']);
   });
 

@@ -14,13 +14,21 @@ describe('embeddings in the configuration', () => {
   };
 
   it('are a model and what it may take', () => {
-    expect(load('embeddings: {model: bge-small-zh, threads: 2}').embeddings).toEqual({ model: 'bge-small-zh', threads: 2, max_queue: 4096 });
+    expect(load('embeddings: {model: bge-small-zh, threads: 2}').embeddings).toEqual({
+      model: 'bge-small-zh',
+      threads: 2,
+      max_queue: 4096,
+    });
     expect(load('server: {port: 1}').embeddings.model).toBeUndefined();
   });
 
   it('refuse what is wrong, or of no model', () => {
     expect(() => load('embeddings: {modle: bge-small-zh}')).toThrow('did you mean "model"');
     expect(() => load('embeddings: {model: bge-small-zh, threads: 0}')).toThrow(/config\.yaml:1: embeddings\.threads/);
-    expect(() => load('embeddings: {name: search}')).toThrow(new ConfigError('embeddings.model is missing: without it there is no model for embeddings, and nothing that its other keys could be of.'));
+    expect(() => load('embeddings: {name: search}')).toThrow(
+      new ConfigError(
+        'embeddings.model is missing: without it there is no model for embeddings, and nothing that its other keys could be of.',
+      ),
+    );
   });
 });

@@ -19,8 +19,22 @@ describe('POST /v1/embeddings', () => {
   const answer = async (asked: object) => (await (await server.embed({ ...body, ...asked })).json()) as Answer;
 
   it('is where its model is asked: a chat with it says so', async () => {
-    const response = await fetch(`${server.url}/v1/chat/completions`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ model: 'mock-embeddings', messages: [{ role: 'user', content: 'hi' }] }) });
-    expect([response.status, await response.json()]).toMatchObject([404, { error: { code: 'model_not_found', message: expect.stringMatching(/^The model "mock-embeddings" makes embeddings and writes no text\. Known models: default/) as string } }]);
+    const response = await fetch(`${server.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'mock-embeddings', messages: [{ role: 'user', content: 'hi' }] }),
+    });
+    expect([response.status, await response.json()]).toMatchObject([
+      404,
+      {
+        error: {
+          code: 'model_not_found',
+          message: expect.stringMatching(
+            /^The model "mock-embeddings" makes embeddings and writes no text\. Known models: default/,
+          ) as string,
+        },
+      },
+    ]);
   });
 
   it('answers a text as OpenAI does', async () => {
@@ -90,7 +104,9 @@ describe('POST /v1/embeddings', () => {
   });
 
   it('answers two requests of one id, each its own', async () => {
-    const answers = await Promise.all(['a', 'bb'].map(async (input) => (await server.embed({ ...body, input }, { headers: { 'x-request-id': 'one' } })).json()));
+    const answers = await Promise.all(
+      ['a', 'bb'].map(async (input) => (await server.embed({ ...body, input }, { headers: { 'x-request-id': 'one' } })).json()),
+    );
     expect(answers).toMatchObject([{ usage: { prompt_tokens: 1 } }, { usage: { prompt_tokens: 2 } }]);
     const [one, two] = server.engine.requests.slice(-2);
     expect([one?.requestId, two?.requestId, one?.id === two?.id]).toEqual(['one', 'one', false]);
@@ -103,13 +119,22 @@ describe('POST /v1/embeddings', () => {
   it('says which models there are for embeddings, and that one that writes text is none', async () => {
     const unknown = await server.embed({ ...body, model: 'text-embedding-3-small' });
     expect(unknown.status).toBe(404);
-    expect(await unknown.json()).toMatchObject({ error: { code: 'model_not_found', param: 'model', message: expect.stringContaining('mock-embeddings') } });
-    expect(await (await server.embed({ ...body, model: 'default' })).json()).toMatchObject({ error: { message: expect.stringContaining('writes text') } });
+    expect(await unknown.json()).toMatchObject({
+      error: { code: 'model_not_found', param: 'model', message: expect.stringContaining('mock-embeddings') },
+    });
+    expect(await (await server.embed({ ...body, model: 'default' })).json()).toMatchObject({
+      error: { message: expect.stringContaining('writes text') },
+    });
   });
 
   it('is listed with what it is', async () => {
     const { data } = (await (await fetch(`${server.url}/v1/models`)).json()) as { data: object[] };
-    expect(data).toContainEqual(expect.objectContaining({ id: 'mock-embeddings', autoglm: expect.objectContaining({ embedding_dimensions: 8, pooling: 'mean', context_length: 64 }) }));
+    expect(data).toContainEqual(
+      expect.objectContaining({
+        id: 'mock-embeddings',
+        autoglm: expect.objectContaining({ embedding_dimensions: 8, pooling: 'mean', context_length: 64 }),
+      }),
+    );
     expect(await (await fetch(`${server.url}/v1/models/mock-embeddings`)).json()).toMatchObject({ id: 'mock-embeddings' });
     expect((await fetch(`${server.url}/v1/embeddings`)).status).toBe(405);
   });
@@ -138,7 +163,10 @@ describe('an embedding engine that is not at its best', () => {
 
   it('hears of a client that leaves, and of a deadline', async () => {
     const aborted: unknown[] = [];
-    await using server = await startEmbeddingServer({ beforeAnswer: (_, signal) => new Promise(() => signal.addEventListener('abort', () => aborted.push((signal.reason as { code: string }).code))) });
+    await using server = await startEmbeddingServer({
+      beforeAnswer: (_, signal) =>
+        new Promise(() => signal.addEventListener('abort', () => aborted.push((signal.reason as { code: string }).code))),
+    });
     const leaving = new AbortController();
     const left = server.embed(body, { signal: leaving.signal }).catch(() => 'left');
     await until(() => server.engine.requests.length === 1);
@@ -161,11 +189,20 @@ describe('an embedding engine that is not at its best', () => {
 });
 
 it('is a 404 that says how to have embeddings where there is no model for them', async () => {
-  const gateway = await startGateway({ config: { ...defaultConfig, server: { ...defaultConfig.server, port: 0 } }, engine: createMockEngine() });
+  const gateway = await startGateway({
+    config: { ...defaultConfig, server: { ...defaultConfig.server, port: 0 } },
+    engine: createMockEngine(),
+  });
   try {
-    const response = await fetch(`${gateway.url}/v1/embeddings`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ model: 'bge-small-zh', input: 'a' }) });
+    const response = await fetch(`${gateway.url}/v1/embeddings`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'bge-small-zh', input: 'a' }),
+    });
     expect(response.status).toBe(404);
-    expect(await response.json()).toMatchObject({ error: { code: 'model_not_found', message: expect.stringContaining('embeddings: {model: bge-small-zh}') } });
+    expect(await response.json()).toMatchObject({
+      error: { code: 'model_not_found', message: expect.stringContaining('embeddings: {model: bge-small-zh}') },
+    });
   } finally {
     await gateway.drain();
   }

@@ -9,20 +9,59 @@ import { until } from '../support.ts';
 
 async function start(cache: Partial<Config['cache']> = {}) {
   const engine = createMockEmbeddings();
-  const config: Config = { ...defaultConfig, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200 }, cache: { ...defaultConfig.cache, enabled: true, ...cache } };
+  const config: Config = {
+    ...defaultConfig,
+    server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200 },
+    cache: { ...defaultConfig.cache, enabled: true, ...cache },
+  };
   const gateway = await startGateway({ config, engine: createMockEngine(), embeddings: engine });
   const ask = async (input: unknown, more: object = {}, key = 'a', headers: Record<string, string> = {}) => {
-    const response = await fetch(`${gateway.url}/v1/embeddings`, { method: 'POST', body: JSON.stringify({ model: 'mock-embeddings', input, ...more }), headers: { 'content-type': 'application/json', authorization: `Bearer ${key}`, ...headers } });
+    const response = await fetch(`${gateway.url}/v1/embeddings`, {
+      method: 'POST',
+      body: JSON.stringify({ model: 'mock-embeddings', input, ...more }),
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${key}`, ...headers },
+    });
     const body = (await response.json()) as { data?: { embedding: number[] }[]; usage?: object; error?: { param: string; code: string } };
-    return { status: response.status, cache: response.headers.get('x-autoglm-cache'), vectors: body.data?.map(({ embedding }) => embedding), usage: body.usage, param: body.error?.param, code: body.error?.code };
+    return {
+      status: response.status,
+      cache: response.headers.get('x-autoglm-cache'),
+      vectors: body.data?.map(({ embedding }) => embedding),
+      usage: body.usage,
+      param: body.error?.param,
+      code: body.error?.code,
+    };
   };
-  const chat = async (content: string) => (await fetch(`${gateway.url}/v1/chat/completions`, { method: 'POST', body: JSON.stringify({ model: 'default', temperature: 0, messages: [{ role: 'user', content }] }), headers: { 'content-type': 'application/json' } })).json();
+  const chat = async (content: string) =>
+    (
+      await fetch(`${gateway.url}/v1/chat/completions`, {
+        method: 'POST',
+        body: JSON.stringify({ model: 'default', temperature: 0, messages: [{ role: 'user', content }] }),
+        headers: { 'content-type': 'application/json' },
+      })
+    ).json();
   const classify = async (headers: Record<string, string> = {}, more: object = {}) => {
-    const response = await fetch(`${gateway.url}/v1/classify`, { method: 'POST', body: JSON.stringify({ model: 'mock-embeddings', input: ['aaab', 'ccc'], labels: ['a', 'c'], ...more }), headers: { 'content-type': 'application/json', authorization: 'Bearer a', ...headers } });
+    const response = await fetch(`${gateway.url}/v1/classify`, {
+      method: 'POST',
+      body: JSON.stringify({ model: 'mock-embeddings', input: ['aaab', 'ccc'], labels: ['a', 'c'], ...more }),
+      headers: { 'content-type': 'application/json', authorization: 'Bearer a', ...headers },
+    });
     const body = (await response.json()) as { data?: { label: string }[]; error?: { code: string } };
-    return { status: response.status, cache: response.headers.get('x-autoglm-cache'), labels: body.data?.map(({ label }) => label), code: body.error?.code };
+    return {
+      status: response.status,
+      cache: response.headers.get('x-autoglm-cache'),
+      labels: body.data?.map(({ label }) => label),
+      code: body.error?.code,
+    };
   };
-  return { engine, ask, chat, classify, url: gateway.url, inputs: () => engine.requests.flatMap(({ inputs }) => inputs), [Symbol.asyncDispose]: () => gateway.drain() };
+  return {
+    engine,
+    ask,
+    chat,
+    classify,
+    url: gateway.url,
+    inputs: () => engine.requests.flatMap(({ inputs }) => inputs),
+    [Symbol.asyncDispose]: () => gateway.drain(),
+  };
 }
 
 describe('embeddings that are kept', () => {
@@ -39,7 +78,9 @@ describe('embeddings that are kept', () => {
     expect([several.vectors, several.usage]).toEqual([expected.vectors, expected.usage]);
     await other.ask('hello');
     expect(other.inputs()).toHaveLength(4);
-    expect(await (await fetch(`${server.url}/metrics`)).text()).toContain('autoglm_embedding_cache_level_total{level="memory",event="hits"} 2');
+    expect(await (await fetch(`${server.url}/metrics`)).text()).toContain(
+      'autoglm_embedding_cache_level_total{level="memory",event="hits"} 2',
+    );
   });
 
   it('are each tenant’s own, and each form’s', async () => {
@@ -107,55 +148,71 @@ describe('embeddings that are kept', () => {
     const kept = new KeptEmbeddings({ maxBytes: 2000, ttlMs: 1000, now: () => 0 });
     const { signal } = new AbortController();
     const direct = (inputs: readonly (string | readonly number[])[]) => engine.embed({ id: 'r', inputs }, signal);
-    await fc.assert(fc.asyncProperty(fc.constantFrom('', 'a'), fc.array(fc.constantFrom('a', 'b', 'ab', 'abc', 'x y', 'é', '你好'), { minLength: 1, maxLength: 5 }), async (tenant, inputs) => {
-      const { answer, keptTokens } = await kept.find({ tenant, weightsFingerprint: 'w' }, { id: 'r', inputs }, direct);
-      const { vectors, promptTokens } = await direct(inputs);
-      expect([answer.vectors, answer.promptTokens]).toEqual([vectors, promptTokens]);
-      expect(keptTokens).toBeLessThanOrEqual(promptTokens);
-      expect(kept.memory.bytes).toBeLessThanOrEqual(2000);
-    }));
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom('', 'a'),
+        fc.array(fc.constantFrom('a', 'b', 'ab', 'abc', 'x y', 'é', '你好'), { minLength: 1, maxLength: 5 }),
+        async (tenant, inputs) => {
+          const { answer, keptTokens } = await kept.find({ tenant, weightsFingerprint: 'w' }, { id: 'r', inputs }, direct);
+          const { vectors, promptTokens } = await direct(inputs);
+          expect([answer.vectors, answer.promptTokens]).toEqual([vectors, promptTokens]);
+          expect(keptTokens).toBeLessThanOrEqual(promptTokens);
+          expect(kept.memory.bytes).toBeLessThanOrEqual(2000);
+        },
+      ),
+    );
     expect(kept.memory.counts.hits).toBeGreaterThan(0);
     expect(kept.memory.counts.evicted).toBeGreaterThan(0);
   });
 
   it('are written down so that only vectors are read', () => {
-    fc.assert(fc.property(fc.float32Array({ noNaN: true, noDefaultInfinity: true, minLength: 1 }), fc.nat(9_999_999), (vector, tokens) => {
-      expect(vectorCodec.decode(vectorCodec.encode({ vector, tokens }))).toEqual({ vector, tokens });
-    }));
-    for (const text of ['', '3', '3 ', '3 AAA=', 'x AAAAAA==', '3 AACAfw==', '3 AAAAAA== ']) expect(vectorCodec.decode(text)).toBeUndefined();
+    fc.assert(
+      fc.property(fc.float32Array({ noNaN: true, noDefaultInfinity: true, minLength: 1 }), fc.nat(9_999_999), (vector, tokens) => {
+        expect(vectorCodec.decode(vectorCodec.encode({ vector, tokens }))).toEqual({ vector, tokens });
+      }),
+    );
+    for (const text of ['', '3', '3 ', '3 AAA=', 'x AAAAAA==', '3 AACAfw==', '3 AAAAAA== '])
+      expect(vectorCodec.decode(text)).toBeUndefined();
   });
 
-  it.skipIf(!hasRedis)('are shared through Redis, and computed where they are poisoned (skipped where redis-server is absent)', async () => {
-    await using redis = await startRedis();
-    const admin = new Redis(redis.url);
-    const shared = { redis_url: redis.url, redis_timeout_ms: 2000 };
-    await using first = await start(shared);
-    await using second = await start(shared);
-    const keys = () => admin.keys('autoglm:cache:1:embedding:*');
-    for (const server of [first, second]) {
-      let count = 0;
-      await until(async () => {
-        await server.ask(`not connected yet ${(count += 1)}`);
-        return (await keys()).length > 0;
-      });
-      // Each was looked for and written, or not: nothing is on its way any more.
-      await until(async () => {
-        const counts = [...(await (await fetch(`${server.url}/metrics`)).text()).matchAll(/autoglm_embedding_cache_level_total\{level="redis",event="(?:kept|misses|skipped|failed)"\} (\d+)/g)];
-        return counts.reduce((sum, [, value]) => sum + Number(value), 0) === 2 * count;
-      });
+  it.skipIf(!hasRedis)(
+    'are shared through Redis, and computed where they are poisoned (skipped where redis-server is absent)',
+    async () => {
+      await using redis = await startRedis();
+      const admin = new Redis(redis.url);
+      const shared = { redis_url: redis.url, redis_timeout_ms: 2000 };
+      await using first = await start(shared);
+      await using second = await start(shared);
+      const keys = () => admin.keys('autoglm:cache:1:embedding:*');
+      for (const server of [first, second]) {
+        let count = 0;
+        await until(async () => {
+          await server.ask(`not connected yet ${(count += 1)}`);
+          return (await keys()).length > 0;
+        });
+        // Each was looked for and written, or not: nothing is on its way any more.
+        await until(async () => {
+          const counts = [
+            ...(await (await fetch(`${server.url}/metrics`)).text()).matchAll(
+              /autoglm_embedding_cache_level_total\{level="redis",event="(?:kept|misses|skipped|failed)"\} (\d+)/g,
+            ),
+          ];
+          return counts.reduce((sum, [, value]) => sum + Number(value), 0) === 2 * count;
+        });
+        await admin.flushall();
+      }
+      const { vectors } = await first.ask('shared');
+      await until(async () => (await keys()).length === 1);
+      expect(await second.ask('shared')).toMatchObject({ cache: 'exact', vectors });
       await admin.flushall();
-    }
-    const { vectors } = await first.ask('shared');
-    await until(async () => (await keys()).length === 1);
-    expect(await second.ask('shared')).toMatchObject({ cache: 'exact', vectors });
-    await admin.flushall();
-    const poisoned = await first.ask('poisoned');
-    await until(async () => (await keys()).length === 1);
-    await admin.set((await keys())[0] as string, 'x'.repeat(100));
-    expect(await second.ask('poisoned')).toMatchObject({ cache: 'off', vectors: poisoned.vectors });
-    expect(second.inputs()).not.toContain('shared');
-    admin.disconnect();
-  });
+      const poisoned = await first.ask('poisoned');
+      await until(async () => (await keys()).length === 1);
+      await admin.set((await keys())[0] as string, 'x'.repeat(100));
+      expect(await second.ask('poisoned')).toMatchObject({ cache: 'off', vectors: poisoned.vectors });
+      expect(second.inputs()).not.toContain('shared');
+      admin.disconnect();
+    },
+  );
 
   it.skipIf(!hasRedis)('leave the answers their Redis when theirs is silent (skipped where redis-server is absent)', async () => {
     await using redis = await startRedis();

@@ -20,7 +20,13 @@ export function eventLedgerContract(open: (limits: LedgerLimits) => Promise<Even
   });
 
   it('tells clients and tenants apart', async () => {
-    for (const [tenant, client] of [['t', 'client-1'], ['t', 'client-2'], ['u', 'client-1'], ['', 'client-1']] as const) await ledger.add(tenant, client, [batch(1)]);
+    for (const [tenant, client] of [
+      ['t', 'client-1'],
+      ['t', 'client-2'],
+      ['u', 'client-1'],
+      ['', 'client-1'],
+    ] as const)
+      await ledger.add(tenant, client, [batch(1)]);
     expect(await totals()).toEqual({ a: [4, 0] });
   });
 
@@ -28,7 +34,8 @@ export function eventLedgerContract(open: (limits: LedgerLimits) => Promise<Even
     for (let client = 1; client <= 100; client += 1) await ledger.add('t', `client-${client}`, [batch(1)]);
     await ledger.add('t', 'client-1', [batch(2)]);
     await ledger.add('t', 'client-101', [batch(1)]);
-    for (const client of [3, 50, 101]) expect(await ledger.add('t', `client-${client}`, [batch(1)])).toEqual({ accepted: 0, duplicates: 1 });
+    for (const client of [3, 50, 101])
+      expect(await ledger.add('t', `client-${client}`, [batch(1)])).toEqual({ accepted: 0, duplicates: 1 });
     expect(await ledger.add('t', 'client-1', [batch(2)])).toEqual({ accepted: 0, duplicates: 1 });
     expect(await ledger.add('t', 'client-2', [batch(1)])).toEqual({ accepted: 1, duplicates: 0 });
   });
@@ -44,11 +51,16 @@ export function eventLedgerContract(open: (limits: LedgerLimits) => Promise<Even
       fc.asyncProperty(fc.array(delivery, { maxLength: 20 }), fc.uuid(), async (deliveries, client) => {
         const before = (await totals())['a']?.[0] ?? 0;
         let counted = 0;
-        // The client's highest answered number only grows, and it sends all above it in order; what is late is a range that was sent before.
+        // The client's highest answered number only grows, and it sends all above it in order; what is late is a range that was sent
+        // before.
         for (const { from, upTo } of deliveries) {
           const start = Math.min(from, counted + 1);
           const end = Math.max(start, Math.min(upTo, counted + 3));
-          await ledger.add('t', client, Array.from({ length: end - start + 1 }, (_, index) => batch(start + index)));
+          await ledger.add(
+            't',
+            client,
+            Array.from({ length: end - start + 1 }, (_, index) => batch(start + index)),
+          );
           counted = Math.max(counted, end);
         }
         expect(((await totals())['a']?.[0] ?? 0) - before).toBe(counted);

@@ -26,14 +26,24 @@ describe.skipIf(!hasRedis)('events in Redis (skipped where redis-server is absen
   eventLedgerContract(async (limits) => {
     await redis.admin.flushall();
     const ledger = new RedisEventLedger({ ...limits, url: redis.server.url, timeoutMs: 5000 });
-    await until(() => ledger.totals().then(() => true, () => false));
+    await until(() =>
+      ledger.totals().then(
+        () => true,
+        () => false,
+      ),
+    );
     return ledger;
   });
 
   it('an answer that came while this process was busy is no silence', async () => {
     await redis.admin.flushall();
     const ledger = new RedisEventLedger({ namesMax: 10, clientsMax: 10, clientTtlMs: 1000, url: redis.server.url, timeoutMs: 50 });
-    await until(() => ledger.totals().then(() => true, () => false));
+    await until(() =>
+      ledger.totals().then(
+        () => true,
+        () => false,
+      ),
+    );
     const added = ledger.add('t', 'client', [{ sequence: 1, events: [] }]);
     holdUp(150);
     expect(await added).toEqual({ accepted: 1, duplicates: 0 });
@@ -42,7 +52,10 @@ describe.skipIf(!hasRedis)('events in Redis (skipped where redis-server is absen
 
   it('say so while Redis is away', async () => {
     const ledger = new RedisEventLedger({ namesMax: 10, clientsMax: 10, clientTtlMs: 1000, url: 'redis://127.0.0.1:1', timeoutMs: 100 });
-    await expect(ledger.add('t', 'client', [{ sequence: 1, events: [] }])).rejects.toMatchObject({ code: 'event_store_unavailable', status: 503 });
+    await expect(ledger.add('t', 'client', [{ sequence: 1, events: [] }])).rejects.toMatchObject({
+      code: 'event_store_unavailable',
+      status: 503,
+    });
     await ledger.close();
   });
 });

@@ -24,15 +24,24 @@ function begin() {
   const decide: Decide = ({ model }, signal, onText) =>
     new Promise((resolve, reject) => {
       pending.push({
-        model: model as string, signal,
-        say: (text) => void Promise.resolve().then(() => onText(text)).catch(reject),
+        model: model as string,
+        signal,
+        say: (text) =>
+          void Promise.resolve()
+            .then(() => onText(text))
+            .catch(reject),
         decide: (text) => resolve({ text, answer: { text }, tier: 'edge', engine: 'test' }),
         fail: () => reject(new Error('broken')),
       });
       signal.addEventListener('abort', () => reject(signal.reason as Error));
     });
   const conversation = new Conversation({ levels, stateBytesMax: 10_000, decide, send: (message) => void sent.push(message) });
-  return { conversation, pending, sent, finals: () => sent.flatMap((message) => ('decision' in message && message.decision.final ? [message.decision] : [])) };
+  return {
+    conversation,
+    pending,
+    sent,
+    finals: () => sent.flatMap((message) => ('decision' in message && message.decision.final ? [message.decision] : [])),
+  };
 }
 
 describe('a conversation between tiers', () => {
@@ -69,7 +78,12 @@ describe('a conversation between tiers', () => {
         ended.push((body as { messages: [{ content: string }] }).messages[0].content);
       }
     };
-    const conversation = new Conversation({ levels: levels.slice(0, 1), stateBytesMax: 10_000, decide, send: (message) => ('decision' in message ? new Promise<void>(() => {}) : undefined) });
+    const conversation = new Conversation({
+      levels: levels.slice(0, 1),
+      stateBytesMax: 10_000,
+      decide,
+      send: (message) => ('decision' in message ? new Promise<void>(() => {}) : undefined),
+    });
     conversation.receive({ hello: { levels: [] } });
     for (let version = 1; version <= 5; version += 1) {
       conversation.receive({ state: { version, document: bytes(body(String(version))) } });
@@ -150,7 +164,10 @@ function check(sent: readonly ServerMessage[]): void {
     highest = Math.max(highest, decision.revision);
     if (!decision.final) continue;
     expect(decision.supersedes).toBe(final?.revision ?? 0);
-    if (final?.stateVersion === decision.stateVersion) expect(levels.findIndex(({ name }) => name === decision.level)).toBeGreaterThan(levels.findIndex(({ name }) => name === final?.level));
+    if (final?.stateVersion === decision.stateVersion)
+      expect(levels.findIndex(({ name }) => name === decision.level)).toBeGreaterThan(
+        levels.findIndex(({ name }) => name === final?.level),
+      );
     final = decision;
     over.add(decision.revision);
   }

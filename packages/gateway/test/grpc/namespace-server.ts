@@ -1,4 +1,7 @@
-/** A gateway in a network namespace of its own, which decides over gRPC with mutual TLS; argument: the folder of certificates. Tells how many sequences run when asked. */
+/**
+ * A gateway in a network namespace of its own, which decides over gRPC with mutual TLS; argument: the folder of certificates. Tells how
+ * many sequences run when asked.
+ */
 import path from 'node:path';
 import { chatBody } from '../support.ts';
 import { startGrpcGateway } from './support.ts';

@@ -9,7 +9,10 @@ import { chatBody, createGate } from '../support.ts';
 import { startGatewayWith } from '../upstream/support.ts';
 import { RawConversation, startGrpcGateway } from './support.ts';
 
-const levelsTo = (target: string, more: object = {}) => [{ name: 'quick', max_tokens: 1 }, { name: 'full', upstream: { target, level: 'answer', ...more } }];
+const levelsTo = (target: string, more: object = {}) => [
+  { name: 'quick', max_tokens: 1 },
+  { name: 'full', upstream: { target, level: 'answer', ...more } },
+];
 
 it('decides quickly here and better there, and each state goes there as it changes', async () => {
   await using region = await startGrpcGateway({}, { tokens: ['all', ' right'] });
@@ -25,7 +28,10 @@ it('decides quickly here and better there, and each state goes there as it chang
 });
 
 const keyOf = (name: string) => ({ authorization: `Bearer a-long-enough-key-of-${name}` });
-const keys = (...names: string[]) => ({ auth: { keys: names.map((name) => ({ name, key_env: name })) }, env: Object.fromEntries(names.map((name) => [name, `a-long-enough-key-of-${name}`])) });
+const keys = (...names: string[]) => ({
+  auth: { keys: names.map((name) => ({ name, key_env: name })) },
+  env: Object.fromEntries(names.map((name) => [name, `a-long-enough-key-of-${name}`])),
+});
 
 it('callers who are apart here are apart there, whatever name they give', async () => {
   await using region = await startGrpcGateway({}, { tokens: ['x'] });
@@ -51,11 +57,19 @@ it('callers who are apart here are apart there, whatever name they give', async 
 it('whoever is decided for there is let in and counted here', async () => {
   await using region = await startGrpcGateway({}, { tokens: ['x'] });
   const { auth, env } = keys('one');
-  await using closed = await startGrpcGateway({ levels: levelsTo(region.target) }, {}, { auth: { keys: auth.keys.map((key) => ({ ...key, models: ['another'] })) }, env });
+  await using closed = await startGrpcGateway(
+    { levels: levelsTo(region.target) },
+    {},
+    { auth: { keys: auth.keys.map((key) => ({ ...key, models: ['another'] })) }, env },
+  );
   using stranger = new RawConversation(closed.target, undefined, keyOf('one')).hello('full').document(1, chatBody);
   expect(await stranger.problem()).toMatchObject({ level: 'full', code: 'permission_denied', param: 'model' });
   expect(region.engine.requests).toHaveLength(0);
-  await using counting = await startGrpcGateway({ levels: levelsTo(region.target) }, {}, { auth, env, limits: { key: { requests_per_minute: 1, tokens_per_minute: 1000 } } });
+  await using counting = await startGrpcGateway(
+    { levels: levelsTo(region.target) },
+    {},
+    { auth, env, limits: { key: { requests_per_minute: 1, tokens_per_minute: 1000 } } },
+  );
   using conversation = new RawConversation(counting.target, undefined, keyOf('one')).hello('full').document(1, chatBody);
   await conversation.final('full', 1);
   conversation.patch(2, [{ op: 'replace', path: '/messages/0/content', value: 'more' }]);
@@ -73,7 +87,11 @@ it('is no outage where this gateway is refused there', async () => {
 it('who was refused waits before the next conversation, longer each time, and says so once', () => {
   let nowMs = 0;
   const told: string[] = [];
-  const door = new LevelDoor('full', (level, reason) => told.push(`${level}: ${reason}`), () => nowMs);
+  const door = new LevelDoor(
+    'full',
+    (level, reason) => told.push(`${level}: ${reason}`),
+    () => nowMs,
+  );
   door.enter();
   expect(door.lost(status.UNAVAILABLE, 'cut')).toMatchObject({ code: 'upstream_unreachable' });
   door.enter();
@@ -98,19 +116,37 @@ it('its time is told as what it was spent on', async () => {
   const emit = (event: GatewayEvent) => void (event.type === 'segment-end' && spent.push(event.reason));
   const decide = async (happens: (on: (event: TierEvent) => void, leaving: AbortController) => void) => {
     const leaving = new AbortController();
-    const decisions = new UpstreamDecisions('full', new LevelDoor('full', () => {}), (on) => ({ update: () => (happens(on, leaving), 1), close() {} }));
+    const decisions = new UpstreamDecisions('full', new LevelDoor('full', () => {}), (on) => ({
+      update: () => (happens(on, leaving), 1),
+      close() {},
+    }));
     await decisions.decide({ tenant: '', signal: leaving.signal, emit }, chatBody, () => {}).catch(() => {});
   };
-  await decide((on) => queueMicrotask(() => on({ type: 'problem', state: 1, level: 'answer', code: 'engine_failed', message: 'no', param: undefined, retryable: false })));
+  await decide((on) =>
+    queueMicrotask(() =>
+      on({ type: 'problem', state: 1, level: 'answer', code: 'engine_failed', message: 'no', param: undefined, retryable: false }),
+    ),
+  );
   await decide((_, leaving) => queueMicrotask(() => leaving.abort(new Error('left'))));
   expect(spent).toEqual(['failed', 'left']);
 });
 
 it('what was begun there is let go of when the client has another state, and when it leaves', async () => {
   const gate = createGate();
-  await using region = await startGrpcGateway({}, { tokens: ['all', ' right'], beforeToken: (index, { prompt }, signal) => (index === 1 && JSON.stringify(prompt).includes('slow') ? Promise.race([gate.passed, new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))]) : undefined) });
+  await using region = await startGrpcGateway(
+    {},
+    {
+      tokens: ['all', ' right'],
+      beforeToken: (index, { prompt }, signal) =>
+        index === 1 && JSON.stringify(prompt).includes('slow')
+          ? Promise.race([gate.passed, new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))])
+          : undefined,
+    },
+  );
   await using edge = await startGrpcGateway({ levels: levelsTo(region.target) }, { tokens: ['a'] });
-  const conversation = new RawConversation(edge.target).hello('full').document(1, { ...chatBody, messages: [{ role: 'user', content: 'slow' }] });
+  const conversation = new RawConversation(edge.target)
+    .hello('full')
+    .document(1, { ...chatBody, messages: [{ role: 'user', content: 'slow' }] });
   await conversation.until((message) => ('decision' in message ? message : undefined));
   conversation.document(2, chatBody);
   expect(await conversation.final('full', 2)).toMatchObject({ text: 'all right' });
@@ -133,15 +169,23 @@ it('says so where nobody is there, or the other one refuses', async () => {
 });
 
 it('has a model that is there, unless the other gateway knows it', async () => {
-  const start = (...levels: object[]) => startGatewayWith({ engines: [{ kind: 'mock', model: 'm' }], grpc: { enabled: true, port: 0, levels } });
-  await expect(start({ name: 'quick', model: 'm' }, { name: 'full', model: 'no-such-model' })).rejects.toThrow('grpc.levels[1].model: The model "no-such-model" does not exist.');
+  const start = (...levels: object[]) =>
+    startGatewayWith({ engines: [{ kind: 'mock', model: 'm' }], grpc: { enabled: true, port: 0, levels } });
+  await expect(start({ name: 'quick', model: 'm' }, { name: 'full', model: 'no-such-model' })).rejects.toThrow(
+    'grpc.levels[1].model: The model "no-such-model" does not exist.',
+  );
   await using _ = await start({ name: 'quick', model: 'm' }, { name: 'full', model: 'theirs', upstream: { target: '127.0.0.1:1' } });
 });
 
 it('is refused where the way there is open to all, or a file or a key is not there', async () => {
-  const start = (upstream: object) => startGatewayWith({ engines: [{ kind: 'mock', model: 'm' }], grpc: { enabled: true, port: 0, levels: [{ name: 'full', upstream }] } });
+  const start = (upstream: object) =>
+    startGatewayWith({ engines: [{ kind: 'mock', model: 'm' }], grpc: { enabled: true, port: 0, levels: [{ name: 'full', upstream }] } });
   await expect(start({ target: '10.0.0.1:8090' })).rejects.toThrow('grpc.levels has "full" without upstream.tls');
   await expect(start({ target: '10.0.0.1:8090', tls: { ca: 'nowhere.pem' } })).rejects.toThrow(ConfigError);
-  await expect(start({ target: '10.0.0.1:8090', tls: { ca: 'a.pem', cert: 'b.pem' } })).rejects.toThrow('only one of upstream.tls.cert and upstream.tls.key');
-  await expect(start({ target: '127.0.0.1:8090', api_key_env: 'NO_SUCH_KEY' })).rejects.toThrow('the environment variable NO_SUCH_KEY is not set');
+  await expect(start({ target: '10.0.0.1:8090', tls: { ca: 'a.pem', cert: 'b.pem' } })).rejects.toThrow(
+    'only one of upstream.tls.cert and upstream.tls.key',
+  );
+  await expect(start({ target: '127.0.0.1:8090', api_key_env: 'NO_SUCH_KEY' })).rejects.toThrow(
+    'the environment variable NO_SUCH_KEY is not set',
+  );
 });

@@ -18,10 +18,25 @@ interface Answer {
 
 const chat = '/v1/chat/completions';
 const read = async (response: Promise<Response>) => (await (await response).json()) as Answer;
-const plain = ['Bread smells good in the morning. ', 'People walk along the river. ', 'Children fly kites in the meadow. ', 'Old trees lose their leaves. ', 'A cat sleeps on the warm wall. '];
-const story = Array.from({ length: 40 }, (_, index) => `${plain[index % 5]?.slice(0, -2)} near the ${['mill', 'gate', 'well', 'barn', 'pond', 'lane', 'wood', 'fort'][index % 8]}. `).join('');
+const plain = [
+  'Bread smells good in the morning. ',
+  'People walk along the river. ',
+  'Children fly kites in the meadow. ',
+  'Old trees lose their leaves. ',
+  'A cat sleeps on the warm wall. ',
+];
+const story = Array.from(
+  { length: 40 },
+  (_, index) =>
+    `${plain[index % 5]?.slice(0, -2)} near the ${['mill', 'gate', 'well', 'barn', 'pond', 'lane', 'wood', 'fort'][index % 8]}. `,
+).join('');
 const fact = 'The vault opens with the code 7351. ';
-const messages = [{ role: 'system', content: 'You answer briefly. You answer briefly.' }, { role: 'user', content: `Listen. ${story}${fact}${story}` }, { role: 'assistant', content: 'I see.' }, { role: 'user', content: 'What opens the vault?' }];
+const messages = [
+  { role: 'system', content: 'You answer briefly. You answer briefly.' },
+  { role: 'user', content: `Listen. ${story}${fact}${story}` },
+  { role: 'assistant', content: 'I see.' },
+  { role: 'user', content: 'What opens the vault?' },
+];
 
 const promptOf = (server: TestServer, index = -1) => {
   const prompt = server.engine.requests.at(index)?.prompt;
@@ -55,7 +70,13 @@ describe('autoglm.compression', () => {
     await using server = await startTestServer();
     const spared: number[] = [];
     for (const rate of [0.3, 0.6, 0.9]) {
-      const { autoglm } = await read(server.post(chat, { model: 'default', messages: [{ role: 'user', content: story + fact }, ...messages.slice(2)], autoglm: { compression: { method: 'extract', rate } } }));
+      const { autoglm } = await read(
+        server.post(chat, {
+          model: 'default',
+          messages: [{ role: 'user', content: story + fact }, ...messages.slice(2)],
+          autoglm: { compression: { method: 'extract', rate } },
+        }),
+      );
       const { text_tokens: after = 0, text_tokens_before: before = 1 } = autoglm?.compressed ?? {};
       spared.push(1 - after / before);
       expect(promptOf(server)).toContain(fact.trim());
@@ -82,13 +103,29 @@ describe('autoglm.compression', () => {
   });
 
   it('adapts to the time that first tokens take', async () => {
-    await using gateway = await startGatewayWith({ engines: [{ kind: 'mock', model: 'm' }], compression: { method: 'adaptive', rate: 0.9, adaptive: { ttft_low_ms: 86_399_999, ttft_high_ms: 86_400_000 } } });
+    await using gateway = await startGatewayWith({
+      engines: [{ kind: 'mock', model: 'm' }],
+      compression: { method: 'adaptive', rate: 0.9, adaptive: { ttft_low_ms: 86_399_999, ttft_high_ms: 86_400_000 } },
+    });
     const body = { model: 'm', messages };
     expect((await read(gateway.post(chat, body))).autoglm?.compressed).toMatchObject({ method: 'extract', rate: 0.15 });
     expect((await read(gateway.post(chat, body))).autoglm?.compressed).toMatchObject({ method: 'extract', rate: 0.15 });
-    await using server = await startTestServer({ beforeToken: (index) => (index === 0 ? new Promise((resolve) => setTimeout(resolve, 5)) : undefined) }, {}, {}, {}, { compression: { method: 'adaptive', rate: 0.3, adaptive: { rate_min: 0.15, rate_max: 0.62, ttft_low_ms: 1, ttft_high_ms: 2, hysteresis: 0.1 } } });
+    await using server = await startTestServer(
+      { beforeToken: (index) => (index === 0 ? new Promise((resolve) => setTimeout(resolve, 5)) : undefined) },
+      {},
+      {},
+      {},
+      {
+        compression: {
+          method: 'adaptive',
+          rate: 0.3,
+          adaptive: { rate_min: 0.15, rate_max: 0.62, ttft_low_ms: 1, ttft_high_ms: 2, hysteresis: 0.1 },
+        },
+      },
+    );
     const rates = [];
-    for (let turn = 0; turn < 3; turn += 1) rates.push((await read(server.post(chat, { model: 'default', messages }))).autoglm?.compressed?.rate);
+    for (let turn = 0; turn < 3; turn += 1)
+      rates.push((await read(server.post(chat, { model: 'default', messages }))).autoglm?.compressed?.rate);
     expect(rates).toEqual([0.15, 0.62, 0.62]);
   });
 
@@ -112,7 +149,9 @@ describe('autoglm.compression', () => {
     expect(await refused({ method: 'extract', rate: 2 })).toMatchObject({ code: 'invalid_value', param: 'autoglm.compression.rate' });
     expect(await refused({ method: 'dedupe', rate: 0.5 })).toMatchObject({ code: 'invalid_value', param: 'autoglm.compression.rate' });
     expect(await refused({ method: 'dedupe', level: 3 })).toMatchObject({ code: 'unknown_parameter', param: 'autoglm.compression.level' });
-    await expect(startGatewayWith({ compression: { adaptive: { rate_min: 0.7 } } })).rejects.toThrow(/compression\.adaptive\.rate_max is 0\.62, and must not be less than rate_min: 0\.7/);
+    await expect(startGatewayWith({ compression: { adaptive: { rate_min: 0.7 } } })).rejects.toThrow(
+      /compression\.adaptive\.rate_max is 0\.62, and must not be less than rate_min: 0\.7/,
+    );
     await expect(startGatewayWith({ compression: { adaptive: { ttft_low_ms: 5000 } } })).rejects.toThrow(/ttft_high_ms is 5000/);
   });
 });

@@ -14,14 +14,29 @@ import { ConfigError, startGatewayWith } from '../upstream/support.ts';
 interface Answer {
   readonly usage: { readonly prompt_tokens: number };
   readonly error?: { readonly code: string; readonly param: string; readonly message: string };
-  readonly autoglm?: { readonly compressed?: { readonly counted_by: string }; readonly fitted?: { readonly prompt_tokens_before: number; readonly prompt_tokens: number; readonly prompt_tokens_max: number; readonly counted_by: string; readonly messages_left_out: number; readonly left_out: readonly object[] } };
+  readonly autoglm?: {
+    readonly compressed?: { readonly counted_by: string };
+    readonly fitted?: {
+      readonly prompt_tokens_before: number;
+      readonly prompt_tokens: number;
+      readonly prompt_tokens_max: number;
+      readonly counted_by: string;
+      readonly messages_left_out: number;
+      readonly left_out: readonly object[];
+    };
+  };
 }
 
 const read = async (response: Promise<Response>) => (await (await response).json()) as Answer;
 const chat = '/v1/chat/completions';
 const told = 'The ferry leaves at noon from the pier behind the old town hall, as it has for years. ';
 const long = [
-  { role: 'system', content: 'Be brief.' }, ...Array.from({ length: 20 }, (_, index) => [{ role: 'user', content: `Part ${index}. ${told.repeat(3)}` }, { role: 'assistant', content: `Read part ${index}.` }]).flat(), { role: 'user', content: 'What was in part 3?' },
+  { role: 'system', content: 'Be brief.' },
+  ...Array.from({ length: 20 }, (_, index) => [
+    { role: 'user', content: `Part ${index}. ${told.repeat(3)}` },
+    { role: 'assistant', content: `Read part ${index}.` },
+  ]).flat(),
+  { role: 'user', content: 'What was in part 3?' },
 ];
 
 describe('autoglm.fit', () => {
@@ -53,7 +68,18 @@ describe('autoglm.fit', () => {
 
   it('is said in the last event of a stream', async () => {
     await using server = await startTestServer({ model: { contextLength: 1000 } });
-    const events = (await (await server.post(chat, { model: 'default', messages: long, stream: true, autoglm: { fit: { prompt_tokens_max: 600, recent_turns: 1 } } })).text()).trim().split('\n\n');
+    const events = (
+      await (
+        await server.post(chat, {
+          model: 'default',
+          messages: long,
+          stream: true,
+          autoglm: { fit: { prompt_tokens_max: 600, recent_turns: 1 } },
+        })
+      ).text()
+    )
+      .trim()
+      .split('\n\n');
     expect(JSON.parse((events.at(-2) as string).slice('data: '.length)).autoglm.fitted).toMatchObject({ prompt_tokens_max: 600 });
   });
 
@@ -62,7 +88,9 @@ describe('autoglm.fit', () => {
     const prompts = [told.repeat(20), 'Once upon a time'];
     const { autoglm } = await read(server.post('/v1/completions', { model: 'default', prompt: prompts, autoglm: { fit: true } }));
     expect(autoglm?.fitted).toMatchObject({ prompt_tokens_max: 384 });
-    const texts = server.engine.requests.map(({ prompt }) => ('segments' in prompt ? prompt.segments.map((segment) => segment.text).join('') : ''));
+    const texts = server.engine.requests.map(({ prompt }) =>
+      'segments' in prompt ? prompt.segments.map((segment) => segment.text).join('') : '',
+    );
     expect(texts[0]?.length).toBeLessThan(384);
     expect(texts[0]?.endsWith(told)).toBe(true);
     expect(texts[1]).toBe(prompts[1]);
@@ -71,25 +99,41 @@ describe('autoglm.fit', () => {
   it('refuses what cannot fit, and options that make no sense', async () => {
     await using server = await startTestServer({ model: { contextLength: 300 } });
     const refused = async (body: object) => (await read(server.post(chat, { ...chatBody, ...body }))).error;
-    expect(await refused({ messages: [{ role: 'system', content: told.repeat(9) }, ...chatBody.messages], autoglm: { fit: true } })).toMatchObject({ code: 'context_length_exceeded', param: 'messages' });
-    for (const field of ['max_tokens', 'max_completion_tokens']) expect(await refused({ [field]: 300, autoglm: { fit: true } })).toMatchObject({ code: 'context_length_exceeded', param: field });
+    expect(
+      await refused({ messages: [{ role: 'system', content: told.repeat(9) }, ...chatBody.messages], autoglm: { fit: true } }),
+    ).toMatchObject({ code: 'context_length_exceeded', param: 'messages' });
+    for (const field of ['max_tokens', 'max_completion_tokens'])
+      expect(await refused({ [field]: 300, autoglm: { fit: true } })).toMatchObject({ code: 'context_length_exceeded', param: field });
     expect(await refused({ autoglm: { fit: 'yes' } })).toMatchObject({ code: 'invalid_value', param: 'autoglm.fit' });
     expect(await refused({ autoglm: { fit: { budget: 3 } } })).toMatchObject({ code: 'unknown_parameter', param: 'autoglm.fit.budget' });
-    expect(await refused({ autoglm: { fit: { recent_turns: 0 } } })).toMatchObject({ code: 'invalid_value', param: 'autoglm.fit.recent_turns' });
-    expect(await refused({ autoglm: { fit: { prompt_tokens_max: 3, reserve_tokens: 3 } } })).toMatchObject({ code: 'invalid_value', param: 'autoglm.fit.reserve_tokens' });
-    expect((await read(server.post(chat, chatBody, { headers: { 'x-autoglm-fit': 'true' } }))).error).toMatchObject({ param: 'x-autoglm-fit' });
+    expect(await refused({ autoglm: { fit: { recent_turns: 0 } } })).toMatchObject({
+      code: 'invalid_value',
+      param: 'autoglm.fit.recent_turns',
+    });
+    expect(await refused({ autoglm: { fit: { prompt_tokens_max: 3, reserve_tokens: 3 } } })).toMatchObject({
+      code: 'invalid_value',
+      param: 'autoglm.fit.reserve_tokens',
+    });
+    expect((await read(server.post(chat, chatBody, { headers: { 'x-autoglm-fit': 'true' } }))).error).toMatchObject({
+      param: 'x-autoglm-fit',
+    });
   });
 });
 
 describe('fit for models of other servers', () => {
-  const open = async (fit: object | undefined, backendUrl: string, model = fakeModel) => startGatewayWith({ engines: [{ kind: 'openai', name: 'fake', url: backendUrl, model, upstream_model: fakeModel }], ...(fit && { fit }) });
+  const open = async (fit: object | undefined, backendUrl: string, model = fakeModel) =>
+    startGatewayWith({
+      engines: [{ kind: 'openai', name: 'fake', url: backendUrl, model, upstream_model: fakeModel }],
+      ...(fit && { fit }),
+    });
   const sent = (body: Readonly<Record<string, unknown>> | undefined) => body?.['messages'] as { role: string; content: string }[];
 
   it('uses the context that the server lists, and passes on what was not touched as it came', async () => {
     await using backend = await startFakeBackend(say());
     await using gateway = await open({ enabled: true, reserve_tokens: 3500 }, backend.url);
     const messages = long.map((message, index) => (index % 2 === 1 ? { ...message, vendor_field: index } : message));
-    while (backend.probeCount === 0 || !(await gateway.get('/readyz')).body['status']) await new Promise((resolve) => setImmediate(resolve));
+    while (backend.probeCount === 0 || !(await gateway.get('/readyz')).body['status'])
+      await new Promise((resolve) => setImmediate(resolve));
     // A quarter of 4096 is the most that is left free for an answer.
     const whole = await read(gateway.post(chat, { model: fakeModel, messages: long.slice(-4) }));
     expect(whole.autoglm).not.toHaveProperty('fitted');
@@ -110,10 +154,17 @@ describe('fit for models of other servers', () => {
     expect(messages.reduce((sum, { content }) => sum + countTokens(content) + 4, 3)).toBe(autoglm?.fitted?.prompt_tokens);
   });
 
-  it.each([{ function_call: { name: 'look', arguments: told.repeat(100) } }, { tool_calls: [{ id: '1', type: 'function', function: { name: 'look', arguments: told.repeat(100) } }] }])('counts what calls hold beside the texts', async (calls) => {
+  it.each([
+    { function_call: { name: 'look', arguments: told.repeat(100) } },
+    { tool_calls: [{ id: '1', type: 'function', function: { name: 'look', arguments: told.repeat(100) } }] },
+  ])('counts what calls hold beside the texts', async (calls) => {
     await using backend = await startFakeBackend(say());
     await using gateway = await open({ models: { [fakeModel]: { context_length: 1400 } } }, backend.url);
-    const messages = [{ role: 'user', content: 'Look.' }, { role: 'assistant', content: '', ...calls }, { role: 'user', content: 'And?' }];
+    const messages = [
+      { role: 'user', content: 'Look.' },
+      { role: 'assistant', content: '', ...calls },
+      { role: 'user', content: 'And?' },
+    ];
     const { autoglm } = await read(gateway.post(chat, { model: fakeModel, messages, max_tokens: 100, autoglm: { fit: true } }));
     expect(autoglm?.fitted).toMatchObject({ messages_left_out: 1 });
   });
@@ -121,7 +172,18 @@ describe('fit for models of other servers', () => {
   it('counts with a tokenizer.json', async () => {
     await using folder = await mkdtempDisposable(path.join(tmpdir(), 'autoglm-fit-'));
     const file = path.join(folder.path, 'tokenizer.json');
-    writeFileSync(file, JSON.stringify({ version: '1.0', added_tokens: [], normalizer: null, pre_tokenizer: { type: 'WhitespaceSplit' }, post_processor: null, decoder: null, model: { type: 'WordLevel', vocab: { '?': 0 }, unk_token: '?' } }));
+    writeFileSync(
+      file,
+      JSON.stringify({
+        version: '1.0',
+        added_tokens: [],
+        normalizer: null,
+        pre_tokenizer: { type: 'WhitespaceSplit' },
+        post_processor: null,
+        decoder: null,
+        model: { type: 'WordLevel', vocab: { '?': 0 }, unk_token: '?' },
+      }),
+    );
     await using backend = await startFakeBackend(say());
     await using gateway = await open({ models: { [fakeModel]: { context_length: 500, tokenizer: file } } }, backend.url);
     const { autoglm } = await read(gateway.post(chat, { model: fakeModel, messages: long, max_tokens: 100, autoglm: { fit: true } }));
@@ -134,7 +196,14 @@ describe('fit for models of other servers', () => {
   const wordsOf = (text: string) => text.match(/\S+/gu)?.length ?? 0;
   type Asked = { readonly messages?: readonly { readonly content: string }[]; readonly prompt?: string; readonly content?: string };
   const servers: Readonly<Record<string, (route: string, asked: Asked) => object | undefined>> = {
-    vLLM: (route, { messages, prompt }) => (route === '/tokenize' ? { count: messages ? messages.reduce((sum, { content }) => sum + wordsOf(content) + 1, 1) : wordsOf(prompt ?? ''), max_model_len: 4096, tokens: [] } : undefined),
+    vLLM: (route, { messages, prompt }) =>
+      route === '/tokenize'
+        ? {
+            count: messages ? messages.reduce((sum, { content }) => sum + wordsOf(content) + 1, 1) : wordsOf(prompt ?? ''),
+            max_model_len: 4096,
+            tokens: [],
+          }
+        : undefined,
     'llama.cpp': (route, { messages, content }) => {
       if (route === '/tokenize') return { tokens: Array.from({ length: wordsOf(content ?? '') }, () => 1) };
       return route === '/apply-template' ? { prompt: `${messages?.map((message) => `<m> ${message.content}`).join(' ')} <a>` } : undefined;
@@ -146,7 +215,9 @@ describe('fit for models of other servers', () => {
     await using backend = await startFakeBackend((response, { path: route, body, ...rest }) => {
       if (route.startsWith('/v1/')) return answer(response, { path: route, body, ...rest });
       const counted = servers[kind]?.(route, body as Asked);
-      response.writeHead(counted ? 200 : 404, { 'content-type': 'application/json' }).end(JSON.stringify(counted ?? { error: { message: 'no' } }));
+      response
+        .writeHead(counted ? 200 : 404, { 'content-type': 'application/json' })
+        .end(JSON.stringify(counted ?? { error: { message: 'no' } }));
     });
     await using gateway = await open({ models: { [fakeModel]: { context_length: 500, tokenizer: 'server' } } }, backend.url);
     const { autoglm } = await read(gateway.post(chat, { model: fakeModel, messages: long, max_tokens: 100, autoglm: { fit: true } }));
@@ -156,34 +227,61 @@ describe('fit for models of other servers', () => {
     expect(autoglm?.fitted?.prompt_tokens).toBeLessThanOrEqual(400);
   });
 
-  it.each([400, 422])('counts the texts of chats where the server counts no chats, as SGLang, says so, and does not ask for one again: status %i', async (status) => {
-    const answer = say();
-    const refusal = "1 validation error:\n  {'type': 'missing', 'loc': ('body', 'prompt'), 'msg': 'Field required', 'input': {}}";
-    await using backend = await startFakeBackend((response, { path: route, body, ...rest }) => {
-      if (route.startsWith('/v1/')) return answer(response, { path: route, body, ...rest });
-      const { prompt } = body as Asked;
-      if (route !== '/tokenize') response.writeHead(404).end('{}');
-      else if (prompt === undefined) response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(status === 400 ? { object: 'error', message: refusal, code: 400 } : { detail: [{ type: 'missing', loc: ['body', 'prompt'], msg: 'Field required' }] }));
-      else response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ tokens: [], count: wordsOf(prompt), max_model_len: 4096 }));
-    });
-    await using gateway = await open({ models: { [fakeModel]: { context_length: 500, tokenizer: 'server' } } }, backend.url);
-    const body = { model: fakeModel, messages: long, max_tokens: 100, autoglm: { fit: true } };
-    const { autoglm } = await read(gateway.post(chat, body));
-    expect(autoglm?.fitted).toMatchObject({ prompt_tokens_max: 400, counted_by: 'server, template estimated' });
-    const messages = sent(backend.requests.findLast(({ path: route }) => route.startsWith('/v1/'))?.body);
-    expect(messages.reduce((sum, { content }) => sum + wordsOf(content) + 4, 3)).toBe(autoglm?.fitted?.prompt_tokens);
-    const chatsAsked = () => backend.requests.filter(({ path: route, body: asked }) => !route.startsWith('/v1/') && 'messages' in asked).length;
-    const before = chatsAsked();
-    expect((await read(gateway.post(chat, { ...body, messages: [...long, ...long.slice(1)] }))).autoglm?.fitted).toMatchObject({ counted_by: 'server, template estimated' });
-    expect(chatsAsked()).toBe(before);
-    // What counts texts only, says so of itself, whatever a chat has been counted by before.
-    const { autoglm: ofText } = await read(gateway.post('/v1/completions', { model: fakeModel, prompt: long.map(({ content }) => content).join('\n'), max_tokens: 100, autoglm: { fit: true, compression: 'dedupe' } }));
-    expect([ofText?.fitted?.counted_by, ofText?.compressed?.counted_by]).toEqual([undefined, 'server']);
-  });
+  it.each([400, 422])(
+    'counts the texts of chats where the server counts no chats, as SGLang, says so, and does not ask for one again: status %i',
+    async (status) => {
+      const answer = say();
+      const refusal = "1 validation error:\n  {'type': 'missing', 'loc': ('body', 'prompt'), 'msg': 'Field required', 'input': {}}";
+      await using backend = await startFakeBackend((response, { path: route, body, ...rest }) => {
+        if (route.startsWith('/v1/')) return answer(response, { path: route, body, ...rest });
+        const { prompt } = body as Asked;
+        if (route !== '/tokenize') response.writeHead(404).end('{}');
+        else if (prompt === undefined)
+          response
+            .writeHead(status, { 'content-type': 'application/json' })
+            .end(
+              JSON.stringify(
+                status === 400
+                  ? { object: 'error', message: refusal, code: 400 }
+                  : { detail: [{ type: 'missing', loc: ['body', 'prompt'], msg: 'Field required' }] },
+              ),
+            );
+        else
+          response
+            .writeHead(200, { 'content-type': 'application/json' })
+            .end(JSON.stringify({ tokens: [], count: wordsOf(prompt), max_model_len: 4096 }));
+      });
+      await using gateway = await open({ models: { [fakeModel]: { context_length: 500, tokenizer: 'server' } } }, backend.url);
+      const body = { model: fakeModel, messages: long, max_tokens: 100, autoglm: { fit: true } };
+      const { autoglm } = await read(gateway.post(chat, body));
+      expect(autoglm?.fitted).toMatchObject({ prompt_tokens_max: 400, counted_by: 'server, template estimated' });
+      const messages = sent(backend.requests.findLast(({ path: route }) => route.startsWith('/v1/'))?.body);
+      expect(messages.reduce((sum, { content }) => sum + wordsOf(content) + 4, 3)).toBe(autoglm?.fitted?.prompt_tokens);
+      const chatsAsked = () =>
+        backend.requests.filter(({ path: route, body: asked }) => !route.startsWith('/v1/') && 'messages' in asked).length;
+      const before = chatsAsked();
+      expect((await read(gateway.post(chat, { ...body, messages: [...long, ...long.slice(1)] }))).autoglm?.fitted).toMatchObject({
+        counted_by: 'server, template estimated',
+      });
+      expect(chatsAsked()).toBe(before);
+      // What counts texts only, says so of itself, whatever a chat has been counted by before.
+      const { autoglm: ofText } = await read(
+        gateway.post('/v1/completions', {
+          model: fakeModel,
+          prompt: long.map(({ content }) => content).join('\n'),
+          max_tokens: 100,
+          autoglm: { fit: true, compression: 'dedupe' },
+        }),
+      );
+      expect([ofText?.fitted?.counted_by, ofText?.compressed?.counted_by]).toEqual([undefined, 'server']);
+    },
+  );
 
   it('says so where the server does not count, and does not guess', async () => {
     const answer = say();
-    await using backend = await startFakeBackend((response, request) => (request.path.startsWith('/v1/') ? answer(response, request) : void response.writeHead(404).end('{}')));
+    await using backend = await startFakeBackend((response, request) =>
+      request.path.startsWith('/v1/') ? answer(response, request) : void response.writeHead(404).end('{}'),
+    );
     await using gateway = await open({ models: { [fakeModel]: { context_length: 500, tokenizer: 'server' } } }, backend.url);
     const { error } = await read(gateway.post(chat, { model: fakeModel, messages: long, autoglm: { fit: true } }));
     expect(error).toMatchObject({ code: 'upstream_error', message: expect.stringContaining('/tokenize') });
@@ -191,7 +289,11 @@ describe('fit for models of other servers', () => {
 
   it('tells the client what the server refuses to count', async () => {
     const answer = say();
-    await using backend = await startFakeBackend((response, request) => (request.path.startsWith('/v1/') ? answer(response, request) : void response.writeHead(400).end('{"error": {"message": "Conversation roles must alternate."}}')));
+    await using backend = await startFakeBackend((response, request) =>
+      request.path.startsWith('/v1/')
+        ? answer(response, request)
+        : void response.writeHead(400).end('{"error": {"message": "Conversation roles must alternate."}}'),
+    );
     await using gateway = await open({ models: { [fakeModel]: { context_length: 500, tokenizer: 'server' } } }, backend.url);
     const { error } = await read(gateway.post(chat, { model: fakeModel, messages: long, autoglm: { fit: true } }));
     expect(error).toMatchObject({ code: 'invalid_value', message: 'Conversation roles must alternate.' });
@@ -202,11 +304,15 @@ describe('fit for models of other servers', () => {
     // Else its own limit would end the count, too, some seconds later.
     const limit = vi.spyOn(AbortSignal, 'timeout').mockReturnValue(new AbortController().signal);
     onTestFinished(() => limit.mockRestore());
-    await using backend = await startFakeBackend((response, { path: route }) => void (route === '/tokenize' || response.writeHead(404).end('{}')));
+    await using backend = await startFakeBackend(
+      (response, { path: route }) => void (route === '/tokenize' || response.writeHead(404).end('{}')),
+    );
     await using gateway = await open({ models: { [fakeModel]: { context_length: 500, tokenizer: 'server' } } }, backend.url);
     const leaving = new AbortController();
     const prompt = long.map(({ content }) => content).join('\n');
-    const left = gateway.post('/v1/completions', { model: fakeModel, prompt, max_tokens: 100, autoglm: { fit: true } }, { signal: leaving.signal }).catch(() => 'left');
+    const left = gateway
+      .post('/v1/completions', { model: fakeModel, prompt, max_tokens: 100, autoglm: { fit: true } }, { signal: leaving.signal })
+      .catch(() => 'left');
     await until(() => backend.openCount > 0 && backend.requests.some(({ path: route }) => route === '/tokenize'));
     leaving.abort();
     expect(await left).toBe('left');
@@ -215,14 +321,20 @@ describe('fit for models of other servers', () => {
 
   it('asks the next server where one fails to count', async () => {
     const answer = say();
-    const counting = (status: number) => startFakeBackend((response, request) => {
-      if (request.path.startsWith('/v1/')) return answer(response, request);
-      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(servers['vLLM']?.(request.path, request.body as Asked)));
-    });
+    const counting = (status: number) =>
+      startFakeBackend((response, request) => {
+        if (request.path.startsWith('/v1/')) return answer(response, request);
+        response
+          .writeHead(status, { 'content-type': 'application/json' })
+          .end(JSON.stringify(servers['vLLM']?.(request.path, request.body as Asked)));
+      });
     await using broken = await counting(500);
     await using sound = await counting(200);
     const engines = [broken, sound].map(({ url }, index) => ({ kind: 'openai', name: `fake-${index}`, url, model: fakeModel }));
-    await using gateway = await startGatewayWith({ engines, fit: { models: { [fakeModel]: { context_length: 500, tokenizer: 'server' } } } });
+    await using gateway = await startGatewayWith({
+      engines,
+      fit: { models: { [fakeModel]: { context_length: 500, tokenizer: 'server' } } },
+    });
     const { autoglm } = await read(gateway.post(chat, { model: fakeModel, messages: long, max_tokens: 100, autoglm: { fit: true } }));
     expect(autoglm?.fitted).toMatchObject({ prompt_tokens_max: 400, counted_by: 'server' });
     expect(broken.requests.map(({ path: route }) => route)).toContain('/tokenize');
@@ -231,7 +343,13 @@ describe('fit for models of other servers', () => {
   it('waits so long for a count and no longer, and asks nothing more where one has failed', async () => {
     await using backend = await startFakeBackend(() => {});
     const pool = new Pool(new URL(backend.url).origin);
-    const tokens = upstreamTokens({ name: 'fake', dispatcher: pool, base: '/v1', headers: ['content-type', 'application/json'], model: fakeModel });
+    const tokens = upstreamTokens({
+      name: 'fake',
+      dispatcher: pool,
+      base: '/v1',
+      headers: ['content-type', 'application/json'],
+      model: fakeModel,
+    });
     await expect(tokens.countTexts(['a', 'b'], AbortSignal.timeout(20))).rejects.toMatchObject({ code: 'upstream_timeout' });
     await until(() => backend.openCount === 0);
     backend.behave((response, { body }) => void (body['prompt'] === 'wrong' && response.writeHead(500).end()));
@@ -243,11 +361,31 @@ describe('fit for models of other servers', () => {
   it('keeps images and calls whole, in the words of the client', async () => {
     await using backend = await startFakeBackend(say());
     await using gateway = await open({ models: { [fakeModel]: { context_length: 100_000 } } }, backend.url);
-    const image = { role: 'user', content: [{ type: 'text', text: 'Look at this.' }, { type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA' } }] };
-    const calls = [{ role: 'assistant', content: null, tool_calls: [{ id: 'a', type: 'function', function: { name: 'look', arguments: '{}' } }] }, { role: 'tool', tool_call_id: 'a', content: 'A heron.' }];
-    const { autoglm } = await read(gateway.post(chat, { model: fakeModel, messages: [...long.slice(0, -1), image, ...calls, { role: 'assistant', content: 'A heron.' }, { role: 'user', content: 'Why?' }], autoglm: { fit: { prompt_tokens_max: 1600 } } }));
+    const image = {
+      role: 'user',
+      content: [
+        { type: 'text', text: 'Look at this.' },
+        { type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA' } },
+      ],
+    };
+    const calls = [
+      { role: 'assistant', content: null, tool_calls: [{ id: 'a', type: 'function', function: { name: 'look', arguments: '{}' } }] },
+      { role: 'tool', tool_call_id: 'a', content: 'A heron.' },
+    ];
+    const { autoglm } = await read(
+      gateway.post(chat, {
+        model: fakeModel,
+        messages: [...long.slice(0, -1), image, ...calls, { role: 'assistant', content: 'A heron.' }, { role: 'user', content: 'Why?' }],
+        autoglm: { fit: { prompt_tokens_max: 1600 } },
+      }),
+    );
     expect(autoglm?.fitted?.prompt_tokens).toBeLessThanOrEqual(1600);
-    expect(sent(backend.requests[0]?.body).slice(-5)).toEqual([image, ...calls, { role: 'assistant', content: 'A heron.' }, { role: 'user', content: 'Why?' }]);
+    expect(sent(backend.requests[0]?.body).slice(-5)).toEqual([
+      image,
+      ...calls,
+      { role: 'assistant', content: 'A heron.' },
+      { role: 'user', content: 'Why?' },
+    ]);
   });
 
   it('says so where the room is not known', async () => {
@@ -256,7 +394,10 @@ describe('fit for models of other servers', () => {
     backend.list((response) => response.end('{"data": []}'));
     await using unknown = await open({ enabled: true }, `${backend.url}`, 'renamed');
     const body = { model: 'renamed', messages: long };
-    expect((await read(unknown.post(chat, { ...body, autoglm: { fit: true } }))).error).toMatchObject({ code: 'unsupported_feature', param: 'autoglm.fit' });
+    expect((await read(unknown.post(chat, { ...body, autoglm: { fit: true } }))).error).toMatchObject({
+      code: 'unsupported_feature',
+      param: 'autoglm.fit',
+    });
     // Nobody asked: the server judges what it reads.
     expect((await read(unknown.post(chat, body))).error).toBeUndefined();
     expect(gateway.url).not.toBe(unknown.url);
@@ -265,7 +406,9 @@ describe('fit for models of other servers', () => {
 
 describe('the configuration of fit', () => {
   it('is refused where it cannot work', async () => {
-    await expect(startGatewayWith({ fit: { models: { default: { tokenizer: 'missing.json' } } } })).rejects.toThrow(/fit\.models\.default\.tokenizer is "missing\.json", which is no file/);
+    await expect(startGatewayWith({ fit: { models: { default: { tokenizer: 'missing.json' } } } })).rejects.toThrow(
+      /fit\.models\.default\.tokenizer is "missing\.json", which is no file/,
+    );
     await expect(startGatewayWith({ fit: { enable: true } })).rejects.toThrow(ConfigError);
   });
 
@@ -275,6 +418,8 @@ describe('the configuration of fit', () => {
     const body = { model: 'm', messages: long };
     expect((await read(gateway.post(chat, body))).autoglm?.fitted).toMatchObject({ prompt_tokens_max: 3584 });
     expect((await read(gateway.post(chat, { ...body, autoglm: { fit: false } }))).autoglm).not.toHaveProperty('fitted');
-    expect((await read(gateway.post(chat, { ...body, autoglm: { context_strategy: { kind: 'window' } } }))).autoglm).not.toHaveProperty('fitted');
+    expect((await read(gateway.post(chat, { ...body, autoglm: { context_strategy: { kind: 'window' } } }))).autoglm).not.toHaveProperty(
+      'fitted',
+    );
   });
 });

@@ -16,7 +16,8 @@ describe.skipIf(!hasRedis)('with Redis', () => {
     redis = await startRedis();
   });
   afterAll(() => redis[Symbol.asyncDispose]());
-  const open = (database: number) => connected(new RedisLimitStore({ url: `${redis.url}/${database}`, timeoutMs: 5000, fallback: memory(), pauseMs: 0, now }));
+  const open = (database: number) =>
+    connected(new RedisLimitStore({ url: `${redis.url}/${database}`, timeoutMs: 5000, fallback: memory(), pauseMs: 0, now }));
 
   limitStoreContract('Redis', async () => ({ store: await open((databases += 1)), source: 'redis' }));
 
@@ -78,6 +79,7 @@ describe.skipIf(!hasRedis)('with Redis', () => {
 
 /** It connects by itself; what is asked before that is decided here. */
 async function connected(store: RedisLimitStore): Promise<RedisLimitStore> {
-  while ((await store.take([{ bucket: 'probe', rate: { capacity: 1e9, drainMs: 1 }, cost: 1 }], 1)).source !== 'redis') await new Promise((resolve) => setTimeout(resolve, 5));
+  while ((await store.take([{ bucket: 'probe', rate: { capacity: 1e9, drainMs: 1 }, cost: 1 }], 1)).source !== 'redis')
+    await new Promise((resolve) => setTimeout(resolve, 5));
   return store;
 }

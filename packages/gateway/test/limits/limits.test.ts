@@ -4,7 +4,15 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import OpenAI from 'openai';
 import { describe, expect, it } from 'vitest';
-import { createMockEmbeddings, createMockEngine, defaultConfig, startGateway, type Config, type Gateway, type MockScript } from '../../src/main.ts';
+import {
+  createMockEmbeddings,
+  createMockEngine,
+  defaultConfig,
+  startGateway,
+  type Config,
+  type Gateway,
+  type MockScript,
+} from '../../src/main.ts';
 import { formatDuration } from '../../src/ingress/limits/limits.ts';
 import { RequestProfile } from '../../src/observability/profile/request-profile.ts';
 import { hasRedis, startRedis } from '../services/redis.ts';
@@ -22,22 +30,43 @@ interface Sections {
   readonly devices?: Config['devices'];
 }
 
-async function start({ auth = defaultConfig.auth, limits = {}, cache = defaultConfig.cache, devices = defaultConfig.devices }: Sections, script: MockScript = {}, env: Record<string, string> = {}): Promise<Server> {
-  const config: Config = { ...defaultConfig, auth, cache, devices, limits: { ...defaultConfig.limits, ...limits }, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200 } };
+async function start(
+  { auth = defaultConfig.auth, limits = {}, cache = defaultConfig.cache, devices = defaultConfig.devices }: Sections,
+  script: MockScript = {},
+  env: Record<string, string> = {},
+): Promise<Server> {
+  const config: Config = {
+    ...defaultConfig,
+    auth,
+    cache,
+    devices,
+    limits: { ...defaultConfig.limits, ...limits },
+    server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200 },
+  };
   const gateway = await startGateway({ config, engine: createMockEngine(script), embeddings: createMockEmbeddings(), env });
   return {
     gateway,
     ask: (headers = {}, body = chatBody, route = '/v1/chat/completions') =>
-      fetch(`${gateway.url}${route}`, { method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json', ...headers } }),
+      fetch(`${gateway.url}${route}`, {
+        method: 'POST',
+        body: JSON.stringify(body),
+        headers: { 'content-type': 'application/json', ...headers },
+      }),
     [Symbol.asyncDispose]: () => gateway.drain(),
   };
 }
 
 const bearer = (key: string) => ({ authorization: `Bearer ${key}` });
-const limitHeaders = (response: Response) => Object.fromEntries([...response.headers].filter(([name]) => name.startsWith('x-ratelimit-') && !name.includes('reset')));
+const limitHeaders = (response: Response) =>
+  Object.fromEntries([...response.headers].filter(([name]) => name.startsWith('x-ratelimit-') && !name.includes('reset')));
 
 describe('keys', () => {
-  const auth: Config['auth'] = { keys: [{ name: 'shop', key_env: 'SHOP_KEY' }, { name: 'lab', key_sha256: createHash('sha256').update('laboratory').digest('hex'), models: ['mock-embeddings'] }] };
+  const auth: Config['auth'] = {
+    keys: [
+      { name: 'shop', key_env: 'SHOP_KEY' },
+      { name: 'lab', key_sha256: createHash('sha256').update('laboratory').digest('hex'), models: ['mock-embeddings'] },
+    ],
+  };
   const env = { SHOP_KEY: 'shop-key-1' };
 
   it('lets in who has one, and says to others what is missing', async () => {
@@ -62,7 +91,8 @@ describe('keys', () => {
 
   it('opens no other model to read documents with', async () => {
     await using server = await start({ auth: { keys: [{ name: 'shop', key_env: 'SHOP_KEY', models: ['default'] }] } }, {}, env);
-    const asking = (model?: string) => server.ask(bearer('shop-key-1'), { ...chatBody, autoglm: { documents: { texts: ['a'], mode: 'embed', model } } });
+    const asking = (model?: string) =>
+      server.ask(bearer('shop-key-1'), { ...chatBody, autoglm: { documents: { texts: ['a'], mode: 'embed', model } } });
     const refused = await asking('mock-embeddings');
     expect(refused.status).toBe(403);
     expect(await refused.json()).toMatchObject({ error: { code: 'permission_denied', param: 'autoglm.documents.model' } });
@@ -73,16 +103,20 @@ describe('keys', () => {
     await using server = await start({ auth }, {}, env);
     const get = async (route: string, headers = {}) => (await fetch(`${server.gateway.url}${route}`, { headers })).status;
     expect(await Promise.all(['/healthz', '/readyz', '/metrics', '/'].map((route) => get(route)))).toEqual([200, 200, 200, 200]);
-    expect(await Promise.all(['/v1/models', '/v1/models/default', '/v1/files', '/nothing'].map((route) => get(route)))).toEqual([401, 401, 401, 401]);
+    expect(await Promise.all(['/v1/models', '/v1/models/default', '/v1/files', '/nothing'].map((route) => get(route)))).toEqual([
+      401, 401, 401, 401,
+    ]);
     expect(await get('/v1/models', bearer('shop-key-1'))).toBe(200);
   });
 
-  it('is what OpenAI\'s client sends', async () => {
+  it("is what OpenAI's client sends", async () => {
     await using server = await start({ auth }, {}, env);
     const client = (apiKey: string) => new OpenAI({ baseURL: `${server.gateway.url}/v1`, apiKey, maxRetries: 0 });
     expect((await client('shop-key-1').models.list()).data).not.toHaveLength(0);
     await expect(client('nonsense').models.list()).rejects.toBeInstanceOf(OpenAI.AuthenticationError);
-    await expect(client('laboratory').completions.create({ model: 'default', prompt: 'a' })).rejects.toBeInstanceOf(OpenAI.PermissionDeniedError);
+    await expect(client('laboratory').completions.create({ model: 'default', prompt: 'a' })).rejects.toBeInstanceOf(
+      OpenAI.PermissionDeniedError,
+    );
   });
 
   it('that cannot be had keeps the server from starting', async () => {
@@ -106,7 +140,12 @@ describe('limits', () => {
     await using server = await start({ limits: { key: { requests_per_minute: 2, tokens_per_minute: 1000 } } });
     const first = await server.ask();
     expect(first.status).toBe(200);
-    expect(limitHeaders(first)).toEqual({ 'x-ratelimit-limit-requests': '2', 'x-ratelimit-remaining-requests': '1', 'x-ratelimit-limit-tokens': '1000', 'x-ratelimit-remaining-tokens': String(1000 - 256 - 6) });
+    expect(limitHeaders(first)).toEqual({
+      'x-ratelimit-limit-requests': '2',
+      'x-ratelimit-remaining-requests': '1',
+      'x-ratelimit-limit-tokens': '1000',
+      'x-ratelimit-remaining-tokens': String(1000 - 256 - 6),
+    });
     expect((await server.ask({}, { ...chatBody, stream: true })).headers.get('x-ratelimit-remaining-requests')).toBe('0');
     const refused = await server.ask();
     expect(refused.status).toBe(429);
@@ -120,7 +159,8 @@ describe('limits', () => {
 
   it('charges what an answer took in the place of what it might have taken', async () => {
     await using server = await start({ limits: { key: { tokens_per_minute: 1000 } } });
-    const remaining = async (body: object) => Number((await server.ask({}, { ...chatBody, ...body })).headers.get('x-ratelimit-remaining-tokens'));
+    const remaining = async (body: object) =>
+      Number((await server.ask({}, { ...chatBody, ...body })).headers.get('x-ratelimit-remaining-tokens'));
     await remaining({ max_tokens: 900 });
     const usage = ((await (await server.ask()).json()) as { usage: { total_tokens: number } }).usage.total_tokens;
     // Two answers of six tokens were paid; this one is still estimated.
@@ -130,10 +170,18 @@ describe('limits', () => {
   });
 
   it('gives back what failed before it began, and keeps what was left in the middle', async () => {
-    await using server = await start({ limits: { key: { tokens_per_minute: 1000 } } }, { beforeToken: (index) => (index === 2 ? new Promise(() => {}) : undefined) });
+    await using server = await start(
+      { limits: { key: { tokens_per_minute: 1000 } } },
+      { beforeToken: (index) => (index === 2 ? new Promise(() => {}) : undefined) },
+    );
     expect((await server.ask({}, { ...chatBody, model: 'none', max_tokens: 900 })).status).toBe(404);
     const left = new AbortController();
-    const response = await fetch(`${server.gateway.url}/v1/chat/completions`, { method: 'POST', body: JSON.stringify({ ...chatBody, stream: true, max_tokens: 900 }), headers: { 'content-type': 'application/json' }, signal: left.signal });
+    const response = await fetch(`${server.gateway.url}/v1/chat/completions`, {
+      method: 'POST',
+      body: JSON.stringify({ ...chatBody, stream: true, max_tokens: 900 }),
+      headers: { 'content-type': 'application/json' },
+      signal: left.signal,
+    });
     await response.body?.getReader().read();
     left.abort();
     const refused = await server.ask({}, { ...chatBody, max_tokens: 900 });
@@ -147,8 +195,18 @@ describe('limits', () => {
   });
 
   it('has more for a key that the configuration names', async () => {
-    const auth: Config['auth'] = { keys: [{ name: 'big', key_env: 'BIG' }, { name: 'small', key_env: 'SMALL' }, { name: 'free', key_env: 'FREE' }] };
-    await using server = await start({ auth, limits: { key: { requests_per_minute: 1 }, keys: { big: { requests_per_minute: 2 }, free: {} } } }, {}, { BIG: 'key-of-big', SMALL: 'key-of-small', FREE: 'key-of-free' });
+    const auth: Config['auth'] = {
+      keys: [
+        { name: 'big', key_env: 'BIG' },
+        { name: 'small', key_env: 'SMALL' },
+        { name: 'free', key_env: 'FREE' },
+      ],
+    };
+    await using server = await start(
+      { auth, limits: { key: { requests_per_minute: 1 }, keys: { big: { requests_per_minute: 2 }, free: {} } } },
+      {},
+      { BIG: 'key-of-big', SMALL: 'key-of-small', FREE: 'key-of-free' },
+    );
     const ask = async (key: string) => (await server.ask(bearer(key))).status;
     expect([await ask('key-of-big'), await ask('key-of-big'), await ask('key-of-big')]).toEqual([200, 200, 429]);
     expect([await ask('key-of-small'), await ask('key-of-small')]).toEqual([200, 429]);
@@ -173,7 +231,7 @@ describe('limits', () => {
     expect((await ask(['b'.repeat(400), 'c'])).status).toBe(429);
   });
 
-  it('are told in time to OpenAI\'s client, which comes again by itself', async () => {
+  it("are told in time to OpenAI's client, which comes again by itself", async () => {
     await using server = await start({ limits: { key: { requests_per_second: 1 } } });
     const client = new OpenAI({ baseURL: `${server.gateway.url}/v1`, apiKey: 'none', maxRetries: 1 });
     const ask = () => client.completions.create({ model: 'default', prompt: 'a' }).withResponse();
@@ -191,9 +249,21 @@ describe('limits', () => {
     const limits = { key: { requests_per_minute: 4 }, redis_url: redis.url, redis_timeout_ms: 2000 };
     await using one = await start({ limits });
     await using other = await start({ limits });
-    const metric = async ({ gateway }: Server, source: string) => Number(new RegExp(`decisions_total\\{result="admitted",source="${source}"\\} (\\d+)`).exec(await (await fetch(`${gateway.url}/metrics`)).text())?.[1] ?? 0);
-    for (const server of [one, other]) await until(async () => ((await server.ask(bearer(crypto.randomUUID()))).ok && (await metric(server, 'redis')) > 0) || (await new Promise<false>((resolve) => setTimeout(resolve, 50, false))));
-    const statuses = await Promise.all(Array.from({ length: 40 }, async (_, index) => (await (index % 2 === 0 ? one : other).ask()).status));
+    const metric = async ({ gateway }: Server, source: string) =>
+      Number(
+        new RegExp(`decisions_total\\{result="admitted",source="${source}"\\} (\\d+)`).exec(
+          await (await fetch(`${gateway.url}/metrics`)).text(),
+        )?.[1] ?? 0,
+      );
+    for (const server of [one, other])
+      await until(
+        async () =>
+          ((await server.ask(bearer(crypto.randomUUID()))).ok && (await metric(server, 'redis')) > 0) ||
+          (await new Promise<false>((resolve) => setTimeout(resolve, 50, false))),
+      );
+    const statuses = await Promise.all(
+      Array.from({ length: 40 }, async (_, index) => (await (index % 2 === 0 ? one : other).ask()).status),
+    );
     expect(statuses.filter((status) => status === 200)).toHaveLength(4);
     expect(statuses.filter((status) => status === 429)).toHaveLength(36);
     await redis.kill();
@@ -204,7 +274,12 @@ describe('limits', () => {
 
 describe('documents', () => {
   const messages = chatBody.messages;
-  const reading = (mode: string, text: string, tokensMax?: number) => ({ ...chatBody, messages, max_tokens: 6, autoglm: { documents: { mode, texts: [text], tokens_max: tokensMax } } });
+  const reading = (mode: string, text: string, tokensMax?: number) => ({
+    ...chatBody,
+    messages,
+    max_tokens: 6,
+    autoglm: { documents: { mode, texts: [text], tokens_max: tokensMax } },
+  });
 
   it.each([
     { mode: 'embed', tokens: 500 + 500 },
@@ -220,7 +295,10 @@ describe('documents', () => {
 
   it.each(['embed', 'summarize'])('are charged what it took to read them: %s', async (mode) => {
     await using server = await start({ limits: { key: { tokens_per_minute: 10_000 } } });
-    const { usage, autoglm } = (await (await server.ask({}, reading(mode, 'A few words. '.repeat(10)))).json()) as { usage: { total_tokens: number }; autoglm: { documents: Record<string, number> } };
+    const { usage, autoglm } = (await (await server.ask({}, reading(mode, 'A few words. '.repeat(10)))).json()) as {
+      usage: { total_tokens: number };
+      autoglm: { documents: Record<string, number> };
+    };
     const { embedded_tokens: embedded = 0, summary_prompt_tokens: read = 0, summary_completion_tokens: written = 0 } = autoglm.documents;
     expect(embedded + read).toBeGreaterThan(0);
     const next = await server.ask({}, { ...chatBody, max_tokens: 6 });
@@ -234,7 +312,10 @@ describe('documents', () => {
 
 it('a follower of what is computed for another is charged nothing', () => {
   const used = (cache: 'miss' | 'inflight') => {
-    const profile = new RequestProfile({ requestId: 'r', operation: 'chat', startedAtMs: 0, traceparent: undefined, tracestate: undefined }, () => 1);
+    const profile = new RequestProfile(
+      { requestId: 'r', operation: 'chat', startedAtMs: 0, traceparent: undefined, tracestate: undefined },
+      () => 1,
+    );
     profile.on({ type: 'cache-lookup', result: cache }, 0);
     profile.on({ type: 'engine-chosen', engine: 'e', tier: 't', reason: 'only' }, 0);
     // The engine's tokens are told to who leads.
@@ -251,7 +332,8 @@ describe('a turn of a session that is not let in', () => {
     await using server = await start({ limits: { key: { tokens_per_minute: 1000 } } });
     const created = await server.ask({}, chatBody, '/v1/sessions');
     const { id } = (await created.json()) as { id: string };
-    const turn = (more: object) => server.ask({ 'if-match': created.headers.get('etag') as string }, { ...more, autoglm: { patch } }, `/v1/sessions/${id}/completions`);
+    const turn = (more: object) =>
+      server.ask({ 'if-match': created.headers.get('etag') as string }, { ...more, autoglm: { patch } }, `/v1/sessions/${id}/completions`);
     expect((await server.ask({}, { ...chatBody, max_tokens: 900, stream: true })).status).toBe(200);
     const refused = await turn({ max_tokens: 1000 });
     expect([refused.status, refused.headers.get('etag')]).toEqual([429, null]);
@@ -264,7 +346,9 @@ describe('a turn of a session that is not let in', () => {
     const created = await server.ask(bearer('lab-key-1'), chatBody, '/v1/sessions');
     const etag = created.headers.get('etag') as string;
     const { id } = (await created.json()) as { id: string };
-    expect((await server.ask({ ...bearer('lab-key-1'), 'if-match': etag }, { autoglm: { patch } }, `/v1/sessions/${id}/completions`)).status).toBe(403);
+    expect(
+      (await server.ask({ ...bearer('lab-key-1'), 'if-match': etag }, { autoglm: { patch } }, `/v1/sessions/${id}/completions`)).status,
+    ).toBe(403);
     expect((await fetch(`${server.gateway.url}/v1/sessions/${id}`, { headers: bearer('lab-key-1') })).headers.get('etag')).toBe(etag);
   });
 });
@@ -273,10 +357,18 @@ describe('routes that generate nothing', () => {
   it('count as requests: creating, patching, reading and deleting sessions, and events; a completion counts once', async () => {
     await using server = await start({ limits: { key: { requests_per_minute: 6, tokens_per_minute: 1_000_000 } } });
     const created = await server.ask({}, chatBody, '/v1/sessions');
-    expect([created.status, limitHeaders(created)]).toEqual([201, { 'x-ratelimit-limit-requests': '6', 'x-ratelimit-remaining-requests': '5' }]);
+    expect([created.status, limitHeaders(created)]).toEqual([
+      201,
+      { 'x-ratelimit-limit-requests': '6', 'x-ratelimit-remaining-requests': '5' },
+    ]);
     const { id } = (await created.json()) as { id: string };
     const at = `${server.gateway.url}/v1/sessions/${id}`;
-    const patch = (etag: string) => fetch(at, { method: 'PATCH', body: '[{"op":"replace","path":"/messages/0/content","value":"hi"}]', headers: { 'content-type': 'application/json-patch+json', 'if-match': etag } });
+    const patch = (etag: string) =>
+      fetch(at, {
+        method: 'PATCH',
+        body: '[{"op":"replace","path":"/messages/0/content","value":"hi"}]',
+        headers: { 'content-type': 'application/json-patch+json', 'if-match': etag },
+      });
     const patched = await patch(created.headers.get('etag') as string);
     expect([patched.status, patched.headers.get('x-ratelimit-remaining-requests')]).toEqual([204, '4']);
     expect((await fetch(at)).headers.get('x-ratelimit-remaining-requests')).toBe('3');
@@ -284,7 +376,11 @@ describe('routes that generate nothing', () => {
     const events = { client_id: 'a-client-1', batches: [{ sequence: 1, events: [{ name: 'tap', count: 1 }] }] };
     expect((await server.ask({}, events, '/v1/events')).headers.get('x-ratelimit-remaining-requests')).toBe('1');
     expect((await fetch(at, { method: 'DELETE' })).headers.get('x-ratelimit-remaining-requests')).toBe('0');
-    for (const refused of [await server.ask({}, chatBody, '/v1/sessions'), await patch('"x"'), await server.ask({}, events, '/v1/events')]) {
+    for (const refused of [
+      await server.ask({}, chatBody, '/v1/sessions'),
+      await patch('"x"'),
+      await server.ask({}, events, '/v1/events'),
+    ]) {
       expect([refused.status, refused.headers.has('retry-after')]).toEqual([429, true]);
       expect(await refused.json()).toMatchObject({ error: { code: 'rate_limit_exceeded' } });
     }
@@ -293,18 +389,38 @@ describe('routes that generate nothing', () => {
   it('are those of devices, each by itself once it has reported: what others ask for silences none, and no id that is invented has a bucket', async () => {
     await using server = await start({ devices: { ...defaultConfig.devices, enabled: true }, limits: { key: { requests_per_minute: 2 } } });
     const beat = async (id: string) => {
-      const response = await server.ask({}, { cpu: { cores: 4, load: 0 }, memory: { total_bytes: 100, free_bytes: 100 } }, `/v1/devices/${id}/heartbeat`);
+      const response = await server.ask(
+        {},
+        { cpu: { cores: 4, load: 0 }, memory: { total_bytes: 100, free_bytes: 100 } },
+        `/v1/devices/${id}/heartbeat`,
+      );
       return [response.status, response.headers.get('x-ratelimit-remaining-requests')];
     };
     const list = async () => (await fetch(`${server.gateway.url}/v1/devices`)).status;
     expect([await beat('a'), await list(), await list()]).toEqual([[204, '1'], 200, 429]);
-    expect([await beat('a'), await beat('a'), await beat('a'), await beat('b')]).toEqual([[204, '1'], [204, '0'], [429, '0'], [429, '0']]);
+    expect([await beat('a'), await beat('a'), await beat('a'), await beat('b')]).toEqual([
+      [204, '1'],
+      [204, '0'],
+      [429, '0'],
+      [429, '0'],
+    ]);
   });
 
   it('count by the key of the device where keys are checked', async () => {
     const auth: Config['auth'] = { keys: [{ name: 'device', key_env: 'KEY' }] };
-    await using server = await start({ auth, devices: { ...defaultConfig.devices, enabled: true }, limits: { keys: { device: { requests_per_minute: 2 } } } }, {}, { KEY: 'key-of-device' });
-    const beat = async (id: string, headers = bearer('key-of-device')) => (await server.ask(headers, { cpu: { cores: 4, load: 0 }, memory: { total_bytes: 100, free_bytes: 100 } }, `/v1/devices/${id}/heartbeat`)).status;
+    await using server = await start(
+      { auth, devices: { ...defaultConfig.devices, enabled: true }, limits: { keys: { device: { requests_per_minute: 2 } } } },
+      {},
+      { KEY: 'key-of-device' },
+    );
+    const beat = async (id: string, headers = bearer('key-of-device')) =>
+      (
+        await server.ask(
+          headers,
+          { cpu: { cores: 4, load: 0 }, memory: { total_bytes: 100, free_bytes: 100 } },
+          `/v1/devices/${id}/heartbeat`,
+        )
+      ).status;
     expect([await beat('a', bearer('wrong-key')), await beat('a'), await beat('b'), await beat('b')]).toEqual([401, 204, 204, 429]);
   });
 

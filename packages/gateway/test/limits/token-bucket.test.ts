@@ -4,7 +4,11 @@ import { MemoryLimitStore } from '../../src/ingress/limits/memory-store.ts';
 import { chargeOf, drained, waitFor } from '../../src/ingress/limits/token-bucket.ts';
 
 const rate = fc.record({ capacity: fc.integer({ min: 1, max: 1000 }), drainMs: fc.constantFrom(1000, 60_000) });
-const step = fc.record({ passedMs: fc.double({ min: 0, max: 5000, noNaN: true }), cost: fc.integer({ min: 0, max: 1500 }), isBatch: fc.boolean() });
+const step = fc.record({
+  passedMs: fc.double({ min: 0, max: 5000, noNaN: true }),
+  cost: fc.integer({ min: 0, max: 1500 }),
+  isBatch: fc.boolean(),
+});
 
 describe('a token bucket', () => {
   it('never admits more than its capacity and what drained since, over any stretch of time', () => {
@@ -16,7 +20,8 @@ describe('a token bucket', () => {
         for (const { passedMs, cost, isBatch } of steps) {
           nowMs += passedMs;
           const share = isBatch ? 0.5 : 1;
-          if (store.take([{ bucket: 'a', rate: of, cost }], share).waitMs === 0) taken.push({ atMs: nowMs, cost: chargeOf(cost, of, share) });
+          if (store.take([{ bucket: 'a', rate: of, cost }], share).waitMs === 0)
+            taken.push({ atMs: nowMs, cost: chargeOf(cost, of, share) });
         }
         for (const [first, from] of taken.entries()) {
           let sum = 0;
@@ -46,21 +51,32 @@ describe('a token bucket', () => {
 
   it('charges in the end what was used, however wrong the estimates were: the rate holds over time', () => {
     fc.assert(
-      fc.property(rate, fc.array(fc.record({ passedMs: fc.double({ min: 0, max: 3000, noNaN: true }), estimate: fc.integer({ min: 1, max: 500 }), used: fc.integer({ min: 0, max: 500 }) }), { maxLength: 60 }), (of, asks) => {
-        let nowMs = 0;
-        const store = new MemoryLimitStore({ bucketsMax: 100, now: () => nowMs });
-        let sum = 0;
-        let largest = 0;
-        for (const { passedMs, estimate, used } of asks) {
-          nowMs += passedMs;
-          if (store.take([{ bucket: 'a', rate: of, cost: estimate }], 1).waitMs > 0) continue;
-          store.correct([{ bucket: 'a', rate: of, cost: used - chargeOf(estimate, of, 1) }]);
-          sum += used;
-          largest = Math.max(largest, used);
-        }
-        // The last one may be more than it was thought to be; the next waits for that.
-        expect(sum).toBeLessThanOrEqual(of.capacity * (1 + nowMs / of.drainMs + 1e-6) + largest);
-      }),
+      fc.property(
+        rate,
+        fc.array(
+          fc.record({
+            passedMs: fc.double({ min: 0, max: 3000, noNaN: true }),
+            estimate: fc.integer({ min: 1, max: 500 }),
+            used: fc.integer({ min: 0, max: 500 }),
+          }),
+          { maxLength: 60 },
+        ),
+        (of, asks) => {
+          let nowMs = 0;
+          const store = new MemoryLimitStore({ bucketsMax: 100, now: () => nowMs });
+          let sum = 0;
+          let largest = 0;
+          for (const { passedMs, estimate, used } of asks) {
+            nowMs += passedMs;
+            if (store.take([{ bucket: 'a', rate: of, cost: estimate }], 1).waitMs > 0) continue;
+            store.correct([{ bucket: 'a', rate: of, cost: used - chargeOf(estimate, of, 1) }]);
+            sum += used;
+            largest = Math.max(largest, used);
+          }
+          // The last one may be more than it was thought to be; the next waits for that.
+          expect(sum).toBeLessThanOrEqual(of.capacity * (1 + nowMs / of.drainMs + 1e-6) + largest);
+        },
+      ),
     );
   });
 

@@ -28,12 +28,23 @@ describe.skipIf(!existsSync(file))('the MessagePack test suite (skipped where ..
       if (expected) expect(decodeMessagePack(bytesOf(hex))).toEqual(expected.value);
       else if (!isFloat(hex)) expect(() => decodeMessagePack(bytesOf(hex))).toThrow(SyntaxError);
     }
-    if (expected) expect(entry.msgpack).toContain(encodeMessagePack(expected.value, 'plain').toString('hex').replaceAll(/(..)(?!$)/g, '$1-'));
+    if (expected)
+      expect(entry.msgpack).toContain(
+        encodeMessagePack(expected.value, 'plain')
+          .toString('hex')
+          .replaceAll(/(..)(?!$)/g, '$1-'),
+      );
   });
 });
 
-/** msgpackr's extensions of structured clones: an array in an array in an array, each with what stands before it once more. Read to its end it is 2^60 of them. */
-const references = Array.from({ length: 60 }).reduce<Buffer>((inner, _, index) => Buffer.concat([mark(0x69, index + 1), Buffer.from([0x92]), inner, mark(0x70, index)]), Buffer.concat([mark(0x69, 0), Buffer.from([0x90])]));
+/**
+ * msgpackr's extensions of structured clones: an array in an array in an array, each with what stands before it once more. Read to its end
+ * it is 2^60 of them.
+ */
+const references = Array.from({ length: 60 }).reduce<Buffer>(
+  (inner, _, index) => Buffer.concat([mark(0x69, index + 1), Buffer.from([0x92]), inner, mark(0x70, index)]),
+  Buffer.concat([mark(0x69, 0), Buffer.from([0x90])]),
+);
 function mark(extension: number, id: number): Buffer {
   return Buffer.from([0xd6, extension, 0, 0, 0, id]);
 }
@@ -71,7 +82,10 @@ describe('MessagePack', () => {
   });
 
   it('honours toJSON and leaves out what is undefined', () => {
-    expect(unpack(encodeMessagePack({ a: undefined, b: { toJSON: () => ({ c: undefined, d: 1 }) }, e: [undefined] }, 'plain'))).toEqual({ b: { d: 1 }, e: [null] });
+    expect(unpack(encodeMessagePack({ a: undefined, b: { toJSON: () => ({ c: undefined, d: 1 }) }, e: [undefined] }, 'plain'))).toEqual({
+      b: { d: 1 },
+      e: [null],
+    });
   });
 
   it.each([
@@ -110,7 +124,11 @@ describe('MessagePack', () => {
   });
 
   it('pollutes nothing', () => {
-    const bytes = Buffer.concat([Buffer.from([0x81, 0xa9]), Buffer.from('__proto__'), new Packr({ useRecords: false }).pack({ polluted: true })]);
+    const bytes = Buffer.concat([
+      Buffer.from([0x81, 0xa9]),
+      Buffer.from('__proto__'),
+      new Packr({ useRecords: false }).pack({ polluted: true }),
+    ]);
     const value = decodeMessagePack(bytes) as { polluted?: unknown };
     expect(value.polluted).toBeUndefined();
     expect(({} as { polluted?: unknown }).polluted).toBeUndefined();

@@ -8,11 +8,14 @@ import { chatBody, startTestServer, type TestServer } from '../support.ts';
 const msgpack = { 'content-type': 'application/msgpack', accept: 'application/msgpack' };
 const records = { ...msgpack, accept: 'application/msgpack; records=1' };
 const bytesOf = async (response: Response) => Buffer.from(await response.arrayBuffer());
-const readerOf = (type: string | null) => (type?.includes('records') ? new Unpackr({ structures: [] }) : new Unpackr({ useRecords: false }));
+const readerOf = (type: string | null) =>
+  type?.includes('records') ? new Unpackr({ structures: [] }) : new Unpackr({ useRecords: false });
 
 /** Without what differs from one request to the next. */
 function timeless(value: unknown): unknown {
-  return JSON.parse(JSON.stringify(value), (key, child: unknown) => (['id', 'created', 'timings', 'bottleneck'].includes(key) ? undefined : child));
+  return JSON.parse(JSON.stringify(value), (key, child: unknown) =>
+    ['id', 'created', 'timings', 'bottleneck'].includes(key) ? undefined : child,
+  );
 }
 
 async function chunksOf(server: TestServer, path: string, body: object, headers: Record<string, string>): Promise<readonly unknown[]> {
@@ -24,13 +27,20 @@ async function chunksOf(server: TestServer, path: string, body: object, headers:
 
 async function eventsOf(server: TestServer, path: string, body: object): Promise<readonly unknown[]> {
   const text = await (await server.post(path, body)).text();
-  return text.split('\n\n').filter((event) => event !== '').map((event) => event.slice('data: '.length)).map((data) => (data === '[DONE]' ? data : (JSON.parse(data) as unknown)));
+  return text
+    .split('\n\n')
+    .filter((event) => event !== '')
+    .map((event) => event.slice('data: '.length))
+    .map((data) => (data === '[DONE]' ? data : (JSON.parse(data) as unknown)));
 }
 
 describe('MessagePack over HTTP', () => {
   it.each([msgpack, records])('is asked and answered as JSON is: $accept', async (headers) => {
     await using server = await startTestServer();
-    for (const [path, body] of [['/v1/chat/completions', { ...chatBody, logprobs: true, top_logprobs: 1, n: 2 }], ['/v1/completions', { model: 'default', prompt: 'x', logprobs: 2 }]] as const) {
+    for (const [path, body] of [
+      ['/v1/chat/completions', { ...chatBody, logprobs: true, top_logprobs: 1, n: 2 }],
+      ['/v1/completions', { model: 'default', prompt: 'x', logprobs: 2 }],
+    ] as const) {
       const packed = await server.post(path, pack(body), { headers });
       expect([packed.status, packed.headers.get('content-type')]).toEqual([200, headers.accept]);
       const reader = headers === records ? new Unpackr() : new Unpackr({ useRecords: false });
@@ -52,17 +62,26 @@ describe('MessagePack over HTTP', () => {
   });
 
   it('streams an error after its beginning as a value, and then its end', async () => {
-    await using server = await startTestServer({ beforeToken: (index) => { if (index === 2) throw new AutoglmError('engine_crashed', 'gone'); } });
+    await using server = await startTestServer({
+      beforeToken: (index) => {
+        if (index === 2) throw new AutoglmError('engine_crashed', 'gone');
+      },
+    });
     for (const headers of [msgpack, records]) {
       const chunks = await chunksOf(server, '/v1/chat/completions', { ...chatBody, stream: true }, headers);
-      expect(chunks.slice(-2)).toEqual([{ error: expect.objectContaining({ code: 'engine_crashed' }) as object, autoglm: { timings: expect.any(Object) as object } }, '[DONE]']);
+      expect(chunks.slice(-2)).toEqual([
+        { error: expect.objectContaining({ code: 'engine_crashed' }) as object, autoglm: { timings: expect.any(Object) as object } },
+        '[DONE]',
+      ]);
     }
   });
 
   it('is read where records announce its shapes, too', async () => {
     await using server = await startTestServer();
     const messages = Array.from({ length: 5 }, (_, index) => ({ role: 'user', content: String(index) }));
-    const response = await server.post('/v1/chat/completions', new Packr().pack({ model: 'default', messages }), { headers: { 'content-type': 'application/x-msgpack' } });
+    const response = await server.post('/v1/chat/completions', new Packr().pack({ model: 'default', messages }), {
+      headers: { 'content-type': 'application/x-msgpack' },
+    });
     expect(await response.json()).toMatchObject({ choices: [{ message: { content: '你好，世界！' } }] });
     expect(server.engine.requests[0]?.prompt).toMatchObject({ segments: expect.any(Array) as unknown[] });
   });
@@ -87,21 +106,30 @@ describe('MessagePack over HTTP', () => {
     const text = await json.text();
     const packed = await server.embed(embeddingBody, { headers: { accept: 'application/msgpack' } });
     const bytes = await bytesOf(packed);
-    const vectorOf = (answer: unknown) => Float32Array.from((answer as { data: readonly { embedding: number[] }[] }).data[0]?.embedding ?? []);
+    const vectorOf = (answer: unknown) =>
+      Float32Array.from((answer as { data: readonly { embedding: number[] }[] }).data[0]?.embedding ?? []);
     expect(vectorOf(unpack(bytes))).toEqual(vectorOf(JSON.parse(text)));
     expect(vectorOf(unpack(bytes)).length).toBeGreaterThan(0);
   });
 
   it('has sessions: made, changed by either kind of patch, read and asked', async () => {
     await using server = await startSessionServer();
-    const send = (method: string, path: string, value?: unknown, headers: Record<string, string> = {}) => fetch(`${server.url}${path}`, { method, ...(value !== undefined && { body: pack(value) }), headers: { ...msgpack, ...headers } });
+    const send = (method: string, path: string, value?: unknown, headers: Record<string, string> = {}) =>
+      fetch(`${server.url}${path}`, { method, ...(value !== undefined && { body: pack(value) }), headers: { ...msgpack, ...headers } });
     const created = await send('POST', '/v1/sessions', chatBody);
     const { id } = unpack(await bytesOf(created)) as { id: string };
     const patched = await send('PATCH', `/v1/sessions/${id}`, [addTurn('x')], { 'if-match': created.headers.get('etag') as string });
     expect(patched.status).toBe(204);
-    expect((await send('PATCH', `/v1/sessions/${id}`, { max_tokens: 1 }, { 'if-match': patched.headers.get('etag') as string })).status).toBe(204);
-    expect(unpack(await bytesOf(await send('GET', `/v1/sessions/${id}`)))).toMatchObject({ id, body: { ...chatBody, max_tokens: 1, messages: [...chatBody.messages, { role: 'user', content: 'x' }] } });
-    expect(unpack(await bytesOf(await send('POST', `/v1/sessions/${id}/completions`, {})))).toMatchObject({ choices: [{ message: { content: '你' } }] });
+    expect(
+      (await send('PATCH', `/v1/sessions/${id}`, { max_tokens: 1 }, { 'if-match': patched.headers.get('etag') as string })).status,
+    ).toBe(204);
+    expect(unpack(await bytesOf(await send('GET', `/v1/sessions/${id}`)))).toMatchObject({
+      id,
+      body: { ...chatBody, max_tokens: 1, messages: [...chatBody.messages, { role: 'user', content: 'x' }] },
+    });
+    expect(unpack(await bytesOf(await send('POST', `/v1/sessions/${id}/completions`, {})))).toMatchObject({
+      choices: [{ message: { content: '你' } }],
+    });
     expect(unpack(await bytesOf(await send('GET', '/v1/sessions/none')))).toMatchObject({ error: { code: 'session_not_found' } });
   });
 });

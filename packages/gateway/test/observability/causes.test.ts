@@ -15,7 +15,9 @@ const delayMs = 80;
 async function named(server: TestServer): Promise<object> {
   let found: object[] = [];
   await until(async () => {
-    found = (await scrape(server.url)).samples.filter(({ name }) => name === 'autoglm_bottleneck_requests_total').map(({ labels }) => labels);
+    found = (await scrape(server.url)).samples
+      .filter(({ name }) => name === 'autoglm_bottleneck_requests_total')
+      .map(({ labels }) => labels);
     return found.length > 0;
   });
   expect(found).toHaveLength(1);

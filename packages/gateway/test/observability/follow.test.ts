@@ -41,30 +41,39 @@ observerContract('the profile of a request', () => ({ begin: (of) => new Request
 
 describe('createFollower', () => {
   it('tells every observer every event in order, with one reading of the clock for all', () => {
-    fc.assert(fc.property(anyRequest, (events) => {
-      const [a, b] = [recorder(), recorder()];
-      let nowMs = start.startedAtMs;
-      const { follow, settle } = createFollower({ observers: [a, b], now: () => (nowMs += 1) });
-      tellAll(follow(start), events);
-      settle();
-      expect(a.told.map(({ event }) => event)).toEqual(events);
-      expect(a.told.map(({ atMs }) => atMs - start.startedAtMs)).toEqual(events.map((_, index) => index + 1));
-      expect(b.told).toEqual(a.told);
-    }));
+    fc.assert(
+      fc.property(anyRequest, (events) => {
+        const [a, b] = [recorder(), recorder()];
+        let nowMs = start.startedAtMs;
+        const { follow, settle } = createFollower({ observers: [a, b], now: () => (nowMs += 1) });
+        tellAll(follow(start), events);
+        settle();
+        expect(a.told.map(({ event }) => event)).toEqual(events);
+        expect(a.told.map(({ atMs }) => atMs - start.startedAtMs)).toEqual(events.map((_, index) => index + 1));
+        expect(b.told).toEqual(a.told);
+      }),
+    );
   });
 
   it('is deaf after the end, and tells the profile once', () => {
-    fc.assert(fc.property(anyRequest, fc.array(anyEvent), (events, late) => {
-      const observer = recorder();
-      const profiles: RequestProfile[] = [];
-      const ended: RequestProfile[] = [];
-      const { follow, settle } = createFollower({ observers: [observer], onEnd: (profile) => ended.push(profile), onProfile: (profile) => profiles.push(profile), now: () => 2000 });
-      tellAll(follow(start), [...events, ...late, end]);
-      expect(ended).toHaveLength(1);
-      for (let count = 0; count < 2; count += 1) settle();
-      expect(observer.told).toHaveLength(events.length);
-      expect(profiles).toEqual(ended);
-    }));
+    fc.assert(
+      fc.property(anyRequest, fc.array(anyEvent), (events, late) => {
+        const observer = recorder();
+        const profiles: RequestProfile[] = [];
+        const ended: RequestProfile[] = [];
+        const { follow, settle } = createFollower({
+          observers: [observer],
+          onEnd: (profile) => ended.push(profile),
+          onProfile: (profile) => profiles.push(profile),
+          now: () => 2000,
+        });
+        tellAll(follow(start), [...events, ...late, end]);
+        expect(ended).toHaveLength(1);
+        for (let count = 0; count < 2; count += 1) settle();
+        expect(observer.told).toHaveLength(events.length);
+        expect(profiles).toEqual(ended);
+      }),
+    );
   });
 
   it('tells at once of what is over after its own end, as requests are that engines end by being closed', () => {
@@ -72,9 +81,15 @@ describe('createFollower', () => {
     const profiles: RequestProfile[] = [];
     const observers = [observer];
     const logs = { onProfile: (profile: RequestProfile) => void profiles.push(profile) } as unknown as Sinks['logs'];
-    const { follow, close } = createObservability({ metrics: { enabled: false }, diagnosis: { enabled: true } }, {
-      sinks: { observers, drops: [], logs, capture: (path) => path, close: async () => {} }, engines: () => [], isModel: () => true, steps: () => [],
-    });
+    const { follow, close } = createObservability(
+      { metrics: { enabled: false }, diagnosis: { enabled: true } },
+      {
+        sinks: { observers, drops: [], logs, capture: (path) => path, close: async () => {} },
+        engines: () => [],
+        isModel: () => true,
+        steps: () => [],
+      },
+    );
     const { emit } = follow(start);
     close();
     emit(end);
@@ -83,27 +98,41 @@ describe('createFollower', () => {
   });
 
   it('cuts an observer off that throws, counts it once, and keeps it from nobody else', () => {
-    fc.assert(fc.property(anyRequest, fc.integer({ min: 1, max: 40 }), (events, failsAt) => {
-      const [before, bad, after] = [recorder(), broken(failsAt), recorder()];
-      const failures: unknown[] = [];
-      const { follow, settle } = createFollower({ observers: [before, bad, after], onFailure: (error) => failures.push(error), now: () => 2000 });
-      tellAll(follow(start), events);
-      settle();
-      expect(bad.heard()).toBe(Math.min(failsAt, events.length));
-      expect(failures).toHaveLength(failsAt <= events.length ? 1 : 0);
-      expect(before.told.map(({ event }) => event)).toEqual(events);
-      expect(after.told.map(({ event }) => event)).toEqual(events);
-    }));
+    fc.assert(
+      fc.property(anyRequest, fc.integer({ min: 1, max: 40 }), (events, failsAt) => {
+        const [before, bad, after] = [recorder(), broken(failsAt), recorder()];
+        const failures: unknown[] = [];
+        const { follow, settle } = createFollower({
+          observers: [before, bad, after],
+          onFailure: (error) => failures.push(error),
+          now: () => 2000,
+        });
+        tellAll(follow(start), events);
+        settle();
+        expect(bad.heard()).toBe(Math.min(failsAt, events.length));
+        expect(failures).toHaveLength(failsAt <= events.length ? 1 : 0);
+        expect(before.told.map(({ event }) => event)).toEqual(events);
+        expect(after.told.map(({ event }) => event)).toEqual(events);
+      }),
+    );
   });
 
   it('goes on when observers cannot begin, do not want to, or the metrics throw', () => {
     const observer = recorder();
     const failures: unknown[] = [];
-    const refusing: Observer = { begin: () => { throw new Error('no'); } };
+    const refusing: Observer = {
+      begin: () => {
+        throw new Error('no');
+      },
+    };
     const uninterested: Observer = { begin: () => undefined };
     const { follow, settle } = createFollower({
-      observers: [refusing, uninterested, observer], now: () => 2000,
-      onProfile: () => { throw new Error('metrics'); }, onFailure: (error) => failures.push((error as Error).message),
+      observers: [refusing, uninterested, observer],
+      now: () => 2000,
+      onProfile: () => {
+        throw new Error('metrics');
+      },
+      onFailure: (error) => failures.push((error as Error).message),
     });
     follow(start).emit(end);
     settle();
@@ -115,7 +144,12 @@ describe('createFollower', () => {
     const observer = recorder();
     let nowMs = start.startedAtMs;
     const { promise: over, resolve } = Promise.withResolvers<RequestProfile>();
-    const { emit } = createFollower({ observers: [observer], diagnoser: new Diagnoser(noPauses), onProfile: resolve, now: () => nowMs }).follow(start);
+    const { emit } = createFollower({
+      observers: [observer],
+      diagnoser: new Diagnoser(noPauses),
+      onProfile: resolve,
+      now: () => nowMs,
+    }).follow(start);
     emit({ type: 'request-parsed', model: 'm', stream: false, maxTokens: undefined, choiceCount: 1 });
     emit({ type: 'engine-chosen', engine: 'e', tier: 'edge', reason: 'only one' });
     emit({ type: 'segment-end', segment: 'queue', durationMs: 900, choice: 0 });
@@ -124,7 +158,10 @@ describe('createFollower', () => {
     emit(end);
     emit({ type: 'first-token' });
     const profile = await over;
-    expect(observer.told.slice(-2).map(({ event }) => event)).toEqual([{ type: 'bottleneck', segment: 'queue', cause: 'queueing', detail: 'batch-full', durationMs: 900, expectedMs: expect.any(Number) }, end]);
+    expect(observer.told.slice(-2).map(({ event }) => event)).toEqual([
+      { type: 'bottleneck', segment: 'queue', cause: 'queueing', detail: 'batch-full', durationMs: 900, expectedMs: expect.any(Number) },
+      end,
+    ]);
     expect(profile.bottleneck).toMatchObject({ segment: 'queue', cause: 'queueing' });
     expect(profile.firstTokenAtMs).toBeUndefined();
   });

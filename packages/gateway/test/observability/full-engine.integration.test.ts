@@ -16,15 +16,25 @@ describe('an engine that is full', () => {
       model_config: { ...defaultConfig.model_config, max_batch_size: 1, context_length: 4096, threads: 1 },
     };
     gateway = await startGateway({ config });
-    const ask = (maxTokens: number, options: object = {}, signal: AbortSignal | null = null) => fetch(`${gateway.url}/v1/chat/completions`, {
-      method: 'POST', headers: { 'content-type': 'application/json' }, signal,
-      body: JSON.stringify({ ...chatBody, max_tokens: maxTokens, temperature: 0, logit_bias: { 2: -100 }, ...options }),
-    });
+    const ask = (maxTokens: number, options: object = {}, signal: AbortSignal | null = null) =>
+      fetch(`${gateway.url}/v1/chat/completions`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        signal,
+        body: JSON.stringify({ ...chatBody, max_tokens: maxTokens, temperature: 0, logit_bias: { 2: -100 }, ...options }),
+      });
     await gateway.engine?.ready();
     const responses = await Promise.all([ask(60), ask(60), ask(60), ask(60)]);
     expect(responses.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
     await Promise.all(responses.map((response) => response.text()));
-    await until(async () => (await scrape(gateway.url)).value('autoglm_bottleneck_requests_total', { segment: 'queue', cause: 'queueing', detail: 'batch-full' }) >= 2);
+    await until(
+      async () =>
+        (await scrape(gateway.url)).value('autoglm_bottleneck_requests_total', {
+          segment: 'queue',
+          cause: 'queueing',
+          detail: 'batch-full',
+        }) >= 2,
+    );
 
     await until(async () => (await scrape(gateway.url)).value('autoglm_engine_generated_tokens_total') >= 240);
     const labels = { model_name: 'default', engine: 'embedded' };

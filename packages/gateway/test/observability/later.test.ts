@@ -4,28 +4,37 @@ import { expect, it, vi } from 'vitest';
 import { Later } from '../../src/observability/later.ts';
 
 it('takes every item once and in order, none in the turn that brought it, whatever throws', async () => {
-  await fc.assert(fc.asyncProperty(fc.array(fc.array(fc.boolean(), { maxLength: 12 }), { maxLength: 6 }), fc.integer({ min: 1, max: 8 }), async (turns, countMax) => {
-    const [taken, failures]: [number[], unknown[]] = [[], []];
-    const bad = new Set<number>();
-    const later = new Later<number>((item) => {
-      taken.push(item);
-      if (bad.has(item)) throw item;
-    }, { countMax, delayMs: 60_000, onFailure: (error) => failures.push(error) });
-    let count = 0;
-    for (const turn of turns) {
-      const before = taken.length;
-      for (const isBad of turn) {
-        if (isBad) bad.add(count);
-        later.add(count++);
-      }
-      expect(taken).toHaveLength(before);
-      await nextTurn();
-      expect(count - taken.length).toBeLessThan(countMax);
-    }
-    later.flush();
-    expect(taken).toEqual(Array.from({ length: count }, (_, index) => index));
-    expect(failures).toEqual([...bad]);
-  }));
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.array(fc.boolean(), { maxLength: 12 }), { maxLength: 6 }),
+      fc.integer({ min: 1, max: 8 }),
+      async (turns, countMax) => {
+        const [taken, failures]: [number[], unknown[]] = [[], []];
+        const bad = new Set<number>();
+        const later = new Later<number>(
+          (item) => {
+            taken.push(item);
+            if (bad.has(item)) throw item;
+          },
+          { countMax, delayMs: 60_000, onFailure: (error) => failures.push(error) },
+        );
+        let count = 0;
+        for (const turn of turns) {
+          const before = taken.length;
+          for (const isBad of turn) {
+            if (isBad) bad.add(count);
+            later.add(count++);
+          }
+          expect(taken).toHaveLength(before);
+          await nextTurn();
+          expect(count - taken.length).toBeLessThan(countMax);
+        }
+        later.flush();
+        expect(taken).toEqual(Array.from({ length: count }, (_, index) => index));
+        expect(failures).toEqual([...bad]);
+      },
+    ),
+  );
 });
 
 it('takes what comes alone when its time is over', () => {

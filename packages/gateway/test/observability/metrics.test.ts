@@ -17,12 +17,36 @@ describe('/metrics', () => {
     const { families, samples } = await scrape(server.url);
     const typeOf = (name: string) => families.find((family) => family.name === name)?.type;
     const histograms = [
-      'vllm:time_to_first_token_seconds', 'vllm:request_time_per_output_token_seconds', 'vllm:e2e_request_latency_seconds', 'vllm:request_queue_time_seconds',
-      'vllm:request_prefill_time_seconds', 'vllm:request_decode_time_seconds', 'vllm:request_inference_time_seconds', 'vllm:request_prompt_tokens', 'vllm:request_generation_tokens',
-      'gen_ai_server_request_duration_seconds', 'gen_ai_server_time_to_first_token_seconds', 'gen_ai_server_time_per_output_token_seconds', 'autoglm_segment_duration_seconds', 'nodejs_gc_duration_seconds',
+      'vllm:time_to_first_token_seconds',
+      'vllm:request_time_per_output_token_seconds',
+      'vllm:e2e_request_latency_seconds',
+      'vllm:request_queue_time_seconds',
+      'vllm:request_prefill_time_seconds',
+      'vllm:request_decode_time_seconds',
+      'vllm:request_inference_time_seconds',
+      'vllm:request_prompt_tokens',
+      'vllm:request_generation_tokens',
+      'gen_ai_server_request_duration_seconds',
+      'gen_ai_server_time_to_first_token_seconds',
+      'gen_ai_server_time_per_output_token_seconds',
+      'autoglm_segment_duration_seconds',
+      'nodejs_gc_duration_seconds',
     ];
-    const counters = ['vllm:prompt_tokens_total', 'vllm:generation_tokens_total', 'vllm:request_success_total', 'autoglm_requests_total', 'autoglm_response_cache_lookups_total', 'process_cpu_seconds_total'];
-    const gauges = ['autoglm_active_requests', 'autoglm_engine_state', 'process_resident_memory_bytes', 'nodejs_heap_size_used_bytes', 'nodejs_eventloop_lag_p99_seconds'];
+    const counters = [
+      'vllm:prompt_tokens_total',
+      'vllm:generation_tokens_total',
+      'vllm:request_success_total',
+      'autoglm_requests_total',
+      'autoglm_response_cache_lookups_total',
+      'process_cpu_seconds_total',
+    ];
+    const gauges = [
+      'autoglm_active_requests',
+      'autoglm_engine_state',
+      'process_resident_memory_bytes',
+      'nodejs_heap_size_used_bytes',
+      'nodejs_eventloop_lag_p99_seconds',
+    ];
     expect(histograms.filter((name) => typeOf(name) !== 'HISTOGRAM')).toEqual([]);
     expect(counters.filter((name) => typeOf(name) !== 'COUNTER')).toEqual([]);
     expect(gauges.filter((name) => typeOf(name) !== 'GAUGE')).toEqual([]);
@@ -38,26 +62,49 @@ describe('/metrics', () => {
     expect(histograms.length).toBeGreaterThan(10);
     const isRising = (values: readonly number[]) => values.every((value, index) => index === 0 || value >= (values[index - 1] as number));
     for (const { name, buckets, count, sum } of histograms) {
-      expect([name, isRising(buckets.map(({ bound }) => bound)), isRising(buckets.map((bucket) => bucket.count))]).toEqual([name, true, true]);
+      expect([name, isRising(buckets.map(({ bound }) => bound)), isRising(buckets.map((bucket) => bucket.count))]).toEqual([
+        name,
+        true,
+        true,
+      ]);
       expect([name, buckets.at(-1)]).toEqual([name, { bound: Infinity, count }]);
       expect(sum).toBeGreaterThanOrEqual(0);
     }
-    expect(histograms.find(({ name }) => name === 'vllm:request_generation_tokens')).toMatchObject({ labels: { model_name: 'default' }, count: 3, sum: 18 });
+    expect(histograms.find(({ name }) => name === 'vllm:request_generation_tokens')).toMatchObject({
+      labels: { model_name: 'default' },
+      count: 3,
+      sum: 18,
+    });
   });
 
   it('counts what it took to read documents, each model for itself', async () => {
-    const gateway = await startGateway({ config: { ...defaultConfig, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200 } }, engine: createMockEngine(), embeddings: createMockEmbeddings() });
+    const gateway = await startGateway({
+      config: { ...defaultConfig, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200 } },
+      engine: createMockEngine(),
+      embeddings: createMockEmbeddings(),
+    });
     server = { ...server, [Symbol.asyncDispose]: () => gateway.drain() };
     const ask = async (mode: string) => {
       const body = { ...chatBody, max_tokens: 3, autoglm: { documents: { mode, texts: ['A few words. '.repeat(10)] } } };
-      const response = await fetch(`${gateway.url}/v1/chat/completions`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
-      return (await response.json()) as { usage: { prompt_tokens: number; completion_tokens: number }; autoglm: { documents: Record<string, number> } };
+      const response = await fetch(`${gateway.url}/v1/chat/completions`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      });
+      return (await response.json()) as {
+        usage: { prompt_tokens: number; completion_tokens: number };
+        autoglm: { documents: Record<string, number> };
+      };
     };
     const [found, summarized] = [await ask('embed'), await ask('summarize')];
     const { value } = await scrape(gateway.url);
     const { summary_prompt_tokens: read = 0, summary_completion_tokens: written = 0 } = summarized.autoglm.documents;
-    expect(value('vllm:prompt_tokens_total', { model_name: 'default' })).toBe(found.usage.prompt_tokens + summarized.usage.prompt_tokens + read);
-    expect(value('vllm:generation_tokens_total', { model_name: 'default' })).toBe(found.usage.completion_tokens + summarized.usage.completion_tokens + written);
+    expect(value('vllm:prompt_tokens_total', { model_name: 'default' })).toBe(
+      found.usage.prompt_tokens + summarized.usage.prompt_tokens + read,
+    );
+    expect(value('vllm:generation_tokens_total', { model_name: 'default' })).toBe(
+      found.usage.completion_tokens + summarized.usage.completion_tokens + written,
+    );
     expect(value('vllm:prompt_tokens_total', { model_name: 'mock-embeddings' })).toBe(found.autoglm.documents['embedded_tokens']);
     expect(Math.min(read, written, found.autoglm.documents['embedded_tokens'] ?? 0)).toBeGreaterThan(0);
   });
@@ -65,13 +112,29 @@ describe('/metrics', () => {
   it('counts the others where one cannot be counted', async () => {
     server = await startTestServer();
     const failures: unknown[] = [];
-    const metrics = new Metrics({ engines: () => [], window: undefined, sinks: [], settle: () => follower.settle(), isModel: (name) => {
-      if (name === 'bad') throw new Error('no such catalog');
-      return true;
-    } });
-    const follower = createFollower({ observers: [], onProfile: (profile) => metrics.onProfile(profile), onFailure: (error) => failures.push((error as Error).message) });
+    const metrics = new Metrics({
+      engines: () => [],
+      window: undefined,
+      sinks: [],
+      settle: () => follower.settle(),
+      isModel: (name) => {
+        if (name === 'bad') throw new Error('no such catalog');
+        return true;
+      },
+    });
+    const follower = createFollower({
+      observers: [],
+      onProfile: (profile) => metrics.onProfile(profile),
+      onFailure: (error) => failures.push((error as Error).message),
+    });
     for (const model of ['a', 'bad', 'b']) {
-      const { emit } = follower.follow({ requestId: model, operation: 'chat', startedAtMs: 0, traceparent: undefined, tracestate: undefined });
+      const { emit } = follower.follow({
+        requestId: model,
+        operation: 'chat',
+        startedAtMs: 0,
+        traceparent: undefined,
+        tracestate: undefined,
+      });
       emit({ type: 'request-parsed', model, stream: false, maxTokens: undefined, choiceCount: 1 });
       emit({ type: 'request-end', outcome: 'answered', status: 200 });
     }
@@ -93,7 +156,13 @@ describe('/metrics', () => {
   it('counts known requests: tokens, choices, ends, operations, streams and not', async () => {
     server = await startTestServer();
     await (await server.post('/v1/chat/completions', chatBody)).text();
-    const prompt = Number((await (await server.post('/v1/chat/completions', { ...chatBody, n: 2, max_tokens: 3 })).json() as { usage: { prompt_tokens: number } }).usage.prompt_tokens);
+    const prompt = Number(
+      (
+        (await (await server.post('/v1/chat/completions', { ...chatBody, n: 2, max_tokens: 3 })).json()) as {
+          usage: { prompt_tokens: number };
+        }
+      ).usage.prompt_tokens,
+    );
     await (await server.post('/v1/chat/completions', { ...chatBody, stream: true })).text();
     await (await server.post('/v1/completions', { model: 'default', prompt: [1, 2, 3] })).text();
     await (await server.post('/v1/chat/completions', { model: 'default', messages: 'no list' })).text();
@@ -104,7 +173,13 @@ describe('/metrics', () => {
     expect(value('vllm:prompt_tokens_total', model)).toBe(3 * prompt + 3);
     expect(value('vllm:request_success_total', { ...model, finished_reason: 'stop' })).toBe(3);
     expect(value('vllm:request_success_total', { ...model, finished_reason: 'length' })).toBe(2);
-    for (const name of ['vllm:e2e_request_latency_seconds', 'vllm:time_to_first_token_seconds', 'vllm:request_time_per_output_token_seconds', 'vllm:request_queue_time_seconds']) expect([name, count(name, model)]).toEqual([name, 4]);
+    for (const name of [
+      'vllm:e2e_request_latency_seconds',
+      'vllm:time_to_first_token_seconds',
+      'vllm:request_time_per_output_token_seconds',
+      'vllm:request_queue_time_seconds',
+    ])
+      expect([name, count(name, model)]).toEqual([name, 4]);
     expect(count('gen_ai_server_request_duration_seconds', { gen_ai_operation_name: 'chat', gen_ai_request_model: 'default' })).toBe(3);
     expect(count('gen_ai_server_request_duration_seconds', { gen_ai_operation_name: 'text_completion' })).toBe(1);
     expect(count('gen_ai_server_request_duration_seconds', { error_type: 'invalid_value' })).toBe(1);
@@ -117,7 +192,8 @@ describe('/metrics', () => {
   it('gives names that nobody serves one label, and knows a model that cannot answer yet', async () => {
     const gate = createGate();
     server = await startTestServer({ loaded: gate.passed }, { ready_timeout_ms: 1 });
-    for (let index = 0; index < 20; index += 1) expect((await server.post('/v1/chat/completions', { ...chatBody, model: `made-up-${index}` })).status).toBe(404);
+    for (let index = 0; index < 20; index += 1)
+      expect((await server.post('/v1/chat/completions', { ...chatBody, model: `made-up-${index}` })).status).toBe(404);
     expect((await server.post('/v1/chat/completions', chatBody)).status).toBe(503);
     const early = await scrape(server.url);
     expect(early.text).not.toContain('made-up');

@@ -19,18 +19,21 @@ const engine = (choice: number, queue: number, prefill: number, decode: number):
   { type: 'choice-end', choice, finishReason: 'stop', completionTokens: 10 },
 ];
 
-const sumOf = (times: Partial<Record<string, number>>) => Object.entries(times).reduce((sum, [segment, ms]) => sum + (segment === 'total' ? 0 : (ms ?? 0)), 0);
+const sumOf = (times: Partial<Record<string, number>>) =>
+  Object.entries(times).reduce((sum, [segment, ms]) => sum + (segment === 'total' ? 0 : (ms ?? 0)), 0);
 
 describe('the split of a request’s time', () => {
   it('adds up to the total wherever no more than the total is claimed, and never goes below zero', () => {
-    fc.assert(fc.property(anyRequest, fc.double({ min: 0, max: 1e6, noNaN: true }), (events, tookMs) => {
-      const times = profileOf(events, start.startedAtMs + tookMs).times();
-      const total = times.total as number;
-      expect(total).toBeCloseTo(tookMs, 6);
-      for (const segment of segmentOrder) expect(times[segment] ?? 0).toBeGreaterThanOrEqual(0);
-      const claimed = sumOf(times) - (times.other as number);
-      expect(sumOf(times)).toBeCloseTo(Math.max(total, claimed), 6);
-    }));
+    fc.assert(
+      fc.property(anyRequest, fc.double({ min: 0, max: 1e6, noNaN: true }), (events, tookMs) => {
+        const times = profileOf(events, start.startedAtMs + tookMs).times();
+        const total = times.total as number;
+        expect(total).toBeCloseTo(tookMs, 6);
+        for (const segment of segmentOrder) expect(times[segment] ?? 0).toBeGreaterThanOrEqual(0);
+        const claimed = sumOf(times) - (times.other as number);
+        expect(sumOf(times)).toBeCloseTo(Math.max(total, claimed), 6);
+      }),
+    );
   });
 
   it('adds up what one stage says several times, by what it was spent on', () => {
@@ -49,7 +52,10 @@ describe('the split of a request’s time', () => {
   it('takes the slowest of several choices, and counts a prompt once and every answer', () => {
     const profile = profileOf([
       { type: 'request-parsed', model: 'm', stream: true, maxTokens: 10, choiceCount: 2 },
-      ...engine(0, 1, 20, 300), ...engine(1, 100, 20, 310), ...engine(2, 0, 20, 300), ...engine(3, 2, 20, 300),
+      ...engine(0, 1, 20, 300),
+      ...engine(1, 100, 20, 310),
+      ...engine(2, 0, 20, 300),
+      ...engine(3, 2, 20, 300),
     ]);
     expect(profile.times()).toMatchObject({ queue: 100, prefill: 20, decode: 310, other: 570, total: 1000 });
     expect([profile.promptTokens, profile.cachedTokens, profile.completionTokens]).toEqual([40, 10, 40]);
@@ -80,10 +86,12 @@ describe('Server-Timing', () => {
   });
 
   it('writes figures as toFixed does, and JSON to the microsecond', () => {
-    fc.assert(fc.property(fc.double({ min: 0, max: 1e9, noNaN: true }), (ms) => {
-      expect(Math.abs(Number(/dur=(\d+\.\d\d)$/.exec(formatServerTiming({ total: ms }))?.[1]) - ms)).toBeLessThanOrEqual(0.005001);
-      expect(Math.abs((toFields({ total: ms })['total_ms'] as number) - ms)).toBeLessThanOrEqual(0.000501);
-    }));
+    fc.assert(
+      fc.property(fc.double({ min: 0, max: 1e9, noNaN: true }), (ms) => {
+        expect(Math.abs(Number(/dur=(\d+\.\d\d)$/.exec(formatServerTiming({ total: ms }))?.[1]) - ms)).toBeLessThanOrEqual(0.005001);
+        expect(Math.abs((toFields({ total: ms })['total_ms'] as number) - ms)).toBeLessThanOrEqual(0.000501);
+      }),
+    );
     expect(formatServerTiming({ total: 0.999 })).toBe('total;dur=1.00');
     expect(formatServerTiming({ total: 12.034 })).toBe('total;dur=12.03');
   });

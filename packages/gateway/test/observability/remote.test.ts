@@ -20,7 +20,9 @@ async function toldOf(behaviour: Behaviour, logs: object = {}): Promise<{ readon
 
 describe('of another server', () => {
   it('that does not tell its usage, nothing is said of the prompt', async () => {
-    const { line, metrics } = await toldOf((response) => sendJson(response, 200, { choices: [{ index: 0, message: { content: 'Hi' }, finish_reason: 'stop' }] }));
+    const { line, metrics } = await toldOf((response) =>
+      sendJson(response, 200, { choices: [{ index: 0, message: { content: 'Hi' }, finish_reason: 'stop' }] }),
+    );
     expect(line).toMatchObject({ status: 200, completion_tokens: 1 });
     expect(line).not.toHaveProperty('prompt_tokens');
     expect(line).not.toHaveProperty('cached_tokens');

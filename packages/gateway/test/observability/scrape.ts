@@ -48,10 +48,14 @@ export function readMetrics(text: string): Scrape {
   const samples = samplesOf(text);
   const sum = (family: string, name: string, labels: Labels) => {
     if (!families.some((candidate) => candidate.name === family)) throw new Error(`there is no metric ${family}`);
-    return samples.filter((sample) => sample.name === name && includes(sample.labels, labels)).reduce((total, { value }) => total + value, 0);
+    return samples
+      .filter((sample) => sample.name === name && includes(sample.labels, labels))
+      .reduce((total, { value }) => total + value, 0);
   };
   return {
-    text, families, samples,
+    text,
+    families,
+    samples,
     histograms: families.filter(({ type }) => type === 'HISTOGRAM').flatMap(({ name }) => histogramsOf(name, samples)),
     value: (name, labels = {}) => sum(name, name, labels),
     count: (name, labels = {}) => sum(name, `${name}_count`, labels),
@@ -60,16 +64,24 @@ export function readMetrics(text: string): Scrape {
 
 /** Without their types, the parser gives every sample as it stands. */
 function samplesOf(text: string): Sample[] {
-  const untyped = parse(text.replace(/^#.*\n/gm, '')) as readonly { readonly name: string; readonly metrics: readonly { readonly labels?: Labels; readonly value: string }[] }[];
+  const untyped = parse(text.replace(/^#.*\n/gm, '')) as readonly {
+    readonly name: string;
+    readonly metrics: readonly { readonly labels?: Labels; readonly value: string }[];
+  }[];
   return untyped.flatMap(({ name, metrics }) => metrics.map(({ labels = {}, value }) => ({ name, labels, value: Number(value) })));
 }
 
 function histogramsOf(name: string, samples: readonly Sample[]): Histogram[] {
-  return samples.filter((sample) => sample.name === `${name}_count`).map(({ labels, value: count }) => {
-    const of = (part: string) => samples.filter((sample) => sample.name === `${name}_${part}` && includes(sample.labels, labels));
-    const buckets = of('bucket').map((sample) => ({ bound: sample.labels['le'] === '+Inf' ? Infinity : Number(sample.labels['le']), count: sample.value }));
-    return { name, labels, buckets, count, sum: of('sum')[0]?.value ?? NaN };
-  });
+  return samples
+    .filter((sample) => sample.name === `${name}_count`)
+    .map(({ labels, value: count }) => {
+      const of = (part: string) => samples.filter((sample) => sample.name === `${name}_${part}` && includes(sample.labels, labels));
+      const buckets = of('bucket').map((sample) => ({
+        bound: sample.labels['le'] === '+Inf' ? Infinity : Number(sample.labels['le']),
+        count: sample.value,
+      }));
+      return { name, labels, buckets, count, sum: of('sum')[0]?.value ?? NaN };
+    });
 }
 
 function includes(labels: Labels, wanted: Labels): boolean {

@@ -29,7 +29,8 @@ function lastEventOf(text: string): Autoglm {
   return JSON.parse((events.at(-2) as string).slice('data: '.length)) as Autoglm;
 }
 
-const withoutUnit = (timings: Record<string, number>) => Object.fromEntries(Object.entries(timings).map(([name, ms]) => [name.replace(/_ms$/, ''), ms]));
+const withoutUnit = (timings: Record<string, number>) =>
+  Object.fromEntries(Object.entries(timings).map(([name, ms]) => [name.replace(/_ms$/, ''), ms]));
 
 describe('the segments of a request', () => {
   let server: TestServer;
@@ -118,6 +119,8 @@ describe('the segments of a request', () => {
     await until(active);
     socket.destroy();
     await until(async () => !(await active()));
-    expect(await (await fetch(`${server.url}/metrics`)).text()).toContain('outcome="abandoned",status="499",code="client_closed_request"} 1');
+    expect(await (await fetch(`${server.url}/metrics`)).text()).toContain(
+      'outcome="abandoned",status="499",code="client_closed_request"} 1',
+    );
   });
 });

@@ -62,16 +62,37 @@ describe('energy counters of the kernel', () => {
 
 it('an engine that answers to two names is counted once', async () => {
   const none = { bounds: batchSizes, counts: [...batchSizes, 0].map(() => 0), sum: 0 };
-  const stats = { running: 3, waiting: 0, kvUsedTokens: 1, kvCapacityTokens: 2, promptTokens: 5, cachedTokens: 0, generatedTokens: 7, batchSize: { ...none, counts: none.counts.with(0, 4) }, interTokenMs: none };
+  const stats = {
+    running: 3,
+    waiting: 0,
+    kvUsedTokens: 1,
+    kvCapacityTokens: 2,
+    promptTokens: 5,
+    cachedTokens: 0,
+    generatedTokens: 7,
+    batchSize: { ...none, counts: none.counts.with(0, 4) },
+    interTokenMs: none,
+  };
   const engine = { name: 'embedded', tier: 'edge', status: { state: 'ready', detail: '' }, stats } as const;
   const registry = new Registry();
-  registerEngineMetrics(registry, () => [{ ...engine, model: 'default' }, { ...engine, model: 'mine' }, { ...engine, name: 'second', model: 'mine', stats: { ...stats, drafts: { count: 2, tokens: 9, acceptedTokens: 6 } } }]);
+  registerEngineMetrics(registry, () => [
+    { ...engine, model: 'default' },
+    { ...engine, model: 'mine' },
+    { ...engine, name: 'second', model: 'mine', stats: { ...stats, drafts: { count: 2, tokens: 9, acceptedTokens: 6 } } },
+  ]);
   const { value, count, samples } = readMetrics(await registry.metrics());
-  expect([value('vllm:num_requests_running'), value('autoglm_engine_generated_tokens_total'), count('autoglm_engine_batch_size')]).toEqual([6, 14, 8]);
+  expect([value('vllm:num_requests_running'), value('autoglm_engine_generated_tokens_total'), count('autoglm_engine_batch_size')]).toEqual([
+    6, 14, 8,
+  ]);
   const drafts = new Set(['drafts', 'draft_tokens', 'accepted_tokens'].map((what) => `vllm:spec_decode_num_${what}_total`));
-  expect(samples.filter(({ name }) => drafts.has(name)).map(({ labels, value: told }) => [labels['engine'], told])).toEqual([['second', 2], ['second', 9], ['second', 6]]);
+  expect(samples.filter(({ name }) => drafts.has(name)).map(({ labels, value: told }) => [labels['engine'], told])).toEqual([
+    ['second', 2],
+    ['second', 9],
+    ['second', 6],
+  ]);
   expect(samples.filter(({ name }) => name === 'vllm:num_requests_running').map(({ labels }) => labels)).toEqual([
-    { model_name: 'default', engine: 'embedded' }, { model_name: 'mine', engine: 'second' },
+    { model_name: 'default', engine: 'embedded' },
+    { model_name: 'mine', engine: 'second' },
   ]);
 });
 
@@ -79,16 +100,34 @@ describe('nvidia-smi', () => {
   it('is read in base units, and what it does not tell is left out', () => {
     const output = 'GPU-1, NVIDIA H200, 37, 1024, 143771, 120.50, 41\nGPU-2, NVIDIA T4, [N/A], 3, 15360, [Not Supported], 30\n';
     expect(parseReadings(output)).toEqual([
-      { id: 'GPU-1', model: 'NVIDIA H200', utilization: 0.37, memoryUsedBytes: 2 ** 30, memoryTotalBytes: 143771 * 2 ** 20, powerWatts: 120.5, temperatureCelsius: 41 },
-      { id: 'GPU-2', model: 'NVIDIA T4', utilization: undefined, memoryUsedBytes: 3 * 2 ** 20, memoryTotalBytes: 15360 * 2 ** 20, powerWatts: undefined, temperatureCelsius: 30 },
+      {
+        id: 'GPU-1',
+        model: 'NVIDIA H200',
+        utilization: 0.37,
+        memoryUsedBytes: 2 ** 30,
+        memoryTotalBytes: 143771 * 2 ** 20,
+        powerWatts: 120.5,
+        temperatureCelsius: 41,
+      },
+      {
+        id: 'GPU-2',
+        model: 'NVIDIA T4',
+        utilization: undefined,
+        memoryUsedBytes: 3 * 2 ** 20,
+        memoryTotalBytes: 15360 * 2 ** 20,
+        powerWatts: undefined,
+        temperatureCelsius: 30,
+      },
     ]);
   });
 
   it('may say anything', () => {
-    expect(parseReadings('NVIDIA-SMI has failed because it couldn\'t communicate with the NVIDIA driver.\n')).toEqual([]);
-    fc.assert(fc.property(fc.string(), (output) => {
-      for (const { utilization } of parseReadings(output)) expect(utilization === undefined || Number.isFinite(utilization)).toBe(true);
-    }));
+    expect(parseReadings("NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.\n")).toEqual([]);
+    fc.assert(
+      fc.property(fc.string(), (output) => {
+        for (const { utilization } of parseReadings(output)) expect(utilization === undefined || Number.isFinite(utilization)).toBe(true);
+      }),
+    );
   });
 
   it('has no series where there is no such program', async () => {
@@ -107,34 +146,56 @@ describe('nvidia-smi', () => {
 describe('families', () => {
   it('count what they are told, each value in the first bucket that holds it', async () => {
     const bounds = [0.1, 1, 10];
-    await fc.assert(fc.asyncProperty(fc.array(fc.tuple(fc.constantFrom('a', 'b'), fc.constantFrom<number[]>(0, 0.05, 0.1, 0.5, 1, 5, 10, 11))), async (values) => {
-      const registry = new Registry();
-      const family = new HistogramFamily({ registry, name: 'x_seconds', help: 'x', bounds });
-      const counter = new CounterFamily({ registry, name: 'x_total', help: 'x', labelNames: ['of'] });
-      for (const [of, value] of values) {
-        family.series({ of }).observe(value);
-        counter.series({ of }).add(value);
-      }
-      const { histograms, value: total } = readMetrics(await registry.metrics());
-      for (const of of ['a', 'b']) {
-        const own = values.filter(([name]) => name === of).map(([, value]) => value);
-        const found = histograms.find(({ labels }) => labels['of'] === of);
-        expect(found?.count ?? 0).toBe(own.length);
-        for (const { bound, count } of found?.buckets ?? []) expect(count).toBe(own.filter((value) => value <= bound).length);
-        expect(total('x_total', { of })).toBeCloseTo(own.reduce((sum, value) => sum + value, 0), 9);
-      }
-    }), { numRuns: 30 });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.tuple(fc.constantFrom('a', 'b'), fc.constantFrom<number[]>(0, 0.05, 0.1, 0.5, 1, 5, 10, 11))),
+        async (values) => {
+          const registry = new Registry();
+          const family = new HistogramFamily({ registry, name: 'x_seconds', help: 'x', bounds });
+          const counter = new CounterFamily({ registry, name: 'x_total', help: 'x', labelNames: ['of'] });
+          for (const [of, value] of values) {
+            family.series({ of }).observe(value);
+            counter.series({ of }).add(value);
+          }
+          const { histograms, value: total } = readMetrics(await registry.metrics());
+          for (const of of ['a', 'b']) {
+            const own = values.filter(([name]) => name === of).map(([, value]) => value);
+            const found = histograms.find(({ labels }) => labels['of'] === of);
+            expect(found?.count ?? 0).toBe(own.length);
+            for (const { bound, count } of found?.buckets ?? []) expect(count).toBe(own.filter((value) => value <= bound).length);
+            expect(total('x_total', { of })).toBeCloseTo(
+              own.reduce((sum, value) => sum + value, 0),
+              9,
+            );
+          }
+        },
+      ),
+      { numRuns: 30 },
+    );
   });
 
   it('take over what was counted elsewhere, in another unit and with other bounds, as it stands', async () => {
     const registry = new Registry();
     const family = new HistogramFamily({
-      registry, name: 'x_seconds', help: 'x', bounds: [0.001, 0.005, 1],
+      registry,
+      name: 'x_seconds',
+      help: 'x',
+      bounds: [0.001, 0.005, 1],
       collect: (own) => own.load({ engine: 'e' }, { bounds: [1, 2, 1000], counts: [3, 2, 1, 4], sum: 9000 }, 1 / 1000),
     });
     for (let scraped = 0; scraped < 2; scraped += 1) {
       const [found] = readMetrics(await registry.metrics()).histograms;
-      expect(found).toMatchObject({ name: family.name, count: 10, sum: 9, buckets: [{ bound: 0.001, count: 3 }, { bound: 0.005, count: 5 }, { bound: 1, count: 6 }, { bound: Infinity, count: 10 }] });
+      expect(found).toMatchObject({
+        name: family.name,
+        count: 10,
+        sum: 9,
+        buckets: [
+          { bound: 0.001, count: 3 },
+          { bound: 0.005, count: 5 },
+          { bound: 1, count: 6 },
+          { bound: Infinity, count: 10 },
+        ],
+      });
     }
   });
 
@@ -157,18 +218,22 @@ describe('ModelLabels', () => {
 describe('IntervalRing', () => {
   it('tells how much of a time its latest intervals cover', () => {
     const gaps = fc.array(fc.tuple(fc.nat({ max: 20 }), fc.nat({ max: 20 })), { maxLength: 40 });
-    fc.assert(fc.property(gaps, fc.nat({ max: 500 }), fc.nat({ max: 500 }), fc.integer({ min: 1, max: 30 }), (all, a, b, capacity) => {
-      const ring = new IntervalRing(capacity);
-      const intervals: [number, number][] = [];
-      let at = 0;
-      for (const [gap, length] of all) {
-        intervals.push([at + gap, at + gap + length]);
-        ring.add(at + gap, at + gap + length);
-        at += gap + length;
-      }
-      const [from, to] = [Math.min(a, b), Math.max(a, b)];
-      const covered = intervals.slice(-capacity).reduce((sum, [begin, end]) => sum + Math.max(0, Math.min(to, end) - Math.max(from, begin)), 0);
-      expect(ring.overlap(from, to)).toBe(covered);
-    }));
+    fc.assert(
+      fc.property(gaps, fc.nat({ max: 500 }), fc.nat({ max: 500 }), fc.integer({ min: 1, max: 30 }), (all, a, b, capacity) => {
+        const ring = new IntervalRing(capacity);
+        const intervals: [number, number][] = [];
+        let at = 0;
+        for (const [gap, length] of all) {
+          intervals.push([at + gap, at + gap + length]);
+          ring.add(at + gap, at + gap + length);
+          at += gap + length;
+        }
+        const [from, to] = [Math.min(a, b), Math.max(a, b)];
+        const covered = intervals
+          .slice(-capacity)
+          .reduce((sum, [begin, end]) => sum + Math.max(0, Math.min(to, end) - Math.max(from, begin)), 0);
+        expect(ring.overlap(from, to)).toBe(covered);
+      }),
+    );
   });
 });

@@ -9,18 +9,31 @@ const few = (units: string) => fc.string({ unit: fc.constantFrom(...units), maxL
 
 describe('AhoCorasick', () => {
   it('finds exactly the words that occur', () => {
-    fc.assert(fc.property(fc.uniqueArray(few('ab咒').filter((word) => word !== ''), { minLength: 1, maxLength: 30 }), fc.array(few('abc咒x'), { maxLength: 8 }), (words, pieces) => {
-      const automaton = AhoCorasick.of(words);
-      for (const text of [pieces.join(''), pieces.toReversed().join('b')]) {
-        const found: number[] = [];
-        automaton.scan(text, (word) => found.push(word));
-        expect(found.toSorted((a, b) => a - b)).toEqual([...words.keys()].filter((index) => text.includes(words[index] as string)));
-      }
-    }), { numRuns: 500 });
+    fc.assert(
+      fc.property(
+        fc.uniqueArray(
+          few('ab咒').filter((word) => word !== ''),
+          { minLength: 1, maxLength: 30 },
+        ),
+        fc.array(few('abc咒x'), { maxLength: 8 }),
+        (words, pieces) => {
+          const automaton = AhoCorasick.of(words);
+          for (const text of [pieces.join(''), pieces.toReversed().join('b')]) {
+            const found: number[] = [];
+            automaton.scan(text, (word) => found.push(word));
+            expect(found.toSorted((a, b) => a - b)).toEqual([...words.keys()].filter((index) => text.includes(words[index] as string)));
+          }
+        },
+      ),
+      { numRuns: 500 },
+    );
   });
 
   it('finds them where the table of transitions has no room for most states', () => {
-    const words = Array.from({ length: 3000 }, (_, index) => `${String.fromCodePoint(0x4e00 + index)}x${index}abc${String.fromCodePoint(0x4e00 + index + 1)}`);
+    const words = Array.from(
+      { length: 3000 },
+      (_, index) => `${String.fromCodePoint(0x4e00 + index)}x${index}abc${String.fromCodePoint(0x4e00 + index + 1)}`,
+    );
     const automaton = AhoCorasick.of(words);
     const found = new Set<number>();
     automaton.scan(words.slice(0, 2999).join(''), (word) => found.add(word));
@@ -47,9 +60,12 @@ describe('fold', () => {
   });
 
   it('changes nothing that was folded before', () => {
-    fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 40 }), (text) => {
-      expect(fold(fold(text))).toBe(fold(text));
-    }), { numRuns: 2000 });
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 40 }), (text) => {
+        expect(fold(fold(text))).toBe(fold(text));
+      }),
+      { numRuns: 2000 },
+    );
   });
 });
 
@@ -71,28 +87,64 @@ describe('requiredLiterals', () => {
   const { pattern } = fc.letrec<{ pattern: string; item: string; atom: string }>((tie) => ({
     atom: fc.oneof(
       { withCrossShrink: true, maxDepth: 3 },
-      fc.constantFrom('a', 'b', 'ab', '咒语', 'K', '.', '\\d', '\\.', '\\b', '^', '$', '[ab]', '[^a]', '[]a]', '[[:alpha:]]', '\\pL', '\\x61', 'é'),
+      fc.constantFrom(
+        'a',
+        'b',
+        'ab',
+        '咒语',
+        'K',
+        '.',
+        '\\d',
+        '\\.',
+        '\\b',
+        '^',
+        '$',
+        '[ab]',
+        '[^a]',
+        '[]a]',
+        '[[:alpha:]]',
+        '\\pL',
+        '\\x61',
+        'é',
+      ),
       tie('pattern').map((inner) => `(?:${inner})`),
       tie('pattern').map((inner) => `(${inner})`),
     ),
-    item: fc.tuple(tie('atom'), fc.constantFrom('', '', '', '*', '+', '?', '{2}', '{0,2}', '{1,}', '+?', '*?')).map(([atom, repeat]) => (repeat !== '' && ['\\b', '^', '$'].includes(atom) ? atom : atom + (atom.length > 1 && !/^[[(\\]/.test(atom) && repeat !== '' ? '' : repeat))),
+    item: fc
+      .tuple(tie('atom'), fc.constantFrom('', '', '', '*', '+', '?', '{2}', '{0,2}', '{1,}', '+?', '*?'))
+      .map(([atom, repeat]) =>
+        repeat !== '' && ['\\b', '^', '$'].includes(atom)
+          ? atom
+          : atom + (atom.length > 1 && !/^[[(\\]/.test(atom) && repeat !== '' ? '' : repeat),
+      ),
     pattern: fc.array(fc.oneof(tie('item'), fc.constant('|')), { minLength: 1, maxLength: 5 }).map((items) => items.join('')),
   }));
 
   it.each([[false], [true]])('every match contains one of each group; folded: %s', (isFolded) => {
     let matched = 0;
-    fc.assert(fc.property(pattern, fc.array(fc.constantFrom('a', 'b', 'ab', '咒语', 'k', 'K', '.', '1', 'é', ' '), { maxLength: 10 }), (source, pieces) => {
-      let expression: RE2JS;
-      try {
-        expression = RE2JS.compile(source, RE2JS.DOTALL | (isFolded ? RE2JS.CASE_INSENSITIVE : 0));
-      } catch {
-        return;
-      }
-      const text = isFolded ? fold(pieces.join('')) : pieces.join('');
-      if (!expression.test(text)) return;
-      matched += 1;
-      for (const group of requiredLiterals(source, isFolded)) expect(group.some((literal) => text.includes(literal)), `${source} ${JSON.stringify(group)}`).toBe(true);
-    }), { numRuns: 3000 });
+    fc.assert(
+      fc.property(
+        pattern,
+        fc.array(fc.constantFrom('a', 'b', 'ab', '咒语', 'k', 'K', '.', '1', 'é', ' '), { maxLength: 10 }),
+        (source, pieces) => {
+          let expression: RE2JS;
+          try {
+            expression = RE2JS.compile(source, RE2JS.DOTALL | (isFolded ? RE2JS.CASE_INSENSITIVE : 0));
+          } catch {
+            return;
+          }
+          const text = isFolded ? fold(pieces.join('')) : pieces.join('');
+          if (!expression.test(text)) return;
+          matched += 1;
+          for (const group of requiredLiterals(source, isFolded))
+            expect(
+              group.some((literal) => text.includes(literal)),
+              `${source} ${JSON.stringify(group)}`,
+            ).toBe(true);
+        },
+      ),
+      { numRuns: 3000 },
+    );
     expect(matched).toBeGreaterThan(500);
   });
 });

@@ -61,7 +61,10 @@ describe('LiveRules', () => {
     writeFileSync(`${file}~`, 'rules:\n  - name: b\n    fnd: {}\n    refuse: {}');
     renameSync(`${file}~`, file);
     await until(() => events.length === 2);
-    expect(events[1]).toMatchObject({ type: 'refused', reason: expect.stringMatching(/rules\.yaml:3: unknown key "rules\[0\]\.fnd"; did you mean "find"/) });
+    expect(events[1]).toMatchObject({
+      type: 'refused',
+      reason: expect.stringMatching(/rules\.yaml:3: unknown key "rules\[0\]\.fnd"; did you mean "find"/),
+    });
     expect(names()).toBe('a');
     writeFileSync(path.join(path.dirname(file), 'another'), '');
     writeFileSync(`${file}~`, yaml('c'));
@@ -76,7 +79,11 @@ describe('a server whose rules change', () => {
   it('drops no request: those under way go on, new ones are judged by the new rules', async () => {
     const gate = createGate();
     const log = path.join(newFolder(), 'log');
-    await using server = await startRuledServer([{ name: 'a', find: { literals: ['aaa'] }, refuse: {} }], { beforeToken: (_, request) => (JSON.stringify(request.prompt).includes('slow') ? gate.passed : undefined) }, log);
+    await using server = await startRuledServer(
+      [{ name: 'a', find: { literals: ['aaa'] }, refuse: {} }],
+      { beforeToken: (_, request) => (JSON.stringify(request.prompt).includes('slow') ? gate.passed : undefined) },
+      log,
+    );
     const slow = Array.from({ length: 8 }, () => server.ask('slow', { stream: true }));
     await until(() => server.engine.runningCount === 8);
     const statuses: number[] = [];
@@ -97,12 +104,21 @@ describe('a server whose rules change', () => {
     expect((await server.ask('aaa')).status).toBe(200);
     gate.open();
     for (const response of await Promise.all(slow)) expect(await response.text()).toMatch(/data: \[DONE\]\n\n$/);
-    await until(() => readFileSync(log, 'utf8').includes('rules loaded') && readFileSync(log, 'utf8').includes('rules[0] has no condition'));
+    await until(
+      () => readFileSync(log, 'utf8').includes('rules loaded') && readFileSync(log, 'utf8').includes('rules[0] has no condition'),
+    );
   });
 
   it('answers while hundreds of rules are read and compiled', async () => {
     await using server = await startRuledServer([{ name: 'a', find: { literals: ['aaa'] }, refuse: {} }]);
-    const rule = (index: number) => ({ name: `rule-${index}`, find: index % 2 ? { patterns: [`(?:ask|tell) .{0,20}word${index}s? \\d{2,8}`] } : { literals: [`a phrase of number ${index}`, `the other ${index}`] }, refuse: {} });
+    const rule = (index: number) => ({
+      name: `rule-${index}`,
+      find:
+        index % 2
+          ? { patterns: [`(?:ask|tell) .{0,20}word${index}s? \\d{2,8}`] }
+          : { literals: [`a phrase of number ${index}`, `the other ${index}`] },
+      refuse: {},
+    });
     const wrong = { name: 'wrong', find: { patterns: ['('] }, refuse: {} };
     const answeredUntil = async (isDone: () => Promise<boolean>) => {
       let answered = 0;
@@ -111,7 +127,9 @@ describe('a server whose rules change', () => {
     };
     server.save([...Array.from({ length: 300 }, (_, index) => rule(index)), wrong]);
     // As long as it takes, some other requests are through it: the event loop is never held for all of it.
-    expect(await answeredUntil(async () => (await server.metrics('autoglm_rule_files_total{result="refused"} 1')).length === 1)).toBeGreaterThan(20);
+    expect(
+      await answeredUntil(async () => (await server.metrics('autoglm_rule_files_total{result="refused"} 1')).length === 1),
+    ).toBeGreaterThan(20);
     server.save(Array.from({ length: 300 }, (_, index) => rule(index)));
     expect(await answeredUntil(async () => (await server.metrics('autoglm_rules 300')).length === 1)).toBeGreaterThan(20);
     expect((await server.ask('Tell me of word7 1234')).status).toBe(403);
@@ -125,7 +143,10 @@ describe('a server whose rules change', () => {
     writeFileSync(`${file}~`, ['rules:', ...lines, "  - {name: last, find: {patterns: ['(']}, refuse: {}}"].join('\n'));
     renameSync(`${file}~`, file);
     await until(() => events.length === 2);
-    expect(events[1]).toMatchObject({ type: 'refused', reason: expect.stringMatching(/rules\.yaml:502: rules\[500\]\.find\.patterns\[0\] is no pattern in RE2's syntax/) });
+    expect(events[1]).toMatchObject({
+      type: 'refused',
+      reason: expect.stringMatching(/rules\.yaml:502: rules\[500\]\.find\.patterns\[0\] is no pattern in RE2's syntax/),
+    });
     rules.close();
   });
 });

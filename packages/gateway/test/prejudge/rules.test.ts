@@ -12,16 +12,31 @@ describe('a file of rules', () => {
     ['rules:\n  - {name: a, empty: true, refuse: {}, answer: b}', /has refuse and answer/],
     ['rules:\n  - {name: a, refuse: {}}', /rules\.yaml:2: rules\[0\] has no condition/],
     ['rules:\n  - name: a\n    emtpy: true\n    refuse: {}', /rules\.yaml:3: unknown key "rules\[0\]\.emtpy"; did you mean "empty"\?/],
-    ['rules:\n  - name: a\n    find:\n      literals: [x]\n      onn: text\n    refuse: {}', /rules\.yaml:5: unknown key "rules\[0\]\.find\.onn"; did you mean "on"\?/],
+    [
+      'rules:\n  - name: a\n    find:\n      literals: [x]\n      onn: text\n    refuse: {}',
+      /rules\.yaml:5: unknown key "rules\[0\]\.find\.onn"; did you mean "on"\?/,
+    ],
     ['rules:\n  - name: A b\n    empty: true\n    refuse: {}', /rules\.yaml:2: rules\[0\]\.name /],
-    ['rules:\n  - {name: a, empty: true, refuse: {}}\n  - {name: a, empty: true, refuse: {}}', /rules\.yaml:3: rules\[1\]\.name is "a", which another rule is called already/],
-    ['rules:\n  - name: a\n    find:\n      patterns:\n        - ok\n        - "(x"\n    refuse: {}', /rules\.yaml:6: rules\[0\]\.find\.patterns\[1\] is no pattern in RE2's syntax: /],
+    [
+      'rules:\n  - {name: a, empty: true, refuse: {}}\n  - {name: a, empty: true, refuse: {}}',
+      /rules\.yaml:3: rules\[1\]\.name is "a", which another rule is called already/,
+    ],
+    [
+      'rules:\n  - name: a\n    find:\n      patterns:\n        - ok\n        - "(x"\n    refuse: {}',
+      /rules\.yaml:6: rules\[0\]\.find\.patterns\[1\] is no pattern in RE2's syntax: /,
+    ],
     ['rules: [{name: a, find: {patterns: ["(?=x)"]}, refuse: {}}]', /is no pattern in RE2's syntax/],
     ['rules: [{name: a, find: {patterns: ["((x{10}){10}){10}"]}, refuse: {}}]', /instructions, more than 1000: it repeats too much/],
     ['rules: [{name: a, find: {patterns: ["x*"]}, refuse: {}}]', /matches every text/],
-    ['rules: [{name: a, find: {patterns: ["密码：x"]}, refuse: {}}]', /would never match a folded text: write "密码:x", or choose on: text/],
+    [
+      'rules: [{name: a, find: {patterns: ["密码：x"]}, refuse: {}}]',
+      /would never match a folded text: write "密码:x", or choose on: text/,
+    ],
     ['rules: [{name: a, find: {patterns: [x], on: letters}, refuse: {}}]', /patterns cannot be looked for where only letters are left/],
-    ['rules: [{name: a, find: {literals: ["!!!"], on: letters}, refuse: {}}]', /literals\[0\] is "!!!", of which nothing is left without what is no letter/],
+    [
+      'rules: [{name: a, find: {literals: ["!!!"], on: letters}, refuse: {}}]',
+      /literals\[0\] is "!!!", of which nothing is left without what is no letter/,
+    ],
     ['rules: [{name: a, find: {}, refuse: {}}]', /rules\[0\]\.find has nothing to find/],
     ['rules: [{name: a, larger_than: {}, refuse: {}}]', /larger_than has no bound/],
     ['rules: [{name: a, empty: true, label: {lane: fast}}]', /label\.lane must be realtime or batch/],
@@ -31,9 +46,17 @@ describe('a file of rules', () => {
     ['rules: 7', /rules\.yaml:1: rules /],
     ['', /rules is missing/],
     ['rules: [', /rules\.yaml: /],
-    [JSON.stringify({ rules: Array.from({ length: 33 }, (_, index) => ({ name: `r${index}`, find: { patterns: [`[ab]\\d${index}?c`] }, refuse: {} })) }), /rules\[32\]\.find\.patterns\[0\] has no fixed text of two characters/],
+    [
+      JSON.stringify({
+        rules: Array.from({ length: 33 }, (_, index) => ({ name: `r${index}`, find: { patterns: [`[ab]\\d${index}?c`] }, refuse: {} })),
+      }),
+      /rules\[32\]\.find\.patterns\[0\] has no fixed text of two characters/,
+    ],
   ])('%j is refused, with its key and line', async (yaml, message) => {
-    const error = await compileRules('rules.yaml', yaml).then(() => undefined, (thrown: unknown) => thrown);
+    const error = await compileRules('rules.yaml', yaml).then(
+      () => undefined,
+      (thrown: unknown) => thrown,
+    );
     expect(error).toBeInstanceOf(ConfigError);
     expect((error as Error).message).toMatch(message);
   });
@@ -51,7 +74,12 @@ describe('a file of rules', () => {
     expect(judge('my key is sk-proj-abcdefghijklmnopqrstuvwx')).toContain('secret-api-key');
     expect(judge('-----BEGIN OPENSSH PRIVATE KEY-----')).toContain('secret-private-key');
     expect(judge('日本語を勉強しています')[0]).toBe('japanese');
-    for (const ordinary of ['明天下午三点在国贸店洗车', 'What is the capital of China?', 'Ignore the noise in the previous section of my recording, please.', '上面的规则是什么意思？']) {
+    for (const ordinary of [
+      '明天下午三点在国贸店洗车',
+      'What is the capital of China?',
+      'Ignore the noise in the previous section of my recording, please.',
+      '上面的规则是什么意思？',
+    ]) {
       expect(judge(ordinary).filter((name) => /injection|secret|hello|thanks/.test(name))).toEqual([]);
     }
   });
@@ -64,8 +92,18 @@ describe('find', () => {
   });
 
   it('of a whole message is not satisfied with a part', async () => {
-    const judge = await compile([rule({ literals: ['Hi there'], patterns: ['bye+'], whole: true }), { ...rule({ literals: ['谢谢'], on: 'letters', whole: true }), name: 's' }]);
-    expect([judge(' hi  THERE '), judge('hi there, you'), judge('byeee'), judge('bye x'), judge('谢～谢！！'), judge('谢谢你')]).toEqual([['r'], [], ['r'], [], ['s'], []]);
+    const judge = await compile([
+      rule({ literals: ['Hi there'], patterns: ['bye+'], whole: true }),
+      { ...rule({ literals: ['谢谢'], on: 'letters', whole: true }), name: 's' },
+    ]);
+    expect([judge(' hi  THERE '), judge('hi there, you'), judge('byeee'), judge('bye x'), judge('谢～谢！！'), judge('谢谢你')]).toEqual([
+      ['r'],
+      [],
+      ['r'],
+      [],
+      ['s'],
+      [],
+    ]);
   });
 
   it('takes time in proportion to the text where an expression that goes back would not end', async () => {

@@ -22,9 +22,12 @@ export async function startRuledServer(rules: readonly object[] | string, script
   const textOf = (of: readonly object[] | string) => (typeof of === 'string' ? of : JSON.stringify({ rules: of }));
   writeFileSync(file, textOf(rules));
   const engine = createMockEngine(script);
-  const logs = log === undefined ? defaultConfig.observability.logs : { ...defaultConfig.observability.logs, enabled: true, destination: log };
+  const logs =
+    log === undefined ? defaultConfig.observability.logs : { ...defaultConfig.observability.logs, enabled: true, destination: log };
   const config = {
-    ...defaultConfig, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200 }, prejudge: { ...defaultConfig.prejudge, rules: file },
+    ...defaultConfig,
+    server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200 },
+    prejudge: { ...defaultConfig.prejudge, rules: file },
     observability: { ...defaultConfig.observability, logs },
   };
   const gateway = await startGateway({ config, engine }).catch((error: unknown) => {
@@ -32,13 +35,19 @@ export async function startRuledServer(rules: readonly object[] | string, script
     throw error;
   });
   return {
-    url: gateway.url, engine, file,
+    url: gateway.url,
+    engine,
+    file,
     save(next) {
       writeFileSync(`${file}.new`, textOf(next));
       renameSync(`${file}.new`, file);
     },
     ask: (content, more = {}) =>
-      fetch(`${gateway.url}/v1/chat/completions`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ model: 'default', messages: [{ role: 'user', content }], ...more }) }),
+      fetch(`${gateway.url}/v1/chat/completions`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ model: 'default', messages: [{ role: 'user', content }], ...more }),
+      }),
     async metrics(prefix) {
       const text = await (await fetch(`${gateway.url}/metrics`)).text();
       return text.split('\n').filter((line) => line.startsWith(prefix));

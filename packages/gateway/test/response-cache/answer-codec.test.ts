@@ -7,13 +7,32 @@ const end: StreamPart = { type: 'text-end', index: 0, finishReason: 'stop', comp
 const parts: readonly StreamPart[] = [
   { type: 'prompt-end', index: 0, promptTokens: 3, cachedTokens: 3, queueMs: 0, prefillMs: 0 },
   { type: 'text-start', index: 1 },
-  { type: 'text-delta', index: 0, text: 'a', tokenCount: 1, logprobs: [{ token: 'a', bytes: [97], logprob: -0.5, top: [{ token: 'b', bytes: [98], logprob: -1 }] }] },
+  {
+    type: 'text-delta',
+    index: 0,
+    text: 'a',
+    tokenCount: 1,
+    logprobs: [{ token: 'a', bytes: [97], logprob: -0.5, top: [{ token: 'b', bytes: [98], logprob: -1 }] }],
+  },
   { type: 'reasoning-delta', index: 1, text: '', tokenCount: 0, field: 'reasoning' },
   { type: 'wire-delta', index: 1, delta: { tool_calls: [] }, choice: {}, answer: { system_fingerprint: 'f' } },
   end,
   { type: 'usage', index: 0, promptTokens: 3, cachedTokens: 3, completionTokens: 1, source: 'engine', wire: { prompt_tokens: 3 } },
 ];
-const entryOf = (some: readonly unknown[], more: object = {}) => ({ tenant: '', model: 'm', engine: 'e', tier: 'edge', form: 'any', keptAtMs: 1, expiresAtMs: 2, goneAtMs: 3, computeMs: 4, parts: some, ...more }) as AnswerEntry;
+const entryOf = (some: readonly unknown[], more: object = {}) =>
+  ({
+    tenant: '',
+    model: 'm',
+    engine: 'e',
+    tier: 'edge',
+    form: 'any',
+    keptAtMs: 1,
+    expiresAtMs: 2,
+    goneAtMs: 3,
+    computeMs: 4,
+    parts: some,
+    ...more,
+  }) as AnswerEntry;
 
 describe('answers in Redis', () => {
   it('come back as they were', () => {

@@ -7,8 +7,17 @@ describe('the response cache', () => {
     await using server = await startCachingServer();
     const first = await seen(await server.ask(question));
     const second = await seen(await server.ask(question));
-    expect(first).toMatchObject({ cache: 'miss', text: '你好，世界！', note: { result: 'miss' }, usage: { prompt_tokens_details: { cached_tokens: 0 } } });
-    expect(second).toMatchObject({ cache: 'exact', text: first.text, note: { result: 'exact', level: 'memory', key: first.note?.['key'], age_ms: expect.any(Number) } });
+    expect(first).toMatchObject({
+      cache: 'miss',
+      text: '你好，世界！',
+      note: { result: 'miss' },
+      usage: { prompt_tokens_details: { cached_tokens: 0 } },
+    });
+    expect(second).toMatchObject({
+      cache: 'exact',
+      text: first.text,
+      note: { result: 'exact', level: 'memory', key: first.note?.['key'], age_ms: expect.any(Number) },
+    });
     expect(second.usage).toEqual({ ...first.usage, prompt_tokens_details: { cached_tokens: first.usage?.['prompt_tokens'] } });
     expect(server.engine.requests).toHaveLength(1);
   });
@@ -27,7 +36,10 @@ describe('the response cache', () => {
 
   it('follows the request: sampled answers only where it wants them', async () => {
     await using server = await startCachingServer();
-    const results = async (body: object, headers?: Record<string, string>) => [(await server.ask(body, headers)).headers.get('x-autoglm-cache'), (await server.ask(body, headers)).headers.get('x-autoglm-cache')];
+    const results = async (body: object, headers?: Record<string, string>) => [
+      (await server.ask(body, headers)).headers.get('x-autoglm-cache'),
+      (await server.ask(body, headers)).headers.get('x-autoglm-cache'),
+    ];
     const { temperature: _, ...sampled } = question;
     expect(await results(sampled)).toEqual(['off', 'off']);
     expect(await results({ ...sampled, seed: 7 })).toEqual(['miss', 'exact']);
@@ -39,7 +51,8 @@ describe('the response cache', () => {
 
   it('honours cache-control', async () => {
     await using server = await startCachingServer();
-    const ask = async (control: string, body: object = question) => (await server.ask(body, { 'cache-control': control })).headers.get('x-autoglm-cache');
+    const ask = async (control: string, body: object = question) =>
+      (await server.ask(body, { 'cache-control': control })).headers.get('x-autoglm-cache');
     expect((await server.ask(question, { 'cache-control': 'only-if-cached' })).status).toBe(504);
     expect(await ask('no-store')).toBe('off');
     expect(await ask('no-cache')).toBe('miss');
@@ -85,23 +98,26 @@ describe('the response cache', () => {
     expect(server.engine.requests).toHaveLength(1);
   });
 
-  it.each([{ mode: 'refresh' }, { mode: 'auto' }])('does not keep what is being computed when its answer is revoked, by %j', async (cache) => {
-    const gate = createGate();
-    let asked = 0;
-    await using server = await startCachingServer({
-      beforeToken: (index) => {
-        if (index === 0) asked += 1;
-        return index === 3 && asked === 2 ? gate.passed : undefined;
-      },
-    });
-    const { note } = await seen(await server.ask(question));
-    const again = server.ask({ ...question, autoglm: { cache } }, cache.mode === 'auto' ? { 'cache-control': 'max-age=0' } : {});
-    await until(() => server.engine.runningCount === 1);
-    expect((await fetch(`${server.url}/v1/cache/${String(note?.['key'])}`, { method: 'DELETE' })).status).toBe(200);
-    gate.open();
-    expect((await seen(await again)).text).toBe('你好，世界！');
-    expect((await server.ask(question, { 'cache-control': 'only-if-cached' })).status).toBe(504);
-  });
+  it.each([{ mode: 'refresh' }, { mode: 'auto' }])(
+    'does not keep what is being computed when its answer is revoked, by %j',
+    async (cache) => {
+      const gate = createGate();
+      let asked = 0;
+      await using server = await startCachingServer({
+        beforeToken: (index) => {
+          if (index === 0) asked += 1;
+          return index === 3 && asked === 2 ? gate.passed : undefined;
+        },
+      });
+      const { note } = await seen(await server.ask(question));
+      const again = server.ask({ ...question, autoglm: { cache } }, cache.mode === 'auto' ? { 'cache-control': 'max-age=0' } : {});
+      await until(() => server.engine.runningCount === 1);
+      expect((await fetch(`${server.url}/v1/cache/${String(note?.['key'])}`, { method: 'DELETE' })).status).toBe(200);
+      gate.open();
+      expect((await seen(await again)).text).toBe('你好，世界！');
+      expect((await server.ask(question, { 'cache-control': 'only-if-cached' })).status).toBe(504);
+    },
+  );
 
   it('keeps the tenants apart', async () => {
     await using server = await startCachingServer();

@@ -108,74 +108,78 @@ const step = fc.oneof(
 
 describe('a flight', () => {
   it('gives everybody the same, for as long as anybody wants it (against a model)', async () => {
-    await fc.assert(fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 60 }), async (steps) => {
-      const harness = new Harness();
-      const members: Member[] = [];
-      const said: string[] = [];
-      let tries = 0;
-      let ended: 'complete' | Error | undefined;
-      const present = () => members.filter(({ end, isDropped }) => end === 'reading' && !isDropped);
-      const join = () => {
-        const request = testRequest({ id: String(members.length) });
-        members.push({ request, reader: harness.flight.join(request), got: [], end: 'reading', asked: undefined });
-      };
-      join();
-      /** In whose name it is computed, though it may have left. */
-      let [first] = members;
-      for (const { kind, ...more } of steps) {
-        const member = members[('who' in more ? (more.who as number) : 0) % members.length] as Member;
-        if (kind === 'join' && harness.closed === 0) join();
-        else if (kind === 'ask') ask(member);
-        else if (kind === 'abort' && member.end === 'reading') {
-          member.end = 'left';
-          member.request.controller.abort(new AutoglmError('client_closed_request', 'left'));
-        } else if (kind === 'return' && member.end === 'reading') {
-          member.end = 'left';
-          await member.reader.return();
-        } else if (kind === 'part' && harness.source?.isWanted && !ended) {
-          said.push(`${said.length}`);
-          harness.source.give({ value: text(said.at(-1) as string), done: false });
-        } else if ((kind === 'end' || kind === 'crash' || kind === 'refuse') && harness.source?.isWanted && !ended) {
-          const error = kind === 'crash' ? new AutoglmError('engine_crashed', 'x') : new AutoglmError('context_length_exceeded', 'y');
-          const others = present().filter((each) => each !== first);
-          harness.source.give(kind === 'end' ? { value: undefined, done: true } : error);
-          if (kind === 'end') ended = 'complete';
-          else if (kind === 'crash' && said.length === 0 && others.length > 0 && tries === 0) {
-            tries += 1;
-            if (first?.end === 'reading' && !first.asked) first.isDropped = true;
-            [first] = others;
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 60 }), async (steps) => {
+        const harness = new Harness();
+        const members: Member[] = [];
+        const said: string[] = [];
+        let tries = 0;
+        let ended: 'complete' | Error | undefined;
+        const present = () => members.filter(({ end, isDropped }) => end === 'reading' && !isDropped);
+        const join = () => {
+          const request = testRequest({ id: String(members.length) });
+          members.push({ request, reader: harness.flight.join(request), got: [], end: 'reading', asked: undefined });
+        };
+        join();
+        /** In whose name it is computed, though it may have left. */
+        let [first] = members;
+        for (const { kind, ...more } of steps) {
+          const member = members[('who' in more ? (more.who as number) : 0) % members.length] as Member;
+          if (kind === 'join' && harness.closed === 0) join();
+          else if (kind === 'ask') ask(member);
+          else if (kind === 'abort' && member.end === 'reading') {
+            member.end = 'left';
+            member.request.controller.abort(new AutoglmError('client_closed_request', 'left'));
+          } else if (kind === 'return' && member.end === 'reading') {
+            member.end = 'left';
+            await member.reader.return();
+          } else if (kind === 'part' && harness.source?.isWanted && !ended) {
+            said.push(`${said.length}`);
+            harness.source.give({ value: text(said.at(-1) as string), done: false });
+          } else if ((kind === 'end' || kind === 'crash' || kind === 'refuse') && harness.source?.isWanted && !ended) {
+            const error = kind === 'crash' ? new AutoglmError('engine_crashed', 'x') : new AutoglmError('context_length_exceeded', 'y');
+            const others = present().filter((each) => each !== first);
+            harness.source.give(kind === 'end' ? { value: undefined, done: true } : error);
+            if (kind === 'end') ended = 'complete';
+            else if (kind === 'crash' && said.length === 0 && others.length > 0 && tries === 0) {
+              tries += 1;
+              if (first?.end === 'reading' && !first.asked) first.isDropped = true;
+              [first] = others;
+            } else ended = error;
           }
-          else ended = error;
+          await turn();
+          // The last one who leaves ends it.
+          if (present().length === 0 && !ended && harness.source)
+            expect(harness.source.request.signal.aborted || harness.source.isReturned).toBe(true);
+          if (present().length > 0 && !ended && harness.source) expect(harness.source.request.signal.aborted).toBe(false);
+          if (present().length === 0 && !ended) break;
         }
-        await turn();
-        // The last one who leaves ends it.
-        if (present().length === 0 && !ended && harness.source) expect(harness.source.request.signal.aborted || harness.source.isReturned).toBe(true);
-        if (present().length > 0 && !ended && harness.source) expect(harness.source.request.signal.aborted).toBe(false);
-        if (present().length === 0 && !ended) break;
-      }
-      const wasLeft = present().length === 0 && !ended;
-      // Whoever is still there gets the rest.
-      for (let rounds = 0; present().length > 0; rounds += 1) {
-        expect(rounds).toBeLessThan(roundsMax);
-        for (const member of present()) ask(member);
-        await turn();
-        if (!ended && harness.source.isWanted) {
-          harness.source.give({ value: undefined, done: true });
-          ended = 'complete';
+        const wasLeft = present().length === 0 && !ended;
+        // Whoever is still there gets the rest.
+        for (let rounds = 0; present().length > 0; rounds += 1) {
+          expect(rounds).toBeLessThan(roundsMax);
+          for (const member of present()) ask(member);
+          await turn();
+          if (!ended && harness.source.isWanted) {
+            harness.source.give({ value: undefined, done: true });
+            ended = 'complete';
+          }
+          await turn();
         }
-        await turn();
-      }
-      for (const { reader, end, isDropped } of members) if (isDropped && end === 'reading') await expect(reader.next()).rejects.toMatchObject({ code: 'engine_crashed' });
-      for (const { got, end } of members) {
-        expect(said.slice(0, got.length)).toEqual(got);
-        if (end === 'complete') expect([got, ended]).toEqual([said, 'complete']);
-        // A failure before the first part is told to its leader alone, where others may try again.
-        if (end instanceof Error && end !== ended) expect([tries, got]).toEqual([1, []]);
-      }
-      expect(harness.sources.length).toBeLessThanOrEqual(1 + tries);
-      expect(harness.kept.length).toBe(ended === 'complete' ? 1 : 0);
-      if (ended || wasLeft) expect(harness.closed).toBe(1);
-    }), { numRuns: 300 });
+        for (const { reader, end, isDropped } of members)
+          if (isDropped && end === 'reading') await expect(reader.next()).rejects.toMatchObject({ code: 'engine_crashed' });
+        for (const { got, end } of members) {
+          expect(said.slice(0, got.length)).toEqual(got);
+          if (end === 'complete') expect([got, ended]).toEqual([said, 'complete']);
+          // A failure before the first part is told to its leader alone, where others may try again.
+          if (end instanceof Error && end !== ended) expect([tries, got]).toEqual([1, []]);
+        }
+        expect(harness.sources.length).toBeLessThanOrEqual(1 + tries);
+        expect(harness.kept.length).toBe(ended === 'complete' ? 1 : 0);
+        if (ended || wasLeft) expect(harness.closed).toBe(1);
+      }),
+      { numRuns: 300 },
+    );
   });
 
   it('goes on when its leader leaves, and tells the next one what follows', async () => {
@@ -186,14 +190,18 @@ describe('a flight', () => {
     harness.source.request.emit({ type: 'engine-chosen', engine: 'e', tier: 'edge', reason: 'r' });
     harness.source.request.emit({ type: 'answer-note', name: 'n', value: 1 });
     harness.source.give({ value: text('x'), done: false });
-    expect([await asked, await other]).toEqual([{ value: text('x'), done: false }, { value: text('x'), done: false }]);
+    expect([await asked, await other]).toEqual([
+      { value: text('x'), done: false },
+      { value: text('x'), done: false },
+    ]);
     leader.controller.abort(new AutoglmError('client_closed_request', 'left'));
     await expect(first.next()).rejects.toMatchObject({ code: 'client_closed_request' });
     expect(harness.source.request.signal.aborted).toBe(false);
     harness.source.request.emit({ type: 'segment-end', segment: 'decode', durationMs: 1 });
     harness.source.request.emit({ type: 'choice-end', choice: 0, finishReason: 'stop', completionTokens: 1 });
     expect(next.events.filter(({ type }) => type !== 'segment-end')).toEqual([
-      { type: 'engine-chosen', engine: 'e', tier: 'edge', reason: 'r' }, { type: 'answer-note', name: 'n', value: 1 },
+      { type: 'engine-chosen', engine: 'e', tier: 'edge', reason: 'r' },
+      { type: 'answer-note', name: 'n', value: 1 },
       { type: 'choice-end', choice: 0, finishReason: 'stop', completionTokens: 1 },
     ]);
     const late = testRequest();
@@ -227,9 +235,11 @@ describe('a flight', () => {
       if (index === 0) await slow.next();
       if (index === 4) expect(harness.closed).toBe(1);
     }
-    await expect((async () => {
-      for (let index = 0; index < 12; index += 1) await slow.next();
-    })()).rejects.toMatchObject({ code: 'request_timeout' });
+    await expect(
+      (async () => {
+        for (let index = 0; index < 12; index += 1) await slow.next();
+      })(),
+    ).rejects.toMatchObject({ code: 'request_timeout' });
     const last = fast.next();
     harness.source.give({ value: undefined, done: true });
     expect(await last).toEqual({ value: undefined, done: true });

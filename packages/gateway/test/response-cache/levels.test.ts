@@ -43,10 +43,18 @@ describe.skipIf(!hasRedis)('the Redis level (skipped where redis-server is absen
   const open = async ({ timeoutMs = 5000, maxWrites = 100, now = () => performance.now(), retryMs = 20 } = {}) => {
     const connection = new RedisConnection({ url: redis.server.url, timeoutMs, maxPending: 100, now });
     let passedMs = 0;
-    const level = new RedisLevel<string>({ connection, prefix: 'p:', codec: { encode: (text) => JSON.stringify(text), decode: (text) => JSON.parse(text) as string }, maxWrites, retryMs, now: () => Date.now() + passedMs });
+    const level = new RedisLevel<string>({
+      connection,
+      prefix: 'p:',
+      codec: { encode: (text) => JSON.stringify(text), decode: (text) => JSON.parse(text) as string },
+      maxWrites,
+      retryMs,
+      now: () => Date.now() + passedMs,
+    });
     await until(() => connection.isUp);
     return {
-      level, connection,
+      level,
+      connection,
       now: () => Date.now() + passedMs,
       /** Redis has a clock of its own: what it counts down is moved instead. */
       async pass(ms: number) {
@@ -75,7 +83,13 @@ describe.skipIf(!hasRedis)('the Redis level (skipped where redis-server is absen
     await redis.admin.set('p:b', written);
     await redis.admin.set('p:c', 'nonsense');
     await redis.admin.rpush('p:e', 'a list');
-    expect(await Promise.all(['a', 'b', 'c', 'd', 'e'].map((key) => level.get(key)))).toEqual([undefined, undefined, undefined, 'value of d', undefined]);
+    expect(await Promise.all(['a', 'b', 'c', 'd', 'e'].map((key) => level.get(key)))).toEqual([
+      undefined,
+      undefined,
+      undefined,
+      'value of d',
+      undefined,
+    ]);
     expect(level.counts).toMatchObject({ poisoned: 3, hits: 1, failed: 1 });
     await until(async () => (await redis.admin.exists('p:a', 'p:b', 'p:c')) === 0);
   });
@@ -121,7 +135,11 @@ describe.skipIf(!hasRedis)('the Redis level (skipped where redis-server is absen
     for (const key of ['asked', 'closed']) await expect(level.delete(key)).rejects.toMatchObject(refused);
     await expect(level.require('asked')).rejects.toMatchObject(refused);
     await redis.admin.call('ACL', 'SETUSER', 'default', '+del');
-    expect([await level.require('asked'), await redis.admin.exists('p:asked'), await redis.admin.exists('p:closed')]).toEqual([undefined, 0, 1]);
+    expect([await level.require('asked'), await redis.admin.exists('p:asked'), await redis.admin.exists('p:closed')]).toEqual([
+      undefined,
+      0,
+      1,
+    ]);
     while (connection.isUp) await connection.ask(() => Promise.reject(new Error('silent')));
     await until(async () => typeof (await connection.ask((client) => client.ping(), true)) !== 'string');
     await level.close();

@@ -27,15 +27,17 @@ describe('FollowUps', () => {
   });
 
   it('stays within its bounds, whatever follows upon what', () => {
-    fc.assert(fc.property(fc.array(fc.tuple(fc.nat(40), fc.nat(40)), { maxLength: 300 }), (pairs) => {
-      const followUps = new FollowUps<string>({ ...options, entriesMax: 7, bytesMax: 300 });
-      for (const [a, b] of pairs) {
-        followUps.observe(String(a), next(String(b)));
-        expect(followUps.size).toBeLessThanOrEqual(7);
-        expect(followUps.bytes).toBeLessThanOrEqual(300);
-        expect(followUps.expected(String(a)).length).toBeLessThanOrEqual(8);
-      }
-    }));
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.nat(40), fc.nat(40)), { maxLength: 300 }), (pairs) => {
+        const followUps = new FollowUps<string>({ ...options, entriesMax: 7, bytesMax: 300 });
+        for (const [a, b] of pairs) {
+          followUps.observe(String(a), next(String(b)));
+          expect(followUps.size).toBeLessThanOrEqual(7);
+          expect(followUps.bytes).toBeLessThanOrEqual(300);
+          expect(followUps.expected(String(a)).length).toBeLessThanOrEqual(8);
+        }
+      }),
+    );
   });
 });
 
@@ -59,7 +61,10 @@ describe('Prefetcher', () => {
       begin = callback;
       return () => void (begin = undefined);
     };
-    const prefetcher = new Prefetcher({ tokensPerMinute: 1000, idleMs: 0, countMin: 1, shareMin: 0.1, entriesMax: 10, bytesMax: 1e6, now: () => 0, schedule }, 1000);
+    const prefetcher = new Prefetcher(
+      { tokensPerMinute: 1000, idleMs: 0, countMin: 1, shareMin: 0.1, entriesMax: 10, bytesMax: 1e6, now: () => 0, schedule },
+      1000,
+    );
     async function* next(request: GatewayRequest): AsyncGenerator<StreamPart> {
       asked.push(request);
       request.emit({ type: 'answer-note', name: 'cache', value: { result: 'miss', key: JSON.stringify(request.input) } });
@@ -67,8 +72,21 @@ describe('Prefetcher', () => {
     }
     const ask = async (content: string, more: Partial<GatewayRequest> = {}) => {
       const request: GatewayRequest = {
-        id: content, model: 'default', input: { kind: 'chat', messages: [{ role: 'user', content }] }, prompts: undefined, tenant: '', stream: false, choiceCount: 1, sampling: {}, maxTokens: undefined,
-        stop: [], topLogprobs: undefined, client: { address: 'a', session: undefined }, signal: new AbortController().signal, emit: () => {}, ...more,
+        id: content,
+        model: 'default',
+        input: { kind: 'chat', messages: [{ role: 'user', content }] },
+        prompts: undefined,
+        tenant: '',
+        stream: false,
+        choiceCount: 1,
+        sampling: {},
+        maxTokens: undefined,
+        stop: [],
+        topLogprobs: undefined,
+        client: { address: 'a', session: undefined },
+        signal: new AbortController().signal,
+        emit: () => {},
+        ...more,
       };
       for await (const _ of prefetcher.stage(request, next)) void _;
     };
@@ -83,11 +101,14 @@ describe('Prefetcher', () => {
     expect(asked[3]).toMatchObject({ id: 'second-ahead', deadlineAtMs: undefined });
   });
 
-  it.each([{ mode: 'refresh' }, { mode: 'auto', maxAgeSeconds: 0 }, { mode: 'on', onlyIfCached: true }] as const)('computes nothing ahead for who has no use for it: %j', async (cache) => {
-    const { ask, begin } = open();
-    for (const content of ['first', 'second', 'first']) await ask(content, { cache });
-    expect(begin()).toBeUndefined();
-  });
+  it.each([{ mode: 'refresh' }, { mode: 'auto', maxAgeSeconds: 0 }, { mode: 'on', onlyIfCached: true }] as const)(
+    'computes nothing ahead for who has no use for it: %j',
+    async (cache) => {
+      const { ask, begin } = open();
+      for (const content of ['first', 'second', 'first']) await ask(content, { cache });
+      expect(begin()).toBeUndefined();
+    },
+  );
 
   it.each<[string, Partial<GatewayRequest>]>([
     ['a schema', { responseFormat: { type: 'json_schema', schema: { description: 'x'.repeat(40_000) } } }],
@@ -102,12 +123,21 @@ describe('Prefetcher', () => {
   });
 });
 
-async function startServer(prefetch: Partial<Config['cache']['prefetch']>, script: Parameters<typeof createMockEngine>[0] = {}, cache: Partial<Config['cache']> = {}) {
+async function startServer(
+  prefetch: Partial<Config['cache']['prefetch']>,
+  script: Parameters<typeof createMockEngine>[0] = {},
+  cache: Partial<Config['cache']> = {},
+) {
   const engine = createMockEngine(script);
   const config: Config = {
     ...defaultConfig,
     server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200 },
-    cache: { ...defaultConfig.cache, enabled: true, ...cache, prefetch: { ...defaultConfig.cache.prefetch, enabled: true, idle_ms: 1, ...prefetch } },
+    cache: {
+      ...defaultConfig.cache,
+      enabled: true,
+      ...cache,
+      prefetch: { ...defaultConfig.cache.prefetch, enabled: true, idle_ms: 1, ...prefetch },
+    },
   };
   const gateway = await startGateway({ config, engine: engine satisfies Engine, env: { PREFETCH_KEY: 'secret' } });
   return {
@@ -115,13 +145,23 @@ async function startServer(prefetch: Partial<Config['cache']['prefetch']>, scrip
     url: gateway.url,
     async ask(content: string, more: object = {}, headers: Record<string, string> = {}) {
       const body = JSON.stringify({ model: 'default', temperature: 0, messages: [{ role: 'user', content }], ...more });
-      const response = await fetch(`${gateway.url}/v1/chat/completions`, { method: 'POST', body, headers: { 'content-type': 'application/json', ...headers } });
+      const response = await fetch(`${gateway.url}/v1/chat/completions`, {
+        method: 'POST',
+        body,
+        headers: { 'content-type': 'application/json', ...headers },
+      });
       const answer = (await response.json()) as { autoglm?: { prefetched?: boolean } };
       return { cache: response.headers.get('x-autoglm-cache'), prefetched: answer.autoglm?.prefetched };
     },
     async count(outcome: string) {
       const text = await (await fetch(`${gateway.url}/metrics`)).text();
-      return Number(text.split('\n').find((line) => line.startsWith(`autoglm_prefetch_answers_total{outcome="${outcome}"}`))?.split(' ').at(-1));
+      return Number(
+        text
+          .split('\n')
+          .find((line) => line.startsWith(`autoglm_prefetch_answers_total{outcome="${outcome}"}`))
+          ?.split(' ')
+          .at(-1),
+      );
     },
     [Symbol.asyncDispose]: () => gateway.drain(),
   };
@@ -130,7 +170,11 @@ async function startServer(prefetch: Partial<Config['cache']['prefetch']>, scrip
 describe('prefetching', () => {
   it('computes what usually follows, and says when it was of use', async () => {
     using clock = stopClock();
-    await using server = await startServer({ follow_ups: { ...defaultConfig.cache.prefetch.follow_ups, count_min: 2 } }, {}, { ttl_seconds: 1, ttl_jitter: 0, stale_seconds: 0, early_refresh: 0 });
+    await using server = await startServer(
+      { follow_ups: { ...defaultConfig.cache.prefetch.follow_ups, count_min: 2 } },
+      {},
+      { ttl_seconds: 1, ttl_jitter: 0, stale_seconds: 0, early_refresh: 0 },
+    );
     for (const user of ['a', 'b']) {
       await server.ask('first', { user });
       await server.ask('second', { user });
@@ -147,20 +191,35 @@ describe('prefetching', () => {
 
   it('computes configured requests while idle, for those who will ask them', async () => {
     const body = { model: 'default', temperature: 0, messages: [{ role: 'user', content: 'ahead' }] };
-    await using server = await startServer({ requests: [{ path: '/v1/chat/completions', body, tenant: 'car', api_key_env: 'PREFETCH_KEY' }, { path: '/v1/chat/completions', body: { model: 'default' } }] });
+    await using server = await startServer({
+      requests: [
+        { path: '/v1/chat/completions', body, tenant: 'car', api_key_env: 'PREFETCH_KEY' },
+        { path: '/v1/chat/completions', body: { model: 'default' } },
+      ],
+    });
     await until(async () => (await server.count('computed')) === 1 && (await server.count('failed')) === 1);
     expect(await server.ask('ahead')).toEqual({ cache: 'miss', prefetched: undefined });
-    expect(await server.ask('ahead', {}, { 'x-autoglm-tenant': 'car', authorization: 'Bearer secret' })).toEqual({ cache: 'exact', prefetched: true });
+    expect(await server.ask('ahead', {}, { 'x-autoglm-tenant': 'car', authorization: 'Bearer secret' })).toEqual({
+      cache: 'exact',
+      prefetched: true,
+    });
     expect(await server.count('used')).toBe(1);
-    expect(await server.ask('ahead', {}, { 'x-autoglm-tenant': 'car', authorization: 'Bearer secret' })).toEqual({ cache: 'exact', prefetched: undefined });
+    expect(await server.ask('ahead', {}, { 'x-autoglm-tenant': 'car', authorization: 'Bearer secret' })).toEqual({
+      cache: 'exact',
+      prefetched: undefined,
+    });
   });
 
   it('gives way at once to what is asked', async () => {
     const gate = createGate();
     const body = { model: 'default', temperature: 0, messages: [{ role: 'user', content: 'ahead' }] };
-    await using server = await startServer({ requests: [{ path: '/v1/chat/completions', body }] }, {
-      beforeToken: (index, { prompt }) => (index === 2 && 'segments' in prompt && JSON.stringify(prompt).includes('ahead') ? gate.passed : undefined),
-    });
+    await using server = await startServer(
+      { requests: [{ path: '/v1/chat/completions', body }] },
+      {
+        beforeToken: (index, { prompt }) =>
+          index === 2 && 'segments' in prompt && JSON.stringify(prompt).includes('ahead') ? gate.passed : undefined,
+      },
+    );
     await until(() => server.engine.runningCount === 1);
     expect((await server.ask('now')).cache).toBe('miss');
     await until(async () => (await server.count('cancelled')) === 1);
@@ -173,7 +232,10 @@ describe('prefetching', () => {
   });
 
   it('keeps within its budget', async () => {
-    const requests = Array.from({ length: 20 }, (_, index) => ({ path: '/v1/chat/completions' as const, body: { model: 'default', temperature: 0, messages: [{ role: 'user', content: `question ${index}` }] } }));
+    const requests = Array.from({ length: 20 }, (_, index) => ({
+      path: '/v1/chat/completions' as const,
+      body: { model: 'default', temperature: 0, messages: [{ role: 'user', content: `question ${index}` }] },
+    }));
     await using server = await startServer({ requests, tokens_per_minute: 200 });
     await until(async () => (await server.count('computed')) >= 1);
     await new Promise((resolve) => setTimeout(resolve, 100));
@@ -182,7 +244,11 @@ describe('prefetching', () => {
 
   it('counts what nobody asked for', async () => {
     const body = { model: 'default', temperature: 0, messages: [{ role: 'user', content: 'ahead' }] };
-    await using server = await startServer({ requests: [{ path: '/v1/chat/completions', body }], every_seconds: 1 }, {}, { ttl_seconds: 1, stale_seconds: 0, ttl_jitter: 0, early_refresh: 0 });
+    await using server = await startServer(
+      { requests: [{ path: '/v1/chat/completions', body }], every_seconds: 1 },
+      {},
+      { ttl_seconds: 1, stale_seconds: 0, ttl_jitter: 0, early_refresh: 0 },
+    );
     await until(async () => (await server.count('wasted')) >= 1);
     expect(await server.count('used')).toBe(0);
   });

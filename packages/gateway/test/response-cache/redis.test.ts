@@ -36,10 +36,11 @@ async function startSlowWay(url: string, delayMs: () => number, held: (data: Buf
       for (const socket of sockets) socket.destroy();
     },
     mend: () => void (isCut = false),
-    [Symbol.asyncDispose]: () => new Promise<void>((resolve) => {
-      for (const socket of sockets) socket.destroy();
-      server.close(() => resolve());
-    }),
+    [Symbol.asyncDispose]: () =>
+      new Promise<void>((resolve) => {
+        for (const socket of sockets) socket.destroy();
+        server.close(() => resolve());
+      }),
   };
 }
 
@@ -73,7 +74,9 @@ describe.skipIf(!hasRedis)('the response cache with Redis (skipped where redis-s
     const { note, text } = await seen(await first.ask(question));
     await until(async () => (await answers()).length === 1);
     const client = new OpenAI({ baseURL: `${second.url}/v1`, apiKey: 'none', maxRetries: 0, defaultHeaders: { authorization: null } });
-    const { data, response } = await client.chat.completions.create({ model: 'default', temperature: 0, messages: [{ role: 'user', content: '你好' }], stream: true }).withResponse();
+    const { data, response } = await client.chat.completions
+      .create({ model: 'default', temperature: 0, messages: [{ role: 'user', content: '你好' }], stream: true })
+      .withResponse();
     let streamed = '';
     for await (const chunk of data) streamed += chunk.choices[0]?.delta.content ?? '';
     expect([streamed, response.headers.get('x-autoglm-cache')]).toEqual([text, 'exact']);
@@ -91,7 +94,8 @@ describe.skipIf(!hasRedis)('the response cache with Redis (skipped where redis-s
     const { note } = await seen(await first.ask(question));
     await until(async () => (await answers()).length === 1);
     expect(await level(second)).toBe('redis');
-    const revoke = (headers: Record<string, string> = {}) => fetch(`${first.url}/v1/cache/${String(note?.['key'])}`, { method: 'DELETE', headers });
+    const revoke = (headers: Record<string, string> = {}) =>
+      fetch(`${first.url}/v1/cache/${String(note?.['key'])}`, { method: 'DELETE', headers });
     expect((await revoke({ authorization: 'Bearer other' })).status).toBe(404);
     expect(await level(second)).toBe('memory');
     expect(await (await revoke()).json()).toMatchObject({ deleted: true });
@@ -113,7 +117,11 @@ describe.skipIf(!hasRedis)('the response cache with Redis (skipped where redis-s
     delayMs = 500;
     for (const method of ['DELETE', 'GET']) {
       const refused = await ask(method);
-      expect([refused.status, refused.headers.get('retry-after'), await refused.json()]).toMatchObject([503, '1', { error: { code: 'cache_unavailable' } }]);
+      expect([refused.status, refused.headers.get('retry-after'), await refused.json()]).toMatchObject([
+        503,
+        '1',
+        { error: { code: 'cache_unavailable' } },
+      ]);
     }
     delayMs = 0;
     await until(async () => (await ask('DELETE')).status === 200);
@@ -145,11 +153,15 @@ describe.skipIf(!hasRedis)('the response cache with Redis (skipped where redis-s
   it('does not bring back by a late reply what was revoked meanwhile', async () => {
     const gate = createGate();
     let isHeld = false;
-    await using way = await startSlowWay(redis.server.url, () => 0, (data) => {
-      if (!data.includes('"completionTokens":3')) return undefined;
-      isHeld = true;
-      return gate.passed;
-    });
+    await using way = await startSlowWay(
+      redis.server.url,
+      () => 0,
+      (data) => {
+        if (!data.includes('"completionTokens":3')) return undefined;
+        isHeld = true;
+        return gate.passed;
+      },
+    );
     await using first = await start();
     await using second = await start({ redis_url: way.url, redis_timeout_ms: 10_000 });
     await connected(first, second);
@@ -160,7 +172,8 @@ describe.skipIf(!hasRedis)('the response cache with Redis (skipped where redis-s
     expect(await level(second)).toBe('redis');
     const late = second.ask(cut);
     await until(() => isHeld);
-    const revoke = async ({ note }: typeof revoked) => (await fetch(`${first.url}/v1/cache/${String(note?.['key'])}`, { method: 'DELETE' })).status;
+    const revoke = async ({ note }: typeof revoked) =>
+      (await fetch(`${first.url}/v1/cache/${String(note?.['key'])}`, { method: 'DELETE' })).status;
     expect([await revoke(revoked), await revoke(marker)]).toEqual([200, 200]);
     // Revocations are heard in order: with the second one gone from memory, the first was heard.
     await until(async () => (await (await fetch(`${second.url}/metrics`)).text()).includes('autoglm_response_cache_revoked_total 1'));

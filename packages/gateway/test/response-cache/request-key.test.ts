@@ -47,7 +47,15 @@ describe('the key of a request', () => {
   });
 
   it('does not change with what the answer does not depend on', () => {
-    const request = { ...testRequest(), id: 'other', model: 'alias', stream: false, lane: 'batch' as const, cache: { mode: 'on' as const }, client: { address: '::1', session: 's' } };
+    const request = {
+      ...testRequest(),
+      id: 'other',
+      model: 'alias',
+      stream: false,
+      lane: 'batch' as const,
+      cache: { mode: 'on' as const },
+      client: { address: '::1', session: 's' },
+    };
     expect(requestKey(request, identity)).toBe(requestKey(testRequest(), identity));
   });
 
@@ -68,28 +76,47 @@ describe('the key of a request', () => {
   });
 
   it('is the same for two requests only where all that counts is the same (fuzzed)', () => {
-    const words = fc.oneof(fc.constantFrom('', 'a', '"', '\\', ',', ']', '\u0000', 'null', '0', '你'), fc.string({ unit: 'binary', maxLength: 6 }));
-    const message = fc.record({ role: fc.constantFrom('user' as const, 'system' as const), content: words }, { requiredKeys: ['role', 'content'] });
+    const words = fc.oneof(
+      fc.constantFrom('', 'a', '"', '\\', ',', ']', '\u0000', 'null', '0', '你'),
+      fc.string({ unit: 'binary', maxLength: 6 }),
+    );
+    const message = fc.record(
+      { role: fc.constantFrom('user' as const, 'system' as const), content: words },
+      { requiredKeys: ['role', 'content'] },
+    );
     const request = fc.record({
       tenant: words,
       input: fc.oneof(
         fc.record({ kind: fc.constant('chat' as const), messages: fc.array(message, { minLength: 1, maxLength: 3 }) }),
-        fc.record({ kind: fc.constant('completion' as const), prompts: fc.array(fc.oneof(words, fc.array(fc.nat(9), { maxLength: 3 })), { minLength: 1, maxLength: 3 }) }),
+        fc.record({
+          kind: fc.constant('completion' as const),
+          prompts: fc.array(fc.oneof(words, fc.array(fc.nat(9), { maxLength: 3 })), { minLength: 1, maxLength: 3 }),
+        }),
       ),
       maxTokens: fc.option(fc.nat(3), { nil: undefined }),
       stop: fc.array(words, { maxLength: 2 }),
       topLogprobs: fc.option(fc.nat(2), { nil: undefined }),
-      sampling: fc.record({ temperature: fc.constantFrom(0, 1), seed: fc.nat(2), logitBias: fc.dictionary(fc.constantFrom('1', '2'), fc.constantFrom(-1, 1)) }, { requiredKeys: [] }),
+      sampling: fc.record(
+        {
+          temperature: fc.constantFrom(0, 1),
+          seed: fc.nat(2),
+          logitBias: fc.dictionary(fc.constantFrom('1', '2'), fc.constantFrom(-1, 1)),
+        },
+        { requiredKeys: [] },
+      ),
     });
     const seen = new Map<string, string>();
     const normal = (value: unknown) => JSON.stringify(value, (_, own: unknown) => (own === undefined ? null : own));
-    fc.assert(fc.property(request, (made) => {
-      const key = requestKey(testRequest(made), identity);
-      const form = normal(made);
-      const before = seen.get(key);
-      if (before !== undefined) expect(before).toBe(form);
-      seen.set(key, form);
-    }), { numRuns: 5000 });
+    fc.assert(
+      fc.property(request, (made) => {
+        const key = requestKey(testRequest(made), identity);
+        const form = normal(made);
+        const before = seen.get(key);
+        if (before !== undefined) expect(before).toBe(form);
+        seen.set(key, form);
+      }),
+      { numRuns: 5000 },
+    );
     expect(new Set(seen.values()).size).toBe(seen.size);
   });
 });

@@ -39,14 +39,16 @@ function shares(name: BalanceName, replicas: readonly Candidate[], count: number
 
 describe.each(names)('%s', (name) => {
   it('always chooses one of the candidates, and changes none', () => {
-    fc.assert(fc.property(candidates, key, fc.array(random, { minLength: 2, maxLength: 2 }), (replicas, ofRequest, numbers) => {
-      const before = structuredClone(replicas);
-      let drawn = 0;
-      const index = balancePolicies[name].choose(replicas, { key: ofRequest, random: () => numbers[drawn++ % 2] as number });
-      expect(index).toBeGreaterThanOrEqual(0);
-      expect(index).toBeLessThan(replicas.length);
-      expect(replicas).toEqual(before);
-    }));
+    fc.assert(
+      fc.property(candidates, key, fc.array(random, { minLength: 2, maxLength: 2 }), (replicas, ofRequest, numbers) => {
+        const before = structuredClone(replicas);
+        let drawn = 0;
+        const index = balancePolicies[name].choose(replicas, { key: ofRequest, random: () => numbers[drawn++ % 2] as number });
+        expect(index).toBeGreaterThanOrEqual(0);
+        expect(index).toBeLessThan(replicas.length);
+        expect(replicas).toEqual(before);
+      }),
+    );
   });
 });
 
@@ -78,22 +80,40 @@ describe('devices', () => {
 
 describe('least_connections', () => {
   it('chooses nobody who has more for its weight than another', () => {
-    fc.assert(fc.property(candidates, (replicas) => {
-      const chosen = replicas[balancePolicies.least_connections.choose(replicas, { key: undefined, random: Math.random })] as Candidate;
-      expect(replicas.every(({ outstanding, weight }) => outstanding / weight >= chosen.outstanding / chosen.weight)).toBe(true);
-    }));
+    fc.assert(
+      fc.property(candidates, (replicas) => {
+        const chosen = replicas[balancePolicies.least_connections.choose(replicas, { key: undefined, random: Math.random })] as Candidate;
+        expect(replicas.every(({ outstanding, weight }) => outstanding / weight >= chosen.outstanding / chosen.weight)).toBe(true);
+      }),
+    );
   });
 });
 
 describe('two_choices and peak_ewma', () => {
   it('never choose the worst of at least two', () => {
-    fc.assert(fc.property(fc.uniqueArray(fc.nat(1000), { minLength: 2, maxLength: 8 }), fc.array(random, { minLength: 2, maxLength: 2 }), (loads, numbers) => {
-      const worst = loads.indexOf(Math.max(...loads));
-      let drawn = 0;
-      const next = { key: undefined, random: () => numbers[drawn++ % 2] as number };
-      expect(balancePolicies.two_choices.choose(loads.map((outstanding, index) => replica(String(index), { outstanding })), next)).not.toBe(worst);
-      expect(balancePolicies.peak_ewma.choose(loads.map((load, index) => replica(String(index), { latencyMs: load + 1 })), next)).not.toBe(worst);
-    }));
+    fc.assert(
+      fc.property(
+        fc.uniqueArray(fc.nat(1000), { minLength: 2, maxLength: 8 }),
+        fc.array(random, { minLength: 2, maxLength: 2 }),
+        (loads, numbers) => {
+          const worst = loads.indexOf(Math.max(...loads));
+          let drawn = 0;
+          const next = { key: undefined, random: () => numbers[drawn++ % 2] as number };
+          expect(
+            balancePolicies.two_choices.choose(
+              loads.map((outstanding, index) => replica(String(index), { outstanding })),
+              next,
+            ),
+          ).not.toBe(worst);
+          expect(
+            balancePolicies.peak_ewma.choose(
+              loads.map((load, index) => replica(String(index), { latencyMs: load + 1 })),
+              next,
+            ),
+          ).not.toBe(worst);
+        },
+      ),
+    );
   });
 
   it('of two, peak_ewma prefers a fast busy one to a slow idle one, and one that is new to both', () => {
@@ -107,27 +127,41 @@ describe('two_choices and peak_ewma', () => {
 });
 
 describe.each(['ip_hash', 'session_hash'] as const)('%s', (name) => {
-  const choose = (replicas: readonly Candidate[], ofRequest: number) => replicas[balancePolicies[name].choose(replicas, { key: ofRequest, random: Math.random })] as Candidate;
-  const distinct = fc.uniqueArray(candidate.map((each) => ({ ...each, outstanding: 0 })), { minLength: 2, maxLength: 10, selector: ({ id }) => id });
+  const choose = (replicas: readonly Candidate[], ofRequest: number) =>
+    replicas[balancePolicies[name].choose(replicas, { key: ofRequest, random: Math.random })] as Candidate;
+  const distinct = fc.uniqueArray(
+    candidate.map((each) => ({ ...each, outstanding: 0 })),
+    { minLength: 2, maxLength: 10, selector: ({ id }) => id },
+  );
 
   it('moves only the keys of a replica that goes', () => {
-    fc.assert(fc.property(distinct, fc.integer({ min: 0, max: 0xffffffff }), fc.nat(), (replicas, ofRequest, at) => {
-      const gone = replicas[at % replicas.length] as Candidate;
-      const home = choose(replicas, ofRequest);
-      if (home.id !== gone.id) expect(choose(replicas.filter(({ id }) => id !== gone.id), ofRequest).id).toBe(home.id);
-    }));
+    fc.assert(
+      fc.property(distinct, fc.integer({ min: 0, max: 0xffffffff }), fc.nat(), (replicas, ofRequest, at) => {
+        const gone = replicas[at % replicas.length] as Candidate;
+        const home = choose(replicas, ofRequest);
+        if (home.id !== gone.id)
+          expect(
+            choose(
+              replicas.filter(({ id }) => id !== gone.id),
+              ofRequest,
+            ).id,
+          ).toBe(home.id);
+      }),
+    );
   });
 
   it('gives nobody more than 1.25 times its share, whatever the keys are', () => {
-    fc.assert(fc.property(fc.integer({ min: 2, max: 6 }), fc.integer({ min: 1, max: 200 }), (count, requests) => {
-      const replicas = Array.from({ length: count }, (_, index) => ({ ...replica(String(index)) }));
-      for (let request = 0; request < requests; request += 1) {
-        const chosen = choose(replicas, 7) as (typeof replicas)[number];
-        chosen.outstanding += 1;
-        const total = replicas.reduce((sum, { outstanding }) => sum + outstanding, 0);
-        expect(chosen.outstanding).toBeLessThanOrEqual(Math.ceil((1.25 * total) / count));
-      }
-    }));
+    fc.assert(
+      fc.property(fc.integer({ min: 2, max: 6 }), fc.integer({ min: 1, max: 200 }), (count, requests) => {
+        const replicas = Array.from({ length: count }, (_, index) => ({ ...replica(String(index)) }));
+        for (let request = 0; request < requests; request += 1) {
+          const chosen = choose(replicas, 7) as (typeof replicas)[number];
+          chosen.outstanding += 1;
+          const total = replicas.reduce((sum, { outstanding }) => sum + outstanding, 0);
+          expect(chosen.outstanding).toBeLessThanOrEqual(Math.ceil((1.25 * total) / count));
+        }
+      }),
+    );
   });
 });
 
@@ -135,7 +169,13 @@ describe('prefix_affinity', () => {
   const choose = (...replicas: Candidate[]) => balancePolicies.prefix_affinity.choose(replicas, { key: undefined, random: Math.random });
 
   it('follows the longest match while its replica is not much busier, and the load when nothing matches', () => {
-    expect(choose(replica('a', { outstanding: 2 }), replica('b', { prefixMatch: 0.6, outstanding: 2 }), replica('c', { prefixMatch: 0.9, outstanding: 3 }))).toBe(2);
+    expect(
+      choose(
+        replica('a', { outstanding: 2 }),
+        replica('b', { prefixMatch: 0.6, outstanding: 2 }),
+        replica('c', { prefixMatch: 0.9, outstanding: 3 }),
+      ),
+    ).toBe(2);
     expect(choose(replica('a', { outstanding: 2 }), replica('b', { prefixMatch: 0.9, outstanding: 9 }))).toBe(0);
     expect(choose(replica('a', { outstanding: 2, prefixMatch: 0.05 }), replica('b', { outstanding: 1 }))).toBe(1);
     expect(choose(replica('a', { outstanding: 5, prefixMatch: 1 }), replica('b', { outstanding: 4, prefixMatch: 1 }))).toBe(1);

@@ -13,18 +13,20 @@ const outcomes: readonly Outcome[] = ['begun', 'answered', 'failed', 'unreachabl
 describe('the breaker', () => {
   it('lets one request at a time through after it has opened, and is never shut for ever', () => {
     const steps = fc.array(fc.record({ outcome: fc.constantFrom(...outcomes), waitMs: fc.nat(40_000) }), { maxLength: 60 });
-    fc.assert(fc.property(steps, (all) => {
-      let breaker: Breaker = closedBreaker;
-      let now = 0;
-      for (const { outcome, waitMs } of all) {
-        now += waitMs;
-        if (mayTry(breaker, now)) breaker = beginTry(breaker, now, settings);
-        if (breaker.state === 'probing') expect(mayTry(breaker, now)).toBe(false);
-        breaker = learn(breaker, outcome, now, settings);
-        expect(mayTry(breaker, now + settings.openMsMax)).toBe(true);
-        if (breaker.state !== 'closed') expect(breaker.untilMs - now).toBeLessThanOrEqual(settings.openMsMax);
-      }
-    }));
+    fc.assert(
+      fc.property(steps, (all) => {
+        let breaker: Breaker = closedBreaker;
+        let now = 0;
+        for (const { outcome, waitMs } of all) {
+          now += waitMs;
+          if (mayTry(breaker, now)) breaker = beginTry(breaker, now, settings);
+          if (breaker.state === 'probing') expect(mayTry(breaker, now)).toBe(false);
+          breaker = learn(breaker, outcome, now, settings);
+          expect(mayTry(breaker, now + settings.openMsMax)).toBe(true);
+          if (breaker.state !== 'closed') expect(breaker.untilMs - now).toBeLessThanOrEqual(settings.openMsMax);
+        }
+      }),
+    );
   });
 
   it('opens after failures in a row, at once without a connection, for twice as long each time', () => {
@@ -40,7 +42,8 @@ describe('the breaker', () => {
   });
 
   it('is shut for longer each time where answers begin and are cut, until one is whole', () => {
-    const cut = (before: Breaker, now: number) => learn(learn(before.state === 'closed' ? before : beginTry(before, now, settings), 'begun', now, settings), 'failed', now, settings);
+    const cut = (before: Breaker, now: number) =>
+      learn(learn(before.state === 'closed' ? before : beginTry(before, now, settings), 'begun', now, settings), 'failed', now, settings);
     let [breaker, tries] = [closedBreaker as Breaker, 0];
     for (let now = 0; now < 60_000; now += 500) {
       if (!mayTry(breaker, now)) continue;
@@ -65,36 +68,43 @@ describe('the breaker', () => {
 
 describe('a budget', () => {
   it('never gives more than its share of the requests, its rate, and what it began with', () => {
-    fc.assert(fc.property(fc.array(fc.constantFrom('request', 'retry', 'wait'), { maxLength: 400 }), (steps) => {
-      const budget = new Budget({ ratio: 0.2, perSecond: 10, max: 5 });
-      let [now, requests, given] = [0, 0, 0];
-      for (const step of steps) {
-        if (step === 'wait') now += 50;
-        else if (step === 'request') {
-          requests += 1;
-          budget.deposit();
-        } else given += Number(budget.withdraw(now));
-      }
-      expect(given).toBeLessThanOrEqual(5 + requests * 0.2 + (now / 1000) * 10 + 1e-9);
-    }));
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom('request', 'retry', 'wait'), { maxLength: 400 }), (steps) => {
+        const budget = new Budget({ ratio: 0.2, perSecond: 10, max: 5 });
+        let [now, requests, given] = [0, 0, 0];
+        for (const step of steps) {
+          if (step === 'wait') now += 50;
+          else if (step === 'request') {
+            requests += 1;
+            budget.deposit();
+          } else given += Number(budget.withdraw(now));
+        }
+        expect(given).toBeLessThanOrEqual(5 + requests * 0.2 + (now / 1000) * 10 + 1e-9);
+      }),
+    );
   });
 });
 
 describe('what is known of latency', () => {
   it('stays between the least and the most that was seen; the peak follows a rise at once', () => {
-    fc.assert(fc.property(fc.array(fc.record({ sample: fc.double({ min: 0.1, max: 1e4, noNaN: true }), waitMs: fc.nat(5000) }), { minLength: 1 }), (all) => {
-      let latency: Latency = unknownLatency;
-      let now = 0;
-      for (const { sample, waitMs } of all) {
-        now += waitMs;
-        latency = learnLatency(latency, sample, now);
-        expect(latency.peakMs).toBeGreaterThanOrEqual(sample - 1e-9);
-      }
-      const samples = all.map(({ sample }) => sample);
-      expect(latency.typicalMs).toBeGreaterThanOrEqual(Math.min(...samples) - 1e-9);
-      expect(latency.typicalMs).toBeLessThanOrEqual(Math.max(...samples) + 1e-9);
-      expect(peakAt(latency, now + 60_000)).toBeLessThan(latency.peakMs / 100);
-    }));
+    fc.assert(
+      fc.property(
+        fc.array(fc.record({ sample: fc.double({ min: 0.1, max: 1e4, noNaN: true }), waitMs: fc.nat(5000) }), { minLength: 1 }),
+        (all) => {
+          let latency: Latency = unknownLatency;
+          let now = 0;
+          for (const { sample, waitMs } of all) {
+            now += waitMs;
+            latency = learnLatency(latency, sample, now);
+            expect(latency.peakMs).toBeGreaterThanOrEqual(sample - 1e-9);
+          }
+          const samples = all.map(({ sample }) => sample);
+          expect(latency.typicalMs).toBeGreaterThanOrEqual(Math.min(...samples) - 1e-9);
+          expect(latency.typicalMs).toBeLessThanOrEqual(Math.max(...samples) + 1e-9);
+          expect(peakAt(latency, now + 60_000)).toBeLessThan(latency.peakMs / 100);
+        },
+      ),
+    );
   });
 
   it('tells a slow replica from its fellows only when enough is known of both', () => {
@@ -109,25 +119,32 @@ describe('what is known of latency', () => {
 });
 
 describe('slowness', () => {
-  it.each([100, 5000])('is found soon of who takes ten times as long with each, and of nobody whom long questions come to: one each %d ms', (gapMs) => {
-    let seed = 1;
-    const random = () => (seed = (seed * 48_271) % 2_147_483_647) / 2_147_483_647;
-    /** Of a hundred questions two take a hundred times as long, and eight twenty times. */
-    const durationMs = () => {
-      const drawn = random();
-      return drawn < 0.02 ? 10_000 : drawn < 0.1 ? 2000 : 100;
-    };
-    const replicas: Latency[] = [unknownLatency, unknownLatency, unknownLatency];
-    const found = [0, 0, 0];
-    for (let question = 0; question < 3000; question += 1) {
-      const at = question % 3;
-      replicas[at] = learnLatency(replicas[at] as Latency, durationMs() * (at === 2 ? 10 : 1), question * gapMs);
-      const isFound = isSlow(replicas[at], replicas.filter((_, other) => other !== at && other !== 2), 5);
-      found[at] = (found[at] as number) + Number(isFound);
-      if (question === 60) expect(found[2]).toBeGreaterThan(0);
-    }
-    expect(found.slice(0, 2)).toEqual([0, 0]);
-  });
+  it.each([100, 5000])(
+    'is found soon of who takes ten times as long with each, and of nobody whom long questions come to: one each %d ms',
+    (gapMs) => {
+      let seed = 1;
+      const random = () => (seed = (seed * 48_271) % 2_147_483_647) / 2_147_483_647;
+      /** Of a hundred questions two take a hundred times as long, and eight twenty times. */
+      const durationMs = () => {
+        const drawn = random();
+        return drawn < 0.02 ? 10_000 : drawn < 0.1 ? 2000 : 100;
+      };
+      const replicas: Latency[] = [unknownLatency, unknownLatency, unknownLatency];
+      const found = [0, 0, 0];
+      for (let question = 0; question < 3000; question += 1) {
+        const at = question % 3;
+        replicas[at] = learnLatency(replicas[at] as Latency, durationMs() * (at === 2 ? 10 : 1), question * gapMs);
+        const isFound = isSlow(
+          replicas[at],
+          replicas.filter((_, other) => other !== at && other !== 2),
+          5,
+        );
+        found[at] = (found[at] as number) + Number(isFound);
+        if (question === 60) expect(found[2]).toBeGreaterThan(0);
+      }
+      expect(found.slice(0, 2)).toEqual([0, 0]);
+    },
+  );
 });
 
 describe('a quantile of the last values', () => {

@@ -11,7 +11,12 @@ const whole = { ...stream, stream: false };
 /** Two replicas that take turns, on a clock of our own. `ask` lets the next one answer after so long, and says who it is. */
 function startSet() {
   let now = 0;
-  const targets = ['one', 'two'].map((name) => ({ replica: promptReplica(createMockEngine(), name), tier: 'edge', weight: 1, maxOutstanding: 8 }));
+  const targets = ['one', 'two'].map((name) => ({
+    replica: promptReplica(createMockEngine(), name),
+    tier: 'edge',
+    weight: 1,
+    maxOutstanding: 8,
+  }));
   const settings = { ...routerOptions(defaultConfig.router), slowFactor: 3, slowStartMs: 0 };
   const set = new ReplicaSet({ name: 'm', targets }, balancePolicies.round_robin, settings, { now: () => now, random: () => 0 });
   return {
@@ -34,9 +39,16 @@ it('a probe that is silent for long keeps nobody out of a lone replica, and draw
   for (const names of [['one'], ['one', 'two']]) {
     let now = 0;
     const targets = names.map((name) => ({ replica: promptReplica(createMockEngine(), name), tier: 'edge', weight: 1, maxOutstanding: 8 }));
-    const set = new ReplicaSet({ name: 'm', targets }, balancePolicies.round_robin, routerOptions(defaultConfig.router), { now: () => now, random: () => 0 });
+    const set = new ReplicaSet({ name: 'm', targets }, balancePolicies.round_robin, routerOptions(defaultConfig.router), {
+      now: () => now,
+      random: () => 0,
+    });
     const failed = set.begin(stream, []);
-    set.onFailure({ place: -1, member: failed as NonNullable<typeof failed>, giveUp: () => {} }, stream, new AutoglmError('upstream_unreachable', 'gone'));
+    set.onFailure(
+      { place: -1, member: failed as NonNullable<typeof failed>, giveUp: () => {} },
+      stream,
+      new AutoglmError('upstream_unreachable', 'gone'),
+    );
     now += defaultConfig.router.health.eject_ms;
     const during = names.map(() => set.begin(stream, []));
     expect(during).toContain(failed);
@@ -55,7 +67,10 @@ describe('a replica', () => {
     expect(answered).toEqual(answered.map((_, index) => (index % 2 === 0 ? 'one' : 'two')));
   });
 
-  it.each([['streams', stream], ['whole answers', whole]])('is left alone when its %s are late', (_, request) => {
+  it.each([
+    ['streams', stream],
+    ['whole answers', whole],
+  ])('is left alone when its %s are late', (_, request) => {
     const { ask } = startSet();
     const answered = Array.from({ length: 60 }, () => ask(request, (name) => (name === 'two' ? 500 : 10)));
     expect(answered.slice(0, 20)).toContain('two');

@@ -1,4 +1,12 @@
-import { AutoglmError, type ErrorCode, type GatewayEvent, type GatewayRequest, type ProbeNews, type RequestReplica, type StreamPart } from '@open-autoglm/protocol';
+import {
+  AutoglmError,
+  type ErrorCode,
+  type GatewayEvent,
+  type GatewayRequest,
+  type ProbeNews,
+  type RequestReplica,
+  type StreamPart,
+} from '@open-autoglm/protocol';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { defaultConfig, routerOptions } from '../../src/main.ts';
@@ -7,7 +15,13 @@ import type { Member } from '../../src/router/member.ts';
 import { ReplicaSet } from '../../src/router/replica-set.ts';
 import { RoutedAnswer } from '../../src/router/routed-answer.ts';
 
-const codes = ['upstream_error', 'upstream_unreachable', 'upstream_timeout', 'rate_limit_exceeded', 'invalid_value'] as const satisfies ErrorCode[];
+const codes = [
+  'upstream_error',
+  'upstream_unreachable',
+  'upstream_timeout',
+  'rate_limit_exceeded',
+  'invalid_value',
+] as const satisfies ErrorCode[];
 
 /** What a replica does with one request: so many parts, each after so many turns of the event loop, and then. */
 interface Script {
@@ -23,9 +37,17 @@ interface Client {
   readonly abortsAfter: number | undefined;
 }
 
-const script: fc.Arbitrary<Script> = fc.record({ parts: fc.nat(3), turns: fc.nat(4), end: fc.constantFrom('end', 'end', 'hang', ...codes) });
+const script: fc.Arbitrary<Script> = fc.record({
+  parts: fc.nat(3),
+  turns: fc.nat(4),
+  end: fc.constantFrom('end', 'end', 'hang', ...codes),
+});
 const sometimes = (values: fc.Arbitrary<number>) => fc.option(values, { nil: undefined, freq: 2 });
-const client: fc.Arbitrary<Client> = fc.record({ reads: sometimes(fc.nat(2)), leavesAfter: sometimes(fc.nat(12)), abortsAfter: sometimes(fc.nat(12)) });
+const client: fc.Arbitrary<Client> = fc.record({
+  reads: sometimes(fc.nat(2)),
+  leavesAfter: sometimes(fc.nat(12)),
+  abortsAfter: sometimes(fc.nat(12)),
+});
 
 /** More than any script takes, and so many that a hedge begins meanwhile. */
 const turnsMax = 400;
@@ -43,7 +65,11 @@ class ScriptedReplica {
 
   constructor(name: string) {
     this.replica = {
-      takes: 'requests', name, status: { state: 'ready', detail: '' }, model: undefined, isKnown: true,
+      takes: 'requests',
+      name,
+      status: { state: 'ready', detail: '' },
+      model: undefined,
+      isKnown: true,
       watch: () => {},
       watchProbes: (listener) => void this.#listeners.add(listener),
       answer: (request) => this.#answer(request),
@@ -78,7 +104,8 @@ class ScriptedReplica {
       }
       await turns(wait);
       signal.throwIfAborted();
-      if (end === 'hang') await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true }));
+      if (end === 'hang')
+        await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true }));
       else if (end !== 'end') throw new AutoglmError(end, 'as written');
       return undefined;
     } finally {
@@ -90,7 +117,13 @@ class ScriptedReplica {
 function startSet(hedges: boolean) {
   const replicas = ['one', 'two', 'three'].map((name) => new ScriptedReplica(name));
   const targets = replicas.map(({ replica }) => ({ replica, tier: 'cloud', weight: 1, maxOutstanding: 3 }));
-  const settings = { ...routerOptions(defaultConfig.router), openMsFirst: 0, openMsMax: 0, slowFactor: 0, hedging: { enabled: hedges, quantile: 0.5, ratio: 1, delayMsMin: 1 } };
+  const settings = {
+    ...routerOptions(defaultConfig.router),
+    openMsFirst: 0,
+    openMsMax: 0,
+    slowFactor: 0,
+    hedging: { enabled: hedges, quantile: 0.5, ratio: 1, delayMsMin: 1 },
+  };
   const set = new ReplicaSet({ name: 'm', targets }, balancePolicies.least_connections, settings, { now: () => 0, random: () => 0 });
   const members = new Set<Member>();
   const begin = set.begin.bind(set);
@@ -110,7 +143,8 @@ async function ask(set: ReplicaSet, { reads, leavesAfter, abortsAfter }: Client)
   const answer = new RoutedAnswer(set, { stream: true, tenant: 't', signal: abort.signal, emit } as unknown as GatewayRequest);
   // Whatever hangs ends with its client.
   const leaving = turns(abortsAfter ?? turnsMax).then(() => abort.abort(new AutoglmError('client_closed_request', 'left')));
-  const left = leavesAfter === undefined ? new Promise<never>(() => {}) : turns(leavesAfter).then(() => ({ value: undefined, done: true }) as const);
+  const left =
+    leavesAfter === undefined ? new Promise<never>(() => {}) : turns(leavesAfter).then(() => ({ value: undefined, done: true }) as const);
   const seen: string[] = [];
   try {
     while (seen.length !== reads) {
@@ -130,19 +164,30 @@ async function ask(set: ReplicaSet, { reads, leavesAfter, abortsAfter }: Client)
   await leaving;
 }
 
-it.each([false, true])('an answer is one replica\'s, and nobody holds a place when all are over, whatever replicas and clients do (hedging: %s)', async (hedges) => {
-  const everything = fc.record({ scripts: fc.array(script, { maxLength: 24 }), clients: fc.array(client, { minLength: 1, maxLength: 12 }), silences: fc.array(fc.record({ after: fc.nat(12), who: fc.nat(2) }), { maxLength: 3 }) });
-  await fc.assert(fc.asyncProperty(everything, async ({ scripts, clients, silences }) => {
-    const { replicas, set, members } = startSet(hedges);
-    // Enough for a quantile.
-    if (hedges) for (let count = 0; count < 32; count += 1) await ask(set, { reads: undefined, leavesAfter: undefined, abortsAfter: undefined });
-    for (const [index, one] of scripts.entries()) replicas[index % 3]?.scripts.push(one);
-    await Promise.all([
-      ...clients.map((one) => ask(set, one)),
-      ...silences.map(({ after, who }) => turns(after).then(() => replicas[who]?.fallSilent())),
-    ]);
-    await turns(8);
-    expect(replicas.map(({ running }) => running)).toEqual([0, 0, 0]);
-    expect([...members].map(({ outstanding }) => outstanding)).toEqual([...members].map(() => 0));
-  }), { numRuns: 100 });
-});
+it.each([false, true])(
+  "an answer is one replica's, and nobody holds a place when all are over, whatever replicas and clients do (hedging: %s)",
+  async (hedges) => {
+    const everything = fc.record({
+      scripts: fc.array(script, { maxLength: 24 }),
+      clients: fc.array(client, { minLength: 1, maxLength: 12 }),
+      silences: fc.array(fc.record({ after: fc.nat(12), who: fc.nat(2) }), { maxLength: 3 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(everything, async ({ scripts, clients, silences }) => {
+        const { replicas, set, members } = startSet(hedges);
+        // Enough for a quantile.
+        if (hedges)
+          for (let count = 0; count < 32; count += 1) await ask(set, { reads: undefined, leavesAfter: undefined, abortsAfter: undefined });
+        for (const [index, one] of scripts.entries()) replicas[index % 3]?.scripts.push(one);
+        await Promise.all([
+          ...clients.map((one) => ask(set, one)),
+          ...silences.map(({ after, who }) => turns(after).then(() => replicas[who]?.fallSilent())),
+        ]);
+        await turns(8);
+        expect(replicas.map(({ running }) => running)).toEqual([0, 0, 0]);
+        expect([...members].map(({ outstanding }) => outstanding)).toEqual([...members].map(() => 0));
+      }),
+      { numRuns: 100 },
+    );
+  },
+);

@@ -17,16 +17,35 @@ type OwnTarget = ReturnType<typeof targetOf>;
 
 function start(changes: Partial<TurnSettings> = {}) {
   const clock = { ms: 0 };
-  const settings = { failuresMax: 3, openMsFirst: 1e6, openMsMax: 1e6, slowStartMs: 0, triesMax: 3, panics: true, retries: { ratio: 0, perSecond: 0 }, now: () => clock.ms, random: () => 0.5, ...changes };
+  const settings = {
+    failuresMax: 3,
+    openMsFirst: 1e6,
+    openMsMax: 1e6,
+    slowStartMs: 0,
+    triesMax: 3,
+    panics: true,
+    retries: { ratio: 0, perSecond: 0 },
+    now: () => clock.ms,
+    random: () => 0.5,
+    ...changes,
+  };
   const turns = new TargetsInTurn<OwnTarget>(settings);
   const nameOf = ({ target }: OwnTarget) => target.replica.name;
-  return { clock, turns, nameOf, ask: (model: { name: string; targets: OwnTarget[] }) => turns.ask(model, call, async (target) => nameOf(target)) };
+  return {
+    clock,
+    turns,
+    nameOf,
+    ask: (model: { name: string; targets: OwnTarget[] }) => turns.ask(model, call, async (target) => nameOf(target)),
+  };
 }
 
 describe('servers in turn', () => {
   it('have their turns by the model, whatever other models are asked for meanwhile', async () => {
     const { ask } = start();
-    const [one, two] = ['one', 'two'].map((name) => ({ name, targets: [targetOf(`${name} a`), targetOf(`${name} b`)] })) as [{ name: string; targets: OwnTarget[] }, { name: string; targets: OwnTarget[] }];
+    const [one, two] = ['one', 'two'].map((name) => ({ name, targets: [targetOf(`${name} a`), targetOf(`${name} b`)] })) as [
+      { name: string; targets: OwnTarget[] },
+      { name: string; targets: OwnTarget[] },
+    ];
     const asked: string[] = [];
     for (let round = 0; round < 4; round += 1) asked.push(await ask(one), await ask(two));
     expect(asked.toSorted()).toEqual(['one a', 'one a', 'one b', 'one b', 'two a', 'two a', 'two b', 'two b']);
@@ -63,10 +82,11 @@ describe('servers in turn', () => {
     const { turns, clock, nameOf } = start();
     const model = { name: 'm', targets: [targetOf('a'), targetOf('b')] };
     const asked: string[] = [];
-    const ask = () => turns.ask(model, call, async (target) => {
-      asked.push(nameOf(target));
-      if (nameOf(target) === 'a' && clock.ms === 0) throw new AutoglmError('rate_limit_exceeded', 'Later.', { retryAfterSeconds: 5 });
-    });
+    const ask = () =>
+      turns.ask(model, call, async (target) => {
+        asked.push(nameOf(target));
+        if (nameOf(target) === 'a' && clock.ms === 0) throw new AutoglmError('rate_limit_exceeded', 'Later.', { retryAfterSeconds: 5 });
+      });
     for (let count = 0; count < 4; count += 1) await ask();
     expect(asked).toEqual(['a', 'b', 'b', 'b', 'b']);
     clock.ms = 5000;
@@ -86,11 +106,18 @@ describe('servers in turn', () => {
       },
     });
     const engine = new BatchedEmbeddings(failing, { sizeMax: 512, timeoutMs: 60_000, waitingMax: 1000, batchShareMin: 0.1, now: () => 0 });
-    const model = { name: 'm', targets: [targetOf('joins', { weight: 1000, maxOutstanding: 1000 }, engine as unknown as OwnTarget['engine']), targetOf('other', { maxOutstanding: 1000 })] };
-    const ask = () => turns.ask(model, call, async (target) => {
-      await target.engine.embed({ id: 'r', inputs: ['a'] }, signal);
-      return nameOf(target);
-    });
+    const model = {
+      name: 'm',
+      targets: [
+        targetOf('joins', { weight: 1000, maxOutstanding: 1000 }, engine as unknown as OwnTarget['engine']),
+        targetOf('other', { maxOutstanding: 1000 }),
+      ],
+    };
+    const ask = () =>
+      turns.ask(model, call, async (target) => {
+        await target.engine.embed({ id: 'r', inputs: ['a'] }, signal);
+        return nameOf(target);
+      });
     const first = ask();
     await until(() => calls === 1);
     // More than the retries that there are at once; the second of all has the other's turn.

@@ -14,7 +14,8 @@ export interface PostgresServer extends AsyncDisposable {
 /** PostgreSQL refuses to run as root: another user does, where we are root. */
 const nobody = 65_534;
 const isRoot = process.getuid?.() === 0;
-const asUser = (program: string, ...args: string[]): [string, string[]] => (isRoot ? ['setpriv', ['--reuid', String(nobody), '--regid', String(nobody), '--clear-groups', program, ...args]] : [program, args]);
+const asUser = (program: string, ...args: string[]): [string, string[]] =>
+  isRoot ? ['setpriv', ['--reuid', String(nobody), '--regid', String(nobody), '--clear-groups', program, ...args]] : [program, args];
 
 export const hasPostgres = hasProgram('postgres') && hasProgram('initdb') && (!isRoot || hasProgram('setpriv'));
 
@@ -25,10 +26,16 @@ export async function startPostgres(): Promise<PostgresServer> {
   if (isRoot) chownSync(folder, nobody, nobody);
   const data = path.join(folder, 'data');
   const options = { cwd: folder, env: { ...process.env, HOME: folder, LC_ALL: 'C' } };
-  const made = spawnSync(...asUser('initdb', '-D', data, '-U', 'test', '--auth=trust', '-E', 'UTF8', '--no-sync'), { ...options, encoding: 'utf8' });
+  const made = spawnSync(...asUser('initdb', '-D', data, '-U', 'test', '--auth=trust', '-E', 'UTF8', '--no-sync'), {
+    ...options,
+    encoding: 'utf8',
+  });
   if (made.status !== 0) throw new Error(`initdb failed: ${made.stderr}`);
   const port = await freePort();
-  const child = spawn(...asUser('postgres', '-D', data, '-p', String(port), '-k', folder, '-c', 'listen_addresses=127.0.0.1', '-c', 'fsync=off'), { ...options, stdio: 'ignore' });
+  const child = spawn(
+    ...asUser('postgres', '-D', data, '-p', String(port), '-k', folder, '-c', 'listen_addresses=127.0.0.1', '-c', 'fsync=off'),
+    { ...options, stdio: 'ignore' },
+  );
   const urlOf = (name: string) => `postgres://test@127.0.0.1:${port}/${name}`;
   await accepts(port, urlOf('postgres'));
   let databases = 0;

@@ -80,7 +80,9 @@ export function useRedis(): SuiteRedis {
 }
 
 function launch(port: number, folder: string) {
-  return spawn('redis-server', ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder], { stdio: 'ignore' });
+  return spawn('redis-server', ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder], {
+    stdio: 'ignore',
+  });
 }
 
 /** Until it takes connections; the test's own timeout bounds it. */

@@ -20,7 +20,11 @@ const files = ['json-patch-tests.json', 'json-patch-spec-tests.json'].map((name)
 describe.each(files)('JSON Patch, %s', (file) => {
   if (!existsSync(file)) return it.skip('is not here');
   const cases = JSON.parse(readFileSync(file, 'utf8')) as readonly Case[];
-  it.each(cases.filter(({ disabled }) => !disabled).map((entry, index) => [`${index}: ${entry.comment ?? JSON.stringify(entry.patch)}`, entry] as const))('%s', (_, { doc, patch, expected, error }) => {
+  it.each(
+    cases
+      .filter(({ disabled }) => !disabled)
+      .map((entry, index) => [`${index}: ${entry.comment ?? JSON.stringify(entry.patch)}`, entry] as const),
+  )('%s', (_, { doc, patch, expected, error }) => {
     const apply = () => applyJsonPatch(structuredClone(doc), patch, limits);
     if (error !== undefined) expect(apply).toThrow(expect.objectContaining({ name: 'AutoglmError' }));
     else expect(apply()).toEqual(expected ?? doc);
@@ -46,7 +50,12 @@ describe('JSON Patch', () => {
     ['/__proto__/polluted', {}],
     ['/messages/__proto__/polluted', { messages: [] }],
   ])('leads out of no document: %s', (path, document) => {
-    for (const operation of [{ op: 'add', path, value: true }, { op: 'copy', from: path, path: '/x' }, { op: 'move', from: path, path: '/x' }, { op: 'test', path, value: true }]) {
+    for (const operation of [
+      { op: 'add', path, value: true },
+      { op: 'copy', from: path, path: '/x' },
+      { op: 'move', from: path, path: '/x' },
+      { op: 'test', path, value: true },
+    ]) {
       expect(() => applyJsonPatch(document, [operation], limits)).toThrow('is not a place in a document');
     }
     expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
@@ -64,7 +73,13 @@ describe('JSON Patch', () => {
     [[{ op: 'spread', path: '' }], "'[0].op'"],
     [[{ op: 'add', path: 'messages', value: 1 }], "'[0].path': a JSON Pointer begins with a slash"],
     [[{ op: 'add', path: '/a~2', value: 1 }], 'a tilde'],
-    [[{ op: 'test', path: '', value: {} }, { op: 'add', path: '/a' }], "'[1].value': is missing"],
+    [
+      [
+        { op: 'test', path: '', value: {} },
+        { op: 'add', path: '/a' },
+      ],
+      "'[1].value': is missing",
+    ],
     [[null], "'[0]': must be an operation"],
     [[{ op: 'remove', path: '' }], 'the whole document cannot be removed'],
     [Array.from({ length: 10_001 }, () => ({ op: 'test', path: '', value: {} })), '10000 is the most'],
@@ -83,12 +98,17 @@ describe('JSON Patch', () => {
     ['move', { from: '/a/1' }],
   ])('does not shift a long array for ever: %s', (op, more) => {
     const patch = Array.from({ length: 1000 }, () => ({ op, path: '/a/0', ...more }));
-    expect(() => applyJsonPatch({ a: Array.from({ length: 200_000 }, () => 0) }, patch, limits)).toThrow('shifts more than 100000000 elements');
+    expect(() => applyJsonPatch({ a: Array.from({ length: 200_000 }, () => 0) }, patch, limits)).toThrow(
+      'shifts more than 100000000 elements',
+    );
   });
 
   it('has places for what a schema may call its properties', () => {
     const schema = { properties: { constructor: { type: 'string' } } };
-    const patch = [{ op: 'replace', path: '/properties/constructor/type', value: 'number' }, { op: 'add', path: '/properties/prototype', value: {} }];
+    const patch = [
+      { op: 'replace', path: '/properties/constructor/type', value: 'number' },
+      { op: 'add', path: '/properties/prototype', value: {} },
+    ];
     expect(applyJsonPatch(schema, patch, limits)).toEqual({ properties: { constructor: { type: 'number' }, prototype: {} } });
     for (const path of ['/constructor/prototype/polluted', '/a/prototype/polluted']) {
       expect(() => applyJsonPatch({ a: {} }, [{ op: 'add', path, value: true }], limits)).toThrow('there is nothing to add to');
@@ -97,7 +117,16 @@ describe('JSON Patch', () => {
   });
 
   it('keeps what it copies apart', () => {
-    expect(applyJsonPatch({ a: { x: 1 } }, [{ op: 'copy', from: '/a', path: '/b' }, { op: 'replace', path: '/b/x', value: 2 }], limits)).toEqual({ a: { x: 1 }, b: { x: 2 } });
+    expect(
+      applyJsonPatch(
+        { a: { x: 1 } },
+        [
+          { op: 'copy', from: '/a', path: '/b' },
+          { op: 'replace', path: '/b/x', value: 2 },
+        ],
+        limits,
+      ),
+    ).toEqual({ a: { x: 1 }, b: { x: 2 } });
   });
 });
 
@@ -111,7 +140,11 @@ const mergeCases: readonly (readonly [unknown, unknown, unknown])[] = [
   [{ a: 'c' }, { a: ['b'] }, { a: ['b'] }],
   [{ a: { b: 'c' } }, { a: { b: 'd', c: null } }, { a: { b: 'd' } }],
   [{ a: [{ b: 'c' }] }, { a: [1] }, { a: [1] }],
-  [['a', 'b'], ['c', 'd'], ['c', 'd']],
+  [
+    ['a', 'b'],
+    ['c', 'd'],
+    ['c', 'd'],
+  ],
   [{ a: 'b' }, ['c'], ['c']],
   [{ a: 'foo' }, null, null],
   [{ a: 'foo' }, 'bar', 'bar'],

@@ -8,7 +8,10 @@ describe('sessions in memory', () => {
   it('stay within their bytes whatever comes, and leave nothing behind', async () => {
     let now = 0;
     let revision = 0;
-    const store = new MemorySessionStore({ ttlMs: 10_000, perTenantMax: 1000, sessionsMax: 50, bytesMax: 100_000 }, { now: () => now, newRevision: () => String((revision += 1)) });
+    const store = new MemorySessionStore(
+      { ttlMs: 10_000, perTenantMax: 1000, sessionsMax: 50, bytesMax: 100_000 },
+      { now: () => now, newRevision: () => String((revision += 1)) },
+    );
     for (let index = 0; index < 2000; index += 1) {
       now += index % 7;
       const id = String(index % 300);

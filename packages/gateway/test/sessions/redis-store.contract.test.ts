@@ -13,13 +13,23 @@ describe.skipIf(!hasRedis)('sessions in Redis (skipped where redis-server is abs
   sessionStoreContract(async (own, sources) => {
     await redis.admin.flushall();
     const store = new RedisSessionStore({ url: redis.server.url, timeoutMs: 5000 }, own, sources);
-    await until(() => store.read('', 'probe').then(() => true, () => false));
+    await until(() =>
+      store.read('', 'probe').then(
+        () => true,
+        () => false,
+      ),
+    );
     return store;
   });
 
   it('an answer that came while this process was busy is no silence', async () => {
     const store = new RedisSessionStore({ url: redis.server.url, timeoutMs: 50 }, limits, { now: () => 1, newRevision: () => 'r' });
-    await until(() => store.read('', 'probe').then(() => true, () => false));
+    await until(() =>
+      store.read('', 'probe').then(
+        () => true,
+        () => false,
+      ),
+    );
     const read = store.read('', 'absent');
     holdUp(150);
     expect(await read).toBeUndefined();
@@ -29,8 +39,17 @@ describe.skipIf(!hasRedis)('sessions in Redis (skipped where redis-server is abs
   it('leave nothing behind but what is there', async () => {
     await redis.admin.flushall();
     let now = 1;
-    const store = new RedisSessionStore({ url: redis.server.url, timeoutMs: 5000 }, { ...limits, sessionsMax: 3 }, { now: () => now, newRevision: () => `r${now}` });
-    await until(() => store.read('', 'probe').then(() => true, () => false));
+    const store = new RedisSessionStore(
+      { url: redis.server.url, timeoutMs: 5000 },
+      { ...limits, sessionsMax: 3 },
+      { now: () => now, newRevision: () => `r${now}` },
+    );
+    await until(() =>
+      store.read('', 'probe').then(
+        () => true,
+        () => false,
+      ),
+    );
     for (; now < 50; now += 1) await store.create(now % 2 ? 'a' : 'a.b', String(now), 'x'.repeat(now));
     expect(await redis.admin.zcard('{autoglm:sessions}:used')).toBe(3);
     expect(await redis.admin.hget('{autoglm:sessions}:bytes', 'total')).toBe(String(47 + 48 + 49 + 3 * 512));
@@ -44,9 +63,14 @@ describe.skipIf(!hasRedis)('sessions in Redis (skipped where redis-server is abs
   it('are the same at every gateway, and of two that change one at once, one does', async () => {
     await using first = await startSessionServer({ redis_url: redis.server.url });
     await using second = await startSessionServer({ redis_url: redis.server.url });
-    await until(async () => (await first.request('GET', '/v1/sessions/x')).status === 404 && (await second.request('GET', '/v1/sessions/x')).status === 404);
+    await until(
+      async () =>
+        (await first.request('GET', '/v1/sessions/x')).status === 404 && (await second.request('GET', '/v1/sessions/x')).status === 404,
+    );
     const { path, etag } = await first.create();
-    const patches = await Promise.all([first, second, first, second].map((server, index) => server.request('PATCH', path, [addTurn(String(index))], jsonPatch(etag))));
+    const patches = await Promise.all(
+      [first, second, first, second].map((server, index) => server.request('PATCH', path, [addTurn(String(index))], jsonPatch(etag))),
+    );
     expect(patches.map(({ status }) => status).toSorted()).toEqual([204, 412, 412, 412]);
     expect((await second.request('POST', `${path}/completions`, {})).status).toBe(200);
   });

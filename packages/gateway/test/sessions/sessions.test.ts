@@ -41,7 +41,7 @@ describe('a session', () => {
     expect(await (await server.request('POST', `${path}/completions`, {})).json()).toMatchObject({ error: { code: 'session_not_found' } });
   });
 
-  it('is asked within the request\'s own bound, by whichever of its two names', async () => {
+  it("is asked within the request's own bound, by whichever of its two names", async () => {
     await using server = await startSessionServer();
     const { path, etag } = await server.create();
     await server.request('PATCH', path, { max_tokens: 5 }, mergePatch(etag));
@@ -85,10 +85,16 @@ describe('a session', () => {
     expect([etag, autoglm.session?.etag]).not.toContain(response.headers.get('etag'));
     const read = await server.request('GET', path);
     expect(read.headers.get('etag')).toBe(autoglm.session?.etag);
-    expect(await read.json()).toMatchObject({ body: { messages: [...chat.messages, { role: 'user', content: '再见' }, { role: 'assistant', content: '你好，世界！' }] } });
+    expect(await read.json()).toMatchObject({
+      body: { messages: [...chat.messages, { role: 'user', content: '再见' }, { role: 'assistant', content: '你好，世界！' }] },
+    });
     expect((await server.request('POST', `${path}/completions`, body, { 'if-match': etag })).status).toBe(412);
     const now = read.headers.get('etag') as string;
-    for (const [patch, status] of [[[{ op: 'remove', path: '/x' }], 422], [[{ op: 'remove', path: '/messages' }], 400], ['x', 400]] as const) {
+    for (const [patch, status] of [
+      [[{ op: 'remove', path: '/x' }], 422],
+      [[{ op: 'remove', path: '/messages' }], 400],
+      ['x', 400],
+    ] as const) {
       expect((await server.request('POST', `${path}/completions`, { autoglm: { patch } }, { 'if-match': now })).status).toBe(status);
     }
     expect((await server.request('GET', path)).headers.get('etag')).toBe(now);
@@ -103,9 +109,16 @@ describe('a session', () => {
     await using server = await startSessionServer();
     const { path, etag } = await server.create();
     const patch = [addTurn('再见')];
-    const refused = await server.request('POST', `${path}/completions`, { ...fields, autoglm: { patch, append: true } }, { 'if-match': etag });
+    const refused = await server.request(
+      'POST',
+      `${path}/completions`,
+      { ...fields, autoglm: { patch, append: true } },
+      { 'if-match': etag },
+    );
     expect([refused.status, refused.headers.get('etag')]).toEqual([400, null]);
-    expect((await server.request('POST', `${path}/completions`, { autoglm: { patch, append: true } }, { 'if-match': etag })).status).toBe(200);
+    expect((await server.request('POST', `${path}/completions`, { autoglm: { patch, append: true } }, { 'if-match': etag })).status).toBe(
+      200,
+    );
   });
 
   it('does not take in an answer to what it no longer says', async () => {
@@ -143,7 +156,9 @@ describe('a session', () => {
     await using server = await startSessionServer();
     const { path } = await server.create({ ...chat, autoglm: { tenant: 'x', deadline_ms: 60_000 } });
     expect((await server.request('GET', path)).status).toBe(404);
-    expect(await (await server.request('GET', path, undefined, { 'x-autoglm-tenant': 'x' })).json()).toMatchObject({ body: { ...chat, autoglm: { deadline_ms: 60_000 } } });
+    expect(await (await server.request('GET', path, undefined, { 'x-autoglm-tenant': 'x' })).json()).toMatchObject({
+      body: { ...chat, autoglm: { deadline_ms: 60_000 } },
+    });
     expect((await server.request('POST', `${path}/completions`, { autoglm: { tenant: 'x' } })).status).toBe(200);
   });
 
@@ -169,43 +184,62 @@ describe('a session', () => {
       operations: fc.array(fc.constantFrom<'add' | 'remove' | 'replace'>('add', 'remove', 'replace'), { minLength: 1, maxLength: 3 }),
       times: fc.nat({ max: 2 }),
     });
-    await fc.assert(fc.asyncProperty(fc.array(sent, { maxLength: 10 }), async (network) => {
-      const { path, etag } = await server.create();
-      const etags = [etag];
-      let messages: { role: string; content: string }[] = chat.messages;
-      for (const [index, { behind, operations, times }] of network.entries()) {
-        const from = etags.at(-1 - behind) ?? etag;
-        const patch = operations.map((op, each) => (op === 'remove' ? { op: 'remove', path: '/messages/0' } : op === 'add' ? addTurn(`${index}.${each}`) : { op: 'replace', path: '/messages/0/content', value: `${index}.${each}` }));
-        let next = messages;
-        for (const [each, op] of operations.entries()) {
-          if (op === 'remove') next = next.slice(1);
-          else if (op === 'add') next = [...next, { role: 'user', content: `${index}.${each}` }];
-          else next = next.map((message, place) => (place === 0 ? { ...message, content: `${index}.${each}` } : message));
+    await fc.assert(
+      fc.asyncProperty(fc.array(sent, { maxLength: 10 }), async (network) => {
+        const { path, etag } = await server.create();
+        const etags = [etag];
+        let messages: { role: string; content: string }[] = chat.messages;
+        for (const [index, { behind, operations, times }] of network.entries()) {
+          const from = etags.at(-1 - behind) ?? etag;
+          const patch = operations.map((op, each) =>
+            op === 'remove'
+              ? { op: 'remove', path: '/messages/0' }
+              : op === 'add'
+                ? addTurn(`${index}.${each}`)
+                : { op: 'replace', path: '/messages/0/content', value: `${index}.${each}` },
+          );
+          let next = messages;
+          for (const [each, op] of operations.entries()) {
+            if (op === 'remove') next = next.slice(1);
+            else if (op === 'add') next = [...next, { role: 'user', content: `${index}.${each}` }];
+            else next = next.map((message, place) => (place === 0 ? { ...message, content: `${index}.${each}` } : message));
+          }
+          // A chat must have a message at all times, and each operation something that it changes.
+          const isPossible =
+            operations.every(
+              (op, each) =>
+                op === 'add' ||
+                messages.length +
+                  operations.slice(0, each).filter((before) => before === 'add').length -
+                  operations.slice(0, each).filter((before) => before === 'remove').length >
+                  0,
+            ) && next.length > 0;
+          if (!isPossible) continue;
+          // 0: lost on its way; 2: sent again by somebody who did not hear the answer.
+          for (let time = 0; time < times; time += 1) {
+            const response = await server.request('PATCH', path, patch, jsonPatch(from));
+            const isCurrent = from === etags.at(-1);
+            expect(response.status).toBe(isCurrent ? 204 : 412);
+            if (!isCurrent) continue;
+            messages = next;
+            etags.push(response.headers.get('etag') as string);
+          }
         }
-        // A chat must have a message at all times, and each operation something that it changes.
-        const isPossible = operations.every((op, each) => op === 'add' || messages.length + operations.slice(0, each).filter((before) => before === 'add').length - operations.slice(0, each).filter((before) => before === 'remove').length > 0) && next.length > 0;
-        if (!isPossible) continue;
-        // 0: lost on its way; 2: sent again by somebody who did not hear the answer.
-        for (let time = 0; time < times; time += 1) {
-          const response = await server.request('PATCH', path, patch, jsonPatch(from));
-          const isCurrent = from === etags.at(-1);
-          expect(response.status).toBe(isCurrent ? 204 : 412);
-          if (!isCurrent) continue;
-          messages = next;
-          etags.push(response.headers.get('etag') as string);
-        }
-      }
-      const seen = (await (await server.request('GET', path)).json()) as { body: { messages: unknown } };
-      expect(seen.body.messages).toEqual(messages);
-      expect(new Set(etags).size).toBe(etags.length);
-      await server.request('DELETE', path);
-    }), { numRuns: 40 });
+        const seen = (await (await server.request('GET', path)).json()) as { body: { messages: unknown } };
+        expect(seen.body.messages).toEqual(messages);
+        expect(new Set(etags).size).toBe(etags.length);
+        await server.request('DELETE', path);
+      }),
+      { numRuns: 40 },
+    );
   });
 
   it('of many patches from one state takes one', async () => {
     await using server = await startSessionServer();
     const { path, etag } = await server.create();
-    const patches = await Promise.all(Array.from({ length: 12 }, (_, index) => server.request('PATCH', path, [addTurn(String(index))], jsonPatch(etag))));
+    const patches = await Promise.all(
+      Array.from({ length: 12 }, (_, index) => server.request('PATCH', path, [addTurn(String(index))], jsonPatch(etag))),
+    );
     expect(patches.map(({ status }) => status).toSorted()).toEqual([204, ...Array.from({ length: 11 }, () => 412)]);
   });
 
@@ -224,7 +258,13 @@ describe('a session', () => {
     ['no messages', { messages: null }, mergePatch, 400, 'messages'],
     ['no object', [{ op: 'replace', path: '', value: [] }], jsonPatch, 400, null],
     ['a tenant', { autoglm: { tenant: 'x' } }, mergePatch, 400, 'autoglm.tenant'],
-    ['half of a surrogate pair', '[{"op":"add","path":"/messages/-","value":{"role":"user","content":"\\ud800"}}]', jsonPatch, 400, '[0].value.content'],
+    [
+      'half of a surrogate pair',
+      '[{"op":"add","path":"/messages/-","value":{"role":"user","content":"\\ud800"}}]',
+      jsonPatch,
+      400,
+      '[0].value.content',
+    ],
   ])('is not changed by a patch with %s', async (_, patch, headers, status, param) => {
     await using server = await startSessionServer();
     const { path, etag } = await server.create();
@@ -276,7 +316,12 @@ describe('a session', () => {
     await using server = await startSessionServer({}, { beforeToken: (index) => (index === 1 ? gate.passed : undefined) });
     const { path, etag } = await server.create();
     const abort = new AbortController();
-    const asking = fetch(`${server.url}${path}/completions`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ autoglm: { append: true } }), signal: abort.signal });
+    const asking = fetch(`${server.url}${path}/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ autoglm: { append: true } }),
+      signal: abort.signal,
+    });
     await until(() => server.engine.runningCount === 1);
     abort.abort();
     await expect(asking).rejects.toThrow();

@@ -107,7 +107,12 @@ export function sessionStoreContract(open: OpenStore): void {
       now += 1;
       await store.create('b', '4', body);
       expect(await store.read('a', '2')).toBeUndefined();
-      for (const [tenant, id] of [['a', '1'], ['a', '3'], ['b', '4']] as const) expect(await store.read(tenant, id)).toBeDefined();
+      for (const [tenant, id] of [
+        ['a', '1'],
+        ['a', '3'],
+        ['b', '4'],
+      ] as const)
+        expect(await store.read(tenant, id)).toBeDefined();
     });
   });
 
@@ -146,7 +151,11 @@ export function sessionStoreContract(open: OpenStore): void {
     }
     await store.create('b.c', '3', 'x'.repeat(19_000));
     expect(await store.read('a', '1')).toBeUndefined();
-    for (const [tenant, id] of [['a', '2'], ['b.c', '3']] as const) expect(await store.read(tenant, id)).toBeDefined();
+    for (const [tenant, id] of [
+      ['a', '2'],
+      ['b.c', '3'],
+    ] as const)
+      expect(await store.read(tenant, id)).toBeDefined();
   });
 
   it('counts what a session has grown to', async () => {
@@ -163,7 +172,12 @@ export function sessionStoreContract(open: OpenStore): void {
   it('does as a map of bodies and revisions would', async () => {
     const id = fc.constantFrom('1', '2', '3');
     const tenant = fc.constantFrom('', 'a', 'b');
-    const step = fc.record({ kind: fc.constantFrom('create', 'read', 'replace', 'stale', 'remove'), tenant, id, body: fc.string({ maxLength: 8 }) });
+    const step = fc.record({
+      kind: fc.constantFrom('create', 'read', 'replace', 'stale', 'remove'),
+      tenant,
+      id,
+      body: fc.string({ maxLength: 8 }),
+    });
     let run = 0;
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 30 }), async (steps) => {
@@ -175,7 +189,10 @@ export function sessionStoreContract(open: OpenStore): void {
           const key = `${who}/${name}`;
           const known = model.get(key);
           if (kind === 'create' && !known) model.set(key, await store.create(who, name, body));
-          else if (kind === 'read') expect(await store.read(who, name)).toEqual(known ? expect.objectContaining({ body: known.body, revision: known.revision }) : undefined);
+          else if (kind === 'read')
+            expect(await store.read(who, name)).toEqual(
+              known ? expect.objectContaining({ body: known.body, revision: known.revision }) : undefined,
+            );
           else if (kind === 'stale') expect((await store.replace(who, name, 'never', body)).kind).toBe(known ? 'changed' : 'absent');
           else if (kind === 'remove') {
             expect(await store.remove(who, name, undefined)).toBe(known ? 'removed' : 'absent');

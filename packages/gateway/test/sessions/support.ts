@@ -1,4 +1,12 @@
-import { createMockEngine, defaultConfig, startGateway, type Config, type Gateway, type MockEngine, type MockScript } from '../../src/main.ts';
+import {
+  createMockEngine,
+  defaultConfig,
+  startGateway,
+  type Config,
+  type Gateway,
+  type MockEngine,
+  type MockScript,
+} from '../../src/main.ts';
 
 export interface SessionServer extends AsyncDisposable {
   readonly gateway: Gateway;
@@ -10,14 +18,28 @@ export interface SessionServer extends AsyncDisposable {
 }
 
 /** A real gateway on a free port, in front of the mock. */
-export async function startSessionServer(sessions: Partial<Config['sessions']> = {}, script: MockScript = {}, server: Partial<Config['server']> = {}): Promise<SessionServer> {
+export async function startSessionServer(
+  sessions: Partial<Config['sessions']> = {},
+  script: MockScript = {},
+  server: Partial<Config['server']> = {},
+): Promise<SessionServer> {
   const engine = createMockEngine(script);
-  const config: Config = { ...defaultConfig, server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200, ...server }, sessions: { ...defaultConfig.sessions, ...sessions } };
+  const config: Config = {
+    ...defaultConfig,
+    server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200, ...server },
+    sessions: { ...defaultConfig.sessions, ...sessions },
+  };
   const gateway = await startGateway({ config, engine });
   const request: SessionServer['request'] = (method, path, body, headers = {}) =>
-    fetch(`${gateway.url}${path}`, { method, ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }), headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...headers } });
+    fetch(`${gateway.url}${path}`, {
+      method,
+      ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+      headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },
+    });
   return {
-    gateway, engine, request,
+    gateway,
+    engine,
+    request,
     url: gateway.url,
     async create(body = chat, headers = {}) {
       const response = await request('POST', '/v1/sessions', body, headers);
@@ -29,7 +51,20 @@ export async function startSessionServer(sessions: Partial<Config['sessions']> =
   };
 }
 
-export const chat = { model: 'default', messages: [{ role: 'system', content: 'Answer briefly.' }, { role: 'user', content: '你好' }], temperature: 0 };
-export const jsonPatch = (etag?: string) => ({ 'content-type': 'application/json-patch+json', ...(etag !== undefined && { 'if-match': etag }) });
-export const mergePatch = (etag?: string) => ({ 'content-type': 'application/merge-patch+json', ...(etag !== undefined && { 'if-match': etag }) });
+export const chat = {
+  model: 'default',
+  messages: [
+    { role: 'system', content: 'Answer briefly.' },
+    { role: 'user', content: '你好' },
+  ],
+  temperature: 0,
+};
+export const jsonPatch = (etag?: string) => ({
+  'content-type': 'application/json-patch+json',
+  ...(etag !== undefined && { 'if-match': etag }),
+});
+export const mergePatch = (etag?: string) => ({
+  'content-type': 'application/merge-patch+json',
+  ...(etag !== undefined && { 'if-match': etag }),
+});
 export const addTurn = (content: string, role = 'user') => ({ op: 'add', path: '/messages/-', value: { role, content } });

@@ -18,22 +18,30 @@ const call = (name: string, json: string) => `<tool_call>\n{"name": "${name}", "
 
 describe('calls in a text', () => {
   it('are told from it in pieces of any size', () => {
-    const content = fc.string({ unit: fc.constantFrom('<', 'tool', '_call', '>', ' ', '\n', '好', '{', '}', '<tool_cal') }).map((text) => text.replaceAll('<tool_call>', '').trim());
-    const calls = fc.array(fc.tuple(fc.constantFrom('book', 'a-b_1'), fc.oneof(fc.dictionary(fc.string(), fc.jsonValue()), fc.jsonValue())), { maxLength: 3 });
-    fc.assert(fc.property(content, calls, fc.infiniteStream(fc.integer({ min: 1, max: 9 })), (before, made, sizes) => {
-      const written = made.map(([name, value]) => ({ name, arguments: JSON.stringify(value) }));
-      const text = [before, ...written.map((one) => call(one.name, one.arguments))].join('\n');
-      const reader = new ToolCallReader();
-      const events: ToolCallEvent[] = [];
-      for (let from = 0; from < text.length; ) {
-        const end = from + (sizes.next().value as number);
-        events.push(...reader.push(text.slice(from, end)));
-        from = end;
-      }
-      events.push(...reader.end());
-      expect(joined(events)).toEqual({ content: before, calls: written });
-      expect(reader.endsInCall).toBe(written.length > 0);
-    }), { numRuns: 300 });
+    const content = fc
+      .string({ unit: fc.constantFrom('<', 'tool', '_call', '>', ' ', '\n', '好', '{', '}', '<tool_cal') })
+      .map((text) => text.replaceAll('<tool_call>', '').trim());
+    const calls = fc.array(
+      fc.tuple(fc.constantFrom('book', 'a-b_1'), fc.oneof(fc.dictionary(fc.string(), fc.jsonValue()), fc.jsonValue())),
+      { maxLength: 3 },
+    );
+    fc.assert(
+      fc.property(content, calls, fc.infiniteStream(fc.integer({ min: 1, max: 9 })), (before, made, sizes) => {
+        const written = made.map(([name, value]) => ({ name, arguments: JSON.stringify(value) }));
+        const text = [before, ...written.map((one) => call(one.name, one.arguments))].join('\n');
+        const reader = new ToolCallReader();
+        const events: ToolCallEvent[] = [];
+        for (let from = 0; from < text.length;) {
+          const end = from + (sizes.next().value as number);
+          events.push(...reader.push(text.slice(from, end)));
+          from = end;
+        }
+        events.push(...reader.end());
+        expect(joined(events)).toEqual({ content: before, calls: written });
+        expect(reader.endsInCall).toBe(written.length > 0);
+      }),
+      { numRuns: 300 },
+    );
   });
 
   it('come as soon as they can be told, and text at once', () => {
@@ -42,7 +50,10 @@ describe('calls in a text', () => {
     expect(reader.push(' <tool')).toEqual([]);
     expect(reader.push('s>')).toEqual([{ type: 'content', text: ' <tools>' }]);
     expect(reader.push('\n<tool_call>\n{"name": "f", "argum')).toEqual([]);
-    expect(reader.push('ents": {"a')).toEqual([{ type: 'call', name: 'f' }, { type: 'arguments', text: '{"a' }]);
+    expect(reader.push('ents": {"a')).toEqual([
+      { type: 'call', name: 'f' },
+      { type: 'arguments', text: '{"a' },
+    ]);
     expect(reader.endsInCall).toBe(false);
     expect(reader.push('": "}"}}\n</tool_call>')).toEqual([{ type: 'arguments', text: '": "}"}' }]);
     expect(reader.endsInCall).toBe(true);

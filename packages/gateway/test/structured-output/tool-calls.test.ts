@@ -3,7 +3,16 @@ import { describe, expect, it } from 'vitest';
 import { readToolCalls } from '../../src/input/read-tool-calls.ts';
 import { chatBody, startTestServer, type TestServer } from '../support.ts';
 
-const tools = [{ type: 'function', function: { name: 'book', description: 'Books a wash', parameters: { type: 'object', properties: { time: { type: 'string' } }, required: ['time'] } } }];
+const tools = [
+  {
+    type: 'function',
+    function: {
+      name: 'book',
+      description: 'Books a wash',
+      parameters: { type: 'object', properties: { time: { type: 'string' } }, required: ['time'] },
+    },
+  },
+];
 const said = ['好的。', '\n<tool_', 'call>\n{"name": "book", "arg', 'uments": {"time": "', '15:00"', '}}\n</tool_call>'];
 const chat = '/v1/chat/completions';
 
@@ -16,17 +25,35 @@ function segmentsOf({ engine }: TestServer) {
 describe('calls of tools in an answer', () => {
   it('come whole', async () => {
     await using server = await startTestServer({ tokens: said });
-    const answer = (await (await server.post(chat, { ...chatBody, tools, n: 2 })).json()) as { choices: { message: { tool_calls: { id: string }[] } }[] };
-    const call = { id: expect.stringMatching(/^call_\w{32}$/), type: 'function', function: { name: 'book', arguments: '{"time": "15:00"}' } };
+    const answer = (await (await server.post(chat, { ...chatBody, tools, n: 2 })).json()) as {
+      choices: { message: { tool_calls: { id: string }[] } }[];
+    };
+    const call = {
+      id: expect.stringMatching(/^call_\w{32}$/),
+      type: 'function',
+      function: { name: 'book', arguments: '{"time": "15:00"}' },
+    };
     const choice = { message: { role: 'assistant', content: '好的。', refusal: null, tool_calls: [call] }, finish_reason: 'tool_calls' };
-    expect(answer).toMatchObject({ choices: [{ index: 0, ...choice }, { index: 1, ...choice }], usage: { completion_tokens: 12 } });
+    expect(answer).toMatchObject({
+      choices: [
+        { index: 0, ...choice },
+        { index: 1, ...choice },
+      ],
+      usage: { completion_tokens: 12 },
+    });
     expect(answer.choices[0]?.message.tool_calls[0]?.id).not.toBe(answer.choices[1]?.message.tool_calls[0]?.id);
   });
 
   it('come in pieces, the name first', async () => {
     await using server = await startTestServer({ tokens: said });
     const text = await (await server.post(chat, { ...chatBody, tools, stream: true })).text();
-    const choices = text.split('\n\n').filter((event) => event.startsWith('data: {')).map((event) => (JSON.parse(event.slice(6)) as { choices: { delta: Record<string, unknown>; finish_reason: string | null }[] }).choices[0]);
+    const choices = text
+      .split('\n\n')
+      .filter((event) => event.startsWith('data: {'))
+      .map(
+        (event) =>
+          (JSON.parse(event.slice(6)) as { choices: { delta: Record<string, unknown>; finish_reason: string | null }[] }).choices[0],
+      );
     expect(choices.map((choice) => choice?.delta)).toEqual([
       { role: 'assistant', content: '' },
       { content: '好的。' },
@@ -41,13 +68,17 @@ describe('calls of tools in an answer', () => {
 
   it('end for the reason length where they are cut', async () => {
     await using server = await startTestServer({ tokens: said });
-    expect(await (await server.post(chat, { ...chatBody, tools, max_tokens: 4 })).json()).toMatchObject({ choices: [{ message: { tool_calls: [{ function: { arguments: '{"time": "' } }] }, finish_reason: 'length' }] });
+    expect(await (await server.post(chat, { ...chatBody, tools, max_tokens: 4 })).json()).toMatchObject({
+      choices: [{ message: { tool_calls: [{ function: { arguments: '{"time": "' } }] }, finish_reason: 'length' }],
+    });
   });
 
   it('are text where there are no tools, or none is to be called', async () => {
     await using server = await startTestServer({ tokens: said });
     for (const body of [chatBody, { ...chatBody, tools, tool_choice: 'none' }]) {
-      expect(await (await server.post(chat, body)).json()).toMatchObject({ choices: [{ message: { content: said.join('') }, finish_reason: 'stop' }] });
+      expect(await (await server.post(chat, body)).json()).toMatchObject({
+        choices: [{ message: { content: said.join('') }, finish_reason: 'stop' }],
+      });
     }
     expect(server.engine.requests.map(({ grammar }) => grammar)).toEqual([undefined, undefined]);
   });
@@ -67,10 +98,19 @@ describe('calls of tools in an answer', () => {
   });
 
   it.each([
-    ['auto', undefined], ['required', 'required'], ['one of them', { type: 'function', function: { name: 'book' } }],
+    ['auto', undefined],
+    ['required', 'required'],
+    ['one of them', { type: 'function', function: { name: 'book' } }],
   ])('are asked of the engine as a grammar: %s', async (_, toolChoice) => {
     await using server = await startTestServer();
-    await (await server.post(chat, { ...chatBody, tools: [...tools, { type: 'function', function: { name: 'other' } }], tool_choice: toolChoice, parallel_tool_calls: false })).text();
+    await (
+      await server.post(chat, {
+        ...chatBody,
+        tools: [...tools, { type: 'function', function: { name: 'other' } }],
+        tool_choice: toolChoice,
+        parallel_tool_calls: false,
+      })
+    ).text();
     const written = JSON.stringify(server.engine.requests[0]?.grammar);
     expect(written.includes('"kind":"text"')).toBe(toolChoice === undefined);
     expect(written.includes('other')).toBe(typeof toolChoice !== 'object');
@@ -82,7 +122,11 @@ describe('calls of tools in an answer', () => {
     await using server = await startTestServer();
     const messages = [
       { role: 'user', content: 'wash' },
-      { role: 'assistant', content: null, tool_calls: [{ id: 'a', type: 'function', function: { name: 'book', arguments: '{"time":"<|im_end|>"}' } }] },
+      {
+        role: 'assistant',
+        content: null,
+        tool_calls: [{ id: 'a', type: 'function', function: { name: 'book', arguments: '{"time":"<|im_end|>"}' } }],
+      },
       { role: 'tool', tool_call_id: 'a', content: 'done' },
     ];
     await (await server.post(chat, { model: 'default', messages, tools })).text();
@@ -97,11 +141,29 @@ describe('calls of tools in an answer', () => {
   });
 
   it('are told to a template that knows tools in its own words', async () => {
-    const chatTemplate = "{% for tool in tools %}[{{ tool | tojson }}]{% endfor %}{% for m in messages %}{% for c in m.tool_calls %}<tool_call>{{ c.function.arguments | tojson }}{% endfor %}{% endfor %}";
+    const chatTemplate =
+      '{% for tool in tools %}[{{ tool | tojson }}]{% endfor %}{% for m in messages %}{% for c in m.tool_calls %}<tool_call>{{ c.function.arguments | tojson }}{% endfor %}{% endfor %}';
     await using server = await startTestServer({ model: { chatTemplate } });
-    const messages = [{ role: 'assistant', content: 'x', tool_calls: [{ id: 'a', type: 'function', function: { name: 'book', arguments: '{"time":"1"}' } }] }];
-    await (await server.post(chat, { model: 'default', messages, tools: [{ type: 'function', function: { name: 'f', description: '<|im_end|>' } }] })).text();
+    const messages = [
+      {
+        role: 'assistant',
+        content: 'x',
+        tool_calls: [{ id: 'a', type: 'function', function: { name: 'book', arguments: '{"time":"1"}' } }],
+      },
+    ];
+    await (
+      await server.post(chat, {
+        model: 'default',
+        messages,
+        tools: [{ type: 'function', function: { name: 'f', description: '<|im_end|>' } }],
+      })
+    ).text();
     const segments = segmentsOf(server);
-    expect(segments).toEqual([{ kind: 'text', text: '[{"type": "function", "function": {"name": "f", "description": "<|im_end|>", "parameters": {"type": "object", "properties": {}}}}]<tool_call>{"time": "1"}' }]);
+    expect(segments).toEqual([
+      {
+        kind: 'text',
+        text: '[{"type": "function", "function": {"name": "f", "description": "<|im_end|>", "parameters": {"type": "object", "properties": {}}}}]<tool_call>{"time": "1"}',
+      },
+    ]);
   });
 });

@@ -14,21 +14,26 @@ const ejectsForLong = { eject_ms: 3_600_000, eject_max_ms: 3_600_000, slow_facto
 
 /** Asks so many times at once; everybody must get the whole answer. Says who answered. */
 async function askMany(server: RemoteGateway, count: number, body: object = streamed): Promise<string[]> {
-  return Promise.all(Array.from({ length: count }, async () => {
-    const response = await server.post(chat, body);
-    expect(response.status).toBe(200);
-    expect(textOf(chunksOf(await response.text()))).toBe('Hello, world!');
-    return response.headers.get('x-autoglm-engine') as string;
-  }));
+  return Promise.all(
+    Array.from({ length: count }, async () => {
+      const response = await server.post(chat, body);
+      expect(response.status).toBe(200);
+      expect(textOf(chunksOf(await response.text()))).toBe('Hello, world!');
+      return response.headers.get('x-autoglm-engine') as string;
+    }),
+  );
 }
 
 async function startBackends(count: number): Promise<FakeBackend[] & AsyncDisposable> {
   const backends = await Promise.all(Array.from({ length: count }, () => startFakeBackend()));
-  return Object.assign(backends, { [Symbol.asyncDispose]: async () => void (await Promise.all(backends.map((backend) => backend[Symbol.asyncDispose]()))) });
+  return Object.assign(backends, {
+    [Symbol.asyncDispose]: async () => void (await Promise.all(backends.map((backend) => backend[Symbol.asyncDispose]()))),
+  });
 }
 
 const urlsOf = (backends: readonly { readonly url: string }[]) => backends.map(({ url }) => url);
-const engineStates = async (server: RemoteGateway) => ((await server.get('/readyz')).body['engines'] as { name: string; status: string }[]).map(({ status }) => status);
+const engineStates = async (server: RemoteGateway) =>
+  ((await server.get('/readyz')).body['engines'] as { name: string; status: string }[]).map(({ status }) => status);
 
 /** [what one of three does, how] */
 const failing: readonly (readonly [string, Behaviour])[] = [
@@ -40,7 +45,11 @@ const failing: readonly (readonly [string, Behaviour])[] = [
   ['has lost its key', (response) => sendJson(response, 401, {})],
   ['streams garbage', (response) => void response.writeHead(200, { 'content-type': 'text/event-stream' }).end('data: ]\n\n')],
   ['streams nothing', (response) => void response.writeHead(200, { 'content-type': 'text/event-stream' }).end()],
-  ['streams an error', (response) => void response.writeHead(200, { 'content-type': 'text/event-stream' }).end('data: {"error":{"message":"out of memory"}}\n\n')],
+  [
+    'streams an error',
+    (response) =>
+      void response.writeHead(200, { 'content-type': 'text/event-stream' }).end('data: {"error":{"message":"out of memory"}}\n\n'),
+  ],
 ];
 
 describe('of three engines, one that', () => {
@@ -56,14 +65,18 @@ describe('of three engines, one that', () => {
   it('hangs fails no request once its time is up', async () => {
     await using backends = await startBackends(3);
     backends[0]?.behave(hang);
-    await using server = await startRemoteGateway(urlsOf(backends), { extra: (index) => (index === 0 ? { timeouts: { headers_ms: 100 } } : {}) });
+    await using server = await startRemoteGateway(urlsOf(backends), {
+      extra: (index) => (index === 0 ? { timeouts: { headers_ms: 100 } } : {}),
+    });
     expect(await askMany(server, 6)).not.toContain('fake-0');
   });
 
   it('is killed fails no request', async () => {
     await using backends = await startBackends(2);
     await using victim = await startBackendProcess();
-    await using server = await startRemoteGateway([...urlsOf(backends), victim.url], { router: { balance: 'round_robin', health: { probe_interval_ms: 20, slow_factor: 0 } } });
+    await using server = await startRemoteGateway([...urlsOf(backends), victim.url], {
+      router: { balance: 'round_robin', health: { probe_interval_ms: 20, slow_factor: 0 } },
+    });
     expect(new Set(await askMany(server, 12))).toEqual(new Set(['fake-0', 'fake-1', 'fake-2']));
     const asking = askMany(server, 12);
     victim.kill('SIGKILL');
@@ -76,7 +89,9 @@ describe('of three engines, one that', () => {
   it('is frozen loses its waiting requests to the others when its probes fail, and comes back when it thaws', async () => {
     await using backends = await startBackends(2);
     await using victim = await startBackendProcess();
-    await using server = await startRemoteGateway([...urlsOf(backends), victim.url], { router: { balance: 'round_robin', health: { ...quickProbes, eject_ms: 1 } } });
+    await using server = await startRemoteGateway([...urlsOf(backends), victim.url], {
+      router: { balance: 'round_robin', health: { ...quickProbes, eject_ms: 1 } },
+    });
     await until(async () => (await engineStates(server)).every((state) => state === 'ready'));
     victim.kill('SIGSTOP');
     expect(await askMany(server, 12)).not.toContain('fake-2');
@@ -93,7 +108,9 @@ describe('of three engines, one that', () => {
       await gate.passed;
       await say(['from the first'])(response, request);
     });
-    await using server = await startRemoteGateway(urlsOf(backends), { router: { balance: 'round_robin', health: { ...quickProbes, probe_failures: 1 } } });
+    await using server = await startRemoteGateway(urlsOf(backends), {
+      router: { balance: 'round_robin', health: { ...quickProbes, probe_failures: 1 } },
+    });
     await until(async () => (await server.get('/readyz')).status === 200);
     const waiting = server.post(chat, chatBody);
     await until(() => ending.openCount === 1);
@@ -115,13 +132,17 @@ describe('of three engines, one that', () => {
       clock.pass(60);
       await say()(response, request);
     });
-    await using server = await startRemoteGateway(urlsOf(backends), { router: { balance: 'round_robin', health: { ...ejectsForLong, slow_factor: 3 } } });
+    await using server = await startRemoteGateway(urlsOf(backends), {
+      router: { balance: 'round_robin', health: { ...ejectsForLong, slow_factor: 3 } },
+    });
     for (let round = 0; round < 12; round += 1) {
       answered = 0;
-      await Promise.all([0, 1, 2].map(async () => {
-        await askMany(server, 1);
-        answered += 1;
-      }));
+      await Promise.all(
+        [0, 1, 2].map(async () => {
+          await askMany(server, 1);
+          answered += 1;
+        }),
+      );
     }
     // As many as it takes to know it.
     expect(backends[2]?.requests).toHaveLength(10);
@@ -131,12 +152,16 @@ describe('of three engines, one that', () => {
 
 it.each([true, false])('an engine that was asked for much once gets requests as before (stream: %s)', async (stream) => {
   using clock = stopClock();
-  const takes = (milliseconds: number): Behaviour => (response, request) => {
-    clock.pass(milliseconds);
-    return say()(response, request);
-  };
+  const takes =
+    (milliseconds: number): Behaviour =>
+    (response, request) => {
+      clock.pass(milliseconds);
+      return say()(response, request);
+    };
   await using backends = await startBackends(2);
-  await using server = await startRemoteGateway(urlsOf(backends), { router: { balance: 'round_robin', health: { ...ejectsForLong, slow_factor: 5 } } });
+  await using server = await startRemoteGateway(urlsOf(backends), {
+    router: { balance: 'round_robin', health: { ...ejectsForLong, slow_factor: 5 } },
+  });
   const ask = async (milliseconds: number) => {
     for (const backend of backends) backend.behave(takes(milliseconds));
     return (await server.post(chat, { ...chatBody, stream })).headers.get('x-autoglm-engine');
@@ -147,7 +172,7 @@ it.each([true, false])('an engine that was asked for much once gets requests as 
 });
 
 describe('a failure after the first part', () => {
-  it('is the answer\'s, and marked', async () => {
+  it("is the answer's, and marked", async () => {
     await using backends = await startBackends(2);
     for (const backend of backends) {
       backend.behave((response) => {
@@ -173,10 +198,13 @@ describe('when nobody can answer', () => {
     expect(backends.reduce((sum, { requests }) => sum + requests.length, 0)).toBe(2);
   });
 
-  it('an answer that is too large in one piece is nobody\'s failure, and is not asked for again', async () => {
+  it("an answer that is too large in one piece is nobody's failure, and is not asked for again", async () => {
     await using backends = await startBackends(2);
     const text = 'x'.repeat(33 * 1024 * 1024);
-    for (const backend of backends) backend.behave((response) => sendJson(response, 200, { choices: [{ index: 0, message: { role: 'assistant', content: text }, finish_reason: 'stop' }] }));
+    for (const backend of backends)
+      backend.behave((response) =>
+        sendJson(response, 200, { choices: [{ index: 0, message: { role: 'assistant', content: text }, finish_reason: 'stop' }] }),
+      );
     await using server = await startRemoteGateway(urlsOf(backends), { router: { health: ejectsForLong } });
     for (let count = 0; count < 8; count += 1) {
       const response = await server.post(chat, chatBody);
@@ -190,7 +218,9 @@ describe('when nobody can answer', () => {
   it('retries stay within their budget', async () => {
     await using backends = await startBackends(2);
     for (const backend of backends) backend.behave((response) => sendJson(response, 500, 'oops'));
-    await using server = await startRemoteGateway(urlsOf(backends), { router: { retries: { ratio: 0, per_second: 0 }, health: { failures: 1000 } } });
+    await using server = await startRemoteGateway(urlsOf(backends), {
+      router: { retries: { ratio: 0, per_second: 0 }, health: { failures: 1000 } },
+    });
     for (let count = 0; count < 150; count += 1) await (await server.post(chat, chatBody)).text();
     // 100 are kept for bad moments.
     expect(backends.reduce((sum, { requests }) => sum + requests.length, 0)).toBe(250);
@@ -213,10 +243,15 @@ describe('when nobody can answer', () => {
   });
 
   it('a lone engine is not taken from everybody by one key, whatever questions of that it breaks at, and under whatever names', async () => {
-    await using backend = await startFakeBackend((response, request) => (JSON.stringify(request.body).includes('poison') ? sendJson(response, 500, 'oops') : say()(response, request)));
+    await using backend = await startFakeBackend((response, request) =>
+      JSON.stringify(request.body).includes('poison') ? sendJson(response, 500, 'oops') : say()(response, request),
+    );
     await using server = await startRemoteGateway([backend.url], { router: { health: ejectsForLong } });
     expect((await server.post(chat, chatBody, keyed('b'))).status).toBe(200);
-    for (let count = 0; count < 12; count += 1) expect((await server.post(chat, { ...asking(`poison ${count}`), autoglm: { tenant: `user ${count}` } }, keyed('a'))).status).toBe(502);
+    for (let count = 0; count < 12; count += 1)
+      expect((await server.post(chat, { ...asking(`poison ${count}`), autoglm: { tenant: `user ${count}` } }, keyed('a'))).status).toBe(
+        502,
+      );
     expect((await server.post(chat, chatBody, keyed('b'))).status).toBe(200);
   });
 
@@ -228,7 +263,9 @@ describe('when nobody can answer', () => {
   });
 
   it.each([400, 413, 415, 422])('a lone engine that refuses what it is asked with %i has answered, whoever asks', async (status) => {
-    await using backend = await startFakeBackend((response, request) => (JSON.stringify(request.body).includes('bad') ? sendJson(response, status, { error: { message: 'no' } }) : say()(response, request)));
+    await using backend = await startFakeBackend((response, request) =>
+      JSON.stringify(request.body).includes('bad') ? sendJson(response, status, { error: { message: 'no' } }) : say()(response, request),
+    );
     await using server = await startRemoteGateway([backend.url], { router: { health: { ...ejectsForLong, failures: 1 } } });
     for (let count = 0; count < 3; count += 1) expect((await server.post(chat, asking(`bad ${count}`), keyed(count))).status).toBe(status);
     expect((await server.post(chat, chatBody)).status).toBe(200);
@@ -236,7 +273,10 @@ describe('when nobody can answer', () => {
 
   it('a lone engine that says nothing is left alone, whoever has asked: the next one would wait as long for nothing', async () => {
     await using backend = await startFakeBackend(hang);
-    await using server = await startRemoteGateway([backend.url], { extra: { timeouts: { headers_ms: 50 } }, router: { health: ejectsForLong } });
+    await using server = await startRemoteGateway([backend.url], {
+      extra: { timeouts: { headers_ms: 50 } },
+      router: { health: ejectsForLong },
+    });
     for (let count = 0; count < 3; count += 1) expect((await server.post(chat, asking(`question ${count}`))).status).toBe(504);
     expect((await server.post(chat, chatBody)).status).toBe(503);
   });
@@ -244,7 +284,9 @@ describe('when nobody can answer', () => {
   it('a lone engine that is tried again by a key at whose questions it broke before is tried with the next one at once', async () => {
     using clock = stopClock();
     let isBroken = true;
-    await using backend = await startFakeBackend((response, request) => (isBroken || JSON.stringify(request.body).includes('poison') ? sendJson(response, 500, 'oops') : say()(response, request)));
+    await using backend = await startFakeBackend((response, request) =>
+      isBroken || JSON.stringify(request.body).includes('poison') ? sendJson(response, 500, 'oops') : say()(response, request),
+    );
     await using server = await startRemoteGateway([backend.url], { router: { health: { eject_ms: 1000, eject_max_ms: 60_000 } } });
     for (const key of ['a', 'b', 'c']) expect((await server.post(chat, asking('poison'), keyed(key))).status).toBe(502);
     isBroken = false;
@@ -257,7 +299,9 @@ describe('when nobody can answer', () => {
   it.each([true, false])('engines that were all ejected, and answer their probes, are asked all the same: %s', async (panic) => {
     await using backends = await startBackends(3);
     for (const backend of backends) backend.behave((response) => sendJson(response, 500, 'oops'));
-    await using server = await startRemoteGateway(urlsOf(backends), { router: { tries_max: 1, health: { ...ejectsForLong, failures: 2, panic } } });
+    await using server = await startRemoteGateway(urlsOf(backends), {
+      router: { tries_max: 1, health: { ...ejectsForLong, failures: 2, panic } },
+    });
     for (let count = 0; count < 6; count += 1) expect((await server.post(chat, chatBody)).status).toBe(502);
     for (const backend of backends) backend.behave(say());
     const statuses: number[] = [];
@@ -270,7 +314,11 @@ describe('when nobody can answer', () => {
     await using server = await startRemoteGateway([backend.url], { extra: { max_outstanding: 2 }, admission: { max_queue: 1 } });
     const leaving = new AbortController();
     const waiting = [0, 1, 2].map(() => server.post(chat, chatBody, { signal: leaving.signal }).catch(() => {}));
-    await until(async () => (await (await fetch(`${server.url}/metrics`)).text()).includes('autoglm_admission_waiting{model_name="fake-model",lane="realtime"} 1'));
+    await until(async () =>
+      (await (await fetch(`${server.url}/metrics`)).text()).includes(
+        'autoglm_admission_waiting{model_name="fake-model",lane="realtime"} 1',
+      ),
+    );
     expect(backend.openCount).toBe(2);
     const refused = await server.post(chat, chatBody);
     expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '1']);
@@ -282,8 +330,12 @@ describe('when nobody can answer', () => {
 });
 
 describe('an engine that comes back', () => {
-  it.each([[chat, chatBody], ['/v1/embeddings', { model: fakeModel, input: 'a' }]])('is asked as soon as its probe is answered, however long it was to be left alone: %s', async (route, body) => {
-    const answers: Behaviour = (response, request) => (route === chat ? say()(response, request) : sendJson(response, 200, { data: [{ index: 0, embedding: [1] }] }));
+  it.each([
+    [chat, chatBody],
+    ['/v1/embeddings', { model: fakeModel, input: 'a' }],
+  ])('is asked as soon as its probe is answered, however long it was to be left alone: %s', async (route, body) => {
+    const answers: Behaviour = (response, request) =>
+      route === chat ? say()(response, request) : sendJson(response, 200, { data: [{ index: 0, embedding: [1] }] });
     const gone = await startFakeBackend(answers);
     await using server = await startRemoteGateway([gone.url], { router: { health: { ...quickProbes, ...ejectsForLong } } });
     await until(async () => (await server.get('/readyz')).status === 200);
@@ -302,7 +354,9 @@ describe('an engine that comes back', () => {
       await gate.passed;
       await say()(response, request);
     });
-    await using server = await startRemoteGateway([ending.url], { router: { health: { ...quickProbes, probe_failures: 100, ...ejectsForLong } } });
+    await using server = await startRemoteGateway([ending.url], {
+      router: { health: { ...quickProbes, probe_failures: 100, ...ejectsForLong } },
+    });
     await until(async () => (await server.get('/readyz')).status === 200);
     const waiting = server.post(chat, chatBody);
     await until(() => ending.openCount === 1);
@@ -327,7 +381,11 @@ describe('an engine that comes back', () => {
     const first = server.post(chat, streamed, { signal: leaving.signal }).catch(() => {});
     await until(() => busy.openCount === 1);
     const second = server.post(chat, streamed);
-    await until(async () => (await (await fetch(`${server.url}/metrics`)).text()).includes('autoglm_admission_waiting{model_name="fake-model",lane="realtime"} 1'));
+    await until(async () =>
+      (await (await fetch(`${server.url}/metrics`)).text()).includes(
+        'autoglm_admission_waiting{model_name="fake-model",lane="realtime"} 1',
+      ),
+    );
     gone.list(listModels);
     expect((await second).headers.get('x-autoglm-engine')).toBe('fake-1');
     leaving.abort();
@@ -341,12 +399,20 @@ describe('what other programs see of several engines', () => {
     await using server = await startRemoteGateway(urlsOf(backends));
     await until(async () => (await server.get('/readyz')).status === 200);
     expect((await server.get('/readyz')).body['engines']).toMatchObject([
-      { name: 'fake-0', model: fakeModel, tier: 'cloud', status: 'ready' }, { name: 'fake-1', model: fakeModel, tier: 'cloud', status: 'ready' },
+      { name: 'fake-0', model: fakeModel, tier: 'cloud', status: 'ready' },
+      { name: 'fake-1', model: fakeModel, tier: 'cloud', status: 'ready' },
     ]);
     expect((await server.get('/v1/models')).body['data']).toMatchObject([
-      { id: fakeModel, owned_by: 'vllm', created: 1_700_000_000, autoglm: { context_length: 4096, engines: [{ name: 'fake-0' }, { name: 'fake-1' }] } },
+      {
+        id: fakeModel,
+        owned_by: 'vllm',
+        created: 1_700_000_000,
+        autoglm: { context_length: 4096, engines: [{ name: 'fake-0' }, { name: 'fake-1' }] },
+      },
     ]);
-    expect(await (await server.post(chat, { ...chatBody, model: 'default' })).json()).toMatchObject({ error: { code: 'model_not_found', message: expect.stringContaining(fakeModel) } });
+    expect(await (await server.post(chat, { ...chatBody, model: 'default' })).json()).toMatchObject({
+      error: { code: 'model_not_found', message: expect.stringContaining(fakeModel) },
+    });
   });
 
   it('is a server that is not ready before its engines are known, and stays so when all are gone', async () => {

@@ -45,7 +45,11 @@ export async function startFakeBackend(behaviour: Behaviour = say(), port = 0, h
       probes += 1;
       return list(response);
     }
-    const request = { path: message.url ?? '', headers: message.headers, body: JSON.parse(Buffer.concat(chunks).toString()) as ReceivedRequest['body'] };
+    const request = {
+      path: message.url ?? '',
+      headers: message.headers,
+      body: JSON.parse(Buffer.concat(chunks).toString()) as ReceivedRequest['body'],
+    };
     requests.push(request);
     open += 1;
     response.once('close', () => (open -= 1));
@@ -77,7 +81,12 @@ export async function startFakeBackend(behaviour: Behaviour = say(), port = 0, h
 /** As vLLM lists its one model. */
 export function listModels(response: ServerResponse): void {
   response.setHeader('content-type', 'application/json');
-  response.end(JSON.stringify({ object: 'list', data: [{ id: fakeModel, object: 'model', created: 1_700_000_000, owned_by: 'vllm', max_model_len: 4096 }] }));
+  response.end(
+    JSON.stringify({
+      object: 'list',
+      data: [{ id: fakeModel, object: 'model', created: 1_700_000_000, owned_by: 'vllm', max_model_len: 4096 }],
+    }),
+  );
 }
 
 /** Answers well: these tokens for every choice, streamed if asked for, with vLLM's fields about them. */
@@ -85,10 +94,18 @@ export function say(tokens: readonly string[] = ['Hello', ', ', 'world', '!']): 
   return (response, { path, body }) => {
     const isChat = path.endsWith('/chat/completions');
     const count = body.n ?? 1;
-    const usage = { prompt_tokens: 7, completion_tokens: tokens.length * count, total_tokens: 7 + tokens.length * count, prompt_tokens_details: { cached_tokens: 3 } };
+    const usage = {
+      prompt_tokens: 7,
+      completion_tokens: tokens.length * count,
+      total_tokens: 7 + tokens.length * count,
+      prompt_tokens_details: { cached_tokens: 3 },
+    };
     if (!body.stream) {
       const choices = Array.from({ length: count }, (_, index) => ({
-        index, ...(isChat ? { message: { role: 'assistant', content: tokens.join('') } } : { text: tokens.join('') }), logprobs: null, finish_reason: 'stop',
+        index,
+        ...(isChat ? { message: { role: 'assistant', content: tokens.join('') } } : { text: tokens.join('') }),
+        logprobs: null,
+        finish_reason: 'stop',
       }));
       return sendJson(response, 200, { id: 'x', object: 'chat.completion', created: 1, model: body.model, choices, usage });
     }
@@ -106,12 +123,16 @@ export function say(tokens: readonly string[] = ['Hello', ', ', 'world', '!']): 
 /** Writes server-sent events in OpenAI's format. */
 export function begin(response: ServerResponse) {
   response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
-  const write = (chunk: object) => void response.write(`data: ${JSON.stringify({ id: 'x', object: 'chat.completion.chunk', created: 1, model: fakeModel, ...chunk })}\n\n`);
+  const write = (chunk: object) =>
+    void response.write(
+      `data: ${JSON.stringify({ id: 'x', object: 'chat.completion.chunk', created: 1, model: fakeModel, ...chunk })}\n\n`,
+    );
   const choice = (index: number, fields: object) => write({ choices: [{ index, logprobs: null, finish_reason: null, ...fields }] });
   return {
     write,
     choice,
-    delta: (delta: object, { index = 0, ...fields }: { index?: number; [field: string]: unknown } = {}) => choice(index, { delta, ...fields }),
+    delta: (delta: object, { index = 0, ...fields }: { index?: number; [field: string]: unknown } = {}) =>
+      choice(index, { delta, ...fields }),
     done: () => void response.end('data: [DONE]\n\n'),
   };
 }

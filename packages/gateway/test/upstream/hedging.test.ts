@@ -13,7 +13,9 @@ describe('a request whose engine is silent for longer than usual', () => {
   it('is sent to another one too; who speaks first answers, and the other is left', async () => {
     await using one = await startFakeBackend();
     await using two = await startFakeBackend();
-    await using server = await startRemoteGateway([one.url, two.url], { router: { balance: 'round_robin', hedging, health: { slow_factor: 0 } } });
+    await using server = await startRemoteGateway([one.url, two.url], {
+      router: { balance: 'round_robin', hedging, health: { slow_factor: 0 } },
+    });
     for (let count = 0; count < learning; count += 1) await (await server.post(chat, streamed)).text();
     one.behave(hang);
     const before = one.requests.length;
@@ -31,7 +33,9 @@ describe('a request whose engine is silent for longer than usual', () => {
   it('has waited for another server, whichever of them answers', async () => {
     await using one = await startFakeBackend();
     await using two = await startFakeBackend();
-    await using server = await startRemoteGateway([one.url, two.url], { router: { balance: 'round_robin', hedging, health: { slow_factor: 0 } } });
+    await using server = await startRemoteGateway([one.url, two.url], {
+      router: { balance: 'round_robin', hedging, health: { slow_factor: 0 } },
+    });
     for (let count = 0; count < learning; count += 1) await (await server.post(chat, streamed)).text();
     let heldMs = 0;
     one.behave(() => {
@@ -42,7 +46,10 @@ describe('a request whose engine is silent for longer than usual', () => {
     for (let count = 0; count < asksMax; count += 1) {
       const response = await server.post(chat, streamed);
       await response.text();
-      if (heldMs > 0) return expect(Number(/upstream;dur=([\d.]+)/.exec(response.headers.get('server-timing') ?? '')?.[1])).toBeGreaterThanOrEqual(Math.floor(heldMs));
+      if (heldMs > 0)
+        return expect(Number(/upstream;dur=([\d.]+)/.exec(response.headers.get('server-timing') ?? '')?.[1])).toBeGreaterThanOrEqual(
+          Math.floor(heldMs),
+        );
     }
     expect.unreachable();
   });
@@ -58,7 +65,9 @@ describe('a request whose engine is silent for longer than usual', () => {
     };
     await using one = await startFakeBackend();
     await using two = await startFakeBackend();
-    await using server = await startRemoteGateway([one.url, two.url], { router: { balance: 'round_robin', health: { slow_factor: 0 }, hedging: { ...hedging, delay_min_ms: 5000 } } });
+    await using server = await startRemoteGateway([one.url, two.url], {
+      router: { balance: 'round_robin', health: { slow_factor: 0 }, hedging: { ...hedging, delay_min_ms: 5000 } },
+    });
     for (let count = 0; count < learning; count += 1) await (await server.post(chat, streamed)).text();
     one.behave(stalls);
     two.behave(stalls);
@@ -82,7 +91,9 @@ describe('a request whose engine is silent for longer than usual', () => {
   it('waits for the one that is left when the other fails, and fails when both do', async () => {
     await using one = await startFakeBackend();
     await using two = await startFakeBackend();
-    await using server = await startRemoteGateway([one.url, two.url], { router: { balance: 'round_robin', tries_max: 2, health: { slow_factor: 0 }, hedging } });
+    await using server = await startRemoteGateway([one.url, two.url], {
+      router: { balance: 'round_robin', tries_max: 2, health: { slow_factor: 0 }, hedging },
+    });
     for (let count = 0; count < learning; count += 1) await (await server.post(chat, streamed)).text();
     // While learning, a hedge may have gone the other way: how many each got is not known beforehand.
     const learnt = two.requests.length;
@@ -102,7 +113,9 @@ describe('a request whose engine is silent for longer than usual', () => {
   it('is sent to no more than the budget allows', async () => {
     await using one = await startFakeBackend();
     await using two = await startFakeBackend();
-    await using server = await startRemoteGateway([one.url, two.url], { router: { balance: 'round_robin', health: { slow_factor: 0 }, hedging: { ...hedging, ratio: 0 } } });
+    await using server = await startRemoteGateway([one.url, two.url], {
+      router: { balance: 'round_robin', health: { slow_factor: 0 }, hedging: { ...hedging, ratio: 0 } },
+    });
     for (let count = 0; count < learning; count += 1) await (await server.post(chat, streamed)).text();
     const slow: Behaviour = async (response, request) => {
       await new Promise((resolve) => setTimeout(resolve, 20));
@@ -133,7 +146,9 @@ describe('a client that leaves while two engines are asked', () => {
     await using one = await startFakeBackend();
     await using two = await startFakeBackend();
     // No engine may be out for having been slow on a busy machine: there would be no second one to ask.
-    await using server = await startRemoteGateway([one.url, two.url], { router: { balance: 'round_robin', hedging, health: { slow_factor: 0 } } });
+    await using server = await startRemoteGateway([one.url, two.url], {
+      router: { balance: 'round_robin', hedging, health: { slow_factor: 0 } },
+    });
     for (let count = 0; count < learning; count += 1) await (await server.post(chat, streamed)).text();
     one.behave(hang);
     two.behave(hang);

@@ -17,6 +17,11 @@ async function serve(body: string): Promise<string> {
 
 test('A list of models is read, and no more of it than its bound', async () => {
   const list = JSON.stringify({ data: [{ id: 'a', autoglm: { source: 's' } }, { id: '' }, null, { id: 'b', autoglm: { source: 1 } }] });
-  expect(await listModels(await serve(list))).toEqual([{ id: 'a', source: 's' }, { id: 'b', source: undefined }]);
-  await expect(listModels(await serve(list + ' '.repeat(4 * 1024 * 1024)))).rejects.toThrow('the list of models is longer than 4194304 bytes');
+  expect(await listModels(await serve(list))).toEqual([
+    { id: 'a', source: 's' },
+    { id: 'b', source: undefined },
+  ]);
+  await expect(listModels(await serve(list + ' '.repeat(4 * 1024 * 1024)))).rejects.toThrow(
+    'the list of models is longer than 4194304 bytes',
+  );
 });

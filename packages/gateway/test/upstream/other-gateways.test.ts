@@ -14,8 +14,11 @@ describe('in front of other gateways', () => {
     await using front = await startGatewayWith({ engines: [entryOf(one.url, 'shared', 'one'), entryOf(other.url, 'shared', 'other')] });
     await until(async () => (await front.get('/readyz')).status === 200);
     const { data } = (await front.get('/v1/models')).body as { data: { id: string; autoglm: { source?: string; engines: object[] } }[] };
-    const source = (await (await fetch(`${one.url}/v1/models`)).json() as { data: typeof data }).data[0]?.autoglm.source;
-    expect(data.map(({ id, autoglm }) => [id, autoglm.source, autoglm.engines.length])).toEqual([['default', source, 2], ['shared', source, 2]]);
+    const source = ((await (await fetch(`${one.url}/v1/models`)).json()) as { data: typeof data }).data[0]?.autoglm.source;
+    expect(data.map(({ id, autoglm }) => [id, autoglm.source, autoglm.engines.length])).toEqual([
+      ['default', source, 2],
+      ['shared', source, 2],
+    ]);
     for (const model of ['default', 'shared']) {
       const answered = new Set<string | null>();
       for (let asked = 0; asked < 4; asked += 1) {
@@ -39,8 +42,14 @@ describe('in front of other gateways', () => {
 
   it('default is the embedded model where one runs here', async () => {
     await using other = await startTestServer();
-    await using front = await startGatewayWith({ engines: [entryOf(other.url, 'shared', 'other')], model_config: { path: '/nowhere/model.gguf' } });
+    await using front = await startGatewayWith({
+      engines: [entryOf(other.url, 'shared', 'other')],
+      model_config: { path: '/nowhere/model.gguf' },
+    });
     const { engines } = (await front.get('/readyz')).body as { engines: { name: string; model: string }[] };
-    expect(engines.map(({ name, model }) => [model, name])).toEqual([['default', 'embedded'], ['shared', 'other']]);
+    expect(engines.map(({ name, model }) => [model, name])).toEqual([
+      ['default', 'embedded'],
+      ['shared', 'other'],
+    ]);
   });
 });

@@ -14,8 +14,22 @@ export interface RemoteGateway extends AsyncDisposable {
 }
 
 /** A real gateway on a free port, in front of these servers; `extra` is added to every entry, or to each its own. */
-export async function startRemoteGateway(urls: readonly string[], { router, admission, extra = {}, env = {} }: { router?: object; admission?: object; extra?: object | ((index: number) => object); env?: Record<string, string> } = {}): Promise<RemoteGateway> {
-  const engines = urls.map((url, index) => ({ kind: 'openai', name: `fake-${index}`, url, model: fakeModel, ...(typeof extra === 'function' ? (extra as (index: number) => object)(index) : extra) }));
+export async function startRemoteGateway(
+  urls: readonly string[],
+  {
+    router,
+    admission,
+    extra = {},
+    env = {},
+  }: { router?: object; admission?: object; extra?: object | ((index: number) => object); env?: Record<string, string> } = {},
+): Promise<RemoteGateway> {
+  const engines = urls.map((url, index) => ({
+    kind: 'openai',
+    name: `fake-${index}`,
+    url,
+    model: fakeModel,
+    ...(typeof extra === 'function' ? (extra as (index: number) => object)(index) : extra),
+  }));
   return startGatewayWith({ engines, ...(router && { router }), ...(admission && { admission }) }, env);
 }
 
@@ -31,7 +45,13 @@ export async function startGatewayWith(file: Record<string, unknown>, env: Recor
   return {
     gateway,
     url: gateway.url,
-    post: (to, body, init = {}) => fetch(`${gateway.url}${to}`, { method: 'POST', body: JSON.stringify(body), ...init, headers: { 'content-type': 'application/json', ...(init.headers as Record<string, string> | undefined) } }),
+    post: (to, body, init = {}) =>
+      fetch(`${gateway.url}${to}`, {
+        method: 'POST',
+        body: JSON.stringify(body),
+        ...init,
+        headers: { 'content-type': 'application/json', ...(init.headers as Record<string, string> | undefined) },
+      }),
     async get(from) {
       const response = await fetch(`${gateway.url}${from}`);
       return { status: response.status, body: (await response.json()) as Record<string, unknown> };
@@ -46,7 +66,12 @@ export const chatBody = { model: fakeModel, messages: [{ role: 'user', content: 
 export interface Chunk {
   readonly id?: string;
   readonly model?: string;
-  readonly choices: readonly { readonly index: number; readonly delta: Record<string, unknown>; readonly finish_reason: string | null; readonly [field: string]: unknown }[];
+  readonly choices: readonly {
+    readonly index: number;
+    readonly delta: Record<string, unknown>;
+    readonly finish_reason: string | null;
+    readonly [field: string]: unknown;
+  }[];
   readonly usage?: Record<string, unknown> | null;
   readonly error?: { readonly code: string };
   readonly [field: string]: unknown;
@@ -54,13 +79,20 @@ export interface Chunk {
 
 /** The events of a stream, which must end with `[DONE]`. */
 export function chunksOf(text: string): Chunk[] {
-  const events = text.split('\n\n').filter((event) => event !== '').map((event) => event.replace(/^data: /, ''));
+  const events = text
+    .split('\n\n')
+    .filter((event) => event !== '')
+    .map((event) => event.replace(/^data: /, ''));
   if (events.pop() !== '[DONE]') throw new Error(`the stream does not end with [DONE]: ${text}`);
   return events.map((event) => JSON.parse(event) as Chunk);
 }
 
 export function textOf(chunks: readonly Chunk[], index = 0): string {
-  return chunks.flatMap(({ choices }) => choices ?? []).filter((choice) => choice.index === index).map(({ delta, text }) => delta?.['content'] ?? text ?? '').join('');
+  return chunks
+    .flatMap(({ choices }) => choices ?? [])
+    .filter((choice) => choice.index === index)
+    .map(({ delta, text }) => delta?.['content'] ?? text ?? '')
+    .join('');
 }
 
 /** Waits until the condition holds; the test's own timeout bounds it. */

@@ -33,9 +33,11 @@ function readPrompt({ body, prompt }: JsonRecord): TracePrompt {
   if (isRecord(body)) return { kind: 'body', body };
   if (!isRecord(prompt)) throw new BrokenLineError('neither a body nor a prompt');
   const { tokens, characters, block_characters: blockCharacters, block_hashes: blocks } = prompt;
-  if (!isTokenCount(characters) || !isTokenCount(blockCharacters) || blockCharacters === 0) throw new BrokenLineError("the prompt's characters or block_characters are not whole numbers");
+  if (!isTokenCount(characters) || !isTokenCount(blockCharacters) || blockCharacters === 0)
+    throw new BrokenLineError("the prompt's characters or block_characters are not whole numbers");
   if (tokens !== undefined && !isTokenCount(tokens)) throw new BrokenLineError("the prompt's tokens are not a whole number");
-  if (!Array.isArray(blocks) || !blocks.every((hash) => typeof hash === 'string')) throw new BrokenLineError("the prompt's block_hashes are not an array of strings");
+  if (!Array.isArray(blocks) || !blocks.every((hash) => typeof hash === 'string'))
+    throw new BrokenLineError("the prompt's block_hashes are not an array of strings");
   return { kind: 'character-blocks', characters, blockCharacters, blocks, ...(tokens !== undefined && { tokens }) };
 }
 
@@ -49,6 +51,7 @@ function readAnswer(value: unknown): RecordedAnswer | undefined {
   if (value === undefined) return undefined;
   if (!isRecord(value)) throw new BrokenLineError('answer is not an object');
   const known = ['equals', 'contains', 'sha256'].filter((key) => value[key] !== undefined);
-  if (known.length === 0 || known.some((key) => typeof value[key] !== 'string')) throw new BrokenLineError('answer has no equals, contains or sha256 that is a string');
+  if (known.length === 0 || known.some((key) => typeof value[key] !== 'string'))
+    throw new BrokenLineError('answer has no equals, contains or sha256 that is a string');
   return value as RecordedAnswer;
 }

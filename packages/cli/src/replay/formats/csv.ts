@@ -12,7 +12,10 @@ export function splitCsv(line: string): string[] {
 }
 
 /** Reads the columns by their names, wherever they stand: a header comes first, and may come again where files were joined. */
-export function createCsvReader(columns: readonly string[], toRequest: (cells: Readonly<Record<string, string>>) => TraceRequest): TraceReader {
+export function createCsvReader(
+  columns: readonly string[],
+  toRequest: (cells: Readonly<Record<string, string>>) => TraceRequest,
+): TraceReader {
   let places: readonly number[] | undefined;
   return {
     read(line) {

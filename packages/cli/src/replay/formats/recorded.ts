@@ -17,7 +17,10 @@ export interface RecordedRequest {
   /** Always POST. Only these two can be replayed. */
   readonly path: '/v1/chat/completions' | '/v1/completions';
   readonly model?: string;
-  /** What was asked for besides the prompt: `stream`, `max_tokens`, `temperature` … Of these only the limit is heeded, where `output_tokens` is unknown. */
+  /**
+   * What was asked for besides the prompt: `stream`, `max_tokens`, `temperature` … Of these only the limit is heeded, where `output_tokens`
+   * is unknown.
+   */
   readonly asked?: Readonly<Record<string, number | boolean>>;
   /** The whole body, where contents may be recorded. */
   readonly body?: Readonly<Record<string, unknown>>;

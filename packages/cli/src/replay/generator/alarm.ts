@@ -19,7 +19,8 @@ export interface AlarmThreadData {
 export const neverNs = 2n ** 62n;
 
 /**
- * Node's timers and epoll count whole milliseconds, which alone would spend the whole error that a replay may have. A thread that waits for a
+ * Node's timers and epoll count whole milliseconds, which alone would spend the whole error that a replay may have. A thread that waits for
+ * a
  * memory cell is woken within a tenth of one, and costs two context switches for each alarm, where spinning would cost a core.
  */
 export function startAlarm(onRing: () => void): Alarm {
@@ -29,7 +30,10 @@ export function startAlarm(onRing: () => void): Alarm {
   const { port1, port2 } = new MessageChannel();
   port1.on('message', onRing);
   const workerData: AlarmThreadData = { moment, version, port: port2 };
-  const thread = new Worker(new URL(import.meta.url.endsWith('.ts') ? './alarm-thread.ts' : './alarm-thread.js', import.meta.url), { workerData, transferList: [port2] });
+  const thread = new Worker(new URL(import.meta.url.endsWith('.ts') ? './alarm-thread.ts' : './alarm-thread.js', import.meta.url), {
+    workerData,
+    transferList: [port2],
+  });
   return {
     set(atNs) {
       Atomics.store(moment, 0, atNs);

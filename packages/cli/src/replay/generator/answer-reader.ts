@@ -26,7 +26,8 @@ export interface AnswerFacts {
 const eventLengthMax = 4 * 1024 * 1024;
 
 /**
- * Reads the events of chat and text completions. Each event is parsed as JSON, which costs 2 µs; looking for a quoted word instead would take
+ * Reads the events of chat and text completions. Each event is parsed as JSON, which costs 2 µs; looking for a quoted word instead would
+ * take
  * one server's spelling for the protocol. All text of one piece of the body has the time at which the piece came.
  */
 export class AnswerReader implements AnswerFacts {
@@ -106,7 +107,8 @@ export class AnswerReader implements AnswerFacts {
   /** open-autoglm tells its usage here where the client did not ask for one. */
   #readAutoglm({ timings, usage }: Readonly<Record<string, unknown>>): void {
     if (isRecord(usage)) this.#readUsage(usage);
-    if (isRecord(timings)) this.timings = Object.fromEntries(Object.entries(timings).filter((entry): entry is [string, number] => typeof entry[1] === 'number'));
+    if (isRecord(timings))
+      this.timings = Object.fromEntries(Object.entries(timings).filter((entry): entry is [string, number] => typeof entry[1] === 'number'));
   }
 
   #readChoice(choice: Readonly<Record<string, unknown>>): void {
@@ -115,7 +117,11 @@ export class AnswerReader implements AnswerFacts {
     const delta = isRecord(choice['delta']) ? choice['delta'] : choice;
     const text = string(delta['content']) ?? string(delta['text']);
     // What a model thinks, and its calls of tools, are tokens as well; vLLM has said `reasoning` and `reasoning_content`.
-    const isToken = text !== undefined || string(delta['reasoning_content']) !== undefined || string(delta['reasoning']) !== undefined || isFilled(delta['tool_calls']);
+    const isToken =
+      text !== undefined ||
+      string(delta['reasoning_content']) !== undefined ||
+      string(delta['reasoning']) !== undefined ||
+      isFilled(delta['tool_calls']);
     if (!isToken) return;
     if (this.#keepsText && text !== undefined) this.text += text;
     this.chunkCount += 1;

@@ -22,7 +22,10 @@ export interface AnswerHandler {
   onBroken(why: string): void;
 }
 
-/** One for all sockets: a thread reads one at a time, and what is read is used at once. Without it each read would leave a buffer to be collected. */
+/**
+ * One for all sockets: a thread reads one at a time, and what is read is used at once. Without it each read would leave a buffer to be
+ * collected.
+ */
 const readBuffer = Buffer.alloc(64 * 1024);
 /** As long as most servers keep a connection that is not used; Node's own does so for five seconds. */
 const idleMsUsual = 4000;
@@ -40,7 +43,10 @@ export class Connection {
   constructor(options: ConnectionOptions) {
     this.#options = options;
     const { url, connectTimeoutMs } = options;
-    this.#reader = new ResponseReader({ onHead: (status, contentType) => this.#handler?.onHead(status, contentType), onBody: (bytes) => this.#handler?.onBody(bytes) });
+    this.#reader = new ResponseReader({
+      onHead: (status, contentType) => this.#handler?.onHead(status, contentType),
+      onBody: (bytes) => this.#handler?.onBody(bytes),
+    });
     const host = url.hostname.replace(/^\[|\]$/g, '');
     const isTls = url.protocol === 'https:';
     const onread = { buffer: readBuffer, callback: (length: number) => this.#read(length) };

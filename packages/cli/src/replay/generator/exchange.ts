@@ -42,17 +42,22 @@ export class Exchange {
         this.#status = value;
         this.#contentType = decoder.decode(bytes);
         return undefined;
-      case 'piece': return this.#takePiece(atMs, bytes);
-      case 'whole': return this.#takeEnd(atMs);
-      case 'broken': return this.#outcome(this.#brokenKind, atMs, decoder.decode(bytes));
+      case 'piece':
+        return this.#takePiece(atMs, bytes);
+      case 'whole':
+        return this.#takeEnd(atMs);
+      case 'broken':
+        return this.#outcome(this.#brokenKind, atMs, decoder.decode(bytes));
       case 'timed-out':
-      case 'abandoned': return this.#outcome(kind, atMs, decoder.decode(bytes));
+      case 'abandoned':
+        return this.#outcome(kind, atMs, decoder.decode(bytes));
     }
   }
 
   #takePiece(atMs: number, bytes: Uint8Array): RequestOutcome | undefined {
     if (this.#isStream) this.#reader.push(bytes, atMs);
-    else if (this.#refusal.length < refusalLengthMax) this.#refusal += (this.#refusalDecoder ??= new TextDecoder()).decode(bytes, { stream: true });
+    else if (this.#refusal.length < refusalLengthMax)
+      this.#refusal += (this.#refusalDecoder ??= new TextDecoder()).decode(bytes, { stream: true });
     // It may go on for ever with what nobody reads.
     return this.#reader.error === undefined ? undefined : this.#outcome(this.#brokenKind, atMs, this.#reader.error);
   }
@@ -64,7 +69,9 @@ export class Exchange {
       return this.#outcome(isRefused ? 'refused' : 'failed', atMs, this.#describeRefusal(status));
     }
     if (!this.#isStream) return this.#outcome('failed', atMs, `no event stream, but ${this.#contentType || 'no content type'}`);
-    return this.#reader.isWhole ? this.#outcome('answered', atMs) : this.#outcome(this.#brokenKind, atMs, 'the stream ended without finish_reason or [DONE]');
+    return this.#reader.isWhole
+      ? this.#outcome('answered', atMs)
+      : this.#outcome(this.#brokenKind, atMs, 'the stream ended without finish_reason or [DONE]');
   }
 
   get #isStream(): boolean {
@@ -96,7 +103,11 @@ export class Exchange {
       gapMaxMs: reader.gapMaxMs,
     };
     return {
-      index, target, slice, endedAtMs, outcome,
+      index,
+      target,
+      slice,
+      endedAtMs,
+      outcome,
       dueAtMs: this.#dueAtMs,
       chunkCount: reader.chunkCount,
       outputTokens: reader.completionTokens ?? reader.chunkCount,
@@ -106,5 +117,7 @@ export class Exchange {
 }
 
 function withoutUndefined<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: Exclude<T[K], undefined> };
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
 }

@@ -7,7 +7,9 @@ export const logBytes = 256 * 1024;
 
 const kindNumbers = new Map<FactKind, number>(factKinds.map((kind, index) => [kind, index]));
 
-/** Writes facts into a buffer; `post` gets what is in it when it is full, as a copy of just that size, which can change threads as it is. */
+/**
+ * Writes facts into a buffer; `post` gets what is in it when it is full, as a copy of just that size, which can change threads as it is.
+ */
 export class FactWriter {
   readonly #post: (log: Uint8Array<ArrayBuffer>) => void;
   readonly #bytes = new Uint8Array(logBytes);
@@ -55,7 +57,13 @@ export function readFacts(log: Uint8Array, tell: TellFact, { from = 0, isOver = 
   do {
     const length = view.getUint32(at + 5);
     const bytesAt = at + headBytes;
-    tell(factKinds[view.getUint8(at)] as FactKind, view.getUint32(at + 1), view.getFloat64(at + 9), view.getFloat64(at + 17), log.subarray(bytesAt, bytesAt + length));
+    tell(
+      factKinds[view.getUint8(at)] as FactKind,
+      view.getUint32(at + 1),
+      view.getFloat64(at + 9),
+      view.getFloat64(at + 17),
+      log.subarray(bytesAt, bytesAt + length),
+    );
     at = bytesAt + length;
   } while (at < log.length && !isOver());
   return at;

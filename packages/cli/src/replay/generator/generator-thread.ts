@@ -46,14 +46,18 @@ const reporting = setInterval(() => {
 port.on('message', (message: ToGenerator) => {
   polls.stamp();
   switch (message.kind) {
-    case 'requests': return sender.add(message.requests);
+    case 'requests':
+      return sender.add(message.requests);
     case 'begin':
       startClock();
       post({ kind: 'begun' });
       return sender.begin();
-    case 'complete': return sender.complete();
-    case 'drop': return sender.drop(message.id);
-    case 'stop': return sender.stop();
+    case 'complete':
+      return sender.complete();
+    case 'drop':
+      return sender.drop(message.id);
+    case 'stop':
+      return sender.stop();
   }
 });
 

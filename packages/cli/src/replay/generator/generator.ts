@@ -36,13 +36,17 @@ const batchMax = 16;
 const batchBytesMax = 1024 * 1024;
 
 /**
- * Runs the sender in a thread of its own, so that reading the trace, making prompts, parsing answers and drawing progress delay no request and no time stamp. The
+ * Runs the sender in a thread of its own, so that reading the trace, making prompts, parsing answers and drawing progress delay no request
+ * and no time stamp. The
  * clock starts when as much is ready as may wait. Rejects when the requests cannot be read, after the thread has ended.
  */
 export async function runGenerator({ send, requests, signal, onBegin, onProgress }: GeneratorOptions): Promise<GeneratorEnd> {
   const workerData: GeneratorThreadData = { options: send, unreadLogs: unreadCell() };
   const unread = new UnreadLogs(workerData.unreadLogs);
-  const thread = new Worker(new URL(import.meta.url.endsWith('.ts') ? './generator-thread.ts' : './generator-thread.js', import.meta.url), { workerData, resourceLimits });
+  const thread = new Worker(new URL(import.meta.url.endsWith('.ts') ? './generator-thread.ts' : './generator-thread.js', import.meta.url), {
+    workerData,
+    resourceLimits,
+  });
   const backlog = new Backlog();
   const ended = Promise.withResolvers<GeneratorEnd>();
   const post = (message: ToGenerator, transfer: ArrayBuffer[] = []) => thread.postMessage(message, transfer);
@@ -71,17 +75,23 @@ export async function runGenerator({ send, requests, signal, onBegin, onProgress
   });
   thread.on('message', (message: FromGenerator) => {
     switch (message.kind) {
-      case 'begun': return onBegin();
-      case 'log': return logs.add(message.log);
+      case 'begun':
+        return onBegin();
+      case 'log':
+        return logs.add(message.log);
       case 'progress':
         backlog.taken(message.takenCount);
         takenCount = message.takenCount;
         return report();
-      case 'ended': return ended.resolve(message);
+      case 'ended':
+        return ended.resolve(message);
     }
   });
   thread.on('error', (error) => ended.reject(error));
-  ended.promise.then(() => backlog.close(), () => backlog.close());
+  ended.promise.then(
+    () => backlog.close(),
+    () => backlog.close(),
+  );
   signal.addEventListener('abort', stop);
   if (signal.aborted) stop();
   try {
@@ -129,7 +139,11 @@ async function feed(requests: AsyncIterable<PreparedRequest>, { backlog, exchang
   begin();
 
   function flush(): void {
-    if (batch.length > 0) post({ kind: 'requests', requests: batch }, batch.map(({ message }) => message.buffer));
+    if (batch.length > 0)
+      post(
+        { kind: 'requests', requests: batch },
+        batch.map(({ message }) => message.buffer),
+      );
     batch = [];
     batchBytes = 0;
   }

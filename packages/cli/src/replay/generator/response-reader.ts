@@ -16,7 +16,8 @@ const carriageReturn = 0x0d;
 const semicolon = 0x3b;
 
 /**
- * Reads one HTTP/1.1 answer after the other as bytes come: what a client that asks by POST can get. It makes no object for a chunk, so that reading 20,000 of them a second leaves
+ * Reads one HTTP/1.1 answer after the other as bytes come: what a client that asks by POST can get. It makes no object for a chunk, so that
+ * reading 20,000 of them a second leaves
  * no garbage behind, whose collection would stop the thread that has to be on time.
  */
 export class ResponseReader {
@@ -73,16 +74,22 @@ export class ResponseReader {
 
   #step(bytes: Uint8Array, from: number): number {
     switch (this.#part) {
-      case 'head': return this.#readHead(bytes, from);
-      case 'size': return this.#readSize(bytes, from);
-      case 'extension': return this.#readExtension(bytes, from);
-      case 'data-end': return this.#readDataEnd(bytes, from);
-      case 'trailers': return this.#readTrailers(bytes, from);
+      case 'head':
+        return this.#readHead(bytes, from);
+      case 'size':
+        return this.#readSize(bytes, from);
+      case 'extension':
+        return this.#readExtension(bytes, from);
+      case 'data-end':
+        return this.#readDataEnd(bytes, from);
+      case 'trailers':
+        return this.#readTrailers(bytes, from);
       case 'until-closed':
         this.#handler.onBody(bytes.subarray(from));
         return bytes.length;
       case 'counted':
-      case 'data': return this.#readBody(bytes, from);
+      case 'data':
+        return this.#readBody(bytes, from);
     }
   }
 

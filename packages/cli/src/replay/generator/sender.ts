@@ -30,7 +30,8 @@ const encoder = new TextEncoder();
 export type SenderEnd = 'completed' | 'interrupted' | 'silent';
 
 /**
- * Sends each request when it is due, whatever became of those before it: an open loop. Latencies count from that moment; what the sender itself is
+ * Sends each request when it is due, whatever became of those before it: an open loop. Latencies count from that moment; what the sender
+ * itself is
  * late is within them, and reported. Whoever drives it calls `wake` at the alarm, and `check` several times a second.
  */
 export class Sender {
@@ -54,7 +55,9 @@ export class Sender {
   constructor(options: SenderOptions) {
     this.#options = options;
     const connectTimeoutMs = Math.min(options.timeoutMs, 10_000);
-    this.#connections = options.targets.map((target) => new Connections({ url: new URL(target), connectTimeoutMs, now: options.now, onRead: options.onRead }));
+    this.#connections = options.targets.map(
+      (target) => new Connections({ url: new URL(target), connectTimeoutMs, now: options.now, onRead: options.onRead }),
+    );
   }
 
   /** Settles when every request that was added, and is due before the end, has its outcome, and all connections are closed. */
@@ -143,7 +146,10 @@ export class Sender {
       if (flight.options.sentAtMs + this.#options.timeoutMs > nowMs) break;
       flight.giveUp('timed-out', `no end within ${this.#options.timeoutMs / 1000} s`);
     }
-    const isSilent = this.#firstSentAtMs.some((firstSentAtMs, target) => firstSentAtMs !== undefined && !this.#hasAnswered[target] && nowMs - firstSentAtMs > this.#options.silenceMaxMs);
+    const isSilent = this.#firstSentAtMs.some(
+      (firstSentAtMs, target) =>
+        firstSentAtMs !== undefined && !this.#hasAnswered[target] && nowMs - firstSentAtMs > this.#options.silenceMaxMs,
+    );
     if (isSilent) this.stop('silent');
   }
 
@@ -154,7 +160,8 @@ export class Sender {
 
   #send({ target, message }: RequestToSend, id: number, dueAtMs: number, sentAtMs: number): void {
     const { inFlightMax, tell, now, arrivedAt } = this.#options;
-    if (this.#inFlight.size >= inFlightMax) return tell('unsent', id, sentAtMs, dueAtMs, encoder.encode(`as many were under way as --max-in-flight allows (${inFlightMax})`));
+    if (this.#inFlight.size >= inFlightMax)
+      return tell('unsent', id, sentAtMs, dueAtMs, encoder.encode(`as many were under way as --max-in-flight allows (${inFlightMax})`));
     const connections = this.#connections[target] as Connections;
     const flight = new Flight({ id, target, sentAtMs, connections, now, arrivedAt, tell, onEnd: this.#onEnd, onHead: this.#onHead });
     this.#inFlight.set(id, flight);
@@ -162,7 +169,10 @@ export class Sender {
     flight.send(message);
     this.#firstSentAtMs[target] ??= sentAtMs;
     this.#inFlightPeak = Math.max(this.#inFlightPeak, this.#inFlight.size);
-    this.#connectionPeak = Math.max(this.#connectionPeak, this.#connections.reduce((sum, { count }) => sum + count, 0));
+    this.#connectionPeak = Math.max(
+      this.#connectionPeak,
+      this.#connections.reduce((sum, { count }) => sum + count, 0),
+    );
   }
 
   readonly #onHead = ({ options }: Flight) => {

@@ -8,7 +8,8 @@ export function unreadCell(): Int32Array<SharedArrayBuffer> {
 }
 
 /**
- * How much of the logs is on its way, counted by both threads in one cell: the writer's adds, the reader's subtracts. In bytes, not in logs: one is posted ten times a second
+ * How much of the logs is on its way, counted by both threads in one cell: the writer's adds, the reader's subtracts. In bytes, not in
+ * logs: one is posted ten times a second
  * however little is in it, and a reader that stands still for seconds has not filled the memory by that.
  */
 export class UnreadLogs {
@@ -25,7 +26,8 @@ export class UnreadLogs {
   /** Blocks the thread until there is room. */
   add(bytes: number): void {
     // The value that was found too large is the one waited on: what is read between the two calls is not missed.
-    for (let unread = Atomics.load(this.#cell, 0); unread + bytes > unreadBytesMax; unread = Atomics.load(this.#cell, 0)) Atomics.wait(this.#cell, 0, unread);
+    for (let unread = Atomics.load(this.#cell, 0); unread + bytes > unreadBytesMax; unread = Atomics.load(this.#cell, 0))
+      Atomics.wait(this.#cell, 0, unread);
     Atomics.add(this.#cell, 0, bytes);
   }
 

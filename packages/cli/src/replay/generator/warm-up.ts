@@ -6,17 +6,24 @@ import { Sender, type SenderOptions } from './sender.ts';
 const requestCount = 600;
 const everyMs = 1;
 const chunkCount = 20;
-const event = 'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":" word"},"finish_reason":null}]}\n\n';
+const event =
+  'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":" word"},"finish_reason":null}]}\n\n';
 const chunk = `${event.length.toString(16)}\r\n${event}\r\n`;
 const head = 'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n';
 const done = 'data: [DONE]\n\n';
 const tail = `${done.length.toString(16)}\r\n${done}\r\n0\r\n\r\n`;
 
 /**
- * Sends requests to a server within this thread, so that the first requests of a replay find code that is compiled: without it they were up to 50 ms late. Takes
+ * Sends requests to a server within this thread, so that the first requests of a replay find code that is compiled: without it they were up
+ * to 50 ms late. Takes
  * `requestCount` milliseconds. `setAlarm` is the replay's own, whose rings go to the sender that is given to `onSender`.
  */
-export async function warmUp({ onSender, ...options }: Pick<SenderOptions, 'setAlarm' | 'now' | 'arrivedAt' | 'onRead' | 'tell'> & { readonly onSender: (sender: Sender) => void }): Promise<void> {
+export async function warmUp({
+  onSender,
+  ...options
+}: Pick<SenderOptions, 'setAlarm' | 'now' | 'arrivedAt' | 'onRead' | 'tell'> & {
+  readonly onSender: (sender: Sender) => void;
+}): Promise<void> {
   const server = createServer({ noDelay: true }, answer).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;

@@ -4,7 +4,10 @@ import type { ReplayResult, ServiceLevelObjective } from '../result.ts';
 import type { Comparison } from '../summary.ts';
 import { isGood, latencyNames, latencyOf, spansOf } from './measures.ts';
 
-const quantiles = [['p50', 0.5], ['p99', 0.99]] as const;
+const quantiles = [
+  ['p50', 0.5],
+  ['p99', 0.99],
+] as const;
 const rates = ['goodput_rps', 'answered_rps', 'output_tokens_per_second'] as const;
 /** In the order of what a side measures. */
 const figures = [...latencyNames.flatMap((name) => quantiles.map(([quantile]) => `${name}_ms.${quantile}`)), ...rates];
@@ -25,7 +28,13 @@ const seed = 1;
 export function compare({ outcomes, options }: Pick<ReplayResult, 'outcomes' | 'options'>): Comparison[] {
   const units = new Map<number, number>();
   for (const { slice } of outcomes) if (!units.has(slice)) units.set(slice, units.size);
-  const [a, b] = [0, 1].map((target) => createSide(outcomes.filter((outcome) => outcome.target === target), units, options.slo)) as [Side, Side];
+  const [a, b] = [0, 1].map((target) =>
+    createSide(
+      outcomes.filter((outcome) => outcome.target === target),
+      units,
+      options.slo,
+    ),
+  ) as [Side, Side];
   const statistics = (drawn: Uint32Array) => {
     const ofA = a.measure(drawn);
     const ofB = b.measure(drawn);
@@ -73,9 +82,15 @@ function createSide(outcomes: readonly RequestOutcome[], units: ReadonlyMap<numb
   const unitOf = ({ slice }: Pick<RequestOutcome, 'slice'>) => units.get(slice) as number;
   const answered = outcomes.filter(({ outcome }) => outcome === 'answered');
   const samples = latencyNames.map((name) => {
-    const entries = answered.map((outcome) => ({ value: latencyOf(outcome, name) ?? NaN, unit: unitOf(outcome) })).filter(({ value }) => !Number.isNaN(value));
+    const entries = answered
+      .map((outcome) => ({ value: latencyOf(outcome, name) ?? NaN, unit: unitOf(outcome) }))
+      .filter(({ value }) => !Number.isNaN(value));
     entries.sort((x, y) => x.value - y.value);
-    return { values: Float64Array.from(entries, ({ value }) => value), units: Uint32Array.from(entries, ({ unit }) => unit), weights: new Uint32Array(entries.length) };
+    return {
+      values: Float64Array.from(entries, ({ value }) => value),
+      units: Uint32Array.from(entries, ({ unit }) => unit),
+      weights: new Uint32Array(entries.length),
+    };
   });
   const sumByUnit = (list: readonly RequestOutcome[], value: (outcome: RequestOutcome) => number) => {
     const sums = new Float64Array(units.size);
@@ -84,7 +99,11 @@ function createSide(outcomes: readonly RequestOutcome[], units: ReadonlyMap<numb
   };
   const seconds = new Float64Array(units.size);
   for (const [slice, { fromMs, toMs }] of spansOf(outcomes)) seconds[unitOf({ slice })] = (toMs - fromMs) / 1000;
-  const counts = [sumByUnit(outcomes, (outcome) => (isGood(outcome, slo) ? 1 : 0)), sumByUnit(answered, () => 1), sumByUnit(outcomes, ({ outputTokens }) => outputTokens)];
+  const counts = [
+    sumByUnit(outcomes, (outcome) => (isGood(outcome, slo) ? 1 : 0)),
+    sumByUnit(answered, () => 1),
+    sumByUnit(outcomes, ({ outputTokens }) => outputTokens),
+  ];
   return {
     valueCount: samples.reduce((sum, { values }) => sum + values.length, 0),
     measure(drawn) {

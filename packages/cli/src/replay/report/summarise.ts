@@ -28,7 +28,8 @@ function summariseTarget({ targets, options, outcomes: all, wallMs }: ReplayResu
   const seconds = targets.length === 1 ? wallMs / 1000 : activeSecondsOf(outcomes);
   const perSecond = (count: number) => (seconds > secondsMin ? count / seconds : 0);
   const good = outcomes.filter((outcome) => isGood(outcome, options.slo)).length;
-  const sumOf = (value: (outcome: RequestOutcome) => number | undefined) => outcomes.reduce((sum, outcome) => sum + (value(outcome) ?? 0), 0);
+  const sumOf = (value: (outcome: RequestOutcome) => number | undefined) =>
+    outcomes.reduce((sum, outcome) => sum + (value(outcome) ?? 0), 0);
   const promptTokens = sumOf((outcome) => outcome.promptTokens);
   const checked = outcomes.filter(({ answerCorrect }) => answerCorrect !== undefined);
   return {
@@ -45,8 +46,13 @@ function summariseTarget({ targets, options, outcomes: all, wallMs }: ReplayResu
     answered_rps: perSecond(answered.length),
     output_tokens_per_second: perSecond(sumOf((outcome) => outcome.outputTokens)),
     ...(outcomes.some((outcome) => outcome.promptTokens !== undefined) && { prompt_tokens_per_second: perSecond(promptTokens) }),
-    ...(promptTokens > 0 && outcomes.some(({ cachedTokens }) => cachedTokens !== undefined) && { cached_share: sumOf((outcome) => outcome.cachedTokens) / promptTokens }),
-    ...(checked.length > 0 && { answers: { checked: checked.length, correct: checked.filter(({ answerCorrect }) => answerCorrect).length } }),
+    ...(promptTokens > 0 &&
+      outcomes.some(({ cachedTokens }) => cachedTokens !== undefined) && {
+        cached_share: sumOf((outcome) => outcome.cachedTokens) / promptTokens,
+      }),
+    ...(checked.length > 0 && {
+      answers: { checked: checked.length, correct: checked.filter(({ answerCorrect }) => answerCorrect).length },
+    }),
     ...segmentsOf(answered),
   };
 }
@@ -99,5 +105,7 @@ function segmentsOf(answered: readonly RequestOutcome[]): Pick<TargetSummary, 's
       else if (values.size < segmentsMax) values.set(name, [value]);
     }
   }
-  return values.size === 0 ? {} : { segments_ms: Object.fromEntries([...values].map(([name, list]) => [name, quantilesOf(list) as Quantiles])) };
+  return values.size === 0
+    ? {}
+    : { segments_ms: Object.fromEntries([...values].map(([name, list]) => [name, quantilesOf(list) as Quantiles])) };
 }

@@ -3,7 +3,12 @@ import stringWidth from 'string-width';
 /** Rows of cells, each column as wide as its widest cell on a terminal, where a Chinese character takes two places. */
 export function alignColumns(rows: readonly (readonly string[])[], alignments: readonly ('left' | 'right')[]): string[] {
   const widths = alignments.map((_, column) => Math.max(0, ...rows.map((row) => stringWidth(row[column] ?? ''))));
-  return rows.map((row) => alignments.map((alignment, column) => pad(row[column] ?? '', widths[column] as number, alignment)).join('  ').trimEnd());
+  return rows.map((row) =>
+    alignments
+      .map((alignment, column) => pad(row[column] ?? '', widths[column] as number, alignment))
+      .join('  ')
+      .trimEnd(),
+  );
 }
 
 function pad(text: string, width: number, alignment: 'left' | 'right'): string {
@@ -11,7 +16,9 @@ function pad(text: string, width: number, alignment: 'left' | 'right'): string {
   return alignment === 'left' ? text + room : room + text;
 }
 
-/** A text from elsewhere on one line: what would move the cursor, colour the terminal or turn the direction of writing is shown as its code. */
+/**
+ * A text from elsewhere on one line: what would move the cursor, colour the terminal or turn the direction of writing is shown as its code.
+ */
 export function harmless(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, (character) => `\\u{${(character.codePointAt(0) as number).toString(16)}}`);
 }

@@ -30,7 +30,12 @@ export function describeSlo(slo: ServiceLevelObjective | undefined): string {
 
 /** `refused 6, cut 4`; `none` where all was answered. */
 export function describeErrors({ outcomes }: TargetSummary): string {
-  return errorKinds.filter((kind) => outcomes[kind] > 0).map((kind) => `${kind} ${formatNumber(outcomes[kind])}`).join(', ') || 'none';
+  return (
+    errorKinds
+      .filter((kind) => outcomes[kind] > 0)
+      .map((kind) => `${kind} ${formatNumber(outcomes[kind])}`)
+      .join(', ') || 'none'
+  );
 }
 
 /** `ttft_ms.p99` → `TTFT p99` and its unit. */
@@ -59,13 +64,19 @@ export function noticesOf(summary: ReplaySummary): string[] {
     ...(end === 'silent' ? ['A server took connections and sent nothing at all; the rest of the trace was not waited for.'] : []),
     ...warnings,
     ...describeDamage(trace),
-    ...(late && late.p99 > latenessMax ? [`The generator itself was late: 1 % of requests were sent ${formatDuration(late.p99)} or more after they were due. Latencies include it.`] : []),
+    ...(late && late.p99 > latenessMax
+      ? [
+          `The generator itself was late: 1 % of requests were sent ${formatDuration(late.p99)} or more after they were due. Latencies include it.`,
+        ]
+      : []),
     ...targetsOf(summary).flatMap((target) => {
       const { answered } = target.outcomes;
       const name = isComparison(summary) ? `${target.target.name}: ` : '';
       if (target.requests === 0 || answered === target.requests) return [];
       if (answered === 0) return [`${name}None of ${formatCount(target.requests, 'request')} was answered.`];
-      return [`${name}Not answered: ${formatNumber(target.requests - answered)} of ${formatCount(target.requests, 'request')} (${formatShare(1 - answered / target.requests)}); latencies are those of the others.`];
+      return [
+        `${name}Not answered: ${formatNumber(target.requests - answered)} of ${formatCount(target.requests, 'request')} (${formatShare(1 - answered / target.requests)}); latencies are those of the others.`,
+      ];
     }),
   ];
 }
@@ -75,10 +86,19 @@ const latenessMax = 10;
 
 function describeDamage({ brokenLineCount, brokenLines, clockBackwardsCount, clockBackwardsLines }: ReplayResult['trace']): string[] {
   const more = (count: number, told: number) => (count > told ? ', …' : '');
-  const broken = brokenLines.slice(0, 3).map(({ line, reason }) => `${line}: ${reason}`).join('; ');
+  const broken = brokenLines
+    .slice(0, 3)
+    .map(({ line, reason }) => `${line}: ${reason}`)
+    .join('; ');
   const backwards = clockBackwardsLines.slice(0, 3).join(', ');
   return [
-    ...(brokenLineCount > 0 ? [`${formatCount(brokenLineCount, 'broken line')} of the trace skipped (line ${broken}${more(brokenLineCount, 3)}).`] : []),
-    ...(clockBackwardsCount > 0 ? [`The trace's clock went back ${formatCount(clockBackwardsCount, 'time')} (line ${backwards}${more(clockBackwardsCount, 3)}); those requests were sent in the order of the lines.`] : []),
+    ...(brokenLineCount > 0
+      ? [`${formatCount(brokenLineCount, 'broken line')} of the trace skipped (line ${broken}${more(brokenLineCount, 3)}).`]
+      : []),
+    ...(clockBackwardsCount > 0
+      ? [
+          `The trace's clock went back ${formatCount(clockBackwardsCount, 'time')} (line ${backwards}${more(clockBackwardsCount, 3)}); those requests were sent in the order of the lines.`,
+        ]
+      : []),
   ];
 }

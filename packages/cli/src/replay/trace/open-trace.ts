@@ -23,7 +23,8 @@ const guessedLinesMax = 100;
 /** Throws `UserError` when the file cannot be read, or is no trace of a known format. */
 export async function openTrace(path: string, formatName: TraceFormat['name'] | 'auto'): Promise<Trace> {
   // Its format is guessed, it is surveyed, and then it is sent.
-  if ((await stat(path).catch(() => undefined))?.isFIFO()) throw new UserError(`${path} is a pipe, and a replay reads its trace several times: write it into a file first.`);
+  if ((await stat(path).catch(() => undefined))?.isFIFO())
+    throw new UserError(`${path} is a pipe, and a replay reads its trace several times: write it into a file first.`);
   const format = formatName === 'auto' ? await guessFormat(path) : formats.find(({ name }) => name === formatName);
   if (!format) throw new UserError(`There is no trace format ${formatName}.`);
   return { path, format, entries: () => readEntries(path, format) };
@@ -44,7 +45,9 @@ async function guessFormat(path: string): Promise<TraceFormat> {
 }
 
 function unknownFormat(path: string): UserError {
-  return new UserError(`${path} is no trace that autoglm knows (${formats.map(({ name }) => name).join(', ')}). Name its format with --format.`);
+  return new UserError(
+    `${path} is no trace that autoglm knows (${formats.map(({ name }) => name).join(', ')}). Name its format with --format.`,
+  );
 }
 
 async function* readEntries(path: string, format: TraceFormat): AsyncGenerator<TraceEntry> {

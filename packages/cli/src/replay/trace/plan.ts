@@ -46,9 +46,14 @@ export async function planReplay(trace: Trace, options: PlanOptions): Promise<Re
   const speed = toSpeed(options.rate, requestCount, spanMs);
   const lengthMs = spanMs / speed;
   const days = lengthMs / 86_400_000;
-  if (days > lengthDaysMax) throw new UserError(`Replaying ${trace.path} would take ${Math.round(days).toLocaleString('en')} days: take a part of it (--duration, --limit), or play it faster (--rate).`);
+  if (days > lengthDaysMax)
+    throw new UserError(
+      `Replaying ${trace.path} would take ${Math.round(days).toLocaleString('en')} days: take a part of it (--duration, --limit), or play it faster (--rate).`,
+    );
   return {
-    speed, requestCount, lengthMs,
+    speed,
+    requestCount,
+    lengthMs,
     meanRatePerSecond: lengthMs === 0 ? 0 : ((requestCount - 1) * 1000) / lengthMs,
     tokensPerCharacter: survey.tokensPerCharacter ?? tokensPerCharacterDefault,
     makesPrompts: survey.makesPrompts,
@@ -86,7 +91,10 @@ async function surveyTrace(trace: Trace, { rate, durationMs = Infinity, limit = 
     }
     if (entry.atMs > traceMsMax) break;
     requestCount += 1;
-    if (requestCount > requestCountMax) throw new UserError(`${trace.path} holds more than ${requestCountMax.toLocaleString('en')} requests, which is more than one report can be made of: take a part of it (--duration, --limit).`);
+    if (requestCount > requestCountMax)
+      throw new UserError(
+        `${trace.path} holds more than ${requestCountMax.toLocaleString('en')} requests, which is more than one report can be made of: take a part of it (--duration, --limit).`,
+      );
     spanMs = entry.atMs;
     if (entry.wentBack) {
       clockBackwardsCount += 1;
@@ -101,6 +109,15 @@ async function surveyTrace(trace: Trace, { rate, durationMs = Infinity, limit = 
     }
     if (requestCount >= countMax) break;
   }
-  const facts: TraceFacts = { path: trace.path, format: trace.format.name, requestCount, spanMs, brokenLineCount, brokenLines, clockBackwardsCount, clockBackwardsLines };
+  const facts: TraceFacts = {
+    path: trace.path,
+    format: trace.format.name,
+    requestCount,
+    spanMs,
+    brokenLineCount,
+    brokenLines,
+    clockBackwardsCount,
+    clockBackwardsLines,
+  };
   return { facts, makesPrompts, keepsPrompts, tokensPerCharacter: countedCharacters > 0 ? countedTokens / countedCharacters : undefined };
 }

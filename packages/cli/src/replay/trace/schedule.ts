@@ -19,16 +19,21 @@ export interface ScheduleOptions {
 
 /** The whole trace for one target: a single block. */
 export async function* scheduleForOne(trace: Trace, options: ScheduleOptions): AsyncGenerator<ScheduledRequest> {
-  for await (const { index, dueMs, request } of timeline(trace, options)) yield { index, block: 0, target: 0, dueInBlockMs: dueMs, request };
+  for await (const { index, dueMs, request } of timeline(trace, options))
+    yield { index, block: 0, target: 0, dueInBlockMs: dueMs, request };
 }
 
 /**
- * Both targets get the same requests, in blocks: A B, B A, A B … Each is alone while its block runs, with the trace's own arrivals, which sending
+ * Both targets get the same requests, in blocks: A B, B A, A B … Each is alone while its block runs, with the trace's own arrivals, which
+ * sending
  * every request to both at once would not give: two servers on one machine would then slow each other, and the greedier one would look
  * better. Blocks are short beside what drifts (heat, neighbours, caches of the machine), and who goes first alternates. The price
  * is twice the time, and that a queue which grows over minutes is emptied at each block's end.
  */
-export async function* scheduleForTwo(trace: Trace, { blockMs, ...options }: ScheduleOptions & { readonly blockMs: number }): AsyncGenerator<ScheduledRequest> {
+export async function* scheduleForTwo(
+  trace: Trace,
+  { blockMs, ...options }: ScheduleOptions & { readonly blockMs: number },
+): AsyncGenerator<ScheduledRequest> {
   let number = 0;
   for await (const members of cutIntoBlocks(timeline(trace, options), blockMs)) {
     for (const target of number % 4 === 0 ? [0, 1] : [1, 0]) {

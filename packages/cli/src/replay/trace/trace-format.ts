@@ -21,7 +21,13 @@ export type TracePrompt =
   /** How long, and names of the blocks it begins with: equal names, equal text. */
   | { readonly kind: 'blocks'; readonly tokens: number; readonly blockTokens: number; readonly blocks: readonly BlockName[] }
   /** The same, measured in characters; tokens where they were counted. */
-  | { readonly kind: 'character-blocks'; readonly tokens?: number; readonly characters: number; readonly blockCharacters: number; readonly blocks: readonly BlockName[] };
+  | {
+      readonly kind: 'character-blocks';
+      readonly tokens?: number;
+      readonly characters: number;
+      readonly blockCharacters: number;
+      readonly blocks: readonly BlockName[];
+    };
 
 export type BlockName = string | number;
 

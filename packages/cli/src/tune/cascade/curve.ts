@@ -42,16 +42,23 @@ export function compare(outcomes: readonly Outcome[], ways: readonly [Way, ...Wa
   const oracleOrder = orderOf(outcomes.map(({ cheapRight, strongRight }) => Number(strongRight) - Number(cheapRight)));
   return strongShares.map((strongShare) => {
     const rights = orders.map((order) => rightWith(outcomes, order, strongShare));
-    const estimates = resample((drawn) => {
-      const means = rights.map((right) => meanOf(right, drawn));
-      return [...means, ...means.map((mean) => mean - (means[0] as number))];
-    }, { unitCount: outcomes.length, random: createRandom(seed), resamples });
+    const estimates = resample(
+      (drawn) => {
+        const means = rights.map((right) => meanOf(right, drawn));
+        return [...means, ...means.map((mean) => mean - (means[0] as number))];
+      },
+      { unitCount: outcomes.length, random: createRandom(seed), resamples },
+    );
     const oracle = rightWith(outcomes, oracleOrder, strongShare).reduce((sum, value) => sum + value, 0) / outcomes.length;
     return {
       strongShare,
       random: cheap + (strong - cheap) * strongShare,
       oracle,
-      ways: ways.map(({ name }, index) => ({ name, accuracy: estimates[index] as Estimate, better: estimates[ways.length + index] as Estimate })),
+      ways: ways.map(({ name }, index) => ({
+        name,
+        accuracy: estimates[index] as Estimate,
+        better: estimates[ways.length + index] as Estimate,
+      })),
     };
   });
 }

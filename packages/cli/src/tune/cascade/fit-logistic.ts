@@ -1,4 +1,11 @@
-import { deviationsMax, hashedSize, standardised, type LinearModel, type NumberWeight, type Observation } from '@open-autoglm/gateway/cascade-policy';
+import {
+  deviationsMax,
+  hashedSize,
+  standardised,
+  type LinearModel,
+  type NumberWeight,
+  type Observation,
+} from '@open-autoglm/gateway/cascade-policy';
 
 export interface FitOptions {
   /** How strongly the weights of the named numbers are held at 0: as much as so many questions. */
@@ -28,13 +35,16 @@ export function fitLogistic(observations: readonly Observation[], isRight: reado
   start[0] = Math.log(share / (1 - share));
   const weights = minimise((at, gradient) => lossOf(design, isRight, options, at, gradient), start);
   const numbers: Record<string, NumberWeight> = {};
-  for (const [index, name] of design.names.entries()) numbers[name] = { ...(design.scales[index] as Design['scales'][number]), weight: weights[1 + index] as number };
+  for (const [index, name] of design.names.entries())
+    numbers[name] = { ...(design.scales[index] as Design['scales'][number]), weight: weights[1 + index] as number };
   return { intercept: weights[0] as number, numbers, words: Array.from(weights.subarray(1 + count)) };
 }
 
 /** Only numbers that every question has: what is missing in some would tell where it came from. */
 function toDesign(observations: readonly Observation[], hasWords: boolean): Design {
-  const names = Object.keys(observations[0]?.numbers ?? {}).filter((name) => observations.every(({ numbers }) => Number.isFinite(numbers[name])));
+  const names = Object.keys(observations[0]?.numbers ?? {}).filter((name) =>
+    observations.every(({ numbers }) => Number.isFinite(numbers[name])),
+  );
   const scales = names.map((name) => {
     const values = observations.map(({ numbers }) => numbers[name] as number);
     const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
@@ -42,12 +52,22 @@ function toDesign(observations: readonly Observation[], hasWords: boolean): Desi
     // One that is always the same is of no use, and must not be of harm where it differs later.
     return { mean, deviation: Math.max(Math.sqrt(variance), 1 / deviationsMax) };
   });
-  const rows = observations.map(({ numbers }) => Float64Array.from(names, (name, index) => standardised(numbers[name] as number, scales[index]?.mean ?? 0, scales[index]?.deviation ?? 1)));
+  const rows = observations.map(({ numbers }) =>
+    Float64Array.from(names, (name, index) =>
+      standardised(numbers[name] as number, scales[index]?.mean ?? 0, scales[index]?.deviation ?? 1),
+    ),
+  );
   return { names, scales, rows, words: observations.map(({ words }) => (hasWords ? words : undefined)) };
 }
 
 /** The penalised negative log-likelihood, and its gradient. */
-function lossOf({ rows, words }: Design, isRight: readonly boolean[], { numberPenalty, wordPenalty = 0 }: FitOptions, at: Float64Array, gradient: Float64Array): number {
+function lossOf(
+  { rows, words }: Design,
+  isRight: readonly boolean[],
+  { numberPenalty, wordPenalty = 0 }: FitOptions,
+  at: Float64Array,
+  gradient: Float64Array,
+): number {
   const numberCount = rows[0]?.length ?? 0;
   gradient.fill(0);
   let loss = 0;
@@ -56,13 +76,17 @@ function lossOf({ rows, words }: Design, isRight: readonly boolean[], { numberPe
     const sparse = words[question];
     let logit = at[0] as number;
     for (let index = 0; index < numberCount; index += 1) logit += (at[1 + index] as number) * (row[index] as number);
-    if (sparse) for (let index = 0; index < sparse.places.length; index += 1) logit += (at[1 + numberCount + (sparse.places[index] as number)] as number) * (sparse.values[index] as number);
+    if (sparse)
+      for (let index = 0; index < sparse.places.length; index += 1)
+        logit += (at[1 + numberCount + (sparse.places[index] as number)] as number) * (sparse.values[index] as number);
     const right = isRight[question] ? 1 : 0;
     loss += Math.max(0, logit) - logit * right + Math.log1p(Math.exp(-Math.abs(logit)));
     const error = 1 / (1 + Math.exp(-logit)) - right;
     (gradient[0] as number) += error;
     for (let index = 0; index < numberCount; index += 1) (gradient[1 + index] as number) += error * (row[index] as number);
-    if (sparse) for (let index = 0; index < sparse.places.length; index += 1) (gradient[1 + numberCount + (sparse.places[index] as number)] as number) += error * (sparse.values[index] as number);
+    if (sparse)
+      for (let index = 0; index < sparse.places.length; index += 1)
+        (gradient[1 + numberCount + (sparse.places[index] as number)] as number) += error * (sparse.values[index] as number);
   }
   for (let index = 1; index < at.length; index += 1) {
     const penalty = index <= numberCount ? numberPenalty : wordPenalty;
@@ -106,7 +130,10 @@ function minimise(loss: Loss, start: Float64Array): Float64Array {
   return at;
 }
 
-function directionOf(gradient: Float64Array, steps: readonly { readonly moved: Float64Array; readonly turned: Float64Array; readonly inverse: number }[]): Float64Array {
+function directionOf(
+  gradient: Float64Array,
+  steps: readonly { readonly moved: Float64Array; readonly turned: Float64Array; readonly inverse: number }[],
+): Float64Array {
   const direction = gradient.map((element) => -element);
   const shares: number[] = [];
   for (const step of steps.toReversed()) {
@@ -115,7 +142,9 @@ function directionOf(gradient: Float64Array, steps: readonly { readonly moved: F
     addTo(direction, step.turned, -share);
   }
   const last = steps.at(-1);
-  if (last) for (let index = 0, scale = 1 / (last.inverse * dot(last.turned, last.turned)); index < direction.length; index += 1) (direction[index] as number) *= scale;
+  if (last)
+    for (let index = 0, scale = 1 / (last.inverse * dot(last.turned, last.turned)); index < direction.length; index += 1)
+      (direction[index] as number) *= scale;
   for (const step of steps) addTo(direction, step.moved, (shares.pop() as number) - step.inverse * dot(step.turned, direction));
   return direction;
 }

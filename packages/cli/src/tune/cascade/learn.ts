@@ -1,4 +1,13 @@
-import { observeAnswer, observePrompt, predict, scoreNumbers, type GainModel, type JudgedBy, type NumberWeight, type Observation } from '@open-autoglm/gateway/cascade-policy';
+import {
+  observeAnswer,
+  observePrompt,
+  predict,
+  scoreNumbers,
+  type GainModel,
+  type JudgedBy,
+  type NumberWeight,
+  type Observation,
+} from '@open-autoglm/gateway/cascade-policy';
 import { createRandom } from '@open-autoglm/statistics';
 import { curveOf } from './curve.ts';
 import { fitLogistic, type FitOptions } from './fit-logistic.ts';
@@ -32,7 +41,8 @@ export interface LearnParts {
 }
 
 /**
- * Learns to tell which questions are worth the strong model. Judged by nested cross-validation: the gains of each fifth come from models that
+ * Learns to tell which questions are worth the strong model. Judged by nested cross-validation: the gains of each fifth come from models
+ * that
  * saw neither its questions nor their part in the choice of penalties. The model itself is then learned from everything.
  */
 export function learn(outcomes: readonly Outcome[], by: JudgedBy, { seed, onProgress }: LearnParts): Learned {
@@ -63,7 +73,11 @@ export function lengthOf(outcome: Outcome): number {
 }
 
 export function observe({ prompt, cheapAnswer = '', cheapScores, numbers }: Outcome, by: JudgedBy): Observation {
-  if (numbers) return { numbers: { ...numbers.prompt, ...(by === 'answer' && { ...numbers.answer, ...scoreNumbers(cheapScores) }) }, words: undefined };
+  if (numbers)
+    return {
+      numbers: { ...numbers.prompt, ...(by === 'answer' && { ...numbers.answer, ...scoreNumbers(cheapScores) }) },
+      words: undefined,
+    };
   return by === 'prompt' ? observePrompt(prompt) : observeAnswer(prompt, cheapAnswer, cheapScores);
 }
 
@@ -75,7 +89,8 @@ function choose(outcomes: readonly Outcome[], observations: readonly Observation
     for (let fold = 0; fold < innerFolds; fold += 1) {
       const seen = indices(foldOf, (other) => other !== fold);
       const model = fit(pick(outcomes, seen), pick(observations, seen), options, by);
-      for (const index of indices(foldOf, (other) => other === fold)) gains[index] = predict(model, observations[index] as Observation).gain;
+      for (const index of indices(foldOf, (other) => other === fold))
+        gains[index] = predict(model, observations[index] as Observation).gain;
     }
     const curve = curveOf(outcomes, gains);
     return { options, accuracy: curve.reduce((sum, { accuracy }) => sum + accuracy, 0) / curve.length };
@@ -87,10 +102,21 @@ function fit(outcomes: readonly Outcome[], observations: readonly Observation[],
   const of = (isRight: (outcome: Outcome) => boolean) => fitLogistic(observations, outcomes.map(isRight), options);
   const model = { cheap: of(({ cheapRight }) => cheapRight), strong: of(({ strongRight }) => strongRight), gains: [] };
   // Who has seen the answer has no need of it.
-  return by === 'answer' ? model : { ...model, length: leanOnLength(observations, observations.map((observation) => predict(model, observation).gain)) };
+  return by === 'answer'
+    ? model
+    : {
+        ...model,
+        length: leanOnLength(
+          observations,
+          observations.map((observation) => predict(model, observation).gain),
+        ),
+      };
 }
 
-/** As far as the gains spread, that of the length is added so much: it is worth something on any data, and what few outcomes teach is partly chance. */
+/**
+ * As far as the gains spread, that of the length is added so much: it is worth something on any data, and what few outcomes teach is partly
+ * chance.
+ */
 function leanOnLength(observations: readonly Observation[], gains: readonly number[]): NumberWeight {
   const { mean, deviation } = spreadOf(observations.map(({ numbers }) => numbers['characters'] as number));
   return { mean, deviation: Math.max(deviation, 1e-3), weight: lengthShare * spreadOf(gains).deviation };
@@ -104,7 +130,9 @@ function spreadOf(values: readonly number[]): { readonly mean: number; readonly 
 /** A question that was asked twice is in one fold: elsewhere, its answer would have been seen. */
 function toFolds(outcomes: readonly Outcome[], folds: number, seed: number): number[] {
   const random = createRandom(seed);
-  const prompts = [...new Set(outcomes.map(({ prompt }) => prompt))].map((prompt) => ({ prompt, key: random() })).sort((a, b) => a.key - b.key);
+  const prompts = [...new Set(outcomes.map(({ prompt }) => prompt))]
+    .map((prompt) => ({ prompt, key: random() }))
+    .sort((a, b) => a.key - b.key);
   const foldOf = new Map(prompts.map(({ prompt }, place) => [prompt, place % folds]));
   return outcomes.map(({ prompt }) => foldOf.get(prompt) as number);
 }

@@ -27,9 +27,12 @@ const outcomesMax = 1_000_000;
 const linesWrongTold = 3;
 
 /**
- * Reads outcomes, one JSON object a line: `prompt`, `cheap_ok` and `strong_ok`, and where they are known `cheap_answer` and `cheap_scores`. Of what a
- * gateway has recorded (`tiers.record`), judgements that have a line of their own are joined to their questions by `id`, in whichever of the files, the last word
- * of each counts, and questions that nobody has judged on both sides are left out, and so are lines that cannot be read, such as one that was cut off when the
+ * Reads outcomes, one JSON object a line: `prompt`, `cheap_ok` and `strong_ok`, and where they are known `cheap_answer` and `cheap_scores`.
+ * Of what a
+ * gateway has recorded (`tiers.record`), judgements that have a line of their own are joined to their questions by `id`, in whichever of
+ * the files, the last word
+ * of each counts, and questions that nobody has judged on both sides are left out, and so are lines that cannot be read, such as one that
+ * was cut off when the
  * gateway was killed. Other fields are nobody's affair. Of what nobody recorded such a line is an error that names the file and the lines.
  */
 export async function readOutcomes(files: readonly string[]): Promise<ReadOutcomes> {
@@ -63,9 +66,11 @@ async function readLines(file: string, read: Collected): Promise<void> {
       if (wrongCount <= linesWrongTold) wrong.push(`${file}:${number}: ${line}`);
     } else if (line.isQuestion) questions.push(line);
     else judgements.set(line.id as string, { ...judgements.get(line.id as string), ...line.judgement });
-    if (questions.length > outcomesMax || judgements.size > outcomesMax) throw new Error(`${file} has the outcome beyond ${outcomesMax}, which is as many as can be learned from: give fewer.`);
+    if (questions.length > outcomesMax || judgements.size > outcomesMax)
+      throw new Error(`${file} has the outcome beyond ${outcomesMax}, which is as many as can be learned from: give fewer.`);
   }
-  if (wrongCount > 0 && !isRecorded) throw new Error(`${wrong.join('\n')}\nEach line must be a JSON object with prompt, cheap_ok and strong_ok.`);
+  if (wrongCount > 0 && !isRecorded)
+    throw new Error(`${wrong.join('\n')}\nEach line must be a JSON object with prompt, cheap_ok and strong_ok.`);
   read.unreadable += wrongCount;
 }
 
@@ -92,7 +97,16 @@ function toLine(line: string): Line | string {
     return `this is not JSON: ${(error as Error).message}`;
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'this is no JSON object';
-  const { id, prompt, cheap_ok: cheapRight, strong_ok: strongRight, cheap_answer: cheapAnswer, cheap_scores: cheapScores, prompt_numbers: promptNumbers, answer_numbers: answerNumbers } = value;
+  const {
+    id,
+    prompt,
+    cheap_ok: cheapRight,
+    strong_ok: strongRight,
+    cheap_answer: cheapAnswer,
+    cheap_scores: cheapScores,
+    prompt_numbers: promptNumbers,
+    answer_numbers: answerNumbers,
+  } = value;
   const isRecorded = typeof id === 'string' && id !== '' && value['at_ms'] !== undefined;
   const judgement = { ...(typeof cheapRight === 'boolean' && { cheapRight }), ...(typeof strongRight === 'boolean' && { strongRight }) };
   if (isRecorded && prompt === undefined && promptNumbers === undefined) return { isQuestion: false, id, judgement, outcome: undefined };
@@ -103,15 +117,22 @@ function toLine(line: string): Line | string {
   if (!isRecorded && typeof strongRight !== 'boolean') return 'strong_ok must be true or false';
   if (cheapAnswer !== undefined && cheapAnswer !== null && typeof cheapAnswer !== 'string') return 'cheap_answer must be a text';
   if (cheapScores !== undefined && cheapScores !== null && !isScores(cheapScores)) return 'cheap_scores must be an object of numbers';
-  if (answerNumbers !== undefined && answerNumbers !== null && !isScores(answerNumbers)) return 'answer_numbers must be an object of numbers';
+  if (answerNumbers !== undefined && answerNumbers !== null && !isScores(answerNumbers))
+    return 'answer_numbers must be an object of numbers';
   const outcome: Unjudged = {
     prompt: isNumbers ? JSON.stringify(promptNumbers) : (prompt as string),
     numbers: isNumbers ? { prompt: promptNumbers, answer: (answerNumbers ?? undefined) as Numbers | undefined } : undefined,
-    cheapAnswer: cheapAnswer ?? undefined, cheapScores: (cheapScores ?? undefined) as Outcome['cheapScores'],
+    cheapAnswer: cheapAnswer ?? undefined,
+    cheapScores: (cheapScores ?? undefined) as Outcome['cheapScores'],
   };
   return { isQuestion: true, id: isRecorded ? id : undefined, judgement, outcome };
 }
 
 function isScores(value: unknown): value is Numbers {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && Object.values(value).every((score) => typeof score === 'number' && Number.isFinite(score));
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    !Array.isArray(value) &&
+    Object.values(value).every((score) => typeof score === 'number' && Number.isFinite(score))
+  );
 }

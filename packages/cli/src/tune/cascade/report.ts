@@ -26,11 +26,20 @@ export function formatReport({ questions, tested, cheap, strong, table, policy, 
     right(oracle),
   ]);
   const half = table.find(({ strongShare }) => strongShare === 0.5);
-  const verdicts = half?.ways.slice(1).map(({ name, better }) => `At 50 % strong calls, ${titles[name] ?? name}: ${signed(better.value)} [${signed(better.low)} ${signed(better.high)}] against prompt length.`) ?? [];
+  const verdicts =
+    half?.ways
+      .slice(1)
+      .map(
+        ({ name, better }) =>
+          `At 50 % strong calls, ${titles[name] ?? name}: ${signed(better.value)} [${signed(better.low)} ${signed(better.high)}] against prompt length.`,
+      ) ?? [];
   return [
     `${questions} questions; right answers of the cheap model ${right(cheap)}, of the strong one ${right(strong)}. Judged on ${tested.questions} questions by ${tested.by}.`,
     '',
-    ...alignColumns([header, ...rows], header.map(() => 'right' as const)),
+    ...alignColumns(
+      [header, ...rows],
+      header.map(() => 'right' as const),
+    ),
     '',
     ...verdicts,
     ...(missing ? [missing] : []),

@@ -27,7 +27,10 @@ export async function tuneCascade(files: readonly string[], options: TuneCascade
   const test = options.test === undefined ? undefined : await readChecked([options.test]);
   const judges = judgesOf(outcomes, test, options.by);
   // Learning takes minutes; that the file cannot be written must be known before.
-  const target = options.out === undefined ? undefined : await openTarget(options.out, [...files, ...(options.test === undefined ? [] : [options.test])], options.force ?? false);
+  const target =
+    options.out === undefined
+      ? undefined
+      : await openTarget(options.out, [...files, ...(options.test === undefined ? [] : [options.test])], options.force ?? false);
   const judged = test ?? outcomes;
   const table = await (async () => {
     const learned = learnAll(outcomes, judges, options.seed);
@@ -48,7 +51,9 @@ export async function tuneCascade(files: readonly string[], options: TuneCascade
 }
 
 function missingAnswers(by: JudgedBy | undefined): string {
-  return by === undefined ? 'Some outcomes have no cheap_answer, so the policy looks at prompts alone: use it with tiers.decide: prompt.' : '';
+  return by === undefined
+    ? 'Some outcomes have no cheap_answer, so the policy looks at prompts alone: use it with tiers.decide: prompt.'
+    : '';
 }
 
 /** Of all files together: recordings of a day each are few by themselves, and a judgement may come a day after its question. */
@@ -57,16 +62,23 @@ async function readChecked(files: readonly string[]): Promise<Outcome[]> {
   const { outcomes, unjudged, unreadable } = await readOutcomes(files).catch((error: unknown) => {
     throw new UserError(isFileSystemError(error) ? `${error.path ?? names} cannot be read: ${error.message}` : (error as Error).message);
   });
-  if (unreadable > 0) process.stderr.write(`${names}: left out ${unreadable} ${unreadable === 1 ? 'line that is' : 'lines that are'} no recorded outcome.\n`);
+  if (unreadable > 0)
+    process.stderr.write(`${names}: left out ${unreadable} ${unreadable === 1 ? 'line that is' : 'lines that are'} no recorded outcome.\n`);
   const others = unjudged > 0 ? `; ${unjudged} more have no cheap_ok or no strong_ok (POST /v1/cascade/feedback)` : '';
-  if (outcomes.length < outcomesMin) throw new UserError(`${names} ${files.length === 1 ? 'has' : 'have'} ${outcomes.length} ${outcomes.length === 1 ? 'outcome' : 'outcomes'}; at least ${outcomesMin} are needed${others}.`);
+  if (outcomes.length < outcomesMin)
+    throw new UserError(
+      `${names} ${files.length === 1 ? 'has' : 'have'} ${outcomes.length} ${outcomes.length === 1 ? 'outcome' : 'outcomes'}; at least ${outcomesMin} are needed${others}.`,
+    );
   return [...outcomes];
 }
 
 /** The same question again and again is one: a fold without it would have nothing to learn from. */
 function checkQuestions(outcomes: readonly Outcome[], files: readonly string[]): void {
   const { size } = new Set(outcomes.map(({ prompt }) => prompt));
-  if (size < outcomesMin) throw new UserError(`${files.join(', ')}: the ${outcomes.length} outcomes are of ${size} different ${size === 1 ? 'question' : 'questions'}; at least ${outcomesMin} are needed.`);
+  if (size < outcomesMin)
+    throw new UserError(
+      `${files.join(', ')}: the ${outcomes.length} outcomes are of ${size} different ${size === 1 ? 'question' : 'questions'}; at least ${outcomesMin} are needed.`,
+    );
 }
 
 function judgesOf(outcomes: readonly Outcome[], test: readonly Outcome[] | undefined, by: JudgedBy | undefined): JudgedBy[] {
@@ -106,7 +118,11 @@ interface PolicyTarget {
 function learnAll(outcomes: readonly Outcome[], judges: readonly JudgedBy[], seed: number): LearnedBy {
   const bar = createProgressBar(process.stderr);
   const learned: LearnedBy = {};
-  for (const by of judges) learned[by] = learn(outcomes, by, { seed, onProgress: (share) => bar.report(share, `learning from the ${by}s: ${Math.round(share * 100)} %`) });
+  for (const by of judges)
+    learned[by] = learn(outcomes, by, {
+      seed,
+      onProgress: (share) => bar.report(share, `learning from the ${by}s: ${Math.round(share * 100)} %`),
+    });
   bar.clear();
   return learned;
 }
@@ -129,7 +145,11 @@ function policyOf(outcomes: readonly Outcome[], learned: LearnedBy, table: reado
       questions: outcomes.length,
       cheap_right: shareOf(outcomes, ({ cheapRight }) => cheapRight),
       strong_right: shareOf(outcomes, ({ strongRight }) => strongRight),
-      at_half: Object.fromEntries([['random', half.random], ...half.ways.map(({ name, accuracy }) => [name, accuracy.value] as const), ['oracle', half.oracle]]),
+      at_half: Object.fromEntries([
+        ['random', half.random],
+        ...half.ways.map(({ name, accuracy }) => [name, accuracy.value] as const),
+        ['oracle', half.oracle],
+      ]),
     },
     prompt: (learned.prompt as Learned).model,
     ...(learned.answer && { answer: learned.answer.model }),

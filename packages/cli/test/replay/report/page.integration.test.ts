@@ -18,7 +18,9 @@ describe.runIf(chromium)('the page in a browser', () => {
       await rm(folder, { recursive: true });
     });
     const compared = comparisonOf(7, ({ target, index }) => 100 + target * 10 + (index % 5));
-    const hostile = failure('failed', '<img src=http://127.0.0.1:9/x onerror="document.title=1"><script>document.title=2</script>', { dueAtMs: 5 });
+    const hostile = failure('failed', '<img src=http://127.0.0.1:9/x onerror="document.title=1"><script>document.title=2</script>', {
+      dueAtMs: 5,
+    });
     const result = { ...compared, outcomes: [...compared.outcomes, hostile] };
     const file = path.join(folder, 'report.html');
     await writeFile(file, renderPage(result, summarise(result, machine)));

@@ -14,17 +14,29 @@ const slo = { options: { ...resultOf([]).options, slo: { ttftMs: 200 } } };
 
 describe('the page of a replay', () => {
   it('has every plot that there is something to plot in', () => {
-    const page = pageOf(resultOf([outcome(), outcome({ dueAtMs: 4000, firstTokenAtMs: 4100, endedAtMs: 5000 }), failure('cut', 'reset')], slo));
+    const page = pageOf(
+      resultOf([outcome(), outcome({ dueAtMs: 4000, firstTokenAtMs: 4100, endedAtMs: 5000 }), failure('cut', 'reset')], slo),
+    );
     expect(titlesOf(page)).toEqual([
-      'TTFT over time, ms', 'TPOT over time, ms', 'end to end over time, ms', 'TTFT by percentile, ms', 'TPOT by percentile, ms', 'end to end by percentile, ms',
-      'Requests per second', 'Requests in flight, at most', 'SLO attainment', 'Requests not answered',
+      'TTFT over time, ms',
+      'TPOT over time, ms',
+      'end to end over time, ms',
+      'TTFT by percentile, ms',
+      'TPOT by percentile, ms',
+      'end to end by percentile, ms',
+      'Requests per second',
+      'Requests in flight, at most',
+      'SLO attainment',
+      'Requests not answered',
     ]);
     expect(titlesOf(pageOf(resultOf([outcome({ outputTokens: 1 })])))).not.toContain('TPOT over time, ms');
   });
 
   it('compares: both series, the ratio with its interval, and what follows from it', () => {
     const page = pageOf(comparisonOf(8, ({ target }) => 100 - target * 50));
-    expect(page).toMatch(/<tr class="b"><th>TTFT p50 <small>ms<\/small><\/th><td>100<\/td><td>50<\/td><td>0\.50<\/td><td>0\.50 – 0\.50<\/td>.*B is better/);
+    expect(page).toMatch(
+      /<tr class="b"><th>TTFT p50 <small>ms<\/small><\/th><td>100<\/td><td>50<\/td><td>0\.50<\/td><td>0\.50 – 0\.50<\/td>.*B is better/,
+    );
     expect(page).toContain('no difference shown');
     expect(page).toMatch(/path class="s0 strong line"/);
     expect(page).toMatch(/path class="s1 strong line"/);
@@ -34,7 +46,10 @@ describe('the page of a replay', () => {
     ['nothing', resultOf([], { wallMs: 0 })],
     ['one request', resultOf([outcome()])],
     ['only errors', resultOf([failure('failed', 'no connection'), failure('abandoned', 'never sent')], slo)],
-    ['a comparison without an answer', { ...comparisonOf(1, () => 1), outcomes: [failure('failed', 'x'), failure('failed', 'x', { target: 1 })] }],
+    [
+      'a comparison without an answer',
+      { ...comparisonOf(1, () => 1), outcomes: [failure('failed', 'x'), failure('failed', 'x', { target: 1 })] },
+    ],
   ])('of %s is whole and holds no number that is none', (_, result) => {
     const page = pageOf(result);
     expect(page).toMatch(/<\/html>\n$/);
@@ -43,7 +58,13 @@ describe('the page of a replay', () => {
 
   it('counts one as one', () => {
     const result = comparisonOf(1, () => 1);
-    const page = renderPage({ ...result, trace: { ...result.trace, requestCount: 1 } }, summarise({ ...result, trace: { ...result.trace, requestCount: 1 }, generator: { ...result.generator, connectionPeak: 1 } }, { ...machine, cores: 1 }));
+    const page = renderPage(
+      { ...result, trace: { ...result.trace, requestCount: 1 } },
+      summarise(
+        { ...result, trace: { ...result.trace, requestCount: 1 }, generator: { ...result.generator, connectionPeak: 1 } },
+        { ...machine, cores: 1 },
+      ),
+    );
     expect(page).toContain('<p>1 slice of the trace, replayed to both servers in turn;');
     expect(page).toContain('1 request over 9 s');
     expect(page).toContain('1 connection at most');
@@ -56,16 +77,20 @@ describe('the page of a replay', () => {
     expect(page).not.toMatch(/\b(src|href|srcset)=|@import|url\(/);
     expect([...page.matchAll(/<script\b[^>]*>/g)].map(([tag]) => tag)).toEqual(['<script type="application/json" id="report">']);
     const style = /<style>(.*?)<\/style>/s.exec(page)?.[1] as string;
-    expect(page).toContain(`content="default-src &#39;none&#39;; style-src &#39;sha256-${createHash('sha256').update(style).digest('base64')}&#39;"`);
+    expect(page).toContain(
+      `content="default-src &#39;none&#39;; style-src &#39;sha256-${createHash('sha256').update(style).digest('base64')}&#39;"`,
+    );
   });
 
   it('shows hostile texts as texts', () => {
     const hostile = '</script></style><script>alert(1)</script><img src=x onerror=alert(1)>" \' & \u202e';
-    const page = pageOf(resultOf([failure('failed', hostile), outcome({ timings: { [hostile]: 1 } })], {
-      targets: [{ name: hostile, url: hostile, model: hostile }],
-      trace: { ...resultOf([]).trace, path: `/folder/${hostile}`, brokenLineCount: 1, brokenLines: [{ line: 1, reason: hostile }] },
-      warnings: [hostile],
-    }));
+    const page = pageOf(
+      resultOf([failure('failed', hostile), outcome({ timings: { [hostile]: 1 } })], {
+        targets: [{ name: hostile, url: hostile, model: hostile }],
+        trace: { ...resultOf([]).trace, path: `/folder/${hostile}`, brokenLineCount: 1, brokenLines: [{ line: 1, reason: hostile }] },
+        warnings: [hostile],
+      }),
+    );
     expect(page).not.toMatch(/<(img|script>)/);
     expect(page.match(/<\/script>/g)).toHaveLength(1);
     expect(page.match(/<\/style>/g)).toHaveLength(1);
@@ -80,7 +105,9 @@ describe('the page of a replay', () => {
   });
 
   it('bounds the dots of a long run, and keeps the slowest', () => {
-    const many = Array.from({ length: 50_000 }, (_, index) => outcome({ dueAtMs: index * 10, firstTokenAtMs: index * 10 + (index === 31_337 ? 5000 : 20), endedAtMs: index * 10 + 6000 }));
+    const many = Array.from({ length: 50_000 }, (_, index) =>
+      outcome({ dueAtMs: index * 10, firstTokenAtMs: index * 10 + (index === 31_337 ? 5000 : 20), endedAtMs: index * 10 + 6000 }),
+    );
     const page = pageOf(resultOf(many, { wallMs: 506_000 }));
     expect(page.length).toBeLessThan(400_000);
     expect(page).toContain('5,000');
@@ -89,10 +116,20 @@ describe('the page of a replay', () => {
 
 describe('a timeline', () => {
   it('counts each request once where it was due, once where it ended, and what ran between', () => {
-    const anyOutcome = fc.record({ dueAtMs: fc.integer({ min: 0, max: 60_000 }), runsMs: fc.integer({ min: 0, max: 30_000 }), ok: fc.boolean() });
+    const anyOutcome = fc.record({
+      dueAtMs: fc.integer({ min: 0, max: 60_000 }),
+      runsMs: fc.integer({ min: 0, max: 30_000 }),
+      ok: fc.boolean(),
+    });
     fc.assert(
       fc.property(fc.array(anyOutcome, { minLength: 1, maxLength: 40 }), (list) => {
-        const outcomes = list.map(({ dueAtMs, runsMs, ok }) => (ok ? outcome : (changes: object) => failure('failed', 'x', changes))({ dueAtMs, sentAtMs: dueAtMs, endedAtMs: dueAtMs + runsMs }));
+        const outcomes = list.map(({ dueAtMs, runsMs, ok }) =>
+          (ok ? outcome : (changes: object) => failure('failed', 'x', changes))({
+            dueAtMs,
+            sentAtMs: dueAtMs,
+            endedAtMs: dueAtMs + runsMs,
+          }),
+        );
         const placed = placeInTime(resultOf(outcomes), 0);
         const { bins, binSeconds } = createTimeline(placed, Math.max(...placed.map(({ endedAt }) => endedAt)), undefined);
         const sum = (value: (bin: (typeof bins)[number]) => number) => Math.round(bins.reduce((total, bin) => total + value(bin), 0));
@@ -106,7 +143,10 @@ describe('a timeline', () => {
   });
 
   it('knows how many ran at once, also in bins in which nothing began', () => {
-    const placed = placeInTime(resultOf([outcome({ dueAtMs: 0, sentAtMs: 0, endedAtMs: 90_000 }), outcome({ dueAtMs: 100, sentAtMs: 100, endedAtMs: 200 })]), 0);
+    const placed = placeInTime(
+      resultOf([outcome({ dueAtMs: 0, sentAtMs: 0, endedAtMs: 90_000 }), outcome({ dueAtMs: 100, sentAtMs: 100, endedAtMs: 200 })]),
+      0,
+    );
     const { bins } = createTimeline(placed, 90, undefined);
     expect(bins.map(({ inFlightMax }) => inFlightMax)).toEqual([2, ...Array.from({ length: 89 }, () => 1)]);
   });
@@ -120,7 +160,10 @@ describe('a timeline', () => {
   });
 
   it('has the quantile of each bin, and a gap where there is none', () => {
-    const placed = placeInTime(resultOf([outcome({ dueAtMs: 0, firstTokenAtMs: 50 }), outcome({ dueAtMs: 2500, firstTokenAtMs: 2600, endedAtMs: 3000 })]), 0);
+    const placed = placeInTime(
+      resultOf([outcome({ dueAtMs: 0, firstTokenAtMs: 50 }), outcome({ dueAtMs: 2500, firstTokenAtMs: 2600, endedAtMs: 3000 })]),
+      0,
+    );
     const line = quantileLine(createTimeline(placed, 100, undefined), 'ttft', 0.5);
     expect(line.slice(0, 3).map(({ y }) => y)).toEqual([50, NaN, 100]);
   });
@@ -132,7 +175,13 @@ describe('scales', () => {
     fc.assert(
       fc.property(fc.array(value, { minLength: 1, maxLength: 20 }), (values) => {
         const [min, max] = [Math.min(...values), Math.max(...values)];
-        for (const scale of [linearScale(max), countScale(max), logScale(min * 0.9, max * 1.1), latencyScale(values, values[0] as number), timeScale(max)]) {
+        for (const scale of [
+          linearScale(max),
+          countScale(max),
+          logScale(min * 0.9, max * 1.1),
+          latencyScale(values, values[0] as number),
+          timeScale(max),
+        ]) {
           expect(scale.ticks.length).toBeLessThan(20);
           for (const [index, tick] of scale.ticks.entries()) expect(tick).toBeGreaterThan(scale.ticks[index - 1] ?? -1);
           for (const each of values) expect(scale.place(each)).toBeLessThanOrEqual(1);

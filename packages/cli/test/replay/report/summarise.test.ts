@@ -7,7 +7,8 @@ import type { CompareSummary, ReplaySummary, TargetSummary } from '../../../src/
 import { comparisonOf, failure, machine, outcome, resultOf, twoTargets } from './results.ts';
 
 const single = (...given: Parameters<typeof resultOf>) => summarise(resultOf(...given), machine) as ReplaySummary & TargetSummary;
-const compared = (...given: Parameters<typeof comparisonOf>) => summarise(comparisonOf(...given), machine) as ReplaySummary & CompareSummary;
+const compared = (...given: Parameters<typeof comparisonOf>) =>
+  summarise(comparisonOf(...given), machine) as ReplaySummary & CompareSummary;
 const lineOf = ({ comparison }: CompareSummary, figure: string) => comparison.find((line) => line.figure === figure);
 
 describe('the summary of a replay', () => {
@@ -25,9 +26,19 @@ describe('the summary of a replay', () => {
   });
 
   it('takes goodput over the whole run, and attainment over all that were due', () => {
-    const outcomes = [outcome(), outcome({ firstTokenAtMs: 1300 }), outcome({ endedAtMs: 3000 }), failure('refused', 'full', { status: 429 })];
+    const outcomes = [
+      outcome(),
+      outcome({ firstTokenAtMs: 1300 }),
+      outcome({ endedAtMs: 3000 }),
+      failure('refused', 'full', { status: 429 }),
+    ];
     const summary = single(outcomes, { options: { ...resultOf([]).options, slo: { ttftMs: 200, tpotMs: 60 } } });
-    expect(summary).toMatchObject({ goodput_rps: 0.1, answered_rps: 0.3, slo_attainment: 0.25, slo_misses: { ttft_ms: 1, tpot_ms: 1, e2e_ms: 0 } });
+    expect(summary).toMatchObject({
+      goodput_rps: 0.1,
+      answered_rps: 0.3,
+      slo_attainment: 0.25,
+      slo_misses: { ttft_ms: 1, tpot_ms: 1, e2e_ms: 0 },
+    });
     expect(single(outcomes)).toMatchObject({ goodput_rps: 0.3 });
     expect(single(outcomes)).not.toHaveProperty('slo_attainment');
   });
@@ -43,7 +54,10 @@ describe('the summary of a replay', () => {
     const full = [1, 2].map(() => failure('refused', 'queue is full', { status: 429 }));
     expect(single([...full, ...resets, outcome()])).toMatchObject({
       outcomes: { answered: 1, refused: 2, cut: 3, failed: 0, 'timed-out': 0, abandoned: 0 },
-      errors: [{ outcome: 'cut', error: 'connection reset', count: 3 }, { outcome: 'refused', status: 429, error: 'queue is full', count: 2 }],
+      errors: [
+        { outcome: 'cut', error: 'connection reset', count: 3 },
+        { outcome: 'refused', status: 429, error: 'queue is full', count: 2 },
+      ],
     });
     const many = single(Array.from({ length: 5000 }, (_, index) => failure('failed', `request ${index}`)));
     expect(many.errors).toHaveLength(20);
@@ -53,12 +67,18 @@ describe('the summary of a replay', () => {
   it('tells tokens, what was cached, right answers and the segments of the server', () => {
     const timings = { queue_ms: 5, prefill: 20 };
     expect(single([outcome({ answerCorrect: true, timings }), outcome({ answerCorrect: false, timings })])).toMatchObject({
-      output_tokens_per_second: 2.2, prompt_tokens_per_second: 10, cached_share: 0.2, answers: { checked: 2, correct: 1 },
+      output_tokens_per_second: 2.2,
+      prompt_tokens_per_second: 10,
+      cached_share: 0.2,
+      answers: { checked: 2, correct: 1 },
       segments_ms: { queue: { p50: 5, count: 2 }, prefill: { p99: 20 } },
     });
   });
 
-  it.each([['no outcome at all', []], ['only errors', [failure('failed', 'no connection'), failure('abandoned', 'never sent')]]])('of %s is whole', (_, outcomes) => {
+  it.each([
+    ['no outcome at all', []],
+    ['only errors', [failure('failed', 'no connection'), failure('abandoned', 'never sent')]],
+  ])('of %s is whole', (_, outcomes) => {
     const summary = single(outcomes, { wallMs: outcomes.length === 0 ? 0 : 10_000 });
     expect(summary).toMatchObject({ requests: outcomes.length, ttft_ms: null, tpot_ms: null, e2e_ms: null, goodput_rps: 0 });
     expect(JSON.parse(JSON.stringify(summary))).toEqual(summary);
@@ -67,10 +87,24 @@ describe('the summary of a replay', () => {
   it('is JSON without loss, whatever happened', () => {
     const time = fc.double({ min: 0, max: 1e6, noNaN: true });
     const kind = fc.constantFrom<RequestOutcome['outcome']>('answered', 'refused', 'failed', 'cut', 'timed-out', 'abandoned');
-    const any = fc.record({ outcome: kind, target: fc.nat(1), slice: fc.nat(9), dueAtMs: time, endedAtMs: time, outputTokens: fc.nat(3), error: fc.string() });
+    const any = fc.record({
+      outcome: kind,
+      target: fc.nat(1),
+      slice: fc.nat(9),
+      dueAtMs: time,
+      endedAtMs: time,
+      outputTokens: fc.nat(3),
+      error: fc.string(),
+    });
     fc.assert(
       fc.property(fc.array(any, { maxLength: 30 }), (changes) => {
-        const summary = summarise(resultOf(changes.map((change) => outcome(change)), { targets: twoTargets }), machine);
+        const summary = summarise(
+          resultOf(
+            changes.map((change) => outcome(change)),
+            { targets: twoTargets },
+          ),
+          machine,
+        );
         expect(JSON.parse(JSON.stringify(summary))).toEqual(summary);
       }),
       { numRuns: 20 },
@@ -104,8 +138,16 @@ describe('a comparison', () => {
   });
 
   it('concludes nothing from fewer than six slices, and nothing from no answers', () => {
-    expect(lineOf(compared(5, ({ target }) => 100 - target * 50), 'ttft_ms.p50')).toMatchObject({ better: 'undecided', slices: 5 });
-    const silent = summarise(resultOf([failure('failed', 'x', { slice: 1 }), failure('failed', 'x', { target: 1 })], { targets: twoTargets }), machine) as CompareSummary & ReplaySummary;
+    expect(
+      lineOf(
+        compared(5, ({ target }) => 100 - target * 50),
+        'ttft_ms.p50',
+      ),
+    ).toMatchObject({ better: 'undecided', slices: 5 });
+    const silent = summarise(
+      resultOf([failure('failed', 'x', { slice: 1 }), failure('failed', 'x', { target: 1 })], { targets: twoTargets }),
+      machine,
+    ) as CompareSummary & ReplaySummary;
     expect(lineOf(silent, 'ttft_ms.p50')).toMatchObject({ a: null, b: null, ratio: null, better: 'undecided' });
   });
 

@@ -9,7 +9,11 @@ const tableOf = (result: ReplayResult) => formatSummary(summarise(result, machin
 
 describe('the table of a replay', () => {
   it('shows percentiles with units, counts, goodput and the generator', () => {
-    const text = tableOf(resultOf([outcome(), outcome({ firstTokenAtMs: 1300 }), failure('refused', 'queue is full', { status: 429 })], { options: { ...resultOf([]).options, slo: { ttftMs: 200 } } }));
+    const text = tableOf(
+      resultOf([outcome(), outcome({ firstTokenAtMs: 1300 }), failure('refused', 'queue is full', { status: 429 })], {
+        options: { ...resultOf([]).options, slo: { ttftMs: 200 } },
+      }),
+    );
     expect(text).toMatch(/^ +p50 +p90 +p95 +p99 +max +mean$/m);
     expect(text).toMatch(/^TTFT +ms +200 +280 +290 +298 +300 +200$/m);
     expect(text).toMatch(/^answered +2 of 3, 0\.200 requests\/s$/m);
@@ -35,13 +39,27 @@ describe('the table of a replay', () => {
 
   it('is whole where there was nothing to measure', () => {
     expect(tableOf(resultOf([], { wallMs: 0 }))).toMatch(/^TTFT +ms +– +–/m);
-    expect(tableOf(resultOf([failure('failed', 'no connection')], { end: 'silent' }))).toContain('! A server took connections and sent nothing at all');
+    expect(tableOf(resultOf([failure('failed', 'no connection')], { end: 'silent' }))).toContain(
+      '! A server took connections and sent nothing at all',
+    );
   });
 
   it('tells damage of the trace and the replay own lateness', () => {
     const damaged = resultOf([outcome()]);
-    const trace = { ...damaged.trace, brokenLineCount: 4, brokenLines: [1, 2, 3, 4].map((line) => ({ line, reason: 'not JSON' })), clockBackwardsCount: 1, clockBackwardsLines: [9] };
-    const text = tableOf({ ...damaged, trace, end: 'interrupted', warnings: ['no usage'], generator: { ...damaged.generator, latenessMs: { p50: 1, p99: 40, max: 90 } } });
+    const trace = {
+      ...damaged.trace,
+      brokenLineCount: 4,
+      brokenLines: [1, 2, 3, 4].map((line) => ({ line, reason: 'not JSON' })),
+      clockBackwardsCount: 1,
+      clockBackwardsLines: [9],
+    };
+    const text = tableOf({
+      ...damaged,
+      trace,
+      end: 'interrupted',
+      warnings: ['no usage'],
+      generator: { ...damaged.generator, latenessMs: { p50: 1, p99: 40, max: 90 } },
+    });
     expect(text).toContain('! 4 broken lines of the trace skipped (line 1: not JSON; 2: not JSON; 3: not JSON, …).');
     expect(text).toContain("! The trace's clock went back 1 time (line 9)");
     expect(text).toContain('! The replay was interrupted');
@@ -51,7 +69,9 @@ describe('the table of a replay', () => {
 
   it('holds no control character of a server', () => {
     const hostile = '\u001b[2J\u001b]0;title\u0007\r\n\u202eevil\u2028<script>';
-    const text = tableOf(resultOf([failure('failed', hostile)], { targets: [{ name: hostile, url: 'http://x', model: hostile }], warnings: [hostile] }));
+    const text = tableOf(
+      resultOf([failure('failed', hostile)], { targets: [{ name: hostile, url: 'http://x', model: hostile }], warnings: [hostile] }),
+    );
     expect(text.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}]/u);
     expect(text).toContain('\\u{1b}[2J');
   });
@@ -69,13 +89,30 @@ describe('a replay of one request', () => {
 
 describe('text of a terminal', () => {
   it('aligns columns by the places that characters take', () => {
-    const lines = alignColumns([['模型', '1'], ['model', '22'], ['é́', '3']], ['left', 'right']);
+    const lines = alignColumns(
+      [
+        ['模型', '1'],
+        ['model', '22'],
+        ['é́', '3'],
+      ],
+      ['left', 'right'],
+    );
     expect(lines.map((line) => stringWidth(line))).toEqual([9, 9, 9]);
     expect(lines[0]).toBe('模型    1');
   });
 
   it('shows three digits that count', () => {
-    expect([1234.5, 123.4, 12.34, 1.234, 0.1234, 7, 0, null, NaN].map(formatNumber)).toEqual(['1,235', '123', '12.3', '1.23', '0.123', '7', '0', '–', '–']);
+    expect([1234.5, 123.4, 12.34, 1.234, 0.1234, 7, 0, null, NaN].map(formatNumber)).toEqual([
+      '1,235',
+      '123',
+      '12.3',
+      '1.23',
+      '0.123',
+      '7',
+      '0',
+      '–',
+      '–',
+    ]);
     expect([350, 12_500, 200_000, 7_500_000].map(formatDuration)).toEqual(['350 ms', '12.5 s', '3 min 20 s', '2 h 5 min']);
     expect(harmless('a\tb')).toBe('a\\u{9}b');
   });

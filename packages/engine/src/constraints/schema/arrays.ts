@@ -11,11 +11,13 @@ export function compileArray(context: SchemaContext, schema: Schema, path: strin
   const { prefixItems = [], items, uniqueItems = false } = schema;
   if (uniqueItems !== false) throw schemaError(at(path, 'uniqueItems'), 'is not supported');
   if (!Array.isArray(prefixItems)) throw schemaError(at(path, 'prefixItems'), 'must be an array of schemas');
-  if (prefixItems.length > schemaLimits.prefixItems) throw schemaError(at(path, 'prefixItems'), `has more than ${schemaLimits.prefixItems} schemas`);
+  if (prefixItems.length > schemaLimits.prefixItems)
+    throw schemaError(at(path, 'prefixItems'), `has more than ${schemaLimits.prefixItems} schemas`);
   const [min, max] = countRange(schema, ['minItems', 'maxItems'], path);
   const prefix = prefixItems.map((item, index) => context.compile(item, at(at(path, 'prefixItems'), index)));
   // Who lists the first items means those.
-  const rest = items === false || (items === undefined && prefix.length > 0) ? undefined : context.compile(items ?? true, at(path, 'items'));
+  const rest =
+    items === false || (items === undefined && prefix.length > 0) ? undefined : context.compile(items ?? true, at(path, 'items'));
   if (!rest && min > prefix.length) throw schemaError(at(path, 'minItems'), 'is more than there are items');
   return sequence(opening('['), tail(prefix, 0, rest, min, max), closing(']'));
 }

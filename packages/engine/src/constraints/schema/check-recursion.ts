@@ -33,7 +33,7 @@ export function findEndless(references: readonly Reference[]): Reference | undef
         return ends.has(node);
     }
   };
-  for (let isNews = true; isNews; ) {
+  for (let isNews = true; isNews;) {
     const found = references.filter((reference) => !ends.has(reference) && canEnd(reference.target as Node));
     for (const reference of found) ends.add(reference);
     isNews = found.length > 0;

@@ -18,7 +18,21 @@ export function compileSchema(schema: unknown, path: string): Node {
 }
 
 /** Keywords that say something to people, or to other keywords. */
-const annotations = new Set(['title', 'description', 'default', 'examples', 'example', '$comment', '$schema', 'deprecated', 'readOnly', 'writeOnly', '$defs', 'definitions', 'discriminator']);
+const annotations = new Set([
+  'title',
+  'description',
+  'default',
+  'examples',
+  'example',
+  '$comment',
+  '$schema',
+  'deprecated',
+  'readOnly',
+  'writeOnly',
+  '$defs',
+  'definitions',
+  'discriminator',
+]);
 
 const types = {
   object: objectKeywords,
@@ -61,7 +75,8 @@ class SchemaCompiler implements SchemaContext {
   compileRoot(): Node {
     const node = this.compile(this.#root, this.#path);
     // A map tells those that are added meanwhile, too.
-    for (const [pointer, { node: reference, path }] of this.#references) reference.target = this.compile(this.#resolve(pointer, path), this.#pathOf(pointer));
+    for (const [pointer, { node: reference, path }] of this.#references)
+      reference.target = this.compile(this.#resolve(pointer, path), this.#pathOf(pointer));
     const all = [...this.#references.values()];
     const faulty = findLoop(all.map((reference) => reference.node)) ?? findEndless(all.map((reference) => reference.node));
     if (faulty) throw schemaError(all.find((reference) => reference.node === faulty)?.path as string, 'refers to itself without end');
@@ -85,7 +100,11 @@ class SchemaCompiler implements SchemaContext {
     if (!this.#any) {
       this.#any = { kind: 'reference', target: undefined };
       this.#any.target = choice(
-        compileObject(this, {}, ''), compileArray(this, {}, ''), compileString(this, {}, ''), compileNumber({}, false, ''), literals(['true', 'false', 'null']),
+        compileObject(this, {}, ''),
+        compileArray(this, {}, ''),
+        compileString(this, {}, ''),
+        compileNumber({}, false, ''),
+        literals(['true', 'false', 'null']),
       );
     }
     return this.#any;
@@ -159,7 +178,8 @@ class SchemaCompiler implements SchemaContext {
     let target = this.#root;
     for (const part of pointer.split('/').slice(1)) {
       const key = decoded(part)?.replaceAll('~1', '/').replaceAll('~0', '~');
-      if (key === undefined || typeof target !== 'object' || target === null || !Object.hasOwn(target, key)) throw schemaError(path, 'points to nothing');
+      if (key === undefined || typeof target !== 'object' || target === null || !Object.hasOwn(target, key))
+        throw schemaError(path, 'points to nothing');
       target = (target as Record<string, unknown>)[key];
     }
     return target;
@@ -193,18 +213,24 @@ class SchemaCompiler implements SchemaContext {
   /** `oneOf` forbids what satisfies two of its schemas; a grammar can only promise that where no value does. */
   #checkDisjoint(options: readonly unknown[], path: string): void {
     if (options.length > 100) throw schemaError(path, 'has more than 100 schemas');
-    const resolve = (schema: unknown) => (isObject(schema) && typeof schema['$ref'] === 'string' ? this.#resolve(schema['$ref'], path) : schema);
+    const resolve = (schema: unknown) =>
+      isObject(schema) && typeof schema['$ref'] === 'string' ? this.#resolve(schema['$ref'], path) : schema;
     const alternatives = new Disjointness(resolve, (comparisons) => this.spend('comparisons', comparisons, path), this.#facts);
     for (const [index, option] of options.entries()) {
       for (const [other, before] of options.slice(0, index).entries()) {
-        if (!alternatives.areDisjoint(before, option)) throw schemaError(at(path, index), `may hold together with ${at(path, other)}: tell them apart by 'type', or a required property with 'const', or use 'anyOf'`);
+        if (!alternatives.areDisjoint(before, option))
+          throw schemaError(
+            at(path, index),
+            `may hold together with ${at(path, other)}: tell them apart by 'type', or a required property with 'const', or use 'anyOf'`,
+          );
       }
     }
   }
 
   #refuseOthers(schema: Schema, keywords: readonly string[], path: string): void {
     const other = Object.keys(schema).find((keyword) => !keywords.includes(keyword) && !annotations.has(keyword));
-    if (other !== undefined) throw schemaError(at(path, other), `is not supported beside '${keywords.find((keyword) => keyword in schema)}'`);
+    if (other !== undefined)
+      throw schemaError(at(path, other), `is not supported beside '${keywords.find((keyword) => keyword in schema)}'`);
   }
 }
 

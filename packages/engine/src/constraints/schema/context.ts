@@ -47,7 +47,8 @@ export function at(path: string, key: string | number): string {
 export function countKeyword(schema: Schema, keyword: string, path: string): number | undefined {
   const value = schema[keyword];
   if (value === undefined) return undefined;
-  if (!Number.isSafeInteger(value) || (value as number) < 0) throw schemaError(at(path, keyword), 'must be a whole number that is not negative');
+  if (!Number.isSafeInteger(value) || (value as number) < 0)
+    throw schemaError(at(path, keyword), 'must be a whole number that is not negative');
   return value as number;
 }
 

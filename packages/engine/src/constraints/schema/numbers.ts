@@ -19,9 +19,16 @@ export function compileNumber(schema: Schema, isInteger: boolean, path: string):
 function rangeOf(schema: Schema, isInteger: boolean, path: string): NumberRange {
   const values = Object.fromEntries(numberKeywords.map((keyword) => [keyword, decimalOf(schema, keyword, path)]));
   const { minimum, maximum, exclusiveMinimum, exclusiveMaximum, multipleOf } = values;
-  const decimals = isInteger ? 0 : decimalsFor(Object.values(values).filter((value) => value !== undefined), multipleOf, path);
+  const decimals = isInteger
+    ? 0
+    : decimalsFor(
+        Object.values(values).filter((value) => value !== undefined),
+        multipleOf,
+        path,
+      );
   if (multipleOf && multipleOf.digits <= 0n) throw schemaError(at(path, 'multipleOf'), 'must be above 0');
-  if (multipleOf && isInteger && multipleOf.decimals > 0) throw schemaError(at(path, 'multipleOf'), 'must be a whole number for an integer');
+  if (multipleOf && isInteger && multipleOf.decimals > 0)
+    throw schemaError(at(path, 'multipleOf'), 'must be a whole number for an integer');
   const limit = 10n ** BigInt(significantDigits) - 1n;
   const lows = [-limit, minimum && ceil(minimum, decimals), exclusiveMinimum && floor(exclusiveMinimum, decimals) + 1n];
   const highs = [limit, maximum && floor(maximum, decimals), exclusiveMaximum && ceil(exclusiveMaximum, decimals) - 1n];

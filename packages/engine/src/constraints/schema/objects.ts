@@ -15,12 +15,17 @@ export function compileObject(context: SchemaContext, schema: Schema, path: stri
   const required = readRequired(schema, path);
   const additional = compileAdditional(context, schema, path);
   const listed = Object.entries(properties).map(([name, value]): Property => ({
-    name, value: context.compile(value, at(at(path, 'properties'), name)), isRequired: required.has(name),
+    name,
+    value: context.compile(value, at(at(path, 'properties'), name)),
+    isRequired: required.has(name),
   }));
-  const unlisted = [...required].filter((name) => !Object.hasOwn(properties, name)).map((name): Property => {
-    if (additionalProperties === false) throw schemaError(at(path, 'required'), `names ${JSON.stringify(name)}, which 'additionalProperties' rules out`);
-    return { name, value: additional ?? context.anyValue(), isRequired: true };
-  });
+  const unlisted = [...required]
+    .filter((name) => !Object.hasOwn(properties, name))
+    .map((name): Property => {
+      if (additionalProperties === false)
+        throw schemaError(at(path, 'required'), `names ${JSON.stringify(name)}, which 'additionalProperties' rules out`);
+      return { name, value: additional ?? context.anyValue(), isRequired: true };
+    });
   const all = [...listed, ...unlisted];
   const [min, max] = countRange(schema, ['minProperties', 'maxProperties'], path);
   if (!additional && min > all.length) throw schemaError(at(path, 'minProperties'), 'is more than there are properties');
@@ -28,12 +33,17 @@ export function compileObject(context: SchemaContext, schema: Schema, path: stri
   return sequence(opening('{'), { kind: 'members', properties: all, additional, min, max }, closing('}'));
 }
 
-function compileAdditional(context: SchemaContext, { properties, additionalProperties = properties === undefined }: Schema, path: string): Node | undefined {
+function compileAdditional(
+  context: SchemaContext,
+  { properties, additionalProperties = properties === undefined }: Schema,
+  path: string,
+): Node | undefined {
   if (additionalProperties === false) return undefined;
   return context.compile(additionalProperties, at(path, 'additionalProperties'));
 }
 
 function readRequired({ required = [] }: Schema, path: string): ReadonlySet<string> {
-  if (!Array.isArray(required) || required.some((name) => typeof name !== 'string')) throw schemaError(at(path, 'required'), 'must be an array of names');
+  if (!Array.isArray(required) || required.some((name) => typeof name !== 'string'))
+    throw schemaError(at(path, 'required'), 'must be an array of names');
   return new Set(required as string[]);
 }

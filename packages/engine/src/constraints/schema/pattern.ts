@@ -7,7 +7,12 @@ import { schemaError, schemaLimits, type SchemaContext } from './context.ts';
  * The strings in which a regular expression is found, of a length, as an automaton. Look-around, word boundaries and references to
  * groups have none of a bounded size, and are refused.
  */
-export function patternAutomaton(context: SchemaContext, pattern: string, [min, max]: readonly [number, number], path: string): CharacterAutomaton {
+export function patternAutomaton(
+  context: SchemaContext,
+  pattern: string,
+  [min, max]: readonly [number, number],
+  path: string,
+): CharacterAutomaton {
   if (pattern.length > schemaLimits.patternLength) throw schemaError(path, `must have at most ${schemaLimits.patternLength} characters`);
   if (min > schemaLimits.patternedLength || (max !== Infinity && max > schemaLimits.patternedLength)) {
     throw schemaError(path, `cannot stand beside a length above ${schemaLimits.patternedLength}`);
@@ -28,12 +33,17 @@ function wholeText(pattern: string, path: string): string {
   } catch (error) {
     throw schemaError(path, `is not a regular expression (${(error as Error).message})`);
   }
-  return parsed.alternatives.map(({ elements }) => {
-    const isStart = isAnchor(elements[0], 'start');
-    const isEnd = isAnchor(elements.at(-1), 'end');
-    const inner = elements.slice(isStart ? 1 : 0, isEnd ? -1 : undefined).map(({ raw }) => raw).join('');
-    return `${isStart ? '' : '[^]*'}(?:${inner})${isEnd ? '' : '[^]*'}`;
-  }).join('|');
+  return parsed.alternatives
+    .map(({ elements }) => {
+      const isStart = isAnchor(elements[0], 'start');
+      const isEnd = isAnchor(elements.at(-1), 'end');
+      const inner = elements
+        .slice(isStart ? 1 : 0, isEnd ? -1 : undefined)
+        .map(({ raw }) => raw)
+        .join('');
+      return `${isStart ? '' : '[^]*'}(?:${inner})${isEnd ? '' : '[^]*'}`;
+    })
+    .join('|');
 }
 
 function isAnchor(element: AST.Element | undefined, kind: 'start' | 'end'): boolean {
@@ -42,7 +52,10 @@ function isAnchor(element: AST.Element | undefined, kind: 'start' | 'end'): bool
 
 function build(source: string, path: string): DFA {
   return guard(path, () => {
-    const { expression, maxCharacter } = JS.Parser.fromLiteral({ source, flags: 'u' }).parse({ assertions: 'throw', backreferences: 'throw' });
+    const { expression, maxCharacter } = JS.Parser.fromLiteral({ source, flags: 'u' }).parse({
+      assertions: 'throw',
+      backreferences: 'throw',
+    });
     const nfa = NFA.fromRegex(expression, { maxCharacter }, {}, new NFA.LimitedNodeFactory(schemaLimits.patternStates));
     return DFA.fromFA(nfa, new DFA.LimitedNodeFactory(schemaLimits.patternStates));
   });
@@ -71,8 +84,13 @@ interface Transition {
 function tabulate(dfa: DFA, path: string): CharacterAutomaton & { readonly size: number } {
   const nodes = [...dfa.nodes()];
   const index = new Map(nodes.map((node, place) => [node, place]));
-  const all = nodes.map(({ out }) => [...out].map(([{ min, max }, target]): Transition => ({ low: min, high: max, target: index.get(target) as number })));
-  const useful = leadingTo(all, nodes.flatMap((node, place) => (dfa.finals.has(node) ? [place] : [])));
+  const all = nodes.map(({ out }) =>
+    [...out].map(([{ min, max }, target]): Transition => ({ low: min, high: max, target: index.get(target) as number })),
+  );
+  const useful = leadingTo(
+    all,
+    nodes.flatMap((node, place) => (dfa.finals.has(node) ? [place] : [])),
+  );
   if (!useful.has(0)) throw schemaError(path, 'has no string that it would match, or none of the length asked for');
   const table = all.map((transitions) => transitions.filter(({ target }) => useful.has(target)).toSorted((a, b) => a.low - b.low));
   const finals = nodes.map((node) => dfa.finals.has(node));

@@ -14,7 +14,8 @@ export function compileString(context: SchemaContext, schema: Schema, path: stri
     if (typeof pattern !== 'string') throw schemaError(at(path, 'pattern'), 'must be a string');
     return jsonString(0, Infinity, patternAutomaton(context, pattern, lengths, at(path, 'pattern')));
   }
-  if (format !== undefined) return jsonString(0, Infinity, patternAutomaton(context, formatPattern(format, at(path, 'format')), lengths, at(path, 'format')));
+  if (format !== undefined)
+    return jsonString(0, Infinity, patternAutomaton(context, formatPattern(format, at(path, 'format')), lengths, at(path, 'format')));
   return jsonString(...lengths);
 }
 

@@ -7,7 +7,9 @@ export type PartialCharacter =
 /** What a byte makes of a character: the whole of it, as a code point, or a part. Undefined where JSON ends or forbids it. */
 export type CharacterStep = number | PartialCharacter | undefined;
 
-const escaped: ReadonlyMap<number, number> = new Map([...'"\\/bfnrt'].map((letter, index) => [letter.charCodeAt(0), '"\\/\b\f\n\r\t'.charCodeAt(index)]));
+const escaped: ReadonlyMap<number, number> = new Map(
+  [...'"\\/bfnrt'].map((letter, index) => [letter.charCodeAt(0), '"\\/\b\f\n\r\t'.charCodeAt(index)]),
+);
 const backslash = 0x5c;
 const quote = 0x22;
 const escape: PartialCharacter = { form: 'escape' };

@@ -22,7 +22,9 @@ type StringState = 'before' | 'after' | Inside;
 
 const quote = 0x22;
 
-/** A JSON string of `min` to `max` characters, counted in code points. `max` may be infinite. Lengths and an automaton do not go together. */
+/**
+ * A JSON string of `min` to `max` characters, counted in code points. `max` may be infinite. Lengths and an automaton do not go together.
+ */
 export function jsonString(min: number, max: number, automaton: CharacterAutomaton = anyCharacters): Terminal<StringState> {
   const first: Inside = { length: 0, automaton: automaton.start, part: undefined };
   const isWhole = ({ length, automaton: state, part }: Inside) => part === undefined && length >= min && automaton.accepts(state);

@@ -20,7 +20,8 @@ export function checkTensors(tensors: readonly SourceTensor[], shape: ModelShape
   for (const [name, sizes] of shapesOf(shape, found, rows)) {
     const tensor = found.get(name);
     if (!tensor) throw refuse(`the tensor that a GGUF calls ${name} is missing: some of its files are not there`);
-    if (tensor.shape.join() !== sizes.join()) throw refuse(`the tensor that a GGUF calls ${name} is ${described(tensor.shape)}, and by its config.json ${described(sizes)}`);
+    if (tensor.shape.join() !== sizes.join())
+      throw refuse(`the tensor that a GGUF calls ${name} is ${described(tensor.shape)}, and by its config.json ${described(sizes)}`);
     wanted.add(name);
   }
   const unknown = tensors.find(({ name }) => !wanted.has(name));
@@ -29,7 +30,9 @@ export function checkTensors(tensors: readonly SourceTensor[], shape: ModelShape
   return rows;
 }
 
-/** GGUF's names, and columns before rows as there. One by one: a configuration may claim more layers than there is memory for their names. */
+/**
+ * GGUF's names, and columns before rows as there. One by one: a configuration may claim more layers than there is memory for their names.
+ */
 function* shapesOf(shape: ModelShape, found: ReadonlyMap<string, SourceTensor>, rows: number): Generator<NamedShape> {
   const { tensors: kinds } = architectureNamed(shape.architecture) as Architecture;
   const { embeddingLength: width, layerCount, vocabularySize = rows, isTied } = shape;
@@ -47,14 +50,37 @@ function layerShapes(shape: ModelShape, kinds: LayerTensors, hasBias: boolean): 
   const [q, k] = [headCount * headLength, kvHeadCount * headLength];
   return [
     ['attn_norm.weight', [width]],
-    ['attn_q.weight', [width, q]], ['attn_k.weight', [width, k]], ['attn_v.weight', [width, k]],
-    ...(hasBias ? ([['attn_q.bias', [q]], ['attn_k.bias', [k]], ['attn_v.bias', [k]]] satisfies NamedShape[]) : []),
-    ...(kinds.headNorms ? ([['attn_q_norm.weight', [headLength]], ['attn_k_norm.weight', [headLength]]] satisfies NamedShape[]) : []),
+    ['attn_q.weight', [width, q]],
+    ['attn_k.weight', [width, k]],
+    ['attn_v.weight', [width, k]],
+    ...(hasBias
+      ? ([
+          ['attn_q.bias', [q]],
+          ['attn_k.bias', [k]],
+          ['attn_v.bias', [k]],
+        ] satisfies NamedShape[])
+      : []),
+    ...(kinds.headNorms
+      ? ([
+          ['attn_q_norm.weight', [headLength]],
+          ['attn_k_norm.weight', [headLength]],
+        ] satisfies NamedShape[])
+      : []),
     ['attn_output.weight', [q, width]],
     ['ffn_norm.weight', [width]],
-    ...(kinds.fusedGateUp ? ([['ffn_up.weight', [width, 2 * inner]]] satisfies NamedShape[]) : ([['ffn_gate.weight', [width, inner]], ['ffn_up.weight', [width, inner]]] as const)),
+    ...(kinds.fusedGateUp
+      ? ([['ffn_up.weight', [width, 2 * inner]]] satisfies NamedShape[])
+      : ([
+          ['ffn_gate.weight', [width, inner]],
+          ['ffn_up.weight', [width, inner]],
+        ] as const)),
     ['ffn_down.weight', [inner, width]],
-    ...(kinds.postNorms ? ([['post_attention_norm.weight', [width]], ['post_ffw_norm.weight', [width]]] satisfies NamedShape[]) : []),
+    ...(kinds.postNorms
+      ? ([
+          ['post_attention_norm.weight', [width]],
+          ['post_ffw_norm.weight', [width]],
+        ] satisfies NamedShape[])
+      : []),
   ];
 }
 

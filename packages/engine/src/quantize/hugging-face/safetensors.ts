@@ -75,7 +75,8 @@ function toTensor(file: string, name: string, entry: unknown, dataOffset: number
   const { dtype, shape, data_offsets: offsets } = entry;
   const type = typeof dtype === 'string' && Object.hasOwn(types, dtype) ? types[dtype] : undefined;
   if (!type) throw unusable(file, `the tensor ${shown(name)} is ${shown(JSON.stringify(dtype) ?? 'untyped')}; F32, F16 and BF16 are read`);
-  if (!isSizes(shape) || !isSizes(offsets) || offsets.length !== 2) throw unusable(file, `the tensor ${shown(name)} has a shape or a place that is none`);
+  if (!isSizes(shape) || !isSizes(offsets) || offsets.length !== 2)
+    throw unusable(file, `the tensor ${shown(name)} has a shape or a place that is none`);
   const [start, end] = offsets as [number, number];
   const count = shape.reduce((product, length) => product * length, 1);
   const isWhole = end - start === count * type.elementBytes && dataOffset + end <= size;

@@ -14,13 +14,19 @@ import { readSafetensors, type SafeTensor } from './safetensors.ts';
 import { isDerived, placeOf, type TensorPlace } from './tensor-names.ts';
 import { readTokenizer } from './tokenizer.ts';
 
-/** A folder as `transformers` saves a model: config.json, tokenizer.json, tokenizer_config.json, model*.safetensors. Throws `engine_failed`. */
+/**
+ * A folder as `transformers` saves a model: config.json, tokenizer.json, tokenizer_config.json, model*.safetensors. Throws `engine_failed`.
+ */
 export async function huggingFaceSource(folder: string): Promise<ModelSource> {
   const config: HuggingFaceConfig = await readObject(folder, 'config.json');
   const shape = readConfig(config, folder);
   const found = await readSafetensors(folder);
   const tensors = [...place([...found.values()], shape, folder), ...ropeTensor(shape)];
-  const rows = checkTensors(tensors.filter(({ name }) => name !== ropeFactorsName), shape, folder);
+  const rows = checkTensors(
+    tensors.filter(({ name }) => name !== ropeFactorsName),
+    shape,
+    folder,
+  );
   return {
     name: folder,
     architecture: shape.architecture,
@@ -55,7 +61,9 @@ async function* readPieces(tensor: SafeTensor, { heads }: TensorPlace, { headLen
   const file = await open(tensor.file);
   try {
     for (let row = 0; row < rows; row += atOnce) {
-      const bytes = await readBytes(file, tensor.offset + row * rowBytes, Math.min(atOnce, rows - row) * rowBytes, () => unusable(tensor.file, `it ends inside the tensor ${shown(tensor.name)}`));
+      const bytes = await readBytes(file, tensor.offset + row * rowBytes, Math.min(atOnce, rows - row) * rowBytes, () =>
+        unusable(tensor.file, `it ends inside the tensor ${shown(tensor.name)}`),
+      );
       yield heads ? interleaveHalves(bytes, rowBytes, headLength) : bytes;
     }
   } finally {
@@ -77,7 +85,16 @@ const ropeFactorsName = 'rope_freqs.weight';
 function ropeTensor({ ropeFactors }: ModelShape): SourceTensor[] {
   if (!ropeFactors) return [];
   const bytes = new Uint8Array(ropeFactors.buffer);
-  return [{ name: ropeFactorsName, type: GgmlType.F32, shape: [ropeFactors.length], pieces: async function* () { yield bytes; } }];
+  return [
+    {
+      name: ropeFactorsName,
+      type: GgmlType.F32,
+      shape: [ropeFactors.length],
+      pieces: async function* () {
+        yield bytes;
+      },
+    },
+  ];
 }
 
 function unusable(folder: string, reason: string): AutoglmError {

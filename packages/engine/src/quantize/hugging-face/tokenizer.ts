@@ -8,7 +8,11 @@ import type { HuggingFaceConfig } from './config.ts';
 import { readObject } from './read-object.ts';
 
 /** GGUF's keys for a folder's tokenizer, one token for each of the embedding's rows. Throws `engine_failed` naming what cannot be used. */
-export async function readTokenizer(folder: string, { model_type: architecture, eos_token_id: eos }: HuggingFaceConfig, rows: number): Promise<GgufMetadata> {
+export async function readTokenizer(
+  folder: string,
+  { model_type: architecture, eos_token_id: eos }: HuggingFaceConfig,
+  rows: number,
+): Promise<GgufMetadata> {
   const tokenizer = await readObject(folder, 'tokenizer.json');
   const config = await readObject(folder, 'tokenizer_config.json');
   const generation = await readObject(folder, 'generation_config.json', {});
@@ -48,7 +52,8 @@ function checkTokenizer(tokenizer: Record<string, unknown>): TokenizerJson {
   if (!isObject(vocab)) throw refuse('model.vocab is no object');
   const stranger = Object.entries(vocab).find(([, id]) => !isId(id));
   if (stranger) throw refuse(`model.vocab gives the token ${shown(stranger[0])} the number ${shown(JSON.stringify(stranger[1]))}`);
-  const isMerge = (pair: unknown) => typeof pair === 'string' || (Array.isArray(pair) && pair.length === 2 && pair.every((part) => typeof part === 'string'));
+  const isMerge = (pair: unknown) =>
+    typeof pair === 'string' || (Array.isArray(pair) && pair.length === 2 && pair.every((part) => typeof part === 'string'));
   if (!Array.isArray(merges) || !merges.every(isMerge)) throw refuse('model.merges is no list of pairs');
   const isAdded = (token: unknown) => isObject(token) && isId(token['id']) && typeof token['content'] === 'string';
   if (!Array.isArray(added) || !added.every(isAdded)) throw refuse('added_tokens is no list of tokens with their numbers');

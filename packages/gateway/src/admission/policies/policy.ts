@@ -38,6 +38,9 @@ export interface QueuePolicy {
 }
 
 /** The time that a request will take once it is served, in milliseconds. */
-export function workOf({ promptTokens, expectedTokens }: Pick<Waiting, 'promptTokens' | 'expectedTokens'>, { msPerPromptToken, msPerOutputToken }: Pick<Situation, 'msPerPromptToken' | 'msPerOutputToken'>): number {
+export function workOf(
+  { promptTokens, expectedTokens }: Pick<Waiting, 'promptTokens' | 'expectedTokens'>,
+  { msPerPromptToken, msPerOutputToken }: Pick<Situation, 'msPerPromptToken' | 'msPerOutputToken'>,
+): number {
   return promptTokens * msPerPromptToken + expectedTokens * msPerOutputToken;
 }

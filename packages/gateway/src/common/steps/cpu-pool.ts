@@ -25,7 +25,14 @@ export class CpuPool {
 
   async #open(): Promise<Piscina> {
     const { Piscina: Pool } = await import('piscina');
-    return new Pool({ minThreads: 0, maxThreads: this.threads, idleTimeout: idleTimeoutMs, concurrentTasksPerWorker: 1, resourceLimits: { maxOldGenerationSizeMb: heapMegabytesMax }, execArgv: [] });
+    return new Pool({
+      minThreads: 0,
+      maxThreads: this.threads,
+      idleTimeout: idleTimeoutMs,
+      concurrentTasksPerWorker: 1,
+      resourceLimits: { maxOldGenerationSizeMb: heapMegabytesMax },
+      execArgv: [],
+    });
   }
 
   async close(): Promise<void> {

@@ -10,11 +10,19 @@ export interface InputSteps {
   close(): Promise<void>;
 }
 
-export function createInputSteps({ threads, waiting_max: waitingMax }: { readonly threads: number; readonly waiting_max: number }): InputSteps {
+export function createInputSteps({
+  threads,
+  waiting_max: waitingMax,
+}: {
+  readonly threads: number;
+  readonly waiting_max: number;
+}): InputSteps {
   const pool = new CpuPool(threads);
   const meters = createStepMeters();
   return {
-    pool, meters, waitingMax,
+    pool,
+    meters,
+    waitingMax,
     read: () => [meters.collect.read(), meters.buffer.read(), meters.preprocess.read(), meters.handOver.read()],
     close: () => pool.close(),
   };

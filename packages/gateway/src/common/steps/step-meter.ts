@@ -61,7 +61,13 @@ export class StepMeter {
   }
 
   read(): StepReading {
-    return { step: this.#step, depth: this.#depth, ended: { ...this.#ended }, bytes: this.#bytes, durationMs: { bounds: stepBoundsMs, counts: [...this.#counts], sum: this.#sumMs } };
+    return {
+      step: this.#step,
+      depth: this.#depth,
+      ended: { ...this.#ended },
+      bytes: this.#bytes,
+      durationMs: { bounds: stepBoundsMs, counts: [...this.#counts], sum: this.#sumMs },
+    };
   }
 }
 
@@ -74,5 +80,10 @@ export interface StepMeters {
 }
 
 export function createStepMeters(): StepMeters {
-  return { collect: new StepMeter('collect'), buffer: new StepMeter('buffer'), preprocess: new StepMeter('preprocess'), handOver: new StepMeter('hand_over') };
+  return {
+    collect: new StepMeter('collect'),
+    buffer: new StepMeter('buffer'),
+    preprocess: new StepMeter('preprocess'),
+    handOver: new StepMeter('hand_over'),
+  };
 }

@@ -48,7 +48,9 @@ export class WorkStep<I, O> {
       if (signal.aborted) return reject(signal.reason as Error);
       if (this.#waiting.length >= waitingMax) {
         meters.buffer.refuse();
-        return reject(new AutoglmError('queue_full', `${this.#waiting.length} ${what} are waiting to be worked on already.`, { retryAfterSeconds: 1 }));
+        return reject(
+          new AutoglmError('queue_full', `${this.#waiting.length} ${what} are waiting to be worked on already.`, { retryAfterSeconds: 1 }),
+        );
       }
       const onAbort = () => {
         const index = this.#waiting.indexOf(waiting);

@@ -3,7 +3,10 @@ import type { Lane } from '@open-autoglm/protocol';
 export interface BatchLaneOptions {
   /** Texts of a call. */
   readonly sizeMax: number;
-  /** Of the texts that are sent while both lanes have some waiting, the batch lane's share at least. Below 1: nothing that it sends would be enough. */
+  /**
+   * Of the texts that are sent while both lanes have some waiting, the batch lane's share at least. Below 1: nothing that it sends would be
+   * enough.
+   */
   readonly batchShareMin: number;
 }
 
@@ -24,7 +27,8 @@ const callsAloneMax = 2;
 const shortCall = 1 / 4;
 
 /**
- * How much of the batch lane another server gets. Beside real time one short call at a time, and none before real time that waits; but what it is owed, its share
+ * How much of the batch lane another server gets. Beside real time one short call at a time, and none before real time that waits; but what
+ * it is owed, its share
  * of what is sent meanwhile, goes whatever runs, as soon as that is a short call. Alone, two full ones.
  */
 export class BatchLane {

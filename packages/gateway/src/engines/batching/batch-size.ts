@@ -39,7 +39,10 @@ export function sizeFor(arrivals: number, { fixedMs, itemMs }: BatchCost, sizeMa
  * whatever waits: batching adds nothing when there is no load. While it works, others gather until there are enough for the load, until
  * the first has waited long enough, or until the server is free.
  */
-export function decideBatch({ waiting, waitedMs, running, arrivals, cost }: BatchLoad, { sizeMax, timeoutMs }: BatchBounds): { readonly send: number; readonly againMs: number | undefined } {
+export function decideBatch(
+  { waiting, waitedMs, running, arrivals, cost }: BatchLoad,
+  { sizeMax, timeoutMs }: BatchBounds,
+): { readonly send: number; readonly againMs: number | undefined } {
   if (waiting === 0) return { send: 0, againMs: undefined };
   const enough = cost ? sizeFor(arrivals, cost, sizeMax) : sizeMax;
   // Of one alone nothing would be a batch: whoever works gets what gathers meanwhile.

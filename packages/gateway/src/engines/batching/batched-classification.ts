@@ -8,13 +8,16 @@ export class BatchedClassification implements ClassificationEngine {
 
   constructor(engine: ClassificationEngine, options: TextBatcherOptions) {
     this.#engine = engine;
-    this.#batcher = new TextBatcher({
-      name: engine.name,
-      field: 'input',
-      ask: (request, signal) => engine.classify(request, signal),
-      commonOf: () => null,
-      slice: ({ classifications, promptTokens }, begin, end) => ({ classifications: classifications.slice(begin, end), promptTokens }),
-    }, options);
+    this.#batcher = new TextBatcher(
+      {
+        name: engine.name,
+        field: 'input',
+        ask: (request, signal) => engine.classify(request, signal),
+        commonOf: () => null,
+        slice: ({ classifications, promptTokens }, begin, end) => ({ classifications: classifications.slice(begin, end), promptTokens }),
+      },
+      options,
+    );
   }
 
   get name(): string {

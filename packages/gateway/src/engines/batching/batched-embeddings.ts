@@ -9,13 +9,16 @@ export class BatchedEmbeddings implements EmbeddingEngine {
 
   constructor(engine: EmbeddingEngine, options: TextBatcherOptions) {
     this.#engine = engine;
-    this.#batcher = new TextBatcher({
-      name: engine.name,
-      field: 'input',
-      ask: (request, signal) => engine.embed(request, signal),
-      commonOf: ({ dimensions, truncate }) => [dimensions, truncate],
-      slice: ({ vectors, promptTokens, times }, begin, end) => ({ vectors: vectors.slice(begin, end), promptTokens, times }),
-    }, options);
+    this.#batcher = new TextBatcher(
+      {
+        name: engine.name,
+        field: 'input',
+        ask: (request, signal) => engine.embed(request, signal),
+        commonOf: ({ dimensions, truncate }) => [dimensions, truncate],
+        slice: ({ vectors, promptTokens, times }, begin, end) => ({ vectors: vectors.slice(begin, end), promptTokens, times }),
+      },
+      options,
+    );
   }
 
   get name(): string {

@@ -55,7 +55,8 @@ interface Group<Request, Answer> {
 
 /**
  * Joins requests for another server into fewer: texts that come while it works go there together. Requests of one batch agree in everything
- * but their texts. A request is answered with its own part, and fails of its own texts alone. Those of the batch lane give way to real time.
+ * but their texts. A request is answered with its own part, and fails of its own texts alone. Those of the batch lane give way to real
+ * time.
  */
 export class TextBatcher<Request extends TextsRequest, Answer extends BatchableAnswer> {
   readonly #call: BatchableCall<Request, Answer>;
@@ -86,7 +87,10 @@ export class TextBatcher<Request extends TextsRequest, Answer extends BatchableA
 
   async ask(request: Request, signal: AbortSignal): Promise<Answer> {
     signal.throwIfAborted();
-    const { inputs: { length: count }, lane = 'realtime' } = request;
+    const {
+      inputs: { length: count },
+      lane = 'realtime',
+    } = request;
     if (lane === 'realtime') {
       this.#batchLane.onRealtime(this.#options.now());
       if (count >= this.#options.sizeMax) return this.#askWhole(request, signal);
@@ -103,7 +107,14 @@ export class TextBatcher<Request extends TextsRequest, Answer extends BatchableA
       this.#leave(lane, key, member);
       reject(signal.reason);
     };
-    const member: Member<Request, Answer> = { request, signal, since: this.#options.now(), resolve, reject, forget: () => signal.removeEventListener('abort', onAbort) };
+    const member: Member<Request, Answer> = {
+      request,
+      signal,
+      since: this.#options.now(),
+      resolve,
+      reject,
+      forget: () => signal.removeEventListener('abort', onAbort),
+    };
     signal.addEventListener('abort', onAbort, { once: true });
     const group = this.#groups[lane].get(key) ?? { members: new Set(), texts: 0 };
     group.members.add(member);
@@ -118,7 +129,8 @@ export class TextBatcher<Request extends TextsRequest, Answer extends BatchableA
   close(): void {
     this.#stopTimer();
     for (const groups of Object.values(this.#groups)) {
-      for (const { members } of groups.values()) for (const { reject } of members) reject(new AutoglmError('engine_unavailable', `The engine ${this.#call.name} was closed.`));
+      for (const { members } of groups.values())
+        for (const { reject } of members) reject(new AutoglmError('engine_unavailable', `The engine ${this.#call.name} was closed.`));
       groups.clear();
     }
     this.#waiting.realtime = this.#waiting.batch = 0;
@@ -144,7 +156,10 @@ export class TextBatcher<Request extends TextsRequest, Answer extends BatchableA
     return { running: this.#running, waiting: this.#waiting, nowMs: this.#options.now() };
   }
 
-  /** Looks at the group alone that something has come to: all are looked at where that makes a call, and there may be as many groups as requests. */
+  /**
+   * Looks at the group alone that something has come to: all are looked at where that makes a call, and there may be as many groups as
+   * requests.
+   */
   #onArrival(lane: Lane, group: Group<Request, Answer>): void {
     if (this.#room(lane) === 0) return;
     const { send, againMs } = this.#decide(lane, group, this.cost, this.#options.now());
@@ -184,9 +199,23 @@ export class TextBatcher<Request extends TextsRequest, Answer extends BatchableA
     return lane === 'realtime' ? this.#options.sizeMax : this.#batchLane.room(this.#load);
   }
 
-  #decide(lane: Lane, { members, texts }: Group<Request, Answer>, cost: BatchCost | undefined, nowMs: number): ReturnType<typeof decideBatch> {
+  #decide(
+    lane: Lane,
+    { members, texts }: Group<Request, Answer>,
+    cost: BatchCost | undefined,
+    nowMs: number,
+  ): ReturnType<typeof decideBatch> {
     const [first] = members;
-    return decideBatch({ waiting: texts, waitedMs: nowMs - (first as Member<Request, Answer>).since, running: this.#running[lane], arrivals: 1 / Math.max(1e-3, this.#gapMs), cost }, this.#options);
+    return decideBatch(
+      {
+        waiting: texts,
+        waitedMs: nowMs - (first as Member<Request, Answer>).since,
+        running: this.#running[lane],
+        arrivals: 1 / Math.max(1e-3, this.#gapMs),
+        cost,
+      },
+      this.#options,
+    );
   }
 
   #lookIn(againMs: number): void {
@@ -252,7 +281,13 @@ export class TextBatcher<Request extends TextsRequest, Answer extends BatchableA
     for (const { signal } of members) signal.addEventListener('abort', leave, { once: true });
     const askedAtMs = this.#options.now();
     try {
-      const answer = await this.#call.ask(join(members.map(({ request }) => request), this.#call.field), left.signal);
+      const answer = await this.#call.ask(
+        join(
+          members.map(({ request }) => request),
+          this.#call.field,
+        ),
+        left.signal,
+      );
       this.#costs = learn(this.#costs, size, this.#options.now() - askedAtMs);
       this.#share(members, answer);
     } catch (error) {
@@ -283,9 +318,13 @@ export class TextBatcher<Request extends TextsRequest, Answer extends BatchableA
     await Promise.all(Array.from({ length: aloneAtOnce }, work));
   }
 
-  /** To each its own part. The server counts the tokens of all: each has its part by the length of its texts, and together they have all. */
+  /**
+   * To each its own part. The server counts the tokens of all: each has its part by the length of its texts, and together they have all.
+   */
   #share(members: readonly Member<Request, Answer>[], answer: Answer): void {
-    const bytes = members.map(({ request }) => request.inputs.reduce((sum, input) => sum + (typeof input === 'string' ? Buffer.byteLength(input) : input.length * 4), 0));
+    const bytes = members.map(({ request }) =>
+      request.inputs.reduce((sum, input) => sum + (typeof input === 'string' ? Buffer.byteLength(input) : input.length * 4), 0),
+    );
     // Nothing but empty texts, of which a server may still count beginnings: each has as many.
     const lengths = bytes.some((length) => length > 0) ? bytes : members.map(({ request }) => request.inputs.length);
     const all = lengths.reduce((sum, length) => sum + length, 0);
@@ -309,5 +348,7 @@ function join<Request extends TextsRequest>(requests: readonly Request[], field:
 
 /** Refused for what was asked, and neither for want of room nor for who asks. */
 function isOfOneText(error: unknown): boolean {
-  return error instanceof AutoglmError && error.status >= 400 && error.status < 500 && ![401, 403, 404, 408, 429, 499].includes(error.status);
+  return (
+    error instanceof AutoglmError && error.status >= 400 && error.status < 500 && ![401, 403, 404, 408, 429, 499].includes(error.status)
+  );
 }

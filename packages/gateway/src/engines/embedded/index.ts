@@ -27,7 +27,11 @@ export interface SharingConfig {
 }
 
 /** Starts the embedded engine as the configuration file describes it. */
-export function embeddedEngine(config: EmbeddedModelConfig, { aging_ms: agingMs, preemption_share: preemptibleShare, lanes }: SharingConfig, onStatus?: (status: EmbeddedEngineStatus) => void): Engine {
+export function embeddedEngine(
+  config: EmbeddedModelConfig,
+  { aging_ms: agingMs, preemption_share: preemptibleShare, lanes }: SharingConfig,
+  onStatus?: (status: EmbeddedEngineStatus) => void,
+): Engine {
   return startEmbeddedEngine({
     model: config.path,
     quantization: config.quantization,
@@ -39,7 +43,12 @@ export function embeddedEngine(config: EmbeddedModelConfig, { aging_ms: agingMs,
     stepTokenBudget: config.step_token_budget,
     // Who waits is bounded before it comes here; beside those, here wait only requests that gave their places to others.
     maxQueue: config.max_queue + 2 * config.max_batch_size,
-    kvCache: { strategy: config.kv_cache_strategy, type: config.kv_cache_type, maxBytes: config.kv_cache_bytes, isSharedBetweenScopes: config.kv_cache_shared_between_tenants },
+    kvCache: {
+      strategy: config.kv_cache_strategy,
+      type: config.kv_cache_type,
+      maxBytes: config.kv_cache_bytes,
+      isSharedBetweenScopes: config.kv_cache_shared_between_tenants,
+    },
     speculation: config.speculation,
     streamIntervalMs: config.stream_interval_ms,
     continuousBatching: config.enable_continuous_batching,
@@ -56,6 +65,10 @@ export interface EmbeddingModelConfig {
 }
 
 /** Starts the embedding engine as the configuration file describes it. */
-export function embeddingEngine({ model, id, threads, max_queue: maxQueue }: EmbeddingModelConfig, { lanes }: SharingConfig, onStatus: (status: EmbeddedEngineStatus) => void): EmbeddingEngine {
+export function embeddingEngine(
+  { model, id, threads, max_queue: maxQueue }: EmbeddingModelConfig,
+  { lanes }: SharingConfig,
+  onStatus: (status: EmbeddedEngineStatus) => void,
+): EmbeddingEngine {
   return startEmbeddingEngine({ model, id, threads, maxQueue, batchShareMin: lanes.batch_share_min, onStatus });
 }

@@ -1,4 +1,10 @@
-import { AutoglmError, type EmbeddingEngine, type EmbeddingModelInfo, type EmbeddingRequest, type EngineStatus } from '@open-autoglm/protocol';
+import {
+  AutoglmError,
+  type EmbeddingEngine,
+  type EmbeddingModelInfo,
+  type EmbeddingRequest,
+  type EngineStatus,
+} from '@open-autoglm/protocol';
 
 export interface MockEmbeddingsScript {
   readonly model?: Partial<EmbeddingModelInfo>;
@@ -17,7 +23,17 @@ export interface MockEmbeddings extends EmbeddingEngine {
 /** A text's tokens are its characters; its vector counts them, so that alike texts have alike vectors. */
 export function createMockEmbeddings(script: MockEmbeddingsScript = {}): MockEmbeddings {
   const model: EmbeddingModelInfo = {
-    id: 'mock-embeddings', source: 'mock', architecture: 'mock', weightType: 'none', weightBytes: 0, weightsFingerprint: 'mock', parameterCount: 0, vocabularySize: 0x11_0000, contextLength: 64, dimensions: 8, pooling: 'mean',
+    id: 'mock-embeddings',
+    source: 'mock',
+    architecture: 'mock',
+    weightType: 'none',
+    weightBytes: 0,
+    weightsFingerprint: 'mock',
+    parameterCount: 0,
+    vocabularySize: 0x11_0000,
+    contextLength: 64,
+    dimensions: 8,
+    pooling: 'mean',
     ...script.model,
   };
   const requests: EmbeddingRequest[] = [];
@@ -48,7 +64,9 @@ export function createMockEmbeddings(script: MockEmbeddingsScript = {}): MockEmb
       requests.push(request);
       const texts = request.inputs.map((input, index) => readInput(request, input, index, model));
       if (request.dimensions !== undefined && request.dimensions !== model.dimensions) {
-        throw new AutoglmError('invalid_value', `Invalid value for 'dimensions': the mock makes ${model.dimensions}.`, { param: 'dimensions' });
+        throw new AutoglmError('invalid_value', `Invalid value for 'dimensions': the mock makes ${model.dimensions}.`, {
+          param: 'dimensions',
+        });
       }
       await whileOpen(Promise.resolve(script.beforeAnswer?.(request, signal)), signal);
       return {
@@ -65,11 +83,18 @@ export function createMockEmbeddings(script: MockEmbeddingsScript = {}): MockEmb
   };
 }
 
-function readInput({ inputs, truncate }: EmbeddingRequest, input: string | readonly number[], index: number, { contextLength }: EmbeddingModelInfo): readonly number[] {
+function readInput(
+  { inputs, truncate }: EmbeddingRequest,
+  input: string | readonly number[],
+  index: number,
+  { contextLength }: EmbeddingModelInfo,
+): readonly number[] {
   const characters = typeof input === 'string' ? Array.from(input, (character) => character.codePointAt(0) as number) : input;
   if (characters.length <= contextLength || truncate) return characters.slice(0, contextLength);
   const param = inputs.length === 1 ? 'input' : `input[${index}]`;
-  throw new AutoglmError('context_length_exceeded', `'${param}' has ${characters.length} tokens, and the mock reads ${contextLength}.`, { param });
+  throw new AutoglmError('context_length_exceeded', `'${param}' has ${characters.length} tokens, and the mock reads ${contextLength}.`, {
+    param,
+  });
 }
 
 function countCharacters(characters: readonly number[], dimensions: number): Float32Array {

@@ -1,4 +1,12 @@
-import { AutoglmError, type AttentionMap, type Engine, type EngineStatus, type GeneratePart, type GenerateRequest, type ModelInfo } from '@open-autoglm/protocol';
+import {
+  AutoglmError,
+  type AttentionMap,
+  type Engine,
+  type EngineStatus,
+  type GeneratePart,
+  type GenerateRequest,
+  type ModelInfo,
+} from '@open-autoglm/protocol';
 
 /** What the mock answers. */
 export interface MockScript {
@@ -50,7 +58,8 @@ export function createMockEngine(script: MockScript = {}): MockEngine {
     ready: (signal) => whileOpen(loaded, signal),
     async *generate(request, signal) {
       if (status.state !== 'ready') throw new AutoglmError('engine_unavailable', status.detail);
-      if (request.attention && !script.attention) throw new AutoglmError('unsupported_feature', 'The mock attends to nothing.', { param: 'autoglm.attention' });
+      if (request.attention && !script.attention)
+        throw new AutoglmError('unsupported_feature', 'The mock attends to nothing.', { param: 'autoglm.attention' });
       requests.push(request);
       if (requests.length > requestsKept) requests.shift();
       running += 1;
@@ -64,7 +73,9 @@ export function createMockEngine(script: MockScript = {}): MockEngine {
     },
     async tokenize(prompt, signal) {
       signal?.throwIfAborted();
-      return 'tokens' in prompt ? [...prompt.tokens] : Array.from(prompt.segments.map(({ text }) => text).join(''), (character) => character.codePointAt(0) as number);
+      return 'tokens' in prompt
+        ? [...prompt.tokens]
+        : Array.from(prompt.segments.map(({ text }) => text).join(''), (character) => character.codePointAt(0) as number);
     },
     async countTokens(segments, signal) {
       signal?.throwIfAborted();
@@ -87,7 +98,8 @@ async function* answer(request: GenerateRequest, script: MockScript, ends: First
     if (waits) await Promise.race([waits, ends.rejected]);
   };
   await step(0);
-  const promptTokens = 'tokens' in request.prompt ? request.prompt.tokens.length : request.prompt.segments.reduce((sum, { text }) => sum + text.length, 0);
+  const promptTokens =
+    'tokens' in request.prompt ? request.prompt.tokens.length : request.prompt.segments.reduce((sum, { text }) => sum + text.length, 0);
   yield { type: 'prompt-end', promptTokens, cachedTokens: 0, queueMs: 0, prefillMs: 0 };
   let said = '';
   for (let index = 0; index < limit; index += 1) {
@@ -158,7 +170,8 @@ function mockModel(changes: Partial<ModelInfo> = {}): ModelInfo {
     parameterCount: 0,
     vocabularySize: 1000,
     contextLength: 4096,
-    chatTemplate: "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant{{ '\n' }}",
+    chatTemplate:
+      "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant{{ '\n' }}",
     bosToken: undefined,
     eosToken: '<|im_end|>',
     controlTokens: ['<|im_start|>', '<|im_end|>'],

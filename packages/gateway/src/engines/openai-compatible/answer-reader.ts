@@ -2,7 +2,17 @@ import { AutoglmError, type FinishReason, type GatewayRequest, type StreamPart }
 import { errorOfEvent } from './errors.ts';
 import { learnFrame, readFramed, type Frame } from './frame.ts';
 import { readLogprobs } from './logprobs.ts';
-import { isErrorAnswer, otherAnswerFields, otherChoiceFields, otherMessageFields, usageOf, type WireAnswer, type WireChoice, type WireMessage, type WireUsage } from './wire.ts';
+import {
+  isErrorAnswer,
+  otherAnswerFields,
+  otherChoiceFields,
+  otherMessageFields,
+  usageOf,
+  type WireAnswer,
+  type WireChoice,
+  type WireMessage,
+  type WireUsage,
+} from './wire.ts';
 
 interface Choice {
   /** The server has said something of it. */
@@ -23,7 +33,10 @@ interface Framed {
 
 type TextField = 'content' | 'text' | 'reasoning_content' | 'reasoning';
 
-/** Turns another server's answer, whole or in chunks, into parts. Throws `upstream_error` for what is no such answer, and what the server says itself. */
+/**
+ * Turns another server's answer, whole or in chunks, into parts. Throws `upstream_error` for what is no such answer, and what the server
+ * says itself.
+ */
 export class AnswerReader {
   readonly #engine: string;
   readonly #push: (part: StreamPart) => void;
@@ -44,7 +57,8 @@ export class AnswerReader {
     this.#push = push;
     const promptCount = input.kind === 'chat' ? 1 : input.prompts.length;
     const choices: Choice[] = [];
-    while (choices.length < promptCount * choiceCount) choices.push({ hasBegun: false, finishReason: undefined, tokens: 0, ending: undefined });
+    while (choices.length < promptCount * choiceCount)
+      choices.push({ hasBegun: false, finishReason: undefined, tokens: 0, ending: undefined });
     this.#choices = choices;
     this.#severalBy = choiceCount > 1 ? 'n' : 'prompt';
   }
@@ -91,10 +105,17 @@ export class AnswerReader {
   /** The server has said all that it will. Gives the ends of the choices and the usage. Throws when something is missing. */
   end(): void {
     const begun = this.#choices.filter(({ hasBegun }) => hasBegun);
-    const isCut = begun.length === 0 || (!this.#isDone && (begun.length < this.#choices.length || begun.some(({ finishReason }) => finishReason === undefined)));
+    const isCut =
+      begun.length === 0 ||
+      (!this.#isDone && (begun.length < this.#choices.length || begun.some(({ finishReason }) => finishReason === undefined)));
     if (isCut) throw new AutoglmError('upstream_error', `The engine ${this.#engine} ended its answer before it was complete.`);
     // Ollama and older versions of llama.cpp pass over `n`: that is what they can do, and no failure.
-    if (begun.length < this.#choices.length) throw new AutoglmError('unsupported_feature', `The engine ${this.#engine} gave ${begun.length} of the ${this.#choices.length} choices that were asked for.`, { param: this.#severalBy });
+    if (begun.length < this.#choices.length)
+      throw new AutoglmError(
+        'unsupported_feature',
+        `The engine ${this.#engine} gave ${begun.length} of the ${this.#choices.length} choices that were asked for.`,
+        { param: this.#severalBy },
+      );
     const { prompt_tokens: promptTokens, completion_tokens: completionTokens, prompt_tokens_details: details } = this.#usage ?? {};
     const counted = this.#choices.reduce((sum, { tokens }) => sum + tokens, 0);
     const last = this.#choices.at(-1) as Choice;
@@ -104,8 +125,11 @@ export class AnswerReader {
       this.#push({ type: 'text-end', index, finishReason, completionTokens: tokens, decodeMs: 0, ...(ending && { wire: ending }) });
     }
     this.#push({
-      type: 'usage', index: 0,
-      promptTokens: promptTokens ?? 0, cachedTokens: details?.cached_tokens ?? 0, completionTokens: completionTokens ?? counted,
+      type: 'usage',
+      index: 0,
+      promptTokens: promptTokens ?? 0,
+      cachedTokens: details?.cached_tokens ?? 0,
+      completionTokens: completionTokens ?? counted,
       source: this.#usage ? 'engine' : 'chunks',
       ...(this.#usage && { wire: this.#usage as Record<string, unknown> }),
     });
@@ -156,7 +180,10 @@ export class AnswerReader {
     this.#push({ type: 'reasoning-delta', index, text: string(thought), tokenCount: 1, ...field });
   }
 
-  #pushOthers(index: number, { delta = {}, choice = {}, answer = {} }: { [K in 'delta' | 'choice' | 'answer']?: Record<string, unknown> | undefined }): void {
+  #pushOthers(
+    index: number,
+    { delta = {}, choice = {}, answer = {} }: { [K in 'delta' | 'choice' | 'answer']?: Record<string, unknown> | undefined },
+  ): void {
     const state = this.#choices[index] as Choice;
     // A chunk of a tool's call is a token or more; only the server's usage knows.
     if (delta['tool_calls']) state.tokens += 1;
@@ -220,32 +247,60 @@ export class AnswerReader {
   }
 
   #unreadable(cause: unknown): AutoglmError {
-    return new AutoglmError('upstream_error', `The engine ${this.#engine} sent something that is not an answer in OpenAI's format.`, { cause });
+    return new AutoglmError('upstream_error', `The engine ${this.#engine} sent something that is not an answer in OpenAI's format.`, {
+      cause,
+    });
   }
 }
 
 /** What a chunk says that says one piece of text and nothing else, but for what is the same in all; undefined for every other chunk. */
-function plainTextOf({ choices, usage }: WireAnswer): { readonly index: number; readonly field: TextField; readonly text: string } | undefined {
+function plainTextOf({
+  choices,
+  usage,
+}: WireAnswer): { readonly index: number; readonly field: TextField; readonly text: string } | undefined {
   const [choice] = choices ?? [];
   if (!choice || choices?.length !== 1 || usage || choice.logprobs || choice.finish_reason) return undefined;
   const { delta, index = 0 } = choice;
   if (otherMessageFields(delta) || otherChoiceFields(choice)) return undefined;
-  const texts = ([['content', delta?.content], ['text', choice.text], ['reasoning_content', delta?.reasoning_content], ['reasoning', delta?.reasoning]] as const).filter(([, text]) => text);
+  const texts = (
+    [
+      ['content', delta?.content],
+      ['text', choice.text],
+      ['reasoning_content', delta?.reasoning_content],
+      ['reasoning', delta?.reasoning],
+    ] as const
+  ).filter(([, text]) => text);
   const [found] = texts;
   return texts.length === 1 && found?.[1] ? { index, field: found[0], text: found[1] } : undefined;
 }
 
-/** Some vendors (Mistral's thinking models) write a content of parts, as clients do: its texts, and its thoughts, which have texts themselves. */
+/**
+ * Some vendors (Mistral's thinking models) write a content of parts, as clients do: its texts, and its thoughts, which have texts
+ * themselves.
+ */
 function withoutParts(message: WireMessage | null | undefined): WireMessage | null | undefined {
   if (!Array.isArray(message?.content)) return message;
   const parts = message.content as readonly ({ readonly type?: unknown; readonly text?: unknown; readonly thinking?: unknown } | null)[];
-  const texts = parts.filter((part) => part?.type === 'text').map((part) => string(part?.text)).join('');
-  const thoughts = parts.filter((part) => part?.type === 'thinking').flatMap((part) => (Array.isArray(part?.thinking) ? (part.thinking as readonly ({ readonly text?: unknown } | null)[]) : []));
-  return { ...message, content: texts, ...(thoughts.length > 0 && { reasoning_content: thoughts.map((part) => string(part?.text ?? '')).join('') }) };
+  const texts = parts
+    .filter((part) => part?.type === 'text')
+    .map((part) => string(part?.text))
+    .join('');
+  const thoughts = parts
+    .filter((part) => part?.type === 'thinking')
+    .flatMap((part) => (Array.isArray(part?.thinking) ? (part.thinking as readonly ({ readonly text?: unknown } | null)[]) : []));
+  return {
+    ...message,
+    content: texts,
+    ...(thoughts.length > 0 && { reasoning_content: thoughts.map((part) => string(part?.text ?? '')).join('') }),
+  };
 }
 
 const finishReasons: Readonly<Record<string, FinishReason>> = {
-  length: 'length', max_tokens: 'length', content_filter: 'content_filter', tool_calls: 'tool_calls', function_call: 'function_call',
+  length: 'length',
+  max_tokens: 'length',
+  content_filter: 'content_filter',
+  tool_calls: 'tool_calls',
+  function_call: 'function_call',
 };
 
 /** Servers have many words for a natural end; what vLLM calls `abort` and `error` is none. */

@@ -9,10 +9,14 @@ export function upstreamClassification(options: UpstreamTextsOptions): Classific
     get status() {
       return status();
     },
-    classify: upstreamTexts<ClassificationRequest, ClassificationAnswer>(options, ({ inputs }) => ({ input: inputs }), (body, count) => ({
-      classifications: inPlaces(name, 'classes', body['data'], count, (entry: WireClassification) => toClassification(name, entry)),
-      promptTokens: promptTokensOf(body),
-    })),
+    classify: upstreamTexts<ClassificationRequest, ClassificationAnswer>(
+      options,
+      ({ inputs }) => ({ input: inputs }),
+      (body, count) => ({
+        classifications: inPlaces(name, 'classes', body['data'], count, (entry: WireClassification) => toClassification(name, entry)),
+        promptTokens: promptTokensOf(body),
+      }),
+    ),
     // The connections are the replica's.
     close: async () => {},
   };
@@ -24,6 +28,7 @@ interface WireClassification {
 }
 
 function toClassification(name: string, { label, probs }: WireClassification): Classification {
-  if (!Array.isArray(probs) || probs.length === 0 || !probs.every(Number.isFinite)) throw wrongAnswer(name, 'sent probabilities that are none');
+  if (!Array.isArray(probs) || probs.length === 0 || !probs.every(Number.isFinite))
+    throw wrongAnswer(name, 'sent probabilities that are none');
   return { label: typeof label === 'string' ? label : null, probs };
 }

@@ -26,7 +26,10 @@ export interface Discovery {
   stop(): void;
 }
 
-/** Asks `GET /v1/models` again and again in the background, until it is stopped: what the server has, and whether it lives. Holds no process up. */
+/**
+ * Asks `GET /v1/models` again and again in the background, until it is stopped: what the server has, and whether it lives. Holds no process
+ * up.
+ */
 export function startDiscovery(options: DiscoveryOptions): Discovery {
   const stopped = new AbortController();
   let timer: NodeJS.Timeout | undefined;
@@ -68,13 +71,26 @@ async function discover({ model, timeoutMs, ...options }: DiscoveryOptions, stop
   // It is there, and answers; whether it lists models is another matter.
   if (typeof listed === 'string') return { missing: listed };
   const found = listed.find(({ id }) => id === model || id === `${model}:latest`);
-  return found ? { model: toModel(found) } : { missing: `it lists ${listed.map(({ id }) => String(id)).slice(0, 8).join(', ') || 'no model'}` };
+  return found
+    ? { model: toModel(found) }
+    : {
+        missing: `it lists ${
+          listed
+            .map(({ id }) => String(id))
+            .slice(0, 8)
+            .join(', ') || 'no model'
+        }`,
+      };
 }
 
 /** The models that a server lists, or how it answered instead. */
-export async function list({ dispatcher, path, headers }: Pick<DiscoveryOptions, 'dispatcher' | 'path' | 'headers'>, signal: AbortSignal): Promise<WireModel[] | string> {
+export async function list(
+  { dispatcher, path, headers }: Pick<DiscoveryOptions, 'dispatcher' | 'path' | 'headers'>,
+  signal: AbortSignal,
+): Promise<WireModel[] | string> {
   const { statusCode, body } = await dispatcher.request({ path, method: 'GET', headers: [...headers], signal });
-  if (statusCode === 200) return readList(await readBounded(body, listBytesMax, () => new RangeError(`the list of models is longer than ${listBytesMax} bytes`)));
+  if (statusCode === 200)
+    return readList(await readBounded(body, listBytesMax, () => new RangeError(`the list of models is longer than ${listBytesMax} bytes`)));
   await body.dump();
   if (statusCode >= 500) throw new Error(`GET ${path} is answered with status ${statusCode}`);
   return `GET ${path} is answered with status ${statusCode}`;

@@ -11,15 +11,23 @@ const clientLeftStatus = 499;
 export function errorOfStatus(engine: string, status: number, body: string, retryAfter?: string | undefined): AutoglmError {
   const told = readError(body);
   const retryAfterSeconds = readRetryAfter(retryAfter);
-  const upstream = (code: ErrorCode, message: string) => new AutoglmError(code, `The engine ${engine} ${message}`, { retryAfterSeconds, cause: told.message });
-  if (status === 429) return new AutoglmError('rate_limit_exceeded', told.message ?? `The engine ${engine} has too many requests.`, { retryAfterSeconds: retryAfterSeconds ?? 1 });
+  const upstream = (code: ErrorCode, message: string) =>
+    new AutoglmError(code, `The engine ${engine} ${message}`, { retryAfterSeconds, cause: told.message });
+  if (status === 429)
+    return new AutoglmError('rate_limit_exceeded', told.message ?? `The engine ${engine} has too many requests.`, {
+      retryAfterSeconds: retryAfterSeconds ?? 1,
+    });
   // The gateway's own key, account and address: no client can do anything about them, and another engine may answer.
-  if (status === 401 || status === 403 || status === 407) return upstream('upstream_error', `refused the gateway's credentials (status ${status}).`);
+  if (status === 401 || status === 403 || status === 407)
+    return upstream('upstream_error', `refused the gateway's credentials (status ${status}).`);
   if (status === 402) return upstream('upstream_error', "wants the gateway's account to be paid for (status 402).");
-  if (status === 404 || status === 405) return upstream('upstream_error', `does not know the model or the path that it was asked for (status ${status}).`);
+  if (status === 404 || status === 405)
+    return upstream('upstream_error', `does not know the model or the path that it was asked for (status ${status}).`);
   if (status === 408 || status === 504) return upstream('upstream_timeout', `ran out of time (status ${status}).`);
   if (status < 400 || status >= 500 || status === clientLeftStatus) return upstream('upstream_error', `answered with status ${status}.`);
-  return new AutoglmError(codeOf(status, told), told.message ?? `The engine ${engine} refused the request (status ${status}).`, { param: told.param });
+  return new AutoglmError(codeOf(status, told), told.message ?? `The engine ${engine} refused the request (status ${status}).`, {
+    param: told.param,
+  });
 }
 
 /** An error that came as an event of a stream, whose status had been 200. */
@@ -27,7 +35,10 @@ export function errorOfEvent(engine: string, data: string): AutoglmError {
   return errorOfStatus(engine, statusOf(readError(data)), data);
 }
 
-/** What the error's status would have been, by its number, by a code of ours, or by the types that OpenAI and vLLM have for what the client did wrong. */
+/**
+ * What the error's status would have been, by its number, by a code of ours, or by the types that OpenAI and vLLM have for what the client
+ * did wrong.
+ */
 function statusOf({ status, code, type }: ToldError): number {
   if (status !== undefined && status >= 400 && status <= 599) return status;
   if (code !== undefined && Object.hasOwn(errorTable, code)) return errorTable[code as ErrorCode].status;
@@ -38,7 +49,11 @@ function statusOf({ status, code, type }: ToldError): number {
 export function errorOfConnection(engine: string, error: Error): AutoglmError {
   if (error instanceof AutoglmError) return error;
   const code = codeIn(error);
-  const [ours, what] = connectionErrors[code] ?? (isUnconnected(error) ? ['upstream_unreachable', 'cannot be reached'] : ['upstream_error', 'broke the connection off before its answer was complete']);
+  const [ours, what] =
+    connectionErrors[code] ??
+    (isUnconnected(error)
+      ? ['upstream_unreachable', 'cannot be reached']
+      : ['upstream_error', 'broke the connection off before its answer was complete']);
   return new AutoglmError(ours, `The engine ${engine} ${what} (${code || error.name}).`, { cause: error });
 }
 
@@ -48,9 +63,20 @@ export function errorOfProbe(engine: string, error: Error): string {
   return codeIn(error) === '' ? `The engine ${engine} is not well: ${error.message}.` : errorOfConnection(engine, error).message;
 }
 
-const silences: ReadonlySet<string> = new Set(['UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ENETDOWN']);
+const silences: ReadonlySet<string> = new Set([
+  'UND_ERR_CONNECT_TIMEOUT',
+  'UND_ERR_HEADERS_TIMEOUT',
+  'UND_ERR_BODY_TIMEOUT',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENETDOWN',
+]);
 
-/** Whether a probe came back with nothing. A connection that is refused or ended is a word of the server, or of its machine, which would have ended the others, too. */
+/**
+ * Whether a probe came back with nothing. A connection that is refused or ended is a word of the server, or of its machine, which would
+ * have ended the others, too.
+ */
 export function isSilence(error: Error): boolean {
   return error.name === 'TimeoutError' || silences.has(codeIn(error));
 }
@@ -84,7 +110,11 @@ function readError(body: string): ToldError {
   const text = (value: unknown) => (typeof value === 'string' && value !== '' ? value.slice(0, messageLengthMax) : undefined);
   const { code } = error;
   return {
-    message: text(error['message']) ?? text(parsed['error']) ?? text(parsed['detail']) ?? text(isObject(parsed['detail']) || Array.isArray(parsed['detail']) ? JSON.stringify(parsed['detail']) : undefined),
+    message:
+      text(error['message']) ??
+      text(parsed['error']) ??
+      text(parsed['detail']) ??
+      text(isObject(parsed['detail']) || Array.isArray(parsed['detail']) ? JSON.stringify(parsed['detail']) : undefined),
     code: text(code) ?? text(error['type']),
     type: text(error['type']),
     param: text(error['param']),
@@ -98,7 +128,8 @@ function codeOf(status: number, { code, message }: ToldError): ErrorCode {
   if (status === 415) return 'unsupported_media_type';
   if (status === 422) return 'unsupported_feature';
   // llama.cpp by its type, vLLM, SGLang and older llama.cpp only by their words.
-  if (code === 'exceed_context_size_error' || /(?:maximum|model's) context length|exceeds the available context size/i.test(message ?? '')) return 'context_length_exceeded';
+  if (code === 'exceed_context_size_error' || /(?:maximum|model's) context length|exceeds the available context size/i.test(message ?? ''))
+    return 'context_length_exceeded';
   return 'invalid_value';
 }
 

@@ -9,7 +9,9 @@ export interface Frame {
 }
 
 /** A field and its JSON string. */
-const literals = Object.fromEntries(['content', 'text', 'reasoning_content', 'reasoning'].map((field) => [field, new RegExp(`"${field}":\\s*"((?:[^"\\\\]|\\\\.)+)"`, 's')]));
+const literals = Object.fromEntries(
+  ['content', 'text', 'reasoning_content', 'reasoning'].map((field) => [field, new RegExp(`"${field}":\\s*"((?:[^"\\\\]|\\\\.)+)"`, 's')]),
+);
 const probe = 'a probe';
 
 /** The frame of a chunk that `textOf` reads a text from, in this field; undefined where the text is not where it seems to be. */

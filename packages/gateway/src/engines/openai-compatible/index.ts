@@ -1,4 +1,12 @@
-import { AutoglmError, type AutoglmError as Failure, type EngineStatus, type GatewayRequest, type ProbeNews, type RemoteModel, type RequestReplica } from '@open-autoglm/protocol';
+import {
+  AutoglmError,
+  type AutoglmError as Failure,
+  type EngineStatus,
+  type GatewayRequest,
+  type ProbeNews,
+  type RemoteModel,
+  type RequestReplica,
+} from '@open-autoglm/protocol';
 import { Pool } from 'undici';
 import { BatchedClassification } from '../batching/batched-classification.ts';
 import { BatchedEmbeddings } from '../batching/batched-embeddings.ts';
@@ -51,15 +59,38 @@ const keepAliveMs = 4000;
  * Any server that speaks OpenAI's API: vLLM, SGLang, llama.cpp, Ollama, a vendor's, another open-autoglm. Every request has a
  * connection of its own while it runs; how many that may be is the router's to bound.
  */
-export function openAiReplica({ name, url, model, apiKey, classifyPath, joinsCompletions = false, batching, timeouts, probe = defaultProbe }: OpenAiReplicaOptions): RequestReplica {
+export function openAiReplica({
+  name,
+  url,
+  model,
+  apiKey,
+  classifyPath,
+  joinsCompletions = false,
+  batching,
+  timeouts,
+  probe = defaultProbe,
+}: OpenAiReplicaOptions): RequestReplica {
   const { origin, pathname } = new URL(url);
   const base = pathname.replace(/\/+$/, '');
   const pool = new Pool(origin, {
-    connections: null, pipelining: 1, allowH2: false, connect: connector(timeouts.connect_ms), keepAliveTimeout: keepAliveMs,
-    headersTimeout: timeouts.headers_ms, bodyTimeout: timeouts.idle_ms,
+    connections: null,
+    pipelining: 1,
+    allowH2: false,
+    connect: connector(timeouts.connect_ms),
+    keepAliveTimeout: keepAliveMs,
+    headersTimeout: timeouts.headers_ms,
+    bodyTimeout: timeouts.idle_ms,
   });
   const authorization = apiKey === undefined ? [] : ['authorization', `Bearer ${apiKey}`];
-  const fixedHeaders = ['content-type', 'application/json', 'accept', 'text/event-stream, application/json', 'user-agent', 'open-autoglm', ...authorization];
+  const fixedHeaders = [
+    'content-type',
+    'application/json',
+    'accept',
+    'text/event-stream, application/json',
+    'user-agent',
+    'open-autoglm',
+    ...authorization,
+  ];
 
   let status: EngineStatus = { state: 'starting', detail: `${origin} is being asked for its models.` };
   let known: RemoteModel | undefined;
@@ -86,10 +117,20 @@ export function openAiReplica({ name, url, model, apiKey, classifyPath, joinsCom
       return;
     }
     if ('model' in discovered) known = discovered.model;
-    setStatus('ready', 'model' in discovered ? `${origin} has the model.` : `${origin} answers, but does not list the model: ${discovered.missing}.`);
+    setStatus(
+      'ready',
+      'model' in discovered ? `${origin} has the model.` : `${origin} answers, but does not list the model: ${discovered.missing}.`,
+    );
     if (isBack) tellOfProbes('back');
   };
-  const discovery = startDiscovery({ dispatcher: pool, path: `${base}/models`, headers: ['accept', 'application/json', ...authorization], model, ...probe, onDiscovered });
+  const discovery = startDiscovery({
+    dispatcher: pool,
+    path: `${base}/models`,
+    headers: ['accept', 'application/json', ...authorization],
+    model,
+    ...probe,
+    onDiscovered,
+  });
   /** Requests tell sooner than the next discovery. */
   const onOutcome = (error: Failure | undefined) => {
     if (error?.code === 'upstream_unreachable' || error?.code === 'upstream_connect_timeout') {
@@ -102,7 +143,8 @@ export function openAiReplica({ name, url, model, apiKey, classifyPath, joinsCom
   const joining = batching && { ...batching, waitingMax: waitingTextsMax, now: () => performance.now() };
   const upstream = upstreamEmbeddings({ ...texts, path: `${base}/embeddings` });
   const embeddings = joining ? new BatchedEmbeddings(upstream, joining) : upstream;
-  const classifier = classifyPath === undefined ? undefined : upstreamClassification({ ...texts, path: `${base.replace(/\/v1$/, '')}${classifyPath}` });
+  const classifier =
+    classifyPath === undefined ? undefined : upstreamClassification({ ...texts, path: `${base.replace(/\/v1$/, '')}${classifyPath}` });
   const classification = classifier && joining ? new BatchedClassification(classifier, joining) : classifier;
 
   const completions = joining && joinsCompletions ? new JoinedCompletions({ ...texts, path: `${base}/completions` }, joining) : undefined;
@@ -129,7 +171,13 @@ export function openAiReplica({ name, url, model, apiKey, classifyPath, joinsCom
       if (completions?.takes(request)) return completions.answer(request);
       const path = `${base}/${request.input.kind === 'chat' ? 'chat/completions' : 'completions'}`;
       const headers = requestHeaders(fixedHeaders, request.requestId ?? request.id, request.traceContext?.());
-      return new UpstreamAnswer({ engine: name, request, dispatcher: pool, options: { path, method: 'POST', headers, body: upstreamBody(request, model) }, onOutcome });
+      return new UpstreamAnswer({
+        engine: name,
+        request,
+        dispatcher: pool,
+        options: { path, method: 'POST', headers, body: upstreamBody(request, model) },
+        onOutcome,
+      });
     },
     async close() {
       setStatus('closed', `${origin} is not asked any more.`);

@@ -16,8 +16,10 @@ interface JoinedAnswer extends BatchableAnswer {
 }
 
 /**
- * Text completions of the batch lane that agree in all but their prompts, asked for in one call: `prompt` may be a list. Each is answered when the longest
- * of its call is, which somebody who waits would mind. The server tells the tokens of all: each has its part by the length of its texts, and
+ * Text completions of the batch lane that agree in all but their prompts, asked for in one call: `prompt` may be a list. Each is answered
+ * when the longest
+ * of its call is, which somebody who waits would mind. The server tells the tokens of all: each has its part by the length of its texts,
+ * and
  * together they have all.
  */
 export class JoinedCompletions {
@@ -26,12 +28,16 @@ export class JoinedCompletions {
 
   constructor(options: UpstreamTextsOptions, batching: TextBatcherOptions) {
     const { name } = options;
-    const ask = upstreamTexts<TextsRequest, JoinedAnswer>(options, () => ({}), (answer, count) => ({
-      answer,
-      choices: inPlaces(name, 'choices', answer['choices'], count, (choice: WireChoice) => choice),
-      promptTokens: promptTokensOf(answer),
-      completionTokens: usageOf(answer)?.completion_tokens,
-    }));
+    const ask = upstreamTexts<TextsRequest, JoinedAnswer>(
+      options,
+      () => ({}),
+      (answer, count) => ({
+        answer,
+        choices: inPlaces(name, 'choices', answer['choices'], count, (choice: WireChoice) => choice),
+        promptTokens: promptTokensOf(answer),
+        completionTokens: usageOf(answer)?.completion_tokens,
+      }),
+    );
     this.#options = options;
     this.#batcher = new TextBatcher({ name, field: 'prompt', ask, commonOf: ({ inputs: [prompt] }) => typeof prompt, slice }, batching);
   }
@@ -58,7 +64,10 @@ export class JoinedCompletions {
     };
   }
 
-  /** They are all of the batch lane, which admission has held already: the batcher, where nobody is in real time, is told no lane and holds none back. */
+  /**
+   * They are all of the batch lane, which admission has held already: the batcher, where nobody is in real time, is told no lane and holds
+   * none back.
+   */
   async *#answer(request: GatewayRequest, signal: AbortSignal): AsyncGenerator<StreamPart, undefined> {
     const { id, requestId, input, traceContext, emit } = request;
     const { name, model } = this.#options;
@@ -66,13 +75,21 @@ export class JoinedCompletions {
     let isAnswered = false;
     const parts: StreamPart[] = [];
     try {
-      const joined = await this.#batcher.ask({ id, requestId, inputs: input.kind === 'completion' ? input.prompts : [], fields: upstreamFields(request, model), traceContext }, signal);
+      const joined = await this.#batcher.ask(
+        { id, requestId, inputs: input.kind === 'completion' ? input.prompts : [], fields: upstreamFields(request, model), traceContext },
+        signal,
+      );
       const reader = new AnswerReader(name, request, (part) => parts.push(part));
       reader.readParsed(toWireAnswer(joined));
       reader.end();
       isAnswered = true;
     } finally {
-      emit({ type: 'segment-end', segment: 'upstream', durationMs: performance.now() - askedAtMs, reason: isAnswered ? 'answer' : signal.aborted ? 'left' : 'failed' });
+      emit({
+        type: 'segment-end',
+        segment: 'upstream',
+        durationMs: performance.now() - askedAtMs,
+        reason: isAnswered ? 'answer' : signal.aborted ? 'left' : 'failed',
+      });
     }
     stateFacts(parts, emit);
     yield* parts;
@@ -88,13 +105,24 @@ function slice({ answer, choices, promptTokens, completionTokens }: JoinedAnswer
   const bytes = choices.map(({ text }) => (typeof text === 'string' ? Buffer.byteLength(text) : 0));
   const upTo = (count: number) => bytes.slice(0, count).reduce((sum, size) => sum + size, 0);
   const all = upTo(bytes.length);
-  const tokensUpTo = (count: number) => Math.round(((completionTokens ?? 0) * (all === 0 ? count / choices.length : upTo(count) / all)));
-  return { answer, choices: choices.slice(begin, end), promptTokens, completionTokens: completionTokens === undefined ? undefined : tokensUpTo(end) - tokensUpTo(begin) };
+  const tokensUpTo = (count: number) => Math.round((completionTokens ?? 0) * (all === 0 ? count / choices.length : upTo(count) / all));
+  return {
+    answer,
+    choices: choices.slice(begin, end),
+    promptTokens,
+    completionTokens: completionTokens === undefined ? undefined : tokensUpTo(end) - tokensUpTo(begin),
+  };
 }
 
 /** As if it had been asked for alone; one that was is told as the server told it. */
 function toWireAnswer({ answer, choices, promptTokens, completionTokens }: JoinedAnswer): WireAnswer {
   const isWhole = choices.length === answer.choices?.length;
-  const usage = isWhole ? answer.usage : usageOf(answer) && { prompt_tokens: promptTokens, completion_tokens: completionTokens ?? 0, total_tokens: promptTokens + (completionTokens ?? 0) };
+  const usage = isWhole
+    ? answer.usage
+    : usageOf(answer) && {
+        prompt_tokens: promptTokens,
+        completion_tokens: completionTokens ?? 0,
+        total_tokens: promptTokens + (completionTokens ?? 0),
+      };
   return { ...answer, choices: choices.map((choice, index) => ({ ...choice, index })), usage: usage ?? null };
 }

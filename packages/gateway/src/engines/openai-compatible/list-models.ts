@@ -16,7 +16,10 @@ export async function listModels(url: string, apiKey?: string): Promise<ListedNa
   const client = new Client(origin, { connectTimeout: listTimeoutMs });
   try {
     const headers = ['accept', 'application/json', ...(apiKey === undefined ? [] : ['authorization', `Bearer ${apiKey}`])];
-    const listed = await list({ dispatcher: client, path: `${pathname.replace(/\/+$/, '')}/models`, headers }, AbortSignal.timeout(listTimeoutMs));
+    const listed = await list(
+      { dispatcher: client, path: `${pathname.replace(/\/+$/, '')}/models`, headers },
+      AbortSignal.timeout(listTimeoutMs),
+    );
     if (typeof listed === 'string') throw new Error(listed);
     return listed.flatMap((model) => (typeof model.id === 'string' && model.id !== '' ? [{ id: model.id, source: sourceOf(model) }] : []));
   } finally {

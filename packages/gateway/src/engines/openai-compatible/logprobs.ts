@@ -16,7 +16,8 @@ export interface WireLogprobs {
 }
 
 export function readLogprobs(logprobs: WireLogprobs | null | undefined): TokenLogprob[] | undefined {
-  if (logprobs?.content) return logprobs.content.map((token) => ({ ...alternative(token), top: (token.top_logprobs ?? []).map(alternative) }));
+  if (logprobs?.content)
+    return logprobs.content.map((token) => ({ ...alternative(token), top: (token.top_logprobs ?? []).map(alternative) }));
   if (!logprobs?.tokens) return undefined;
   return logprobs.tokens.map((token, index) => ({
     ...alternative({ token, logprob: logprobs.token_logprobs?.[index] ?? 0 }),

@@ -55,7 +55,7 @@ export class SseReader {
   #lines(text: string): void {
     const begin = !this.#hasBegun && text.startsWith(byteOrderMark) ? byteOrderMark.length : 0;
     this.#hasBegun = true;
-    for (let start = begin; start < text.length; ) {
+    for (let start = begin; start < text.length;) {
       const feed = text.indexOf('\n', start);
       const end = feed > start && text.charCodeAt(feed - 1) === carriageReturn ? feed - 1 : feed;
       if (end === start) this.#dispatch();

@@ -23,7 +23,8 @@ const answerBytesMax = 64 * 1024 * 1024;
 const askAgainMs = 600_000;
 
 /**
- * The tokens that a server makes of texts and of chats, as it says itself: `POST /tokenize` of vLLM, SGLang and llama.cpp. vLLM renders a chat there, llama.cpp at
+ * The tokens that a server makes of texts and of chats, as it says itself: `POST /tokenize` of vLLM, SGLang and llama.cpp. vLLM renders a
+ * chat there, llama.cpp at
  * `/apply-template`; SGLang does neither, which is remembered.
  */
 export function upstreamTokens({ name, dispatcher, base, headers, model }: UpstreamTokensOptions): RemoteTokens {
@@ -31,13 +32,20 @@ export function upstreamTokens({ name, dispatcher, base, headers, model }: Upstr
   /** Undefined: the server has no such route. */
   const ask = async (route: string, body: object, signal: AbortSignal): Promise<Readonly<Record<string, unknown>> | undefined> => {
     try {
-      const { statusCode, body: answer } = await dispatcher.request({ path: `${root}${route}`, method: 'POST', headers: [...headers], body: JSON.stringify(body), signal });
+      const { statusCode, body: answer } = await dispatcher.request({
+        path: `${root}${route}`,
+        method: 'POST',
+        headers: [...headers],
+        body: JSON.stringify(body),
+        signal,
+      });
       const text = await readBoundedAnswer(name, answer, answerBytesMax);
       if ([404, 405, 501].includes(statusCode)) return undefined;
       if (statusCode !== 200) throw errorOfStatus(name, statusCode, text);
       return JSON.parse(text) as Readonly<Record<string, unknown>>;
     } catch (error) {
-      if (isTimeout(signal.reason)) throw new AutoglmError('upstream_timeout', `The engine ${name} did not say in time how many tokens a text has.`, { cause: error });
+      if (isTimeout(signal.reason))
+        throw new AutoglmError('upstream_timeout', `The engine ${name} did not say in time how many tokens a text has.`, { cause: error });
       signal.throwIfAborted();
       throw error instanceof SyntaxError ? wrong(name, error) : errorOfConnection(name, error as Error);
     }
@@ -46,7 +54,11 @@ export function upstreamTokens({ name, dispatcher, base, headers, model }: Upstr
   /** Each server passes over the other's words. */
   const countText = async (text: string, isPrompt: boolean, signal: AbortSignal): Promise<number> => {
     if (text === '') return 0;
-    const answer = await ask('/tokenize', { model, prompt: text, content: text, add_special_tokens: isPrompt, add_special: isPrompt, parse_special: isPrompt }, signal);
+    const answer = await ask(
+      '/tokenize',
+      { model, prompt: text, content: text, add_special_tokens: isPrompt, add_special: isPrompt, parse_special: isPrompt },
+      signal,
+    );
     const count = countOf(answer);
     if (count === undefined) throw noRoute(name);
     return count;
@@ -70,7 +82,12 @@ export function upstreamTokens({ name, dispatcher, base, headers, model }: Upstr
     },
     async countChat(messages, tools, signal) {
       if (performance.now() < takesNoChatsUntilMs) return undefined;
-      const chat = { model, messages: messages.map(withoutImages), ...(tools.length > 0 && { tools: tools.map(toWireTool) }), add_generation_prompt: true };
+      const chat = {
+        model,
+        messages: messages.map(withoutImages),
+        ...(tools.length > 0 && { tools: tools.map(toWireTool) }),
+        add_generation_prompt: true,
+      };
       const counted = await ask('/tokenize', chat, signal).catch((error: unknown) => {
         if (wantsPrompt(error)) return undefined;
         throw error;
@@ -93,11 +110,17 @@ function countOf(answer: Readonly<Record<string, unknown>> | undefined): number 
 }
 
 /**
- * As SGLang says it, which reads a text and nothing else: pydantic misses the field `prompt` at the top of the body. vLLM, which takes either, names the kind of
+ * As SGLang says it, which reads a text and nothing else: pydantic misses the field `prompt` at the top of the body. vLLM, which takes
+ * either, names the kind of
  * request before the field; what it refuses of a chat is the chat's.
  */
 function wantsPrompt(error: unknown): boolean {
-  return error instanceof AutoglmError && (error.status === 400 || error.status === 422) && /["']body["'],\s*["'](?:prompt|text)["']/.test(error.message) && /missing|required/i.test(error.message);
+  return (
+    error instanceof AutoglmError &&
+    (error.status === 400 || error.status === 422) &&
+    /["']body["'],\s*["'](?:prompt|text)["']/.test(error.message) &&
+    /missing|required/i.test(error.message)
+  );
 }
 
 /** What an image has in tokens is for its server to know, which need not look at it for that. */
@@ -118,7 +141,10 @@ function isTimeout(reason: unknown): boolean {
 }
 
 function noRoute(name: string): AutoglmError {
-  return new AutoglmError('upstream_error', `The engine ${name} does not say how many tokens a prompt has: it has no /tokenize as vLLM, SGLang or llama.cpp. Choose another tokenizer in fit.models.`);
+  return new AutoglmError(
+    'upstream_error',
+    `The engine ${name} does not say how many tokens a prompt has: it has no /tokenize as vLLM, SGLang or llama.cpp. Choose another tokenizer in fit.models.`,
+  );
 }
 
 function wrong(name: string, cause: Error): AutoglmError {

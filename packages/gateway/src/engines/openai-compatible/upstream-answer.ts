@@ -33,7 +33,9 @@ interface Reader {
 type End = { readonly error: unknown } | 'complete' | 'left';
 
 /** How a response body is read, by its status and type. */
-type Body = { readonly kind: 'events'; readonly reader: SseReader } | { readonly kind: 'whole' | 'error'; readonly chunks: Buffer[]; readonly limitBytes: number };
+type Body =
+  | { readonly kind: 'events'; readonly reader: SseReader }
+  | { readonly kind: 'whole' | 'error'; readonly chunks: Buffer[]; readonly limitBytes: number };
 
 /**
  * One request to another server and its answer as parts. It is sent with the first `next()`; an abort or `return()` closes the
@@ -119,7 +121,13 @@ export class UpstreamAnswer implements AsyncIterableIterator<StreamPart>, PartsI
     this.#bodyBytes += chunk.length;
     if (this.#bodyBytes <= body.limitBytes) body.chunks.push(chunk);
     // Another engine's would be as large, and nothing is wrong with this one.
-    else if (body.kind === 'whole') this.#fail(new AutoglmError('request_unprocessable', `The answer is larger than the ${body.limitBytes} bytes that one may have here in one piece: ask for it as a stream, or for less.`));
+    else if (body.kind === 'whole')
+      this.#fail(
+        new AutoglmError(
+          'request_unprocessable',
+          `The answer is larger than the ${body.limitBytes} bytes that one may have here in one piece: ask for it as a stream, or for less.`,
+        ),
+      );
   }
 
   onResponseEnd(): void {
@@ -130,7 +138,8 @@ export class UpstreamAnswer implements AsyncIterableIterator<StreamPart>, PartsI
     } else {
       const { chunks } = body;
       const text = (chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)).toString('utf8');
-      if (body.kind === 'error') return this.#fail(errorOfStatus(this.#call.engine, status, text, String(headers['retry-after'] ?? '') || undefined));
+      if (body.kind === 'error')
+        return this.#fail(errorOfStatus(this.#call.engine, status, text, String(headers['retry-after'] ?? '') || undefined));
       this.#read(() => this.#answer.readWhole(text));
     }
     this.#complete();
@@ -160,8 +169,21 @@ export class UpstreamAnswer implements AsyncIterableIterator<StreamPart>, PartsI
 
   #bodyOf(status: number, type: string): Body {
     if (status !== 200) return { kind: 'error', chunks: [], limitBytes: errorBytesMax };
-    if (type.startsWith('text/event-stream')) return { kind: 'events', reader: new SseReader((data) => this.#answer.isDone || this.#answer.readEvent(data), (error) => this.#answer.isDone || this.#answer.readError(error)) };
-    if (!/\bjson\b/.test(type)) this.#fail(new AutoglmError('upstream_error', `The engine ${this.#call.engine} answered with ${JSON.stringify(type)} instead of JSON or events.`));
+    if (type.startsWith('text/event-stream'))
+      return {
+        kind: 'events',
+        reader: new SseReader(
+          (data) => this.#answer.isDone || this.#answer.readEvent(data),
+          (error) => this.#answer.isDone || this.#answer.readError(error),
+        ),
+      };
+    if (!/\bjson\b/.test(type))
+      this.#fail(
+        new AutoglmError(
+          'upstream_error',
+          `The engine ${this.#call.engine} answered with ${JSON.stringify(type)} instead of JSON or events.`,
+        ),
+      );
     return { kind: 'whole', chunks: [], limitBytes: wholeBytesMax };
   }
 
@@ -170,7 +192,11 @@ export class UpstreamAnswer implements AsyncIterableIterator<StreamPart>, PartsI
     try {
       read();
     } catch (error) {
-      this.#fail(error instanceof RangeError ? new AutoglmError('upstream_error', `The engine ${this.#call.engine} sent ${error.message}.`, { cause: error }) : error);
+      this.#fail(
+        error instanceof RangeError
+          ? new AutoglmError('upstream_error', `The engine ${this.#call.engine} sent ${error.message}.`, { cause: error })
+          : error,
+      );
     }
     this.#deliver();
   }
@@ -207,7 +233,13 @@ export class UpstreamAnswer implements AsyncIterableIterator<StreamPart>, PartsI
     this.#end = end;
     request.signal.removeEventListener('abort', this.#onAbort);
     const since = this.#firstPartAtMs ?? this.#sentAtMs;
-    if (since !== undefined) request.emit({ type: 'segment-end', segment: 'upstream', durationMs: performance.now() - since, reason: end === 'complete' ? 'answer' : end === 'left' || request.signal.aborted ? 'left' : 'failed' });
+    if (since !== undefined)
+      request.emit({
+        type: 'segment-end',
+        segment: 'upstream',
+        durationMs: performance.now() - since,
+        reason: end === 'complete' ? 'answer' : end === 'left' || request.signal.aborted ? 'left' : 'failed',
+      });
   }
 
   /** Gives the one who waits what there is. */
@@ -235,6 +267,11 @@ export class UpstreamAnswer implements AsyncIterableIterator<StreamPart>, PartsI
   #noteFirstPart(): void {
     const now = performance.now();
     this.#firstPartAtMs = now;
-    this.#call.request.emit({ type: 'segment-end', segment: 'upstream', durationMs: now - (this.#sentAtMs as number), reason: 'first byte' });
+    this.#call.request.emit({
+      type: 'segment-end',
+      segment: 'upstream',
+      durationMs: now - (this.#sentAtMs as number),
+      reason: 'first byte',
+    });
   }
 }

@@ -1,6 +1,9 @@
 import type { ChatMessage, GatewayRequest, RequestInput, Sampling, TraceContext } from '@open-autoglm/protocol';
 
-/** What a server is told beside the body: what every request of ours says, whose request it is, and its trace. Name by name: nearly every request has them, and entries made a list cost several times as much. */
+/**
+ * What a server is told beside the body: what every request of ours says, whose request it is, and its trace. Name by name: nearly every
+ * request has them, and entries made a list cost several times as much.
+ */
 export function requestHeaders(fixed: readonly string[], requestId: string, traceContext: TraceContext | undefined): string[] {
   const headers = [...fixed, 'x-request-id', requestId];
   if (traceContext) headers.push('traceparent', traceContext.traceparent);
@@ -47,7 +50,17 @@ function toWireInput(input: RequestInput): object {
 }
 
 /** `top_k`, `min_p` and the penalty of repetition are no words of OpenAI's: a server that does not know them refuses or says so itself. */
-function toWireSampling({ temperature, topK, topP, minP, repetitionPenalty, presencePenalty, frequencyPenalty, logitBias, seed }: Partial<Sampling>): object {
+function toWireSampling({
+  temperature,
+  topK,
+  topP,
+  minP,
+  repetitionPenalty,
+  presencePenalty,
+  frequencyPenalty,
+  logitBias,
+  seed,
+}: Partial<Sampling>): object {
   return {
     temperature,
     top_p: topP,
@@ -66,11 +79,13 @@ function toWireSampling({ temperature, topK, topP, minP, repetitionPenalty, pres
 
 /** As the client wrote it, where it still stands. */
 export function toWireMessage({ role, content, name, toolCalls, toolCallId, wire }: ChatMessage): object {
-  return wire ?? {
-    role,
-    content: content === '' && toolCalls ? null : content,
-    name,
-    tool_calls: toolCalls,
-    tool_call_id: toolCallId,
-  };
+  return (
+    wire ?? {
+      role,
+      content: content === '' && toolCalls ? null : content,
+      name,
+      tool_calls: toolCalls,
+      tool_call_id: toolCallId,
+    }
+  );
 }

@@ -26,12 +26,17 @@ export type ReadAnswer<Answer> = (body: Readonly<Record<string, unknown>>, count
 const answerBytesMax = 256 * 1024 * 1024;
 
 /** A call of another server that takes many texts: the client's own words go there, and an answer to each comes back. */
-export function upstreamTexts<Request extends TextsRequest, Answer>(options: UpstreamTextsOptions, fieldsOf: (request: Request) => object, readAnswer: ReadAnswer<Answer>): (request: Request, signal: AbortSignal) => Promise<Answer> {
+export function upstreamTexts<Request extends TextsRequest, Answer>(
+  options: UpstreamTextsOptions,
+  fieldsOf: (request: Request) => object,
+  readAnswer: ReadAnswer<Answer>,
+): (request: Request, signal: AbortSignal) => Promise<Answer> {
   const { name, dispatcher, path, headers, model, status, onOutcome } = options;
   const ask = async (request: Request, signal: AbortSignal): Promise<Answer> => {
     const { id, requestId = id, inputs, fields, traceContext } = request;
     const body = JSON.stringify({ ...(fields ?? fieldsOf(request)), model });
-    const send = () => dispatcher.request({ path, method: 'POST', headers: requestHeaders(headers, requestId, traceContext?.()), body, signal });
+    const send = () =>
+      dispatcher.request({ path, method: 'POST', headers: requestHeaders(headers, requestId, traceContext?.()), body, signal });
     const sentAtMs = performance.now();
     const response = await send().catch((error: Error) => {
       if (isStaleConnection(error, performance.now() - sentAtMs)) return send();
@@ -39,7 +44,8 @@ export function upstreamTexts<Request extends TextsRequest, Answer>(options: Ups
     });
     const text = await readBoundedAnswer(name, response.body, answerBytesMax);
     const retryAfter = response.headers['retry-after'];
-    if (response.statusCode !== 200) throw errorOfStatus(name, response.statusCode, text, typeof retryAfter === 'string' ? retryAfter : undefined);
+    if (response.statusCode !== 200)
+      throw errorOfStatus(name, response.statusCode, text, typeof retryAfter === 'string' ? retryAfter : undefined);
     const answer = parse(name, text);
     if (isErrorAnswer(answer)) throw errorOfEvent(name, text);
     return readAnswer(answer, inputs.length);
@@ -61,10 +67,17 @@ export function upstreamTexts<Request extends TextsRequest, Answer>(options: Ups
 }
 
 /**
- * The entries of `data`, each at the place that its `index` says. Throws `upstream_error` where they are not as many as were asked for, one is no object, or
+ * The entries of `data`, each at the place that its `index` says. Throws `upstream_error` where they are not as many as were asked for, one
+ * is no object, or
  * one place is had twice.
  */
-export function inPlaces<Entry extends object, Answer>(name: string, what: string, data: unknown, count: number, read: (entry: Entry) => Answer): readonly Answer[] {
+export function inPlaces<Entry extends object, Answer>(
+  name: string,
+  what: string,
+  data: unknown,
+  count: number,
+  read: (entry: Entry) => Answer,
+): readonly Answer[] {
   if (!Array.isArray(data) || data.length !== count) throw wrongAnswer(name, `did not answer with ${count} ${what}`);
   const answers: Answer[] = [];
   for (const [place, entry] of (data as unknown[]).entries()) {
@@ -78,7 +91,10 @@ export function inPlaces<Entry extends object, Answer>(name: string, what: strin
 
 /** 0: it does not say, or nothing that makes sense. */
 export function promptTokensOf({ usage }: Readonly<Record<string, unknown>>): number {
-  const { prompt_tokens: promptTokens, total_tokens: totalTokens } = (usage ?? {}) as { readonly prompt_tokens?: unknown; readonly total_tokens?: unknown };
+  const { prompt_tokens: promptTokens, total_tokens: totalTokens } = (usage ?? {}) as {
+    readonly prompt_tokens?: unknown;
+    readonly total_tokens?: unknown;
+  };
   return [promptTokens, totalTokens].find(isCount) ?? 0;
 }
 

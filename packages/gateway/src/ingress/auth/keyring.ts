@@ -47,7 +47,8 @@ export class Keyring {
       const digest = digestOf(entry, env, place);
       const blinded = this.#blind(digest);
       if (this.#known.has(blinded)) throw new ConfigError(`${place}: this key is there already, under another name.`);
-      if (this.#byName.has(entry.name)) throw new ConfigError(`${place}.name: the name ${JSON.stringify(entry.name)} is taken by another key.`);
+      if (this.#byName.has(entry.name))
+        throw new ConfigError(`${place}.name: the name ${JSON.stringify(entry.name)} is taken by another key.`);
       const holder = toHolder(entry);
       this.#known.set(blinded, { holder, digest });
       this.#byName.set(entry.name, holder);
@@ -57,7 +58,8 @@ export class Keyring {
   /** Throws `missing_api_key` or `invalid_api_key`. */
   open({ authorization }: IncomingHttpHeaders): KeyHolder {
     const [, key] = /^Bearer +(\S+) *$/i.exec(authorization ?? '') ?? [];
-    if (key === undefined) throw new AutoglmError('missing_api_key', 'This server wants an API key: send it as "authorization: Bearer KEY".');
+    if (key === undefined)
+      throw new AutoglmError('missing_api_key', 'This server wants an API key: send it as "authorization: Bearer KEY".');
     const digest = hash('sha256', key, 'buffer');
     const known = this.#known.get(this.#blind(digest));
     if (!known || !timingSafeEqual(known.digest, digest)) throw new AutoglmError('invalid_api_key', 'This API key is not known here.');
@@ -67,7 +69,8 @@ export class Keyring {
   /** Whoever held this key when it left work to be done later. Throws `invalid_api_key` when the configuration has it no more. */
   require(name: string): KeyHolder {
     const holder = this.#byName.get(name);
-    if (!holder) throw new AutoglmError('invalid_api_key', `The API key ${JSON.stringify(name)}, with which this was asked for, was taken away.`);
+    if (!holder)
+      throw new AutoglmError('invalid_api_key', `The API key ${JSON.stringify(name)}, with which this was asked for, was taken away.`);
     return holder;
   }
 
@@ -80,20 +83,32 @@ function toHolder({ name, models }: KeyEntry): KeyHolder {
   return {
     name,
     allow(model, param) {
-      if (models && !models.includes(model)) throw new AutoglmError('permission_denied', `The API key ${JSON.stringify(name)} does not open the model ${JSON.stringify(model)}.`, { param });
+      if (models && !models.includes(model))
+        throw new AutoglmError(
+          'permission_denied',
+          `The API key ${JSON.stringify(name)} does not open the model ${JSON.stringify(model)}.`,
+          { param },
+        );
     },
   };
 }
 
-function digestOf({ key_env: variable, key_file: file, key_sha256: given }: KeyEntry, env: Readonly<Record<string, string | undefined>>, place: string): Buffer {
+function digestOf(
+  { key_env: variable, key_file: file, key_sha256: given }: KeyEntry,
+  env: Readonly<Record<string, string | undefined>>,
+  place: string,
+): Buffer {
   if ([variable, file, given].filter((where) => where !== undefined).length !== 1) {
     throw new ConfigError(`${place} must say where its key is: one of key_env, key_file and key_sha256.`);
   }
   if (given !== undefined) return Buffer.from(given, 'hex');
-  const [key, where] = variable !== undefined ? [env[variable], `the environment variable ${variable}`] : [readKey(file as string, place), `the file ${file}`];
+  const [key, where] =
+    variable !== undefined ? [env[variable], `the environment variable ${variable}`] : [readKey(file as string, place), `the file ${file}`];
   if (!key) throw new ConfigError(`${place}: ${where} holds no key.`);
-  if (!/^[\x21-\x7e]+$/.test(key)) throw new ConfigError(`${place}: ${where} holds a space, a line break or another character that no key has.`);
-  if (key.length < keyLengthMin) throw new ConfigError(`${place}: ${where} holds a key of ${key.length} characters, and ${keyLengthMin} are the least.`);
+  if (!/^[\x21-\x7e]+$/.test(key))
+    throw new ConfigError(`${place}: ${where} holds a space, a line break or another character that no key has.`);
+  if (key.length < keyLengthMin)
+    throw new ConfigError(`${place}: ${where} holds a key of ${key.length} characters, and ${keyLengthMin} are the least.`);
   return hash('sha256', key, 'buffer');
 }
 

@@ -35,11 +35,12 @@ const longestWaitMs = 30_000;
 
 /**
  * The line's answer, or what it failed with in the end. Where there is no room it comes again until there is: a batch has time, and its
- * window bounds it. Rejects with the signal's reason, with what `hold` refuses with, and with `draining`: then the line is still to be answered.
+ * window bounds it. Rejects with the signal's reason, with what `hold` refuses with, and with `draining`: then the line is still to be
+ * answered.
  */
 export async function askLine(parts: LineParts, { api, line, caller, hold, signal }: LineCall): Promise<LineResult> {
   const id = `batch_req_${randomUUID().replaceAll('-', '')}`;
-  for (let tries = 1, waits = 0; ; ) {
+  for (let tries = 1, waits = 0; ;) {
     // Only what the request failed with is an answer: a place that is refused since the gateway closes says nothing of the line.
     const asked = await hold(() => ask(parts, { api, line, caller, signal }, id).catch((thrown: unknown) => ({ thrown })), signal);
     if (!('thrown' in asked)) return asked;
@@ -47,7 +48,13 @@ export async function askLine(parts: LineParts, { api, line, caller, hold, signa
     const error = toAutoglmError(asked.thrown);
     if (error.code === 'draining') throw error;
     const isFull = error.status === 429;
-    if (!error.retryable || (!isFull && tries >= triesMax)) return { outcome: 'failed', result: resultLine(id, line.custom_id, error.status, id, parts.writeError(error)), input_tokens: 0, output_tokens: 0 };
+    if (!error.retryable || (!isFull && tries >= triesMax))
+      return {
+        outcome: 'failed',
+        result: resultLine(id, line.custom_id, error.status, id, parts.writeError(error)),
+        input_tokens: 0,
+        output_tokens: 0,
+      };
     if (!isFull) tries += 1;
     const patienceMs = Math.min(longestWaitMs, firstWaitMs * 2 ** Math.min(waits, 16));
     waits += 1;
@@ -57,11 +64,23 @@ export async function askLine(parts: LineParts, { api, line, caller, hold, signa
   }
 }
 
-async function ask({ asker, embeddings, writeAnswer, writeEmbeddings }: LineParts, { api, line, caller, signal }: Omit<LineCall, 'hold'>, id: string): Promise<LineResult> {
+async function ask(
+  { asker, embeddings, writeAnswer, writeEmbeddings }: LineParts,
+  { api, line, caller, signal }: Omit<LineCall, 'hold'>,
+  id: string,
+): Promise<LineResult> {
   const call = { body: JSON.parse(line.request) as unknown, headers: {}, caller, signal };
-  const completed = (requestId: string, body: string, timings: { readonly promptTokens: number; readonly completionTokens: number }): LineResult => ({
-    outcome: 'completed', result: resultLine(id, line.custom_id, 200, requestId, body), input_tokens: timings.promptTokens, output_tokens: timings.completionTokens,
+  const completed = (
+    requestId: string,
+    body: string,
+    timings: { readonly promptTokens: number; readonly completionTokens: number },
+  ): LineResult => ({
+    outcome: 'completed',
+    result: resultLine(id, line.custom_id, 200, requestId, body),
+    input_tokens: timings.promptTokens,
+    output_tokens: timings.completionTokens,
   });
-  if (api === 'embeddings') return embeddings.embed(call, async (asked) => completed(asked.requestId, await writeEmbeddings(asked), asked.timings));
+  if (api === 'embeddings')
+    return embeddings.embed(call, async (asked) => completed(asked.requestId, await writeEmbeddings(asked), asked.timings));
   return asker.run({ ...call, api }, async (asked) => completed(asked.requestId, JSON.stringify(await writeAnswer(asked)), asked.timings));
 }

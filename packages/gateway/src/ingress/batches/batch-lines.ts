@@ -5,7 +5,11 @@ import type { NewLine } from './store/batch-store.ts';
 import { isText } from './store/schema.ts';
 
 /** What a batch may ask for. */
-export const endpoints = { '/v1/chat/completions': 'chat', '/v1/completions': 'completion', '/v1/embeddings': 'embeddings' } as const satisfies Record<string, AskCall['api'] | 'embeddings'>;
+export const endpoints = {
+  '/v1/chat/completions': 'chat',
+  '/v1/completions': 'completion',
+  '/v1/embeddings': 'embeddings',
+} as const satisfies Record<string, AskCall['api'] | 'embeddings'>;
 export type Endpoint = keyof typeof endpoints;
 
 /** What is wrong with an input file, in OpenAI's words. */
@@ -72,8 +76,15 @@ export class LineReader {
   end(): NewLine[] {
     const lines: NewLine[] = [];
     if (this.#restBytes > 0 && !this.isFull) this.#readInto(lines);
-    if (this.#requests > this.#bounds.linesMax) this.errors.push({ code: 'too_many_requests', line: null, message: `The file has more than ${this.#bounds.linesMax} requests, which is the most of one batch (batches.lines_max).`, param: null });
-    else if (this.#requests === 0 && this.errors.length === 0) this.errors.push({ code: 'empty_file', line: null, message: 'The file has no requests.', param: null });
+    if (this.#requests > this.#bounds.linesMax)
+      this.errors.push({
+        code: 'too_many_requests',
+        line: null,
+        message: `The file has more than ${this.#bounds.linesMax} requests, which is the most of one batch (batches.lines_max).`,
+        param: null,
+      });
+    else if (this.#requests === 0 && this.errors.length === 0)
+      this.errors.push({ code: 'empty_file', line: null, message: 'The file has no requests.', param: null });
     return lines;
   }
 
@@ -89,7 +100,11 @@ export class LineReader {
     const bytes = Buffer.concat(this.#rest);
     this.#rest = [];
     this.#restBytes = 0;
-    if (size > this.#bounds.lineBytesMax) return this.#refuse('line_too_large', `The line has ${size} bytes, and ${this.#bounds.lineBytesMax} is the most (batches.line_bytes_max).`);
+    if (size > this.#bounds.lineBytesMax)
+      return this.#refuse(
+        'line_too_large',
+        `The line has ${size} bytes, and ${this.#bounds.lineBytesMax} is the most (batches.line_bytes_max).`,
+      );
     let text: string;
     try {
       text = utf8.decode(bytes).trim();
@@ -116,13 +131,23 @@ export class LineReader {
     if (unknown !== undefined) return this.#refuse('unknown_parameter', `Unknown parameter: '${unknown}'.`, unknown);
     const missing = [...fields].find((key) => value[key] === undefined);
     if (missing !== undefined) return this.#refuse('missing_required_parameter', `Missing required parameter: '${missing}'.`, missing);
-    if (typeof customId !== 'string' || customId === '' || customId.length > customIdMax || !customId.isWellFormed() || !isText(customId)) return this.#refuse('invalid_custom_id', `The custom_id must be a string of 1 to ${customIdMax} characters, none of them NUL.`, 'custom_id');
+    if (typeof customId !== 'string' || customId === '' || customId.length > customIdMax || !customId.isWellFormed() || !isText(customId))
+      return this.#refuse(
+        'invalid_custom_id',
+        `The custom_id must be a string of 1 to ${customIdMax} characters, none of them NUL.`,
+        'custom_id',
+      );
     if (method !== 'POST') return this.#refuse('invalid_method', 'The method must be POST.', 'method');
     if (url !== this.#endpoint) return this.#refuse('invalid_url', `The url must be the batch's endpoint, ${this.#endpoint}.`, 'url');
     if (!isObject(body)) return this.#refuse('invalid_body', 'The body must be a JSON object.', 'body');
     if (body['stream'] === true) return this.#refuse('invalid_body', 'A batch has no streams: leave out body.stream.', 'body.stream');
     const earlier = this.#seen.get(customId);
-    if (earlier !== undefined) return this.#refuse('duplicate_custom_id', `The custom_id ${JSON.stringify(customId)} is that of line ${earlier} already.`, 'custom_id');
+    if (earlier !== undefined)
+      return this.#refuse(
+        'duplicate_custom_id',
+        `The custom_id ${JSON.stringify(customId)} is that of line ${earlier} already.`,
+        'custom_id',
+      );
     this.#seen.set(customId, this.#number);
     return { number: this.#number, custom_id: customId, request: JSON.stringify(body) };
   }
@@ -139,7 +164,10 @@ export function resultLine(id: string, customId: string, statusCode: number, req
 
 /** Of a request that was never asked, or not to its end. */
 export function unansweredLine(id: string, customId: string, code: 'batch_expired' | 'batch_cancelled'): string {
-  const message = code === 'batch_expired' ? 'This request could not be executed before the completion window expired.' : 'This request was not executed, because the batch was cancelled.';
+  const message =
+    code === 'batch_expired'
+      ? 'This request could not be executed before the completion window expired.'
+      : 'This request was not executed, because the batch was cancelled.';
   return JSON.stringify({ id, custom_id: customId, response: null, error: { code, message } });
 }
 
@@ -148,5 +176,9 @@ export function windowMs(text: string): number {
   const [, count, unit] = /^([1-9]\d{0,4})([smh])$/.exec(text) ?? [];
   const length = Number(count) * ({ s: 1000, m: 60_000, h: 3_600_000 }[unit ?? ''] ?? Number.NaN);
   if (length <= 7 * 24 * 3_600_000) return length;
-  throw new AutoglmError('invalid_value', "Invalid value for 'completion_window': must be \"24h\", or another time of up to 168h such as \"30m\".", { param: 'completion_window' });
+  throw new AutoglmError(
+    'invalid_value',
+    'Invalid value for \'completion_window\': must be "24h", or another time of up to 168h such as "30m".',
+    { param: 'completion_window' },
+  );
 }

@@ -48,7 +48,12 @@ export interface BatchReading {
 type Ended = 'completed' | 'failed' | 'expired' | 'cancelled';
 
 /** Before the database is there. */
-export const noReading: BatchReading = { lines: { completed: 0, failed: 0 }, ended: { completed: 0, failed: 0, expired: 0, cancelled: 0 }, open: {}, lagMs: 0 };
+export const noReading: BatchReading = {
+  lines: { completed: 0, failed: 0 },
+  ended: { completed: 0, failed: 0, expired: 0, cancelled: 0 },
+  open: {},
+  lagMs: 0,
+};
 
 /** Undefined while it goes on. */
 function whyOf({ reason }: AbortSignal): Stop | undefined {
@@ -66,7 +71,8 @@ const sweepMax = 100;
 const abandonedMs = 3_600_000;
 
 /**
- * Works on batches: claims one, reads its lines, has each answered, writes the files. Everything is in the database before it counts, so that
+ * Works on batches: claims one, reads its lines, has each answered, writes the files. Everything is in the database before it counts, so
+ * that
  * a gateway that is killed has lost nothing but the answers it was waiting for; whoever claims the batch then asks for these again.
  */
 export class BatchRunner {
@@ -90,7 +96,12 @@ export class BatchRunner {
 
   read(): BatchReading {
     const { byStatus, oldestCreatedAtMs } = this.#standing;
-    return { lines: this.#lines, ended: this.#ended, open: byStatus, lagMs: oldestCreatedAtMs === undefined ? 0 : Math.max(0, this.#options.now() - oldestCreatedAtMs) };
+    return {
+      lines: this.#lines,
+      ended: this.#ended,
+      open: byStatus,
+      lagMs: oldestCreatedAtMs === undefined ? 0 : Math.max(0, this.#options.now() - oldestCreatedAtMs),
+    };
   }
 
   /** Looks for work now, and again a third of a lease later. */
@@ -206,7 +217,8 @@ export class BatchRunner {
       if (now() >= batch.expires_at_ms) return 'expired';
       await this.#askAll(batch, signal);
     }
-    if (!(await store.change(batch.id, name, ['in_progress', 'finalizing'], { status: 'finalizing', finalizing_at_ms: now() }))) return this.#cancelledOrLost(batch.id);
+    if (!(await store.change(batch.id, name, ['in_progress', 'finalizing'], { status: 'finalizing', finalizing_at_ms: now() })))
+      return this.#cancelledOrLost(batch.id);
     return 'completed';
   }
 
@@ -243,7 +255,11 @@ export class BatchRunner {
       return true;
     }
     await store.clearLines(id, name);
-    const isOurs = await store.change(id, name, ['validating'], { status: 'failed', ended_at_ms: now(), errors: JSON.stringify({ object: 'list', data: reader.errors }) });
+    const isOurs = await store.change(id, name, ['validating'], {
+      status: 'failed',
+      ended_at_ms: now(),
+      errors: JSON.stringify({ object: 'list', data: reader.errors }),
+    });
     if (!isOurs) throw new Stopped(await this.#cancelledOrLost(id));
     this.#ended.failed += 1;
     return false;
@@ -261,11 +277,13 @@ export class BatchRunner {
         await this.#askOne(batch, line, until);
       }
     };
-    const workers = Array.from({ length: concurrency }, () => worker().catch((error: unknown) => {
-      // Where nothing is begun any more, what is under way may still end.
-      if (!isClosing(error)) failed.abort(error);
-      throw error;
-    }));
+    const workers = Array.from({ length: concurrency }, () =>
+      worker().catch((error: unknown) => {
+        // Where nothing is begun any more, what is under way may still end.
+        if (!isClosing(error)) failed.abort(error);
+        throw error;
+      }),
+    );
     const first = (await Promise.allSettled(workers)).find((settled) => settled.status === 'rejected');
     signal.throwIfAborted();
     failed.signal.throwIfAborted();
@@ -274,12 +292,19 @@ export class BatchRunner {
 
   async #askOne({ id, tenant, key_name: key, endpoint }: Batch, line: OpenLine, signal: AbortSignal): Promise<void> {
     const { store, lines } = this.#options;
-    const result = await askLine(lines, { api: endpoints[endpoint as Endpoint], line, caller: { key: key ?? undefined, tenant }, hold: this.#places.hold, signal });
+    const result = await askLine(lines, {
+      api: endpoints[endpoint as Endpoint],
+      line,
+      caller: { key: key ?? undefined, tenant },
+      hold: this.#places.hold,
+      signal,
+    });
     if (await store.answerLine(id, line.number, result)) this.#lines[result.outcome] += 1;
   }
 
   /**
-   * What is not answered says why, in the error file; then both files, and the end, in this order. The files are there when the batch has ended, and
+   * What is not answered says why, in the error file; then both files, and the end, in this order. The files are there when the batch has
+   * ended, and
    * not before: whoever has to begin with them again finds none of an earlier attempt.
    */
   async #finish(batch: Batch, ended: Exclude<Ended, 'failed'>, signal: AbortSignal): Promise<void> {
@@ -297,10 +322,23 @@ export class BatchRunner {
     }
     const [output, errors] = written as [WrittenFile, WrittenFile];
     // Where this rejects it may have been done all the same, and the files with it: those that were not are swept.
-    const isOurs = await store.end(batch.id, name, ['validating', 'in_progress', 'finalizing', 'cancelling'], {
-      status: ended, ended_at_ms: now(), output_file_id: output.writer?.id ?? null, error_file_id: errors.writer?.id ?? null, total: output.count + errors.count, completed: output.count, failed: errors.count,
-      input_tokens: output.inputTokens, output_tokens: output.outputTokens,
-    }, written.flatMap(({ writer }) => (writer ? [writer.id] : [])));
+    const isOurs = await store.end(
+      batch.id,
+      name,
+      ['validating', 'in_progress', 'finalizing', 'cancelling'],
+      {
+        status: ended,
+        ended_at_ms: now(),
+        output_file_id: output.writer?.id ?? null,
+        error_file_id: errors.writer?.id ?? null,
+        total: output.count + errors.count,
+        completed: output.count,
+        failed: errors.count,
+        input_tokens: output.inputTokens,
+        output_tokens: output.outputTokens,
+      },
+      written.flatMap(({ writer }) => (writer ? [writer.id] : [])),
+    );
     if (!isOurs) return discard();
     this.#ended[ended] += 1;
     await store.deleteLines(batch.id);
@@ -309,19 +347,37 @@ export class BatchRunner {
   async #giveUp(id: string, ended: 'expired' | 'cancelled'): Promise<void> {
     const { store, name } = this.#options;
     for (let page = await store.openLines(id, 0, pageLines); page.length > 0; page = await store.openLines(id, 0, pageLines)) {
-      await store.failLines(id, name, page.map(({ number, custom_id: customId }) => ({ number, result: unansweredLine(`batch_req_${id.slice('batch_'.length)}_${number}`, customId, `batch_${ended}`) })));
+      await store.failLines(
+        id,
+        name,
+        page.map(({ number, custom_id: customId }) => ({
+          number,
+          result: unansweredLine(`batch_req_${id.slice('batch_'.length)}_${number}`, customId, `batch_${ended}`),
+        })),
+      );
       this.#lines.failed += page.length;
     }
   }
 
   /** In the order of the input. Without lines there is no file. */
-  async #write({ id, tenant, output_expires_seconds: expiresSeconds }: Batch, outcome: 'completed' | 'failed', signal: AbortSignal): Promise<WrittenFile> {
+  async #write(
+    { id, tenant, output_expires_seconds: expiresSeconds }: Batch,
+    outcome: 'completed' | 'failed',
+    signal: AbortSignal,
+  ): Promise<WrittenFile> {
     const { store, files, newFileId, now, ttlMs } = this.#options;
     let page = await store.answeredLines(id, outcome, 0, pageLines);
     const sums = { count: 0, inputTokens: 0, outputTokens: 0 };
     if (page.length === 0) return { writer: undefined, ...sums };
     const expiresAtMs = now() + (expiresSeconds === null ? ttlMs : expiresSeconds * 1000);
-    const writer = await files.begin({ id: newFileId(), tenant, purpose: 'batch_output', filename: `${id}_${outcome === 'completed' ? 'output' : 'error'}.jsonl`, expires_at_ms: expiresAtMs, batch_id: id });
+    const writer = await files.begin({
+      id: newFileId(),
+      tenant,
+      purpose: 'batch_output',
+      filename: `${id}_${outcome === 'completed' ? 'output' : 'error'}.jsonl`,
+      expires_at_ms: expiresAtMs,
+      batch_id: id,
+    });
     try {
       while (page.length > 0) {
         for (const line of page) {

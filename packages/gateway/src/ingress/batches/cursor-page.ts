@@ -17,10 +17,12 @@ export interface PageRules {
 export function readPageQuery(url: string | undefined, { known, limit: defaultLimit, limitMax }: PageRules): PageQuery {
   const query = new URL(url ?? '/', 'http://host').searchParams;
   for (const name of query.keys()) {
-    if (!(known as readonly string[]).includes(name)) throw new AutoglmError('unknown_parameter', `Unknown parameter: '${name}'.`, { param: name });
+    if (!(known as readonly string[]).includes(name))
+      throw new AutoglmError('unknown_parameter', `Unknown parameter: '${name}'.`, { param: name });
   }
   const limit = query.get('limit') ?? String(defaultLimit);
-  if (!/^\d{1,6}$/.test(limit) || Number(limit) < 1 || Number(limit) > limitMax) throw invalid('limit', `must be an integer from 1 to ${limitMax}`);
+  if (!/^\d{1,6}$/.test(limit) || Number(limit) < 1 || Number(limit) > limitMax)
+    throw invalid('limit', `must be an integer from 1 to ${limitMax}`);
   const order = query.get('order') ?? 'desc';
   if (order !== 'asc' && order !== 'desc') throw invalid('order', 'must be "asc" or "desc"');
   return { limit: Number(limit), order, after: query.get('after') ?? undefined, purpose: query.get('purpose') ?? undefined };

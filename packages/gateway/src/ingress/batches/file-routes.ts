@@ -48,7 +48,11 @@ export class FileRoutes {
     const [isFile, id, content] = /^\/v1\/files(?:\/([\w-]{1,64})(\/content)?)?$/.exec(path) ?? [];
     if (isFile === undefined) return undefined;
     if (content) return { methods: ['GET'], serve: (call) => this.#content(call, id as string) };
-    if (id !== undefined) return { methods: ['GET', 'DELETE'], serve: (call) => (call.message.method === 'GET' ? this.#read(call, id) : this.#delete(call, id)) };
+    if (id !== undefined)
+      return {
+        methods: ['GET', 'DELETE'],
+        serve: (call) => (call.message.method === 'GET' ? this.#read(call, id) : this.#delete(call, id)),
+      };
     return { methods: ['POST', 'GET'], serve: (call) => (call.message.method === 'GET' ? this.#list(call) : this.#create(call)) };
   }
 
@@ -61,7 +65,13 @@ export class FileRoutes {
     // Only what is taken has its bytes kept, so there is room for them first.
     const room = await this.#room(files, tenant);
     const keep = async ({ filename, bytes }: UploadedFile) => {
-      const writer = await files.begin({ id, tenant, purpose: 'batch', filename: filename.slice(0, filenameMax), expires_at_ms: now() + bounds.ttlMs });
+      const writer = await files.begin({
+        id,
+        tenant,
+        purpose: 'batch',
+        filename: filename.slice(0, filenameMax),
+        expires_at_ms: now() + bounds.ttlMs,
+      });
       try {
         for await (const chunk of bytes) {
           if (writer.size + chunk.length > room) throw noRoom('bytes');
@@ -107,13 +117,18 @@ export class FileRoutes {
     if (seconds === undefined && anchor === undefined) return this.#parts.bounds.ttlMs;
     if (anchor !== 'created_at') throw invalid('expires_after[anchor]', 'must be "created_at"');
     const value = /^\d{1,9}$/.test(seconds ?? '') ? Number(seconds) : Number.NaN;
-    if (!(value >= expirySeconds.min && value <= expirySeconds.max)) throw invalid('expires_after[seconds]', `must be an integer from ${expirySeconds.min} to ${expirySeconds.max}`);
+    if (!(value >= expirySeconds.min && value <= expirySeconds.max))
+      throw invalid('expires_after[seconds]', `must be an integer from ${expirySeconds.min} to ${expirySeconds.max}`);
     return value * 1000;
   }
 
   async #list({ message, response }: ResourceCall): Promise<void> {
     const { tenant } = await admitCaller(this.#parts, message, response);
-    const { limit, ...query } = readPageQuery(message.url, { known: ['limit', 'after', 'order', 'purpose'], limit: 10_000, limitMax: 10_000 });
+    const { limit, ...query } = readPageQuery(message.url, {
+      known: ['limit', 'after', 'order', 'purpose'],
+      limit: 10_000,
+      limitMax: 10_000,
+    });
     const found = await (await this.#parts.files()).list({ tenant, ...query, limit: limit + 1 });
     sendJson(response, 200, toPage(found.map(describe), limit));
   }
@@ -156,12 +171,24 @@ function noFile(id: string, param?: string): AutoglmError {
 }
 
 function noRoom(what: 'files' | 'bytes'): AutoglmError {
-  const message = what === 'files' ? 'There are as many files as this server keeps for one tenant (batches.tenant_files_max) or one key (batches.key_files_max)' : 'There is no room for this file (batches.tenant_bytes_max, batches.key_bytes_max, batches.bytes_max)';
+  const message =
+    what === 'files'
+      ? 'There are as many files as this server keeps for one tenant (batches.tenant_files_max) or one key (batches.key_files_max)'
+      : 'There is no room for this file (batches.tenant_bytes_max, batches.key_bytes_max, batches.bytes_max)';
   return new AutoglmError('storage_limit_exceeded', `${message}: delete those that are not needed any more.`, { param: 'file' });
 }
 
 function describe({ id, size_bytes: bytes, created_at_ms: createdAtMs, expires_at_ms: expiresAtMs, filename, purpose }: StoredFile) {
-  return { id, object: 'file', bytes, created_at: toSeconds(createdAtMs), filename, purpose, status: 'processed', ...(expiresAtMs !== null && { expires_at: toSeconds(expiresAtMs) }) };
+  return {
+    id,
+    object: 'file',
+    bytes,
+    created_at: toSeconds(createdAtMs),
+    filename,
+    purpose,
+    status: 'processed',
+    ...(expiresAtMs !== null && { expires_at: toSeconds(expiresAtMs) }),
+  };
 }
 
 export function toSeconds(milliseconds: number): number {

@@ -77,14 +77,18 @@ function placeOf({ sqlite_path: path, postgres_url_env: variable }: BatchOptions
   if (path !== undefined) return { kind: 'sqlite', path };
   if (variable === undefined) return undefined;
   const url = env[variable];
-  if (!url || !/^postgres(ql)?:\/\//.test(url)) throw new ConfigError(`batches.postgres_url_env: the environment variable ${variable} does not hold an address such as postgres://user:password@host/name.`);
+  if (!url || !/^postgres(ql)?:\/\//.test(url))
+    throw new ConfigError(
+      `batches.postgres_url_env: the environment variable ${variable} does not hold an address such as postgres://user:password@host/name.`,
+    );
   return { kind: 'postgres', url };
 }
 
 const unavailable = (): FindResource => (path) => {
   if (!/^\/v1\/(files|batches)(\/|$)/.test(path)) return undefined;
   const methods = ['GET', 'POST', 'DELETE'];
-  const message = 'This server keeps no files and no batches: say where in its configuration, such as "batches: {sqlite_path: ./batches.sqlite}".';
+  const message =
+    'This server keeps no files and no batches: say where in its configuration, such as "batches: {sqlite_path: ./batches.sqlite}".';
   return { methods, serve: () => Promise.reject(new AutoglmError('route_not_found', message)) };
 };
 
@@ -107,11 +111,25 @@ class Open {
     this.#opening = this.#open(place, parts).then(async (opened) => {
       // They load the database's library, as `#open` has.
       const [{ BatchStore }, { FileStore }] = await Promise.all([import('./store/batch-store.ts'), import('./store/file-store.ts')]);
-      const stores = { batches: new BatchStore(opened.database, opened.dialect), files: new FileStore(opened.database, opened.dialect, now) };
+      const stores = {
+        batches: new BatchStore(opened.database, opened.dialect),
+        files: new FileStore(opened.database, opened.dialect, now),
+      };
       const { writeAnswer, writeEmbeddings, writeError, onFailure } = parts;
       const runner = new BatchRunner({
-        store: stores.batches, files: stores.files, lines: { asker: generations, embeddings, writeAnswer, writeEmbeddings, writeError, wait, random: Math.random }, name: randomUUID(),
-        concurrency: options.concurrency, runningMax: options.running_max, linesMax: options.lines_max, lineBytesMax: options.line_bytes_max, ttlMs, leaseMs: options.lease_ms, now, newFileId, onFailure,
+        store: stores.batches,
+        files: stores.files,
+        lines: { asker: generations, embeddings, writeAnswer, writeEmbeddings, writeError, wait, random: Math.random },
+        name: randomUUID(),
+        concurrency: options.concurrency,
+        runningMax: options.running_max,
+        linesMax: options.lines_max,
+        lineBytesMax: options.line_bytes_max,
+        ttlMs,
+        leaseMs: options.lease_ms,
+        now,
+        newFileId,
+        onFailure,
       });
       this.#runner = runner;
       if (!this.#closed.signal.aborted) runner.look();
@@ -121,11 +139,22 @@ class Open {
     this.#opening.catch(() => {});
     const stores = () => this.#stores();
     const files = new FileRoutes({
-      files: async () => (await stores()).files, access, generations, now, newId: newFileId,
+      files: async () => (await stores()).files,
+      access,
+      generations,
+      now,
+      newId: newFileId,
       bounds: { ...boundsOf(options, parts.keyCount), ttlMs },
     });
     const batches = new BatchRoutes({
-      stores, access, generations, bodyLimitBytes, perTenantMax: options.per_tenant_max, perKeyMax: options.per_key_max ?? tenantsPerKey * options.per_tenant_max, now, newId: () => `batch_${randomUUID().replaceAll('-', '')}`,
+      stores,
+      access,
+      generations,
+      bodyLimitBytes,
+      perTenantMax: options.per_tenant_max,
+      perKeyMax: options.per_key_max ?? tenantsPerKey * options.per_tenant_max,
+      now,
+      newId: () => `batch_${randomUUID().replaceAll('-', '')}`,
       onCreated: () => void this.#opening.then(({ runner }) => runner.look()),
       onCancelled: (id) => void this.#opening.then(({ runner }) => runner.cancelled(id)),
     });
@@ -141,7 +170,10 @@ class Open {
 
   pause(): void {
     this.#closed.abort(new AutoglmError('draining', 'The server is shutting down.'));
-    this.#opening.then(({ runner }) => runner.pause(), () => {});
+    this.#opening.then(
+      ({ runner }) => runner.pause(),
+      () => {},
+    );
   }
 
   async close(): Promise<void> {
@@ -180,20 +212,28 @@ class Open {
   async #stores(): Promise<BatchStores> {
     const opened = await Promise.race([this.#opening, this.#failure === undefined ? new Promise<never>(() => {}) : undefined]);
     if (opened) return opened.stores;
-    throw new AutoglmError('storage_unavailable', 'The database of files and batches cannot be reached.', { retryAfterSeconds: 5, cause: this.#failure });
+    throw new AutoglmError('storage_unavailable', 'The database of files and batches cannot be reached.', {
+      retryAfterSeconds: 5,
+      cause: this.#failure,
+    });
   }
 }
 
 function boundsOf(options: BatchOptions, keyCount: number): Omit<FileBounds, 'ttlMs'> {
   const { file_bytes_max: fileBytesMax, tenant_files_max: tenantFilesMax, tenant_bytes_max: tenantBytesMax, bytes_max: bytesMax } = options;
   // Where there is no other key, nothing is to be kept for one.
-  const { key_files_max: keyFilesMax = tenantsPerKey * tenantFilesMax, key_bytes_max: keyBytesMax = keyCount > 1 ? Math.max(tenantBytesMax, bytesMax / 2) : bytesMax } = options;
+  const {
+    key_files_max: keyFilesMax = tenantsPerKey * tenantFilesMax,
+    key_bytes_max: keyBytesMax = keyCount > 1 ? Math.max(tenantBytesMax, bytesMax / 2) : bytesMax,
+  } = options;
   return { fileBytesMax, tenantFilesMax, tenantBytesMax, keyFilesMax, keyBytesMax, bytesMax };
 }
 
 /** What a database says is no client's business; that it does not work just now is. */
 function toStorageError(cause: unknown): AutoglmError {
-  return cause instanceof AutoglmError ? cause : new AutoglmError('storage_unavailable', 'The database of files and batches does not work just now.', { retryAfterSeconds: 5, cause });
+  return cause instanceof AutoglmError
+    ? cause
+    : new AutoglmError('storage_unavailable', 'The database of files and batches does not work just now.', { retryAfterSeconds: 5, cause });
 }
 
 function wait(milliseconds: number, signal: AbortSignal): Promise<void> {

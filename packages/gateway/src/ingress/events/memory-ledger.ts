@@ -46,7 +46,9 @@ export class MemoryEventLedger implements EventLedger {
   }
 
   #count({ name, count, sum }: EventSum): void {
-    const own = this.#totals.get(name) ?? (this.#totals.size < this.#options.namesMax ? this.#open(name) : (this.#totals.get(otherName) ?? this.#open(otherName)));
+    const own =
+      this.#totals.get(name) ??
+      (this.#totals.size < this.#options.namesMax ? this.#open(name) : (this.#totals.get(otherName) ?? this.#open(otherName)));
     own.count += count;
     own.sum += sum;
   }

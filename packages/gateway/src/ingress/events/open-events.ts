@@ -45,10 +45,24 @@ const event = Type.Object(
 const validate = createValidator(
   Type.Object(
     {
-      client_id: Type.String({ pattern: '^[\\w-]{8,128}$', title: 'the 8 to 128 letters, digits, _ and - that tell this client from all others' }),
-      batches: Type.Array(Type.Object({ sequence: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER, title: 'an integer of at least 1' }), events: Type.Array(event, { maxItems: eventsMax, title: `an array of at most ${eventsMax} events` }) }, closed), {
-        minItems: 1, maxItems: batchesMax, title: `an array of 1 to ${batchesMax} batches`,
+      client_id: Type.String({
+        pattern: '^[\\w-]{8,128}$',
+        title: 'the 8 to 128 letters, digits, _ and - that tell this client from all others',
       }),
+      batches: Type.Array(
+        Type.Object(
+          {
+            sequence: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER, title: 'an integer of at least 1' }),
+            events: Type.Array(event, { maxItems: eventsMax, title: `an array of at most ${eventsMax} events` }),
+          },
+          closed,
+        ),
+        {
+          minItems: 1,
+          maxItems: batchesMax,
+          title: `an array of 1 to ${batchesMax} batches`,
+        },
+      ),
     },
     closed,
   ),
@@ -58,9 +72,15 @@ const validate = createValidator(
 export async function openEvents(options: EventOptions, steps: InputSteps, onRedis: OnRedis): Promise<Events> {
   if (!options.enabled) return { resources: [], totals: undefined, close: async () => {} };
   const limits = { namesMax: options.names_max, clientsMax: options.clients_max, clientTtlMs: options.client_ttl_seconds * 1000 };
-  const ledger: EventLedger = options.redis_url === undefined
-    ? new MemoryEventLedger({ ...limits, now: Date.now })
-    : new (await import('./redis-ledger.ts')).RedisEventLedger({ ...limits, url: options.redis_url, timeoutMs: options.redis_timeout_ms, onRedis });
+  const ledger: EventLedger =
+    options.redis_url === undefined
+      ? new MemoryEventLedger({ ...limits, now: Date.now })
+      : new (await import('./redis-ledger.ts')).RedisEventLedger({
+          ...limits,
+          url: options.redis_url,
+          timeoutMs: options.redis_timeout_ms,
+          onRedis,
+        });
   const bodies = createBodyReading(steps, bodyBytesMax);
   return {
     resources: [(generations) => (path) => (path === '/v1/events' ? createResource(ledger, generations, bodies) : undefined)],
@@ -88,7 +108,16 @@ function readBatches(body: unknown): { readonly client: string; readonly batches
   for (const [index, { sequence }] of batches.entries()) {
     const before = batches[index - 1]?.sequence ?? 0;
     const param = `batches[${index}].sequence`;
-    if (sequence <= before) throw new AutoglmError('invalid_value', `Invalid value for '${param}': must be more than that of the batch before it, ${before}.`, { param });
+    if (sequence <= before)
+      throw new AutoglmError('invalid_value', `Invalid value for '${param}': must be more than that of the batch before it, ${before}.`, {
+        param,
+      });
   }
-  return { client, batches: batches.map(({ sequence, events }) => ({ sequence, events: events.map(({ name, count, sum = 0 }) => ({ name, count, sum })) })) };
+  return {
+    client,
+    batches: batches.map(({ sequence, events }) => ({
+      sequence,
+      events: events.map(({ name, count, sum = 0 }) => ({ name, count, sum })),
+    })),
+  };
 }

@@ -13,8 +13,10 @@ export interface RedisLedgerOptions extends LedgerLimits {
 }
 
 /**
- * ARGV: client, its time to live, names at most, the batches as JSON, and clients at most. They stand in the order in which they were heard from, by the
- * clock of Redis; each call forgets a few that are too old or too many, so that a bound that was lowered is reached soon and no call takes long. What is counted is remembered in the same step: an answer that is lost on its
+ * ARGV: client, its time to live, names at most, the batches as JSON, and clients at most. They stand in the order in which they were heard
+ * from, by the
+ * clock of Redis; each call forgets a few that are too old or too many, so that a bound that was lowered is reached soon and no call takes
+ * long. What is counted is remembered in the same step: an answer that is lost on its
  * way makes the client ask again, and it is told then that all is counted.
  */
 const add = `
@@ -74,7 +76,9 @@ export class RedisEventLedger implements EventLedger {
 
   async add(tenant: string, client: string, batches: readonly EventBatch[]): Promise<Accepted> {
     const { clientTtlMs, namesMax, clientsMax } = this.#limits;
-    const accepted = await this.#asked(this.#redis.eventsAdd(slotKey, `${tenant}:${client}`, clientTtlMs, namesMax, JSON.stringify(batches), clientsMax));
+    const accepted = await this.#asked(
+      this.#redis.eventsAdd(slotKey, `${tenant}:${client}`, clientTtlMs, namesMax, JSON.stringify(batches), clientsMax),
+    );
     return { accepted, duplicates: batches.length - accepted };
   }
 
@@ -92,7 +96,11 @@ export class RedisEventLedger implements EventLedger {
     try {
       return await answeredWithin(answer, this.#timeoutMs);
     } catch (cause) {
-      throw new AutoglmError('event_store_unavailable', 'Events cannot be counted at this moment: their store does not answer. Send the same batches again.', { retryAfterSeconds: 1, cause });
+      throw new AutoglmError(
+        'event_store_unavailable',
+        'Events cannot be counted at this moment: their store does not answer. Send the same batches again.',
+        { retryAfterSeconds: 1, cause },
+      );
     }
   }
 }

@@ -22,7 +22,11 @@ export interface Decided {
 }
 
 /** Makes one decision about a body of a chat, and tells its text as it comes. Rejects with typed errors, or with the signal's reason. */
-export type Decide = (body: Readonly<Record<string, unknown>>, signal: AbortSignal, onText: (delta: string) => Promise<void> | void) => Promise<Decided>;
+export type Decide = (
+  body: Readonly<Record<string, unknown>>,
+  signal: AbortSignal,
+  onText: (delta: string) => Promise<void> | void,
+) => Promise<Decided>;
 
 export interface ConversationParts {
   /** The quickest first. */
@@ -50,7 +54,8 @@ interface Final {
 }
 
 /**
- * One client's conversation: its state, and the decisions about it. Whatever arrives, the client is told no decision of an older state once a newer
+ * One client's conversation: its state, and the decisions about it. Whatever arrives, the client is told no decision of an older state once
+ * a newer
  * one is there, and none of a lower level once a higher one has decided. At most one run of each level is under way.
  */
 export class Conversation {
@@ -91,7 +96,11 @@ export class Conversation {
     const { levels, stateBytesMax } = this.#parts;
     const unknown = asked.find((name) => !levels.some((level) => level.name === name));
     if (unknown !== undefined) {
-      throw new AutoglmError('invalid_value', `There is no level ${JSON.stringify(unknown)}; there are ${levels.map(({ name }) => name).join(', ')}.`, { param: 'hello.levels' });
+      throw new AutoglmError(
+        'invalid_value',
+        `There is no level ${JSON.stringify(unknown)}; there are ${levels.map(({ name }) => name).join(', ')}.`,
+        { param: 'hello.levels' },
+      );
     }
     this.#levels = asked.length === 0 ? levels : levels.filter(({ name }) => asked.includes(name));
     this.#send({ welcome: { levels: this.#levels.map(({ name, model = '' }) => ({ name, model })), stateBytesMax } });
@@ -123,7 +132,9 @@ export class Conversation {
   #tell(run: Run, delta: string): Promise<void> | void {
     run.abort.signal.throwIfAborted();
     if (!this.#runs.includes(run)) return undefined;
-    const waits = this.#parts.send({ decision: { revision: this.#revisionOf(run), stateVersion: run.stateVersion, level: run.level.name, delta } });
+    const waits = this.#parts.send({
+      decision: { revision: this.#revisionOf(run), stateVersion: run.stateVersion, level: run.level.name, delta },
+    });
     return waits && unlessAborted(waits, run.abort.signal);
   }
 
@@ -134,7 +145,11 @@ export class Conversation {
     this.#final = { revision, stateVersion, text };
     this.#send({
       decision: {
-        revision, stateVersion, level: level.name, final: true, text,
+        revision,
+        stateVersion,
+        level: level.name,
+        final: true,
+        text,
         supersedes: before?.revision ?? 0,
         confirms: before !== undefined && before.stateVersion === stateVersion && before.text === text,
         answer: Buffer.from(JSON.stringify(answer)),
@@ -147,7 +162,17 @@ export class Conversation {
 
   #fail(run: Run, thrown: unknown): void {
     const { code, message, param, retryable } = toAutoglmError(thrown);
-    this.#send({ problem: { stateVersion: run.stateVersion, level: run.level.name, code, message, ...(param !== undefined && { param }), retryable, revision: run.revision } });
+    this.#send({
+      problem: {
+        stateVersion: run.stateVersion,
+        level: run.level.name,
+        code,
+        message,
+        ...(param !== undefined && { param }),
+        retryable,
+        revision: run.revision,
+      },
+    });
   }
 
   #retract(which: (run: Run) => boolean, reason: string): void {

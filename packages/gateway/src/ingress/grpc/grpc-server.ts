@@ -39,7 +39,9 @@ const graceMs = 1000;
 
 type Call = ServerDuplexStream<TierClientMessage, TierServerMessage>;
 
-/** One conversation for each call of `Converse`. Rejects with `ConfigError` when a certificate cannot be used, and when it cannot listen. */
+/**
+ * One conversation for each call of `Converse`. Rejects with `ConfigError` when a certificate cannot be used, and when it cannot listen.
+ */
 export async function startGrpcServer(options: GrpcOptions): Promise<GrpcServer> {
   const open = new Set<OpenConversation>();
   let isDraining = false;
@@ -57,7 +59,8 @@ export async function startGrpcServer(options: GrpcOptions): Promise<GrpcServer>
       } catch (error) {
         return refuse(call, status.UNAUTHENTICATED, toAutoglmError(error).message);
       }
-      if (open.size >= options.conversationsMax) return refuse(call, status.RESOURCE_EXHAUSTED, `The server has ${open.size} conversations already.`);
+      if (open.size >= options.conversationsMax)
+        return refuse(call, status.RESOURCE_EXHAUSTED, `The server has ${open.size} conversations already.`);
       const conversation = new OpenConversation(call, options, () => open.delete(conversation));
       open.add(conversation);
     },
@@ -65,7 +68,9 @@ export async function startGrpcServer(options: GrpcOptions): Promise<GrpcServer>
   const credentials = await credentialsOf(options.tls, options.onInvalidCertificate);
   const host = options.host.includes(':') ? `[${options.host}]` : options.host;
   const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(`${host}:${options.port}`, credentials, (error, bound) => (error ? reject(cannotListen(`${host}:${options.port}`, error)) : resolve(bound)));
+    server.bindAsync(`${host}:${options.port}`, credentials, (error, bound) =>
+      error ? reject(cannotListen(`${host}:${options.port}`, error)) : resolve(bound),
+    );
   });
   return {
     port,
@@ -119,7 +124,12 @@ class OpenConversation {
     this.#call = call;
     this.#onClose = onClose;
     const headers = headersOf(call);
-    this.#conversation = new Conversation({ levels: levels.map((level) => this.#served(level, asker, headers)), stateBytesMax, decide: decideBy(asker, collect, headers), send: (message) => this.#send(message) });
+    this.#conversation = new Conversation({
+      levels: levels.map((level) => this.#served(level, asker, headers)),
+      stateBytesMax,
+      decide: decideBy(asker, collect, headers),
+      send: (message) => this.#send(message),
+    });
     this.#idleTimer = setTimeout(() => this.#onSilence(idleTimeoutMs), idleTimeoutMs).unref();
     call.on('data', (message: TierClientMessage) => {
       this.#idleTimer.refresh();
@@ -139,7 +149,9 @@ class OpenConversation {
 
   /** Ends the call when everything under way is decided. */
   async finish(): Promise<void> {
-    void this.#conversation.idle().then(() => this.#close(new AutoglmError('client_closed_request', 'The conversation is over.')) && this.#call.end());
+    void this.#conversation
+      .idle()
+      .then(() => this.#close(new AutoglmError('client_closed_request', 'The conversation is over.')) && this.#call.end());
     await this.#closed.promise;
   }
 
@@ -173,7 +185,10 @@ class OpenConversation {
     if (!upstream) return level;
     const decisions = upstream.begin(headers);
     this.#upstreams.push(decisions);
-    return { ...level, decide: (body, signal, onText) => asker.relay({ body, headers, signal }, (request) => decisions.decide(request, body, onText)) };
+    return {
+      ...level,
+      decide: (body, signal, onText) => asker.relay({ body, headers, signal }, (request) => decisions.decide(request, body, onText)),
+    };
   }
 
   #onSilence(idleTimeoutMs: number): void {

@@ -23,13 +23,19 @@ export class HeldState {
 
   /** The body as of this state, or what the client is to be told instead. What was held before is held on then. */
   take({ version, document, patch }: TierState): { readonly body: Body } | Refusal {
-    if (version <= this.#version) return refuse(version, new AutoglmError('invalid_value', `The version is ${version}, and ${this.#version} was there already.`, { param: 'state.version' }));
+    if (version <= this.#version)
+      return refuse(
+        version,
+        new AutoglmError('invalid_value', `The version is ${version}, and ${this.#version} was there already.`, { param: 'state.version' }),
+      );
     if (patch && (this.#text === undefined || version !== this.#version + 1)) {
       const reason = this.#text === undefined ? 'there is no state yet' : `the patch is on version ${version - 1}`;
       return { resend: { haveVersion: this.#version, reason } };
     }
     try {
-      const value = patch ? applyJsonPatch(JSON.parse(this.#text as string), parse(patch, this.#bytesMax), { operationsMax, copiedMax: this.#bytesMax }) : parse(document, this.#bytesMax);
+      const value = patch
+        ? applyJsonPatch(JSON.parse(this.#text as string), parse(patch, this.#bytesMax), { operationsMax, copiedMax: this.#bytesMax })
+        : parse(document, this.#bytesMax);
       const body = check(value);
       const text = JSON.stringify(body);
       if (isNestedTooDeeply(text)) throw nestedTooDeeply();
@@ -61,16 +67,21 @@ function parse(bytes: Uint8Array | undefined, bytesMax: number): unknown {
 }
 
 function check(value: unknown): Body {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new AutoglmError('invalid_json', 'The state must be a JSON object, as the body of a chat.');
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new AutoglmError('invalid_json', 'The state must be a JSON object, as the body of a chat.');
   checkWellFormed(value);
   const { n } = value as { n?: unknown };
-  if (n !== undefined && n !== null && n !== 1) throw new AutoglmError('invalid_value', "Invalid value for 'n': a decision is one choice.", { param: 'n' });
+  if (n !== undefined && n !== null && n !== 1)
+    throw new AutoglmError('invalid_value', "Invalid value for 'n': a decision is one choice.", { param: 'n' });
   refuseTwoLengths(value);
   return value as Body;
 }
 
 function tooLarge(bytesMax: number): AutoglmError {
-  return new AutoglmError('payload_too_large', `The state is larger than the ${bytesMax} bytes that this server takes (grpc.state_bytes_max).`);
+  return new AutoglmError(
+    'payload_too_large',
+    `The state is larger than the ${bytesMax} bytes that this server takes (grpc.state_bytes_max).`,
+  );
 }
 
 function nestedTooDeeply(): AutoglmError {

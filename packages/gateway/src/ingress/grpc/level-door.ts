@@ -6,7 +6,14 @@ import { beginTry, closedBreaker, learn, mayTry, type Breaker, type BreakerSetti
 export type OnRefusal = (level: string, reason: string) => void;
 
 /** Of a network, or of a server that ends what it has begun: the next state may try at once. Whatever else it says it would say again. */
-const passing: ReadonlySet<number> = new Set([status.OK, status.UNAVAILABLE, status.DEADLINE_EXCEEDED, status.CANCELLED, status.INTERNAL, status.UNKNOWN]);
+const passing: ReadonlySet<number> = new Set([
+  status.OK,
+  status.UNAVAILABLE,
+  status.DEADLINE_EXCEEDED,
+  status.CANCELLED,
+  status.INTERNAL,
+  status.UNKNOWN,
+]);
 
 const settings: BreakerSettings = { failuresMax: 1, openMsFirst: 1000, openMsMax: 30_000 };
 
@@ -45,7 +52,10 @@ export class LevelDoor {
     }
     this.#learn('unreachable');
     // Places are free again when others leave; credentials, names and words stay as they are.
-    const refusal = new AutoglmError(code === status.RESOURCE_EXHAUSTED ? 'engine_unavailable' : 'engine_failed', `The gateway that decides at the level ${this.#name} refuses: ${message}`);
+    const refusal = new AutoglmError(
+      code === status.RESOURCE_EXHAUSTED ? 'engine_unavailable' : 'engine_failed',
+      `The gateway that decides at the level ${this.#name} refuses: ${message}`,
+    );
     if (!this.#refusal) this.#onRefusal(this.#name, message);
     return (this.#refusal = refusal);
   }

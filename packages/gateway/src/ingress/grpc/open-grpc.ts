@@ -8,7 +8,12 @@ export interface GrpcSettings {
   readonly host: string;
   readonly port: number;
   readonly tls?: GrpcOptions['tls'];
-  readonly levels: readonly { readonly name: string; readonly model?: string | undefined; readonly max_tokens?: number | undefined; readonly upstream?: (UpstreamSettings & { readonly api_key_env?: string | undefined }) | undefined }[];
+  readonly levels: readonly {
+    readonly name: string;
+    readonly model?: string | undefined;
+    readonly max_tokens?: number | undefined;
+    readonly upstream?: (UpstreamSettings & { readonly api_key_env?: string | undefined }) | undefined;
+  }[];
   readonly conversations_max: number;
   readonly state_bytes_max: number;
   readonly idle_timeout_ms: number;
@@ -23,7 +28,18 @@ interface Surroundings {
 }
 
 /** What stands between tiers, where it is switched on; its library is loaded only then. */
-export async function openGrpc(settings: GrpcSettings, { asker, identify, collect, env, checkModel, onRefusal, onInvalidCertificate }: Pick<GrpcOptions, 'asker' | 'identify' | 'collect' | 'onInvalidCertificate'> & Surroundings): Promise<GrpcServer | undefined> {
+export async function openGrpc(
+  settings: GrpcSettings,
+  {
+    asker,
+    identify,
+    collect,
+    env,
+    checkModel,
+    onRefusal,
+    onInvalidCertificate,
+  }: Pick<GrpcOptions, 'asker' | 'identify' | 'collect' | 'onInvalidCertificate'> & Surroundings,
+): Promise<GrpcServer | undefined> {
   if (!settings.enabled) return undefined;
   const { startGrpcServer } = await import('./grpc-server.ts');
   const { openUpstreamLevel } = await import('./upstream-level.ts');
@@ -32,8 +48,23 @@ export async function openGrpc(settings: GrpcSettings, { asker, identify, collec
     // At another gateway's level it is that gateway that knows the name.
     if (model !== undefined && !upstream) checkNamed(`grpc.levels[${index}].model`, model, checkModel);
     const variable = upstream?.api_key_env;
-    if (variable !== undefined && !env[variable]) throw new ConfigError(`grpc.levels: the upstream.api_key_env of ${name}: the environment variable ${variable} is not set.`);
-    levels.push({ name, model, maxTokens, ...(upstream && { upstream: await openUpstreamLevel(name, upstream, variable === undefined ? undefined : env[variable], settings.keepalive_ms, onRefusal, onInvalidCertificate) }) });
+    if (variable !== undefined && !env[variable])
+      throw new ConfigError(`grpc.levels: the upstream.api_key_env of ${name}: the environment variable ${variable} is not set.`);
+    levels.push({
+      name,
+      model,
+      maxTokens,
+      ...(upstream && {
+        upstream: await openUpstreamLevel(
+          name,
+          upstream,
+          variable === undefined ? undefined : env[variable],
+          settings.keepalive_ms,
+          onRefusal,
+          onInvalidCertificate,
+        ),
+      }),
+    });
   }
   return startGrpcServer({
     host: settings.host,

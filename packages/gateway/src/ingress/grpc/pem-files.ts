@@ -8,7 +8,8 @@ const certificatePattern = /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[^-]+-
 export type OnInvalid = (key: string, problem: string, consequence: string) => void;
 
 /**
- * The bytes of a PEM file with the certificates of those that are trusted. Rejects with `ConfigError` naming the key where it holds none: such a file would
+ * The bytes of a PEM file with the certificates of those that are trusted. Rejects with `ConfigError` naming the key where it holds none:
+ * such a file would
  * be found out by whoever connects. Tells of the first that is not valid now; the others hold, as where an authority is being replaced.
  */
 export async function readAuthorities(key: string, file: string, onInvalid: OnInvalid): Promise<Buffer> {
@@ -23,15 +24,24 @@ export async function readAuthorities(key: string, file: string, onInvalid: OnIn
   return bytes;
 }
 
-/** As `readAuthorities`, of what is shown to others, the holder's own first. A clock may be wrong, and a file may be renewed, so that one that is not valid now is used all the same. */
+/**
+ * As `readAuthorities`, of what is shown to others, the holder's own first. A clock may be wrong, and a file may be renewed, so that one
+ * that is not valid now is used all the same.
+ */
 export async function readOwnCertificate(key: string, file: string, onInvalid: OnInvalid): Promise<Buffer> {
-  const { bytes, certificates: [own] } = await readCertificates(key, file);
+  const {
+    bytes,
+    certificates: [own],
+  } = await readCertificates(key, file);
   const problem = problemOf(own as X509Certificate);
   if (problem !== undefined) onInvalid(key, `the certificate ${file} ${problem}`, 'Peers that check it will not connect.');
   return bytes;
 }
 
-async function readCertificates(key: string, file: string): Promise<{ readonly bytes: Buffer; readonly certificates: readonly X509Certificate[] }> {
+async function readCertificates(
+  key: string,
+  file: string,
+): Promise<{ readonly bytes: Buffer; readonly certificates: readonly X509Certificate[] }> {
   const bytes = await read(key, file);
   const texts = bytes.toString('latin1').match(certificatePattern) ?? [];
   if (texts.length === 0) throw new ConfigError(`${key}: ${file} holds no certificate in PEM.`);
@@ -48,7 +58,8 @@ function problemOf({ validFromDate, validToDate }: X509Certificate): string | un
 export async function readPrivateKey(key: string, file: string, certificate: Buffer): Promise<Buffer> {
   const bytes = await read(key, file);
   const privateKey: KeyObject = parsed(key, file, () => createPrivateKey(bytes));
-  if (!new X509Certificate(certificate).checkPrivateKey(privateKey)) throw new ConfigError(`${key}: ${file} is not the key of the certificate beside it.`);
+  if (!new X509Certificate(certificate).checkPrivateKey(privateKey))
+    throw new ConfigError(`${key}: ${file} is not the key of the certificate beside it.`);
   return bytes;
 }
 

@@ -20,9 +20,22 @@ export interface ServedLevel extends Omit<Level, 'decide'> {
 }
 
 /** Rejects with `ConfigError` when a certificate cannot be used. */
-export async function openUpstreamLevel(name: string, { target, level = name, tls }: UpstreamSettings, apiKey: string | undefined, keepaliveMs: number, onRefusal: OnRefusal, onInvalid: OnInvalid): Promise<UpstreamLevel> {
+export async function openUpstreamLevel(
+  name: string,
+  { target, level = name, tls }: UpstreamSettings,
+  apiKey: string | undefined,
+  keepaliveMs: number,
+  onRefusal: OnRefusal,
+  onInvalid: OnInvalid,
+): Promise<UpstreamLevel> {
   const at = (key: string) => `grpc.levels: the upstream.tls.${key} of ${name}`;
-  return new UpstreamLevel(name, level, openTiers({ target, tls: tls && (await readTls(tls, at, onInvalid)), keepaliveMs }), apiKey, new LevelDoor(name, onRefusal));
+  return new UpstreamLevel(
+    name,
+    level,
+    openTiers({ target, tls: tls && (await readTls(tls, at, onInvalid)), keepaliveMs }),
+    apiKey,
+    new LevelDoor(name, onRefusal),
+  );
 }
 
 async function readTls({ ca, cert, key }: NonNullable<UpstreamSettings['tls']>, at: (key: string) => string, onInvalid: OnInvalid) {
@@ -51,7 +64,9 @@ export class UpstreamLevel {
   /** For one client's conversation. The key is ours; on whose behalf it is, each state says. */
   begin({ authorization: _authorization, 'x-autoglm-tenant': _tenant, ...headers }: Readonly<Record<string, string>>): UpstreamDecisions {
     const sent = { ...headers, ...(this.#apiKey !== undefined && { authorization: `Bearer ${this.#apiKey}` }) };
-    return new UpstreamDecisions(this.name, this.#door, (on) => this.#tiers.converse({ levels: [this.#level], headers: sent, reconnects: false, on }));
+    return new UpstreamDecisions(this.name, this.#door, (on) =>
+      this.#tiers.converse({ levels: [this.#level], headers: sent, reconnects: false, on }),
+    );
   }
 
   close(): void {
@@ -72,7 +87,8 @@ interface Waiting {
 }
 
 /**
- * The states of one conversation, passed on as they change. While the other gateway cannot be reached each state fails at this level, which its client is
+ * The states of one conversation, passed on as they change. While the other gateway cannot be reached each state fails at this level, which
+ * its client is
  * told; the next one tries again, unless it was refused a moment ago.
  */
 export class UpstreamDecisions {
@@ -96,7 +112,12 @@ export class UpstreamDecisions {
     emit({ type: 'engine-chosen', engine: this.#name, tier: this.#name, reason: 'it decides at this level' });
     const { promise, resolve, reject } = Promise.withResolvers<Decided>();
     const sentAtMs = performance.now();
-    const waiting: Waiting = { state: this.#conversation.update(onBehalfOf(tenant, body)), onText: observed(onText, emit), resolve, reject };
+    const waiting: Waiting = {
+      state: this.#conversation.update(onBehalfOf(tenant, body)),
+      onText: observed(onText, emit),
+      resolve,
+      reject,
+    };
     this.#waiting = waiting;
     const onAbort = () => reject(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
@@ -107,7 +128,12 @@ export class UpstreamDecisions {
       tellUsage(decided.answer, emit);
       return decided;
     } finally {
-      emit({ type: 'segment-end', segment: 'upstream', durationMs: performance.now() - sentAtMs, reason: isAnswered ? 'answer' : signal.aborted ? 'left' : 'failed' });
+      emit({
+        type: 'segment-end',
+        segment: 'upstream',
+        durationMs: performance.now() - sentAtMs,
+        reason: isAnswered ? 'answer' : signal.aborted ? 'left' : 'failed',
+      });
       signal.removeEventListener('abort', onAbort);
       if (this.#waiting === waiting) this.#waiting = undefined;
     }
@@ -139,14 +165,18 @@ export class UpstreamDecisions {
     if (event.type === 'problem') reject(new AutoglmError(toCode(event.code), event.message, { param: event.param }));
     else if (event.type === 'delta') {
       // Who reads slowly is not waited for: a decision is bounded. One that is not wanted any more says so by throwing.
-      void Promise.resolve().then(() => onText(event.text)).catch(() => {});
-    } else if (typeof event.answer !== 'object' || event.answer === null) reject(new AutoglmError('upstream_error', `The level ${this.#name} has decided without an answer.`));
+      void Promise.resolve()
+        .then(() => onText(event.text))
+        .catch(() => {});
+    } else if (typeof event.answer !== 'object' || event.answer === null)
+      reject(new AutoglmError('upstream_error', `The level ${this.#name} has decided without an answer.`));
     else resolve({ text: event.text, answer: event.answer, tier: event.tier, engine: event.engine });
   }
 }
 
 /**
- * All that is passed on has the same key, ours: the tenant that this gateway has hashed of the caller's key and name stands in the place of the name, so
+ * All that is passed on has the same key, ours: the tenant that this gateway has hashed of the caller's key and name stands in the place of
+ * the name, so
  * that callers who are apart here are apart there. In the body, because each state may name another.
  */
 function onBehalfOf(tenant: string, { autoglm, ...body }: Body): Body {

@@ -44,7 +44,14 @@ export class Inflater {
   constructor({ pool, meters, waitingMax, bytesMax }: InflaterOptions) {
     this.#pool = pool;
     this.#bytesMax = bytesMax;
-    this.#step = new WorkStep({ slots: pool.threads, waitingMax, meters, what: 'packed bodies', batchSize, work: (bodies) => this.#work(bodies) });
+    this.#step = new WorkStep({
+      slots: pool.threads,
+      waitingMax,
+      meters,
+      what: 'packed bodies',
+      batchSize,
+      work: (bodies) => this.#work(bodies),
+    });
   }
 
   /** Rejects with `payload_too_large`, `invalid_value` for what is not packed so, `queue_full`, or the signal's reason. */
@@ -70,7 +77,13 @@ export class Inflater {
 
   #resultOf(result: Inflated, encoding: ContentEncoding): WorkResult<Uint8Array> {
     if ('bytes' in result) return { value: result.bytes, bytes: result.bytes.length };
-    if (result.problem === 'larger') return { error: new AutoglmError('payload_too_large', `The body is larger than the ${this.#bytesMax} bytes that this server takes (server.body_limit_bytes) when it is unpacked.`) };
+    if (result.problem === 'larger')
+      return {
+        error: new AutoglmError(
+          'payload_too_large',
+          `The body is larger than the ${this.#bytesMax} bytes that this server takes (server.body_limit_bytes) when it is unpacked.`,
+        ),
+      };
     return { error: new AutoglmError('invalid_value', `The body is not valid ${encoding}: ${result.reason}.`) };
   }
 }

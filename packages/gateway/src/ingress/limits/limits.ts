@@ -75,16 +75,25 @@ export class Limits {
   async admit(ask: Ask): Promise<Admission | undefined> {
     const limits = this.#limitsOf(ask.key);
     if (limits.length === 0) return undefined;
-    const tokens = ask.promptTokens + ask.answerCount * (ask.answerTokensMax ?? (ask.answerCount > 0 ? this.#options.answerTokensExpected : 0));
+    const tokens =
+      ask.promptTokens + ask.answerCount * (ask.answerTokensMax ?? (ask.answerCount > 0 ? this.#options.answerTokensExpected : 0));
     const share = ask.isBatch ? batchShare : 1;
-    return this.#take(limits, limits.map((limit) => ({ bucket: bucketOf(limit, ask), rate: limit.rate, cost: limit.unit === 'requests' ? 1 : tokens })), share);
+    return this.#take(
+      limits,
+      limits.map((limit) => ({ bucket: bucketOf(limit, ask), rate: limit.rate, cost: limit.unit === 'requests' ? 1 : tokens })),
+      share,
+    );
   }
 
   /** A request that generates nothing, which no tokens are counted for. Undefined: nothing limits this caller. */
   async admitCall(caller: Pick<Ask, 'key' | 'tenant'>): Promise<Admission | undefined> {
     const limits = this.#limitsOf(caller.key).filter(({ unit }) => unit === 'requests');
     if (limits.length === 0) return undefined;
-    return this.#take(limits, limits.map((limit) => ({ bucket: bucketOf(limit, caller), rate: limit.rate, cost: 1 })), 1);
+    return this.#take(
+      limits,
+      limits.map((limit) => ({ bucket: bucketOf(limit, caller), rate: limit.rate, cost: 1 })),
+      1,
+    );
   }
 
   #limitsOf(key: string): readonly Limit[] {

@@ -27,7 +27,9 @@ export class AnswerTurn {
   /** As a client would send it back; undefined where nothing was said. */
   message(): object | undefined {
     if (this.#text === '' && this.#calls.size === 0) return undefined;
-    const calls = [...this.#calls].toSorted(([a], [b]) => a - b).map(([, call]) => ({ id: call.id, type: 'function', function: { name: call.name, arguments: call.arguments } }));
+    const calls = [...this.#calls]
+      .toSorted(([a], [b]) => a - b)
+      .map(([, call]) => ({ id: call.id, type: 'function', function: { name: call.name, arguments: call.arguments } }));
     return { role: 'assistant', content: this.#text === '' ? null : this.#text, ...(calls.length > 0 && { tool_calls: calls }) };
   }
 

@@ -1,6 +1,14 @@
 import { keyOfTenant } from '../../common/key-of-tenant.ts';
 import { tooManySessions } from './session-errors.ts';
-import { overheadBytes, type SessionLimits, type SessionRecord, type SessionRemoved, type SessionReplaced, type SessionSources, type SessionStore } from './session-store.ts';
+import {
+  overheadBytes,
+  type SessionLimits,
+  type SessionRecord,
+  type SessionRemoved,
+  type SessionReplaced,
+  type SessionSources,
+  type SessionStore,
+} from './session-store.ts';
 
 interface Entry {
   readonly tenant: string;

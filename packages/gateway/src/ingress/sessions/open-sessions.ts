@@ -29,8 +29,20 @@ const sources: SessionSources = { now: Date.now, newRevision: () => randomBytes(
 /** Redis's library is loaded where it is used. */
 export async function openSessions(options: SessionOptions, bodies: BodyReading, onRedis: OnRedis): Promise<Sessions> {
   if (!options.enabled) return { resources: [], close: async () => {} };
-  const limits: SessionLimits = { ttlMs: options.ttl_seconds * 1000, perTenantMax: options.per_tenant_max, sessionsMax: options.sessions_max, bytesMax: options.bytes_max };
-  const store = options.redis_url === undefined ? new MemorySessionStore(limits, sources) : new (await import('./redis-store.ts')).RedisSessionStore({ url: options.redis_url, timeoutMs: options.redis_timeout_ms, onRedis }, limits, sources);
+  const limits: SessionLimits = {
+    ttlMs: options.ttl_seconds * 1000,
+    perTenantMax: options.per_tenant_max,
+    sessionsMax: options.sessions_max,
+    bytesMax: options.bytes_max,
+  };
+  const store =
+    options.redis_url === undefined
+      ? new MemorySessionStore(limits, sources)
+      : new (await import('./redis-store.ts')).RedisSessionStore(
+          { url: options.redis_url, timeoutMs: options.redis_timeout_ms, onRedis },
+          limits,
+          sources,
+        );
   const routes = createSessionRoutes({ store, bodies, sessionBytesMax: options.session_bytes_max, newId: () => `session-${randomUUID()}` });
   return { resources: [routes], close: () => store.close() };
 }

@@ -5,7 +5,15 @@ import { redisOptions } from '../../common/redis-options.ts';
 import { watchRedis, type OnRedis } from '../../common/watch-redis.ts';
 import { sessionScripts, slotKey } from './redis-scripts.ts';
 import { tooManySessions } from './session-errors.ts';
-import { overheadBytes, type SessionLimits, type SessionRecord, type SessionRemoved, type SessionReplaced, type SessionSources, type SessionStore } from './session-store.ts';
+import {
+  overheadBytes,
+  type SessionLimits,
+  type SessionRecord,
+  type SessionRemoved,
+  type SessionReplaced,
+  type SessionSources,
+  type SessionStore,
+} from './session-store.ts';
 
 export interface RedisSessionOptions {
   readonly url: string;
@@ -14,9 +22,14 @@ export interface RedisSessionOptions {
   readonly onRedis?: OnRedis;
 }
 
-type Scripted = { readonly [Name in keyof typeof sessionScripts]: (slot: string, ...args: readonly (string | number)[]) => Promise<unknown> };
+type Scripted = {
+  readonly [Name in keyof typeof sessionScripts]: (slot: string, ...args: readonly (string | number)[]) => Promise<unknown>;
+};
 
-/** Sessions that all gateways with the same Redis share. While Redis does not answer there are none: a context that may have changed is not used. */
+/**
+ * Sessions that all gateways with the same Redis share. While Redis does not answer there are none: a context that may have changed is not
+ * used.
+ */
 export class RedisSessionStore implements SessionStore {
   readonly #redis: Redis & Scripted;
   readonly #timeoutMs: number;
@@ -38,7 +51,18 @@ export class RedisSessionStore implements SessionStore {
   async create(tenant: string, id: string, body: string): Promise<SessionRecord> {
     const { perTenantMax, sessionsMax, bytesMax } = this.#limits;
     const [createdAtMs, revision] = [this.#sources.now(), this.#sources.newRevision()];
-    const created = await this.#ask('sessionCreate', tenant, id, createdAtMs, perTenantMax, sessionsMax, bytesMax, revision, body, sizeOf(body));
+    const created = await this.#ask(
+      'sessionCreate',
+      tenant,
+      id,
+      createdAtMs,
+      perTenantMax,
+      sessionsMax,
+      bytesMax,
+      revision,
+      body,
+      sizeOf(body),
+    );
     if (created === 0) throw tooManySessions(this.#limits);
     return { body, revision, createdAtMs };
   }
@@ -51,13 +75,30 @@ export class RedisSessionStore implements SessionStore {
   async replace(tenant: string, id: string, expected: string, body: string): Promise<SessionReplaced> {
     const { sessionsMax, bytesMax } = this.#limits;
     const revision = this.#sources.newRevision();
-    const kind = (await this.#ask('sessionReplace', tenant, id, this.#sources.now(), sessionsMax, bytesMax, expected, revision, body, sizeOf(body))) as SessionReplaced['kind'];
+    const kind = (await this.#ask(
+      'sessionReplace',
+      tenant,
+      id,
+      this.#sources.now(),
+      sessionsMax,
+      bytesMax,
+      expected,
+      revision,
+      body,
+      sizeOf(body),
+    )) as SessionReplaced['kind'];
     return kind === 'replaced' ? { kind, revision } : { kind };
   }
 
   async remove(tenant: string, id: string, revision: string | undefined): Promise<SessionRemoved> {
     // No session's revision is empty, and so `If-Match: ""` must not stand for any.
-    return (await this.#ask('sessionRemove', tenant, id, this.#sources.now(), revision === '' ? 'none' : (revision ?? ''))) as SessionRemoved;
+    return (await this.#ask(
+      'sessionRemove',
+      tenant,
+      id,
+      this.#sources.now(),
+      revision === '' ? 'none' : (revision ?? ''),
+    )) as SessionRemoved;
   }
 
   async close(): Promise<void> {
@@ -68,7 +109,11 @@ export class RedisSessionStore implements SessionStore {
     try {
       return await answeredWithin(this.#redis[script](slotKey, tenant, id, now, this.#limits.ttlMs, ...own), this.#timeoutMs);
     } catch (cause) {
-      throw new AutoglmError('session_store_unavailable', 'Sessions cannot be read at this moment: their store does not answer. Try again, or send the whole conversation to /v1/chat/completions.', { retryAfterSeconds: 1, cause });
+      throw new AutoglmError(
+        'session_store_unavailable',
+        'Sessions cannot be read at this moment: their store does not answer. Try again, or send the whole conversation to /v1/chat/completions.',
+        { retryAfterSeconds: 1, cause },
+      );
     }
   }
 }

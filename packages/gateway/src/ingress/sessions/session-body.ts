@@ -27,7 +27,11 @@ export function checkSessionBody(body: unknown): Body {
   const checked = body as Body;
   const { autoglm } = checked as { autoglm?: Body | null };
   if (autoglm && Object.hasOwn(autoglm, 'tenant')) {
-    throw new AutoglmError('invalid_value', "Invalid value for 'autoglm.tenant': a session is its tenant's for good; name the tenant in x-autoglm-tenant, with each request.", { param: 'autoglm.tenant' });
+    throw new AutoglmError(
+      'invalid_value',
+      "Invalid value for 'autoglm.tenant': a session is its tenant's for good; name the tenant in x-autoglm-tenant, with each request.",
+      { param: 'autoglm.tenant' },
+    );
   }
   return checked;
 }
@@ -57,10 +61,12 @@ function nestedTooDeeply(): AutoglmError {
 
 /** Throws `invalid_value` for a request with messages, or with an `autoglm.append` that is not true or false. */
 export function readCompletion(request: unknown): CompletionRequest {
-  if (typeof request !== 'object' || request === null || Array.isArray(request)) throw new AutoglmError('invalid_json', 'The body must be a JSON object.');
+  if (typeof request !== 'object' || request === null || Array.isArray(request))
+    throw new AutoglmError('invalid_json', 'The body must be a JSON object.');
   const own = request as Record<string, unknown>;
   const param = sessionOwn.find((name) => Object.hasOwn(own, name));
-  if (param !== undefined) throw new AutoglmError('invalid_value', `Invalid value for '${param}': the session has them; change it with PATCH.`, { param });
+  if (param !== undefined)
+    throw new AutoglmError('invalid_value', `Invalid value for '${param}': the session has them; change it with PATCH.`, { param });
   const { autoglm } = own;
   if (autoglm !== undefined && autoglm !== null && (typeof autoglm !== 'object' || Array.isArray(autoglm))) {
     throw new AutoglmError('invalid_value', "Invalid value for 'autoglm': must be an object.", { param: 'autoglm' });

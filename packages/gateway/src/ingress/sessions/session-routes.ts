@@ -61,7 +61,11 @@ class SessionRoutes {
     const [, id, completions] = /^\/v1\/sessions\/([\w-]{1,64})(\/completions)?$/.exec(path) ?? [];
     if (id === undefined) return undefined;
     if (completions) return { methods: ['POST'], serve: (call) => this.#complete(call, id) };
-    const byMethod: Readonly<Record<string, (call: ResourceCall) => Promise<void>>> = { GET: (call) => this.#read(call, id), PATCH: (call) => this.#patch(call, id), DELETE: (call) => this.#delete(call, id) };
+    const byMethod: Readonly<Record<string, (call: ResourceCall) => Promise<void>>> = {
+      GET: (call) => this.#read(call, id),
+      PATCH: (call) => this.#patch(call, id),
+      DELETE: (call) => this.#delete(call, id),
+    };
     return { methods: Object.keys(byMethod), serve: (call) => (byMethod[call.message.method ?? ''] as (typeof byMethod)[string])(call) };
   }
 
@@ -82,7 +86,13 @@ class SessionRoutes {
     const record = await this.#require(await this.#admit(message, response), id);
     const etag = toEtag(record.revision);
     if (known === record.revision) response.writeHead(304, { etag }).end();
-    else sendAnswer(response, 200, { id, object: 'session', created: Math.floor(record.createdAtMs / 1000), body: JSON.parse(record.body) as unknown }, { etag, 'cache-control': 'no-store' });
+    else
+      sendAnswer(
+        response,
+        200,
+        { id, object: 'session', created: Math.floor(record.createdAtMs / 1000), body: JSON.parse(record.body) as unknown },
+        { etag, 'cache-control': 'no-store' },
+      );
   }
 
   async #delete({ message, response }: ResourceCall, id: string): Promise<void> {
@@ -103,7 +113,12 @@ class SessionRoutes {
     const patch = await this.#readBody(message, response);
     const record = await this.#require(tenant, id);
     if (record.revision !== expected) throw sessionChanged(id);
-    const { revision } = await this.#store(tenant, id, record, this.#changed(record, headers, (document) => applyPatch(document, patch)));
+    const { revision } = await this.#store(
+      tenant,
+      id,
+      record,
+      this.#changed(record, headers, (document) => applyPatch(document, patch)),
+    );
     response.writeHead(204, { etag: toEtag(revision) }).end();
   }
 
@@ -128,9 +143,13 @@ class SessionRoutes {
     const applyOperations = (document: unknown, patch: unknown) => this.#applyOperations(document, patch);
     if (type === patchTypes.jsonPatch) return applyOperations;
     // MessagePack has no name of its own for patches; an array of operations is no merge patch that would leave a chat.
-    if (isMessagePack(type)) return (document, patch) => (Array.isArray(patch) ? applyOperations(document, patch) : applyMergePatch(document, patch));
+    if (isMessagePack(type))
+      return (document, patch) => (Array.isArray(patch) ? applyOperations(document, patch) : applyMergePatch(document, patch));
     response.setHeader('accept-patch', Object.values(patchTypes).join(', '));
-    throw new AutoglmError('unsupported_media_type', `A patch must be ${Object.values(patchTypes).join(' or ')}, but its content-type is ${JSON.stringify(headers['content-type'] ?? '')}.`);
+    throw new AutoglmError(
+      'unsupported_media_type',
+      `A patch must be ${Object.values(patchTypes).join(' or ')}, but its content-type is ${JSON.stringify(headers['content-type'] ?? '')}.`,
+    );
   }
 
   #applyOperations(document: unknown, patch: unknown): unknown {
@@ -140,7 +159,10 @@ class SessionRoutes {
   async #complete({ message, response, requestId }: ResourceCall, id: string): Promise<void> {
     let turn: { readonly record: SessionRecord; readonly tenant: string; readonly append: boolean } | undefined;
     await this.#generations.serve({
-      api: 'chat', message, response, requestId,
+      api: 'chat',
+      message,
+      response,
+      requestId,
       read: async (signal) => {
         const { value, hasEscapes } = await readJson(message, this.#parts.bodies, signal);
         const expected = revisionOf(message.headers, 'if-match');
@@ -152,10 +174,17 @@ class SessionRoutes {
         const { append, patch } = asked.options;
         if (patch !== undefined && expected === undefined) throw ifMatchMissing();
         if (patch !== undefined && hasEscapes) checkWellFormed(value);
-        const session = patch === undefined ? known.body : this.#changed(known, message.headers, (document) => this.#applyOperations(document, patch));
+        const session =
+          patch === undefined ? known.body : this.#changed(known, message.headers, (document) => this.#applyOperations(document, patch));
         const body = bodyOfCompletion(JSON.parse(session) as Record<string, unknown>, asked);
-        if (append && typeof body['n'] === 'number' && body['n'] > 1) throw new AutoglmError('invalid_value', "Invalid value for 'autoglm.append': of several choices, none is the session's next turn.", { param: 'autoglm.append' });
-        // A turn that is refused, for what it says or because of who asks or how often, changes nothing: it can be put right, and sent again.
+        if (append && typeof body['n'] === 'number' && body['n'] > 1)
+          throw new AutoglmError(
+            'invalid_value',
+            "Invalid value for 'autoglm.append': of several choices, none is the session's next turn.",
+            { param: 'autoglm.append' },
+          );
+        // A turn that is refused, for what it says or because of who asks or how often, changes nothing: it can be put right, and sent
+        // again.
         const onAdmitted = async () => {
           const record = patch === undefined ? known : await this.#store(tenant, id, known, session);
           response.setHeader('etag', toEtag(record.revision));
@@ -168,11 +197,17 @@ class SessionRoutes {
   }
 
   /** Before the answer's end goes to the client the turn is stored: so that the end can say what the session is now. */
-  async *#appending(answer: AsyncIterable<StreamPart>, request: GatewayRequest, id: string, { tenant, record }: { readonly tenant: string; readonly record: SessionRecord }): AsyncGenerator<StreamPart> {
+  async *#appending(
+    answer: AsyncIterable<StreamPart>,
+    request: GatewayRequest,
+    id: string,
+    { tenant, record }: { readonly tenant: string; readonly record: SessionRecord },
+  ): AsyncGenerator<StreamPart> {
     const turn = new AnswerTurn();
     for await (const part of answer) {
       turn.add(part);
-      if (part.type === 'text-end') request.emit({ type: 'answer-note', name: 'session', value: await this.#append(turn, tenant, id, record) });
+      if (part.type === 'text-end')
+        request.emit({ type: 'answer-note', name: 'session', value: await this.#append(turn, tenant, id, record) });
       yield part;
     }
   }
@@ -183,7 +218,12 @@ class SessionRoutes {
     if (!message) return { id, appended: false, reason: 'empty_answer', etag: toEtag(revision) };
     const session = JSON.parse(body) as { messages: readonly unknown[] };
     try {
-      const replaced = await this.#parts.store.replace(tenant, id, revision, encodeBody({ ...session, messages: [...session.messages, message] }, this.#parts.sessionBytesMax));
+      const replaced = await this.#parts.store.replace(
+        tenant,
+        id,
+        revision,
+        encodeBody({ ...session, messages: [...session.messages, message] }, this.#parts.sessionBytesMax),
+      );
       if (replaced.kind === 'replaced') return { id, appended: true, etag: toEtag(replaced.revision) };
       return { id, appended: false, reason: replaced.kind === 'absent' ? 'session_not_found' : 'precondition_failed' };
     } catch (error) {

@@ -8,7 +8,10 @@ export interface SessionRecord {
   readonly createdAtMs: number;
 }
 
-export type SessionReplaced = { readonly kind: 'replaced'; readonly revision: string } | { readonly kind: 'changed' } | { readonly kind: 'absent' };
+export type SessionReplaced =
+  | { readonly kind: 'replaced'; readonly revision: string }
+  | { readonly kind: 'changed' }
+  | { readonly kind: 'absent' };
 export type SessionRemoved = 'removed' | 'changed' | 'absent';
 
 /** What a session is counted with beside its body, about what it takes. */
@@ -34,7 +37,8 @@ export interface SessionSources {
 }
 
 /**
- * Keeps sessions. A session is its tenant's: to every other tenant it is absent. Each method counts as use of the session but `remove`. All reject
+ * Keeps sessions. A session is its tenant's: to every other tenant it is absent. Each method counts as use of the session but `remove`. All
+ * reject
  * with `session_store_unavailable` where the store cannot be asked: a context cannot be guessed.
  */
 export interface SessionStore {

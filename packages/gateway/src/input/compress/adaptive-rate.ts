@@ -15,7 +15,11 @@ export interface AdaptiveSettings {
  * so that prompts do not change from one request to the next with every breath of the load; at half of `lowMs` it is the least again.
  * Without a reading it stays.
  */
-export function nextRate(rate: number, ttftMs: number | undefined, { rateMin, rateMax, lowMs, highMs, hysteresis }: AdaptiveSettings): number {
+export function nextRate(
+  rate: number,
+  ttftMs: number | undefined,
+  { rateMin, rateMax, lowMs, highMs, hysteresis }: AdaptiveSettings,
+): number {
   if (ttftMs === undefined) return Math.min(rateMax, Math.max(rateMin, rate));
   const load = Math.min(1, Math.max(0, (ttftMs - lowMs) / (highMs - lowMs)));
   const wanted = rateMin + (rateMax - rateMin) * load;

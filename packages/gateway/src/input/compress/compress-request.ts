@@ -16,11 +16,17 @@ const charactersMax = 1024 * 1024;
 const questionTokensMax = 150;
 const questionTailPieces = 2;
 
-/** The request with a shorter prompt, or the same one where nothing is spared; both with a note to the client. Rejects as the tokenizer does. */
+/**
+ * The request with a shorter prompt, or the same one where nothing is spared; both with a note to the client. Rejects as the tokenizer
+ * does.
+ */
 export async function compressRequest(request: GatewayRequest, compression: Compression, size: PromptSize): Promise<GatewayRequest> {
   const { input, signal, emit } = request;
   const countTexts = (texts: readonly string[]) => size.countTexts(texts, signal);
-  const conversations: readonly (readonly ChatMessage[])[] = input.kind === 'chat' ? [input.messages] : input.prompts.map((prompt) => (typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : []));
+  const conversations: readonly (readonly ChatMessage[])[] =
+    input.kind === 'chat'
+      ? [input.messages]
+      : input.prompts.map((prompt) => (typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : []));
   let [tokensBefore, tokens] = [0, 0];
   const results: (readonly ChatMessage[])[] = [];
   for (const messages of conversations) {
@@ -31,11 +37,24 @@ export async function compressRequest(request: GatewayRequest, compression: Comp
     tokensBefore += before;
     tokens += Math.min(before, after);
   }
-  emit({ type: 'answer-note', name: 'compressed', value: { ...compression, text_tokens_before: tokensBefore, text_tokens: tokens, counted_by: size.countedBy } });
+  emit({
+    type: 'answer-note',
+    name: 'compressed',
+    value: { ...compression, text_tokens_before: tokensBefore, text_tokens: tokens, counted_by: size.countedBy },
+  });
   if (tokens === tokensBefore) return request;
-  emit({ type: 'prompt-shortened', by: compression.method, tokensBefore, tokens, reason: compression.method === 'extract' ? `a rate of ${compression.rate}` : 'asked for' });
+  emit({
+    type: 'prompt-shortened',
+    by: compression.method,
+    tokensBefore,
+    tokens,
+    reason: compression.method === 'extract' ? `a rate of ${compression.rate}` : 'asked for',
+  });
   if (input.kind === 'chat') return { ...request, input: { kind: 'chat', messages: results[0] ?? input.messages } };
-  return { ...request, input: { kind: 'completion', prompts: input.prompts.map((prompt, index) => results[index]?.[0]?.content ?? prompt) } };
+  return {
+    ...request,
+    input: { kind: 'completion', prompts: input.prompts.map((prompt, index) => results[index]?.[0]?.content ?? prompt) },
+  };
 }
 
 type CountTexts = (texts: readonly string[]) => Promise<readonly number[]>;
@@ -61,7 +80,10 @@ async function compress(messages: readonly ChatMessage[], compression: Compressi
 /** Instructions may stand in a legend as well as other texts: nothing of them is lost. */
 async function withLegend(messages: readonly ChatMessage[], countTexts: CountTexts): Promise<readonly ChatMessage[]> {
   const places = messages.flatMap((message, place) => (mayBeCut(message) ? [place] : []));
-  const compressed = await compressTemplate(places.map((place) => (messages[place] as ChatMessage).content), countTexts);
+  const compressed = await compressTemplate(
+    places.map((place) => (messages[place] as ChatMessage).content),
+    countTexts,
+  );
   if (!compressed) return messages;
   const texts = new Map(places.map((place, index) => [place, compressed.texts[index] as string]));
   return messages.map((message, place) => (texts.has(place) ? withContent(message, texts.get(place) as string) : message));
@@ -74,14 +96,22 @@ interface Place {
 }
 
 /** Instructions, calls and their answers, and code stay as they are; every message keeps at least its first sentence. */
-async function withoutSentences(messages: readonly ChatMessage[], rate: number, { total, countTexts }: Counting): Promise<readonly ChatMessage[]> {
+async function withoutSentences(
+  messages: readonly ChatMessage[],
+  rate: number,
+  { total, countTexts }: Counting,
+): Promise<readonly ChatMessage[]> {
   const lastUser = messages.findLastIndex(({ role }) => role === 'user');
   const isShort = ((await countTexts([messages[lastUser]?.content ?? '']))[0] ?? 0) <= questionTokensMax;
   const places = messages.flatMap((message, at): Place[] => {
     if (!mayBeCut(message) || message.role === 'system') return [];
     const pieces = splitText(message.content, 0);
     const isQuestion = (index: number) => at === lastUser && (isShort || index >= pieces.length - questionTailPieces);
-    return pieces.map((piece, index) => ({ message: at, text: textOf(message.content, piece), isFixed: piece.isCode || index === 0 || isQuestion(index) }));
+    return pieces.map((piece, index) => ({
+      message: at,
+      text: textOf(message.content, piece),
+      isFixed: piece.isCode || index === 0 || isQuestion(index),
+    }));
   });
   const counts = await countTexts(places.map(({ text }) => text));
   const sentences = places.map(({ text, isFixed }, index): Sentence => ({ text, isFixed, tokens: counts[index] ?? 0 }));
@@ -94,5 +124,7 @@ async function withoutSentences(messages: readonly ChatMessage[], rate: number, 
   if (gone.size === 0) return messages;
   const kept = new Map<number, string>();
   for (const [index, { message, text }] of places.entries()) if (!gone.has(index)) kept.set(message, (kept.get(message) ?? '') + text);
-  return messages.map((message, at) => (kept.has(at) && kept.get(at) !== message.content ? withContent(message, kept.get(at) as string) : message));
+  return messages.map((message, at) =>
+    kept.has(at) && kept.get(at) !== message.content ? withContent(message, kept.get(at) as string) : message,
+  );
 }

@@ -76,8 +76,15 @@ function isAlike(index: number, pairs: ReadonlySet<string>, { sentences, byPair,
  * Sentences that can go, until so many tokens are spared: those that have least to do with the question, by BM25. One that holds a number,
  * a date, a name, a negation or a quotation stays, so it may be fewer tokens than wished for.
  */
-export function leastRelevant(sentences: readonly Sentence[], question: string, { tokens, gone }: { readonly tokens: number; readonly gone: ReadonlySet<number> }): ReadonlySet<number> {
-  const scores = relevance(sentences.map(({ text }) => text), question);
+export function leastRelevant(
+  sentences: readonly Sentence[],
+  question: string,
+  { tokens, gone }: { readonly tokens: number; readonly gone: ReadonlySet<number> },
+): ReadonlySet<number> {
+  const scores = relevance(
+    sentences.map(({ text }) => text),
+    question,
+  );
   const free = sentences.flatMap((sentence, index) => (sentence.isFixed || gone.has(index) || hasFacts(sentence.text) ? [] : [index]));
   // Of equals the later one goes first: prompts that begin alike then go on beginning alike.
   free.sort((a, c) => (scores[a] ?? 0) - (scores[c] ?? 0) || c - a);

@@ -12,7 +12,9 @@ export interface Compressed {
 /** Tokens of each text by itself. */
 export type CountTexts = (texts: readonly string[]) => Promise<readonly number[]>;
 
-/** Marks are a number between two of these; only a character that stands nowhere in the texts can be one. The first cost the fewest tokens. */
+/**
+ * Marks are a number between two of these; only a character that stands nowhere in the texts can be one. The first cost the fewest tokens.
+ */
 const delimiters = ['~', '^', '|', '@', '#', '$', '%', '§', '¤', '¦', '¶', '‡', '◊', '⟦'];
 /** More of them would make the legend longer than a reader can follow. */
 const phrasesMax = 32;
@@ -37,7 +39,11 @@ export async function compressTemplate(texts: readonly string[], countTexts: Cou
   const mark = (index: number) => `${delimiter}${index + 1}${delimiter}`;
   const counts = await countTexts([mark(phrasesMax), `\n${mark(phrasesMax)} = ""`, header(delimiter), ...candidates]);
   const [markTokens = 0, lineTokens = 0, headerTokens = 0, ...phraseTokens] = counts;
-  const chosen = choose(texts, candidates.map((text, index) => ({ text, tokens: phraseTokens[index] ?? 0 })), { markTokens, lineTokens });
+  const chosen = choose(
+    texts,
+    candidates.map((text, index) => ({ text, tokens: phraseTokens[index] ?? 0 })),
+    { markTokens, lineTokens },
+  );
   if (chosen.saved <= headerTokens || chosen.phrases.length === 0) return undefined;
   const lines = chosen.phrases.map((phrase, index) => `${mark(index)} = ${JSON.stringify(phrase)}`);
   const legend = [header(delimiter), ...lines, '', ''].join('\n');
@@ -54,10 +60,18 @@ export function expandTemplate(texts: readonly string[]): string[] {
   const count = lines.indexOf('');
   const phrases = lines.slice(0, count).map((line) => JSON.parse(line.slice(line.indexOf(' = ') + 3)) as string);
   const bodies = [lines.slice(count + 1).join('\n'), ...texts.slice(1)];
-  return bodies.map((body) => body.split(delimiter).map((part, index) => (index % 2 === 0 ? part : (phrases[Number(part) - 1] ?? ''))).join(''));
+  return bodies.map((body) =>
+    body
+      .split(delimiter)
+      .map((part, index) => (index % 2 === 0 ? part : (phrases[Number(part) - 1] ?? '')))
+      .join(''),
+  );
 }
 
-/** Phrases that stand in the texts at least twice, those that fill most of them first. Found as in LZ77: by what begins like something before it. */
+/**
+ * Phrases that stand in the texts at least twice, those that fill most of them first. Found as in LZ77: by what begins like something
+ * before it.
+ */
 function repeatedPhrases(texts: readonly string[]): string[] {
   const seen = new Map<string, { readonly text: number; readonly atom: number }>();
   const found = new Map<string, number>();
@@ -75,14 +89,23 @@ function repeatedPhrases(texts: readonly string[]): string[] {
         seen.set(seed, { text: textIndex, atom: at });
         continue;
       }
-      const length = agreement(atomsOf[before.text] as string[], before.atom, atoms, at, before.text === textIndex ? at - before.atom : Infinity);
+      const length = agreement(
+        atomsOf[before.text] as string[],
+        before.atom,
+        atoms,
+        at,
+        before.text === textIndex ? at - before.atom : Infinity,
+      );
       if (length < seedAtoms) continue;
       const phrase = trimmed(atoms.slice(at, at + length));
       if (phrase.length >= phraseMin) found.set(phrase, (found.get(phrase) ?? 1) + 1);
       at += length - 1;
     }
   }
-  return [...found].sort(([a, aCount], [b, bCount]) => b.length * (bCount - 1) - a.length * (aCount - 1)).slice(0, candidatesMax).map(([phrase]) => phrase);
+  return [...found]
+    .sort(([a, aCount], [b, bCount]) => b.length * (bCount - 1) - a.length * (aCount - 1))
+    .slice(0, candidatesMax)
+    .map(([phrase]) => phrase);
 }
 
 /** Atoms that agree from two places on, at most `max`: a phrase does not overlap itself. */
@@ -105,13 +128,20 @@ interface Chosen {
 }
 
 /** Takes phrases one after the other while they save tokens in what is left of the texts. */
-function choose(texts: readonly string[], candidates: readonly { readonly text: string; readonly tokens: number }[], { markTokens, lineTokens }: { markTokens: number; lineTokens: number }): Chosen {
+function choose(
+  texts: readonly string[],
+  candidates: readonly { readonly text: string; readonly tokens: number }[],
+  { markTokens, lineTokens }: { markTokens: number; lineTokens: number },
+): Chosen {
   const phrases: string[] = [];
   let parts: (string | number)[][] = texts.map((text) => [text]);
   let saved = 0;
   for (const { text: phrase, tokens } of candidates) {
     if (phrases.length >= phrasesMax) break;
-    const count = parts.reduce((sum, own) => sum + own.reduce<number>((inner, part) => inner + (typeof part === 'string' ? part.split(phrase).length - 1 : 0), 0), 0);
+    const count = parts.reduce(
+      (sum, own) => sum + own.reduce<number>((inner, part) => inner + (typeof part === 'string' ? part.split(phrase).length - 1 : 0), 0),
+      0,
+    );
     // In the legend quotation marks and line breaks are escaped.
     const escapes = JSON.stringify(phrase).length - 2 - phrase.length;
     const gain = count * (tokens - markTokens) - (tokens + lineTokens + escapes);

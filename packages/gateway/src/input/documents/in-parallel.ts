@@ -2,7 +2,12 @@
  * Does this for every item, at most so many at a time, and gives the results in order. The first failure ends it: what runs is told by
  * the signal that it was given, which also follows the outer one.
  */
-export async function inParallel<T, R>(items: readonly T[], concurrency: number, outer: AbortSignal, work: (item: T, signal: AbortSignal) => Promise<R>): Promise<R[]> {
+export async function inParallel<T, R>(
+  items: readonly T[],
+  concurrency: number,
+  outer: AbortSignal,
+  work: (item: T, signal: AbortSignal) => Promise<R>,
+): Promise<R[]> {
   const failed = new AbortController();
   const signal = AbortSignal.any([outer, failed.signal]);
   const results: R[] = [];

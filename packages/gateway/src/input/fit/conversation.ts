@@ -34,7 +34,8 @@ export function divide(messages: readonly ChatMessage[]): Conversation {
     const whole = { messages: places, exchange, stepsFromEnd };
     const [place = 0] = places;
     const message = messages[place] as ChatMessage;
-    if (places.length > 1 || !mayBeCut(message)) return [{ ...whole, text: places.map((at) => allText(messages[at] as ChatMessage)).join('\n'), piece: undefined }];
+    if (places.length > 1 || !mayBeCut(message))
+      return [{ ...whole, text: places.map((at) => allText(messages[at] as ChatMessage)).join('\n'), piece: undefined }];
     return splitText(message.content).map((piece) => ({ ...whole, text: textOf(message.content, piece), piece }));
   });
   return { messages, units, exchangeCount };
@@ -56,7 +57,8 @@ export function assemble({ messages, units }: Conversation, isKept: (unit: numbe
     const keptCount = own.filter(isKept).length;
     if (keptCount === 0 && isCall(first, messages)) continue;
     // What the assistant did between two messages of the user's has gone.
-    if (message.role === 'user' && result.at(-1)?.role === 'user' && messages[place - 1]?.role !== 'user') result.push({ role: 'assistant', content: omission });
+    if (message.role === 'user' && result.at(-1)?.role === 'user' && messages[place - 1]?.role !== 'user')
+      result.push({ role: 'assistant', content: omission });
     if (keptCount === own.length) result.push(message);
     else result.push(withContent(message, keptCount === 0 ? omission : shortened(message.content, units, own, isKept)));
   }
@@ -92,7 +94,11 @@ export function withContent(message: ChatMessage, content: string): ChatMessage 
 
 /** Whether the message calls tools, in our words or in the client's. */
 export function callsTools({ toolCalls, wire }: ChatMessage): boolean {
-  return (toolCalls?.length ?? 0) > 0 || (Array.isArray(wire?.['tool_calls']) && wire['tool_calls'].length > 0) || (typeof wire?.['function_call'] === 'object' && wire['function_call'] !== null);
+  return (
+    (toolCalls?.length ?? 0) > 0 ||
+    (Array.isArray(wire?.['tool_calls']) && wire['tool_calls'].length > 0) ||
+    (typeof wire?.['function_call'] === 'object' && wire['function_call'] !== null)
+  );
 }
 
 /** Only plain text can be cut: what has parts, such as images, is one whole. */

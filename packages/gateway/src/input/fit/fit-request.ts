@@ -17,7 +17,12 @@ const notedMax = 100;
  * The request with a prompt that fits, and a note to the client of what was left out; the same request where it fits as it is. Rejects with
  * `context_length_exceeded`, and with `unsupported_feature` where the room is not known.
  */
-export async function fitRequest(request: GatewayRequest, asked: FitOptions, size: PromptSize, defaults: FitDefaults): Promise<GatewayRequest> {
+export async function fitRequest(
+  request: GatewayRequest,
+  asked: FitOptions,
+  size: PromptSize,
+  defaults: FitDefaults,
+): Promise<GatewayRequest> {
   const budget = budgetOf(request, asked, size, defaults);
   const { input, signal } = request;
   const recentTurns = asked.recentTurns ?? defaults.recentTurns;
@@ -31,7 +36,12 @@ export async function fitRequest(request: GatewayRequest, asked: FitOptions, siz
       return counted.tokens;
     };
     const fitted = await fit({
-      messages: input.messages, budget, recentTurns, signal, param: 'messages', countPrompt,
+      messages: input.messages,
+      budget,
+      recentTurns,
+      signal,
+      param: 'messages',
+      countPrompt,
       countTexts: (texts) => size.countTexts(texts, signal),
       countImages: size.countImages,
     });
@@ -59,21 +69,47 @@ function toolsOf({ toolChoice, tools, body }: GatewayRequest): readonly Tool[] {
 }
 
 /** A text to continue is one message without a template; its end is what is continued. */
-async function fitText(text: string, { budget, recentTurns, size, signal }: { budget: number; recentTurns: number; size: PromptSize; signal: AbortSignal }): Promise<Fitted | undefined> {
-  const countPrompt = async ([message]: readonly ChatMessage[]) => (await size.countTexts([message?.content ?? ''], signal)).reduce((sum, count) => sum + count, 1);
-  return fit({ messages: [{ role: 'user', content: text }], budget, recentTurns, signal, param: 'prompt', countPrompt, countTexts: (texts) => size.countTexts(texts, signal), countImages: () => 0 });
+async function fitText(
+  text: string,
+  { budget, recentTurns, size, signal }: { budget: number; recentTurns: number; size: PromptSize; signal: AbortSignal },
+): Promise<Fitted | undefined> {
+  const countPrompt = async ([message]: readonly ChatMessage[]) =>
+    (await size.countTexts([message?.content ?? ''], signal)).reduce((sum, count) => sum + count, 1);
+  return fit({
+    messages: [{ role: 'user', content: text }],
+    budget,
+    recentTurns,
+    signal,
+    param: 'prompt',
+    countPrompt,
+    countTexts: (texts) => size.countTexts(texts, signal),
+    countImages: () => 0,
+  });
 }
 
-function budgetOf({ maxTokens, model, body }: GatewayRequest, { promptTokensMax, reserveTokens }: FitOptions, { contextLength }: PromptSize, defaults: FitDefaults): number {
+function budgetOf(
+  { maxTokens, model, body }: GatewayRequest,
+  { promptTokensMax, reserveTokens }: FitOptions,
+  { contextLength }: PromptSize,
+  defaults: FitDefaults,
+): number {
   if (contextLength === undefined && promptTokensMax === undefined) {
-    throw new AutoglmError('unsupported_feature', `How long a prompt the model ${JSON.stringify(model)} reads is not known: give autoglm.fit.prompt_tokens_max, or have it configured under fit.models.`, { param: 'autoglm.fit' });
+    throw new AutoglmError(
+      'unsupported_feature',
+      `How long a prompt the model ${JSON.stringify(model)} reads is not known: give autoglm.fit.prompt_tokens_max, or have it configured under fit.models.`,
+      { param: 'autoglm.fit' },
+    );
   }
   const context = contextLength ?? Infinity;
   const reserve = maxTokens ?? reserveTokens ?? Math.min(defaults.reserveTokens, Math.floor(context * reserveShareMax));
   const room = context - reserve;
   if (room < 1) {
     const said = typeof body?.fields['max_completion_tokens'] === 'number' ? 'max_completion_tokens' : 'max_tokens';
-    throw new AutoglmError('context_length_exceeded', `The model's context of ${context} tokens leaves no room for a prompt beside an answer of ${reserve}.`, { param: maxTokens === undefined ? 'autoglm.fit' : said });
+    throw new AutoglmError(
+      'context_length_exceeded',
+      `The model's context of ${context} tokens leaves no room for a prompt beside an answer of ${reserve}.`,
+      { param: maxTokens === undefined ? 'autoglm.fit' : said },
+    );
   }
   return Math.min(promptTokensMax ?? Infinity, room);
 }

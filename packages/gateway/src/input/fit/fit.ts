@@ -57,13 +57,26 @@ export async function fit(task: FitTask): Promise<Fitted | undefined> {
   const tokensBefore = await countPrompt(messages);
   if (tokensBefore <= budget) return undefined;
   const characters = messages.reduce((sum, { content }) => sum + content.length, 0);
-  if (characters > charactersMax) throw tooLong(task, `The prompt has ${tokensBefore} tokens in ${characters} characters; only prompts of up to ${charactersMax} characters are fitted`);
+  if (characters > charactersMax)
+    throw tooLong(
+      task,
+      `The prompt has ${tokensBefore} tokens in ${characters} characters; only prompts of up to ${charactersMax} characters are fitted`,
+    );
   const conversation = divide(messages);
-  if (conversation.units.length > unitsMax) throw tooLong(task, `The prompt has ${tokensBefore} tokens in ${conversation.units.length} pieces; only prompts of up to ${unitsMax} pieces are fitted`);
+  if (conversation.units.length > unitsMax)
+    throw tooLong(
+      task,
+      `The prompt has ${tokensBefore} tokens in ${conversation.units.length} pieces; only prompts of up to ${unitsMax} pieces are fitted`,
+    );
   const texts = await countTexts(conversation.units.map(({ text }) => text));
-  const tokens = conversation.units.map(({ messages: places }, unit) => places.reduce((sum, place) => sum + task.countImages(messages[place] as ChatMessage), texts[unit] ?? 0));
+  const tokens = conversation.units.map(({ messages: places }, unit) =>
+    places.reduce((sum, place) => sum + task.countImages(messages[place] as ChatMessage), texts[unit] ?? 0),
+  );
   signal.throwIfAborted();
-  const judgements = await inStretches(judge(conversation, { recentTurns: task.recentTurns, isLastTooLong: isLastTooLong(conversation, tokens, budget) }), signal);
+  const judgements = await inStretches(
+    judge(conversation, { recentTurns: task.recentTurns, isLastTooLong: isLastTooLong(conversation, tokens, budget) }),
+    signal,
+  );
   const found = await search(task, conversation, judgements, tokens, tokensBefore);
   return { ...found, tokensBefore, leftOut: leftOutOf(conversation, found.kept, tokens) };
 }
@@ -75,7 +88,13 @@ interface Found {
 }
 
 /** Selects by the pieces' own counts, counts what that makes as a prompt, and aims lower or higher by what it was off. */
-async function search(task: FitTask, conversation: Conversation, judgements: readonly Judgement[], tokens: readonly number[], tokensBefore: number): Promise<Found> {
+async function search(
+  task: FitTask,
+  conversation: Conversation,
+  judgements: readonly Judgement[],
+  tokens: readonly number[],
+  tokensBefore: number,
+): Promise<Found> {
   const { budget, countPrompt, signal } = task;
   const costs = withTemplate(conversation, tokens, tokensBefore);
   const attempt = async (aim: number): Promise<Found> => {
@@ -101,7 +120,10 @@ async function search(task: FitTask, conversation: Conversation, judgements: rea
   if (best) return best;
   const least = await attempt(0);
   if (least.tokens <= budget) return least;
-  throw tooLong(task, `The prompt has ${tokensBefore} tokens and may have ${budget}; what stays in any case, the instructions and the last turn, has ${least.tokens}`);
+  throw tooLong(
+    task,
+    `The prompt has ${tokensBefore} tokens and may have ${budget}; what stays in any case, the instructions and the last turn, has ${least.tokens}`,
+  );
 }
 
 /** What each unit takes of the prompt: its tokens, and its share of what the template puts around messages. */
@@ -134,7 +156,14 @@ function leftOutOf({ messages, units }: Conversation, kept: ReadonlySet<number>,
       byMessage.set(place, { ...sum, tokens: sum.tokens + (position === 0 ? (tokens[index] ?? 0) : 0), pieces: sum.pieces + 1 });
     }
   }
-  return [...byMessage].sort(([a], [b]) => a - b).map(([message, { tokens: count, pieces, isWhole }]) => ({ message, role: (messages[message] as ChatMessage).role, tokens: count, pieces: isWhole ? 'all' : pieces }));
+  return [...byMessage]
+    .sort(([a], [b]) => a - b)
+    .map(([message, { tokens: count, pieces, isWhole }]) => ({
+      message,
+      role: (messages[message] as ChatMessage).role,
+      tokens: count,
+      pieces: isWhole ? 'all' : pieces,
+    }));
 }
 
 /** Runs to the end, and lets the event loop turn between stretches. Rejects with the signal's reason. */

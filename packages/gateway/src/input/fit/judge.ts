@@ -66,10 +66,24 @@ export function* judge(conversation: Conversation, options: JudgeOptions): Gener
   for (const [index, unit] of units.entries()) {
     const own = relevance.shares[index] ?? 0;
     const near = Math.max(own, besideShare * Math.max(relevance.shares[index - 1] ?? 0, relevance.shares[index + 1] ?? 0));
-    const score = weights.relevance * near + textScore(readings[index] as Reading, { termUnits, pairUnits, count: units.length })
-      + weights.recency * ((unit.exchange + 1) / conversation.exchangeCount) + (unit.piece?.isCode || hasFacts(unit.text) ? weights.facts : 0);
+    const score =
+      weights.relevance * near +
+      textScore(readings[index] as Reading, { termUnits, pairUnits, count: units.length }) +
+      weights.recency * ((unit.exchange + 1) / conversation.exchangeCount) +
+      (unit.piece?.isCode || hasFacts(unit.text) ? weights.facts : 0);
     const isCited = quoted.has(index) || (relevance.isRare[index] === true && own >= citedFrom);
-    judgements.push({ standing: required.has(index) ? 'required' : repeated.has(index) ? 'repeated' : isCited ? 'cited' : isRecent(unit, conversation, options) ? 'recent' : 'other', score });
+    judgements.push({
+      standing: required.has(index)
+        ? 'required'
+        : repeated.has(index)
+          ? 'repeated'
+          : isCited
+            ? 'cited'
+            : isRecent(unit, conversation, options)
+              ? 'recent'
+              : 'other',
+      score,
+    });
     yield;
   }
   return judgements;
@@ -141,8 +155,15 @@ interface RelevanceParts {
   readonly required: ReadonlySet<number>;
 }
 
-/** Of the question's terms that stand elsewhere, weighed by how rare they are, the share that each unit has; and whether one of these is rare. */
-function relevances(readings: readonly Reading[], question: string, { vocabulary, termUnits, required }: RelevanceParts): { shares: readonly number[]; best: number; isRare: readonly boolean[] } {
+/**
+ * Of the question's terms that stand elsewhere, weighed by how rare they are, the share that each unit has; and whether one of these is
+ * rare.
+ */
+function relevances(
+  readings: readonly Reading[],
+  question: string,
+  { vocabulary, termUnits, required }: RelevanceParts,
+): { shares: readonly number[]; best: number; isRare: readonly boolean[] } {
   const rareMax = Math.max(3, rareShare * readings.length);
   const weightOf = new Map<number, number>();
   for (const term of new Set(termsOf(question))) {
@@ -153,7 +174,9 @@ function relevances(readings: readonly Reading[], question: string, { vocabulary
   }
   const total = [...weightOf.values()].reduce((sum, weight) => sum + weight, 0);
   // By the units' own terms: question and units may both be long, and their product is no work for one stretch.
-  const hits = readings.map(({ terms }) => [...terms].flatMap((id) => (weightOf.has(id) ? [[id, weightOf.get(id) as number] as const] : [])));
+  const hits = readings.map(({ terms }) =>
+    [...terms].flatMap((id) => (weightOf.has(id) ? [[id, weightOf.get(id) as number] as const] : [])),
+  );
   const shares = hits.map((found) => (total === 0 ? 0 : found.reduce((sum, [, weight]) => sum + weight, 0) / total));
   return {
     shares,
@@ -180,10 +203,15 @@ const turnWords = /\b(?:answer|reply|question|message|turn)s?\b|回答|答案|�
 function quotedUnits({ units, messages }: Conversation, readings: readonly Reading[]): ReadonlySet<number> {
   const cited = new Set<number>();
   const users = messages.flatMap(({ role, content }, place) => (role === 'user' ? [{ place, content }] : []));
-  const quotations = users.slice(-3).flatMap(({ place, content }) => [...content.matchAll(quotation)].map(([, quoted = '']) => ({ place, quoted: quoted.replace(/\s+/gu, ' ').trim().toLowerCase() })));
+  const quotations = users
+    .slice(-3)
+    .flatMap(({ place, content }) =>
+      [...content.matchAll(quotation)].map(([, quoted = '']) => ({ place, quoted: quoted.replace(/\s+/gu, ' ').trim().toLowerCase() })),
+    );
   for (const { place, quoted } of quotations.slice(0, 32)) {
     if (quoted.length < quotationMin) continue;
-    for (const [index, { plain }] of readings.entries()) if ((units[index]?.messages[0] ?? place) < place && plain.includes(quoted)) cited.add(index);
+    for (const [index, { plain }] of readings.entries())
+      if ((units[index]?.messages[0] ?? place) < place && plain.includes(quoted)) cited.add(index);
   }
   const last = users.at(-1)?.content ?? '';
   if (last.length > 1000 || !turnWords.test(last)) return cited;

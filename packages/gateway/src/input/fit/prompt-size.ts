@@ -56,7 +56,11 @@ const askedMsMax = 10_000;
 const askedMax = 3;
 
 /** Of its texts by what counts them; what its template adds by a rule of thumb. */
-async function estimateChat(messages: readonly ChatMessage[], tools: readonly Tool[], count: (texts: readonly string[]) => Promise<readonly number[]>): Promise<number> {
+async function estimateChat(
+  messages: readonly ChatMessage[],
+  tools: readonly Tool[],
+  count: (texts: readonly string[]) => Promise<readonly number[]>,
+): Promise<number> {
   const texts = [...messages.map(allText), ...(tools.length > 0 ? [JSON.stringify(tools)] : [])];
   return sum(await count(texts)) + messages.length * perMessage + beforeAnswer + sum(messages.map(countImages));
 }
@@ -69,13 +73,17 @@ export function remotePromptSize(contextLength: number | undefined, { name, coun
     countedBy: name,
     isCertainlyWithin,
     countImages,
-    countChat: async (messages, tools, signal) => ({ tokens: await estimateChat(messages, tools, (texts) => counter.count(texts.map(toText), signal)), countedBy: name }),
+    countChat: async (messages, tools, signal) => ({
+      tokens: await estimateChat(messages, tools, (texts) => counter.count(texts.map(toText), signal)),
+      countedBy: name,
+    }),
     countTexts: (texts, signal) => counter.count(texts.map(toText), signal),
   };
 }
 
 /**
- * Of a model whose servers say themselves what they count, their chat template with it; where one counts texts only, its template is a rule of thumb, and
+ * Of a model whose servers say themselves what they count, their chat template with it; where one counts texts only, its template is a rule
+ * of thumb, and
  * clients are told. `servers`: whom to ask now; where one fails, the next.
  */
 export function askedPromptSize(model: string, servers: () => readonly RemoteTokens[]): PromptSize {
@@ -93,7 +101,16 @@ export function askedPromptSize(model: string, servers: () => readonly RemoteTok
     }
     throw failure ?? new AutoglmError('engine_unavailable', `No server of the model ${model} can be asked how many tokens a prompt has.`);
   };
-  const counter = new TokenCounter((segments, left) => ask((tokens, signal) => tokens.countTexts(segments.map(({ text }) => text), signal), left));
+  const counter = new TokenCounter((segments, left) =>
+    ask(
+      (tokens, signal) =>
+        tokens.countTexts(
+          segments.map(({ text }) => text),
+          signal,
+        ),
+      left,
+    ),
+  );
   return {
     contextLength: undefined,
     countedBy: 'server',
@@ -102,7 +119,10 @@ export function askedPromptSize(model: string, servers: () => readonly RemoteTok
     async countChat(messages, tools, signal) {
       const counted = await ask((tokens, limited) => tokens.countChat(messages, tools, limited), signal);
       if (counted !== undefined) return { tokens: counted + sum(messages.map(countImages)), countedBy: 'server' };
-      return { tokens: await estimateChat(messages, tools, (texts) => counter.count(texts.map(toText), signal)), countedBy: 'server, template estimated' };
+      return {
+        tokens: await estimateChat(messages, tools, (texts) => counter.count(texts.map(toText), signal)),
+        countedBy: 'server, template estimated',
+      };
     },
     countTexts: (texts, signal) => counter.count(texts.map(toText), signal),
   };
@@ -112,7 +132,10 @@ function isCertainlyWithin(messages: readonly ChatMessage[], tools: readonly Too
   // An image is no text.
   if (messages.some(({ wire }) => Array.isArray(wire?.['content']))) return false;
   if (tools.length > 0 || messages.some(callsTools)) return false;
-  const bytes = messages.reduce((sum, { content, name = '' }) => sum + messageBytes + bytesOfCharacter * (content.length + name.length), templateBytes);
+  const bytes = messages.reduce(
+    (sum, { content, name = '' }) => sum + messageBytes + bytesOfCharacter * (content.length + name.length),
+    templateBytes,
+  );
   return bytes <= tokens;
 }
 

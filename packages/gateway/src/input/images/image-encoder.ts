@@ -37,8 +37,14 @@ export class ImageEncoder {
   constructor({ pool, meters, waitingMax }: InputSteps, cacheBytesMax: number) {
     this.#known = new ByteLru(cacheBytesMax);
     this.#step = new WorkStep({
-      slots: pool.threads, waitingMax, meters, what: 'images', batchSize: () => 1,
-      work: async ([task]) => [{ value: await pool.run<string | EncodedImage>(workerFile, task), bytes: (task as ImageTask).bytes.byteLength }],
+      slots: pool.threads,
+      waitingMax,
+      meters,
+      what: 'images',
+      batchSize: () => 1,
+      work: async ([task]) => [
+        { value: await pool.run<string | EncodedImage>(workerFile, task), bytes: (task as ImageTask).bytes.byteLength },
+      ],
     });
   }
 
@@ -59,12 +65,15 @@ export class ImageEncoder {
 
   /** On nobody's signal: others may have come to wait for it. It is bounded by the images that may wait and by the pixels of one. */
   #encode(key: string, bytes: SharedArrayBuffer, encoding: ImageEncoding): Promise<PreparedImage> {
-    const work = this.#step.run({ kind: 'encode', bytes, ...encoding }, never).then((result) => {
-      const encoded = result as EncodedImage;
-      if ('problem' in encoded) throw new ImageProblem(encoded.problem, encoded.reason, encoding.decodedPixelsMax);
-      this.#known.set(key, encoded, (encoded.url?.length ?? 0) + entryBytes);
-      return encoded;
-    }).finally(() => this.#underWay.delete(key));
+    const work = this.#step
+      .run({ kind: 'encode', bytes, ...encoding }, never)
+      .then((result) => {
+        const encoded = result as EncodedImage;
+        if ('problem' in encoded) throw new ImageProblem(encoded.problem, encoded.reason, encoding.decodedPixelsMax);
+        this.#known.set(key, encoded, (encoded.url?.length ?? 0) + entryBytes);
+        return encoded;
+      })
+      .finally(() => this.#underWay.delete(key));
     this.#underWay.set(key, work);
     return work;
   }
@@ -84,8 +93,17 @@ class ImageProblem extends Error {
 /** The same problem of those who share an image, each with the name of their own field. */
 function named(error: unknown, param: string): unknown {
   if (!(error instanceof ImageProblem)) return error;
-  if (error.problem === 'pixels') return new AutoglmError('payload_too_large', `The image in '${param}' has more than the ${error.pixelsMax} pixels that this server decodes (input.images.decoded_pixels_max).`, { param });
-  return new AutoglmError('invalid_value', `Invalid value for '${param}': it is no JPEG, PNG, WebP or GIF image that can be read: ${error.message}.`, { param });
+  if (error.problem === 'pixels')
+    return new AutoglmError(
+      'payload_too_large',
+      `The image in '${param}' has more than the ${error.pixelsMax} pixels that this server decodes (input.images.decoded_pixels_max).`,
+      { param },
+    );
+  return new AutoglmError(
+    'invalid_value',
+    `Invalid value for '${param}': it is no JPEG, PNG, WebP or GIF image that can be read: ${error.message}.`,
+    { param },
+  );
 }
 
 async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {

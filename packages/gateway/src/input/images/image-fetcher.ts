@@ -24,17 +24,27 @@ export class ImageFetcher {
 
   constructor(options: ImageFetcherOptions) {
     this.#options = options;
-    this.#agent = new Agent({ connections: connectionsMax, connect: { lookup: options.allowsPrivate ? undefined : publicLookup, timeout: options.timeoutMs } as object });
+    this.#agent = new Agent({
+      connections: connectionsMax,
+      connect: { lookup: options.allowsPrivate ? undefined : publicLookup, timeout: options.timeoutMs } as object,
+    });
   }
 
   /** Rejects with `invalid_value` for what may not or cannot be fetched, `payload_too_large`, or the signal's reason. */
   async fetch(address: string, param: string, signal: AbortSignal): Promise<SharedArrayBuffer> {
     const within = AbortSignal.any([signal, AbortSignal.timeout(this.#options.timeoutMs)]);
-    const refuse = (reason: string, cause?: unknown) => new AutoglmError('invalid_value', `Invalid value for '${param}': ${reason}.`, { param, cause });
+    const refuse = (reason: string, cause?: unknown) =>
+      new AutoglmError('invalid_value', `Invalid value for '${param}': ${reason}.`, { param, cause });
     try {
       let url = this.#check(address, refuse);
       for (let redirects = 0; redirects <= redirectsMax; redirects += 1) {
-        const { statusCode, headers, body } = await this.#agent.request({ origin: url.origin, path: url.pathname + url.search, method: 'GET', headers: { accept: 'image/*' }, signal: within });
+        const { statusCode, headers, body } = await this.#agent.request({
+          origin: url.origin,
+          path: url.pathname + url.search,
+          method: 'GET',
+          headers: { accept: 'image/*' },
+          signal: within,
+        });
         const { location } = headers;
         if (statusCode >= 300 && statusCode < 400 && typeof location === 'string') {
           await body.dump();
@@ -56,10 +66,12 @@ export class ImageFetcher {
 
   #check(address: string, refuse: (reason: string) => AutoglmError): URL {
     const url = new URL(address);
-    if (url.protocol !== 'https:' && url.protocol !== 'http:') throw refuse('an image must be a data URL, or have an address of http or https');
+    if (url.protocol !== 'https:' && url.protocol !== 'http:')
+      throw refuse('an image must be a data URL, or have an address of http or https');
     if (url.username !== '' || url.password !== '') throw refuse('its address must not contain credentials');
     const { hosts, allowsPrivate } = this.#options;
-    if (!isListed(url, hosts)) throw refuse(`the host ${url.host} is none that this server fetches images from; send the image as a data URL`);
+    if (!isListed(url, hosts))
+      throw refuse(`the host ${url.host} is none that this server fetches images from; send the image as a data URL`);
     const literal = url.hostname.replace(/^\[|\]$/g, '');
     // An address is connected to without being looked up.
     if (!allowsPrivate && isIP(literal) !== 0 && isPrivate(literal)) throw refuse(`the host ${url.host} is in a private network`);
@@ -68,7 +80,10 @@ export class ImageFetcher {
 
   async #read(body: AsyncIterable<Buffer> & { destroy(): void }, announced: number, param: string): Promise<SharedArrayBuffer> {
     const { bytesMax } = this.#options;
-    const tooLarge = () => new AutoglmError('payload_too_large', `The image in '${param}' is larger than ${bytesMax} bytes (input.images.bytes_max).`, { param });
+    const tooLarge = () =>
+      new AutoglmError('payload_too_large', `The image in '${param}' is larger than ${bytesMax} bytes (input.images.bytes_max).`, {
+        param,
+      });
     const chunks: Buffer[] = [];
     let size = 0;
     // Leaving the loop destroys the body.

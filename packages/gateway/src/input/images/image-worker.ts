@@ -5,7 +5,14 @@ export type ImageFormat = 'jpeg' | 'webp' | 'png';
 
 export type ImageTask =
   | { readonly kind: 'hash'; readonly bytes: SharedArrayBuffer }
-  | { readonly kind: 'encode'; readonly bytes: SharedArrayBuffer; readonly pixelsMax: number; readonly decodedPixelsMax: number; readonly format: ImageFormat; readonly quality: number };
+  | {
+      readonly kind: 'encode';
+      readonly bytes: SharedArrayBuffer;
+      readonly pixelsMax: number;
+      readonly decodedPixelsMax: number;
+      readonly format: ImageFormat;
+      readonly quality: number;
+    };
 
 /** `url` is undefined where the image is best left as it is. */
 export type EncodedImage =
@@ -25,14 +32,22 @@ export default async function work(task: ImageTask): Promise<string | EncodedIma
   return task.kind === 'hash' ? hash('sha256', bytes) : encode(bytes, task);
 }
 
-async function encode(bytes: Uint8Array, { pixelsMax, decodedPixelsMax, format, quality }: Extract<ImageTask, { kind: 'encode' }>): Promise<EncodedImage> {
+async function encode(
+  bytes: Uint8Array,
+  { pixelsMax, decodedPixelsMax, format, quality }: Extract<ImageTask, { kind: 'encode' }>,
+): Promise<EncodedImage> {
   try {
     const image = sharp(bytes, { limitInputPixels: decodedPixelsMax, failOn: 'error', pages: 1 });
     // Of the header alone: nothing is decoded yet.
     const { width, height } = (await image.metadata()).autoOrient;
     if (width * height > decodedPixelsMax) return { problem: 'pixels', reason: `${width} × ${height}` };
     const scale = Math.min(1, Math.sqrt(pixelsMax / (width * height)));
-    const resized = scale < 1 ? image.autoOrient().resize({ width: Math.max(1, Math.floor(width * scale)), height: Math.max(1, Math.floor(height * scale)), fit: 'inside' }) : image.autoOrient();
+    const resized =
+      scale < 1
+        ? image
+            .autoOrient()
+            .resize({ width: Math.max(1, Math.floor(width * scale)), height: Math.max(1, Math.floor(height * scale)), fit: 'inside' })
+        : image.autoOrient();
     const { data, info } = await inFormat(resized, format, quality).toBuffer({ resolveWithObject: true });
     if (scale === 1 && data.length >= bytes.length) return { url: undefined, bytes: bytes.length, width, height };
     return { url: `data:image/${format};base64,${data.toString('base64')}`, bytes: data.length, width: info.width, height: info.height };

@@ -39,11 +39,18 @@ export function createImagesStage(catalog: Pick<ModelCatalog, 'isRemote'>, optio
     if (found.length === 0) return next(request);
     return deferred(async () => {
       const { model, signal, emit } = request;
-      if (found.length > options.imagesMax) throw new AutoglmError('invalid_value', `The request has ${found.length} images, and this server takes ${options.imagesMax} (input.images.images_max).`, { param: 'messages' });
+      if (found.length > options.imagesMax)
+        throw new AutoglmError(
+          'invalid_value',
+          `The request has ${found.length} images, and this server takes ${options.imagesMax} (input.images.images_max).`,
+          { param: 'messages' },
+        );
       const startedAt = performance.now();
       // All at once: how many are worked on at a time is the encoder's to bound. One that fails ends the others.
       const failed = new AbortController();
-      const prepared = await Promise.all(found.map((image) => prepare(image, options, options.encodingOf(model), AbortSignal.any([signal, failed.signal])))).catch((error: unknown) => {
+      const prepared = await Promise.all(
+        found.map((image) => prepare(image, options, options.encodingOf(model), AbortSignal.any([signal, failed.signal]))),
+      ).catch((error: unknown) => {
         failed.abort(error);
         throw error;
       });
@@ -70,13 +77,24 @@ function imagesOf({ input }: GatewayRequest): Found[] {
   });
 }
 
-async function prepare(found: Found, { encoder, fetcher, bytesMax }: ImagesStageOptions, encoding: ImageEncoding, signal: AbortSignal): Promise<Prepared> {
+async function prepare(
+  found: Found,
+  { encoder, fetcher, bytesMax }: ImagesStageOptions,
+  encoding: ImageEncoding,
+  signal: AbortSignal,
+): Promise<Prepared> {
   const { url, param } = found;
-  const bytes = url.slice(0, 5).toLowerCase() === 'data:' ? readDataUrl(url, param, bytesMax) : await fetcher.fetch(checkAddress(url, param), param, signal);
+  const bytes =
+    url.slice(0, 5).toLowerCase() === 'data:'
+      ? readDataUrl(url, param, bytesMax)
+      : await fetcher.fetch(checkAddress(url, param), param, signal);
   const image = await encoder.prepare(bytes, encoding, param, signal);
   const isFetched = !url.slice(0, 5).toLowerCase().startsWith('data:');
   // A fetched image that is best as it is goes on as what was fetched: nobody fetches twice.
-  const kept = image.url === undefined && isFetched ? { ...image, url: `data:${typeOf(bytes)};base64,${Buffer.from(new Uint8Array(bytes)).toString('base64')}` } : image;
+  const kept =
+    image.url === undefined && isFetched
+      ? { ...image, url: `data:${typeOf(bytes)};base64,${Buffer.from(new Uint8Array(bytes)).toString('base64')}` }
+      : image;
   return { ...found, bytesBefore: bytes.byteLength, image: kept };
 }
 
@@ -90,17 +108,26 @@ function typeOf(bytes: SharedArrayBuffer): string {
 
 function checkAddress(url: string, param: string): string {
   if (URL.canParse(url)) return url;
-  throw new AutoglmError('invalid_value', `Invalid value for '${param}': must be a data URL such as "data:image/png;base64,…", or an address.`, { param });
+  throw new AutoglmError(
+    'invalid_value',
+    `Invalid value for '${param}': must be a data URL such as "data:image/png;base64,…", or an address.`,
+    { param },
+  );
 }
 
 /** Into memory that threads share: it crosses to them without a copy. */
 function readDataUrl(url: string, param: string, bytesMax: number): SharedArrayBuffer {
   const comma = url.indexOf(',');
   if (!/^data:(?:image\/[\w.+-]+)?(?:;[\w=.-]+)*;base64$/i.test(url.slice(0, Math.min(comma, 200)))) {
-    throw new AutoglmError('invalid_value', `Invalid value for '${param}': must be a data URL such as "data:image/png;base64,…".`, { param });
+    throw new AutoglmError('invalid_value', `Invalid value for '${param}': must be a data URL such as "data:image/png;base64,…".`, {
+      param,
+    });
   }
   const size = Math.floor(((url.length - comma - 1) * 3) / 4);
-  if (size > bytesMax) throw new AutoglmError('payload_too_large', `The image in '${param}' is larger than ${bytesMax} bytes (input.images.bytes_max).`, { param });
+  if (size > bytesMax)
+    throw new AutoglmError('payload_too_large', `The image in '${param}' is larger than ${bytesMax} bytes (input.images.bytes_max).`, {
+      param,
+    });
   const decoded = Buffer.from(url.slice(comma + 1), 'base64');
   const bytes = new SharedArrayBuffer(decoded.length);
   new Uint8Array(bytes).set(decoded);

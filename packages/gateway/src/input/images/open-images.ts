@@ -32,7 +32,10 @@ export async function openImages(options: ImagesOptions, steps: InputSteps, cata
   const pixelsOf = (model: string) => (Object.hasOwn(models, model) ? models[model]?.pixels_max : undefined) ?? options.pixels_max;
   return {
     stage: createImagesStage(catalog, {
-      encoder: new ImageEncoder(steps, options.cache_bytes), fetcher, bytesMax, imagesMax,
+      encoder: new ImageEncoder(steps, options.cache_bytes),
+      fetcher,
+      bytesMax,
+      imagesMax,
       encodingOf: (model) => ({ pixelsMax: pixelsOf(model), decodedPixelsMax, format, quality }),
     }),
     close: () => fetcher.close(),

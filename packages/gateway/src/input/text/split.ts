@@ -30,7 +30,7 @@ const graphemes = new Intl.Segmenter('und', { granularity: 'grapheme' });
 export function splitText(text: string, lineLengthMax = lineMax): Piece[] {
   const pieces: Piece[] = [];
   let fence: { readonly mark: string; readonly start: number } | undefined;
-  for (let start = 0; start < text.length; ) {
+  for (let start = 0; start < text.length;) {
     const end = lineEnd(text, start);
     const mark = fenceOpening.exec(text.slice(start, Math.min(end, start + 100)))?.[1];
     if (fence) {
@@ -63,10 +63,17 @@ function closes(opening: string, mark: string, line: string): boolean {
   return mark[0] === opening[0] && mark.length >= opening.length && line.trim() === mark;
 }
 
-function pushLine(pieces: Piece[], text: string, { start, end, lineLengthMax }: { start: number; end: number; lineLengthMax: number }): void {
+function pushLine(
+  pieces: Piece[],
+  text: string,
+  { start, end, lineLengthMax }: { start: number; end: number; lineLengthMax: number },
+): void {
   if (end - start <= lineLengthMax) return pushPiece(pieces, text, start, end);
   let from = start;
-  for (const { index, 0: { length } } of text.slice(start, end).matchAll(sentenceEnd)) {
+  for (const {
+    index,
+    0: { length },
+  } of text.slice(start, end).matchAll(sentenceEnd)) {
     const to = start + index + length;
     if (to >= end || !isBorder(text, to)) continue;
     pushSentence(pieces, text, from, to);
@@ -112,6 +119,7 @@ function pushPiece(pieces: Piece[], text: string, start: number, end: number): v
   if (end === start) return;
   const before = pieces.at(-1);
   // A line may begin with what belongs to the character before it only after a line break, which nothing continues.
-  if (before && !before.isCode && !isBorder(text, start) && text[start - 1] !== '\n') pieces[pieces.length - 1] = { start: before.start, end, isCode: false };
+  if (before && !before.isCode && !isBorder(text, start) && text[start - 1] !== '\n')
+    pieces[pieces.length - 1] = { start: before.start, end, isCode: false };
   else pieces.push({ start, end, isCode: false });
 }

@@ -35,7 +35,10 @@ export class TokenCounter {
     }
     for (const group of inCalls([...missing])) {
       signal.throwIfAborted();
-      const found = await this.#count(group.map(([, segment]) => segment), signal);
+      const found = await this.#count(
+        group.map(([, segment]) => segment),
+        signal,
+      );
       for (const [index, [key]] of group.entries()) counts.set(key, found[index] as number);
     }
     for (const [key, count] of counts) this.#remember(key, count);

@@ -13,7 +13,10 @@ export interface RemoteTokenizer {
 
 type CountText = (text: string) => number;
 
-const encodings = { cl100k_base: () => import('gpt-tokenizer/encoding/cl100k_base'), o200k_base: () => import('gpt-tokenizer/encoding/o200k_base') } as const;
+const encodings = {
+  cl100k_base: () => import('gpt-tokenizer/encoding/cl100k_base'),
+  o200k_base: () => import('gpt-tokenizer/encoding/o200k_base'),
+} as const;
 type Encoding = keyof typeof encodings;
 
 /** OpenAI's models, by the names that they go by there and with those who resell them. */
@@ -27,7 +30,10 @@ const stretchCharacters = 8192;
 /** Without a space, or of spaces alone. */
 const runCharactersMax = 2048;
 
-/** By what the configuration says, else by the model's name. Its file is read with the first count; one that is no tokenizer rejects every count with `engine_failed`. */
+/**
+ * By what the configuration says, else by the model's name. Its file is read with the first count; one that is no tokenizer rejects every
+ * count with `engine_failed`.
+ */
 export function remoteTokenizer(model: string, configured: string | undefined): RemoteTokenizer {
   const name = configured ?? families.find(([pattern]) => pattern.test(model))?.[1] ?? 'estimate';
   if (name === 'estimate') return { name, count: async (segments) => segments.map(({ text }) => estimateTokens(text)) };
@@ -79,6 +85,8 @@ async function loadHuggingFace(file: string): Promise<CountText> {
     const tokenizer = new Tokenizer(JSON.parse(await readFile(file, 'utf8')) as object, {});
     return (text) => tokenizer.encode(text, { add_special_tokens: false }).ids.length;
   } catch (error) {
-    throw new AutoglmError('engine_failed', `The tokenizer ${path.basename(file)} cannot be read: ${(error as Error).message}`, { cause: error });
+    throw new AutoglmError('engine_failed', `The tokenizer ${path.basename(file)} cannot be read: ${(error as Error).message}`, {
+      cause: error,
+    });
   }
 }

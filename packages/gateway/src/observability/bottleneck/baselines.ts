@@ -44,7 +44,12 @@ export class Baselines {
     upstreamPerToken: new StreamingMedian(),
   };
   readonly #waits: Readonly<Record<(typeof waits)[number], StreamingMedian>> = {
-    prejudge: new StreamingMedian(), input: new StreamingMedian(), cache: new StreamingMedian(), queue: new StreamingMedian(), output: new StreamingMedian(), other: new StreamingMedian(),
+    prejudge: new StreamingMedian(),
+    input: new StreamingMedian(),
+    cache: new StreamingMedian(),
+    queue: new StreamingMedian(),
+    output: new StreamingMedian(),
+    other: new StreamingMedian(),
   };
 
   /** Whether enough was seen to tell what is usual: a server's first answers run code that is not compiled yet. */
@@ -93,12 +98,22 @@ export function workOf({ slowestChoice, completionTokens, firstTokenAtMs, start 
     work.push({ segment: 'prefill', durationMs: prefill, units, baseline: 'prefillPerToken' });
   }
   if (decode !== undefined && slowestChoice) {
-    work.push({ segment: 'decode', durationMs: decode, units: Math.max(1, slowestChoice.completionTokens - 1), baseline: 'decodePerToken' });
+    work.push({
+      segment: 'decode',
+      durationMs: decode,
+      units: Math.max(1, slowestChoice.completionTokens - 1),
+      baseline: 'decodePerToken',
+    });
   }
   if (upstream !== undefined) {
     const firstMs = Math.min(upstream, (firstTokenAtMs ?? Infinity) - start.startedAtMs);
     work.push({ segment: 'upstream', durationMs: firstMs, units: 1, baseline: 'upstreamFirst' });
-    work.push({ segment: 'upstream', durationMs: upstream - firstMs, units: Math.max(1, completionTokens - 1), baseline: 'upstreamPerToken' });
+    work.push({
+      segment: 'upstream',
+      durationMs: upstream - firstMs,
+      units: Math.max(1, completionTokens - 1),
+      baseline: 'upstreamPerToken',
+    });
   }
   return work;
 }
@@ -109,12 +124,13 @@ function joinUpstream(readings: readonly SegmentReading[]): SegmentReading[] {
   for (const reading of readings) {
     const before = joined.at(-1);
     if (before?.segment !== reading.segment) joined.push(reading);
-    else joined[joined.length - 1] = {
-      segment: reading.segment,
-      durationMs: before.durationMs + reading.durationMs,
-      expectedMs: before.expectedMs + reading.expectedMs,
-      deviationMs: before.deviationMs + reading.deviationMs,
-    };
+    else
+      joined[joined.length - 1] = {
+        segment: reading.segment,
+        durationMs: before.durationMs + reading.durationMs,
+        expectedMs: before.expectedMs + reading.expectedMs,
+        deviationMs: before.deviationMs + reading.deviationMs,
+      };
   }
   return joined;
 }

@@ -21,7 +21,10 @@ export interface Circumstances {
   readonly gcMs: number;
   /** The gateway's event loop busy with something else, without those pauses. */
   readonly loopBlockedMs: number;
-  /** Of `input`: waiting for the body, for the model; having documents read, images made smaller; rendering the chat template, compressing, fitting into the context. */
+  /**
+   * Of `input`: waiting for the body, for the model; having documents read, images made smaller; rendering the chat template, compressing,
+   * fitting into the context.
+   */
   readonly bodyMs: number;
   readonly modelMs: number;
   readonly documentsMs: number;
@@ -47,7 +50,10 @@ export function slowestSegment(readings: readonly SegmentReading[]): SegmentRead
   const atLeast = Math.max(minExcessMs, minExcessShare * expectedMs);
   const grown = readings.filter((reading) => excess(reading) >= Math.max(atLeast, minDeviations * reading.deviationMs));
   if (grown.length === 0) return undefined;
-  const most = grown.reduce<SegmentReading | undefined>((found, reading) => (!found || excess(reading) > excess(found) ? reading : found), undefined);
+  const most = grown.reduce<SegmentReading | undefined>(
+    (found, reading) => (!found || excess(reading) > excess(found) ? reading : found),
+    undefined,
+  );
   const output = grown.find(({ segment }) => segment === 'output');
   return most && output && readByOutput.has(most.segment) && excess(output) >= outputShare * excess(most) ? output : most;
 }
@@ -104,7 +110,8 @@ function explain(reading: SegmentReading, { gcMs, loopBlockedMs, ...spent }: Cir
 function explainEngine(delays: EngineDelays | undefined, explains: (ms: number) => boolean): readonly [BottleneckCause, string] {
   if (delays && explains(delays.gcMs)) return ['gc', 'engine-gc'];
   if (delays && explains(delays.coresMs)) return ['cpu', 'missing-cores'];
-  if (delays && explains(delays.promptsMs + delays.sharingMs)) return ['queueing', delays.promptsMs > delays.sharingMs ? 'prompts-of-others' : 'shared-steps'];
+  if (delays && explains(delays.promptsMs + delays.sharingMs))
+    return ['queueing', delays.promptsMs > delays.sharingMs ? 'prompts-of-others' : 'shared-steps'];
   return ['cpu', 'engine'];
 }
 

@@ -24,7 +24,10 @@ export class Diagnoser {
     this.#pauses = pauses;
   }
 
-  /** What has made a request slow so far, for its answer; nothing is learnt. What comes after, such as a client that reads slowly, is not known yet. */
+  /**
+   * What has made a request slow so far, for its answer; nothing is learnt. What comes after, such as a client that reads slowly, is not
+   * known yet.
+   */
   look(profile: RequestProfile, times: SegmentTimes): Bottleneck | undefined {
     // Most answers are over so soon that there is nothing to look for.
     if ((times.total as number) < minExcessMs) return undefined;

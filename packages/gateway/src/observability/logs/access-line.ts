@@ -28,7 +28,11 @@ export function accessLine(profile: RequestProfile, hasContents: boolean): Recor
     ttft_ms: firstTokenAtMs === undefined ? undefined : toThousandths(firstTokenAtMs - start.startedAtMs),
     tpot_ms: profile.secondsPerToken === undefined ? undefined : toThousandths(profile.secondsPerToken * 1000),
     total_ms: toThousandths(times.total ?? 0),
-    segments_ms: Object.fromEntries(segmentOrder.flatMap((segment) => (segment === 'total' || times[segment] === undefined ? [] : [[segment, toThousandths(times[segment])]]))),
+    segments_ms: Object.fromEntries(
+      segmentOrder.flatMap((segment) =>
+        segment === 'total' || times[segment] === undefined ? [] : [[segment, toThousandths(times[segment])]],
+      ),
+    ),
     bottleneck: bottleneck && bottleneckFields(bottleneck),
     error: cause === undefined || profile.status < 500 ? undefined : describeError(cause, hasContents),
     ...(hasContents && content && { input: content.input, answers: content.answers }),

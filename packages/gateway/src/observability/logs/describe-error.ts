@@ -7,6 +7,10 @@ const framesMax = 12;
 export function describeError(error: unknown, hasMessage: boolean): Record<string, unknown> {
   // Such as the words of another server.
   if (!(error instanceof Error)) return { name: typeof error, ...(hasMessage && { message: String(error) }) };
-  const frames = (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line)).slice(0, framesMax).map((line) => line.trim());
+  const frames = (error.stack ?? '')
+    .split('\n')
+    .filter((line) => /^\s+at /.test(line))
+    .slice(0, framesMax)
+    .map((line) => line.trim());
   return { name: error.name, code: (error as NodeJS.ErrnoException).code, ...(hasMessage && { message: error.message }), frames };
 }

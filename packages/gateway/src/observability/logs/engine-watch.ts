@@ -21,7 +21,10 @@ export function watchEngines(engines: () => readonly WatchedEngine[], onChange: 
   let known = new Map<string, EngineState>();
   const look = () => {
     const now = new Map<string, EngineState>();
-    for (const { name, status: { state, detail } } of engines()) {
+    for (const {
+      name,
+      status: { state, detail },
+    } of engines()) {
       const previous = known.get(name);
       now.set(name, state);
       if (previous !== state) onChange({ engine: name, state, previous, detail });

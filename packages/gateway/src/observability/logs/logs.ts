@@ -47,9 +47,17 @@ export async function openLogs({ config, drops, secrets, bounds }: LogsOptions):
   const target = await toTarget(config.destination);
   const isTerminal = 'descriptor' in target && isatty(target.descriptor);
   const isPretty = config.format === 'pretty' || (config.format === 'auto' && isTerminal);
-  const pipe = new LogPipe({ worker: { target, isPretty, hasColors: isTerminal && process.env['NO_COLOR'] === undefined }, ...bounds }, drops);
+  const pipe = new LogPipe(
+    { worker: { target, isPretty, hasColors: isTerminal && process.env['NO_COLOR'] === undefined }, ...bounds },
+    drops,
+  );
   const redactor = createRedactor(secrets);
-  const options = { level: config.level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label: string) => ({ level: label }), log: redactor.fields } };
+  const options = {
+    level: config.level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }), log: redactor.fields },
+  };
   const logger = pino(options, pipe);
   let observerFailures = 0;
   let unwatch = () => {};
@@ -67,7 +75,8 @@ export async function openLogs({ config, drops, secrets, bounds }: LogsOptions):
     onObserverFailure(error) {
       observerFailures += 1;
       // It may fail for every request: the 1st, 2nd, 4th, 8th … are told.
-      if (Math.log2(observerFailures) % 1 === 0) logger.error({ count: observerFailures, error: describeError(error, config.capture_content) }, 'an observer of requests failed');
+      if (Math.log2(observerFailures) % 1 === 0)
+        logger.error({ count: observerFailures, error: describeError(error, config.capture_content) }, 'an observer of requests failed');
     },
     watchEngines(engines) {
       unwatch = watchEngines(engines, (change) => logger[levelOf(change)](change, 'engine'));

@@ -8,7 +8,8 @@ const slack = 4096;
 const depthMax = 6;
 
 /** Names under which a text is a secret, whatever it looks like. */
-const secretName = /authorization|cookie|(?:api|access|private|secret)[-_]?key|secret|passw(?:or)?d|passphrase|^(?:pass|pwd|jwt)$|credential|token|signature/i;
+const secretName =
+  /authorization|cookie|(?:api|access|private|secret)[-_]?key|secret|passw(?:or)?d|passphrase|^(?:pass|pwd|jwt)$|credential|token|signature/i;
 
 /** [what gives a secret away, what stays of it]; each runs in time linear in the text. */
 const patterns: readonly (readonly [RegExp, string])[] = [
@@ -18,9 +19,13 @@ const patterns: readonly (readonly [RegExp, string])[] = [
   [/([a-z][a-z0-9+.-]{0,20}:\/\/)[^\s/?#"'<>]*@/gi, `$1${hidden}@`],
   [/\b(bearer|basic|digest|negotiate|apikey)\s+[^\s"',;]{4,}/gi, `$1 ${hidden}`],
   // api_key=…, "password": "…", ?access_token=…; in quotation marks, which JSON in JSON escapes, all that they hold, rather more than less.
-  [/((?:key|token|secret|passw(?:or)?d|passphrase|pass|pwd|credentials?|signature|sig|auth|session|jwt)[\\"'\s]{0,6}[:=]\s{0,6})(?:(\\{0,7}["'])(?:(?!\2)(?:\\+[^\\\r\n]|[^\\\r\n]))*|[^\s\\"'&,;{}[\]<>]+)/gi, `$1$2${hidden}`],
+  [
+    /((?:key|token|secret|passw(?:or)?d|passphrase|pass|pwd|credentials?|signature|sig|auth|session|jwt)[\\"'\s]{0,6}[:=]\s{0,6})(?:(\\{0,7}["'])(?:(?!\2)(?:\\+[^\\\r\n]|[^\\\r\n]))*|[^\s\\"'&,;{}[\]<>]+)/gi,
+    `$1$2${hidden}`,
+  ],
   [/(-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----)[^-]*/g, `$1${hidden}`],
-  // Keys and tokens known by their beginning: OpenAI's, Hugging Face's, Groq's, xAI's, NVIDIA's, npm's, GitHub's, GitLab's, Slack's, AWS's, Google's; JSON web tokens.
+  // Keys and tokens known by their beginning: OpenAI's, Hugging Face's, Groq's, xAI's, NVIDIA's, npm's, GitHub's, GitLab's, Slack's, AWS's,
+  // Google's; JSON web tokens.
   [/\b(?:sk|pk|rk|hf|gsk|xai|nvapi|npm|gh[opsu]|github_pat|glpat|xox[abprs])[-_][\w-]{8,}/g, hidden],
   [/\b(?:AKIA[A-Z0-9]{12,}|AIza[\w-]{30,})/g, hidden],
   [/\beyJ[\w-]{1,512}\.[\w-]+\.[\w-]*/g, hidden],

@@ -18,23 +18,36 @@ const openStates = ['validating', 'in_progress', 'finalizing', 'cancelling'] as 
 export function registerBatchMetrics(registry: Registry, read: () => BatchMetricsReading): void {
   const counter = (name: string, help: string, label: string, values: (reading: BatchMetricsReading) => Readonly<Record<string, number>>) =>
     new Counter({
-      name, help, labelNames: [label], registers: [registry],
+      name,
+      help,
+      labelNames: [label],
+      registers: [registry],
       collect() {
         this.reset();
         for (const [value, count] of Object.entries(values(read()))) this.inc({ [label]: value }, count);
       },
     });
-  counter('autoglm_batch_lines_total', 'Lines of batches that this gateway has answered, or given up at the end of a window or by a cancellation.', 'outcome', ({ lines }) => lines);
+  counter(
+    'autoglm_batch_lines_total',
+    'Lines of batches that this gateway has answered, or given up at the end of a window or by a cancellation.',
+    'outcome',
+    ({ lines }) => lines,
+  );
   counter('autoglm_batches_ended_total', 'Batches that this gateway has brought to their end.', 'status', ({ ended }) => ended);
   new Gauge({
-    name: 'autoglm_batches_open', help: 'Batches that have not ended, of all gateways with this database.', labelNames: ['status'], registers: [registry],
+    name: 'autoglm_batches_open',
+    help: 'Batches that have not ended, of all gateways with this database.',
+    labelNames: ['status'],
+    registers: [registry],
     collect() {
       const { open } = read();
       for (const status of openStates) this.set({ status }, open[status] ?? 0);
     },
   });
   new Gauge({
-    name: 'autoglm_batch_lag_seconds', help: 'The age of the oldest batch that has not ended; 0 where there is none.', registers: [registry],
+    name: 'autoglm_batch_lag_seconds',
+    help: 'The age of the oldest batch that has not ended; 0 where there is none.',
+    registers: [registry],
     collect() {
       this.set(read().lagMs / 1000);
     },

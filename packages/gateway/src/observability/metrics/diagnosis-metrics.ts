@@ -10,13 +10,27 @@ export class DiagnosisMetrics {
 
   constructor(registry: Registry, window: BottleneckWindow, now: () => number = () => performance.now()) {
     const labelNames = ['segment', 'cause', 'detail'];
-    this.#requests = new CounterFamily({ registry, name: 'autoglm_bottleneck_requests_total', help: 'Requests that were slower than their like, by the segment that grew and why.', labelNames });
-    this.#seconds = new CounterFamily({ registry, name: 'autoglm_bottleneck_seconds_total', help: 'Seconds by which those segments took longer than expected.', labelNames });
+    this.#requests = new CounterFamily({
+      registry,
+      name: 'autoglm_bottleneck_requests_total',
+      help: 'Requests that were slower than their like, by the segment that grew and why.',
+      labelNames,
+    });
+    this.#seconds = new CounterFamily({
+      registry,
+      name: 'autoglm_bottleneck_seconds_total',
+      help: 'Seconds by which those segments took longer than expected.',
+      labelNames,
+    });
     new Gauge({
-      name: 'autoglm_bottleneck_recent_seconds', help: 'The same over the most recent requests: at most 256, of the last minute.', labelNames, registers: [registry],
+      name: 'autoglm_bottleneck_recent_seconds',
+      help: 'The same over the most recent requests: at most 256, of the last minute.',
+      labelNames,
+      registers: [registry],
       collect() {
         this.reset();
-        for (const { segment, cause, detail, excessMs } of window.summary(now()).bottlenecks) this.set({ segment, cause, detail }, excessMs / 1000);
+        for (const { segment, cause, detail, excessMs } of window.summary(now()).bottlenecks)
+          this.set({ segment, cause, detail }, excessMs / 1000);
       },
     });
   }

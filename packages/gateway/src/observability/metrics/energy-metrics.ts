@@ -72,7 +72,10 @@ async function readNumber(file: string): Promise<number | undefined> {
 /** Under the name of OpenTelemetry's hardware conventions. */
 export function registerEnergyMetrics(registry: Registry, reader: EnergyReader): void {
   new Counter({
-    name: 'hw_energy_joules_total', help: 'Energy used since the first reading in joules, as the processor counts it.', labelNames: ['hw_id', 'hw_type', 'hw_name'], registers: [registry],
+    name: 'hw_energy_joules_total',
+    help: 'Energy used since the first reading in joules, as the processor counts it.',
+    labelNames: ['hw_id', 'hw_type', 'hw_name'],
+    registers: [registry],
     async collect() {
       const zones = await reader.read();
       this.reset();

@@ -12,7 +12,9 @@ const families = {
 export function registerEventMetrics(registry: Registry, totals: EventTotals): void {
   for (const field of ['count', 'sum'] as const) {
     new Counter({
-      ...families[field], labelNames: ['event'], registers: [registry],
+      ...families[field],
+      labelNames: ['event'],
+      registers: [registry],
       async collect() {
         // While the store is away the last values stand: a counter that vanishes looks as if it had begun anew.
         const known = await totals().catch(() => undefined);

@@ -32,7 +32,10 @@ export class CounterFamily {
   constructor({ registry, name, help, labelNames }: FamilyOptions & { readonly labelNames: readonly string[] }) {
     const all = this.#series;
     new Counter({
-      name, help, labelNames: [...labelNames], registers: [registry],
+      name,
+      help,
+      labelNames: [...labelNames],
+      registers: [registry],
       collect() {
         this.reset();
         for (const { labels, value } of all.values()) this.inc(labels, value);
@@ -96,7 +99,13 @@ export class HistogramFamily {
   readonly #collect: (family: HistogramFamily) => void;
 
   /** `collect` is called before the values are read. */
-  constructor({ registry, name, help, bounds, collect = () => {} }: FamilyOptions & { readonly bounds: readonly number[]; readonly collect?: (family: HistogramFamily) => void }) {
+  constructor({
+    registry,
+    name,
+    help,
+    bounds,
+    collect = () => {},
+  }: FamilyOptions & { readonly bounds: readonly number[]; readonly collect?: (family: HistogramFamily) => void }) {
     this.name = name;
     this.help = help;
     this.#collect = collect;
@@ -115,19 +124,33 @@ export class HistogramFamily {
   /** Takes over what was counted elsewhere, in a unit of which `scale` make one of ours. Whoever counts may have other bounds. */
   load(labels: Labels, { bounds, counts, sum }: BucketCounts, scale: number): void {
     const series = this.series(labels);
-    series.replace(bounds.map((bound) => bound * scale), counts, sum * scale);
+    series.replace(
+      bounds.map((bound) => bound * scale),
+      counts,
+      sum * scale,
+    );
   }
 
   async get(): Promise<object> {
     this.#collect(this);
-    return { name: this.name, help: this.help, type: this.type, values: [...this.#series.values()].flatMap((series) => this.#values(series)), aggregator: 'sum' };
+    return {
+      name: this.name,
+      help: this.help,
+      type: this.type,
+      values: [...this.#series.values()].flatMap((series) => this.#values(series)),
+      aggregator: 'sum',
+    };
   }
 
   #values({ labels, counts, sum }: HistogramSeries): HistogramValue[] {
     let count = 0;
     const buckets = Array.from(counts, (inBucket, index) => {
       count += inBucket;
-      return { metricName: `${this.name}_bucket`, labels: { ...labels, le: index < this.#bounds.length ? String(this.#bounds[index]) : '+Inf' }, value: count };
+      return {
+        metricName: `${this.name}_bucket`,
+        labels: { ...labels, le: index < this.#bounds.length ? String(this.#bounds[index]) : '+Inf' },
+        value: count,
+      };
     });
     return [...buckets, { metricName: `${this.name}_sum`, labels, value: sum }, { metricName: `${this.name}_count`, labels, value: count }];
   }

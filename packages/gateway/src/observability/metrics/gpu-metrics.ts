@@ -42,11 +42,16 @@ export class GpuReader {
 
   #ask(): Promise<readonly GpuReading[]> {
     return new Promise((resolve) => {
-      execFile(program, [`--query-gpu=${query.join()}`, '--format=csv,noheader,nounits'], { timeout: timeoutMs, maxBuffer: outputBytesMax }, (error, output) => {
-        if ((error as NodeJS.ErrnoException | null)?.code === 'ENOENT') this.#isMissing = true;
-        // A driver that does not answer tells nothing, which is better than something old.
-        resolve(error ? [] : parseReadings(output));
-      });
+      execFile(
+        program,
+        [`--query-gpu=${query.join()}`, '--format=csv,noheader,nounits'],
+        { timeout: timeoutMs, maxBuffer: outputBytesMax },
+        (error, output) => {
+          if ((error as NodeJS.ErrnoException | null)?.code === 'ENOENT') this.#isMissing = true;
+          // A driver that does not answer tells nothing, which is better than something old.
+          resolve(error ? [] : parseReadings(output));
+        },
+      );
     });
   }
 }
@@ -57,14 +62,17 @@ export function parseReadings(output: string): GpuReading[] {
   return output.split('\n').flatMap((line) => {
     const [id, model, utilization, used, total, power, temperature, ...more] = line.split(', ').map((cell) => cell.trim());
     if (!id || !model || temperature === undefined || more.length > 0) return [];
-    return [{
-      id, model,
-      utilization: scaled(utilization, 1 / 100),
-      memoryUsedBytes: mebibytes(used),
-      memoryTotalBytes: mebibytes(total),
-      powerWatts: scaled(power, 1),
-      temperatureCelsius: scaled(temperature, 1),
-    }];
+    return [
+      {
+        id,
+        model,
+        utilization: scaled(utilization, 1 / 100),
+        memoryUsedBytes: mebibytes(used),
+        memoryTotalBytes: mebibytes(total),
+        powerWatts: scaled(power, 1),
+        temperatureCelsius: scaled(temperature, 1),
+      },
+    ];
   });
 }
 
@@ -76,17 +84,21 @@ function scaled(text: string | undefined, factor: number): number | undefined {
 
 /** Under the names of OpenTelemetry's hardware conventions. Without a card, or without the program, there are no series. */
 export function registerGpuMetrics(registry: Registry, reader: GpuReader): void {
-  const gauge = (name: string, help: string, read: (reading: GpuReading) => number | undefined) => new Gauge({
-    name, help, labelNames: ['hw_id', 'hw_type', 'hw_model'], registers: [registry],
-    async collect() {
-      const readings = await reader.read();
-      this.reset();
-      for (const reading of readings) {
-        const value = read(reading);
-        if (value !== undefined) this.set({ hw_id: reading.id, hw_type: 'gpu', hw_model: reading.model }, value);
-      }
-    },
-  });
+  const gauge = (name: string, help: string, read: (reading: GpuReading) => number | undefined) =>
+    new Gauge({
+      name,
+      help,
+      labelNames: ['hw_id', 'hw_type', 'hw_model'],
+      registers: [registry],
+      async collect() {
+        const readings = await reader.read();
+        this.reset();
+        for (const reading of readings) {
+          const value = read(reading);
+          if (value !== undefined) this.set({ hw_id: reading.id, hw_type: 'gpu', hw_model: reading.model }, value);
+        }
+      },
+    });
   gauge('hw_gpu_utilization_ratio', 'Fraction of time in which the GPU was busy.', ({ utilization }) => utilization);
   gauge('hw_gpu_memory_usage_bytes', 'GPU memory in use in bytes.', ({ memoryUsedBytes }) => memoryUsedBytes);
   gauge('hw_gpu_memory_limit_bytes', 'GPU memory in bytes.', ({ memoryTotalBytes }) => memoryTotalBytes);

@@ -67,17 +67,40 @@ export class Metrics {
   readonly #onGc: (kind: GcKind, seconds: number) => void;
   #activeCount = 0;
 
-  constructor({ engines, isModel, window, admission, batches, semantic, prefetch, outcomesDropped, cache, sinks, steps, rules, powercapFolder, eventTotals, settle = () => {} }: MetricsParts) {
+  constructor({
+    engines,
+    isModel,
+    window,
+    admission,
+    batches,
+    semantic,
+    prefetch,
+    outcomesDropped,
+    cache,
+    sinks,
+    steps,
+    rules,
+    powercapFolder,
+    eventTotals,
+    settle = () => {},
+  }: MetricsParts) {
     const registry = this.#registry;
     this.#settle = settle;
     this.#requests = new RequestMetrics(registry, new ModelLabels(isModel));
     this.#diagnosis = window && new DiagnosisMetrics(registry, window);
     this.#rules = rules && new RuleMetrics(registry, rules);
-    this.#failures = new CounterFamily({ registry, name: 'autoglm_observer_failures_total', help: 'Errors of what observes requests; they cost no request anything.', labelNames: [] }).series({});
+    this.#failures = new CounterFamily({
+      registry,
+      name: 'autoglm_observer_failures_total',
+      help: 'Errors of what observes requests; they cost no request anything.',
+      labelNames: [],
+    }).series({});
     this.#onGc = createGcMetrics(registry);
     const active = () => this.#activeCount;
     new Gauge({
-      name: 'autoglm_active_requests', help: 'Requests to generate that are under way.', registers: [registry],
+      name: 'autoglm_active_requests',
+      help: 'Requests to generate that are under way.',
+      registers: [registry],
       collect() {
         this.set(active());
       },

@@ -15,7 +15,10 @@ const outcomes = ['computed', 'used', 'wasted', 'cancelled', 'failed', 'skipped'
 
 export function registerPrefetchMetrics(registry: Registry, read: () => PrefetchReading): void {
   new Counter({
-    name: 'autoglm_prefetch_answers_total', help: 'Answers that were to be computed ahead: computed, and of these used or wasted; cancelled by real work; failed; skipped.', labelNames: ['outcome'], registers: [registry],
+    name: 'autoglm_prefetch_answers_total',
+    help: 'Answers that were to be computed ahead: computed, and of these used or wasted; cancelled by real work; failed; skipped.',
+    labelNames: ['outcome'],
+    registers: [registry],
     collect() {
       this.reset();
       const reading = read();
@@ -23,7 +26,9 @@ export function registerPrefetchMetrics(registry: Registry, read: () => Prefetch
     },
   });
   new Counter({
-    name: 'autoglm_prefetch_tokens_total', help: 'Tokens of prompts and answers that were computed ahead, or begun.', registers: [registry],
+    name: 'autoglm_prefetch_tokens_total',
+    help: 'Tokens of prompts and answers that were computed ahead, or begun.',
+    registers: [registry],
     collect() {
       this.reset();
       this.inc(read().tokens);

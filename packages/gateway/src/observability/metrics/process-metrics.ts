@@ -8,14 +8,19 @@ import { HistogramFamily } from './families.ts';
  * their watchers for ever, where a gateway that is closed must leave nothing behind.
  */
 export function registerProcessMetrics(registry: Registry, watch: RuntimeWatch): void {
-  const gauge = (name: string, help: string, read: () => number) => new Gauge({
-    name, help, registers: [registry],
-    collect() {
-      this.set(read());
-    },
-  });
+  const gauge = (name: string, help: string, read: () => number) =>
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(read());
+      },
+    });
   new Counter({
-    name: 'process_cpu_seconds_total', help: 'User and system processor time of the gateway in seconds.', registers: [registry],
+    name: 'process_cpu_seconds_total',
+    help: 'User and system processor time of the gateway in seconds.',
+    registers: [registry],
     collect() {
       this.reset();
       const { user, system } = process.cpuUsage();
@@ -39,7 +44,9 @@ function registerLoopDelay(registry: Registry, { loop: { delays } }: RuntimeWatc
   ];
   for (const [index, [name, what, readMicroseconds]] of readings.entries()) {
     new Gauge({
-      name, help: `${what} since the reading before, while requests were under way, in seconds; 0 where none was.`, registers: [registry],
+      name,
+      help: `${what} since the reading before, while requests were under way, in seconds; 0 where none was.`,
+      registers: [registry],
       collect() {
         this.set(delays.count === 0 ? 0 : readMicroseconds() / 1e6);
         if (index === readings.length - 1) delays.reset();
@@ -50,6 +57,11 @@ function registerLoopDelay(registry: Registry, { loop: { delays } }: RuntimeWatc
 
 /** By kind: `major`, `minor`, `incremental`, `weakcb`. */
 export function createGcMetrics(registry: Registry): (kind: string, seconds: number) => void {
-  const family = new HistogramFamily({ registry, name: 'nodejs_gc_duration_seconds', help: 'Pauses of the gateway\'s garbage collector in seconds, by kind.', bounds: gcSeconds });
+  const family = new HistogramFamily({
+    registry,
+    name: 'nodejs_gc_duration_seconds',
+    help: "Pauses of the gateway's garbage collector in seconds, by kind.",
+    bounds: gcSeconds,
+  });
   return (kind, seconds) => family.series({ kind }).observe(seconds);
 }

@@ -46,7 +46,12 @@ export class RequestMetrics {
     for (const { finishReason } of profile.choices) if (finishReason !== undefined) this.#countFinish(series, model, finishReason);
   }
 
-  #observeEnd({ outcome, firstTokenAtMs, start }: RequestProfile, series: EndSeries, times: Readonly<SegmentTimes>, perToken: number | undefined): void {
+  #observeEnd(
+    { outcome, firstTokenAtMs, start }: RequestProfile,
+    series: EndSeries,
+    times: Readonly<SegmentTimes>,
+    perToken: number | undefined,
+  ): void {
     series.requests.add();
     series.duration.observe(seconds(times.total));
     // Both are of successful responses only.
@@ -65,7 +70,8 @@ export class RequestMetrics {
     if (times.queue !== undefined) series.queue.observe(seconds(times.queue));
     if (prefill !== undefined) series.prefill.observe(seconds(prefill));
     if (decode !== undefined) series.decode.observe(seconds(decode));
-    if (prefill !== undefined || upstream !== undefined) series.inference.observe(seconds((prefill ?? 0) + (decode ?? 0) + (upstream ?? 0)));
+    if (prefill !== undefined || upstream !== undefined)
+      series.inference.observe(seconds((prefill ?? 0) + (decode ?? 0) + (upstream ?? 0)));
     if (profile.isPromptKnown) series.promptTokens.observe(promptTokens);
     series.completionTokens.observe(completionTokens);
     series.promptTokensTotal.add(promptTokens);
@@ -106,12 +112,21 @@ interface EndSeries {
   readonly perToken?: HistogramSeries;
 }
 
-function openEnd({ requests, genAiDuration, genAiFirstToken, genAiPerToken }: Families, { start, outcome = 'failed', status, code }: RequestProfile, model: string): EndSeries {
+function openEnd(
+  { requests, genAiDuration, genAiFirstToken, genAiPerToken }: Families,
+  { start, outcome = 'failed', status, code }: RequestProfile,
+  model: string,
+): EndSeries {
   const { operation } = start;
   const counted = requests.series({ model_name: model, operation, outcome, status: String(status), code: code ?? '' });
   const labels = { gen_ai_operation_name: operation, gen_ai_provider_name: 'open-autoglm', gen_ai_request_model: model };
   if (code !== undefined) return { requests: counted, duration: genAiDuration.series({ ...labels, error_type: code }) };
-  return { requests: counted, duration: genAiDuration.series(labels), firstToken: genAiFirstToken.series(labels), perToken: genAiPerToken.series(labels) };
+  return {
+    requests: counted,
+    duration: genAiDuration.series(labels),
+    firstToken: genAiFirstToken.series(labels),
+    perToken: genAiPerToken.series(labels),
+  };
 }
 
 type Families = ReturnType<typeof createFamilies>;
@@ -122,29 +137,96 @@ function createFamilies(registry: Registry) {
   const histogram = (name: string, help: string, bounds: readonly number[]) => new HistogramFamily({ registry, name, help, bounds });
   return {
     firstToken: histogram('vllm:time_to_first_token_seconds', 'Time to first token in seconds.', buckets.firstTokenSeconds),
-    perToken: histogram('vllm:request_time_per_output_token_seconds', 'Mean time per output token of a request in seconds, without the first.', buckets.tokenSeconds),
+    perToken: histogram(
+      'vllm:request_time_per_output_token_seconds',
+      'Mean time per output token of a request in seconds, without the first.',
+      buckets.tokenSeconds,
+    ),
     duration: histogram('vllm:e2e_request_latency_seconds', 'End to end request latency in seconds.', buckets.requestSeconds),
-    queue: histogram('vllm:request_queue_time_seconds', 'Time that a request waited for a place in the batch, in seconds.', buckets.requestSeconds),
+    queue: histogram(
+      'vllm:request_queue_time_seconds',
+      'Time that a request waited for a place in the batch, in seconds.',
+      buckets.requestSeconds,
+    ),
     prefill: histogram('vllm:request_prefill_time_seconds', 'Time spent reading the prompt, in seconds.', buckets.requestSeconds),
-    decode: histogram('vllm:request_decode_time_seconds', 'Time spent generating after the first token, in seconds.', buckets.requestSeconds),
-    inference: histogram('vllm:request_inference_time_seconds', 'Time that a request held its place in an engine, in seconds.', buckets.requestSeconds),
+    decode: histogram(
+      'vllm:request_decode_time_seconds',
+      'Time spent generating after the first token, in seconds.',
+      buckets.requestSeconds,
+    ),
+    inference: histogram(
+      'vllm:request_inference_time_seconds',
+      'Time that a request held its place in an engine, in seconds.',
+      buckets.requestSeconds,
+    ),
     promptTokens: histogram('vllm:request_prompt_tokens', 'Prompt tokens of a request.', buckets.tokenCounts),
     completionTokens: histogram('vllm:request_generation_tokens', 'Generated tokens of a request.', buckets.tokenCounts),
     choices: histogram('vllm:request_params_n', 'The request parameter n.', buckets.choiceCounts),
     maxTokens: histogram('vllm:request_params_max_tokens', 'The request parameter max_tokens.', buckets.tokenCounts),
-    promptTokensTotal: counter('vllm:prompt_tokens_total', 'Prompt tokens of answered requests, and of what was asked on the way to an answer: what documents say.', 'model_name'),
-    cachedTokensTotal: counter('vllm:prompt_tokens_cached_total', 'Prompt tokens of answered requests that were in a KV cache already.', 'model_name'),
-    completionTokensTotal: counter('vllm:generation_tokens_total', 'Generated tokens of answered requests, and of what was asked on the way to an answer.', 'model_name'),
-    finished: counter('vllm:request_success_total', 'Choices that were generated to their end, by the reason of the end.', 'model_name', 'finished_reason'),
-    genAiDuration: histogram('gen_ai_server_request_duration_seconds', 'Generative AI server request duration such as time-to-last byte or last output token.', buckets.genAiRequestSeconds),
-    genAiFirstToken: histogram('gen_ai_server_time_to_first_token_seconds', 'Time to generate first token for successful responses.', buckets.genAiFirstTokenSeconds),
-    genAiPerToken: histogram('gen_ai_server_time_per_output_token_seconds', 'Time per output token generated after the first token for successful responses.', buckets.genAiTokenSeconds),
+    promptTokensTotal: counter(
+      'vllm:prompt_tokens_total',
+      'Prompt tokens of answered requests, and of what was asked on the way to an answer: what documents say.',
+      'model_name',
+    ),
+    cachedTokensTotal: counter(
+      'vllm:prompt_tokens_cached_total',
+      'Prompt tokens of answered requests that were in a KV cache already.',
+      'model_name',
+    ),
+    completionTokensTotal: counter(
+      'vllm:generation_tokens_total',
+      'Generated tokens of answered requests, and of what was asked on the way to an answer.',
+      'model_name',
+    ),
+    finished: counter(
+      'vllm:request_success_total',
+      'Choices that were generated to their end, by the reason of the end.',
+      'model_name',
+      'finished_reason',
+    ),
+    genAiDuration: histogram(
+      'gen_ai_server_request_duration_seconds',
+      'Generative AI server request duration such as time-to-last byte or last output token.',
+      buckets.genAiRequestSeconds,
+    ),
+    genAiFirstToken: histogram(
+      'gen_ai_server_time_to_first_token_seconds',
+      'Time to generate first token for successful responses.',
+      buckets.genAiFirstTokenSeconds,
+    ),
+    genAiPerToken: histogram(
+      'gen_ai_server_time_per_output_token_seconds',
+      'Time per output token generated after the first token for successful responses.',
+      buckets.genAiTokenSeconds,
+    ),
     segments: histogram('autoglm_segment_duration_seconds', 'Time of an answered request by segment, in seconds.', buckets.requestSeconds),
-    requests: counter('autoglm_requests_total', 'Requests to generate, by how they ended.', 'model_name', 'operation', 'outcome', 'status', 'code'),
-    spared: counter('autoglm_prompt_tokens_spared_total', 'Tokens by which prompts were made shorter than they were sent, by what did it.', 'model_name', 'by'),
-    limits: counter('autoglm_rate_limit_decisions_total', 'Requests that have limits, by what these said and where the buckets are; fallback: Redis did not answer, and this gateway decided alone.', 'result', 'source'),
+    requests: counter(
+      'autoglm_requests_total',
+      'Requests to generate, by how they ended.',
+      'model_name',
+      'operation',
+      'outcome',
+      'status',
+      'code',
+    ),
+    spared: counter(
+      'autoglm_prompt_tokens_spared_total',
+      'Tokens by which prompts were made shorter than they were sent, by what did it.',
+      'model_name',
+      'by',
+    ),
+    limits: counter(
+      'autoglm_rate_limit_decisions_total',
+      'Requests that have limits, by what these said and where the buckets are; fallback: Redis did not answer, and this gateway decided alone.',
+      'result',
+      'source',
+    ),
     passedTiers: counter('autoglm_tier_passed_total', 'Tiers of a cascade that did not answer a request, by why.', 'tier', 'reason'),
-    cache: counter('autoglm_response_cache_lookups_total', 'Questions to the response cache, by what it had: hits are exact, semantic and inflight.', 'result'),
+    cache: counter(
+      'autoglm_response_cache_lookups_total',
+      'Questions to the response cache, by what it had: hits are exact, semantic and inflight.',
+      'result',
+    ),
   };
 }
 
@@ -169,8 +251,15 @@ function openSeries(families: Families, model: string) {
     /** By reason. */
     finished: new Map<string, CounterSeries>(),
     segments: {
-      prejudge: segment('prejudge'), input: segment('input'), cache: segment('cache'), queue: segment('queue'), prefill: segment('prefill'),
-      decode: segment('decode'), upstream: segment('upstream'), output: segment('output'), other: segment('other'),
+      prejudge: segment('prejudge'),
+      input: segment('input'),
+      cache: segment('cache'),
+      queue: segment('queue'),
+      prefill: segment('prefill'),
+      decode: segment('decode'),
+      upstream: segment('upstream'),
+      output: segment('output'),
+      other: segment('other'),
     },
   };
 }

@@ -19,9 +19,17 @@ export class RuleMetrics {
   readonly #names = new Set<string>();
 
   constructor(registry: Registry, stats: () => RulesStats) {
-    this.#family = new CounterFamily({ registry, name: 'autoglm_rules_met_total', help: 'Requests that met a rule, by what followed; watch: nothing.', labelNames: ['rule', 'verdict'] });
+    this.#family = new CounterFamily({
+      registry,
+      name: 'autoglm_rules_met_total',
+      help: 'Requests that met a rule, by what followed; watch: nothing.',
+      labelNames: ['rule', 'verdict'],
+    });
     new Counter({
-      name: 'autoglm_rule_files_total', help: 'Times that the file of rules was read anew, by whether it was taken; the first one included.', labelNames: ['result'], registers: [registry],
+      name: 'autoglm_rule_files_total',
+      help: 'Times that the file of rules was read anew, by whether it was taken; the first one included.',
+      labelNames: ['result'],
+      registers: [registry],
       collect() {
         const { loaded, refused } = stats();
         this.reset();
@@ -30,7 +38,9 @@ export class RuleMetrics {
       },
     });
     new Gauge({
-      name: 'autoglm_rules', help: 'Rules that hold.', registers: [registry],
+      name: 'autoglm_rules',
+      help: 'Rules that hold.',
+      registers: [registry],
       collect() {
         this.set(stats().rules);
       },
@@ -38,7 +48,8 @@ export class RuleMetrics {
   }
 
   take({ rules }: RequestProfile): void {
-    for (const { rule, verdict, isWatched } of rules ?? []) this.#family.series({ rule: this.#nameOf(rule), verdict: isWatched ? 'watch' : verdict }).add();
+    for (const { rule, verdict, isWatched } of rules ?? [])
+      this.#family.series({ rule: this.#nameOf(rule), verdict: isWatched ? 'watch' : verdict }).add();
   }
 
   #nameOf(rule: string): string {

@@ -1,4 +1,14 @@
-import type { Bottleneck, CacheResult, Content, GatewayEvent, LimitSource, RequestOutcome, RuleVerdict, Segment, TraceContext } from '@open-autoglm/protocol';
+import type {
+  Bottleneck,
+  CacheResult,
+  Content,
+  GatewayEvent,
+  LimitSource,
+  RequestOutcome,
+  RuleVerdict,
+  Segment,
+  TraceContext,
+} from '@open-autoglm/protocol';
 import type { AnswerTimings } from '../../common/exchange.ts';
 import type { RequestStart } from '../../common/request-start.ts';
 import type { RequestObserver } from '../observer.ts';
@@ -164,13 +174,15 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
   /** A prompt counts once, however many choices were made of it. */
   get promptTokens(): number {
     let sum = 0;
-    for (let index = 0; index < this.choices.length; index += 1) if (index % this.choiceCount === 0) sum += (this.choices[index] as ChoiceProfile).promptTokens;
+    for (let index = 0; index < this.choices.length; index += 1)
+      if (index % this.choiceCount === 0) sum += (this.choices[index] as ChoiceProfile).promptTokens;
     return sum;
   }
 
   get cachedTokens(): number {
     let sum = 0;
-    for (let index = 0; index < this.choices.length; index += 1) if (index % this.choiceCount === 0) sum += (this.choices[index] as ChoiceProfile).cachedTokens;
+    for (let index = 0; index < this.choices.length; index += 1)
+      if (index % this.choiceCount === 0) sum += (this.choices[index] as ChoiceProfile).cachedTokens;
     return sum;
   }
 
@@ -180,7 +192,10 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
     return sum;
   }
 
-  /** What no engine was asked for is free, also beside one whose request is computed anyway, and so is what failed before anything came of it; one that was left in the middle has taken nobody knows how many. */
+  /**
+   * What no engine was asked for is free, also beside one whose request is computed anyway, and so is what failed before anything came of
+   * it; one that was left in the middle has taken nobody knows how many.
+   */
   get tokensUsed(): number | undefined {
     const known = this.promptTokens + this.completionTokens;
     let spent = known;
@@ -221,7 +236,10 @@ export class RequestProfile implements RequestObserver, AnswerTimings {
 
   #spendBefore({ model, promptTokens, completionTokens }: Extract<GatewayEvent, { type: 'tokens-spent' }>): void {
     const before = this.spentBefore?.get(model);
-    (this.spentBefore ??= new Map()).set(model, { promptTokens: (before?.promptTokens ?? 0) + promptTokens, completionTokens: (before?.completionTokens ?? 0) + completionTokens });
+    (this.spentBefore ??= new Map()).set(model, {
+      promptTokens: (before?.promptTokens ?? 0) + promptTokens,
+      completionTokens: (before?.completionTokens ?? 0) + completionTokens,
+    });
   }
 
   #find(segment: Segment, reason: string | undefined): SpentTime | undefined {

@@ -7,26 +7,71 @@ import type { Segment } from '@open-autoglm/protocol';
 export type SegmentTimes = Partial<Record<Segment, number | undefined>>;
 
 /** In the order in which a request passes them. */
-export const segmentOrder: readonly Segment[] = ['prejudge', 'input', 'cache', 'queue', 'prefill', 'decode', 'upstream', 'output', 'other', 'total'];
+export const segmentOrder: readonly Segment[] = [
+  'prejudge',
+  'input',
+  'cache',
+  'queue',
+  'prefill',
+  'decode',
+  'upstream',
+  'output',
+  'other',
+  'total',
+];
 
-/** A copy in which every segment has its place, known or not: of objects that all have one form, fields are several times as fast to find by name. */
-export function copyTimes({ prejudge, input, cache, queue, prefill, decode, upstream, output, other, total }: SegmentTimes = {}): SegmentTimes {
+/**
+ * A copy in which every segment has its place, known or not: of objects that all have one form, fields are several times as fast to find by
+ * name.
+ */
+export function copyTimes({
+  prejudge,
+  input,
+  cache,
+  queue,
+  prefill,
+  decode,
+  upstream,
+  output,
+  other,
+  total,
+}: SegmentTimes = {}): SegmentTimes {
   return { prejudge, input, cache, queue, prefill, decode, upstream, output, other, total };
 }
 
 /** Adds to what is known of a segment. */
 export function addTime(times: SegmentTimes, segment: Segment, durationMs: number): void {
   switch (segment) {
-    case 'prejudge': times.prejudge = (times.prejudge ?? 0) + durationMs; break;
-    case 'input': times.input = (times.input ?? 0) + durationMs; break;
-    case 'cache': times.cache = (times.cache ?? 0) + durationMs; break;
-    case 'queue': times.queue = (times.queue ?? 0) + durationMs; break;
-    case 'prefill': times.prefill = (times.prefill ?? 0) + durationMs; break;
-    case 'decode': times.decode = (times.decode ?? 0) + durationMs; break;
-    case 'upstream': times.upstream = (times.upstream ?? 0) + durationMs; break;
-    case 'output': times.output = (times.output ?? 0) + durationMs; break;
-    case 'other': times.other = (times.other ?? 0) + durationMs; break;
-    case 'total': times.total = (times.total ?? 0) + durationMs; break;
+    case 'prejudge':
+      times.prejudge = (times.prejudge ?? 0) + durationMs;
+      break;
+    case 'input':
+      times.input = (times.input ?? 0) + durationMs;
+      break;
+    case 'cache':
+      times.cache = (times.cache ?? 0) + durationMs;
+      break;
+    case 'queue':
+      times.queue = (times.queue ?? 0) + durationMs;
+      break;
+    case 'prefill':
+      times.prefill = (times.prefill ?? 0) + durationMs;
+      break;
+    case 'decode':
+      times.decode = (times.decode ?? 0) + durationMs;
+      break;
+    case 'upstream':
+      times.upstream = (times.upstream ?? 0) + durationMs;
+      break;
+    case 'output':
+      times.output = (times.output ?? 0) + durationMs;
+      break;
+    case 'other':
+      times.other = (times.other ?? 0) + durationMs;
+      break;
+    case 'total':
+      times.total = (times.total ?? 0) + durationMs;
+      break;
   }
 }
 
@@ -40,9 +85,29 @@ export function addRest(times: SegmentTimes, totalMs: number): SegmentTimes {
 }
 
 /** The `Server-Timing` header (W3C). It is made for every request, so it is put together by hand. */
-export function formatServerTiming({ prejudge, input, cache, queue, prefill, decode, upstream, output, other, total }: SegmentTimes): string {
-  const text = metric('prejudge', prejudge) + metric('input', input) + metric('cache', cache) + metric('queue', queue) + metric('prefill', prefill) +
-    metric('decode', decode) + metric('upstream', upstream) + metric('output', output) + metric('other', other) + metric('total', total);
+export function formatServerTiming({
+  prejudge,
+  input,
+  cache,
+  queue,
+  prefill,
+  decode,
+  upstream,
+  output,
+  other,
+  total,
+}: SegmentTimes): string {
+  const text =
+    metric('prejudge', prejudge) +
+    metric('input', input) +
+    metric('cache', cache) +
+    metric('queue', queue) +
+    metric('prefill', prefill) +
+    metric('decode', decode) +
+    metric('upstream', upstream) +
+    metric('output', output) +
+    metric('other', other) +
+    metric('total', total);
   return text.slice(', '.length);
 }
 
@@ -51,7 +116,18 @@ function metric(segment: Segment, ms: number | undefined): string {
 }
 
 /** Milliseconds as JSON wants them, to the microsecond. */
-export function toFields({ prejudge, input, cache, queue, prefill, decode, upstream, output, other, total }: SegmentTimes): Record<string, number> {
+export function toFields({
+  prejudge,
+  input,
+  cache,
+  queue,
+  prefill,
+  decode,
+  upstream,
+  output,
+  other,
+  total,
+}: SegmentTimes): Record<string, number> {
   const fields: Record<string, number> = {};
   if (prejudge !== undefined) fields['prejudge_ms'] = toThousandths(prejudge);
   if (input !== undefined) fields['input_ms'] = toThousandths(input);

@@ -20,7 +20,9 @@ export function boundedContent(input: RequestInput, answers: readonly string[]):
 
 function textsOf(input: RequestInput): Content['input'] {
   if (input.kind === 'chat') return input.messages.slice(0, messagesMax).map(({ role, content }) => ({ role, text: content }));
-  return input.prompts.slice(0, messagesMax).map((prompt) => ({ role: 'user', text: typeof prompt === 'string' ? prompt : `[${prompt.length} token ids]` }));
+  return input.prompts
+    .slice(0, messagesMax)
+    .map((prompt) => ({ role: 'user', text: typeof prompt === 'string' ? prompt : `[${prompt.length} token ids]` }));
 }
 
 /** Takes texts until their room is used up. Undefined: there is no room at all, or the text is empty. */

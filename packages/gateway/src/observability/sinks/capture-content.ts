@@ -23,6 +23,12 @@ async function* withContent(request: GatewayRequest, path: Next): AsyncGenerator
       yield part;
     }
   } finally {
-    request.emit({ type: 'content', ...boundedContent(request.input, Array.from(answers, (text) => text ?? '')) });
+    request.emit({
+      type: 'content',
+      ...boundedContent(
+        request.input,
+        Array.from(answers, (text) => text ?? ''),
+      ),
+    });
   }
 }

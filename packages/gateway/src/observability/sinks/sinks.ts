@@ -39,7 +39,10 @@ const closeTimeoutMs = 2000;
 
 /** Opens what is switched on, and loads its libraries only then. Rejects with `ConfigError` when the log's file cannot be written. */
 export async function openSinks(config: SinksConfig, parts: SinksParts): Promise<Sinks> {
-  const lineDrops = new DropCounter(() => {}, (count) => logs?.warn('log lines were dropped', { count }));
+  const lineDrops = new DropCounter(
+    () => {},
+    (count) => logs?.warn('log lines were dropped', { count }),
+  );
   const logs = config.logs.enabled ? await openLogsLazily(config.logs, lineDrops, parts) : undefined;
   const spanDrops = new DropCounter(
     (reason) => logs?.warn('spans are being dropped', { reason }),
@@ -50,7 +53,10 @@ export async function openSinks(config: SinksConfig, parts: SinksParts): Promise
   return {
     observers: tracing ? [tracing] : [],
     logs,
-    drops: [...(logs ? [{ sink: 'logs', count: () => lineDrops.count } as const] : []), ...(tracing ? [{ sink: 'traces', count: () => spanDrops.count } as const] : [])],
+    drops: [
+      ...(logs ? [{ sink: 'logs', count: () => lineDrops.count } as const] : []),
+      ...(tracing ? [{ sink: 'traces', count: () => spanDrops.count } as const] : []),
+    ],
     capture: isCapturing ? captureContent : (path) => path,
     async close() {
       await tracing?.close(closeTimeoutMs);

@@ -3,10 +3,18 @@ import type { Content } from '@open-autoglm/protocol';
 import type { RequestProfile } from '../profile/request-profile.ts';
 import { segmentOrder } from '../profile/segment-times.ts';
 
-const routes = { chat: '/v1/chat/completions', text_completion: '/v1/completions', embeddings: '/v1/embeddings', classification: '/v1/classify' } as const;
+const routes = {
+  chat: '/v1/chat/completions',
+  text_completion: '/v1/completions',
+  embeddings: '/v1/embeddings',
+  classification: '/v1/classify',
+} as const;
 const modelLengthMax = 256;
 
-/** What a finished request was, in the words of OpenTelemetry's GenAI conventions, and in ours where they have none. Times in seconds there, in ms here. */
+/**
+ * What a finished request was, in the words of OpenTelemetry's GenAI conventions, and in ours where they have none. Times in seconds there,
+ * in ms here.
+ */
 export function attributesOf(profile: RequestProfile): Attributes {
   const { start, model, bottleneck, firstTokenAtMs, choices } = profile;
   const times = profile.times();

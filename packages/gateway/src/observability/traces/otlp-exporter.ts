@@ -65,7 +65,10 @@ export class OtlpExporter implements SpanExporter {
   async #send(spans: ReadableSpan[]): Promise<void> {
     const body = JsonTraceSerializer.serializeRequest(spans) as Uint8Array<ArrayBuffer>;
     const deadline = new AbortController();
-    const timer = setTimeout(() => deadline.abort(new Error(`no answer within ${this.#options.timeoutMs} ms`)), this.#options.timeoutMs).unref();
+    const timer = setTimeout(
+      () => deadline.abort(new Error(`no answer within ${this.#options.timeoutMs} ms`)),
+      this.#options.timeoutMs,
+    ).unref();
     const signal = AbortSignal.any([deadline.signal, this.#closing.signal]);
     try {
       for (let backoffMs = firstBackoffMs; ; backoffMs *= 2) {
@@ -83,7 +86,10 @@ export class OtlpExporter implements SpanExporter {
   }
 
   /** Returns why the batch was not taken. */
-  async #post(body: Uint8Array<ArrayBuffer>, signal: AbortSignal): Promise<{ readonly error: Error; readonly isRetryable: boolean } | undefined> {
+  async #post(
+    body: Uint8Array<ArrayBuffer>,
+    signal: AbortSignal,
+  ): Promise<{ readonly error: Error; readonly isRetryable: boolean } | undefined> {
     try {
       const headers = { ...this.#options.headers, 'content-type': 'application/json', 'user-agent': 'open-autoglm' };
       const response = await fetch(this.#url, { method: 'POST', headers, body, signal, redirect: 'error' });

@@ -43,7 +43,9 @@ export class RequestRecord implements RequestObserver {
   #join(event: GatewayEvent, atMs: number): boolean {
     if (event.type !== 'segment-end' || event.choice !== undefined) return false;
     const { segment, reason, durationMs } = event;
-    const index = this.#events.findLastIndex((kept) => kept.type === 'segment-end' && kept.choice === undefined && kept.segment === segment && kept.reason === reason);
+    const index = this.#events.findLastIndex(
+      (kept) => kept.type === 'segment-end' && kept.choice === undefined && kept.segment === segment && kept.reason === reason,
+    );
     const kept = this.#events[index];
     if (kept?.type !== 'segment-end') return false;
     this.#events[index] = { ...kept, durationMs: kept.durationMs + durationMs };

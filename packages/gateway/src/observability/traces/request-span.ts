@@ -52,13 +52,35 @@ export class RequestSpan implements RequestObserver {
         span.addEvent('cache-lookup', known({ 'autoglm.cache.result': event.result, 'autoglm.reason': event.reason }), toTime(atMs));
         break;
       case 'prompt-shortened':
-        span.addEvent('prompt-shortened', { 'autoglm.by': event.by, 'autoglm.tokens_before': event.tokensBefore, 'autoglm.tokens': event.tokens, 'autoglm.reason': event.reason }, toTime(atMs));
+        span.addEvent(
+          'prompt-shortened',
+          {
+            'autoglm.by': event.by,
+            'autoglm.tokens_before': event.tokensBefore,
+            'autoglm.tokens': event.tokens,
+            'autoglm.reason': event.reason,
+          },
+          toTime(atMs),
+        );
         break;
       case 'engine-chosen':
-        span.addEvent('engine-chosen', { 'autoglm.engine': event.engine, 'autoglm.tier': event.tier, 'autoglm.reason': event.reason }, toTime(atMs));
+        span.addEvent(
+          'engine-chosen',
+          { 'autoglm.engine': event.engine, 'autoglm.tier': event.tier, 'autoglm.reason': event.reason },
+          toTime(atMs),
+        );
         break;
       case 'tier-passed':
-        span.addEvent('tier-passed', { 'autoglm.tier': event.tier, 'autoglm.reason': event.reason, 'autoglm.detail': event.detail, 'autoglm.duration_ms': event.durationMs }, toTime(atMs));
+        span.addEvent(
+          'tier-passed',
+          {
+            'autoglm.tier': event.tier,
+            'autoglm.reason': event.reason,
+            'autoglm.detail': event.detail,
+            'autoglm.duration_ms': event.durationMs,
+          },
+          toTime(atMs),
+        );
         break;
       case 'first-token':
         span.addEvent('first-token', undefined, toTime(atMs));

@@ -10,7 +10,10 @@ interface Ids {
   readonly spanId: string;
 }
 
-/** Ids of traces and spans, in hexadecimal: random ones, or those that a span was promised. Random bytes are asked for many at a time: for each request alone they cost several times as much. All zeros, which is no id, comes once in 2^64. */
+/**
+ * Ids of traces and spans, in hexadecimal: random ones, or those that a span was promised. Random bytes are asked for many at a time: for
+ * each request alone they cost several times as much. All zeros, which is no id, comes once in 2^64.
+ */
 export class SpanIds implements IdGenerator {
   readonly #bytes = Buffer.allocUnsafeSlow(poolBytes);
   #digits = '';

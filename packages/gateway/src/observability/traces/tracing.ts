@@ -73,10 +73,27 @@ export function startTracing({ config, drops, isModel, queue, random = Math.rand
     const { start, parent, traceId, spanId, traceContext } = record.parts;
     const toTime = clockOf(Date.now() - performance.now());
     const parentContext = parent ? trace.setSpanContext(ROOT_CONTEXT, parent) : ROOT_CONTEXT;
-    const span = ids.giving({ traceId, spanId }, () => tracer.startSpan(start.operation, { kind: SpanKind.SERVER, startTime: toTime(start.startedAtMs) }, parentContext));
-    record.replay(new RequestSpan({ tracer, span, context: trace.setSpan(parentContext, span), traceContext, toTime, isModel, hasContents: config.capture_content, profile: new RequestProfile(start, () => performance.now()) }));
+    const span = ids.giving({ traceId, spanId }, () =>
+      tracer.startSpan(start.operation, { kind: SpanKind.SERVER, startTime: toTime(start.startedAtMs) }, parentContext),
+    );
+    record.replay(
+      new RequestSpan({
+        tracer,
+        span,
+        context: trace.setSpan(parentContext, span),
+        traceContext,
+        toTime,
+        isModel,
+        hasContents: config.capture_content,
+        profile: new RequestProfile(start, () => performance.now()),
+      }),
+    );
   };
-  const ended = new Later(makeSpans, { countMax: togetherMax, delayMs, onFailure: (error) => drops.add(1, `a request has no spans: ${wordsOf(error)}`) });
+  const ended = new Later(makeSpans, {
+    countMax: togetherMax,
+    delayMs,
+    onFailure: (error) => drops.add(1, `a request has no spans: ${wordsOf(error)}`),
+  });
 
   const begin = (start: RequestStart): RequestObserver | undefined => {
     const parent = start.traceparent === undefined ? undefined : trace.getSpanContext(propagator.extract(ROOT_CONTEXT, start, startGetter));
@@ -85,7 +102,9 @@ export function startTracing({ config, drops, isModel, queue, random = Math.rand
     const spanId = ids.generateSpanId();
     const isSampled = !parent || (parent.traceFlags & TraceFlags.SAMPLED) !== 0;
     const traceContext = toTraceContext(traceId, spanId, isSampled, parent);
-    return isSampled ? new RequestRecord({ start, parent, traceId, spanId, traceContext, onEnd: (record) => ended.add(record) }) : { traceContext, on: () => {} };
+    return isSampled
+      ? new RequestRecord({ start, parent, traceId, spanId, traceContext, onEnd: (record) => ended.add(record) })
+      : { traceContext, on: () => {} };
   };
 
   return {

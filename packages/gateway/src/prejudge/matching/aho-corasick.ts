@@ -19,7 +19,10 @@ export class AhoCorasick {
   readonly #classCount: number;
   readonly #table: Int32Array;
   readonly #tableStates: number;
-  /** Children of state s: edges [childStart[s], childStart[s + 1]), by class. Numbered breadth first, the state that edge e leads to is e + 1. */
+  /**
+   * Children of state s: edges [childStart[s], childStart[s + 1]), by class. Numbered breadth first, the state that edge e leads to is e +
+   * 1.
+   */
   readonly #childStart: Int32Array;
   readonly #childClass: Int32Array;
   /** The longest suffix of what leads to a state that leads to a state itself. */
@@ -34,7 +37,8 @@ export class AhoCorasick {
   #scan = 0;
 
   /**
-   * Builds an automaton in steps of about a millisecond, between which its caller may let others have a turn. Words are not empty, and no two are equal.
+   * Builds an automaton in steps of about a millisecond, between which its caller may let others have a turn. Words are not empty, and no
+   * two are equal.
    * `skip`: 1 for characters that count as not there, by UTF-16 unit; no word has one.
    */
   static *inSteps(words: readonly string[], skip?: Uint8Array): Generator<undefined, AhoCorasick> {

@@ -59,7 +59,10 @@ class ViewFinder {
   #automaton: AhoCorasick | undefined;
   /** By word: the literals that it is. */
   #literalsOf: readonly (readonly Search[])[] = [];
-  /** By word w: the groups that it is in, `#groupsOf[w]` to `#groupsOf[w + 1]`, each a pattern and a bit. Flat: a prompt has hundreds of them, and none is in a cache by itself. */
+  /**
+   * By word w: the groups that it is in, `#groupsOf[w]` to `#groupsOf[w + 1]`, each a pattern and a bit. Flat: a prompt has hundreds of
+   * them, and none is in a cache by itself.
+   */
   #groupsOf = new Int32Array(1);
   #groupPattern = new Int32Array();
   #groupBit = new Uint8Array();
@@ -74,10 +77,16 @@ class ViewFinder {
     const { find, rule } = search;
     for (const [index, literal] of (find.literals ?? []).entries()) {
       const viewed = this.#ofLiteral(literal);
-      if (viewed === '') refuse(rule, ['find', 'literals', index], `is ${JSON.stringify(literal)}, of which nothing is left ${this.#view === 'letters' ? 'without what is no letter' : 'when it is folded'}`);
+      if (viewed === '')
+        refuse(
+          rule,
+          ['find', 'literals', index],
+          `is ${JSON.stringify(literal)}, of which nothing is left ${this.#view === 'letters' ? 'without what is no letter' : 'when it is folded'}`,
+        );
       push(find.whole ? this.#whole : this.#literals, viewed, search);
     }
-    for (const [index, source] of (find.patterns ?? []).entries()) this.#addPattern(search, source, (reason) => refuse(rule, ['find', 'patterns', index], reason));
+    for (const [index, source] of (find.patterns ?? []).entries())
+      this.#addPattern(search, source, (reason) => refuse(rule, ['find', 'patterns', index], reason));
   }
 
   #ofLiteral(literal: string): string {
@@ -87,19 +96,25 @@ class ViewFinder {
 
   #addPattern(search: Search, source: string, refuse: (reason: string) => never): void {
     const isFolded = this.#view === 'folded';
-    if (isFolded && source.normalize('NFKC') !== source) refuse(`would never match a folded text: write ${JSON.stringify(source.normalize('NFKC'))}, or choose on: text`);
+    if (isFolded && source.normalize('NFKC') !== source)
+      refuse(`would never match a folded text: write ${JSON.stringify(source.normalize('NFKC'))}, or choose on: text`);
     const expression = compile(source, isFolded, refuse);
-    if (expression.programSize() > programSizeMax) refuse(`is compiled to ${expression.programSize()} instructions, more than ${programSizeMax}: it repeats too much`);
+    if (expression.programSize() > programSizeMax)
+      refuse(`is compiled to ${expression.programSize()} instructions, more than ${programSizeMax}: it repeats too much`);
     if (!search.find.whole && expression.test('')) refuse('matches every text');
     const required = requiredLiterals(source, isFolded);
     if (required.length > 0) {
-      for (const [index, group] of required.entries()) for (const literal of group) push(this.#groups, literal, { pattern: this.#patterns.length, bit: 2 ** index });
+      for (const [index, group] of required.entries())
+        for (const literal of group) push(this.#groups, literal, { pattern: this.#patterns.length, bit: 2 ** index });
       this.#patterns.push({ search, expression });
       this.#allGroups.push(2 ** required.length - 1);
       return;
     }
     this.#alwaysTried.push({ search, expression });
-    if (this.#alwaysTried.length > alwaysTriedMax) refuse(`has no fixed text of two characters that all its matches contain, as ${alwaysTriedMax} others before it: such patterns are tried on every message`);
+    if (this.#alwaysTried.length > alwaysTriedMax)
+      refuse(
+        `has no fixed text of two characters that all its matches contain, as ${alwaysTriedMax} others before it: such patterns are tried on every message`,
+      );
   }
 
   /** In steps of about a millisecond, as the automaton is built. */
@@ -138,7 +153,8 @@ class ViewFinder {
       }
     });
     for (const pattern of this.#alwaysTried) tryPattern(pattern);
-    if (this.#whole.size > 0 && viewed.length <= wholeLengthMax) for (const search of this.#whole.get(this.#view === 'letters' ? lettersOf(viewed) : viewed.trim()) ?? []) meet(search);
+    if (this.#whole.size > 0 && viewed.length <= wholeLengthMax)
+      for (const search of this.#whole.get(this.#view === 'letters' ? lettersOf(viewed) : viewed.trim()) ?? []) meet(search);
   }
 }
 
@@ -160,7 +176,8 @@ export class Finder {
 
   search(searched: SearchedText, found: Found): void {
     let folded: string | undefined;
-    for (const [view, finder] of this.#views) finder.search(searched, view === 'text' ? searched.text : (folded ??= fold(searched.text)), found);
+    for (const [view, finder] of this.#views)
+      finder.search(searched, view === 'text' ? searched.text : (folded ??= fold(searched.text)), found);
   }
 }
 

@@ -3,7 +3,8 @@
  * through letters. Written as UTF-16 units: with the flag `u` the search takes several times as long.
  */
 const combining = '\\u0300-\\u036f\\ufe00-\\ufe0f';
-const unseen = '\\u00ad\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u206f\\u3164\\ufeff\\uffa0\\ufff9-\\ufffb';
+const unseen =
+  '\\u00ad\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u206f\\u3164\\ufeff\\uffa0\\ufff9-\\ufffb';
 const invisible = new RegExp(`[${unseen}${combining}]|\\udb40[\\udc00-\\udfff]`, 'g');
 const spaces = /\s{2,}|[^\S ]/g;
 

@@ -28,7 +28,10 @@ export function requiredLiterals(pattern: string, isFolded: boolean): readonly G
   try {
     const known = reader.readAlternatives();
     if (!reader.isAtEnd) return [];
-    return groupsOf(known).filter((group) => group.every(isLongEnough)).sort((a, b) => rarity(b) - rarity(a)).slice(0, groupsMax);
+    return groupsOf(known)
+      .filter((group) => group.every(isLongEnough))
+      .sort((a, b) => rarity(b) - rarity(a))
+      .slice(0, groupsMax);
   } catch (error) {
     if (error instanceof Unreadable) return [];
     throw error;

@@ -36,7 +36,8 @@ const sharedMax = 64;
 const version = 1;
 
 /**
- * Embeddings by tenant, weights and text. A request's texts that are known are not encoded again, the others are, together. Vectors do not age; where there
+ * Embeddings by tenant, weights and text. A request's texts that are known are not encoded again, the others are, together. Vectors do not
+ * age; where there
  * is no room, those that were asked for longest ago go.
  */
 export class KeptEmbeddings {
@@ -49,14 +50,29 @@ export class KeptEmbeddings {
   }
 
   /** `isAnew`: nothing is looked for, and all is kept. */
-  async find(scope: VectorScope, { inputs, dimensions, truncate }: EmbeddingRequest, compute: Compute, isAnew = false): Promise<FoundEmbeddings> {
-    const keys = inputs.map((input) => hash('sha256', JSON.stringify([version, scope.tenant, scope.weightsFingerprint, dimensions ?? null, truncate ?? false, input]), 'base64url'));
+  async find(
+    scope: VectorScope,
+    { inputs, dimensions, truncate }: EmbeddingRequest,
+    compute: Compute,
+    isAnew = false,
+  ): Promise<FoundEmbeddings> {
+    const keys = inputs.map((input) =>
+      hash(
+        'sha256',
+        JSON.stringify([version, scope.tenant, scope.weightsFingerprint, dimensions ?? null, truncate ?? false, input]),
+        'base64url',
+      ),
+    );
     const found = isAnew ? keys.map(() => undefined) : await this.#lookUp(keys);
     const missing = inputs.flatMap((_, index) => (found[index] ? [] : [index]));
     const keptTokens = found.reduce((sum, kept) => sum + (kept?.tokens ?? 0), 0);
-    if (missing.length === 0) return { answer: { vectors: found.map((kept) => (kept as KeptVector).vector), promptTokens: keptTokens, isKept: true }, keptTokens };
+    if (missing.length === 0)
+      return { answer: { vectors: found.map((kept) => (kept as KeptVector).vector), promptTokens: keptTokens, isKept: true }, keptTokens };
     const computed = await compute(missing.map((index) => inputs[index] as (typeof inputs)[number]));
-    this.#keep(missing.map((index) => keys[index] as string), computed);
+    this.#keep(
+      missing.map((index) => keys[index] as string),
+      computed,
+    );
     const vectors = found.map((kept) => kept?.vector);
     for (const [at, index] of missing.entries()) vectors[index] = computed.vectors[at];
     return { answer: { ...computed, vectors: vectors as Float32Array[], promptTokens: computed.promptTokens + keptTokens }, keptTokens };
@@ -67,10 +83,12 @@ export class KeptEmbeddings {
     const { shared } = this.#options;
     const missing = shared ? keys.flatMap((key, index) => (found[index] ? [] : [{ key, index }])) : [];
     if (!shared || missing.length === 0 || missing.length > sharedMax) return found;
-    await Promise.all(missing.map(async ({ key, index }) => {
-      const kept = await shared.get(key);
-      if (kept) this.memory.set(key, (found[index] = kept), Infinity);
-    }));
+    await Promise.all(
+      missing.map(async ({ key, index }) => {
+        const kept = await shared.get(key);
+        if (kept) this.memory.set(key, (found[index] = kept), Infinity);
+      }),
+    );
     return found;
   }
 

@@ -40,7 +40,8 @@ const revocationsMax = 4096;
  * Values that all gateways with the same Redis share, written beside the requests. Each is written with a checksum of its key and itself:
  * a value that was damaged, or stands under another key, is refused, removed and counted.
  *
- * A revocation that Redis does not confirm is kept, and tried again until it does or this process ends. Meanwhile the value is neither read nor written here.
+ * A revocation that Redis does not confirm is kept, and tried again until it does or this process ends. Meanwhile the value is neither read
+ * nor written here.
  */
 export class RedisLevel<V> implements CacheLevel<V> {
   readonly name = 'redis';
@@ -75,7 +76,12 @@ export class RedisLevel<V> implements CacheLevel<V> {
   async require(key: string): Promise<V | undefined> {
     if (this.#revocations.has(key)) await this.delete(key);
     const found = await this.#find(key);
-    if (typeof found === 'string') throw new AutoglmError('cache_unavailable', 'Redis does not answer, so it cannot be told whether there is such an answer. Ask again.', { retryAfterSeconds: 1 });
+    if (typeof found === 'string')
+      throw new AutoglmError(
+        'cache_unavailable',
+        'Redis does not answer, so it cannot be told whether there is such an answer. Ask again.',
+        { retryAfterSeconds: 1 },
+      );
     return found.value;
   }
 
@@ -101,7 +107,11 @@ export class RedisLevel<V> implements CacheLevel<V> {
   }
 
   set(key: string, value: V, untilMs: number): void {
-    if (this.#revocations.has(key) || !this.#options.connection.isUp || (this.#waiting.size >= this.#options.maxWrites && !this.#waiting.has(key))) {
+    if (
+      this.#revocations.has(key) ||
+      !this.#options.connection.isUp ||
+      (this.#waiting.size >= this.#options.maxWrites && !this.#waiting.has(key))
+    ) {
       this.counts.skipped += 1;
       return;
     }
@@ -116,7 +126,11 @@ export class RedisLevel<V> implements CacheLevel<V> {
     const reply = await this.#revoke(key);
     if (typeof reply !== 'string') return reply.value;
     this.#scheduleRetry();
-    throw new AutoglmError('cache_unavailable', 'The answer is gone from this gateway, but Redis does not answer, and others may still give it. Ask again.', { retryAfterSeconds: 1 });
+    throw new AutoglmError(
+      'cache_unavailable',
+      'The answer is gone from this gateway, but Redis does not answer, and others may still give it. Ask again.',
+      { retryAfterSeconds: 1 },
+    );
   }
 
   /** Another gateway revoked it: what is on its way there must not bring it back. */

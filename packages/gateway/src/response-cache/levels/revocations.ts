@@ -10,7 +10,9 @@ const batchMax = 1000;
 const silenceMsMax = 3 * blockMs;
 const retryMs = 500;
 
-/** Deletes a value, and tells every gateway in the same step. Whether it was there. Throws when either failed: one alone is no revocation. */
+/**
+ * Deletes a value, and tells every gateway in the same step. Whether it was there. Throws when either failed: one alone is no revocation.
+ */
 export async function announce(redis: Redis, id: string): Promise<boolean> {
   const replies = await redis.multi().del(id).xadd(stream, 'MAXLEN', '~', keptMax, '*', 'id', id).exec();
   if (!replies) throw new Error('the transaction was not carried out');
@@ -29,7 +31,15 @@ export class Revocations {
 
   constructor(url: string, onRevoked: (id: string) => void) {
     this.#onRevoked = onRevoked;
-    this.#redis = new Redis(url, { connectTimeout: 2000, enableOfflineQueue: false, maxRetriesPerRequest: 0, autoResendUnfulfilledCommands: false, socketTimeout: silenceMsMax, retryStrategy: (attempt) => Math.min(2000, attempt * 100), protocol: 2 });
+    this.#redis = new Redis(url, {
+      connectTimeout: 2000,
+      enableOfflineQueue: false,
+      maxRetriesPerRequest: 0,
+      autoResendUnfulfilledCommands: false,
+      socketTimeout: silenceMsMax,
+      retryStrategy: (attempt) => Math.min(2000, attempt * 100),
+      protocol: 2,
+    });
     this.#redis.on('error', () => {});
     this.#redis.on('ready', () => this.#wake?.());
     void this.#listen();

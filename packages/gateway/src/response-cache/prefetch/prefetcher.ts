@@ -118,7 +118,10 @@ export class Prefetcher {
     this.#running?.abort(new Error('real work came'));
     const emit = (event: GatewayEvent) => {
       request.emit(event);
-      const answer = event.type === 'answer-note' && event.name === 'cache' ? (event.value as { readonly result: string; readonly key: string }) : undefined;
+      const answer =
+        event.type === 'answer-note' && event.name === 'cache'
+          ? (event.value as { readonly result: string; readonly key: string })
+          : undefined;
       if (answer && answer.result !== 'semantic') this.#onAsked(answer.key, request, next);
     };
     try {
@@ -156,9 +159,18 @@ export class Prefetcher {
     this.#lastOf.set(name, { key, atMs: nowMs });
     if (this.#lastOf.size > clientsMax) this.#lastOf.delete(this.#lastOf.keys().next().value as string);
     if (!last || last.key === key || nowMs - last.atMs > gapMsMax || !mayBeAhead(request)) return;
-    // Neither the connection nor the body is held on to; a body that other servers want word by word is. Its deadline was this request's alone.
-    const kept: GatewayRequest = { ...request, emit: () => {}, signal: neverAborted, traceContext: undefined, deadlineAtMs: undefined, stream: request.body !== undefined && request.stream };
-    // Everything that it keeps: a schema or a list of biases may be larger than what is asked. What was read of a body is the rest once more.
+    // Neither the connection nor the body is held on to; a body that other servers want word by word is. Its deadline was this request's
+    // alone.
+    const kept: GatewayRequest = {
+      ...request,
+      emit: () => {},
+      signal: neverAborted,
+      traceContext: undefined,
+      deadlineAtMs: undefined,
+      stream: request.body !== undefined && request.stream,
+    };
+    // Everything that it keeps: a schema or a list of biases may be larger than what is asked. What was read of a body is the rest once
+    // more.
     const bytes = JSON.stringify([{ ...kept, body: undefined }, kept.body?.fields]).length * 2;
     if (bytes <= requestBytesMax) this.#followUps.observe(last.key, { key, request: kept, bytes });
   }
@@ -236,11 +248,17 @@ function mayBeAhead({ cache }: GatewayRequest): boolean {
 const neverAborted = new AbortController().signal;
 
 /** Asks as the client did, in the lane that waits for others. Undefined: it was known already. */
-async function computeAhead(request: GatewayRequest, next: Next, signal: AbortSignal, onPart: (part: StreamPart) => void): Promise<string | undefined> {
+async function computeAhead(
+  request: GatewayRequest,
+  next: Next,
+  signal: AbortSignal,
+  onPart: (part: StreamPart) => void,
+): Promise<string | undefined> {
   let kept: { readonly result: string; readonly key: string } | undefined;
   const emit = (event: GatewayEvent) => {
     if (event.type === 'answer-note' && event.name === 'cache') kept = event.value as typeof kept;
   };
-  for await (const part of next({ ...request, id: `${request.id}-ahead`, lane: 'batch', signal, emit })) if (kept?.result === 'miss') onPart(part);
+  for await (const part of next({ ...request, id: `${request.id}-ahead`, lane: 'batch', signal, emit }))
+    if (kept?.result === 'miss') onPart(part);
   return kept?.result === 'miss' ? kept.key : undefined;
 }

@@ -20,7 +20,8 @@ export function answerTexts(parts: readonly StreamPart[]): readonly string[] | u
 export type Comparison = 'same' | 'other' | { readonly a: string; readonly b: string };
 
 /**
- * The rule by which a check calls an answer right: the texts are equal but for capitals, spaces and punctuation; or, where each has one, the numbers
+ * The rule by which a check calls an answer right: the texts are equal but for capitals, spaces and punctuation; or, where each has one,
+ * the numbers
  * and the negations agree and the embeddings are as near as the configuration asks.
  */
 export function compareAnswers(left: readonly StreamPart[], right: readonly StreamPart[]): Comparison {
@@ -34,5 +35,9 @@ export function compareAnswers(left: readonly StreamPart[], right: readonly Stre
 }
 
 function normalised(text: string): string {
-  return text.normalize('NFKC').toLowerCase().replace(/[\s\p{P}]+/gu, ' ').trim();
+  return text
+    .normalize('NFKC')
+    .toLowerCase()
+    .replace(/[\s\p{P}]+/gu, ' ')
+    .trim();
 }

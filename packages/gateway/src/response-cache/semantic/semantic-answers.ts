@@ -65,7 +65,8 @@ interface Pending {
 }
 
 /**
- * Finds answers of questions that want the same. Three things must agree: the embeddings are near (an index finds the neighbours), every rule
+ * Finds answers of questions that want the same. Three things must agree: the embeddings are near (an index finds the neighbours), every
+ * rule
  * finds nothing that tells the two apart (numbers, negations, names, …), and checks have shown that such an answer is right often
  * enough. A check costs nothing: wherever an answer is computed although a neighbour was there, the two are compared.
  */
@@ -80,7 +81,12 @@ export class SemanticAnswers implements NearAnswers {
   constructor(parts: SemanticParts) {
     this.#parts = parts;
     this.index = new QuestionIndex({ entriesMax: parts.entriesMax, bytesMax: parts.bytesMax });
-    this.learner = new Learner({ errorMax: parts.errorMax, checkShare: parts.checkShare, entriesMax: parts.entriesMax, random: parts.random });
+    this.learner = new Learner({
+      errorMax: parts.errorMax,
+      checkShare: parts.checkShare,
+      entriesMax: parts.entriesMax,
+      random: parts.random,
+    });
     this.embedder = new Embedder({ embed: parts.embed, timeoutMs: parts.timeoutMs, pendingMax: embeddingsMax });
   }
 
@@ -96,7 +102,10 @@ export class SemanticAnswers implements NearAnswers {
     this.counts.served += 1;
     this.index.touch(candidate.key);
     const { similarity, wording } = candidate;
-    return { key: candidate.key, more: { similarity: round(similarity), wording, expected_error: round(this.learner.belief(candidate).error) } };
+    return {
+      key: candidate.key,
+      more: { similarity: round(similarity), wording, expected_error: round(this.learner.belief(candidate).error) },
+    };
   }
 
   onKept(question: Question, entry: { readonly parts: readonly StreamPart[] }): void {
@@ -110,7 +119,12 @@ export class SemanticAnswers implements NearAnswers {
 
   /** For metrics. */
   read() {
-    const { index, embedder: { failed, skipped }, counts, learner: { evidence } } = this;
+    const {
+      index,
+      embedder: { failed, skipped },
+      counts,
+      learner: { evidence },
+    } = this;
     const thresholds = new Map<string, number>();
     for (const wording of wordings) {
       const threshold = evidence.threshold(wording);
@@ -170,7 +184,8 @@ export class SemanticAnswers implements NearAnswers {
     const asked = readAsked(question, this.#parts.charactersMax);
     if (!asked) return;
     const [vector] = (await this.embedder.vectors([asked.text])) ?? [];
-    if (vector && (await this.#parts.answerOf(question.key, question.request.tenant))) this.index.add({ key: question.key, ...asked }, vector);
+    if (vector && (await this.#parts.answerOf(question.key, question.request.tenant)))
+      this.index.add({ key: question.key, ...asked }, vector);
   }
 
   #drop(key: string): void {

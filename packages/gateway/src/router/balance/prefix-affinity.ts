@@ -15,7 +15,10 @@ export const prefixAffinity: BalancePolicy = {
     const best = Math.max(...candidates.map(({ prefixMatch }) => prefixMatch));
     if (best < matchMin) return leastConnections.choose(candidates, choice);
     const average = candidates.reduce((sum, candidate) => sum + loadOf(candidate), 0) / candidates.length;
-    const matching = candidates.filter((candidate) => candidate.prefixMatch >= best && loadOf(candidate) <= Math.max(average * loadFactorMax, loadOf({ ...candidate, outstanding: 1 })));
+    const matching = candidates.filter(
+      (candidate) =>
+        candidate.prefixMatch >= best && loadOf(candidate) <= Math.max(average * loadFactorMax, loadOf({ ...candidate, outstanding: 1 })),
+    );
     if (matching.length === 0) return leastConnections.choose(candidates, choice);
     return candidates.indexOf(matching[leastConnections.choose(matching, choice)] as (typeof candidates)[number]);
   },

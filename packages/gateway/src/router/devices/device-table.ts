@@ -1,5 +1,12 @@
 import { AutoglmError } from '@open-autoglm/protocol';
-import { inputKinds, type DevicePlace, type DeviceRegistry, type DeviceReport, type InputKind, type ListedDevice } from '../../common/device-registry.ts';
+import {
+  inputKinds,
+  type DevicePlace,
+  type DeviceRegistry,
+  type DeviceReport,
+  type InputKind,
+  type ListedDevice,
+} from '../../common/device-registry.ts';
 import { scoreDevice, scoreMin, type DeviceWeights } from './score.ts';
 
 /** A device that reports rarely is given so many of its own intervals. */
@@ -20,7 +27,9 @@ interface Entry {
   readonly atMs: number;
 }
 
-/** Devices as they last reported: at most so many. Where a new one finds no room, the one that has been silent longest goes, if it is out. */
+/**
+ * Devices as they last reported: at most so many. Where a new one finds no room, the one that has been silent longest goes, if it is out.
+ */
 export class DeviceTable implements DeviceRegistry {
   readonly #options: DeviceTableOptions;
   /** The one that reported longest ago is first. */
@@ -70,7 +79,9 @@ export class DeviceTable implements DeviceRegistry {
     for (const [id, entry] of this.#entries) {
       if (!this.#isAlive(entry)) return void this.#entries.delete(id);
     }
-    throw new AutoglmError('device_limit_exceeded', `${this.#entries.size} devices report here already (devices.devices_max).`, { retryAfterSeconds: 60 });
+    throw new AutoglmError('device_limit_exceeded', `${this.#entries.size} devices report here already (devices.devices_max).`, {
+      retryAfterSeconds: 60,
+    });
   }
 
   #isAlive({ report, atMs }: Entry): boolean {

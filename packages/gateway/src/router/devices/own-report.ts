@@ -9,7 +9,10 @@ const acceleratorsMax = 64;
 const megabyte = 1024 * 1024;
 
 /** What this machine, or this container, has at the moment. Never rejects. */
-export async function ownReport(settings: Pick<DeviceReport, 'accepts' | 'intervalMs' | 'latencyMs'>, readAccelerators: () => Promise<readonly AcceleratorReport[]>): Promise<DeviceReport> {
+export async function ownReport(
+  settings: Pick<DeviceReport, 'accepts' | 'intervalMs' | 'latencyMs'>,
+  readAccelerators: () => Promise<readonly AcceleratorReport[]>,
+): Promise<DeviceReport> {
   const memoryTotal = process.constrainedMemory() || totalmem();
   return {
     cores: availableParallelism(),
@@ -27,7 +30,11 @@ export function createAcceleratorReader(command = 'nvidia-smi'): () => Promise<r
   return async () => {
     if (!isThere) return [];
     try {
-      const { stdout } = await run(command, ['--query-gpu=name,memory.total,memory.free,utilization.gpu', '--format=csv,noheader,nounits'], { timeout: smiTimeoutMs });
+      const { stdout } = await run(
+        command,
+        ['--query-gpu=name,memory.total,memory.free,utilization.gpu', '--format=csv,noheader,nounits'],
+        { timeout: smiTimeoutMs },
+      );
       return readSmi(stdout);
     } catch (error) {
       // A driver that is busy is asked again; a program that is not there will not come.
@@ -39,10 +46,15 @@ export function createAcceleratorReader(command = 'nvidia-smi'): () => Promise<r
 
 /** One line for each: `NVIDIA H200, 143771, 143163, 0`; what it cannot tell is `[N/A]`. */
 export function readSmi(text: string): AcceleratorReport[] {
-  return text.split('\n').slice(0, acceleratorsMax).flatMap((line) => {
-    const [name, total, free, busy] = line.split(',').map((field) => field.trim());
-    const [memoryTotal, memoryFree, percent] = [Number(total) * megabyte, Number(free) * megabyte, Number(busy)];
-    if (!name || !Number.isFinite(memoryTotal) || !Number.isFinite(memoryFree)) return [];
-    return [{ name: name.slice(0, 128), memoryTotal, memoryFree, busy: Number.isFinite(percent) ? Math.max(0, Math.min(1, percent / 100)) : 0 }];
-  });
+  return text
+    .split('\n')
+    .slice(0, acceleratorsMax)
+    .flatMap((line) => {
+      const [name, total, free, busy] = line.split(',').map((field) => field.trim());
+      const [memoryTotal, memoryFree, percent] = [Number(total) * megabyte, Number(free) * megabyte, Number(busy)];
+      if (!name || !Number.isFinite(memoryTotal) || !Number.isFinite(memoryFree)) return [];
+      return [
+        { name: name.slice(0, 128), memoryTotal, memoryFree, busy: Number.isFinite(percent) ? Math.max(0, Math.min(1, percent / 100)) : 0 },
+      ];
+    });
 }

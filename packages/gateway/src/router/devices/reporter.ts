@@ -20,7 +20,8 @@ export interface ReporterOptions {
 }
 
 /**
- * Says how this device is, at once and then once in an interval: here, and to every target. A target that is slow holds up neither the others nor the
+ * Says how this device is, at once and then once in an interval: here, and to every target. A target that is slow holds up neither the
+ * others nor the
  * next report but its own; a report that could not be delivered is worth nothing later, and is not kept.
  */
 export class DeviceReporter {
@@ -81,7 +82,11 @@ class Link {
     try {
       const response = await fetch(`${url.replace(/\/+$/, '')}/v1/devices/${encodeURIComponent(id)}/heartbeat`, {
         method: 'POST',
-        headers: { 'content-type': 'application/json', ...(token !== undefined && { 'x-autoglm-device-token': token }), ...(apiKey !== undefined && { authorization: `Bearer ${apiKey}` }) },
+        headers: {
+          'content-type': 'application/json',
+          ...(token !== undefined && { 'x-autoglm-device-token': token }),
+          ...(apiKey !== undefined && { authorization: `Bearer ${apiKey}` }),
+        },
         body: JSON.stringify(toWire({ ...report, latencyMs: this.#latencyMs })),
         signal: AbortSignal.any([closed, AbortSignal.timeout(Math.max(1000, intervalMs))]),
       });
@@ -104,7 +109,12 @@ export function toWire({ cores, load, memoryTotal, memoryFree, accelerators, lat
   return {
     cpu: { cores, load },
     memory: { total_bytes: memoryTotal, free_bytes: memoryFree },
-    accelerators: accelerators.map((accelerator) => ({ name: accelerator.name, memory_total_bytes: accelerator.memoryTotal, memory_free_bytes: accelerator.memoryFree, busy: accelerator.busy })),
+    accelerators: accelerators.map((accelerator) => ({
+      name: accelerator.name,
+      memory_total_bytes: accelerator.memoryTotal,
+      memory_free_bytes: accelerator.memoryFree,
+      busy: accelerator.busy,
+    })),
     ...(latencyMs !== undefined && { latency_ms: latencyMs }),
     accepts,
     interval_ms: intervalMs,

@@ -20,7 +20,10 @@ export function scoreDevice(report: DeviceReport, weights: DeviceWeights, latenc
   const idle = share(cores - load, cores);
   const free = share(memoryFree, memoryTotal);
   const near = 1 / Math.max(1, known(report.latencyMs ?? latencyMs) / latencyUnitMs);
-  const room = Math.max(0, ...accelerators.map((accelerator) => share(accelerator.memoryFree, accelerator.memoryTotal) * (1 - share(accelerator.busy, 1))));
+  const room = Math.max(
+    0,
+    ...accelerators.map((accelerator) => share(accelerator.memoryFree, accelerator.memoryTotal) * (1 - share(accelerator.busy, 1))),
+  );
   return Math.max(scoreMin, weights.cpu * idle + weights.memory * free + weights.latency * near + weights.accelerator * room);
 }
 

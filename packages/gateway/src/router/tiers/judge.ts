@@ -28,19 +28,38 @@ export function judgePrompt(request: GatewayRequest, policy: CascadePolicy, stro
  * Whether an answer may go out. First what it shows of itself, then what the policy has learned, and the model's own opinion last, for
  * that alone costs a call: an opinion that is not there within `opinionMs` is none. Rejects only with the signal's reason.
  */
-export async function judgeAnswer(request: GatewayRequest, samples: readonly AnswerSample[], policy: CascadePolicy | undefined, { scoresMin, strongShare }: JudgeSettings, next: Next, opinionMs: number): Promise<Verdict> {
+export async function judgeAnswer(
+  request: GatewayRequest,
+  samples: readonly AnswerSample[],
+  policy: CascadePolicy | undefined,
+  { scoresMin, strongShare }: JudgeSettings,
+  next: Next,
+  opinionMs: number,
+): Promise<Verdict> {
   const names = (Object.keys(scorers) as ScorerName[]).filter((name) => scoresMin[name] !== undefined);
   const scores = scoreAnswer(samples, names);
   const low = lowOf(scores, scoresMin);
   if (low) return { isTrusted: false, reason: low, scores };
-  const learned = policy?.answer && byGain(policy.answer, Math.max(...samples.map(({ text }) => predict(policy.answer as GainModel, observeAnswer(promptOf(request), text, scores)).gain)), strongShare, scores);
+  const learned =
+    policy?.answer &&
+    byGain(
+      policy.answer,
+      Math.max(...samples.map(({ text }) => predict(policy.answer as GainModel, observeAnswer(promptOf(request), text, scores)).gain)),
+      strongShare,
+      scores,
+    );
   if (learned && !learned.isTrusted) return learned;
   if (scoresMin.self_check !== undefined && samples.length === 1) {
     const likely = await selfCheck(request, samples[0]?.text ?? '', next, opinionMs);
     if (likely !== undefined) scores.self_check = likely;
   }
   const doubt = lowOf(scores, scoresMin);
-  return { isTrusted: doubt === undefined, reason: doubt ?? 'its scores are high enough', scores, ...(learned?.gain !== undefined && { gain: learned.gain }) };
+  return {
+    isTrusted: doubt === undefined,
+    reason: doubt ?? 'its scores are high enough',
+    scores,
+    ...(learned?.gain !== undefined && { gain: learned.gain }),
+  };
 }
 
 function lowOf(scores: Scores, scoresMin: Scores): string | undefined {
@@ -51,7 +70,12 @@ function lowOf(scores: Scores, scoresMin: Scores): string | undefined {
 
 function byGain(model: GainModel, gain: number, strongShare: number, scores: Scores): Verdict {
   const isTrusted = gain < gainAt(model, strongShare);
-  return { isTrusted, reason: `the policy expects ${isTrusted ? 'too little' : 'enough'} of the next tier: ${gain.toFixed(3)}`, scores, gain };
+  return {
+    isTrusted,
+    reason: `the policy expects ${isTrusted ? 'too little' : 'enough'} of the next tier: ${gain.toFixed(3)}`,
+    scores,
+    gain,
+  };
 }
 
 /** What was asked: the last thing that the user said, or the text to continue. */

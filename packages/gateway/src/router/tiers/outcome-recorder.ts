@@ -38,7 +38,10 @@ export interface Judgement {
   readonly strong_ok?: boolean | undefined;
 }
 
-/** What became of a judgement: written; of no answer that is known; the side was judged otherwise before; the file is full or the disk too slow. */
+/**
+ * What became of a judgement: written; of no answer that is known; the side was judged otherwise before; the file is full or the disk too
+ * slow.
+ */
 export type JudgementResult = 'recorded' | 'unknown' | 'judged' | 'dropped';
 
 /** A question that may still be judged. */
@@ -57,7 +60,8 @@ const lookAgainMs = 10_000;
 const ownerOnly = 0o600;
 
 /**
- * Writes what becomes of the cascade's questions, for `autoglm tune cascade`: a line for each question, and a line for each judgement of one. Holds no
+ * Writes what becomes of the cascade's questions, for `autoglm tune cascade`: a line for each question, and a line for each judgement of
+ * one. Holds no
  * request up: what the disk does not take in time is dropped, and counted.
  */
 export class OutcomeRecorder {
@@ -88,7 +92,10 @@ export class OutcomeRecorder {
     const { id, tenant, prompt, cheapAnswer, cheapScores, strongAnswer, tier, isEscalated, tried } = seen;
     const contents = hasContents
       ? { prompt: prompt.slice(0, textMax), cheap_answer: cheapAnswer?.slice(0, textMax), strong_answer: strongAnswer?.slice(0, textMax) }
-      : { prompt_numbers: observePrompt(prompt).numbers, answer_numbers: cheapAnswer === undefined ? undefined : observeAnswer(prompt, cheapAnswer).numbers };
+      : {
+          prompt_numbers: observePrompt(prompt).numbers,
+          answer_numbers: cheapAnswer === undefined ? undefined : observeAnswer(prompt, cheapAnswer).numbers,
+        };
     if (!this.#write({ id, at_ms: now(), tier, escalated: isEscalated, ...contents, cheap_scores: cheapScores, tried })) return;
     this.#known.delete(id);
     this.#known.set(id, { tenant, said: {} });
@@ -103,7 +110,8 @@ export class OutcomeRecorder {
     const known = this.#known.get(id);
     if (known?.tenant !== tenant) return 'unknown';
     const { said } = known;
-    const says = (before: boolean | undefined, now: boolean | undefined) => (now === undefined || now === before ? 'nothing' : before === undefined ? 'news' : 'otherwise');
+    const says = (before: boolean | undefined, now: boolean | undefined) =>
+      now === undefined || now === before ? 'nothing' : before === undefined ? 'news' : 'otherwise';
     const sides = new Set([says(said.cheap_ok, cheapOk), says(said.strong_ok, strongOk)]);
     if (sides.has('otherwise')) return 'judged';
     if (!sides.has('news')) return 'recorded';
@@ -160,7 +168,10 @@ export class OutcomeRecorder {
   }
 
   async #look(): Promise<void> {
-    const bytes = await stat(this.#options.file).then(({ size }) => size, () => 0);
+    const bytes = await stat(this.#options.file).then(
+      ({ size }) => size,
+      () => 0,
+    );
     this.#writing = undefined;
     if (bytes >= this.#bytes) return;
     this.#bytes = bytes;
@@ -181,7 +192,8 @@ export class OutcomeRecorder {
 }
 
 /**
- * Gives the file's size after it. A line that was cut off, by a full disk or a process that was killed, ends here, so that it spoils no other;
+ * Gives the file's size after it. A line that was cut off, by a full disk or a process that was killed, ends here, so that it spoils no
+ * other;
  * a file that was moved away is made anew.
  */
 async function append(file: string, lines: string): Promise<number> {

@@ -15,16 +15,27 @@ const no = /^\s*(?:no|false|wrong|incorrect|错|否|不)/iu;
 
 /**
  * Asks the model that answered whether its answer is right, in a few tokens (AutoMix's self-verification), and gives the probability
- * of yes; undefined where it said neither, cannot be asked, or has not said it within `limitMs`. Its `emit` is the caller's to choose. Rejects only
+ * of yes; undefined where it said neither, cannot be asked, or has not said it within `limitMs`. Its `emit` is the caller's to choose.
+ * Rejects only
  * with the signal's reason.
  */
 export async function selfCheck(request: GatewayRequest, answer: string, next: Next, limitMs: number): Promise<number | undefined> {
   const { input, signal } = request;
   if (input.kind !== 'chat') return undefined;
   const question = questions[han.test(input.messages.at(-1)?.content ?? '') ? 'zh' : 'en'];
-  const messages: ChatMessage[] = [...input.messages, { role: 'assistant', content: answer.slice(-answerShown) }, { role: 'user', content: question }];
+  const messages: ChatMessage[] = [
+    ...input.messages,
+    { role: 'assistant', content: answer.slice(-answerShown) },
+    { role: 'user', content: question },
+  ];
   const {
-    body: _body, responseFormat: _format, tools: _tools, toolChoice: _choice, parallelToolCalls: _parallel, grammar: _grammar, attention: _attention,
+    body: _body,
+    responseFormat: _format,
+    tools: _tools,
+    toolChoice: _choice,
+    parallelToolCalls: _parallel,
+    grammar: _grammar,
+    attention: _attention,
     ...rest
   } = request;
   let text = '';
@@ -33,7 +44,18 @@ export async function selfCheck(request: GatewayRequest, answer: string, next: N
   const timer = setTimeout(() => late.abort(new Error('the self-check is late')), limitMs);
   const limited = AbortSignal.any([signal, late.signal]);
   try {
-    for await (const part of next({ ...rest, id: `${request.id}-check`, signal: limited, input: { kind: 'chat', messages }, stream: true, choiceCount: 1, sampling: { temperature: 0 }, maxTokens: tokensMax, stop: [], topLogprobs })) {
+    for await (const part of next({
+      ...rest,
+      id: `${request.id}-check`,
+      signal: limited,
+      input: { kind: 'chat', messages },
+      stream: true,
+      choiceCount: 1,
+      sampling: { temperature: 0 },
+      maxTokens: tokensMax,
+      stop: [],
+      topLogprobs,
+    })) {
       if (part.type !== 'text-delta') continue;
       text += part.text;
       first ??= part.logprobs?.find(({ token }) => token.trim() !== '');
@@ -49,7 +71,8 @@ export async function selfCheck(request: GatewayRequest, answer: string, next: N
 
 function probabilityOfYes(first: TokenLogprob | undefined): number | undefined {
   const tokens = first ? [...first.top, ...(first.top.some(({ token }) => token === first.token) ? [] : [first])] : [];
-  const of = (pattern: RegExp) => tokens.filter(({ token }) => pattern.test(token)).reduce((sum, { logprob }) => sum + Math.exp(logprob), 0);
+  const of = (pattern: RegExp) =>
+    tokens.filter(({ token }) => pattern.test(token)).reduce((sum, { logprob }) => sum + Math.exp(logprob), 0);
   const [isYes, isNo] = [of(yes), of(no)];
   return isYes + isNo > 0 ? isYes / (isYes + isNo) : undefined;
 }

@@ -1,4 +1,13 @@
-import { toAutoglmError, type AutoglmError, type EmitEvent, type GatewayEvent, type GatewayRequest, type Next, type ResponseFormat, type StreamPart } from '@open-autoglm/protocol';
+import {
+  toAutoglmError,
+  type AutoglmError,
+  type EmitEvent,
+  type GatewayEvent,
+  type GatewayRequest,
+  type Next,
+  type ResponseFormat,
+  type StreamPart,
+} from '@open-autoglm/protocol';
 import { tokensTo } from '../../common/tokens-to.ts';
 import type { AnswerSample } from './scorers/index.ts';
 
@@ -71,7 +80,10 @@ export class TierTry {
   /** The choices as far as they are here. */
   samples(): AnswerSample[] {
     const { request } = this.#parts;
-    const common = { isLimited: request.maxTokens !== undefined, responseFormat: request.responseFormat ?? formatIn(request.body?.fields['response_format']) };
+    const common = {
+      isLimited: request.maxTokens !== undefined,
+      responseFormat: request.responseFormat ?? formatIn(request.body?.fields['response_format']),
+    };
     const samples: { text: string; logprobs: number[] | undefined; finishReason: AnswerSample['finishReason']; callsTools: boolean }[] = [];
     for (const part of this.#buffer) {
       const sample = (samples[part.index] ??= { text: '', logprobs: undefined, finishReason: undefined, callsTools: false });
@@ -105,7 +117,10 @@ export class TierTry {
     for (const event of events) this.#parts.request.emit(event);
   }
 
-  /** Another tier answers: of this one counts what it took. `isBeside`: while it worked, another one did too, and the time must not count twice. */
+  /**
+   * Another tier answers: of this one counts what it took. `isBeside`: while it worked, another one did too, and the time must not count
+   * twice.
+   */
   tellAsPassed(isBeside: boolean): void {
     const { emit, model } = this.#parts.request;
     const spend = tokensTo(emit, model);
@@ -189,7 +204,10 @@ export class TierTry {
 
 /** Of a request for other servers' models, whose body nobody here has read that far. */
 function formatIn(wire: unknown): ResponseFormat | undefined {
-  const { type, json_schema: named } = (wire ?? {}) as { readonly type?: unknown; readonly json_schema?: { readonly schema?: unknown } | null };
+  const { type, json_schema: named } = (wire ?? {}) as {
+    readonly type?: unknown;
+    readonly json_schema?: { readonly schema?: unknown } | null;
+  };
   if (type === 'json_object') return { type };
   return type === 'json_schema' ? { type, schema: named?.schema } : undefined;
 }

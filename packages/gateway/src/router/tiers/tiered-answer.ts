@@ -46,7 +46,8 @@ interface Asked {
 }
 
 /**
- * One request's answer from the cheapest tier that may be trusted with it. A tier's answer is held until it is judged; the last one that can be
+ * One request's answer from the cheapest tier that may be trusted with it. A tier's answer is held until it is judged; the last one that
+ * can be
  * asked, and one that was chosen by the question alone, streams at once. A tier that is late goes on working while the next one is asked,
  * and answers if that one fails, too.
  */
@@ -97,14 +98,24 @@ class Walk {
 
   /** What became of the question, when this was its answer. */
   seen(answer: string): SeenQuestion {
-    const { request, options: { levels } } = this.#parts;
+    const {
+      request,
+      options: { levels },
+    } = this.#parts;
     const isOf = (level: TierLevel | undefined) => (asked: Asked) => asked.level === level;
     const [cheap, strong] = [this.#asked.find(isOf(levels[0])), this.#asked.find(isOf(levels.at(-1)))];
     const answered = this.#tried.find(({ outcome }) => outcome === 'answered') as Tried;
     const answerOf = (asked: Asked | undefined) => (asked && asked.tried === answered ? answer : asked?.judgedText);
     return {
-      id: request.id, tenant: request.tenant, prompt: promptOf(request), cheapAnswer: answerOf(cheap), cheapScores: cheap?.tried.scores, strongAnswer: answerOf(strong),
-      tier: answered.tier, isEscalated: answered.tier !== levels[0]?.tier, tried: this.#tried,
+      id: request.id,
+      tenant: request.tenant,
+      prompt: promptOf(request),
+      cheapAnswer: answerOf(cheap),
+      cheapScores: cheap?.tried.scores,
+      strongAnswer: answerOf(strong),
+      tier: answered.tier,
+      isEscalated: answered.tier !== levels[0]?.tier,
+      tried: this.#tried,
     };
   }
 
@@ -116,7 +127,10 @@ class Walk {
 
   /** Where the questions' difficulty alone decides: the lowest level that is not too low. */
   #firstLevel(): number {
-    const { request, options: { decide, levels, strongShare } } = this.#parts;
+    const {
+      request,
+      options: { decide, levels, strongShare },
+    } = this.#parts;
     if (decide === 'answer') return 0;
     for (const [index, level] of levels.entries()) {
       const verdict = level.policy && index < levels.length - 1 ? judgePrompt(request, level.policy, strongShare) : undefined;
@@ -215,9 +229,13 @@ class Walk {
   }
 
   #passLate(asked: Asked): undefined {
-    const { attempt: { firstTokenAtMs }, level } = asked;
+    const {
+      attempt: { firstTokenAtMs },
+      level,
+    } = asked;
     this.#spare.push(asked);
-    const reason = firstTokenAtMs === undefined ? `no first token within ${level.firstTokenMs} ms` : `no whole answer within ${level.answerMs} ms`;
+    const reason =
+      firstTokenAtMs === undefined ? `no first token within ${level.firstTokenMs} ms` : `no whole answer within ${level.answerMs} ms`;
     return this.#pass(asked.tried, 'over_budget', reason, asked);
   }
 
@@ -225,7 +243,8 @@ class Walk {
   #passFailed(asked: Asked, thrown: unknown): undefined {
     const error = toAutoglmError(thrown);
     if (this.#parts.request.signal.aborted) throw error;
-    const isUnreachable = error.code === 'upstream_unreachable' || error.code === 'upstream_connect_timeout' || error.code === 'engine_unavailable';
+    const isUnreachable =
+      error.code === 'upstream_unreachable' || error.code === 'upstream_connect_timeout' || error.code === 'engine_unavailable';
     this.#pass(asked.tried, isUnreachable ? 'unreachable' : 'failed', error.code, asked);
     if (!isTheTiers(error) && this.#spare.length === 0) throw error;
     this.#failure = error;
@@ -253,7 +272,9 @@ class Walk {
   }
 
   #whyDegraded(): string {
-    const missing = this.#tried.filter(({ outcome }) => outcome === 'unreachable' || outcome === 'failed' || outcome === 'over_budget').map(({ tier, outcome }) => `${tier} ${outcome}`);
+    const missing = this.#tried
+      .filter(({ outcome }) => outcome === 'unreachable' || outcome === 'failed' || outcome === 'over_budget')
+      .map(({ tier, outcome }) => `${tier} ${outcome}`);
     return missing.join(', ');
   }
 
@@ -268,17 +289,39 @@ class Walk {
     this.#spent(asked);
     asked.attempt.tell();
     // Nobody above could be asked: whether somebody should have been was not judged.
-    const isAlone = !isDegraded && options.decide === 'answer' && index < options.levels.length - 1 && !this.#isReachableAbove(index) && tried.scores === undefined;
-    const above = options.levels.slice(index + 1).map(({ tier }) => tier).join(', ');
-    const why = isAlone ? `no tier above it can be reached: ${above}` : isLow ? `${tried.reason ?? ''}; ${reason}` : reason || 'the highest tier that can be asked';
-    request.emit({ type: 'answer-note', name: 'cascade', value: { tier: tried.tier, model: tried.model, reason: why, ...(tried.scores && { scores: tried.scores }), tried: this.#tried } });
+    const isAlone =
+      !isDegraded &&
+      options.decide === 'answer' &&
+      index < options.levels.length - 1 &&
+      !this.#isReachableAbove(index) &&
+      tried.scores === undefined;
+    const above = options.levels
+      .slice(index + 1)
+      .map(({ tier }) => tier)
+      .join(', ');
+    const why = isAlone
+      ? `no tier above it can be reached: ${above}`
+      : isLow
+        ? `${tried.reason ?? ''}; ${reason}`
+        : reason || 'the highest tier that can be asked';
+    request.emit({
+      type: 'answer-note',
+      name: 'cascade',
+      value: { tier: tried.tier, model: tried.model, reason: why, ...(tried.scores && { scores: tried.scores }), tried: this.#tried },
+    });
     if (isDegraded || isAlone) request.emit({ type: 'answer-note', name: 'degraded', value: true });
     return asked.attempt;
   }
 
-  /** What those that do not answer took: each moment once. While one is asked beside another, the later one's time counts, but that of the answer counts whole. */
+  /**
+   * What those that do not answer took: each moment once. While one is asked beside another, the later one's time counts, but that of the
+   * answer counts whole.
+   */
   #tellPassed(answering: Asked | undefined): void {
-    const { request: { emit }, options: { isRemote } } = this.#parts;
+    const {
+      request: { emit },
+      options: { isRemote },
+    } = this.#parts;
     const place = answering ? this.#asked.indexOf(answering) : this.#asked.length;
     this.#isTold = true;
     for (const [index, { attempt, isBeside, level }] of this.#asked.entries()) {
@@ -291,7 +334,14 @@ class Walk {
   }
 
   #refuse(): never {
-    throw this.#failure ?? new AutoglmError('engine_unavailable', `No tier of the model ${JSON.stringify(this.#parts.options.model)} can be reached at present.`, { retryAfterSeconds: 1 });
+    throw (
+      this.#failure ??
+      new AutoglmError(
+        'engine_unavailable',
+        `No tier of the model ${JSON.stringify(this.#parts.options.model)} can be reached at present.`,
+        { retryAfterSeconds: 1 },
+      )
+    );
   }
 
   #isReachableAbove(index: number): boolean {
@@ -320,7 +370,14 @@ class Walk {
   #pass(tried: Tried, outcome: PassedReason, reason: string, asked?: Asked): undefined {
     Object.assign(tried, { outcome, reason });
     if (asked) this.#spent(asked);
-    this.#parts.request.emit({ type: 'tier-passed', tier: tried.tier, model: tried.model, reason: outcome, detail: reason, durationMs: tried.ms ?? 0 });
+    this.#parts.request.emit({
+      type: 'tier-passed',
+      tier: tried.tier,
+      model: tried.model,
+      reason: outcome,
+      detail: reason,
+      durationMs: tried.ms ?? 0,
+    });
     return undefined;
   }
 }

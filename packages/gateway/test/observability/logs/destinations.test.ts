@@ -96,7 +96,9 @@ describe('stderr', () => {
     closeSync(descriptor);
     const lines = readFileSync(folder.file('log'), 'utf8').trimEnd().split('\n');
     expect(lines.filter((line) => line === 'plain')).toHaveLength(10);
-    expect(lines.filter((line) => line !== 'plain').map((line) => (JSON.parse(line) as { msg: string }).msg)).toEqual(Array.from({ length: 10 }, () => 'one'));
+    expect(lines.filter((line) => line !== 'plain').map((line) => (JSON.parse(line) as { msg: string }).msg)).toEqual(
+      Array.from({ length: 10 }, () => 'one'),
+    );
   });
 });
 
@@ -120,7 +122,9 @@ describe('a file', () => {
       await logs.close(10_000);
       expect(drops.count).toBe(0);
     }
-    expect(linesOf(folder.file('log')).map(({ round, index }) => [round, index])).toEqual([1, 2].flatMap((round) => Array.from({ length: 200 }, (_, index) => [round, index])));
+    expect(linesOf(folder.file('log')).map(({ round, index }) => [round, index])).toEqual(
+      [1, 2].flatMap((round) => Array.from({ length: 200 }, (_, index) => [round, index])),
+    );
   });
 
   it('that was moved away is begun anew', async () => {
@@ -135,7 +139,9 @@ describe('a file', () => {
 
   it('that cannot be opened is refused by name', async () => {
     using folder = makeFolder();
-    await expect(openTestLogs(logsTo(folder.file('absent/log')))).rejects.toThrow(/^observability\.logs\.destination: the file cannot be written: ENOENT/);
+    await expect(openTestLogs(logsTo(folder.file('absent/log')))).rejects.toThrow(
+      /^observability\.logs\.destination: the file cannot be written: ENOENT/,
+    );
     await expect(openTestLogs(logsTo(folder.file('')))).rejects.toThrow(/EISDIR/);
   });
 });

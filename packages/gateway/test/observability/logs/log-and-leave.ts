@@ -7,7 +7,14 @@ import { DropCounter } from '../../../src/observability/sinks/drop-counter.ts';
 
 const [, , destination = '', kind] = process.argv;
 if (kind === 'held') openSync(destination, constants.O_RDONLY | constants.O_NONBLOCK);
-const logs = await openLogs({ config: { ...defaultConfig.observability.logs, destination }, drops: new DropCounter(() => {}, () => {}), secrets: [] });
+const logs = await openLogs({
+  config: { ...defaultConfig.observability.logs, destination },
+  drops: new DropCounter(
+    () => {},
+    () => {},
+  ),
+  secrets: [],
+});
 if (kind === 'shared') {
   for (let index = 0; index < 10; index += 1) {
     logs.info('one');

@@ -34,11 +34,13 @@ const carriers: Readonly<Record<string, (secret: string) => string>> = {
 describe('texts', () => {
   for (const [name, carry] of Object.entries(carriers)) {
     it(`lose the secret of ${name}`, () => {
-      fc.assert(fc.property(secret, around, around, (value, before, after) => {
-        const tail = value.slice(-10);
-        fc.pre(!before.includes(tail) && !after.includes(tail));
-        expect(text(`${before} ${carry(value)} ${after}`)).not.toContain(tail);
-      }));
+      fc.assert(
+        fc.property(secret, around, around, (value, before, after) => {
+          const tail = value.slice(-10);
+          fc.pre(!before.includes(tail) && !after.includes(tail));
+          expect(text(`${before} ${carry(value)} ${after}`)).not.toContain(tail);
+        }),
+      );
     });
   }
 
@@ -48,7 +50,13 @@ describe('texts', () => {
   });
 
   it('keep what is no secret', () => {
-    for (const plain of ['http://127.0.0.1:8080/v1/models?limit=3 is down', 'The engine process ended.', 'max_tokens must be at most 4096', '模型正在加载。']) expect(text(plain)).toBe(plain);
+    for (const plain of [
+      'http://127.0.0.1:8080/v1/models?limit=3 is down',
+      'The engine process ended.',
+      'max_tokens must be at most 4096',
+      '模型正在加载。',
+    ])
+      expect(text(plain)).toBe(plain);
   });
 
   it('are cut, and not in the middle of a secret', () => {
@@ -57,7 +65,18 @@ describe('texts', () => {
   });
 
   it('of any kind take time in proportion to their length', () => {
-    const hostile = ['a://'.repeat(8000), 'key '.repeat(8000), 'authorization'.repeat(3000), `eyJ${'a'.repeat(30_000)}`, 'eyJ-'.repeat(8000), 'key="'.repeat(8000), `key=${'\\'.repeat(30_000)}`, '-----BEGIN PRIVATE KEY-----'.repeat(1000), 'a+-.'.repeat(8000), `bearer${' '.repeat(30_000)}`];
+    const hostile = [
+      'a://'.repeat(8000),
+      'key '.repeat(8000),
+      'authorization'.repeat(3000),
+      `eyJ${'a'.repeat(30_000)}`,
+      'eyJ-'.repeat(8000),
+      'key="'.repeat(8000),
+      `key=${'\\'.repeat(30_000)}`,
+      '-----BEGIN PRIVATE KEY-----'.repeat(1000),
+      'a+-.'.repeat(8000),
+      `bearer${' '.repeat(30_000)}`,
+    ];
     // Quadratic patterns would not end within the test's time.
     for (const value of hostile) for (let round = 0; round < 20; round += 1) text(value);
   });
@@ -65,11 +84,22 @@ describe('texts', () => {
 
 describe('fields', () => {
   it('lose texts by their names, at every depth, and keep numbers', () => {
-    fc.assert(fc.property(secret, fc.constantFrom('authorization', 'x-api-key', 'apiKey', 'Cookie', 'password', 'client_secret', 'refresh_token', 'private-key'), (value, name) => {
-      expect(JSON.stringify(fields({ [name]: value, deep: [{ [name]: [value] }], prompt_tokens: 12 }))).not.toContain(value);
-      expect(JSON.stringify(fields({ [name]: { value, more: [{ value }] } }))).not.toContain(value);
-    }));
-    expect(fields({ prompt_tokens: 12, engine: 'mock', none: undefined, nothing: null })).toEqual({ prompt_tokens: 12, engine: 'mock', none: undefined, nothing: null });
+    fc.assert(
+      fc.property(
+        secret,
+        fc.constantFrom('authorization', 'x-api-key', 'apiKey', 'Cookie', 'password', 'client_secret', 'refresh_token', 'private-key'),
+        (value, name) => {
+          expect(JSON.stringify(fields({ [name]: value, deep: [{ [name]: [value] }], prompt_tokens: 12 }))).not.toContain(value);
+          expect(JSON.stringify(fields({ [name]: { value, more: [{ value }] } }))).not.toContain(value);
+        },
+      ),
+    );
+    expect(fields({ prompt_tokens: 12, engine: 'mock', none: undefined, nothing: null })).toEqual({
+      prompt_tokens: 12,
+      engine: 'mock',
+      none: undefined,
+      nothing: null,
+    });
   });
 
   it('end somewhere', () => {
@@ -80,7 +110,20 @@ describe('fields', () => {
 });
 
 it('secretsOf finds what a configuration keeps secret', () => {
-  const config = { url: 'redis://user:pa%20ss@h/0?token=t0ken', traces: { headers: { 'x-team': 'team-key' } }, list: [{ api_key_env: 'MY_VARIABLE' }, { password: 'pw' }], port: 1, path: 'default' };
-  expect(secretsOf(config, { MY_VARIABLE: 'from-env' }).filter(Boolean)).toEqual(['pa%20ss', 'pa ss', 't0ken', 'team-key', 'from-env', 'pw']);
+  const config = {
+    url: 'redis://user:pa%20ss@h/0?token=t0ken',
+    traces: { headers: { 'x-team': 'team-key' } },
+    list: [{ api_key_env: 'MY_VARIABLE' }, { password: 'pw' }],
+    port: 1,
+    path: 'default',
+  };
+  expect(secretsOf(config, { MY_VARIABLE: 'from-env' }).filter(Boolean)).toEqual([
+    'pa%20ss',
+    'pa ss',
+    't0ken',
+    'team-key',
+    'from-env',
+    'pw',
+  ]);
   expect(secretsOf({ url: 'http://user:100%sure@h' }, {})).toEqual(['100%sure', '100%sure']);
 });

@@ -24,7 +24,10 @@ export function makeFolder(): { file(name: string): string; fifo(name: string): 
 }
 
 export function linesOf(file: string): Line[] {
-  return readFileSync(file, 'utf8').split('\n').filter((line) => line !== '').map((line) => JSON.parse(line) as Line);
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Line);
 }
 
 export function logsTo(destination: string, logs: Partial<LogsConfig> = {}): LogsConfig {
@@ -32,8 +35,14 @@ export function logsTo(destination: string, logs: Partial<LogsConfig> = {}): Log
 }
 
 /** A log as the gateway opens one, with its account of what was dropped. */
-export async function openTestLogs(config: LogsConfig, options: Partial<LogsOptions> = {}): Promise<{ readonly logs: Logs; readonly drops: DropCounter }> {
-  const drops = new DropCounter(() => {}, (count) => logs.warn('log lines were dropped', { count }));
+export async function openTestLogs(
+  config: LogsConfig,
+  options: Partial<LogsOptions> = {},
+): Promise<{ readonly logs: Logs; readonly drops: DropCounter }> {
+  const drops = new DropCounter(
+    () => {},
+    (count) => logs.warn('log lines were dropped', { count }),
+  );
   const logs = await openLogs({ config, drops, secrets: [], ...options });
   return { logs, drops };
 }

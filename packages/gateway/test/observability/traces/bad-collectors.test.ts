@@ -19,14 +19,23 @@ interface Trial {
 
 function trace(endpoint: string, options: Partial<typeof queue> = {}): Trial {
   const told: string[] = [];
-  const drops = new DropCounter((reason) => told.push(reason), (count) => told.push(`${count} lost`));
+  const drops = new DropCounter(
+    (reason) => told.push(reason),
+    (count) => told.push(`${count} lost`),
+  );
   const config = { ...defaultConfig.observability.traces, enabled: true, endpoint };
   return { told, drops, tracing: startTracing({ config, drops, isModel: () => true, queue: { ...queue, ...options } }) };
 }
 
 /** A request that is over at once, and leaves one span. */
 function request(tracing: Tracing): void {
-  const observer = tracing.begin({ requestId: 'one', operation: 'chat', startedAtMs: performance.now(), traceparent: undefined, tracestate: undefined });
+  const observer = tracing.begin({
+    requestId: 'one',
+    operation: 'chat',
+    startedAtMs: performance.now(),
+    traceparent: undefined,
+    tracestate: undefined,
+  });
   observer?.on({ type: 'request-end', outcome: 'answered', status: 200 }, performance.now());
 }
 
@@ -123,8 +132,13 @@ describe('a collector that', () => {
   it('floods is not listened to', async () => {
     let isClosed = false;
     await using collector = await startCollector((response) => {
-      const flood = () => { while (!response.destroyed && response.write('x'.repeat(65_536))); };
-      response.on('drain', flood).on('close', () => (isClosed = true)).on('error', () => {});
+      const flood = () => {
+        while (!response.destroyed && response.write('x'.repeat(65_536)));
+      };
+      response
+        .on('drain', flood)
+        .on('close', () => (isClosed = true))
+        .on('error', () => {});
       flood();
     });
     const { tracing, drops } = trace(collector.endpoint, { timeoutMs: 60_000 });
@@ -135,7 +149,9 @@ describe('a collector that', () => {
   });
 
   it('refuses some spans has them counted', async () => {
-    await using collector = await startCollector((response) => void response.writeHead(200).end('{"partialSuccess":{"rejectedSpans":"2"}}'));
+    await using collector = await startCollector(
+      (response) => void response.writeHead(200).end('{"partialSuccess":{"rejectedSpans":"2"}}'),
+    );
     const { tracing, drops, told } = trace(collector.endpoint, patience);
     for (let index = 0; index < 3; index += 1) request(tracing);
     await tracing.close(1000);

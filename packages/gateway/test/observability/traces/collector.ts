@@ -2,7 +2,13 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createRawServer, type AddressInfo, type Server } from 'node:net';
 
-type Value = { readonly stringValue?: string; readonly intValue?: number; readonly doubleValue?: number; readonly boolValue?: boolean; readonly arrayValue?: { readonly values: readonly Value[] } };
+type Value = {
+  readonly stringValue?: string;
+  readonly intValue?: number;
+  readonly doubleValue?: number;
+  readonly boolValue?: boolean;
+  readonly arrayValue?: { readonly values: readonly Value[] };
+};
 type KeyValue = { readonly key: string; readonly value: Value };
 
 /** A span as OTLP's JSON has it, its attributes as an object. */
@@ -88,13 +94,17 @@ async function listen(server: Server): Promise<string> {
 interface Otlp {
   readonly resourceSpans: readonly {
     readonly resource: { readonly attributes: readonly KeyValue[] };
-    readonly scopeSpans: readonly { readonly spans: readonly (Omit<ReceivedSpan, 'attributes' | 'resource'> & { readonly attributes: readonly KeyValue[] })[] }[];
+    readonly scopeSpans: readonly {
+      readonly spans: readonly (Omit<ReceivedSpan, 'attributes' | 'resource'> & { readonly attributes: readonly KeyValue[] })[];
+    }[];
   }[];
 }
 
 function spansOf({ resourceSpans }: Otlp): ReceivedSpan[] {
   return resourceSpans.flatMap(({ resource, scopeSpans }) =>
-    scopeSpans.flatMap(({ spans }) => spans.map((span) => ({ ...span, attributes: toObject(span.attributes), resource: toObject(resource.attributes) }))),
+    scopeSpans.flatMap(({ spans }) =>
+      spans.map((span) => ({ ...span, attributes: toObject(span.attributes), resource: toObject(resource.attributes) })),
+    ),
   );
 }
 

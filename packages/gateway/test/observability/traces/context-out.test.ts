@@ -9,23 +9,63 @@ import { startTracing } from '../../../src/observability/traces/tracing.ts';
 import { startCollector } from './collector.ts';
 
 const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
-const start: RequestStart = { requestId: 'one', operation: 'chat', startedAtMs: performance.now(), traceparent: undefined, tracestate: undefined };
+const start: RequestStart = {
+  requestId: 'one',
+  operation: 'chat',
+  startedAtMs: performance.now(),
+  traceparent: undefined,
+  tracestate: undefined,
+};
 
 const request: GatewayRequest = {
-  id: 'chatcmpl-1', model: 'm', input: { kind: 'chat', messages: [{ role: 'user', content: 'hi' }] }, prompts: undefined, tenant: '', stream: false, choiceCount: 1, sampling: {},
-  maxTokens: 1, stop: [], topLogprobs: undefined, signal: new AbortController().signal, emit: () => {},
+  id: 'chatcmpl-1',
+  model: 'm',
+  input: { kind: 'chat', messages: [{ role: 'user', content: 'hi' }] },
+  prompts: undefined,
+  tenant: '',
+  stream: false,
+  choiceCount: 1,
+  sampling: {},
+  maxTokens: 1,
+  stop: [],
+  topLogprobs: undefined,
+  signal: new AbortController().signal,
+  emit: () => {},
 };
 
 /** The headers that a replica is sent for a request which came so. */
 async function sentFor(from: Partial<RequestStart>, tracesRatio: number | undefined) {
-  const whole = { id: 'x', object: 'chat.completion', created: 1, model: 'm', choices: [{ index: 0, message: { role: 'assistant', content: 'a' }, finish_reason: 'stop' }] };
-  await using server = await startCollector((response) => void response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(whole)));
+  const whole = {
+    id: 'x',
+    object: 'chat.completion',
+    created: 1,
+    model: 'm',
+    choices: [{ index: 0, message: { role: 'assistant', content: 'a' }, finish_reason: 'stop' }],
+  };
+  await using server = await startCollector(
+    (response) => void response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(whole)),
+  );
   await using collector = await startCollector();
   const config = { ...defaultConfig.observability.traces, endpoint: collector.endpoint, sample_ratio: tracesRatio ?? 0 };
-  const tracing = tracesRatio === undefined ? undefined : startTracing({ config, drops: new DropCounter(() => {}, () => {}), isModel: () => true });
+  const tracing =
+    tracesRatio === undefined
+      ? undefined
+      : startTracing({
+          config,
+          drops: new DropCounter(
+            () => {},
+            () => {},
+          ),
+          isModel: () => true,
+        });
   const { follow, settle } = createFollower({ observers: tracing ? [tracing] : [] });
   const { emit, traceContext } = follow({ ...start, ...from });
-  const replica = openAiReplica({ name: 'r', url: `${server.endpoint}/v1`, model: 'm', timeouts: { connect_ms: 1000, headers_ms: 1000, idle_ms: 1000 } });
+  const replica = openAiReplica({
+    name: 'r',
+    url: `${server.endpoint}/v1`,
+    model: 'm',
+    timeouts: { connect_ms: 1000, headers_ms: 1000, idle_ms: 1000 },
+  });
   for await (const _ of replica.answer({ ...request, traceContext }));
   emit({ type: 'request-end', outcome: 'answered', status: 200 });
   settle();
@@ -54,9 +94,12 @@ describe('a replica is sent', () => {
     expect(headers).toMatchObject({ traceparent, tracestate: 'a=1' });
   });
 
-  it.each([undefined, 'nonsense', `${traceparent}-more`, '00-00000000000000000000000000000000-b7ad6b7169203331-01'])('nothing for %j, where nobody traces here', async (bad) => {
-    const { headers } = await sentFor({ traceparent: bad, tracestate: 'a=1' }, undefined);
-    expect(headers).not.toHaveProperty('traceparent');
-    expect(headers).not.toHaveProperty('tracestate');
-  });
+  it.each([undefined, 'nonsense', `${traceparent}-more`, '00-00000000000000000000000000000000-b7ad6b7169203331-01'])(
+    'nothing for %j, where nobody traces here',
+    async (bad) => {
+      const { headers } = await sentFor({ traceparent: bad, tracestate: 'a=1' }, undefined);
+      expect(headers).not.toHaveProperty('traceparent');
+      expect(headers).not.toHaveProperty('tracestate');
+    },
+  );
 });

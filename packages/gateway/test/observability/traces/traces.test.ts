@@ -17,7 +17,11 @@ function tracesTo({ endpoint }: Collector, traces: Partial<Traces> = {}): { read
 }
 
 /** What the collector has when the server has drained. */
-async function spansOf(ask: (server: TestServer) => Promise<unknown>, traces: Partial<Traces> = {}, script: MockScript = {}): Promise<readonly ReceivedSpan[]> {
+async function spansOf(
+  ask: (server: TestServer) => Promise<unknown>,
+  traces: Partial<Traces> = {},
+  script: MockScript = {},
+): Promise<readonly ReceivedSpan[]> {
   await using collector = await startCollector();
   const server = await startTestServer(script, {}, {}, tracesTo(collector, traces));
   await ask(server);
@@ -25,7 +29,10 @@ async function spansOf(ask: (server: TestServer) => Promise<unknown>, traces: Pa
   return collector.spans;
 }
 
-const post = (body: unknown, headers: Record<string, string> = {}) => async (server: TestServer) => (await server.post(chat, body, { headers })).text();
+const post =
+  (body: unknown, headers: Record<string, string> = {}) =>
+  async (server: TestServer) =>
+    (await server.post(chat, body, { headers })).text();
 const rootOf = (spans: readonly ReceivedSpan[]) => spans.find(({ name }) => name.startsWith('chat')) as ReceivedSpan;
 
 describe('the span of a request', () => {
@@ -60,7 +67,8 @@ describe('the span of a request', () => {
     const children = spans.filter(({ parentSpanId }) => parentSpanId === root.spanId);
     expect(children).toHaveLength(spans.length - 1);
     const named = (name: string) => children.filter((child) => child.name === name);
-    for (const name of ['queue', 'prefill', 'decode']) expect(named(name).map(({ attributes }) => attributes['autoglm.choice'])).toEqual([0, 1]);
+    for (const name of ['queue', 'prefill', 'decode'])
+      expect(named(name).map(({ attributes }) => attributes['autoglm.choice'])).toEqual([0, 1]);
     expect(named('input').length).toBeGreaterThan(0);
     for (const child of children) {
       expect(child.traceId).toBe(root.traceId);
@@ -73,17 +81,30 @@ describe('the span of a request', () => {
 
   it('is of bounded size, however many choices there are', async () => {
     const prompts = Array.from({ length: 16 }, (_, index) => `prompt ${index}`);
-    const spans = await spansOf(async (server) => (await server.post('/v1/completions', { model: 'default', prompt: prompts, n: 2, max_tokens: 1 })).text());
+    const spans = await spansOf(async (server) =>
+      (await server.post('/v1/completions', { model: 'default', prompt: prompts, n: 2, max_tokens: 1 })).text(),
+    );
     expect(spans).toHaveLength(65);
     expect(spans.find(({ name }) => name === 'text_completion default')?.attributes['autoglm.segments_left_out']).toBeGreaterThan(0);
   });
 
   it('is an error where the server failed, and none where the client did', async () => {
-    const crash: MockScript = { beforeToken: () => { throw new AutoglmError('engine_crashed', 'The engine process ended.'); } };
+    const crash: MockScript = {
+      beforeToken: () => {
+        throw new AutoglmError('engine_crashed', 'The engine process ended.');
+      },
+    };
     const [failed] = await spansOf(post(chatBody), {}, crash).then((spans) => [rootOf(spans)]);
-    expect(failed).toMatchObject({ status: { code: 2, message: 'engine_crashed' }, attributes: { 'error.type': 'engine_crashed', 'http.response.status_code': 502, 'autoglm.outcome': 'failed' } });
+    expect(failed).toMatchObject({
+      status: { code: 2, message: 'engine_crashed' },
+      attributes: { 'error.type': 'engine_crashed', 'http.response.status_code': 502, 'autoglm.outcome': 'failed' },
+    });
     const refused = rootOf(await spansOf(post({ model: 'default' })));
-    expect(refused).toMatchObject({ name: 'chat', status: { code: 0 }, attributes: { 'error.type': 'missing_parameter', 'http.response.status_code': 400 } });
+    expect(refused).toMatchObject({
+      name: 'chat',
+      status: { code: 0 },
+      attributes: { 'error.type': 'missing_parameter', 'http.response.status_code': 400 },
+    });
   });
 
   it('is not named after what clients make up', async () => {
@@ -99,7 +120,13 @@ describe('trace context', () => {
     expect(root).toMatchObject({ traceId, parentSpanId: parentId, traceState: sampled.tracestate });
   });
 
-  it.each(['', 'nonsense', '00-00000000000000000000000000000000-b7ad6b7169203331-01', `00-${traceId}-${parentId}`, `ff-${traceId}-${parentId}-01`])('%j begins a trace of its own', async (traceparent) => {
+  it.each([
+    '',
+    'nonsense',
+    '00-00000000000000000000000000000000-b7ad6b7169203331-01',
+    `00-${traceId}-${parentId}`,
+    `ff-${traceId}-${parentId}-01`,
+  ])('%j begins a trace of its own', async (traceparent) => {
     const root = rootOf(await spansOf(post(chatBody, { traceparent })));
     expect(root.traceId).toMatch(/^[0-9a-f]{32}$/);
     expect(root.traceId).not.toBe(traceId);
@@ -115,7 +142,14 @@ describe('trace context', () => {
 
 describe('contents', () => {
   const prompt = 'the launch code is sesame';
-  const asked = { model: 'default', messages: [{ role: 'system', content: 'be brief' }, { role: 'user', content: prompt }], max_tokens: 6 };
+  const asked = {
+    model: 'default',
+    messages: [
+      { role: 'system', content: 'be brief' },
+      { role: 'user', content: prompt },
+    ],
+    max_tokens: 6,
+  };
 
   it('are never recorded by themselves', async () => {
     await using collector = await startCollector();
@@ -132,8 +166,14 @@ describe('contents', () => {
       { role: 'system', parts: [{ type: 'text', content: 'be brief' }] },
       { role: 'user', parts: [{ type: 'text', content: prompt }] },
     ]);
-    expect(JSON.parse(root.attributes['gen_ai.output.messages'] as string)).toEqual([{ role: 'assistant', parts: [{ type: 'text', content: '你好，世界！' }] }]);
-    const long = rootOf(await spansOf(post({ ...asked, messages: Array.from({ length: 300 }, () => ({ role: 'user', content: '\u0001'.repeat(1000) })) }), { capture_content: true }));
+    expect(JSON.parse(root.attributes['gen_ai.output.messages'] as string)).toEqual([
+      { role: 'assistant', parts: [{ type: 'text', content: '你好，世界！' }] },
+    ]);
+    const long = rootOf(
+      await spansOf(post({ ...asked, messages: Array.from({ length: 300 }, () => ({ role: 'user', content: '\u0001'.repeat(1000) })) }), {
+        capture_content: true,
+      }),
+    );
     const [first] = JSON.parse(long.attributes['gen_ai.input.messages'] as string) as [{ parts: [{ content: string }] }];
     expect(first.parts[0].content).toHaveLength(1000);
     expect(String(long.attributes['gen_ai.input.messages']).length).toBeLessThanOrEqual(8 * 16 * 1024);
@@ -143,7 +183,12 @@ describe('contents', () => {
 it('sends its headers to the whole address or to the base, as configured', async () => {
   await using collector = await startCollector();
   for (const endpoint of [collector.endpoint, `${collector.endpoint}/`, `${collector.endpoint}/v1/traces`]) {
-    const server = await startTestServer({}, {}, {}, tracesTo(collector, { endpoint, headers: { authorization: 'Bearer let-me-in' }, service_name: 'booking' }));
+    const server = await startTestServer(
+      {},
+      {},
+      {},
+      tracesTo(collector, { endpoint, headers: { authorization: 'Bearer let-me-in' }, service_name: 'booking' }),
+    );
     await post(chatBody)(server);
     await server.gateway.drain();
   }

@@ -15,7 +15,10 @@ function load(yaml: string) {
 
 it('is off unless asked for', () => {
   expect(load('cache: {enabled: true}').cache.semantic).toMatchObject({ mode: 'off', error_max: 0.005 });
-  expect(load('{cache: {enabled: true, semantic: {mode: shadow}}, embeddings: {model: minilm}}').cache.semantic).toMatchObject({ mode: 'shadow', max_entries: 50_000 });
+  expect(load('{cache: {enabled: true, semantic: {mode: shadow}}, embeddings: {model: minilm}}').cache.semantic).toMatchObject({
+    mode: 'shadow',
+    max_entries: 50_000,
+  });
 });
 
 it.each([

@@ -24,7 +24,11 @@ interface Tally {
 }
 
 /** Requests one after the other; what is not served is checked. */
-function live(learner: Learner, world: World, { requests, entries, wording, random }: { requests: number; entries: number; wording: Wording; random: () => number }): Tally {
+function live(
+  learner: Learner,
+  world: World,
+  { requests, entries, wording, random }: { requests: number; entries: number; wording: Wording; random: () => number },
+): Tally {
   const tally = { served: 0, wrong: 0 };
   for (let request = 0; request < requests; request += 1) {
     const key = Math.floor(random() * entries);
@@ -46,7 +50,8 @@ const hopeless: World = () => 0.8;
 describe('the learner', () => {
   it('serves nothing before checks have shown that it may, but for texts that hardly differ', () => {
     const learner = new Learner({ errorMax: 0.02, checkShare: 0, entriesMax: 100, random: () => 0.999 });
-    for (const wording of ['same-words', 'one-word', 'few-words', 'other-words'] as const) expect(learner.decide({ key: 'k', similarity: 1, wording })).toBe('distrust');
+    for (const wording of ['same-words', 'one-word', 'few-words', 'other-words'] as const)
+      expect(learner.decide({ key: 'k', similarity: 1, wording })).toBe('distrust');
     expect(learner.decide({ key: 'k', similarity: 1, wording: 'same-text' })).toBe('serve');
   });
 

@@ -41,25 +41,36 @@ describe('QuestionIndex', () => {
 
   it('finds what comparing all would find, most similar first, in its own scope', () => {
     fc.assert(
-      fc.property(fc.array(fc.record({ seed: fc.nat(1e6), share: fc.double({ min: 0, max: 1.5, noNaN: true }), scope: fc.constantFrom('a', 'b') }), { maxLength: 60 }), fc.double({ min: 0.7, max: 0.99, noNaN: true }), (entries, similarityMin) => {
-        const index = new QuestionIndex(unbounded);
-        const asked = vectorOf(7);
-        const all = entries.map(({ seed, share, scope }, at) => ({ key: String(at), scope, text: `text ${at}`, vector: near(asked, vectorOf(seed + 10), share) }));
-        for (const entry of all) index.add(entry, entry.vector);
-        const found = index.find('a', asked, similarityMin, 100);
-        // Eight bits a dimension leave a little doubt at the edge.
-        const keys = new Set(found.map(({ key }) => key));
-        for (const { key, scope, vector } of all) {
-          const exact = cosine(vector, asked);
-          if (scope === 'a' && exact > similarityMin + 0.005) expect(keys).toContain(key);
-          if (scope === 'b' || exact < similarityMin - 0.005) expect(keys).not.toContain(key);
-        }
-        for (const { key, similarity, text } of found) {
-          expect(Math.abs(similarity - cosine((all[Number(key)] as (typeof all)[0]).vector, asked))).toBeLessThan(0.005);
-          expect(text).toBe(`text ${key}`);
-        }
-        expect(found.map(({ similarity }) => similarity)).toEqual(found.map(({ similarity }) => similarity).toSorted((a, b) => b - a));
-      }),
+      fc.property(
+        fc.array(fc.record({ seed: fc.nat(1e6), share: fc.double({ min: 0, max: 1.5, noNaN: true }), scope: fc.constantFrom('a', 'b') }), {
+          maxLength: 60,
+        }),
+        fc.double({ min: 0.7, max: 0.99, noNaN: true }),
+        (entries, similarityMin) => {
+          const index = new QuestionIndex(unbounded);
+          const asked = vectorOf(7);
+          const all = entries.map(({ seed, share, scope }, at) => ({
+            key: String(at),
+            scope,
+            text: `text ${at}`,
+            vector: near(asked, vectorOf(seed + 10), share),
+          }));
+          for (const entry of all) index.add(entry, entry.vector);
+          const found = index.find('a', asked, similarityMin, 100);
+          // Eight bits a dimension leave a little doubt at the edge.
+          const keys = new Set(found.map(({ key }) => key));
+          for (const { key, scope, vector } of all) {
+            const exact = cosine(vector, asked);
+            if (scope === 'a' && exact > similarityMin + 0.005) expect(keys).toContain(key);
+            if (scope === 'b' || exact < similarityMin - 0.005) expect(keys).not.toContain(key);
+          }
+          for (const { key, similarity, text } of found) {
+            expect(Math.abs(similarity - cosine((all[Number(key)] as (typeof all)[0]).vector, asked))).toBeLessThan(0.005);
+            expect(text).toBe(`text ${key}`);
+          }
+          expect(found.map(({ similarity }) => similarity)).toEqual(found.map(({ similarity }) => similarity).toSorted((a, b) => b - a));
+        },
+      ),
       { numRuns: 150 },
     );
   });
@@ -67,7 +78,11 @@ describe('QuestionIndex', () => {
   it('holds what was added and not deleted, within its bounds, whatever comes in what order', () => {
     const command = fc.oneof(
       fc.record({ kind: fc.constant('add' as const), key: fc.integer({ min: 0, max: 30 }), scope: fc.constantFrom('a', 'b', 'c') }),
-      fc.record({ kind: fc.constantFrom('delete' as const, 'touch' as const), key: fc.integer({ min: 0, max: 30 }), scope: fc.constant('a') }),
+      fc.record({
+        kind: fc.constantFrom('delete' as const, 'touch' as const),
+        key: fc.integer({ min: 0, max: 30 }),
+        scope: fc.constant('a'),
+      }),
     );
     fc.assert(
       fc.property(fc.array(command, { maxLength: 200 }), fc.integer({ min: 1, max: 12 }), (commands, entriesMax) => {
@@ -90,7 +105,8 @@ describe('QuestionIndex', () => {
           expect(index.size).toBe(model.size);
         }
         for (let key = 0; key <= 30; key += 1) {
-          for (const scope of ['a', 'b', 'c']) expect(index.find(scope, vectorOf(key), 0.99, 5).some((found) => found.key === String(key))).toBe(model.get(key) === scope);
+          for (const scope of ['a', 'b', 'c'])
+            expect(index.find(scope, vectorOf(key), 0.99, 5).some((found) => found.key === String(key))).toBe(model.get(key) === scope);
         }
         for (const key of model.keys()) index.delete(String(key));
         expect([index.size, index.bytes]).toEqual([0, 0]);

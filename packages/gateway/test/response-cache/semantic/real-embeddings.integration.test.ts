@@ -37,12 +37,20 @@ for (const [model, { file, pairs }] of Object.entries(cases)) {
         ...defaultConfig,
         server: { ...defaultConfig.server, port: 0, drain_timeout_ms: 200 },
         embeddings: { ...defaultConfig.embeddings, model },
-        cache: { ...defaultConfig.cache, enabled: true, semantic: { ...defaultConfig.cache.semantic, mode: 'on', check_share: 0, timeout_ms: 30_000 } },
+        cache: {
+          ...defaultConfig.cache,
+          enabled: true,
+          semantic: { ...defaultConfig.cache.semantic, mode: 'on', check_share: 0, timeout_ms: 30_000 },
+        },
       };
       const gateway = await startGateway({ config, engine: answeringEngine({}) });
       const ask = async (content: string, tenant: string) => {
         const body = JSON.stringify({ model: 'default', temperature: 0, messages: [{ role: 'user', content }] });
-        const response = await fetch(`${gateway.url}/v1/chat/completions`, { method: 'POST', body, headers: { 'content-type': 'application/json', 'x-autoglm-tenant': tenant } });
+        const response = await fetch(`${gateway.url}/v1/chat/completions`, {
+          method: 'POST',
+          body,
+          headers: { 'content-type': 'application/json', 'x-autoglm-tenant': tenant },
+        });
         await response.text();
         return response.headers.get('x-autoglm-cache');
       };

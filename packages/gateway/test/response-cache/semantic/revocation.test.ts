@@ -8,7 +8,15 @@ const settings = { ttlMs: 60_000, jitter: 0, staleMs: 0, earlyRefresh: 0, maxByt
 function open() {
   const cache = new ResponseCache({ ...settings, identify: () => identity, now: Date.now, random: () => 0.5 });
   const semantic = new SemanticAnswers({
-    mode: 'on', similarityMin: 0.8, errorMax: 0.005, checkShare: 0, answerSimilarityMin: 0.9, entriesMax: 10, bytesMax: 1e6, charactersMax: 100, timeoutMs: 1000,
+    mode: 'on',
+    similarityMin: 0.8,
+    errorMax: 0.005,
+    checkShare: 0,
+    answerSimilarityMin: 0.9,
+    entriesMax: 10,
+    bytesMax: 1e6,
+    charactersMax: 100,
+    timeoutMs: 1000,
     embed: async (texts) => texts.map((text) => Float32Array.of(1, text.length / 1000)),
     answerOf: async (key, tenant) => (await cache.find(key, tenant))?.slot.entry.parts,
     random: () => 0.999,
@@ -17,7 +25,10 @@ function open() {
   const ask = async (content: string, tenant = 'a') => {
     const request = testRequest({ tenant, input: { kind: 'chat', messages: [{ role: 'user', content }] } });
     const parts = [];
-    for await (const part of cache.stage(request, async function* () { yield* answerParts(`to ${content}`); })) parts.push(part);
+    for await (const part of cache.stage(request, async function* () {
+      yield* answerParts(`to ${content}`);
+    }))
+      parts.push(part);
     const note = request.events.find((event) => event.type === 'answer-note' && event.name === 'cache');
     return { text: textOf(parts), ...(note as { value: { result: string; key: string } }).value };
   };

@@ -160,15 +160,37 @@ describe('two questions that look alike', () => {
 describe('words that only look like it', () => {
   const read = (text: string) => readQuestion(text).words;
   it('are no numbers: 一个, 一下, 十分, 百度, 万一', () => {
-    for (const text of ['有一个问题', '我想了解一下', '十分好吃', '用百度搜索', '万一下雨', '唯一的办法', '千万小心']) expect(read(text).filter(({ kind }) => kind === 'number'), text).toEqual([]);
+    for (const text of ['有一个问题', '我想了解一下', '十分好吃', '用百度搜索', '万一下雨', '唯一的办法', '千万小心'])
+      expect(
+        read(text).filter(({ kind }) => kind === 'number'),
+        text,
+      ).toEqual([]);
   });
 
   it('are no negations: 不过, 是不是, 特别, 非常, 未来, 无锡', () => {
-    for (const text of ['不过很贵', '是不是很贵', '特别贵', '非常贵', '未来会更贵', '无锡的酒店', '别人的车', '差不多', '要不要洗车', '有没有车位']) expect(read(text).filter(({ kind }) => kind === 'negation'), text).toEqual([]);
+    for (const text of [
+      '不过很贵',
+      '是不是很贵',
+      '特别贵',
+      '非常贵',
+      '未来会更贵',
+      '无锡的酒店',
+      '别人的车',
+      '差不多',
+      '要不要洗车',
+      '有没有车位',
+    ])
+      expect(
+        read(text).filter(({ kind }) => kind === 'negation'),
+        text,
+      ).toEqual([]);
   });
 
   it('are read as what they are', () => {
-    const amounts = (text: string) => read(text).filter(({ kind }) => kind === 'number').map(({ base, unit }) => `${base} ${unit ?? ''}`.trim());
+    const amounts = (text: string) =>
+      read(text)
+        .filter(({ kind }) => kind === 'number')
+        .map(({ base, unit }) => `${base} ${unit ?? ''}`.trim());
     expect(amounts('两万五千块')).toEqual(['25000 ¥']);
     expect(amounts('三百五')).toEqual(['350']);
     expect(amounts('二零一六年五月三日')).toEqual(['2016 year', '5 月', '3 日']);
@@ -184,7 +206,36 @@ describe('words that only look like it', () => {
 });
 
 describe('whatever is written', () => {
-  const text = fc.oneof(fc.string({ unit: 'grapheme', maxLength: 60 }), fc.array(fc.constantFrom('不', '三', '点', 'not ', '3', ' pm', 'How ', '的', '"', '`', '，', 'A.', '.', '百', '半', '20', '年', "n't", ' to ', '\u0000'), { maxLength: 24 }).map((parts) => parts.join('')));
+  const text = fc.oneof(
+    fc.string({ unit: 'grapheme', maxLength: 60 }),
+    fc
+      .array(
+        fc.constantFrom(
+          '不',
+          '三',
+          '点',
+          'not ',
+          '3',
+          ' pm',
+          'How ',
+          '的',
+          '"',
+          '`',
+          '，',
+          'A.',
+          '.',
+          '百',
+          '半',
+          '20',
+          '年',
+          "n't",
+          ' to ',
+          '\u0000',
+        ),
+        { maxLength: 24 },
+      )
+      .map((parts) => parts.join('')),
+  );
   it('is read without an error, differs from itself by nothing but what it points at, and alike from both sides', () => {
     fc.assert(
       fc.property(text, text, (a, b) => {
@@ -198,11 +249,31 @@ describe('whatever is written', () => {
   });
 
   it('is told apart from the same with another number, and from its denial', () => {
-    const frame = fc.constantFrom((n: number) => `How do I save ${n} dollars a month?`, (n: number) => `买${n}张票要多久？`, (n: number) => `Was ${n} a leap year?`, (n: number) => `第${n}章讲了什么`);
-    fc.assert(fc.property(frame, fc.nat(9999), fc.nat(9999), (of, a, b) => void expect(difference(of(a), of(b))).toBe(a === b ? undefined : 'numbers')), { numRuns: 200 });
+    const frame = fc.constantFrom(
+      (n: number) => `How do I save ${n} dollars a month?`,
+      (n: number) => `买${n}张票要多久？`,
+      (n: number) => `Was ${n} a leap year?`,
+      (n: number) => `第${n}章讲了什么`,
+    );
+    fc.assert(
+      fc.property(
+        frame,
+        fc.nat(9999),
+        fc.nat(9999),
+        (of, a, b) => void expect(difference(of(a), of(b))).toBe(a === b ? undefined : 'numbers'),
+      ),
+      { numRuns: 200 },
+    );
     const denial = fc.constantFrom(['can', 'can not'], ['can', "can't"], ['should', "shouldn't"], ['do', "don't"], ['will', 'will never']);
     const verb = fc.constantFrom('eat', 'sell', 'open', 'trust', 'paint');
-    fc.assert(fc.property(denial, verb, ([yes, no], what) => void expect(difference(`Why ${yes} people ${what} fish?`, `Why ${no} people ${what} fish?`)).toBe('negations')), { numRuns: 50 });
+    fc.assert(
+      fc.property(
+        denial,
+        verb,
+        ([yes, no], what) => void expect(difference(`Why ${yes} people ${what} fish?`, `Why ${no} people ${what} fish?`)).toBe('negations'),
+      ),
+      { numRuns: 50 },
+    );
   });
 
   it('takes time in proportion to its length', () => {

@@ -7,7 +7,10 @@ import { startSemanticServer, type SemanticServer } from './support.ts';
 const question = 'How do I learn the guitar quickly?';
 const again = 'how do I learn guitar quickly?';
 /** The same with a comma where none belongs. */
-const rephrased = question.split(' ').slice(1).map((_, index, words) => `How ${words.map((word, at) => (at === index ? `${word},` : word)).join(' ')}`);
+const rephrased = question
+  .split(' ')
+  .slice(1)
+  .map((_, index, words) => `How ${words.map((word, at) => (at === index ? `${word},` : word)).join(' ')}`);
 
 /** A count that the server's metrics tell. */
 async function count(server: SemanticServer, series: string): Promise<number> {
@@ -21,14 +24,28 @@ describe('the semantic cache, on', () => {
     await using server = await startSemanticServer({ answers: { guitar: 'Practise.' } });
     const first = await server.ask(question);
     expect(first).toMatchObject({ cache: 'miss', text: 'Practise.' });
-    const others = [again, 'How do I learn guitar quickly', 'HOW DO I LEARN THE GUITAR QUICKLY?', 'How do I learn a guitar quickly?', 'Please tell me, how do I learn the guitar quickly?'];
+    const others = [
+      again,
+      'How do I learn guitar quickly',
+      'HOW DO I LEARN THE GUITAR QUICKLY?',
+      'How do I learn a guitar quickly?',
+      'Please tell me, how do I learn the guitar quickly?',
+    ];
     const answers = [];
     for (const other of others) answers.push(await server.ask(other));
     const served = answers.filter(({ cache }) => cache === 'semantic');
     expect(served.length).toBeGreaterThan(0);
     for (const { text, note } of served) {
       expect(text).toBe('Practise.');
-      expect(note).toMatchObject({ result: 'semantic', level: 'memory', key: expect.any(String), wording: 'same-text', similarity: expect.any(Number), expected_error: expect.any(Number), age_ms: expect.any(Number) });
+      expect(note).toMatchObject({
+        result: 'semantic',
+        level: 'memory',
+        key: expect.any(String),
+        wording: 'same-text',
+        similarity: expect.any(Number),
+        expected_error: expect.any(Number),
+        age_ms: expect.any(Number),
+      });
     }
     expect(await count(server, 'questions_total{step="served"}')).toBe(served.length);
     // An exact answer is asked for first.
@@ -56,7 +73,9 @@ describe('the semantic cache, on', () => {
     const user = { role: 'user', content: again };
     expect((await server.ask(again, { authorization: 'Bearer another' })).cache).toBe('miss');
     expect((await server.ask({ messages: [{ role: 'system', content: 'Be brief.' }, user] })).cache).toBe('miss');
-    expect((await server.ask({ messages: [{ role: 'user', content: 'Hi' }, { role: 'assistant', content: 'Hello' }, user] })).cache).toBe('miss');
+    expect((await server.ask({ messages: [{ role: 'user', content: 'Hi' }, { role: 'assistant', content: 'Hello' }, user] })).cache).toBe(
+      'miss',
+    );
     expect((await server.ask({ messages: [user], max_tokens: 7 })).cache).toBe('miss');
     expect((await server.ask({ messages: [user], seed: 3 })).cache).toBe('miss');
     expect(await count(server, 'questions_total{step="candidate"}')).toBe(0);
@@ -104,7 +123,10 @@ describe('the semantic cache, on', () => {
 
   it('forgets what has gone from the cache', async () => {
     using clock = stopClock();
-    await using server = await startSemanticServer({ answers: { guitar: 'Practise.' }, cache: { ttl_seconds: 1, stale_seconds: 0, ttl_jitter: 0 } });
+    await using server = await startSemanticServer({
+      answers: { guitar: 'Practise.' },
+      cache: { ttl_seconds: 1, stale_seconds: 0, ttl_jitter: 0 },
+    });
     await server.ask({ messages: [{ role: 'user', content: question }], autoglm: { cache: { ttl_seconds: 1 } } });
     expect(await count(server, 'entries')).toBe(1);
     clock.pass(1100);

@@ -8,20 +8,38 @@ import { createAcceleratorReader, ownReport, readSmi } from '../../../src/router
 import { scoreDevice } from '../../../src/router/devices/score.ts';
 
 const weights = { cpu: 0.4, memory: 0.3, latency: 0.3, accelerator: 0 };
-const report = (changes: Partial<DeviceReport> = {}): DeviceReport => ({ cores: 4, load: 0, memoryTotal: 100, memoryFree: 100, accelerators: [], latencyMs: 1, accepts: inputKinds, intervalMs: 100, ...changes });
+const report = (changes: Partial<DeviceReport> = {}): DeviceReport => ({
+  cores: 4,
+  load: 0,
+  memoryTotal: 100,
+  memoryFree: 100,
+  accelerators: [],
+  latencyMs: 1,
+  accepts: inputKinds,
+  intervalMs: 100,
+  ...changes,
+});
 const score = (changes: Partial<DeviceReport>, its = weights) => scoreDevice(report(changes), its, 0, 10);
 const anything = fc.oneof(fc.double(), fc.constantFrom(0, -1, Infinity, -Infinity, NaN, Number.MAX_VALUE));
 const anyReport = fc.record<DeviceReport>({
-  cores: anything, load: anything, memoryTotal: anything, memoryFree: anything, latencyMs: fc.option(anything, { nil: undefined }), accepts: fc.subarray([...inputKinds]), intervalMs: fc.integer({ min: 10, max: 1000 }),
+  cores: anything,
+  load: anything,
+  memoryTotal: anything,
+  memoryFree: anything,
+  latencyMs: fc.option(anything, { nil: undefined }),
+  accepts: fc.subarray([...inputKinds]),
+  intervalMs: fc.integer({ min: 10, max: 1000 }),
   accelerators: fc.array(fc.record({ name: fc.string(), memoryTotal: anything, memoryFree: anything, busy: anything }), { maxLength: 4 }),
 });
 
 describe("a device's score", () => {
   it('is finite and above 0 for any report', () => {
-    fc.assert(fc.property(anyReport, anything, (any, latencyMs) => {
-      const value = scoreDevice(any, { ...weights, accelerator: 1 }, latencyMs, 10);
-      expect(Number.isFinite(value) && value > 0).toBe(true);
-    }));
+    fc.assert(
+      fc.property(anyReport, anything, (any, latencyMs) => {
+        const value = scoreDevice(any, { ...weights, accelerator: 1 }, latencyMs, 10);
+        expect(Number.isFinite(value) && value > 0).toBe(true);
+      }),
+    );
   });
 
   it('is what the formula says', () => {
@@ -30,14 +48,18 @@ describe("a device's score", () => {
     expect(score({ memoryFree: 50 })).toBeCloseTo(0.85);
     expect(score({ latencyMs: 100 })).toBeCloseTo(0.73);
     expect(score({ load: 4, memoryFree: 0, latencyMs: 1e9 })).toBeLessThan(1e-3);
-    expect(score({ accelerators: [{ name: 'a', memoryTotal: 100, memoryFree: 50, busy: 0.5 }] }, { ...weights, accelerator: 2 })).toBeCloseTo(1.5);
+    expect(
+      score({ accelerators: [{ name: 'a', memoryTotal: 100, memoryFree: 50, busy: 0.5 }] }, { ...weights, accelerator: 2 }),
+    ).toBeCloseTo(1.5);
   });
 
   it('falls with load, and rises with free memory', () => {
-    fc.assert(fc.property(fc.double({ min: 0, max: 8, noNaN: true }), fc.double({ min: 0, max: 8, noNaN: true }), (a, b) => {
-      expect(score({ load: Math.max(a, b) })).toBeLessThanOrEqual(score({ load: Math.min(a, b) }));
-      expect(score({ memoryFree: Math.max(a, b) })).toBeGreaterThanOrEqual(score({ memoryFree: Math.min(a, b) }));
-    }));
+    fc.assert(
+      fc.property(fc.double({ min: 0, max: 8, noNaN: true }), fc.double({ min: 0, max: 8, noNaN: true }), (a, b) => {
+        expect(score({ load: Math.max(a, b) })).toBeLessThanOrEqual(score({ load: Math.min(a, b) }));
+        expect(score({ memoryFree: Math.max(a, b) })).toBeGreaterThanOrEqual(score({ memoryFree: Math.min(a, b) }));
+      }),
+    );
   });
 });
 
@@ -88,33 +110,49 @@ describe('the table of devices', () => {
   });
 
   it('never has more devices than it may, never one that is out, whatever happens', () => {
-    const events = fc.array(fc.oneof(fc.record({ id: fc.constantFrom('a', 'b', 'c', 'd', 'e'), report: anyReport }), fc.record({ waitMs: fc.integer({ min: 1, max: 2000 }) })), { maxLength: 60 });
-    fc.assert(fc.property(events, (happened) => {
-      const { table, clock } = open(3);
-      const beats = new Map<string, { atMs: number; intervalMs: number }>();
-      for (const event of happened) {
-        if ('waitMs' in event) clock.ms += event.waitMs;
-        else {
-          try {
-            table.beat(event.id, event.report);
-            beats.set(event.id, { atMs: clock.ms, intervalMs: event.report.intervalMs });
-          } catch {
-            expect(table.list().every(({ isAlive }) => isAlive)).toBe(true);
+    const events = fc.array(
+      fc.oneof(
+        fc.record({ id: fc.constantFrom('a', 'b', 'c', 'd', 'e'), report: anyReport }),
+        fc.record({ waitMs: fc.integer({ min: 1, max: 2000 }) }),
+      ),
+      { maxLength: 60 },
+    );
+    fc.assert(
+      fc.property(events, (happened) => {
+        const { table, clock } = open(3);
+        const beats = new Map<string, { atMs: number; intervalMs: number }>();
+        for (const event of happened) {
+          if ('waitMs' in event) clock.ms += event.waitMs;
+          else {
+            try {
+              table.beat(event.id, event.report);
+              beats.set(event.id, { atMs: clock.ms, intervalMs: event.report.intervalMs });
+            } catch {
+              expect(table.list().every(({ isAlive }) => isAlive)).toBe(true);
+            }
+          }
+          expect(table.list().length).toBeLessThanOrEqual(3);
+          for (const id of ['a', 'b', 'c', 'd', 'e']) {
+            const beat = beats.get(id);
+            const mayBe = beat !== undefined && clock.ms - beat.atMs <= Math.max(1000, beat.intervalMs * 3);
+            if (!mayBe) expect(inputKinds.some((kind) => table.placeOf(id).mayTake(kind))).toBe(false);
           }
         }
-        expect(table.list().length).toBeLessThanOrEqual(3);
-        for (const id of ['a', 'b', 'c', 'd', 'e']) {
-          const beat = beats.get(id);
-          const mayBe = beat !== undefined && clock.ms - beat.atMs <= Math.max(1000, beat.intervalMs * 3);
-          if (!mayBe) expect(inputKinds.some((kind) => table.placeOf(id).mayTake(kind))).toBe(false);
-        }
-      }
-    }));
+      }),
+    );
   });
 });
 
 describe('placing by devices', () => {
-  const candidate = (deviceScore: number, outstanding = 0, weight = 1) => ({ id: 0, weight, outstanding, pass: 0, latencyMs: 0, prefixMatch: 0, deviceScore });
+  const candidate = (deviceScore: number, outstanding = 0, weight = 1) => ({
+    id: 0,
+    weight,
+    outstanding,
+    pass: 0,
+    latencyMs: 0,
+    prefixMatch: 0,
+    deviceScore,
+  });
   const choose = (...candidates: ReturnType<typeof candidate>[]) => policy.choose(candidates, { key: undefined, random: Math.random });
 
   it('goes where most room is, shared among what is there already', () => {
@@ -127,9 +165,40 @@ describe('placing by devices', () => {
     [{ input: { kind: 'completion', prompts: ['a'] } }, 'text'],
     [{ input: { kind: 'chat', messages: [{ role: 'user', content: 'a' }] } }, 'text'],
     [{ input: { kind: 'chat', messages: [{ role: 'user', content: 'a' }] }, responseFormat: { type: 'json_object' } }, 'structured'],
-    [{ input: { kind: 'chat', messages: [{ role: 'user', content: 'a' }] }, body: { fields: { response_format: { type: 'json_object' } }, read: {} } }, 'structured'],
-    [{ input: { kind: 'chat', messages: [{ role: 'user', content: 'a' }] }, body: { fields: { response_format: { type: 'text' }, tools: [] }, read: {} } }, 'text'],
-    [{ input: { kind: 'chat', messages: [{ role: 'user', content: 'a', wire: { content: [{ type: 'text', text: 'a' }, { type: 'image_url', image_url: {} }] } }] } }, 'image'],
+    [
+      {
+        input: { kind: 'chat', messages: [{ role: 'user', content: 'a' }] },
+        body: { fields: { response_format: { type: 'json_object' } }, read: {} },
+      },
+      'structured',
+    ],
+    [
+      {
+        input: { kind: 'chat', messages: [{ role: 'user', content: 'a' }] },
+        body: { fields: { response_format: { type: 'text' }, tools: [] }, read: {} },
+      },
+      'text',
+    ],
+    [
+      {
+        input: {
+          kind: 'chat',
+          messages: [
+            {
+              role: 'user',
+              content: 'a',
+              wire: {
+                content: [
+                  { type: 'text', text: 'a' },
+                  { type: 'image_url', image_url: {} },
+                ],
+              },
+            },
+          ],
+        },
+      },
+      'image',
+    ],
   ] as const)('by what a request is made of: %#', (request, kind) => {
     expect(inputKindOf(request as unknown as Parameters<typeof inputKindOf>[0])).toBe(kind);
   });

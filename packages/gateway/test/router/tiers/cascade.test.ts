@@ -27,7 +27,9 @@ afterEach(async () => {
 });
 /** The answer's times, and what each tier of it took, in milliseconds. */
 function timingsOf({ raw }: Answered) {
-  const last = (raw as readonly unknown[]).at(-1) as { readonly autoglm: { timings: { upstream_ms: number; total_ms: number }; cascade: { tried: readonly { ms: number }[] } } };
+  const last = (raw as readonly unknown[]).at(-1) as {
+    readonly autoglm: { timings: { upstream_ms: number; total_ms: number }; cascade: { tried: readonly { ms: number }[] } };
+  };
   const { timings, cascade } = last.autoglm;
   return { ...timings, tried: cascade.tried.map(({ ms }) => ms) };
 }
@@ -37,7 +39,10 @@ const start = (tiers: object = {}, more: object = {}) => startTiers({ edgeUrl: e
 it('is among the models that a wrong name is told of', async () => {
   await using server = await start();
   const response = await server.post('/v1/chat/completions', { model: 'gpt-4', messages: [{ role: 'user', content: 'Hi' }] });
-  expect([response.status, await response.json()]).toMatchObject([404, { error: { message: expect.stringMatching(/Known models: .*\bauto\b/) as string } }]);
+  expect([response.status, await response.json()]).toMatchObject([
+    404,
+    { error: { message: expect.stringMatching(/Known models: .*\bauto\b/) as string } },
+  ]);
 });
 
 describe.each([false, true])('the cascade, streamed: %s', (stream) => {
@@ -57,7 +62,11 @@ describe.each([false, true])('the cascade, streamed: %s', (stream) => {
     const answer = await askAuto(server, { stream });
     expect(answer).toMatchObject({ tier: 'cloud', text: 'The answer is 42.', degraded: false });
     expect(outcomesOf(answer)).toEqual(['edge low_confidence', 'cloud answered']);
-    expect(answer.cascade.tried[0]).toMatchObject({ completion_tokens: 3, scores: { shape: 1, logprob: expect.closeTo(0.2) as number }, reason: expect.stringContaining('its logprob is 0.20, less than 0.5') as string });
+    expect(answer.cascade.tried[0]).toMatchObject({
+      completion_tokens: 3,
+      scores: { shape: 1, logprob: expect.closeTo(0.2) as number },
+      reason: expect.stringContaining('its logprob is 0.20, less than 0.5') as string,
+    });
     expect(answer.cascade.tried[0]?.['ms']).toBeGreaterThanOrEqual(0);
     const metrics = await (await fetch(`${server.url}/metrics`)).text();
     expect(metrics).toContain('autoglm_tier_passed_total{tier="edge",reason="low_confidence"} 1');
@@ -65,18 +74,30 @@ describe.each([false, true])('the cascade, streamed: %s', (stream) => {
     expect(metrics).toContain('vllm:generation_tokens_total{model_name="small"} 3\n');
   });
 
-  it('tells in its headers what is left of this gateway\'s limits, whatever the servers of its tiers say of theirs, and counts a tier that was passed over', async () => {
+  it("tells in its headers what is left of this gateway's limits, whatever the servers of its tiers say of theirs, and counts a tier that was passed over", async () => {
     using _clock = stopClock();
-    const limited = (behaviour: Behaviour): Behaviour => (response, request) => {
-      for (const name of ['x-ratelimit-limit-tokens', 'x-ratelimit-remaining-tokens', 'retry-after']) response.setHeader(name, '1');
-      behaviour(response, request);
-    };
+    const limited =
+      (behaviour: Behaviour): Behaviour =>
+      (response, request) => {
+        for (const name of ['x-ratelimit-limit-tokens', 'x-ratelimit-remaining-tokens', 'retry-after']) response.setHeader(name, '1');
+        behaviour(response, request);
+      };
     edge.behave(limited(sayWith(small, 0.2)));
     cloud.behave(limited(sayWith(large)));
     await using server = await start({}, { limits: { key: { tokens_per_minute: 100_000 } } });
     const left = async () => {
-      const response = await server.post('/v1/chat/completions', { model: 'auto', messages: [{ role: 'user', content: 'How many?' }], stream, max_tokens: 100 });
-      expect([response.status, response.headers.get('x-autoglm-tier'), response.headers.get('x-ratelimit-limit-tokens'), response.headers.get('retry-after')]).toEqual([200, 'cloud', '100000', null]);
+      const response = await server.post('/v1/chat/completions', {
+        model: 'auto',
+        messages: [{ role: 'user', content: 'How many?' }],
+        stream,
+        max_tokens: 100,
+      });
+      expect([
+        response.status,
+        response.headers.get('x-autoglm-tier'),
+        response.headers.get('x-ratelimit-limit-tokens'),
+        response.headers.get('retry-after'),
+      ]).toEqual([200, 'cloud', '100000', null]);
       await response.text();
       return Number(response.headers.get('x-ratelimit-remaining-tokens'));
     };
@@ -115,12 +136,21 @@ describe.each([false, true])('the cascade, streamed: %s', (stream) => {
     ['gets its sums wrong', sayWith(['3 + 4 = 8'])],
     ['fails', (response) => sendJson(response, 500, {})],
     ['has too small a context', (response) => sendJson(response, 400, { error: { message: 'too long', code: 'context_length_exceeded' } })],
-    ['breaks off', (response) => void response.writeHead(200, { 'content-type': 'text/event-stream' }).end('data: {"choices":[{"index":0,"delta":{"content":"It"}}]}\n\n')],
-  ] as readonly (readonly [string, Parameters<FakeBackend['behave']>[0]])[])('asks the large one where the small one %s', async (_, behaviour) => {
-    edge.behave(behaviour);
-    await using server = await start();
-    expect(await askAuto(server, { stream })).toMatchObject({ tier: 'cloud', text: 'The answer is 42.', degraded: false });
-  });
+    [
+      'breaks off',
+      (response) =>
+        void response
+          .writeHead(200, { 'content-type': 'text/event-stream' })
+          .end('data: {"choices":[{"index":0,"delta":{"content":"It"}}]}\n\n'),
+    ],
+  ] as readonly (readonly [string, Parameters<FakeBackend['behave']>[0]])[])(
+    'asks the large one where the small one %s',
+    async (_, behaviour) => {
+      edge.behave(behaviour);
+      await using server = await start();
+      expect(await askAuto(server, { stream })).toMatchObject({ tier: 'cloud', text: 'The answer is 42.', degraded: false });
+    },
+  );
 
   it('gives the doubtful answer where the large one fails, and says so', async () => {
     edge.behave(sayWith(small, 0.2));
@@ -163,7 +193,11 @@ describe('the cascade', () => {
   });
 
   it('does without probabilities where the server refuses to tell them, and does not ask again', async () => {
-    edge.behave((response, request) => (request.body['logprobs'] ? sendJson(response, 400, { error: { message: 'logprobs are not supported', param: 'logprobs' } }) : sayWith(small)(response, request)));
+    edge.behave((response, request) =>
+      request.body['logprobs']
+        ? sendJson(response, 400, { error: { message: 'logprobs are not supported', param: 'logprobs' } })
+        : sayWith(small)(response, request),
+    );
     await using server = await start();
     for (let round = 0; round < 2; round += 1) expect(await askAuto(server)).toMatchObject({ tier: 'edge', text: 'It is 41.' });
     expect(edge.requests.map(({ body }) => body['logprobs'])).toEqual([true, undefined, undefined]);
@@ -190,7 +224,8 @@ describe('the cascade', () => {
   });
 
   it('asks the model itself, where that is wanted', async () => {
-    const check = (word: string) => edge.behave((response, request) => sayWith(JSON.stringify(request.body).includes('yes or no') ? [word] : small)(response, request));
+    const check = (word: string) =>
+      edge.behave((response, request) => sayWith(JSON.stringify(request.body).includes('yes or no') ? [word] : small)(response, request));
     await using server = await start({ scores_min: { self_check: 0.5 } });
     check('No');
     expect(await askAuto(server)).toMatchObject({ tier: 'cloud' });
@@ -206,9 +241,17 @@ describe('the cascade', () => {
     expect(metrics).toContain('vllm:generation_tokens_total{model_name="small"} 6\n');
   });
 
-  it('waits for the model\'s own opinion no longer than its tier may take, and goes by the other scores then', async () => {
-    edge.behave((response, request) => (JSON.stringify(request.body).includes('yes or no') ? hang(response, request) : sayWith(small)(response, request)));
-    await using server = await start({ scores_min: { self_check: 0.5 }, levels: [{ tier: 'edge', model: edgeModel, first_token_ms: 60_000, answer_ms: 2000 }, { tier: 'cloud', model: cloudModel, first_token_ms: 60_000 }] });
+  it("waits for the model's own opinion no longer than its tier may take, and goes by the other scores then", async () => {
+    edge.behave((response, request) =>
+      JSON.stringify(request.body).includes('yes or no') ? hang(response, request) : sayWith(small)(response, request),
+    );
+    await using server = await start({
+      scores_min: { self_check: 0.5 },
+      levels: [
+        { tier: 'edge', model: edgeModel, first_token_ms: 60_000, answer_ms: 2000 },
+        { tier: 'cloud', model: cloudModel, first_token_ms: 60_000 },
+      ],
+    });
     const answer = await askAuto(server);
     expect(answer).toMatchObject({ tier: 'edge', text: 'It is 41.' });
     expect(answer.cascade.scores).not.toHaveProperty('self_check');
@@ -217,7 +260,12 @@ describe('the cascade', () => {
 
   it('asks the next tier when the first token is late, and leaves the late one when that answers', async () => {
     edge.behave(hang);
-    await using server = await start({ levels: [{ tier: 'edge', model: edgeModel, first_token_ms: 5 }, { tier: 'cloud', model: cloudModel, first_token_ms: 60_000 }] });
+    await using server = await start({
+      levels: [
+        { tier: 'edge', model: edgeModel, first_token_ms: 5 },
+        { tier: 'cloud', model: cloudModel, first_token_ms: 60_000 },
+      ],
+    });
     const answer = await askAuto(server, { stream: true });
     expect(outcomesOf(answer)).toEqual(['edge over_budget', 'cloud answered']);
     expect(answer).toMatchObject({ tier: 'cloud', degraded: false });
@@ -231,7 +279,12 @@ describe('the cascade', () => {
       await sayWith(small)(response, request);
     });
     cloud.behave(hang);
-    await using server = await start({ levels: [{ tier: 'edge', model: edgeModel, first_token_ms: 5 }, { tier: 'cloud', model: cloudModel, first_token_ms: 5 }] });
+    await using server = await start({
+      levels: [
+        { tier: 'edge', model: edgeModel, first_token_ms: 5 },
+        { tier: 'cloud', model: cloudModel, first_token_ms: 5 },
+      ],
+    });
     const asked = askAuto(server);
     await until(() => cloud.openCount === 1);
     gate.resolve();
@@ -242,7 +295,10 @@ describe('the cascade', () => {
   });
 
   it('counts what was waited for a late tier as that, and each moment once', async () => {
-    const levels = [{ tier: 'edge', model: edgeModel, first_token_ms: 5 }, { tier: 'cloud', model: cloudModel, first_token_ms: 60_000 }];
+    const levels = [
+      { tier: 'edge', model: edgeModel, first_token_ms: 5 },
+      { tier: 'cloud', model: cloudModel, first_token_ms: 60_000 },
+    ];
     await using server = await start({ levels });
     edge.behave(() => holdUp(50));
     const waited = timingsOf(await askAuto(server, { stream: true }));
@@ -264,9 +320,16 @@ describe('the cascade', () => {
   it('lets go of every tier when the client leaves', async () => {
     edge.behave(hang);
     cloud.behave(hang);
-    await using server = await start({ levels: [{ tier: 'edge', model: edgeModel, first_token_ms: 5 }, { tier: 'cloud', model: cloudModel, first_token_ms: 60_000 }] });
+    await using server = await start({
+      levels: [
+        { tier: 'edge', model: edgeModel, first_token_ms: 5 },
+        { tier: 'cloud', model: cloudModel, first_token_ms: 60_000 },
+      ],
+    });
     const abort = new AbortController();
-    const asked = server.post('/v1/chat/completions', { model: 'auto', messages: [{ role: 'user', content: 'Hi' }], stream: true }, { signal: abort.signal }).catch(() => {});
+    const asked = server
+      .post('/v1/chat/completions', { model: 'auto', messages: [{ role: 'user', content: 'Hi' }], stream: true }, { signal: abort.signal })
+      .catch(() => {});
     await until(() => cloud.openCount === 1 && edge.openCount === 1);
     abort.abort();
     await asked;
@@ -274,7 +337,12 @@ describe('the cascade', () => {
   });
 
   it('lets an answer out that is longer than what is held', async () => {
-    edge.behave(sayWith(Array.from({ length: 200 }, () => 'word '), 0.2));
+    edge.behave(
+      sayWith(
+        Array.from({ length: 200 }, () => 'word '),
+        0.2,
+      ),
+    );
     await using server = await start({ held_characters_max: 1024 });
     const answer = await askAuto(server, { stream: true });
     expect(answer.tier).toBe('edge');
@@ -289,20 +357,54 @@ describe('the cascade', () => {
   });
 
   it('joins a model that runs here with one that does not', async () => {
-    const config = loadConfig({ env: {}, overrides: { engines: [{ kind: 'embedded' }, { kind: 'openai', name: 'far', url: cloud.url, model: cloudModel, upstream_model: 'fake-model' }] } });
+    const config = loadConfig({
+      env: {},
+      overrides: {
+        engines: [{ kind: 'embedded' }, { kind: 'openai', name: 'far', url: cloud.url, model: cloudModel, upstream_model: 'fake-model' }],
+      },
+    });
     const engine = createMockEngine();
-    const gateway = await startGateway({ config: { ...config, server: { ...config.server, port: 0 }, tiers: { ...defaultConfig.tiers, enabled: true, scores_min: { ...defaultConfig.tiers.scores_min, logprob: 0.9 } } }, engine });
+    const gateway = await startGateway({
+      config: {
+        ...config,
+        server: { ...config.server, port: 0 },
+        tiers: { ...defaultConfig.tiers, enabled: true, scores_min: { ...defaultConfig.tiers.scores_min, logprob: 0.9 } },
+      },
+      engine,
+    });
     try {
       const ask = async (content: unknown) => {
-        const response = await fetch(`${gateway.url}/v1/chat/completions`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ model: 'auto', messages: [{ role: 'user', content }] }) });
-        return { tier: response.headers.get('x-autoglm-tier'), body: (await response.json()) as { model: string; usage: { completion_tokens: number } } };
+        const response = await fetch(`${gateway.url}/v1/chat/completions`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify({ model: 'auto', messages: [{ role: 'user', content }] }),
+        });
+        return {
+          tier: response.headers.get('x-autoglm-tier'),
+          body: (await response.json()) as { model: string; usage: { completion_tokens: number } },
+        };
       };
       // The mock's tokens have the probability e^-0.5.
       const answer = await ask('Hi');
       expect(answer).toMatchObject({ tier: 'cloud', body: { model: 'auto', usage: { completion_tokens: 4 } } });
       expect(engine.requests[0]?.topLogprobs).toBe(0);
-      const seen = await ask([{ type: 'text', text: 'What is this?' }, { type: 'image_url', image_url: { url: 'data:image/png;base64,iVBORw0KGgo=' } }]);
-      expect(seen).toMatchObject({ tier: 'cloud', body: { autoglm: { cascade: { tried: [{ tier: 'edge', outcome: 'unsuitable' }, { tier: 'cloud', outcome: 'answered' }] } } } });
+      const seen = await ask([
+        { type: 'text', text: 'What is this?' },
+        { type: 'image_url', image_url: { url: 'data:image/png;base64,iVBORw0KGgo=' } },
+      ]);
+      expect(seen).toMatchObject({
+        tier: 'cloud',
+        body: {
+          autoglm: {
+            cascade: {
+              tried: [
+                { tier: 'edge', outcome: 'unsuitable' },
+                { tier: 'cloud', outcome: 'answered' },
+              ],
+            },
+          },
+        },
+      });
       expect(cloud.requests.at(-1)?.body['messages']).toMatchObject([{ content: [{ type: 'text' }, { type: 'image_url' }] }]);
       expect(engine.requests).toHaveLength(1);
       await until(() => engine.runningCount === 0);
@@ -321,7 +423,11 @@ describe('with the network gone', () => {
     far.kill('SIGKILL');
     const first = await askAuto(server);
     expect(first).toMatchObject({ tier: 'edge', text: 'It is 41.', degraded: true });
-    await until(async () => ((await server.get('/readyz')).body['engines'] as { name: string; status: string }[]).some(({ name, status }) => name === 'far' && status === 'unreachable'));
+    await until(async () =>
+      ((await server.get('/readyz')).body['engines'] as { name: string; status: string }[]).some(
+        ({ name, status }) => name === 'far' && status === 'unreachable',
+      ),
+    );
     for (const stream of [false, true]) {
       const answer = await askAuto(server, { stream });
       expect(answer).toMatchObject({ status: 200, tier: 'edge', text: 'It is 41.', degraded: true });
@@ -335,7 +441,16 @@ describe('with the network gone', () => {
   it('does not wait for a cloud that is frozen any longer than its budget', async () => {
     edge.behave(sayWith(small, 0.2));
     await using far = await startBackendProcess();
-    await using server = await startTiers({ edgeUrl: edge.url, cloudUrl: far.url, tiers: { levels: [{ tier: 'edge', model: edgeModel, first_token_ms: 60_000, answer_ms: 60_000 }, { tier: 'cloud', model: cloudModel, first_token_ms: 20 }] } });
+    await using server = await startTiers({
+      edgeUrl: edge.url,
+      cloudUrl: far.url,
+      tiers: {
+        levels: [
+          { tier: 'edge', model: edgeModel, first_token_ms: 60_000, answer_ms: 60_000 },
+          { tier: 'cloud', model: cloudModel, first_token_ms: 20 },
+        ],
+      },
+    });
     far.kill('SIGSTOP');
     expect(await askAuto(server)).toMatchObject({ tier: 'edge', text: 'It is 41.', degraded: true });
   });
@@ -345,7 +460,12 @@ describe('a cascade that decides by the prompt', () => {
   const flat: LinearModel = { intercept: 0, numbers: {}, words: [] };
   const byLength: LinearModel = { intercept: 0, numbers: { characters: { mean: 5, deviation: 0.5, weight: -2 } }, words: [] };
   const gain: GainModel = { cheap: byLength, strong: flat, gains: Array.from({ length: 101 }, (_, percent) => 0.5 - percent / 100) };
-  const policy = { format: policyFormat, version: policyVersion, learned: { questions: 100, cheap_right: 0.5, strong_right: 0.9, at_half: {} }, prompt: gain };
+  const policy = {
+    format: policyFormat,
+    version: policyVersion,
+    learned: { questions: 100, cheap_right: 0.5, strong_right: 0.9, at_half: {} },
+    prompt: gain,
+  };
   const long = 'How many are left? '.repeat(30);
   let folder: string;
   let file: string;
@@ -388,7 +508,10 @@ describe('a cascade that decides by the prompt', () => {
     edge.behave(sayWith(['Maybe', ' it', ' is', ' unclear', ', but', ' perhaps', ' 7.']));
     const answer = await askAuto(server);
     expect(answer).toMatchObject({ tier: 'cloud' });
-    expect(answer.cascade.tried[0]).toMatchObject({ outcome: 'low_confidence', reason: expect.stringContaining('the policy expects enough') as string });
+    expect(answer.cascade.tried[0]).toMatchObject({
+      outcome: 'low_confidence',
+      reason: expect.stringContaining('the policy expects enough') as string,
+    });
   });
 });
 
@@ -398,12 +521,59 @@ describe('a configuration of tiers is refused', () => {
     { kind: 'openai', name: 'b', tier: 'cloud', url: 'http://127.0.0.1:9/v1', model: cloudModel },
   ];
   it.each([
-    ['a name that is taken', { engines: engines('edge'), tiers: { enabled: true, model: edgeModel } }, 'which is the name of a model already'],
+    [
+      'a name that is taken',
+      { engines: engines('edge'), tiers: { enabled: true, model: edgeModel } },
+      'which is the name of a model already',
+    ],
     ['one tier', { engines: [engines('edge')[0]], tiers: { enabled: true } }, 'need at least two models of different tiers'],
-    ['a model that is not there', { engines: engines('edge'), tiers: { enabled: true, levels: [{ tier: 'edge', model: 'x' }, { tier: 'cloud', model: cloudModel }] } }, 'tiers.levels[0].model is "x", which no engine has'],
-    ['a model of another tier', { engines: engines('region'), tiers: { enabled: true, levels: [{ tier: 'edge', model: edgeModel }, { tier: 'cloud', model: cloudModel }] } }, 'the engine a has it as region'],
-    ['several models in a tier', { engines: [...engines('edge'), { kind: 'mock', model: 'third', tier: 'edge' }], tiers: { enabled: true } }, 'the tier edge has several models'],
-    ['a model twice', { engines: engines('edge'), tiers: { enabled: true, levels: [{ tier: 'edge', model: edgeModel }, { tier: 'edge', model: edgeModel }] } }, 'tiers.levels[1].model is "small" twice'],
+    [
+      'a model that is not there',
+      {
+        engines: engines('edge'),
+        tiers: {
+          enabled: true,
+          levels: [
+            { tier: 'edge', model: 'x' },
+            { tier: 'cloud', model: cloudModel },
+          ],
+        },
+      },
+      'tiers.levels[0].model is "x", which no engine has',
+    ],
+    [
+      'a model of another tier',
+      {
+        engines: engines('region'),
+        tiers: {
+          enabled: true,
+          levels: [
+            { tier: 'edge', model: edgeModel },
+            { tier: 'cloud', model: cloudModel },
+          ],
+        },
+      },
+      'the engine a has it as region',
+    ],
+    [
+      'several models in a tier',
+      { engines: [...engines('edge'), { kind: 'mock', model: 'third', tier: 'edge' }], tiers: { enabled: true } },
+      'the tier edge has several models',
+    ],
+    [
+      'a model twice',
+      {
+        engines: engines('edge'),
+        tiers: {
+          enabled: true,
+          levels: [
+            { tier: 'edge', model: edgeModel },
+            { tier: 'edge', model: edgeModel },
+          ],
+        },
+      },
+      'tiers.levels[1].model is "small" twice',
+    ],
     ['an unknown key', { engines: engines('edge'), tiers: { enabled: true, escalate: 1 } }, 'unknown key "tiers.escalate"'],
     ['a score above 1', { engines: engines('edge'), tiers: { enabled: true, scores_min: { logprob: 2 } } }, 'tiers.scores_min.logprob'],
   ])('%s', async (_, file, message) => {

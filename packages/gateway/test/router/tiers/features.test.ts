@@ -39,34 +39,51 @@ describe('arithmetic in a text', () => {
   });
 
   it('agrees with what was worked out', () => {
-    fc.assert(fc.property(fc.integer({ min: 0, max: 9999 }), fc.integer({ min: 0, max: 9999 }), fc.constantFrom('+', '-', '*'), fc.integer({ min: 1, max: 9 }), (a, b, operator, off) => {
-      const value = operator === '+' ? a + b : operator === '-' ? a - b : a * b;
-      expect(checkArithmetic(`so ${a} ${operator} ${b} = ${value}.`)).toEqual({ count: 1, wrong: 0 });
-      expect(checkArithmetic(`so ${a} ${operator} ${b} = ${value + off}.`)).toEqual({ count: 1, wrong: 1 });
-    }));
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 0, max: 9999 }),
+        fc.integer({ min: 0, max: 9999 }),
+        fc.constantFrom('+', '-', '*'),
+        fc.integer({ min: 1, max: 9 }),
+        (a, b, operator, off) => {
+          const value = operator === '+' ? a + b : operator === '-' ? a - b : a * b;
+          expect(checkArithmetic(`so ${a} ${operator} ${b} = ${value}.`)).toEqual({ count: 1, wrong: 0 });
+          expect(checkArithmetic(`so ${a} ${operator} ${b} = ${value + off}.`)).toEqual({ count: 1, wrong: 1 });
+        },
+      ),
+    );
   });
 });
 
 describe('features', () => {
-  const text = fc.oneof(fc.string({ maxLength: 400 }), fc.string({ unit: 'grapheme', maxLength: 200 }), fc.constantFrom('', '你好，三加四等于几？', '1,,,2..3 $%'));
+  const text = fc.oneof(
+    fc.string({ maxLength: 400 }),
+    fc.string({ unit: 'grapheme', maxLength: 200 }),
+    fc.constantFrom('', '你好，三加四等于几？', '1,,,2..3 $%'),
+  );
 
   it('are finite numbers, always of the same names', () => {
     const promptNames = Object.keys(promptFeatures('a'));
     const answerNames = Object.keys(answerFeatures('a', 'b'));
-    fc.assert(fc.property(text, text, (prompt, answer) => {
-      expect(Object.keys(promptFeatures(prompt))).toEqual(promptNames);
-      expect(Object.keys(answerFeatures(prompt, answer))).toEqual(answerNames);
-      for (const value of [...Object.values(promptFeatures(prompt)), ...Object.values(answerFeatures(prompt, answer))]) expect(Number.isFinite(value)).toBe(true);
-    }));
+    fc.assert(
+      fc.property(text, text, (prompt, answer) => {
+        expect(Object.keys(promptFeatures(prompt))).toEqual(promptNames);
+        expect(Object.keys(answerFeatures(prompt, answer))).toEqual(answerNames);
+        for (const value of [...Object.values(promptFeatures(prompt)), ...Object.values(answerFeatures(prompt, answer))])
+          expect(Number.isFinite(value)).toBe(true);
+      }),
+    );
   });
 
   it('of words are a vector of length 1 within its places', () => {
-    fc.assert(fc.property(text, (prompt) => {
-      const { places, values } = hashedWords(prompt);
-      expect(places.every((place) => place >= 0 && place < hashedSize)).toBe(true);
-      const length = Math.hypot(...values);
-      expect(length < 1e-9 || Math.abs(length - 1) < 1e-9).toBe(true);
-    }));
+    fc.assert(
+      fc.property(text, (prompt) => {
+        const { places, values } = hashedWords(prompt);
+        expect(places.every((place) => place >= 0 && place < hashedSize)).toBe(true);
+        const length = Math.hypot(...values);
+        expect(length < 1e-9 || Math.abs(length - 1) < 1e-9).toBe(true);
+      }),
+    );
   });
 
   it('of a very long prompt are those of its beginning, and its length', () => {

@@ -4,17 +4,31 @@ import { fitsSchema } from '../../../src/router/tiers/scorers/fits-schema.ts';
 import { scoreAnswer, scorers, type AnswerSample, type ScorerName } from '../../../src/router/tiers/scorers/index.ts';
 
 const names = Object.keys(scorers) as ScorerName[];
-const sample = (changes: Partial<AnswerSample>): AnswerSample => ({ text: 'It is 7.', logprobs: undefined, finishReason: 'stop', isLimited: false, callsTools: false, responseFormat: undefined, ...changes });
+const sample = (changes: Partial<AnswerSample>): AnswerSample => ({
+  text: 'It is 7.',
+  logprobs: undefined,
+  finishReason: 'stop',
+  isLimited: false,
+  callsTools: false,
+  responseFormat: undefined,
+  ...changes,
+});
 
 describe('scorers', () => {
   it('give 0 … 1, or nothing, for any answer', () => {
     const any = fc.record<AnswerSample>({
-      text: fc.string({ maxLength: 300 }), logprobs: fc.option(fc.array(fc.double({ min: -50, max: 0, noNaN: true })), { nil: undefined }),
-      finishReason: fc.constantFrom('stop', 'length', 'content_filter', undefined), isLimited: fc.boolean(), callsTools: fc.boolean(), responseFormat: fc.constantFrom(undefined, { type: 'json_object' as const }),
+      text: fc.string({ maxLength: 300 }),
+      logprobs: fc.option(fc.array(fc.double({ min: -50, max: 0, noNaN: true })), { nil: undefined }),
+      finishReason: fc.constantFrom('stop', 'length', 'content_filter', undefined),
+      isLimited: fc.boolean(),
+      callsTools: fc.boolean(),
+      responseFormat: fc.constantFrom(undefined, { type: 'json_object' as const }),
     });
-    fc.assert(fc.property(any, (answer) => {
-      for (const score of Object.values(scoreAnswer([answer], names))) expect(score >= 0 && score <= 1).toBe(true);
-    }));
+    fc.assert(
+      fc.property(any, (answer) => {
+        for (const score of Object.values(scoreAnswer([answer], names))) expect(score >= 0 && score <= 1).toBe(true);
+      }),
+    );
   });
 
   it.each([
@@ -23,7 +37,11 @@ describe('scorers', () => {
     ['nothing but a call of a tool', { text: '', callsTools: true }, 1],
     ['a refusal', { text: 'I’m sorry, I can’t help.' }, 0],
     ['a refusal in Chinese', { text: '抱歉，我无法回答。' }, 0],
-    ['one who speaks of refusals in the end', { text: `${Array.from({ length: 40 }, (_, index) => `chapter ${index * 7919}`).join(', ')}. He said: I cannot.` }, 1],
+    [
+      'one who speaks of refusals in the end',
+      { text: `${Array.from({ length: 40 }, (_, index) => `chapter ${index * 7919}`).join(', ')}. He said: I cannot.` },
+      1,
+    ],
     ['what breaks off', { finishReason: 'length' }, 0.2],
     ['what the client has cut', { finishReason: 'length', isLimited: true }, 1],
     ['what was filtered', { finishReason: 'content_filter' }, 0],
@@ -56,7 +74,12 @@ describe('the form that a schema asks for', () => {
     const schema: Record<string, unknown> = { type: 'array' };
     schema['items'] = schema;
     expect(fitsSchema(deep, schema)).toBe(true);
-    expect(fitsSchema(Array.from({ length: 100_000 }, () => 'x'), { items: { type: 'number' } })).toBe(false);
+    expect(
+      fitsSchema(
+        Array.from({ length: 100_000 }, () => 'x'),
+        { items: { type: 'number' } },
+      ),
+    ).toBe(false);
   });
 
   it.each([

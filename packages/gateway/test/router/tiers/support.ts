@@ -24,7 +24,10 @@ export interface TierOptions {
 }
 
 /** Budgets so long that no test's outcome hangs on the machine's speed. */
-const levels = [{ tier: 'edge', model: edgeModel, first_token_ms: 60_000, answer_ms: 60_000 }, { tier: 'cloud', model: cloudModel, first_token_ms: 60_000 }];
+const levels = [
+  { tier: 'edge', model: edgeModel, first_token_ms: 60_000, answer_ms: 60_000 },
+  { tier: 'cloud', model: cloudModel, first_token_ms: 60_000 },
+];
 
 /** A gateway whose `auto` is an edge and a cloud. */
 export function startTiers({ edgeUrl, cloudUrl, tiers = {}, more = {} }: TierOptions): Promise<RemoteGateway> {
@@ -44,18 +47,41 @@ export interface Answered {
   readonly tier: string | null;
   readonly text: string;
   readonly degraded: boolean;
-  readonly cascade: { readonly tier: string; readonly reason: string; readonly tried: readonly { readonly tier: string; readonly outcome: string; readonly [field: string]: unknown }[]; readonly scores?: Readonly<Record<string, number>> };
+  readonly cascade: {
+    readonly tier: string;
+    readonly reason: string;
+    readonly tried: readonly { readonly tier: string; readonly outcome: string; readonly [field: string]: unknown }[];
+    readonly scores?: Readonly<Record<string, number>>;
+  };
   readonly raw: unknown;
 }
 
 /** Asks `auto`, streamed or whole, and reads what it says of itself. */
-export async function askAuto(server: RemoteGateway, { stream = false, content = 'How many?', ...fields }: { readonly stream?: boolean; readonly content?: string; readonly [field: string]: unknown } = {}): Promise<Answered> {
+export async function askAuto(
+  server: RemoteGateway,
+  {
+    stream = false,
+    content = 'How many?',
+    ...fields
+  }: { readonly stream?: boolean; readonly content?: string; readonly [field: string]: unknown } = {},
+): Promise<Answered> {
   const response = await server.post('/v1/chat/completions', { model: 'auto', messages: [{ role: 'user', content }], stream, ...fields });
   const body = await response.text();
   const tier = response.headers.get('x-autoglm-tier');
-  if (response.status !== 200) return { status: response.status, tier, text: '', degraded: false, cascade: { tier: '', reason: '', tried: [] }, raw: JSON.parse(body) };
+  if (response.status !== 200)
+    return {
+      status: response.status,
+      tier,
+      text: '',
+      degraded: false,
+      cascade: { tier: '', reason: '', tried: [] },
+      raw: JSON.parse(body),
+    };
   const chunks: Chunk[] = stream ? chunksOf(body) : [JSON.parse(body) as Chunk];
-  const text = chunks.flatMap(({ choices }) => choices).map((choice) => (stream ? choice.delta['content'] : (choice['message'] as { content: string }).content) ?? '').join('');
+  const text = chunks
+    .flatMap(({ choices }) => choices)
+    .map((choice) => (stream ? choice.delta['content'] : (choice['message'] as { content: string }).content) ?? '')
+    .join('');
   const autoglm = chunks.at(-1)?.['autoglm'] as { cascade: Answered['cascade']; degraded?: boolean };
   return { status: 200, tier, text, degraded: autoglm.degraded ?? false, cascade: autoglm.cascade, raw: stream ? chunks : chunks[0] };
 }

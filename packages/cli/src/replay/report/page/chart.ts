@@ -16,7 +16,12 @@ export type Mark =
   | { readonly kind: 'line'; readonly style: string; readonly points: readonly Point[] }
   | { readonly kind: 'dots'; readonly style: string; readonly points: readonly Point[] }
   /** From `base` to the point, as wide as `width` on the x axis. */
-  | { readonly kind: 'bars'; readonly style: string; readonly points: readonly (Point & { readonly base: number })[]; readonly width: number }
+  | {
+      readonly kind: 'bars';
+      readonly style: string;
+      readonly points: readonly (Point & { readonly base: number })[];
+      readonly width: number;
+    }
   /** Across the whole chart. */
   | { readonly kind: 'limit'; readonly y: number; readonly label: string };
 
@@ -86,7 +91,10 @@ function linePath(points: readonly Point[], x: Scale, y: Scale): string {
 }
 
 function bars({ style, points, width: barWidth }: Extract<Mark, { kind: 'bars' }>, x: Scale, y: Scale): Markup {
-  const rectangles = points.map(({ x: left, y: top, base }) => `M${placeX(x, left)} ${placeY(y, base)}V${placeY(y, top)}H${Math.max(placeX(x, left) + 1, placeX(x, left + barWidth) - 0.5)}V${placeY(y, base)}z`);
+  const rectangles = points.map(
+    ({ x: left, y: top, base }) =>
+      `M${placeX(x, left)} ${placeY(y, base)}V${placeY(y, top)}H${Math.max(placeX(x, left) + 1, placeX(x, left + barWidth) - 0.5)}V${placeY(y, base)}z`,
+  );
   return html`<path class="${style} bars" d="${raw(rectangles.join(''))}"/>`;
 }
 

@@ -32,7 +32,9 @@ export function drawCharts(result: ReplayResult): Markup[] {
     isComparison: result.targets.length > 1,
   };
   if (data.timelines.every(({ outcomes }) => outcomes.length === 0)) return [];
-  const named = latencyNames.filter((name) => data.timelines.some(({ answered }) => answered.some(({ outcome }) => latencyOf(outcome, name) !== undefined)));
+  const named = latencyNames.filter((name) =>
+    data.timelines.some(({ answered }) => answered.some(({ outcome }) => latencyOf(outcome, name) !== undefined)),
+  );
   return [
     ...named.map((name) => latencyOverTime(data, name)),
     ...named.map((name) => latencyByPercentile(data, name)),
@@ -70,15 +72,31 @@ function latencyByPercentile({ timelines, slo, isComparison }: ChartData, name: 
   const values = valuesOf(timelines, name);
   const limit = objectiveOf(slo, name);
   const y = latencyScale(limit === undefined ? values : [...values, limit], quantileOfSorted(toSorted(values), 0.5));
-  const samples = timelines.map(({ answered }) => toSorted(latenciesOf(answered.map(({ outcome }) => outcome), name)));
+  const samples = timelines.map(({ answered }) =>
+    toSorted(
+      latenciesOf(
+        answered.map(({ outcome }) => outcome),
+        name,
+      ),
+    ),
+  );
   const shares = sharesUpTo(Math.max(...samples.map(({ length }) => length)));
   return chart({
     title: `${latencyTitles[name]} by percentile, ms${y.isLog ? ', logarithmic' : ''}`,
     titleZh: `${latencyTitlesZh[name]}分位数`,
-    x: { scale: percentileScale(Math.max(...samples.map(({ length }) => length))), format: (share) => `${Number((share * 100).toFixed(2))} %` },
+    x: {
+      scale: percentileScale(Math.max(...samples.map(({ length }) => length))),
+      format: (share) => `${Number((share * 100).toFixed(2))} %`,
+    },
     y: { scale: y, format: formatNumber },
     marks: [
-      ...samples.map((sample, target): Mark => ({ kind: 'line', style: `s${target} strong`, points: shares.filter((share) => share <= 1 - 1 / sample.length || share === 0).map((share) => ({ x: share, y: quantileOfSorted(sample, share) })) })),
+      ...samples.map((sample, target): Mark => ({
+        kind: 'line',
+        style: `s${target} strong`,
+        points: shares
+          .filter((share) => share <= 1 - 1 / sample.length || share === 0)
+          .map((share) => ({ x: share, y: quantileOfSorted(sample, share) })),
+      })),
       ...limitMark(limit),
     ],
     legend: lettersOf(isComparison),
@@ -86,7 +104,8 @@ function latencyByPercentile({ timelines, slo, isComparison }: ChartData, name: 
 }
 
 function throughput({ timelines, time, slo, isComparison }: ChartData): Markup {
-  const points = ({ bins, binSeconds }: Timeline, value: 'due' | 'answered' | 'good'): Point[] => bins.map((bin) => ({ x: bin.from + binSeconds / 2, y: bin[value] }));
+  const points = ({ bins, binSeconds }: Timeline, value: 'due' | 'answered' | 'good'): Point[] =>
+    bins.map((bin) => ({ x: bin.from + binSeconds / 2, y: bin[value] }));
   const max = Math.max(...timelines.flatMap(({ bins }) => bins.flatMap(({ due, answered }) => [due, answered])));
   const first = timelines[0] as Timeline;
   return chart({
@@ -96,9 +115,19 @@ function throughput({ timelines, time, slo, isComparison }: ChartData): Markup {
     y: { scale: linearScale(max), format: formatNumber },
     marks: [
       { kind: 'line', style: 'due', points: points(first, 'due') },
-      ...timelines.map((timeline, target): Mark => ({ kind: 'line', style: `s${target} strong`, points: points(timeline, slo ? 'good' : 'answered') })),
+      ...timelines.map((timeline, target): Mark => ({
+        kind: 'line',
+        style: `s${target} strong`,
+        points: points(timeline, slo ? 'good' : 'answered'),
+      })),
     ],
-    legend: [{ style: 'due', text: 'due' }, ...timelines.map((_, target) => ({ style: `s${target} strong`, text: `${isComparison ? `${letters[target]} ` : ''}${slo ? 'answered within the SLO' : 'answered'}` }))],
+    legend: [
+      { style: 'due', text: 'due' },
+      ...timelines.map((_, target) => ({
+        style: `s${target} strong`,
+        text: `${isComparison ? `${letters[target]} ` : ''}${slo ? 'answered within the SLO' : 'answered'}`,
+      })),
+    ],
   });
 }
 
@@ -107,8 +136,15 @@ function inFlight({ timelines, time, isComparison }: ChartData): Markup {
     title: 'Requests in flight, at most',
     titleZh: '并发',
     x: time,
-    y: { scale: countScale(Math.max(...timelines.flatMap(({ bins }) => bins.map(({ inFlightMax }) => inFlightMax)))), format: formatNumber },
-    marks: timelines.map(({ bins, binSeconds }, target): Mark => ({ kind: 'line', style: `s${target} strong`, points: bins.map(({ from, inFlightMax }) => ({ x: from + binSeconds / 2, y: inFlightMax })) })),
+    y: {
+      scale: countScale(Math.max(...timelines.flatMap(({ bins }) => bins.map(({ inFlightMax }) => inFlightMax)))),
+      format: formatNumber,
+    },
+    marks: timelines.map(({ bins, binSeconds }, target): Mark => ({
+      kind: 'line',
+      style: `s${target} strong`,
+      points: bins.map(({ from, inFlightMax }) => ({ x: from + binSeconds / 2, y: inFlightMax })),
+    })),
     legend: lettersOf(isComparison),
   });
 }
@@ -121,7 +157,10 @@ function attainment({ timelines, time, isComparison }: ChartData, slo: ServiceLe
     y: { scale: linearScale(1, 4), format: (share) => `${Math.round(share * 100)} %` },
     marks: timelines.flatMap(({ bins, binSeconds }, target): Mark[] => {
       const points = bins.map((bin) => ({ x: bin.from + binSeconds / 2, y: bin.attainment }));
-      return [{ kind: 'dots', style: `s${target} solid`, points: points.filter(({ y }) => !Number.isNaN(y)) }, { kind: 'line', style: `s${target} strong`, points }];
+      return [
+        { kind: 'dots', style: `s${target} solid`, points: points.filter(({ y }) => !Number.isNaN(y)) },
+        { kind: 'line', style: `s${target} strong`, points },
+      ];
     }),
     legend: isComparison ? lettersOf(isComparison) : [{ style: 's0 strong', text: describeSlo(slo) }],
   });
@@ -132,7 +171,8 @@ const errorKinds: readonly Exclude<OutcomeKind, 'answered'>[] = ['refused', 'fai
 function errorsOverTime({ time, isComparison }: ChartData, { bins, binSeconds }: Timeline, target: number): Markup[] {
   const present = errorKinds.filter((kind) => bins.some(({ errors }) => errors[kind]));
   if (present.length === 0) return [];
-  const heightOf = ({ errors }: Timeline['bins'][number], kinds: readonly OutcomeKind[]) => kinds.reduce((sum, kind) => sum + (errors[kind] ?? 0), 0);
+  const heightOf = ({ errors }: Timeline['bins'][number], kinds: readonly OutcomeKind[]) =>
+    kinds.reduce((sum, kind) => sum + (errors[kind] ?? 0), 0);
   return [
     chart({
       title: `${isComparison ? `${letters[target]}: requests ` : 'Requests '}not answered`,
@@ -140,8 +180,12 @@ function errorsOverTime({ time, isComparison }: ChartData, { bins, binSeconds }:
       x: time,
       y: { scale: countScale(Math.max(...bins.map((bin) => heightOf(bin, present)))), format: formatNumber },
       marks: present.map((kind, index): Mark => ({
-        kind: 'bars', style: kind, width: binSeconds,
-        points: bins.filter(({ errors }) => errors[kind]).map((bin) => ({ x: bin.from, base: heightOf(bin, present.slice(0, index)), y: heightOf(bin, present.slice(0, index + 1)) })),
+        kind: 'bars',
+        style: kind,
+        width: binSeconds,
+        points: bins
+          .filter(({ errors }) => errors[kind])
+          .map((bin) => ({ x: bin.from, base: heightOf(bin, present.slice(0, index)), y: heightOf(bin, present.slice(0, index + 1)) })),
       })),
       legend: present.map((kind) => ({ style: `${kind} swatch`, text: kind })),
     }),
@@ -150,14 +194,15 @@ function errorsOverTime({ time, isComparison }: ChartData, { bins, binSeconds }:
 
 /** Every k-th request, and the slowest of each k. */
 function dotsOf({ answered }: Timeline, name: LatencyName): Point[] {
-  const points = answered.map(({ outcome, dueAt }) => ({ x: dueAt, y: latencyOf(outcome, name) ?? NaN })).filter(({ y }) => !Number.isNaN(y));
+  const points = answered
+    .map(({ outcome, dueAt }) => ({ x: dueAt, y: latencyOf(outcome, name) ?? NaN }))
+    .filter(({ y }) => !Number.isNaN(y));
   if (points.length <= dotsMax) return points;
   points.sort((a, b) => a.x - b.x);
   const stretch = Math.ceil((points.length * 2) / dotsMax);
-  return Array.from({ length: Math.ceil(points.length / stretch) }, (_, index) => points.slice(index * stretch, (index + 1) * stretch)).flatMap((few) => [
-    few[0] as Point,
-    few.reduce((slowest, point) => (point.y > slowest.y ? point : slowest)),
-  ]);
+  return Array.from({ length: Math.ceil(points.length / stretch) }, (_, index) =>
+    points.slice(index * stretch, (index + 1) * stretch),
+  ).flatMap((few) => [few[0] as Point, few.reduce((slowest, point) => (point.y > slowest.y ? point : slowest))]);
 }
 
 /** Shares at which a distribution is drawn: evenly on the percentile scale, to the last that so many values can tell. */
@@ -167,7 +212,12 @@ function sharesUpTo(count: number): number[] {
 }
 
 function valuesOf(timelines: readonly Timeline[], name: LatencyName): number[] {
-  return timelines.flatMap(({ answered }) => latenciesOf(answered.map(({ outcome }) => outcome), name));
+  return timelines.flatMap(({ answered }) =>
+    latenciesOf(
+      answered.map(({ outcome }) => outcome),
+      name,
+    ),
+  );
 }
 
 function limitMark(limit: number | undefined): Mark[] {

@@ -16,7 +16,7 @@ export function renderPage(result: ReplayResult, summary: ReplaySummary): string
   const name = harmless(result.trace.path.split(/[/\\]/).at(-1) ?? result.trace.path);
   const policy = `default-src 'none'; style-src 'sha256-${createHash('sha256').update(style).digest('base64')}'`;
   const notices = noticesOf(summary);
-  const slices = isComparison(summary) ? summary.comparison[0]?.slices ?? 0 : 0;
+  const slices = isComparison(summary) ? (summary.comparison[0]?.slices ?? 0) : 0;
   const page = html`<!doctype html>
 <html lang="en">
 <head>
@@ -28,11 +28,16 @@ export function renderPage(result: ReplayResult, summary: ReplaySummary): string
 </head>
 <body>
 <h1>${isComparison(summary) ? 'Comparison' : 'Replay'}: ${name} <small lang="zh">${isComparison(summary) ? '对比报告' : '回放报告'}</small></h1>
-${notices.map((notice) => html`<div class="notice">${harmless(notice)}</div>
-`)}
-${isComparison(summary) && html`<h2>Which is better <span lang="zh">对比</span></h2>
+${notices.map(
+  (notice) => html`<div class="notice">${harmless(notice)}</div>
+`,
+)}
+${
+  isComparison(summary) &&
+  html`<h2>Which is better <span lang="zh">对比</span></h2>
 ${comparisonTable(summary)}
-<p>${formatCount(slices, 'slice')} of the trace, ${slices === 1 ? '' : 'each '}replayed to both servers in turn; intervals are drawn from slices. Where an interval holds 1, no difference was shown. Of nine figures of two equal servers, one or another interval misses 1 by chance in up to four of ten comparisons.</p>`}
+<p>${formatCount(slices, 'slice')} of the trace, ${slices === 1 ? '' : 'each '}replayed to both servers in turn; intervals are drawn from slices. Where an interval holds 1, no difference was shown. Of nine figures of two equal servers, one or another interval misses 1 by chance in up to four of ten comparisons.</p>`
+}
 ${targetsOf(summary).map((target, index) => targetSection(target, summary, index))}
 <h2>Over time and by percentile <span lang="zh">图表</span></h2>
 <p>Latencies count from when a request was due, on the time of the trace.</p>

@@ -52,7 +52,10 @@ export function timeScale(seconds: number): Scale {
 export function percentileScale(count: number): Scale {
   const nines = (share: number) => -Math.log10(Math.max(1 - share, 1e-12));
   const end = Math.max(1, Math.log10(Math.max(count, 1)));
-  return { place: (share) => clamp(nines(share) / end), ticks: [0.5, 0.9, 0.99, 0.999, 0.9999].filter((share) => nines(share) <= end + 1e-9) };
+  return {
+    place: (share) => clamp(nines(share) / end),
+    ticks: [0.5, 0.9, 0.99, 0.999, 0.9999].filter((share) => nines(share) <= end + 1e-9),
+  };
 }
 
 function niceStep(raw: number): number {

@@ -13,7 +13,8 @@ export interface Timeline {
 }
 
 /**
- * With the moments in seconds on the charts' axis. Two targets have their slices in turn; on the axis they lie one over the other, where the trace has
+ * With the moments in seconds on the charts' axis. Two targets have their slices in turn; on the axis they lie one over the other, where
+ * the trace has
  * them, so that what both did with the same requests can be compared by eye.
  */
 export interface TimedOutcome {
@@ -50,7 +51,12 @@ export function placeInTime({ outcomes, targets, options }: ReplayResult, target
   return own.map((outcome) => {
     const shiftMs = spans ? outcome.slice * (options.blockMs ?? 0) - (spans.get(outcome.slice)?.fromMs ?? 0) : 0;
     const place = (ms: number) => (ms + shiftMs) / 1000;
-    return { outcome, dueAt: place(outcome.dueAtMs), sentAt: outcome.sentAtMs === undefined ? undefined : place(outcome.sentAtMs), endedAt: place(outcome.endedAtMs) };
+    return {
+      outcome,
+      dueAt: place(outcome.dueAtMs),
+      sentAt: outcome.sentAtMs === undefined ? undefined : place(outcome.sentAtMs),
+      endedAt: place(outcome.endedAtMs),
+    };
   });
 }
 
@@ -58,7 +64,13 @@ export function createTimeline(outcomes: readonly TimedOutcome[], seconds: numbe
   const binSeconds = binLengths.find((length) => seconds / length <= binsMax) ?? seconds / binsMax;
   const count = Math.max(1, Math.ceil(seconds / binSeconds));
   const binOf = (at: number) => Math.min(count - 1, Math.max(0, Math.floor(at / binSeconds)));
-  const bins = Array.from({ length: count }, () => ({ due: 0, dueGood: 0, answered: 0, good: 0, errors: {} as Partial<Record<OutcomeKind, number>> }));
+  const bins = Array.from({ length: count }, () => ({
+    due: 0,
+    dueGood: 0,
+    answered: 0,
+    good: 0,
+    errors: {} as Partial<Record<OutcomeKind, number>>,
+  }));
   for (const { outcome, dueAt, endedAt } of outcomes) {
     const dueBin = bins[binOf(dueAt)] as (typeof bins)[number];
     const endBin = bins[binOf(endedAt)] as (typeof bins)[number];
@@ -98,7 +110,14 @@ export function quantileLine({ answered, bins, binSeconds }: Timeline, name: Lat
 
 /** The most requests that ran at once, by bin: those before it that still run count too. */
 function inFlightMaxima(outcomes: readonly TimedOutcome[], count: number, binOf: (at: number) => number): number[] {
-  const changes = outcomes.flatMap(({ sentAt, endedAt }) => (sentAt === undefined ? [] : [{ at: sentAt, by: 1 }, { at: endedAt, by: -1 }]));
+  const changes = outcomes.flatMap(({ sentAt, endedAt }) =>
+    sentAt === undefined
+      ? []
+      : [
+          { at: sentAt, by: 1 },
+          { at: endedAt, by: -1 },
+        ],
+  );
   changes.sort((a, b) => a.at - b.at || a.by - b.by);
   const maxima = Array.from({ length: count }, () => -1);
   let running = 0;

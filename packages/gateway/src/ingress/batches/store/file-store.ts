@@ -42,7 +42,8 @@ export class FileStore {
   }
 
   /**
-   * The file is there from now on, if it fits beside those that are: of several that came at the same time the first to be finished is kept, and
+   * The file is there from now on, if it fits beside those that are: of several that came at the same time the first to be finished is
+   * kept, and
    * never is more kept than may be. Otherwise says what there are too many of; the file is still to be discarded then. Rejects
    * with `storage_unavailable` where it took so long to come that it was swept.
    */
@@ -53,8 +54,15 @@ export class FileStore {
       const used = await usageIn(transaction, tenant, true);
       if (isFullOfFiles(used, bounds)) return 'files';
       if (writer.size > roomIn(used, bounds)) return 'bytes';
-      const kept = await transaction.updateTable('autoglm_files').set({ ...changes, is_complete: 1 }).where('id', '=', writer.id).executeTakeFirst();
-      if (kept.numUpdatedRows !== 1n) throw new AutoglmError('storage_unavailable', 'The file took too long to come, and what had come was deleted: send it again.', { retryAfterSeconds: 1 });
+      const kept = await transaction
+        .updateTable('autoglm_files')
+        .set({ ...changes, is_complete: 1 })
+        .where('id', '=', writer.id)
+        .executeTakeFirst();
+      if (kept.numUpdatedRows !== 1n)
+        throw new AutoglmError('storage_unavailable', 'The file took too long to come, and what had come was deleted: send it again.', {
+          retryAfterSeconds: 1,
+        });
       return undefined;
     });
   }
@@ -63,7 +71,10 @@ export class FileStore {
   async begin({ batch_id: batchId, ...file }: NewFile): Promise<FileWriter> {
     const createdAtMs = this.#now();
     const filename = file.filename.replaceAll('\0', '');
-    await this.#database.insertInto('autoglm_files').values({ ...file, filename, size_bytes: 0, created_at_ms: createdAtMs, is_complete: 0, batch_id: batchId ?? null }).execute();
+    await this.#database
+      .insertInto('autoglm_files')
+      .values({ ...file, filename, size_bytes: 0, created_at_ms: createdAtMs, is_complete: 0, batch_id: batchId ?? null })
+      .execute();
     return new FileWriter(this.#database, file.id, createdAtMs);
   }
 
@@ -79,7 +90,12 @@ export class FileStore {
     if (purpose !== undefined) query = query.where('purpose', '=', purpose);
     if (from) {
       const beyond = order === 'asc' ? '>' : '<';
-      query = query.where(({ eb, and, or }) => or([eb('created_at_ms', beyond, from.created_at_ms), and([eb('created_at_ms', '=', from.created_at_ms), eb('id', beyond, from.id)])]));
+      query = query.where(({ eb, and, or }) =>
+        or([
+          eb('created_at_ms', beyond, from.created_at_ms),
+          and([eb('created_at_ms', '=', from.created_at_ms), eb('id', beyond, from.id)]),
+        ]),
+      );
     }
     return query.execute();
   }
@@ -87,7 +103,12 @@ export class FileStore {
   /** Rejects with `file_not_found` where it is deleted before its end was read. */
   async *read({ id, size_bytes: size }: Pick<StoredFile, 'id' | 'size_bytes'>): AsyncGenerator<Uint8Array> {
     for (let number = 0, bytesRead = 0; bytesRead < size; number += 1) {
-      const chunk = await this.#database.selectFrom('autoglm_file_chunks').where('file_id', '=', id).where('number', '=', number).select('bytes').executeTakeFirst();
+      const chunk = await this.#database
+        .selectFrom('autoglm_file_chunks')
+        .where('file_id', '=', id)
+        .where('number', '=', number)
+        .select('bytes')
+        .executeTakeFirst();
       if (!chunk) throw new AutoglmError('file_not_found', `The file ${id} was deleted while it was read.`);
       bytesRead += chunk.bytes.length;
       yield chunk.bytes;
@@ -103,15 +124,26 @@ export class FileStore {
 
   /** Those whose time is over, and those whose writer was cut off before this moment. At most so many at once. */
   async sweep(abandonedBeforeMs: number, max: number): Promise<number> {
-    const old = await this.#database.selectFrom('autoglm_files').select('id').limit(max)
-      .where(({ eb, and, or }) => or([eb('expires_at_ms', '<=', this.#now()), and([eb('is_complete', '=', 0), eb('created_at_ms', '<', abandonedBeforeMs)])]))
+    const old = await this.#database
+      .selectFrom('autoglm_files')
+      .select('id')
+      .limit(max)
+      .where(({ eb, and, or }) =>
+        or([eb('expires_at_ms', '<=', this.#now()), and([eb('is_complete', '=', 0), eb('created_at_ms', '<', abandonedBeforeMs)])]),
+      )
       .execute();
-    await deleteFiles(this.#database, old.map(({ id }) => id));
+    await deleteFiles(
+      this.#database,
+      old.map(({ id }) => id),
+    );
     return old.length;
   }
 
   #visible(tenant: string) {
-    return this.#database.selectFrom('autoglm_files').where('tenant', '=', tenant).where('is_complete', '=', 1)
+    return this.#database
+      .selectFrom('autoglm_files')
+      .where('tenant', '=', tenant)
+      .where('is_complete', '=', 1)
       .where(({ eb, or }) => or([eb('expires_at_ms', 'is', null), eb('expires_at_ms', '>', this.#now())]));
   }
 }
@@ -165,7 +197,9 @@ export class FileWriter {
 }
 
 async function usageIn(database: Kysely<Tables> | Transaction<Tables>, tenant: string, isThere = false): Promise<Usage> {
-  let sum = database.selectFrom('autoglm_files').select(({ fn }) => [fn.countAll<number>().as('count'), fn.sum<number | null>('size_bytes').as('bytes')]);
+  let sum = database
+    .selectFrom('autoglm_files')
+    .select(({ fn }) => [fn.countAll<number>().as('count'), fn.sum<number | null>('size_bytes').as('bytes')]);
   if (isThere) sum = sum.where('is_complete', '=', 1);
   const own = await sum.where('tenant', '=', tenant).executeTakeFirstOrThrow();
   const ofKey = await sum.where(isOfKeyOf(tenant)).executeTakeFirstOrThrow();

@@ -14,11 +14,15 @@ export interface OpenDatabase {
   readonly dialect: Dialect;
 }
 
-/** PostgreSQL's own number of its type of 64-bit integers; the driver gives them as text, because not all of them are numbers. All of ours are. */
+/**
+ * PostgreSQL's own number of its type of 64-bit integers; the driver gives them as text, because not all of them are numbers. All of ours
+ * are.
+ */
 const int8 = 20;
 
 /**
- * A connection on which nothing moves for so long is given up, with what was asked on it. Longer than the longest that is asked: to delete the lines of a
+ * A connection on which nothing moves for so long is given up, with what was asked on it. Longer than the longest that is asked: to delete
+ * the lines of a
  * batch of `lines_max` at its greatest, a million, from a slow disk, which would be tried again without end if it were cut off.
  */
 const silentMsMax = 120_000;
@@ -38,7 +42,9 @@ export interface OpenDatabaseOptions {
 /** Opens it and makes what is missing. Rejects when it cannot be reached or written. */
 export async function openDatabase(place: DatabasePlace, options: OpenDatabaseOptions = {}): Promise<OpenDatabase> {
   const sockets = new Set<Socket>();
-  const database = new Kysely<Tables>({ dialect: place.kind === 'sqlite' ? sqlite(place.path, options) : postgres(place.url, sockets, options.silentMsMax ?? silentMsMax) });
+  const database = new Kysely<Tables>({
+    dialect: place.kind === 'sqlite' ? sqlite(place.path, options) : postgres(place.url, sockets, options.silentMsMax ?? silentMsMax),
+  });
   const cut = () => {
     // First, so that none is opened in the place of those that are cut.
     database.destroy().catch(() => {});
@@ -64,7 +70,8 @@ function sqlite(file: string, { onFolderMade, onLost }: OpenDatabaseOptions): Sq
 }
 
 function postgres(url: string, sockets: Set<Socket>, silentMs: number): PostgresDialect {
-  // The bound is the socket's and not the query's: a query that is given up leaves its connection waiting for the answer, and whoever had it next would wait too.
+  // The bound is the socket's and not the query's: a query that is given up leaves its connection waiting for the answer, and whoever had
+  // it next would wait too.
   const stream = () => {
     const socket = new Socket();
     sockets.add(socket);
@@ -72,8 +79,18 @@ function postgres(url: string, sockets: Set<Socket>, silentMs: number): Postgres
     socket.setTimeout(silentMs, () => socket.destroy(new Error(`The database has said nothing for ${silentMs} ms.`)));
     return socket;
   };
-  const parse = ((oid: number, format: 'text') => (oid === int8 ? Number : pg.types.getTypeParser(oid, format))) as typeof pg.types.getTypeParser;
-  const pool = new pg.Pool({ connectionString: url, max: 8, connectionTimeoutMillis: 5000, idleTimeoutMillis: 30_000, keepAlive: true, keepAliveInitialDelayMillis: keepAliveMs, stream, types: { getTypeParser: parse } });
+  const parse = ((oid: number, format: 'text') =>
+    oid === int8 ? Number : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser;
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: 8,
+    connectionTimeoutMillis: 5000,
+    idleTimeoutMillis: 30_000,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: keepAliveMs,
+    stream,
+    types: { getTypeParser: parse },
+  });
   // A connection that is lost while nobody uses it is replaced when somebody does.
   pool.on('error', () => {});
   // One that is lost in use fails the query.

@@ -108,7 +108,9 @@ export async function migrate(database: Kysely<Tables>, dialect: Dialect): Promi
     await lockAll(transaction, dialect);
     const bytes = dialect === 'postgres' ? 'bytea' : 'blob';
     const { schema } = transaction;
-    await schema.createTable('autoglm_files').ifNotExists()
+    await schema
+      .createTable('autoglm_files')
+      .ifNotExists()
       .addColumn('id', 'text', (column) => column.primaryKey())
       .addColumn('tenant', 'text', (column) => column.notNull())
       .addColumn('purpose', 'text', (column) => column.notNull())
@@ -119,14 +121,23 @@ export async function migrate(database: Kysely<Tables>, dialect: Dialect): Promi
       .addColumn('is_complete', 'integer', (column) => column.notNull())
       .addColumn('batch_id', 'text')
       .execute();
-    await schema.createIndex('autoglm_files_by_tenant').ifNotExists().on('autoglm_files').columns(['tenant', 'created_at_ms', 'id']).execute();
-    await schema.createTable('autoglm_file_chunks').ifNotExists()
+    await schema
+      .createIndex('autoglm_files_by_tenant')
+      .ifNotExists()
+      .on('autoglm_files')
+      .columns(['tenant', 'created_at_ms', 'id'])
+      .execute();
+    await schema
+      .createTable('autoglm_file_chunks')
+      .ifNotExists()
       .addColumn('file_id', 'text', (column) => column.notNull())
       .addColumn('number', 'integer', (column) => column.notNull())
       .addColumn('bytes', bytes, (column) => column.notNull())
       .addPrimaryKeyConstraint('autoglm_file_chunks_key', ['file_id', 'number'])
       .execute();
-    await schema.createTable('autoglm_batches').ifNotExists()
+    await schema
+      .createTable('autoglm_batches')
+      .ifNotExists()
       .addColumn('id', 'text', (column) => column.primaryKey())
       .addColumn('tenant', 'text', (column) => column.notNull())
       .addColumn('key_name', 'text')
@@ -153,8 +164,15 @@ export async function migrate(database: Kysely<Tables>, dialect: Dialect): Promi
       .addColumn('claimed_by', 'text')
       .addColumn('claimed_until_ms', 'bigint', (column) => column.notNull())
       .execute();
-    await schema.createIndex('autoglm_batches_by_tenant').ifNotExists().on('autoglm_batches').columns(['tenant', 'created_at_ms', 'id']).execute();
-    await schema.createTable('autoglm_batch_lines').ifNotExists()
+    await schema
+      .createIndex('autoglm_batches_by_tenant')
+      .ifNotExists()
+      .on('autoglm_batches')
+      .columns(['tenant', 'created_at_ms', 'id'])
+      .execute();
+    await schema
+      .createTable('autoglm_batch_lines')
+      .ifNotExists()
       .addColumn('batch_id', 'text', (column) => column.notNull())
       .addColumn('number', 'integer', (column) => column.notNull())
       .addColumn('custom_id', 'text', (column) => column.notNull())
@@ -165,6 +183,11 @@ export async function migrate(database: Kysely<Tables>, dialect: Dialect): Promi
       .addColumn('output_tokens', 'bigint', (column) => column.notNull())
       .addPrimaryKeyConstraint('autoglm_batch_lines_key', ['batch_id', 'number'])
       .execute();
-    await schema.createIndex('autoglm_batch_lines_by_outcome').ifNotExists().on('autoglm_batch_lines').columns(['batch_id', 'outcome', 'number']).execute();
+    await schema
+      .createIndex('autoglm_batch_lines_by_outcome')
+      .ifNotExists()
+      .on('autoglm_batch_lines')
+      .columns(['batch_id', 'outcome', 'number'])
+      .execute();
   });
 }

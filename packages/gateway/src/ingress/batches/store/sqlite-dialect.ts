@@ -1,5 +1,15 @@
 import { Worker } from 'node:worker_threads';
-import { CompiledQuery, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler, type DatabaseConnection, type Dialect, type Driver, type Kysely, type QueryResult } from 'kysely';
+import {
+  CompiledQuery,
+  SqliteAdapter,
+  SqliteIntrospector,
+  SqliteQueryCompiler,
+  type DatabaseConnection,
+  type Dialect,
+  type Driver,
+  type Kysely,
+  type QueryResult,
+} from 'kysely';
 import type { Tables } from './schema.ts';
 import type { SqliteAnswer, SqliteQuestion, SqliteWorkerData } from './sqlite-worker.ts';
 
@@ -73,7 +83,10 @@ class SqliteDriver implements Driver {
 const lossesMax = 5;
 const lossesMs = 60_000;
 
-/** The thread, and the next one where it has ended: out of memory, say. What was asked of it has failed, and a transaction ends with the thread that began it. */
+/**
+ * The thread, and the next one where it has ended: out of memory, say. What was asked of it has failed, and a transaction ends with the
+ * thread that began it.
+ */
 class RestartedConnection implements DatabaseConnection {
   readonly #options: SqliteOptions;
   #worker: WorkerConnection | undefined;
@@ -141,7 +154,11 @@ class RestartedConnection implements DatabaseConnection {
 
 function startThread(path: string): Worker {
   const file = import.meta.url.endsWith('.ts') ? './sqlite-worker.ts' : './sqlite-worker.js';
-  return new Worker(new URL(file, import.meta.url), { workerData: { path } satisfies SqliteWorkerData, execArgv: ['--no-warnings'], name: 'sqlite' });
+  return new Worker(new URL(file, import.meta.url), {
+    workerData: { path } satisfies SqliteWorkerData,
+    execArgv: ['--no-warnings'],
+    name: 'sqlite',
+  });
 }
 
 interface Waiting {

@@ -9,7 +9,9 @@ export interface DecisionInput extends Belief {
   readonly random: number;
 }
 
-/** `serve` the kept answer; `check` it: compute as if it were not there, then compare; `distrust` it: the same, but for want of confidence. */
+/**
+ * `serve` the kept answer; `check` it: compute as if it were not there, then compare; `distrust` it: the same, but for want of confidence.
+ */
 export type Decision = 'serve' | 'check' | 'distrust';
 
 /** The fewer checks a belief rests on, the more often it is checked: luck is found out before it has done much harm. */

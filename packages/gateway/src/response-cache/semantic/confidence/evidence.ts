@@ -43,7 +43,8 @@ export class Evidence {
   }
 
   /**
-   * Of its own band, and of all from it upward, whichever is worse. Where those above were seldom checked, the bands below stand in for them:
+   * Of its own band, and of all from it upward, whichever is worse. Where those above were seldom checked, the bands below stand in for
+   * them:
    * they are wrong more often, so nothing is believed that is too good.
    */
   belief(wording: Wording, similarity: number): Belief {
@@ -91,7 +92,10 @@ export class Evidence {
 }
 
 function bandOf(similarity: number): number {
-  return Math.max(0, edges.findLastIndex((edge) => similarity >= edge));
+  return Math.max(
+    0,
+    edges.findLastIndex((edge) => similarity >= edge),
+  );
 }
 
 function checksOf(bands: readonly Band[]): number {

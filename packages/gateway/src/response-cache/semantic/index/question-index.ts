@@ -68,7 +68,8 @@ export class QuestionIndex {
     partition.set(key, vector, (this.#signatures as Signatures).of(vector));
     this.#places.set(key, { key, scope, text, partition, bytes });
     this.#bytes += bytes;
-    while (this.#places.size > this.#bounds.entriesMax || this.#bytes > this.#bounds.bytesMax) this.delete(this.#places.keys().next().value as string);
+    while (this.#places.size > this.#bounds.entriesMax || this.#bytes > this.#bounds.bytesMax)
+      this.delete(this.#places.keys().next().value as string);
   }
 
   delete(key: string): boolean {

@@ -46,13 +46,27 @@ export function distanceMax(cosine: number): number {
 }
 
 /** Calls back with every row of `rows` (signatures one after the other) that differs from `signature` in at most so many bits. */
-export function scan(rows: Uint32Array, count: number, signature: Uint32Array, distance: number, onNear: (row: number, bits: number) => void): void {
+export function scan(
+  rows: Uint32Array,
+  count: number,
+  signature: Uint32Array,
+  distance: number,
+  onNear: (row: number, bits: number) => void,
+): void {
   const [a, b, c, d, e, f, g, h] = signature as unknown as [number, number, number, number, number, number, number, number];
   for (let row = 0, at = 0; row < count; row += 1, at += signatureWords) {
     // Half of the bits rule out nearly everything.
-    let bits = popcount((rows[at] as number) ^ a) + popcount((rows[at + 1] as number) ^ b) + popcount((rows[at + 2] as number) ^ c) + popcount((rows[at + 3] as number) ^ d);
+    let bits =
+      popcount((rows[at] as number) ^ a) +
+      popcount((rows[at + 1] as number) ^ b) +
+      popcount((rows[at + 2] as number) ^ c) +
+      popcount((rows[at + 3] as number) ^ d);
     if (bits > distance) continue;
-    bits += popcount((rows[at + 4] as number) ^ e) + popcount((rows[at + 5] as number) ^ f) + popcount((rows[at + 6] as number) ^ g) + popcount((rows[at + 7] as number) ^ h);
+    bits +=
+      popcount((rows[at + 4] as number) ^ e) +
+      popcount((rows[at + 5] as number) ^ f) +
+      popcount((rows[at + 6] as number) ^ g) +
+      popcount((rows[at + 7] as number) ^ h);
     if (bits <= distance) onNear(row, bits);
   }
 }

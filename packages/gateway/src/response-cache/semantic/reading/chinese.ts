@@ -54,12 +54,23 @@ const synonymOf: ReadonlyMap<string, string> = new Map(
 
 /** Endings of places and of what is called by a name. */
 const nameEnding = /.[省市县区镇乡村路街道桥站港湾岛湖河江山峰寺塔宫园馆院校司店厂国洲州郡岭关]$/u;
-const surnames = '欧阳|司马|诸葛|上官|[王李张刘陈杨黄赵吴周徐孙马朱胡郭何林高罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘于蒋蔡余杜叶程苏魏吕丁任沈姚卢姜崔钟谭陆汪范金石廖贾夏韦付方白邹孟熊秦邱江尹薛闫段雷侯龙史陶黎贺顾毛郝龚邵万钱严覃武戴莫孔向汤]';
+const surnames =
+  '欧阳|司马|诸葛|上官|[王李张刘陈杨黄赵吴周徐孙马朱胡郭何林高罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘于蒋蔡余杜叶程苏魏吕丁任沈姚卢姜崔钟谭陆汪范金石廖贾夏韦付方白邹孟熊秦邱江尹薛闫段雷侯龙史陶黎贺顾毛郝龚邵万钱严覃武戴莫孔向汤]';
 const surname = new RegExp(`^(?:${surnames})\\p{Script=Han}{1,2}$`, 'u');
 const surnameAlone = new RegExp(`^(?:${surnames})$`, 'u');
 
 const personOf: ReadonlyMap<string, Person> = new Map([
-  ['我', 'I'], ['我们', 'I'], ['咱', 'I'], ['咱们', 'I'], ['你', 'you'], ['您', 'you'], ['你们', 'you'], ['他', 'he'], ['她', 'she'], ['他们', 'they'], ['她们', 'they'],
+  ['我', 'I'],
+  ['我们', 'I'],
+  ['咱', 'I'],
+  ['咱们', 'I'],
+  ['你', 'you'],
+  ['您', 'you'],
+  ['你们', 'you'],
+  ['他', 'he'],
+  ['她', 'she'],
+  ['他们', 'they'],
+  ['她们', 'they'],
 ] as const);
 
 /** The words of a run of Chinese characters, as ICU's dictionary cuts it. */
@@ -94,14 +105,19 @@ function splitNegation(segment: string, harmless: string): { text: string; isNeg
   if (!match) return [{ text: segment, isNegation: false }];
   const end = match.index + match[0].length;
   const rest = end < segment.length ? splitNegation(segment.slice(end), harmless.slice(end)) : [];
-  return [...(match.index > 0 ? [{ text: segment.slice(0, match.index), isNegation: false }] : []), { text: match[0], isNegation: true }, ...rest];
+  return [
+    ...(match.index > 0 ? [{ text: segment.slice(0, match.index), isNegation: false }] : []),
+    { text: match[0], isNegation: true },
+    ...rest,
+  ];
 }
 
 function toWords({ text, isNegation }: { text: string; isNegation: boolean }): Word[] {
   if (isNegation) return [{ base: '不', text, kind: 'negation', isName: false }];
   if (joints.has(text)) return [{ base: '和', text, kind: 'joint', isName: false }];
   const owner = /^(.+)的$/u.exec(text)?.[1];
-  if (owner !== undefined && functionWords.has(owner)) return [...toWords({ text: owner, isNegation }), { base: '的', text: '的', kind: 'function', isName: false }];
+  if (owner !== undefined && functionWords.has(owner))
+    return [...toWords({ text: owner, isNegation }), { base: '的', text: '的', kind: 'function', isName: false }];
   if (functionWords.has(text)) return [{ base: synonymOf.get(text) ?? text, text, kind: 'function', isName: false }];
   return [{ base: synonymOf.get(text) ?? text, text, kind: 'content', isName: nameEnding.test(text) || surname.test(text) }];
 }

@@ -24,7 +24,9 @@ export const joints = set('and or & vs versus');
 /** Prepositions that mean something at the end: what is it, what is it for. */
 export const prepositions = set('in on at of for to with by about as into onto through from after before over under off out up down');
 
-export const negations = set("not no never none nothing nobody nowhere neither nor cannot without n't non except unless lack lacking lacks avoid stop prevent");
+export const negations = set(
+  "not no never none nothing nobody nowhere neither nor cannot without n't non except unless lack lacking lacks avoid stop prevent",
+);
 
 /** Forms that no ending explains. */
 const irregularForms = Object.fromEntries(
@@ -37,7 +39,9 @@ const irregularForms = Object.fromEntries(
    men:man women:woman children:child feet:foot teeth:tooth mice:mouse geese:goose lives:life wives:wife knives:knife leaves:leaf selves:self shelves:shelf wolves:wolf halves:half
    better:better best:best worse:worse worst:worst dying:die lying:lie tying:tie does:do has:have is:be are:be am:be was:be were:be been:be did:do done:do had:have
    series:series species:species news:news physics:physics mathematics:mathematics maths:mathematics math:mathematics politics:politics economics:economics bus:bus gas:gas lens:lens
-   data:data media:media criteria:criterion phenomena:phenomenon analyses:analysis crises:crisis theses:thesis`.split(/\s+/).map((pair) => pair.split(':') as [string, string]),
+   data:data media:media criteria:criterion phenomena:phenomenon analyses:analysis crises:crisis theses:thesis`
+    .split(/\s+/)
+    .map((pair) => pair.split(':') as [string, string]),
 );
 
 const irregular = new Map(Object.entries(irregularForms));
@@ -116,8 +120,6 @@ export const contractions: readonly (readonly [RegExp, string])[] = [
   [/\bwith out\b/gi, 'without'],
   [/['’]s\b/gi, ''],
 ];
-
-
 
 /** The word without its inflection, and the one of its synonyms that stands for all. Lower case in. */
 export function baseOf(word: string): string {

@@ -18,7 +18,8 @@ const measures =
 /** A comma sets groups of digits apart, in twos after the first three where lakhs are counted; any other stands between two numbers. */
 const number = String.raw`(?:\d{1,3}(?:,\d{2,3})*,\d{3}|\d+)(?:\.\d+)?`;
 const months = 'january|february|march|april|may|june|july|august|september|october|november|december';
-const englishWords = 'zero|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|million|billion|one(?=[ -](?:hundred|thousand|million|billion|lakh|crore)\\b)|first|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth';
+const englishWords =
+  'zero|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|million|billion|one(?=[ -](?:hundred|thousand|million|billion|lakh|crore)\\b)|first|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth';
 
 type Groups = Readonly<Record<string, string | undefined>>;
 type MakeWord = (groups: Groups, text: string) => Word | undefined;
@@ -27,18 +28,48 @@ type MakeWord = (groups: Groups, text: string) => Word | undefined;
 const patterns: readonly (readonly [RegExp, MakeWord])[] = [
   [/(?<hour>\d{1,2})[:：](?<minute>\d{2})(?::\d{2})?(?:\s*(?<half>[ap])\.?m\b\.?)?/giu, clockOf],
   [/(?<![\d.])(?<hour>\d{1,2})\s*(?:(?<half>[ap])\.?m\b\.?|o['’]clock)/giu, clockOf],
-  [new RegExp(`(?:(?<part>${dayPart})的?|(?<!有|早|快|慢|多|少|大|小|好|差))(?<hour>${numeral})[点點](?:钟|整)?(?:(?<quarter>半|[一三]刻)|(?<minute>${numeral})分?)?(?!的?[建意原要])`, 'gu'), clockOf],
-  [/(?<year>\d{4})[-/.](?<month>\d{1,2})[-/.](?<day>\d{1,2})(?!\d)/gu, ({ year, month, day }, text) => numberWord(`${year}-${Number(month)}-${Number(day)}`, 'date', text)],
-  [new RegExp(`(?:周|星期|礼拜)(?<day>[一二三四五六日天1-7])`, 'gu'), ({ day = '' }, text) => numberWord(String('日天'.includes(day) ? 7 : (chineseNumber(day) ?? day)), 'weekday', text)],
+  [
+    new RegExp(
+      `(?:(?<part>${dayPart})的?|(?<!有|早|快|慢|多|少|大|小|好|差))(?<hour>${numeral})[点點](?:钟|整)?(?:(?<quarter>半|[一三]刻)|(?<minute>${numeral})分?)?(?!的?[建意原要])`,
+      'gu',
+    ),
+    clockOf,
+  ],
+  [
+    /(?<year>\d{4})[-/.](?<month>\d{1,2})[-/.](?<day>\d{1,2})(?!\d)/gu,
+    ({ year, month, day }, text) => numberWord(`${year}-${Number(month)}-${Number(day)}`, 'date', text),
+  ],
+  [
+    new RegExp(`(?:周|星期|礼拜)(?<day>[一二三四五六日天1-7])`, 'gu'),
+    ({ day = '' }, text) => numberWord(String('日天'.includes(day) ? 7 : (chineseNumber(day) ?? day)), 'weekday', text),
+  ],
   [new RegExp(`百分之(?<value>${numeral})`, 'gu'), ({ value = '' }, text) => numberWord(String(valueOf(value)), '%', text)],
   [new RegExp(`第(?<value>${numeral})`, 'gu'), ({ value = '' }, text) => numberWord(String(valueOf(value)), 'th', text)],
-  [new RegExp(`一(?:个(?!月|小时|钟头|星期|礼拜)|种|位|些|下|样|起|直|定|般|点|切|旦|边|共|向|再|致|律|方面|名|条)|万一|千万(?![${chineseDigit}个元块人])|十分(?!钟|之)|统一|唯一|百度|百货|一度`, 'gu'), () => undefined],
+  [
+    new RegExp(
+      `一(?:个(?!月|小时|钟头|星期|礼拜)|种|位|些|下|样|起|直|定|般|点|切|旦|边|共|向|再|致|律|方面|名|条)|万一|千万(?![${chineseDigit}个元块人])|十分(?!钟|之)|统一|唯一|百度|百货|一度`,
+      'gu',
+    ),
+    () => undefined,
+  ],
   [new RegExp(`(?<value>${numeral})(?<half1>半)?\\s*(?<unit>${measures})(?<half>半)?`, 'gu'), measured],
-  [new RegExp(`半(?<unit>小时|个小时|个月|年|天|斤|公斤|公里)`, 'gu'), ({ unit = '' }, text) => numberWord('0.5', unitName(unit.replace(/^个(?=小时)/, '')), text)],
+  [
+    new RegExp(`半(?<unit>小时|个小时|个月|年|天|斤|公斤|公里)`, 'gu'),
+    ({ unit = '' }, text) => numberWord('0.5', unitName(unit.replace(/^个(?=小时)/, '')), text),
+  ],
   [new RegExp(`[${chineseDigit}]{2,}`, 'gu'), (_, text) => numberWord(String(valueOf(text)), undefined, text)],
   [new RegExp(String.raw`\b(?<month>${months})\.?\s+(?<day>\d{1,2})(?:st|nd|rd|th)?\b(?:,?\s+(?<year>\d{4})\b)?`, 'giu'), englishDate],
-  [new RegExp(String.raw`\b(?<day>\d{1,2})(?:st|nd|rd|th)?\s+(?:of\s+)?(?<month>${months})\b(?:,?\s+(?<year>\d{4})\b)?`, 'giu'), englishDate],
-  [new RegExp(String.raw`(?<currency>[$€£¥₹]|\brs\.?\s?)?(?<![\p{L}\d])(?<value>${number}(?:st|nd|rd|th|k|bn)?)(?![\p{L}\d])(?:\s*(?<multiplier>hundred|thousand|lakhs?|lacs?|million|crores?|billion|trillion)\b)?(?:\s*-?(?<unit>%|°|[a-z]+\b))?`, 'giu'), written],
+  [
+    new RegExp(String.raw`\b(?<day>\d{1,2})(?:st|nd|rd|th)?\s+(?:of\s+)?(?<month>${months})\b(?:,?\s+(?<year>\d{4})\b)?`, 'giu'),
+    englishDate,
+  ],
+  [
+    new RegExp(
+      String.raw`(?<currency>[$€£¥₹]|\brs\.?\s?)?(?<![\p{L}\d])(?<value>${number}(?:st|nd|rd|th|k|bn)?)(?![\p{L}\d])(?:\s*(?<multiplier>hundred|thousand|lakhs?|lacs?|million|crores?|billion|trillion)\b)?(?:\s*-?(?<unit>%|°|[a-z]+\b))?`,
+      'giu',
+    ),
+    written,
+  ],
   [new RegExp(String.raw`(?<![\p{L}\d])(?<value>\d+(?:\.\d+)?)(?<unit>[a-z]+\b)`, 'giu'), written],
   [new RegExp(String.raw`\b(?:${englishWords})(?:[ -](?:and )?(?:${englishWords}))*\b(?:[ -](?<unit>[a-z]+)\b)?`, 'giu'), spelt],
 ];
@@ -57,7 +88,11 @@ export function findNumbers(text: string): NumberSpan[] {
       const isKept = made === keepAsText;
       if (isKept) return matched;
       const unread = unreadTail(made, groups, matched);
-      spans.push({ start, end: start + matched.length - unread, word: made && { ...made, text: matched.slice(0, matched.length - unread) } });
+      spans.push({
+        start,
+        end: start + matched.length - unread,
+        word: made && { ...made, text: matched.slice(0, matched.length - unread) },
+      });
       return '\u0000'.repeat(matched.length - unread) + matched.slice(matched.length - unread);
     });
   }
@@ -86,7 +121,8 @@ function clockOf({ hour = '', minute, half, part, quarter }: Groups, text: strin
   const written = valueOf(hour);
   if (written > 24) return keepAsText;
   const minutes = quarter === '半' ? 30 : quarter === '一刻' ? 15 : quarter === '三刻' ? 45 : valueOf(minute ?? '0');
-  const isAfternoon = half?.toLowerCase() === 'p' || part === '下午' || part === '傍晚' || part === '晚上' || (part === '中午' && written < 11);
+  const isAfternoon =
+    half?.toLowerCase() === 'p' || part === '下午' || part === '傍晚' || part === '晚上' || (part === '中午' && written < 11);
   const isMorning = half !== undefined || part !== undefined;
   const hours = isAfternoon && written < 12 ? written + 12 : half?.toLowerCase() === 'a' && written === 12 ? 0 : written;
   const isCertain = isAfternoon || isMorning || written > 12 || written === 0;
@@ -110,7 +146,16 @@ function written({ currency, value = '', multiplier, unit }: Groups, text: strin
   const amount = writtenNumber(value);
   const known = unit === undefined ? undefined : findUnit(unit);
   // 6s and 3d are names of things.
-  if (amount === undefined || (unit !== undefined && known === undefined && !/[\s-]/u.test(text) && multiplier === undefined && text.endsWith(unit) && text === value + unit)) return keepAsText;
+  if (
+    amount === undefined ||
+    (unit !== undefined &&
+      known === undefined &&
+      !/[\s-]/u.test(text) &&
+      multiplier === undefined &&
+      text.endsWith(unit) &&
+      text === value + unit)
+  )
+    return keepAsText;
   const times = multiplier === undefined ? 1 : (multiplierOf(multiplier.replace(/s$/i, '')) ?? 1);
   return numberWord(String(amount * times), currency === undefined ? known : findUnit(currency.replace(/[.\s]/g, '')), text);
 }

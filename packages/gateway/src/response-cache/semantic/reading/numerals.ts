@@ -1,7 +1,14 @@
 const digits = new Map([...'零〇一二三四五六七八九'].map((character, index) => [character, Math.max(0, index - 1)]));
 digits.set('两', 2);
-const tens = new Map([['十', 10], ['百', 100], ['千', 1000]]);
-const groups = new Map([['万', 1e4], ['亿', 1e8]]);
+const tens = new Map([
+  ['十', 10],
+  ['百', 100],
+  ['千', 1000],
+]);
+const groups = new Map([
+  ['万', 1e4],
+  ['亿', 1e8],
+]);
 
 /** The value of a Chinese numeral, such as 三百二十, 二零一六 or 两万五; undefined: it is none. */
 export function chineseNumber(text: string): number | undefined {
@@ -35,12 +42,36 @@ export function chineseNumber(text: string): number | undefined {
 
 const small = new Map(
   'zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen'
-    .split(' ').map((word, value) => [word, value] as const),
+    .split(' ')
+    .map((word, value) => [word, value] as const),
 );
 for (const [index, word] of 'twenty thirty forty fifty sixty seventy eighty ninety'.split(' ').entries()) small.set(word, (index + 2) * 10);
-for (const [index, word] of 'first second third fourth fifth sixth seventh eighth ninth tenth'.split(' ').entries()) small.set(word, index + 1);
-const multipliers = new Map([['hundred', 100], ['thousand', 1e3], ['k', 1e3], ['lakh', 1e5], ['lac', 1e5], ['million', 1e6], ['mn', 1e6], ['crore', 1e7], ['billion', 1e9], ['bn', 1e9], ['trillion', 1e12]]);
-const roman = new Map([['II', 2], ['III', 3], ['IV', 4], ['VI', 6], ['VII', 7], ['VIII', 8], ['IX', 9], ['XI', 11], ['XII', 12]]);
+for (const [index, word] of 'first second third fourth fifth sixth seventh eighth ninth tenth'.split(' ').entries())
+  small.set(word, index + 1);
+const multipliers = new Map([
+  ['hundred', 100],
+  ['thousand', 1e3],
+  ['k', 1e3],
+  ['lakh', 1e5],
+  ['lac', 1e5],
+  ['million', 1e6],
+  ['mn', 1e6],
+  ['crore', 1e7],
+  ['billion', 1e9],
+  ['bn', 1e9],
+  ['trillion', 1e12],
+]);
+const roman = new Map([
+  ['II', 2],
+  ['III', 3],
+  ['IV', 4],
+  ['VI', 6],
+  ['VII', 7],
+  ['VIII', 8],
+  ['IX', 9],
+  ['XI', 11],
+  ['XII', 12],
+]);
 
 /** The value of one English word, or of a Roman numeral in capitals that is no other word. */
 export function englishNumber(word: string): number | undefined {

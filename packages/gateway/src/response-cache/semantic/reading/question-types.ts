@@ -24,18 +24,33 @@ export function chineseQuestionTypes(text: string): QuestionType[] {
 
 const helpers = /^(?:is|are|am|was|were|do|does|did|has|have|had|can|could|may|might|shall|should|will|would|must)$/;
 const plainHow = /^(?:to|is|are|am|was|were|do|does|did|has|have|had|can|could|may|might|shall|should|will|would|must|you|i|we|one|not)$/;
-const byHow: Readonly<Record<string, QuestionType>> = { many: 'how-many', much: 'how-many', long: 'how-long', far: 'how-far', old: 'how-old', often: 'how-often', come: 'why' };
+const byHow: Readonly<Record<string, QuestionType>> = {
+  many: 'how-many',
+  much: 'how-many',
+  long: 'how-long',
+  far: 'how-far',
+  old: 'how-old',
+  often: 'how-often',
+  come: 'why',
+};
 
 /** What each sentence of an English text asks. */
 export function englishQuestionTypes(text: string): QuestionType[] {
-  return text.toLowerCase().split(/[.?!;]+(?:\s|$)/).flatMap((sentence) => {
-    const words = sentence.match(/[a-z']+/g) ?? [];
-    return words.flatMap((_, index): QuestionType[] => {
-      // Later ones ask only where they open a part of their own: people who … is no question.
-      const opens = index === 0 || !/[a-z]/.test(words.slice(0, index).join('')) || /^(?:and|or|if|then)$/.test(words[index - 1] as string) || isFirstAsking(words, index);
-      return opens ? typeAt(words, index) : [];
+  return text
+    .toLowerCase()
+    .split(/[.?!;]+(?:\s|$)/)
+    .flatMap((sentence) => {
+      const words = sentence.match(/[a-z']+/g) ?? [];
+      return words.flatMap((_, index): QuestionType[] => {
+        // Later ones ask only where they open a part of their own: people who … is no question.
+        const opens =
+          index === 0 ||
+          !/[a-z]/.test(words.slice(0, index).join('')) ||
+          /^(?:and|or|if|then)$/.test(words[index - 1] as string) ||
+          isFirstAsking(words, index);
+        return opens ? typeAt(words, index) : [];
+      });
     });
-  });
 }
 
 function isFirstAsking(words: readonly string[], index: number): boolean {
@@ -49,7 +64,8 @@ function isAsking(word: string): boolean {
 function typeAt(words: readonly string[], index: number): QuestionType[] {
   const [word = '', next = '', third = '', fourth = ''] = words.slice(index, index + 4);
   if (index === 0 && helpers.test(word)) return ['yes-no'];
-  if (word === 'how') return [Object.hasOwn(byHow, next) ? (byHow[next] as QuestionType) : plainHow.test(next) || next === '' ? 'how' : 'how-degree'];
+  if (word === 'how')
+    return [Object.hasOwn(byHow, next) ? (byHow[next] as QuestionType) : plainHow.test(next) || next === '' ? 'how' : 'how-degree'];
   if (word === 'what' || word === 'which') {
     if (next === 'time' || (next === 'year' && word === 'which')) return ['when'];
     if (third === 'the' && fourth === 'reason') return ['why'];

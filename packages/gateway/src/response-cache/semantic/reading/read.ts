@@ -16,8 +16,10 @@ const frames: readonly RegExp[] = [
   /[，,\s]*(?:谢谢|多谢)[你您了]?[！!。.]*$/u,
 ];
 
-const quotes = /"([^"\n]{1,500})"|“([^”]{1,500})”|「([^」]{1,500})」|『([^』]{1,500})』|《([^》]{1,500})》|```([\s\S]{1,4000}?)```|`([^`\n]{1,500})`/gu;
-const token = /(?:https?:\/\/|www\.)\S+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+|(?:\p{Script=Latin}\.){2,}|\.?[\p{Script=Latin}\p{N}_][\p{Script=Latin}\p{M}\p{N}_+#'’]*(?:[._/@:]+[\p{Script=Latin}\p{N}_]+)*|\p{Script=Han}[\p{Script=Han}·]*|[\p{L}\p{N}]+|[、]|[\p{S}%*@#&\\|/<>;^]+(?:[^\s\p{L}\p{N}]*[\p{S}%*@#&\\|/<>;^])?/gu;
+const quotes =
+  /"([^"\n]{1,500})"|“([^”]{1,500})”|「([^」]{1,500})」|『([^』]{1,500})』|《([^》]{1,500})》|```([\s\S]{1,4000}?)```|`([^`\n]{1,500})`/gu;
+const token =
+  /(?:https?:\/\/|www\.)\S+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+|(?:\p{Script=Latin}\.){2,}|\.?[\p{Script=Latin}\p{N}_][\p{Script=Latin}\p{M}\p{N}_+#'’]*(?:[._/@:]+[\p{Script=Latin}\p{N}_]+)*|\p{Script=Han}[\p{Script=Han}·]*|[\p{L}\p{N}]+|[、]|[\p{S}%*@#&\\|/<>;^]+(?:[^\s\p{L}\p{N}]*[\p{S}%*@#&\\|/<>;^])?/gu;
 
 const englishPersons: ReadonlyMap<string, Person> = new Map([
   ...'i me my mine myself we us our ours'.split(' ').map((word) => [word, 'I'] as const),
@@ -35,8 +37,25 @@ const pastHelpers = /^(?:was|were|did|had)$/;
 
 /** Reads a question, Chinese or English or mixed. Takes about as long as it is: 10 µs for a short one. */
 export function readQuestion(text: string): Reading {
-  const plain = frames.reduce((rest, frame) => rest.replace(frame, ''), text.normalize('NFKC').replace(/[\u200b\ufeff]/g, '').replaceAll('’', "'")).trim();
-  const quoted = [...plain.matchAll(quotes)].map((match) => match.slice(1).find((part) => part !== undefined)?.replace(/\s+/g, ' ').trim() ?? '').filter(Boolean);
+  const plain = frames
+    .reduce(
+      (rest, frame) => rest.replace(frame, ''),
+      text
+        .normalize('NFKC')
+        .replace(/[\u200b\ufeff]/g, '')
+        .replaceAll('’', "'"),
+    )
+    .trim();
+  const quoted = [...plain.matchAll(quotes)]
+    .map(
+      (match) =>
+        match
+          .slice(1)
+          .find((part) => part !== undefined)
+          ?.replace(/\s+/g, ' ')
+          .trim() ?? '',
+    )
+    .filter(Boolean);
   const expanded = contractions.reduce((rest, [from, to]) => rest.replace(from, to), plain);
   const numbers = findNumbers(expanded);
   const words = readWords(expanded, numbers);
@@ -46,7 +65,10 @@ export function readQuestion(text: string): Reading {
     words,
     questionTypes: questionTypes.length > 0 ? questionTypes : ['none'],
     quoted,
-    marks: findMarks(expanded, numbers.filter(({ word }) => word !== undefined)),
+    marks: findMarks(
+      expanded,
+      numbers.filter(({ word }) => word !== undefined),
+    ),
     persons: personsOf(words, questionTypes),
     isPast: helpers.some((word) => pastHelpers.test(word)),
     modality: questionTypes.includes('how') ? undefined : modals.find(([, pattern]) => helpers.some((word) => pattern.test(word)))?.[0],
@@ -81,15 +103,20 @@ function opensSentence(text: string, at: number): boolean {
 }
 
 function readLatin(written: string, isFirst: boolean, isShouting: boolean): Word[] {
-  const lower = /^(?:\p{Script=Latin}\.){2,}$/u.test(written) ? written.replaceAll('.', '').toLowerCase() : written.toLowerCase().replace(/'+$/, '');
-  if (joints.has(lower) || written === '、') return [{ base: written === '、' ? '和' : lower, text: written, kind: 'joint', isName: false }];
+  const lower = /^(?:\p{Script=Latin}\.){2,}$/u.test(written)
+    ? written.replaceAll('.', '').toLowerCase()
+    : written.toLowerCase().replace(/'+$/, '');
+  if (joints.has(lower) || written === '、')
+    return [{ base: written === '、' ? '和' : lower, text: written, kind: 'joint', isName: false }];
   if (negations.has(lower)) return [{ base: lower === 'cannot' ? 'not' : lower, text: written, kind: 'negation', isName: false }];
-  if (!/[\p{L}\p{N}]/u.test(lower)) return lower === ';' || lower === '/' ? [] : [{ base: lower, text: written, kind: 'content', isName: true }];
+  if (!/[\p{L}\p{N}]/u.test(lower))
+    return lower === ';' || lower === '/' ? [] : [{ base: lower, text: written, kind: 'content', isName: true }];
   // US, IT and WHO are no pronouns.
   const isAcronym = /^\p{Lu}{2,}$/u.test(written) && !isShouting;
   if (functionWords.has(lower) && !isAcronym) return [{ base: lower, text: written, kind: 'function', isName: false }];
   const roman = englishNumber(written);
-  if (roman !== undefined && written === written.toUpperCase()) return [{ base: String(roman), text: written, kind: 'number', isName: false }];
+  if (roman !== undefined && written === written.toUpperCase())
+    return [{ base: String(roman), text: written, kind: 'number', isName: false }];
   const parts = /^(\p{Script=Latin}{2,})(\d+\w*)$/u.exec(lower);
   if (parts && !isFirst) return [name(parts[1] as string, written), name(parts[2] as string, written)];
   const isIdentifier = /[\d_@/#+]|[a-z][A-Z]|\w\.\w/.test(written);
@@ -104,7 +131,8 @@ function name(base: string, text: string): Word {
 /** What is it, and what is it for: a preposition with nothing behind it counts, and so does what it does. */
 function endingPrepositions(words: readonly Word[], text: string): Word[] {
   const last = words.at(-1);
-  if (!last || last.kind !== 'function' || !(prepositions.has(last.base) || last.base === 'do') || !/[a-z]\W*$/i.test(text)) return [...words];
+  if (!last || last.kind !== 'function' || !(prepositions.has(last.base) || last.base === 'do') || !/[a-z]\W*$/i.test(text))
+    return [...words];
   return [...words.slice(0, -1), { ...last, kind: 'content' }];
 }
 

@@ -16,7 +16,21 @@ export interface Word {
 
 /** What a question wants to know. `none`: it is no question by its words. */
 export type QuestionType =
-  | 'what' | 'why' | 'how' | 'when' | 'where' | 'who' | 'whose' | 'how-many' | 'how-long' | 'how-far' | 'how-old' | 'how-often' | 'how-degree' | 'yes-no' | 'none';
+  | 'what'
+  | 'why'
+  | 'how'
+  | 'when'
+  | 'where'
+  | 'who'
+  | 'whose'
+  | 'how-many'
+  | 'how-long'
+  | 'how-far'
+  | 'how-old'
+  | 'how-often'
+  | 'how-degree'
+  | 'yes-no'
+  | 'none';
 
 /** Whom a question is about, where it says so by a pronoun. */
 export type Person = 'I' | 'you' | 'he' | 'she' | 'they';

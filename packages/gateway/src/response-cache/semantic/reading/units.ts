@@ -34,7 +34,9 @@ const unitOf: ReadonlyMap<string, string> = new Map(
   classes.split('\n').flatMap((line) => {
     const [first = '', ...others] = line.split(' ');
     // Bytes are units each of its own.
-    return line.startsWith('kb') ? line.split(' ').map((name) => [name, name] as const) : [first, ...others].map((name) => [name, first] as const);
+    return line.startsWith('kb')
+      ? line.split(' ').map((name) => [name, name] as const)
+      : [first, ...others].map((name) => [name, first] as const);
   }),
 );
 

@@ -11,7 +11,17 @@ import { questionsAreSelfContained } from './self-contained.ts';
 import { wordOrderAgrees } from './word-order.ts';
 
 /** One file each; the cheapest and the most decisive first. */
-const rules: readonly Rule[] = [numbersAgree, negationsAgree, quotesAgree, questionsAreSelfContained, questionTypesAgree, pointsOfViewAgree, namesAgree, marksAgree, wordOrderAgrees];
+const rules: readonly Rule[] = [
+  numbersAgree,
+  negationsAgree,
+  quotesAgree,
+  questionsAreSelfContained,
+  questionTypesAgree,
+  pointsOfViewAgree,
+  namesAgree,
+  marksAgree,
+  wordOrderAgrees,
+];
 
 /** Why two questions that look alike must not share an answer; undefined: every rule agrees. */
 export function findDifference(a: Reading, b: Reading): string | undefined {

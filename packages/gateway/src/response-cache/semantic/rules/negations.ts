@@ -9,11 +9,13 @@ export const negationsAgree: Rule = (a, b) => {
 
 /** What each negation stands before: the next word that means something. */
 function negated({ words }: Reading): string[] {
-  return words.flatMap((word, index) => {
-    if (word.kind !== 'negation') return [];
-    const next = words.slice(index + 1).find(({ kind }) => kind === 'content' || kind === 'number');
-    return [`${likeOf(word.base)} ${next?.base ?? ''}`];
-  }).toSorted();
+  return words
+    .flatMap((word, index) => {
+      if (word.kind !== 'negation') return [];
+      const next = words.slice(index + 1).find(({ kind }) => kind === 'content' || kind === 'number');
+      return [`${likeOf(word.base)} ${next?.base ?? ''}`];
+    })
+    .toSorted();
 }
 
 /** not, no and never deny; without, except and unless leave something out. */

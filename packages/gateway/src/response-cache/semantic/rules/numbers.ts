@@ -8,7 +8,10 @@ export const numbersAgree: Rule = (a, b) => {
 };
 
 function amounts({ words }: Reading): string[] {
-  return words.filter(({ kind }) => kind === 'number').map(amountOf).toSorted();
+  return words
+    .filter(({ kind }) => kind === 'number')
+    .map(amountOf)
+    .toSorted();
 }
 
 export function amountOf({ base, unit = '' }: Word): string {

@@ -7,7 +7,8 @@ export const questionsAreSelfContained: Rule = (a, b) => (pointsElsewhere(a) || 
 
 const chinesePointers = /^(?:这|那|这个|那个|这些|那些|这样|那样|此|以下|下面|上面|上述|如下|下图|上图|附件)$/u;
 const englishPlaces = /^(?:below|above|attached|following|aforementioned)$/;
-const relative = /^(?:who|which|what|where|when|how|why|not|i|you|we|he|she|they|it|is|are|was|were|do|does|did|can|could|will|would|should|has|have|had)$/;
+const relative =
+  /^(?:who|which|what|where|when|how|why|not|i|you|we|he|she|they|it|is|are|was|were|do|does|did|can|could|will|would|should|has|have|had)$/;
 
 function pointsElsewhere({ words }: Reading): boolean {
   return words.some(({ base, text, kind }, index) => {
@@ -15,7 +16,11 @@ function pointsElsewhere({ words }: Reading): boolean {
     if (kind !== 'function' || !pointers.has(base)) return false;
     // "the things that you need" points at nothing outside.
     const next = words[index + 1];
-    const isRelative = base === 'that' && index > 0 && words[index - 1]?.kind === 'content' && (next === undefined || relative.test(next.base) || next.kind === 'content');
+    const isRelative =
+      base === 'that' &&
+      index > 0 &&
+      words[index - 1]?.kind === 'content' &&
+      (next === undefined || relative.test(next.base) || next.kind === 'content');
     return !isRelative;
   });
 }

@@ -1,10 +1,15 @@
 import { checkArithmetic } from './arithmetic.ts';
 import { countOf, damped, lengthMax, matchesOf, numbersOf, wordsOf } from './text-shape.ts';
 
-const hedges = new Set("however but assume assuming since cannot can't actually not unclear unknown unless maybe perhaps possibly sorry although 但 不 可能 也许 抱 假".split(' '));
+const hedges = new Set(
+  "however but assume assuming since cannot can't actually not unclear unknown unless maybe perhaps possibly sorry although 但 不 可能 也许 抱 假".split(
+    ' ',
+  ),
+);
 
 /**
- * What an answer shows of itself, beside its question: whether it uses what was given, whether its sums are right, whether it hesitates, how it
+ * What an answer shows of itself, beside its question: whether it uses what was given, whether its sums are right, whether it hesitates,
+ * how it
  * ends. None of this needs a model, and each alone says little.
  */
 export function answerFeatures(prompt: string, answer: string): Readonly<Record<string, number>> {

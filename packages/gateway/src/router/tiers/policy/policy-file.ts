@@ -15,18 +15,37 @@ const linearModel = Type.Object(
   {
     intercept: Type.Number(),
     numbers: Type.Record(Type.String(), numberWeight),
-    words: Type.Union([Type.Array(Type.Number(), { maxItems: 0 }), Type.Array(Type.Number(), { minItems: hashedSize, maxItems: hashedSize })]),
+    words: Type.Union([
+      Type.Array(Type.Number(), { maxItems: 0 }),
+      Type.Array(Type.Number(), { minItems: hashedSize, maxItems: hashedSize }),
+    ]),
   },
   closed,
 );
-const gainModel = Type.Object({ cheap: linearModel, strong: linearModel, length: Type.Optional(numberWeight), gains: Type.Array(Type.Number(), { minItems: 101, maxItems: 101 }) }, closed);
+const gainModel = Type.Object(
+  {
+    cheap: linearModel,
+    strong: linearModel,
+    length: Type.Optional(numberWeight),
+    gains: Type.Array(Type.Number(), { minItems: 101, maxItems: 101 }),
+  },
+  closed,
+);
 
 const policyFileSchema = Type.Object(
   {
     format: Type.Literal(policyFormat),
     version: Type.Literal(policyVersion),
     /** For people: from what it was learned, and how it did on questions that it had not seen. */
-    learned: Type.Object({ questions: Type.Integer({ minimum: 1 }), cheap_right: Type.Number(), strong_right: Type.Number(), at_half: Type.Record(Type.String(), Type.Number()) }, closed),
+    learned: Type.Object(
+      {
+        questions: Type.Integer({ minimum: 1 }),
+        cheap_right: Type.Number(),
+        strong_right: Type.Number(),
+        at_half: Type.Record(Type.String(), Type.Number()),
+      },
+      closed,
+    ),
     prompt: gainModel,
     answer: Type.Optional(gainModel),
   },
@@ -60,7 +79,10 @@ export function readPolicyFile(path: string): CascadePolicy {
 export function checkPolicyFile(value: unknown, path: string): CascadePolicy {
   const { format, version } = (value ?? {}) as Partial<Record<'format' | 'version', unknown>>;
   if (format !== policyFormat) throw new Error(`${path} is no policy that autoglm tune cascade wrote`);
-  if (version !== policyVersion) throw new Error(`${path} has version ${String(version)}, and this program reads ${policyVersion}: make it anew with autoglm tune cascade`);
+  if (version !== policyVersion)
+    throw new Error(
+      `${path} has version ${String(version)}, and this program reads ${policyVersion}: make it anew with autoglm tune cascade`,
+    );
   if (!Check(policyFileSchema, value)) {
     const [error] = Errors(policyFileSchema, value);
     throw new Error(`${path} is damaged: ${error?.instancePath || 'it'} ${error?.message ?? 'is not valid'}`);

@@ -15,7 +15,8 @@ interface Schema {
 
 /**
  * Whether a value has the form that a JSON Schema asks for, by what forms are made of: types, required and known members, enumerations.
- * What else a schema may say (patterns, references, combinations) is not looked at: this finds answers that are wrong, and proves none right.
+ * What else a schema may say (patterns, references, combinations) is not looked at: this finds answers that are wrong, and proves none
+ * right.
  */
 export function fitsSchema(value: unknown, schema: unknown): boolean {
   return fits(value, schema, { depth: 0, left: { values: valuesMax } });
@@ -41,13 +42,21 @@ function fits(value: unknown, schema: unknown, { depth, left }: { readonly depth
 
 function isOfType(value: unknown, name: unknown): boolean {
   switch (name) {
-    case 'object': return isObject(value);
-    case 'array': return Array.isArray(value);
-    case 'string': return typeof value === 'string';
-    case 'number': return typeof value === 'number';
-    case 'integer': return Number.isInteger(value);
-    case 'boolean': return typeof value === 'boolean';
-    case 'null': return value === null;
-    default: return true;
+    case 'object':
+      return isObject(value);
+    case 'array':
+      return Array.isArray(value);
+    case 'string':
+      return typeof value === 'string';
+    case 'number':
+      return typeof value === 'number';
+    case 'integer':
+      return Number.isInteger(value);
+    case 'boolean':
+      return typeof value === 'boolean';
+    case 'null':
+      return value === null;
+    default:
+      return true;
   }
 }

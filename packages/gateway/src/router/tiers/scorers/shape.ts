@@ -4,7 +4,8 @@ import type { AnswerSample, Scorer } from './sample.ts';
 
 /** Only how an answer begins tells a refusal from one that speaks of refusals. */
 const refusalWithin = 160;
-const refusal = /\b(?:i(?:'|’)?m sorry|i apologi[sz]e|i (?:cannot|can(?:'|’)t|can not|am unable|am not able|don(?:'|’)t know|do not know)|as an ai)\b|抱歉|对不起|我(?:不知道|无法|不能|不会|没办法)|作为一个?(?:人工智能|AI)/iu;
+const refusal =
+  /\b(?:i(?:'|’)?m sorry|i apologi[sz]e|i (?:cannot|can(?:'|’)t|can not|am unable|am not able|don(?:'|’)t know|do not know)|as an ai)\b|抱歉|对不起|我(?:不知道|无法|不能|不会|没办法)|作为一个?(?:人工智能|AI)/iu;
 
 const charactersLookedAt = 16_384;
 const gramSize = 8;
