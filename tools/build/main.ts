@@ -15,20 +15,29 @@ interface Manifest {
 }
 
 const compiled = path.resolve('.cache/build');
+/** Not beside the sources, where it would be taken for one of them. */
+const settings = path.resolve('.cache/tsconfig.build.json');
 
 await rm(compiled, { recursive: true, force: true });
+await mkdir(path.dirname(settings), { recursive: true });
 await writeFile(
-  'tsconfig.build.json',
+  settings,
   JSON.stringify({
-    extends: './tsconfig.json',
-    compilerOptions: { noEmit: false, declaration: true, noCheck: process.argv.includes('--no-check'), outDir: compiled, rootDir: '.' },
-    include: ['packages/*/src'],
+    extends: path.resolve('tsconfig.json'),
+    compilerOptions: {
+      noEmit: false,
+      declaration: true,
+      noCheck: process.argv.includes('--no-check'),
+      outDir: compiled,
+      rootDir: path.resolve('.'),
+    },
+    include: [path.resolve('packages/*/src')],
   }),
 );
 try {
-  execFileSync(path.resolve('node_modules/.bin/tsc'), ['-p', 'tsconfig.build.json'], { stdio: 'inherit' });
+  execFileSync(path.resolve('node_modules/.bin/tsc'), ['-p', settings], { stdio: 'inherit' });
 } finally {
-  await rm('tsconfig.build.json');
+  await rm(settings);
 }
 for (const name of await readdir('packages')) {
   const target = await startPackage(`packages/${name}`);
