@@ -107,7 +107,7 @@ describe('POST /v1/classify by a model that makes embeddings', () => {
     const response = await gateway.post('/v1/classify', { ...body, model: fakeModel });
     expect([response.status, await response.json()]).toMatchObject([
       502,
-      { error: { code: 'upstream_error', message: expect.stringContaining(fakeModel) } },
+      { error: { code: 'upstream_error', message: expect.stringMatching(/fake-/) } },
     ]);
   });
 
