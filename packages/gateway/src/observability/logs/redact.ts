@@ -20,7 +20,7 @@ const patterns: readonly (readonly [RegExp, string])[] = [
   [/\b(bearer|basic|digest|negotiate|apikey)\s+[^\s"',;]{4,}/gi, `$1 ${hidden}`],
   // api_key=…, "password": "…", ?access_token=…; in quotation marks, which JSON in JSON escapes, all that they hold, rather more than less.
   [
-    /((?:key|token|secret|passw(?:or)?d|passphrase|pass|pwd|credentials?|signature|sig|auth|session|jwt)[\\"'\s]{0,6}[:=]\s{0,6})(?:(\\{0,7}["'])(?:(?!\2)(?:\\+[^\\\r\n]|[^\\\r\n]))*|[^\s\\"'&,;{}[\]<>]+)/gi,
+    /((?:key|token|secret|passw(?:or)?d|passphrase|pass|pwd|credentials?|signature|sig|auth|session|jwt)[\\"'\s]{0,6}[:=]\s{0,6})(?:(\\{0,7}["'])(?:(?!\2)(?:\\+[^\\\r\n]|[^\\\r\n]))*|[[{]*[^\s\\"'&,;{}[\]<>][^\s\\"'&,;}<>]*)/gi,
     `$1$2${hidden}`,
   ],
   [/(-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----)[^-]*/g, `$1${hidden}`],

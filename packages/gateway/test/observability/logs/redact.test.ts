@@ -22,6 +22,7 @@ const carriers: Readonly<Record<string, (secret: string) => string>> = {
   'a JSON key': (value) => JSON.stringify({ apiKey: value }),
   'JSON in JSON': (value) => JSON.stringify({ body: JSON.stringify({ password: value }) }),
   'an assignment': (value) => `OPENAI_API_KEY=${value} npm start`,
+  'an assignment with brackets in it': (value) => `password=[p{${value} failed`,
   'a password of several words': (value) => JSON.stringify({ password: `two words, ${value}` }),
   'a password with a quotation mark': (value) => JSON.stringify({ password: `a"; ${value}` }),
   'both, as JSON in JSON': (value) => JSON.stringify({ body: JSON.stringify({ passphrase: `a "b" ${value}` }) }),
