@@ -24,9 +24,8 @@ interface Outcome {
 }
 
 /**
- * A conversation asks about one topic after another, and then what usually comes next. Answers live for 1 s and a topic comes round later
- * than that, so that without
- * prefetching no follow-up is a hit; one process asks, in turn.
+ * A conversation asks about one topic after another, and then what usually comes next. Answers live for 1 s and a topic comes round
+ * later than that, so that without prefetching no follow-up is a hit; one process asks, in turn.
  */
 export async function measurePrefetch({
   runs,

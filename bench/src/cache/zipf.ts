@@ -18,9 +18,8 @@ const ttlSeconds = 300;
 
 /**
  * What a cache saves the default model. A gateway without and one with a cache stand side by side, and take turns. Each round asks
- * questions of its own, so that it
- * begins with a cache that knows none of them. Of the 5,000 likeliest only those are asked beforehand that the warm window will ask: the
- * others change nothing in it.
+ * questions of its own, so that it begins with a cache that knows none of them. Of the 5,000 likeliest only those are asked beforehand
+ * that the warm window will ask: the others change nothing in it.
  */
 export async function measureZipf(
   load: Load,

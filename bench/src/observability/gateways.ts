@@ -15,9 +15,9 @@ export interface GatewayAnswer {
 }
 
 /**
- * Two gateways in one process, which is theirs alone: the first with metrics, diagnosis and traces, the second without, which still tells
- * every client its
- * segments. They run the same compiled code on the same heap: from one process to the next those differ by more than what is measured.
+ * Two gateways in one process, which is theirs alone: the first with metrics, diagnosis and traces, the second without, which still
+ * tells every client its segments. They run the same compiled code on the same heap: from one process to the next those differ by more
+ * than what is measured.
  */
 export interface GatewayPair {
   readonly urls: readonly string[];

@@ -1,10 +1,8 @@
 /**
  * A process that answers like an OpenAI server, on a schedule: each answer's first token so long after the request, its other tokens so
- * long after one
- * another. Written on sockets, for an HTTP framework would take more of the shared cores than the generator that is measured. It speaks
- * only to HTTP/1.1 clients that give a content length. When it really had the request and really wrote is told in each answer's last event,
- * as
- * `autoglm.timings`: milliseconds on the machine's monotonic clock, which the replay reads as well.
+ * long after one another. Written on sockets, for an HTTP framework would take more of the shared cores than the generator that is
+ * measured. It speaks only to HTTP/1.1 clients that give a content length. When it really had the request and really wrote is told in
+ * each answer's last event, as `autoglm.timings`: milliseconds on the machine's monotonic clock, which the replay reads as well.
  *
  *   node fake-server.ts '{"ttftMs": 20, "gapMs": 10}'       prints its URL; ends with its standard input
  */

@@ -1,7 +1,6 @@
 /**
- * A process that waits for a millisecond, again and again, and tells at its input's end how much too late it was woken: what the machine's
- * other work
- * costs any program that has to be punctual. Prints `waiting`, then `{"p50", "p99"}` in milliseconds.
+ * A process that waits for a millisecond, again and again, and tells at its input's end how much too late it was woken: what the
+ * machine's other work costs any program that has to be punctual. Prints `waiting`, then `{"p50", "p99"}` in milliseconds.
  */
 import { Worker, isMainThread, parentPort } from 'node:worker_threads';
 import { quantile } from '@open-autoglm/statistics';

@@ -4,10 +4,9 @@ export type Operation =
   | { readonly op: 'remove'; readonly path: string };
 
 /**
- * The patch that makes `to` of `from`, both JSON values. Arrays are compared from both ends, since conversations grow at their end and are
- * shortened at
- * their beginning: what is between is replaced pairwise. The patch is short for that, not the shortest of all; it takes time in proportion
- * to the values.
+ * The patch that makes `to` of `from`, both JSON values. Arrays are compared from both ends, since conversations grow at their end and
+ * are shortened at their beginning: what is between is replaced pairwise. The patch is short for that, not the shortest of all; it
+ * takes time in proportion to the values.
  */
 export function diffJson(from: unknown, to: unknown): Operation[] {
   const operations: Operation[] = [];

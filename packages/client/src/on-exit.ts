@@ -17,9 +17,9 @@ interface Page {
 }
 
 /**
- * Calls when the page is hidden or left, or the process has nothing else to do; returns what ends that. A phone ends hidden pages without
- * another word, so
- * hiding is leaving. A process that is ended by a signal or by `process.exit` does not wait: call `close` before.
+ * Calls when the page is hidden or left, or the process has nothing else to do; returns what ends that. A phone ends hidden pages
+ * without another word, so hiding is leaving. A process that is ended by a signal or by `process.exit` does not wait: call `close`
+ * before.
  */
 export function onExit({ leave, flush }: Leaving): () => void {
   const page = globalThis as unknown as Page;

@@ -1,9 +1,8 @@
 import { ApiError, ConnectionError } from './errors.ts';
 
 /**
- * When a request may be sent again. `repeatable`: whenever it failed for a while, because it changes nothing, or because the server knows
- * it again.
- * `refused`: only when the server said that it did nothing; a connection that broke says no such thing.
+ * When a request may be sent again. `repeatable`: whenever it failed for a while, because it changes nothing, or because the server
+ * knows it again. `refused`: only when the server said that it did nothing; a connection that broke says no such thing.
  */
 export type RetrySafety = 'repeatable' | 'refused';
 

@@ -32,11 +32,10 @@ const attemptsMax = 4;
 const patchType = 'application/json-patch+json';
 
 /**
- * A conversation that the server holds. Change `body` as you like, with ordinary assignments; with the next question, or by `sync`, what
- * has changed goes to
- * the server as a patch from the state that it is known to be in. A patch that was lost, came late or met another's is noticed there, and
- * made anew from
- * what the server has: what stands here wins. A session that has expired is made again with all of its messages.
+ * A conversation that the server holds. Change `body` as you like, with ordinary assignments; with the next question, or by `sync`,
+ * what has changed goes to the server as a patch from the state that it is known to be in. A patch that was lost, came late or met
+ * another's is noticed there, and made anew from what the server has: what stands here wins. A session that has expired is made again
+ * with all of its messages.
  */
 export class Session {
   /** As the application wants it. */

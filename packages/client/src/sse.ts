@@ -11,8 +11,7 @@ const eventLengthMax = 8 * 1024 * 1024;
 
 /**
  * Takes a stream of server-sent events apart (WHATWG HTML, 9.2.6), whatever pieces it comes in. `EventSource` can only GET. Text is
- * expected as a
- * `TextDecoder` gives it, without the byte order mark that it takes away.
+ * expected as a `TextDecoder` gives it, without the byte order mark that it takes away.
  */
 export class SseParser {
   #line = '';

@@ -48,11 +48,9 @@ const refusals: ReadonlySet<number> = new Set([400, 413, 415, 422]);
 const validName = /^[\w.:/-]{1,128}$/;
 
 /**
- * Adds events up and sends the sums, a batch at a time: numbered, in order, and the same until the server has answered that it has them. A
- * server that
- * gets one twice knows it by its number. While one is on its way events go on adding up, so what waits is bounded by their names, however
- * long the
- * connection is away.
+ * Adds events up and sends the sums, a batch at a time: numbered, in order, and the same until the server has answered that it has
+ * them. A server that gets one twice knows it by its number. While one is on its way events go on adding up, so what waits is bounded
+ * by their names, however long the connection is away.
  */
 export class Tracker {
   readonly #parts: TrackerParts;
@@ -107,9 +105,8 @@ export class Tracker {
   }
 
   /**
-   * Sends what one request holds without waiting for anything: the page may be gone at the next moment. It is the oldest, as a server takes
-   * batches in
-   * order only; nothing is lost where the page comes back.
+   * Sends what one request holds without waiting for anything: the page may be gone at the next moment. It is the oldest, as a server
+   * takes batches in order only; nothing is lost where the page comes back.
    */
   leave(): void {
     if (this.#sealed.length < sealedMax) this.#seal();

@@ -10,11 +10,10 @@ import { dot, unitVector } from './common/unit-vector.ts';
 const temperatureDefault = 0.05;
 
 /**
- * Classes that are named in words, by a model that was trained for none of them: a text is as probably of a class as its embedding is like
- * that of the
- * class's label, `softmax(cosine ⁄ temperature)`. The order of the classes does not depend on the temperature; what the probabilities are
- * worth does, and for other
- * texts nobody has calibrated them. Labels and texts are asked for together, so that known labels (`cache.intermediate`) cost nothing.
+ * Classes that are named in words, by a model that was trained for none of them: a text is as probably of a class as its embedding is
+ * like that of the class's label, `softmax(cosine ⁄ temperature)`. The order of the classes does not depend on the temperature; what
+ * the probabilities are worth does, and for other texts nobody has calibrated them. Labels and texts are asked for together, so that
+ * known labels (`cache.intermediate`) cost nothing.
  */
 export async function classifyByLabels(
   {

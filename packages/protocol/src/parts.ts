@@ -67,9 +67,9 @@ export interface ReasoningDeltaPart {
 }
 
 /**
- * What is said of a choice in words that no other part has: fields of OpenAI's answers, such as the calls of tools. Of another server, as
- * they came. Of a
- * stream they are one chunk's, and those of several chunks add up as OpenAI's deltas do; of a whole answer, all of them.
+ * What is said of a choice in words that no other part has: fields of OpenAI's answers, such as the calls of tools. Of another server,
+ * as they came. Of a stream they are one chunk's, and those of several chunks add up as OpenAI's deltas do; of a whole answer, all of
+ * them.
  */
 export interface WireDeltaPart {
   readonly type: 'wire-delta';

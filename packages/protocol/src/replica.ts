@@ -50,9 +50,8 @@ export interface RemoteTokens {
 }
 
 /**
- * `silent`, again and again while it lasts: nothing at all is heard of the server, and whoever waits there waits in vain. One that refuses
- * is there, and may end
- * what it has begun. `back`: a probe is answered after some that were not.
+ * `silent`, again and again while it lasts: nothing at all is heard of the server, and whoever waits there waits in vain. One that
+ * refuses is there, and may end what it has begun. `back`: a probe is answered after some that were not.
  */
 export type ProbeNews = 'silent' | 'back';
 

@@ -81,8 +81,7 @@ export class Exchange {
     this.#unrecorded = body ? undefined : 'not JSON';
     if (!this.#options.keepsContents) this.#heldBytes = 0;
     // Shaped while the answer is on its way, and awaited only at its end: nobody else would take a failure before that. Lists that are
-    // nested
-    // more deeply than JSON can be written are one, and any client can send them.
+    // nested more deeply than JSON can be written are one, and any client can send them.
     if (body) this.#shaping = this.#ask(body).catch(() => this.#leaveOut('not understood'));
   }
 

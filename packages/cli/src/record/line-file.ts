@@ -12,9 +12,8 @@ export interface LineFileOptions {
 const batchBytesMax = 1024 * 1024;
 
 /**
- * A file of whole lines that never makes its writer wait. What a full or broken disk refuses is lost and counted, a line that was written
- * in part is
- * taken back, and the next one is tried again.
+ * A file of whole lines that never makes its writer wait. What a full or broken disk refuses is lost and counted, a line that was
+ * written in part is taken back, and the next one is tried again.
  */
 export class LineFile {
   readonly #path: string;

@@ -23,9 +23,9 @@ export interface Proxy {
 const keepAliveMs = 4000;
 
 /**
- * Passes every request on to one server, and its answer back, piece by piece as they come: whoever reads slowly slows the one who sends,
- * and whoever
- * leaves is missed at the other end. `witnessOf` may have a request looked at; what it throws would be a defect, and is not caught.
+ * Passes every request on to one server, and its answer back, piece by piece as they come: whoever reads slowly slows the one who
+ * sends, and whoever leaves is missed at the other end. `witnessOf` may have a request looked at; what it throws would be a defect, and
+ * is not caught.
  */
 export function createProxy(target: URL, witnessOf: (message: IncomingMessage) => Witness | undefined): Proxy {
   const isSecure = target.protocol === 'https:';

@@ -40,9 +40,8 @@ export async function probeModel(url: string, options: ProbeOptions): Promise<Pr
 const wordCounts = [32, 288] as const;
 
 /**
- * No interface to count tokens is common to all servers, but every answer says how many its prompt had. Two prompts of different length, of
- * the words that
- * the replay's prompts are made of, tell what a word costs and what the chat template adds.
+ * No interface to count tokens is common to all servers, but every answer says how many its prompt had. Two prompts of different
+ * length, of the words that the replay's prompts are made of, tell what a word costs and what the chat template adds.
  */
 export async function probeCalibration(
   { url, model, body }: ReplayTarget,

@@ -12,9 +12,8 @@ export interface ReplayResult {
   /** From the first moment of the schedule to the end of the last request. */
   readonly wallMs: number;
   /**
-   * `interrupted`: Ctrl-C. `silent`: a server took connections and sent nothing at all, so the rest was not waited for. The outcomes are
-   * then those of what had
-   * been due by that moment.
+   * `interrupted`: Ctrl-C. `silent`: a server took connections and sent nothing at all, so the rest was not waited for. The outcomes
+   * are then those of what had been due by that moment.
    */
   readonly end: 'completed' | 'interrupted' | 'silent';
   /** For people: what the replay had to assume, or could not do. */
@@ -109,8 +108,7 @@ export interface GeneratorFacts {
   readonly latenessMs: { readonly p50: number; readonly p99: number; readonly max: number } | null;
   /**
    * Time zero of the outcomes on the machine's monotonic clock, milliseconds: what another process of the machine stamped with
-   * `process.hrtime` can be compared. On
-   * another machine it says nothing.
+   * `process.hrtime` can be compared. On another machine it says nothing.
    */
   readonly originMs: number;
   readonly inFlightPeak: number;

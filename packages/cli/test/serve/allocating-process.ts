@@ -1,7 +1,6 @@
 /**
- * Allocates as a gateway under load does: most objects soon end, some live for a while, as in a queue. Prints how many bytes V8's spaces of
- * new and of old objects took at
- * most. With an argument, bounded.
+ * Allocates as a gateway under load does: most objects soon end, some live for a while, as in a queue. Prints how many bytes V8's
+ * spaces of new and of old objects took at most. With an argument, bounded.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { getHeapSpaceStatistics } from 'node:v8';

@@ -73,9 +73,8 @@ const passing: ReadonlySet<number> = new Set([
 ]);
 
 /**
- * Streams a state to a server as it changes, whole at first and then as JSON Patches, and tells what the server decides. Where the server
- * takes states
- * more slowly than they come, those between are left out: only the latest is to be decided about.
+ * Streams a state to a server as it changes, whole at first and then as JSON Patches, and tells what the server decides. Where the
+ * server takes states more slowly than they come, those between are left out: only the latest is to be decided about.
  */
 export class TiersConversation {
   readonly #open: () => Call;

@@ -61,8 +61,7 @@ export class TokenTable {
 
   /**
    * Copies into `target`, which is all −∞, the logits of the tokens that may follow. Inside a string most tokens can, and need not be
-   * tried.
-   * Where it takes too long some are left out, never all: a token of one byte is tried before those that go on from it.
+   * tried. Where it takes too long some are left out, never all: a token of one byte is tried before those that go on from it.
    */
   copyAllowed(state: State, logits: Float32Array, target: Float32Array): void {
     const free = freeCharacters(state);

@@ -33,9 +33,8 @@ const shortPass = 1 / 4;
 const owedPassesMax = 2;
 
 /**
- * Which lane's texts the next pass takes. Real time goes first and by itself, because whatever else a pass holds makes it longer; the batch
- * lane has the
- * passes between, and is owed its share of what real time takes from it.
+ * Which lane's texts the next pass takes. Real time goes first and by itself, because whatever else a pass holds makes it longer; the
+ * batch lane has the passes between, and is owed its share of what real time takes from it.
  */
 export class LanePasses {
   readonly #options: LanePassOptions;

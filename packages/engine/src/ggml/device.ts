@@ -30,9 +30,9 @@ export interface DeviceOptions {
 }
 
 /**
- * AMX's kernels for quantized weights add up in the memory of the result, 32 columns of 32 rows at a time. Where its columns are a multiple
- * of 2 KB apart, these fall
- * into so few sets of the first-level cache that they drive each other out: products of 64 and of 512 columns took 1.6 times as long.
+ * AMX's kernels for quantized weights add up in the memory of the result, 32 columns of 32 rows at a time. Where its columns are a
+ * multiple of 2 KB apart, these fall into so few sets of the first-level cache that they drive each other out: products of 64 and of
+ * 512 columns took 1.6 times as long.
  */
 const amxRows = { conflicting: 512, spare: 32 } as const;
 

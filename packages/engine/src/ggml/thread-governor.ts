@@ -52,9 +52,8 @@ export class ThreadGovernor {
   }
 
   /**
-   * Milliseconds, since the start, that graphs took because not all of `threadsMax` threads had a core. The system counts processor time in
-   * ticks: off by up
-   * to one, either way.
+   * Milliseconds, since the start, that graphs took because not all of `threadsMax` threads had a core. The system counts processor
+   * time in ticks: off by up to one, either way.
    */
   get missingCoresMs(): number {
     return this.#missingMs;

@@ -111,9 +111,8 @@ export function openVocabulary(ggml: Ggml, path: string): Vocabulary {
 }
 
 /**
- * SentencePiece writes what it has no token for byte by byte. libllama ends the process over the first text with a byte that has none: the
- * first
- * one missing of those that UTF-8 is made of.
+ * SentencePiece writes what it has no token for byte by byte. libllama ends the process over the first text with a byte that has none:
+ * the first one missing of those that UTF-8 is made of.
  */
 function missingByte(llama: Llama, vocabulary: Pointer, size: number): string | undefined {
   const ids = Array.from({ length: size }, (_, id) => id);

@@ -43,9 +43,8 @@ export interface PlaceRequest {
 export type DropOutcome = 'dropped' | 'short' | 'lost';
 
 /**
- * `arranged`: in slot order. `refused`: the system had no memory to move this sequence, whose rows cannot be read where they are: it is to
- * be
- * suspended or released before anything else. All others are in one slot each.
+ * `arranged`: in slot order. `refused`: the system had no memory to move this sequence, whose rows cannot be read where they are: it is
+ * to be suspended or released before anything else. All others are in one slot each.
  */
 export type Arrangement =
   | { readonly kind: 'arranged'; readonly order: readonly string[] }
@@ -84,22 +83,20 @@ export interface KvCache extends KvRowLayout {
   /** Makes the sequence's place hold `length` tokens; false, and nothing has changed, when there is no memory for them. */
   reserve(sequence: string, length: number): boolean;
   /**
-   * Takes blocks out of the middle of a sequence, whose `rows` rows, a multiple of 64, are written; `places`, ascending, are not the last.
-   * The
-   * rows behind them move up unchanged: their keys still stand for their old places. Nobody else's rows change, and what
-   * the sequence holds behind the first of these places is not found by others any more, nor are tokens it computes later.
+   * Takes blocks out of the middle of a sequence, whose `rows` rows, a multiple of 64, are written; `places`, ascending, are not the
+   * last. The rows behind them move up unchanged: their keys still stand for their old places. Nobody else's rows change, and what the
+   * sequence holds behind the first of these places is not found by others any more, nor are tokens it computes later.
    */
   drop(sequence: string, places: readonly number[], rows: number): DropOutcome;
   /**
    * Says that the keys and values of the first `computed` of the sequence's prompt are written, and will stay as they are. False: the
-   * system
-   * had no memory to show what it shares from now on, and its rows cannot be read: it is to be suspended or released before anything else.
+   * system had no memory to show what it shares from now on, and its rows cannot be read: it is to be suspended or released before
+   * anything else.
    */
   commit(sequence: string, tokens: Int32Array, computed: number): boolean;
   /**
-   * Takes over what others have committed of `tokens`, which the sequence has computed and committed the first `computed` of. Returns how
-   * many
-   * from the front have their keys and values there now; `undefined` as `commit` says false.
+   * Takes over what others have committed of `tokens`, which the sequence has computed and committed the first `computed` of. Returns
+   * how many from the front have their keys and values there now; `undefined` as `commit` says false.
    */
   catchUp(sequence: string, tokens: Int32Array, computed: number): number | undefined;
   /** Takes a sequence's place away for a while: what it has computed, generated tokens too, is kept for it until the memory is wanted. */

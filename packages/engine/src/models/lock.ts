@@ -36,11 +36,9 @@ function startOf(pid: number): string | undefined {
 }
 
 /**
- * Takes a lock between processes, or says which one has it; a dead owner's is taken over. Processes of several hosts may share the folder,
- * as
- * containers do. The lock is a folder that holds one file named by its owner: both taking a free lock and taking over are one rename, which
- * only
- * one process can win.
+ * Takes a lock between processes, or says which one has it; a dead owner's is taken over. Processes of several hosts may share the
+ * folder, as containers do. The lock is a folder that holds one file named by its owner: both taking a free lock and taking over are
+ * one rename, which only one process can win.
  */
 export async function takeLock(lock: string): Promise<LockResult> {
   const own = nameOf(process.pid);

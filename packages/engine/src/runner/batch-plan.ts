@@ -35,20 +35,17 @@ const gainToPad = 0.95;
 const stagedMax = 256;
 /**
  * A lone sequence computes so many columns for sums that do not depend on its company: two with f16, bf16 and f32 weights. With Q4_K it
- * would be four, of 4.7 times its time, and eight
- * with IQ2_XXS: it has its own sums then, and no other number of columns pays for what does not hold anyway. By number and not by time,
- * which a noisy machine tells anew at each start.
+ * would be four, of 4.7 times its time, and eight with IQ2_XXS: it has its own sums then, and no other number of columns pays for what
+ * does not hold anyway. By number and not by time, which a noisy machine tells anew at each start.
  */
 const equalityColumnsMax = 2;
 const ways: readonly ProductWay[] = ['together', 'staged', 'apart'];
 
 /**
- * Chooses the cheapest way for every number of columns up to the largest measured, and up to `paddedMax` whether to compute
- * some columns that nobody wants. A number of columns whose sums are unlike is padded where a lone sequence can have equal ones; `costOf`
- * is
+ * Chooses the cheapest way for every number of columns up to the largest measured, and up to `paddedMax` whether to compute some
+ * columns that nobody wants. A number of columns whose sums are unlike is padded where a lone sequence can have equal ones; `costOf` is
  * infinite for what has sums of its own. The tiled kernels read four rows at a time, which hardware prefetchers follow badly once the
- * weights do not
- * fit into the caches: two columns can cost four times as much as one.
+ * weights do not fit into the caches: two columns can cost four times as much as one.
  */
 export function planColumns(costs: ProductCosts, paddedMax: number): ColumnPlans {
   if (costs.together.size === 0) return unplanned;

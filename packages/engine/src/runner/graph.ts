@@ -45,8 +45,7 @@ export interface Graph {
 
 /**
  * Objects a layer needs in the graph's context, with room to spare: 48 in qwen3 with AMX, matrices apart and blocks weighed. One object
- * costs about 370 bytes;
- * one too many aborts the process.
+ * costs about 370 bytes; one too many aborts the process.
  */
 const tensorsPerLayer = 56;
 

@@ -67,10 +67,9 @@ export function inTurn<S extends Ranked>(sequences: readonly S[], lane: Lane, tu
 }
 
 /**
- * Where it stands by what it has had: a feedback queue lets a request join at the level of its predicted work, and sink when the prediction
- * turns out too small (FastServe, Wu et al. 2023). Within a level the rank is of what is left of the answer (SRTF); of one that has
- * outlived its prediction nobody
- * knows that, and it ranks as if it began.
+ * Where it stands by what it has had: a feedback queue lets a request join at the level of its predicted work, and sink when the
+ * prediction turns out too small (FastServe, Wu et al. 2023). Within a level the rank is of what is left of the answer (SRTF); of one
+ * that has outlived its prediction nobody knows that, and it ranks as if it began.
  */
 export function placeNow({ request: { standing }, generated, placedAt, ranMs }: Ranked, nowMs: number): Pick<Standing, 'level' | 'rank'> {
   if (!standing) return first;

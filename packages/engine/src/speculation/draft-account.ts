@@ -9,9 +9,8 @@ interface Paid {
 
 /**
  * What one answer may lose to drafts, in plain steps. A step with a draft is taken only when its cost, should it bring one token like a
- * plain step, is lent or won; it is charged
- * what it took by the clock. So whatever is accepted, and whatever steps cost, an answer loses at most what is lent, and once what a step
- * took beyond what was expected of it: below nothing, no draft is made.
+ * plain step, is lent or won; it is charged what it took by the clock. So whatever is accepted, and whatever steps cost, an answer
+ * loses at most what is lent, and once what a step took beyond what was expected of it: below nothing, no draft is made.
  */
 export class DraftAccount {
   #credit: number = allowance.first;

@@ -5,9 +5,9 @@ import { LearntStepCosts, type StepCosts } from './step-costs.ts';
 export type Speculation = 'auto' | 'prompt_lookup' | 'none';
 
 /**
- * With `auto` nothing is drafted when a lone step takes fewer milliseconds. Choosing a draft costs some 15 µs a step, and the plain step
- * after one, whose weights a
- * draft has driven out of the caches, 0.2 ms: of a step this long less than what an answer may lose to drafts.
+ * With `auto` nothing is drafted when a lone step takes fewer milliseconds. Choosing a draft costs some 15 µs a step, and the plain
+ * step after one, whose weights a draft has driven out of the caches, 0.2 ms: of a step this long less than what an answer may lose to
+ * drafts.
  */
 const autoStepMs = 10;
 /** As deep as attention is looked at; beyond, it costs in proportion. */
@@ -33,10 +33,9 @@ export function stepCostsFor(model: LoadedModel, speculation: Speculation): Step
 }
 
 /**
- * What steps of a model cost, estimated from two steps of one token, one with nothing before it and one with many, from one of several, and
- * from what products cost by their number of columns; then learnt. Takes some 30 ms with a small model, six steps with a large one.
- * Undefined where
- * a lone one takes less than `stepMsMin` milliseconds. Nothing else may use the model meanwhile.
+ * What steps of a model cost, estimated from two steps of one token, one with nothing before it and one with many, from one of several,
+ * and from what products cost by their number of columns; then learnt. Takes some 30 ms with a small model, six steps with a large one.
+ * Undefined where a lone one takes less than `stepMsMin` milliseconds. Nothing else may use the model meanwhile.
  */
 export function learnStepCosts(model: LoadedModel, stepMsMin = 0): StepCosts | undefined {
   const { runner, cache, info } = model;
@@ -65,10 +64,10 @@ export function learnStepCosts(model: LoadedModel, stepMsMin = 0): StepCosts | u
 }
 
 /**
- * In milliseconds: a lone step with nothing before it (`shallow`), one of 8 tokens (`several`), and what each key adds. `productsOf`: what
- * products cost by number of columns, against those of a lone step, `isPlain`: of a decode step, which may be padded; not finite where
- * their sums are unlike, and then the step's cost is not either.
- * The measured step bounds what products seem to cost: fewer tokens cost no more than it, more cost no more each.
+ * In milliseconds: a lone step with nothing before it (`shallow`), one of 8 tokens (`several`), and what each key adds. `productsOf`:
+ * what products cost by number of columns, against those of a lone step, `isPlain`: of a decode step, which may be padded; not finite
+ * where their sums are unlike, and then the step's cost is not either. The measured step bounds what products seem to cost: fewer
+ * tokens cost no more than it, more cost no more each.
  */
 export function estimateSteps(
   { shallow, several, perKey }: { readonly shallow: number; readonly several: number; readonly perKey: number },

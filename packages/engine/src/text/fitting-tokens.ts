@@ -17,10 +17,9 @@ const doubt = 1 / 4;
  * The tokens of a prompt, or nothing where there are more than `tokensMax`, found without reading all of it: a million characters or two
  * take a second.
  *
- * A long text cannot be tokenized in pieces: merges may reach across any place where it could be cut. So its beginning is counted first,
- * and
- * a longer one, by its tokens so far, until it has too many for certain; what may still fit is then tokenized as a whole. However long the
- * prompt is, what is read of it grows only with the characters of its tokens.
+ * A long text cannot be tokenized in pieces: merges may reach across any place where it could be cut. So its beginning is counted
+ * first, and a longer one, by its tokens so far, until it has too many for certain; what may still fit is then tokenized as a whole.
+ * However long the prompt is, what is read of it grows only with the characters of its tokens.
  */
 export function* fittingTokens(segments: readonly PromptSegment[], tokensMax: number): Reading<number[] | undefined> {
   const tokens: number[] = [];

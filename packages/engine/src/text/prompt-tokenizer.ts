@@ -26,8 +26,7 @@ export class PromptTokenizer {
 
   /**
    * As `now`, with long texts tokenized by another thread: steps go on meanwhile. Short ones are tokenized before this returns. Rejects
-   * with
-   * the signal's reason instead of waiting for that thread any more; the text that it has is tokenized to its end.
+   * with the signal's reason instead of waiting for that thread any more; the text that it has is tokenized to its end.
    */
   async aside<T>(reading: Reading<T>, signal?: AbortSignal): Promise<T> {
     let next = reading.next();

@@ -20,11 +20,9 @@ export interface Choice {
   readonly agingMs: number;
   /**
    * The key that has had the fewest weighted tokens is next, of its tenants the one that has, and the policy orders that one's requests
-   * (virtual token
-   * counter, Sheng et al. 2024): two that both have requests waiting differ by no more than twice what one request, or the tokens under
-   * way, may weigh, however many requests either sends, under however many names. Aging holds within a tenant: all that a flood sends would
-   * soon be old.
-   * Absent: tenants are as one.
+   * (virtual token counter, Sheng et al. 2024): two that both have requests waiting differ by no more than twice what one request, or
+   * the tokens under way, may weigh, however many requests either sends, under however many names. Aging holds within a tenant: all
+   * that a flood sends would soon be old. Absent: tenants are as one.
    */
   readonly served?: Served | undefined;
 }

@@ -71,9 +71,8 @@ export class AdmissionQueue implements Situation {
     this.pool = pool;
     this.#settings = settings;
     const policy: QueuePolicy = queuePolicies[settings.policy];
-    // Nobody waits for a single request of the batch lane, but for the end of all: by predicted work the longest would be left for then,
-    // when places stand empty,
-    // and what others have begun would be computed twice.
+    // Nobody waits for a single request of the batch lane, but for the end of all: by predicted work the longest would be left for
+    // then, when places stand empty, and what others have begun would be computed twice.
     this.#policies = { realtime: policy, batch: policy.sinks ? queuePolicies.fcfs : policy };
     this.#clock = clock;
     this.timeSliceMs = settings.timeSliceMs;
@@ -168,9 +167,9 @@ export class AdmissionQueue implements Situation {
   }
 
   /**
-   * Whether the lane's first one has waited for the aging bound while one that came later waits in an engine's own queue, where it would
-   * overtake it. That
-   * queue has the order of this one, so it is sent, beyond the limit, up to twice of it: the other lane keeps its own.
+   * Whether the lane's first one has waited for the aging bound while one that came later waits in an engine's own queue, where it
+   * would overtake it. That queue has the order of this one, so it is sent, beyond the limit, up to twice of it: the other lane keeps
+   * its own.
    */
   #mustGo(lane: Lane): boolean {
     if (!this.#agesInEngine(lane) || this.#ahead[lane].size === 0) return false;

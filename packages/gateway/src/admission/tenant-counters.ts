@@ -70,8 +70,7 @@ export class TenantCounters implements Served {
 
 /**
  * What each of those that share has had. One that comes back is lifted to the least of those that are there: the time when it asked for
- * nothing is no
- * credit, and who is forgotten loses nothing by it.
+ * nothing is no credit, and who is forgotten loses nothing by it.
  */
 class Counters {
   readonly #idleMax: number;

@@ -10,9 +10,8 @@ interface Range {
 }
 
 /**
- * What an `Accept` header asks for (RFC 9110, 12.5.1): MessagePack where it is named, and nothing else is wanted more. `records=1` asks for
- * shared
- * records. Whoever asks for what we do not have gets JSON, as a client that asks for nothing does.
+ * What an `Accept` header asks for (RFC 9110, 12.5.1): MessagePack where it is named, and nothing else is wanted more. `records=1` asks
+ * for shared records. Whoever asks for what we do not have gets JSON, as a client that asks for nothing does.
  */
 export function encodingOf(accept: string | undefined): AnswerEncoding {
   // Nearly every request ends here.

@@ -56,8 +56,7 @@ export interface Asker {
 export interface Relay {
   /**
    * As `run`, for a chat that `use` has answered by another gateway: its caller is let in, counted and observed here, and what the body
-   * asks for is
-   * judged there. The request's signal aborts it, and its `emit` is told what it took.
+   * asks for is judged there. The request's signal aborts it, and its `emit` is told what it took.
    */
   relay<T>(call: Omit<AskCall, 'api'>, use: (request: GatewayRequest) => Promise<T>): Promise<T>;
 }

@@ -1,10 +1,8 @@
 /**
- * A circuit breaker (Nygard 2007) as a pure function of what happened and when. `closed`: requests go through; `opened` is how often it was
- * open
- * since the last whole answer. `open`: none
- * does until `untilMs`. Then one, the probe, may try (`probing`); its outcome closes the breaker or opens it for longer. A probe
- * that has no outcome yet, such as a whole answer that is long, gives way to another after the same time: it must not keep
- * everybody out of a replica that works.
+ * A circuit breaker (Nygard 2007) as a pure function of what happened and when. `closed`: requests go through; `opened` is how often it
+ * was open since the last whole answer. `open`: none does until `untilMs`. Then one, the probe, may try (`probing`); its outcome closes
+ * the breaker or opens it for longer. A probe that has no outcome yet, such as a whole answer that is long, gives way to another after
+ * the same time: it must not keep everybody out of a replica that works.
  */
 export type Breaker =
   | { readonly state: 'closed'; readonly failures: number; readonly opened: number }

@@ -2,8 +2,7 @@ import type { CatalogModel, ModelCatalog } from './model-catalog.ts';
 
 /**
  * The catalog with one more name, which stands for several models (the cascade's tiers). It can be asked about and is listed, and its
- * engines
- * are all of theirs; who answers is for the cascade to choose.
+ * engines are all of theirs; who answers is for the cascade to choose.
  */
 export function withCascade(catalog: ModelCatalog, name: string, models: readonly string[]): ModelCatalog {
   const whole = (): CatalogModel => ({ name, targets: models.flatMap((model) => catalog.find(model).targets) });

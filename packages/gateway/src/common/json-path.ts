@@ -13,8 +13,8 @@ interface Entered {
 
 /**
  * The first value within `root`, and `root` itself, that is looked for; undefined: there is none. Without recursion, which a body could
- * nest too
- * deeply for, and with memory for the way to one value only: a body of 8 MiB may hold as many values, and nearly always none is looked for.
+ * nest too deeply for, and with memory for the way to one value only: a body of 8 MiB may hold as many values, and nearly always none
+ * is looked for.
  */
 export function findPath(root: unknown, isLookedFor: (value: unknown, depth: number) => boolean): JsonPath | undefined {
   const way: Entered[] = [];

@@ -3,10 +3,9 @@ import { findPath, nameOfPath, valueAt } from './json-path.ts';
 import { nestingMax } from './nesting.ts';
 
 /**
- * How MessagePack is written. `plain`: maps with their keys, which every reader knows. `records`: msgpackr's extension 0x72, announced in
- * the bytes
- * themselves: the keys of each shape are written once, and objects of that shape are their values. Any reader of msgpackr's understands it
- * unprepared.
+ * How MessagePack is written. `plain`: maps with their keys, which every reader knows. `records`: msgpackr's extension 0x72, announced
+ * in the bytes themselves: the keys of each shape are written once, and objects of that shape are their values. Any reader of
+ * msgpackr's understands it unprepared.
  */
 export type MessagePackForm = 'plain' | 'records';
 
@@ -48,9 +47,8 @@ export function createMessagePackStream(form: MessagePackForm): (value: object) 
 const unpackr = new Unpackr({ mapsAsObjects: true, int64AsType: 'auto' as 'number', structuredClone: false });
 
 /**
- * The one value that these bytes hold, in either form. Throws `SyntaxError` for anything that is not exactly one value, or that JSON has no
- * word for:
- * bytes, dates and other extensions, integers beyond 2^53, NaN.
+ * The one value that these bytes hold, in either form. Throws `SyntaxError` for anything that is not exactly one value, or that JSON
+ * has no word for: bytes, dates and other extensions, integers beyond 2^53, NaN.
  */
 export function decodeMessagePack(bytes: Uint8Array): unknown {
   let value: unknown;

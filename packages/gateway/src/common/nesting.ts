@@ -7,9 +7,8 @@ const [openArray, closeArray, openObject, closeObject] = [0x5b, 0x5d, 0x7b, 0x7d
 
 /**
  * Whether JSON is nested more than `nestingMax` deep. `JSON.parse` takes any depth, but `JSON.stringify` and whatever else calls itself
- * runs out of stack
- * somewhere beyond, long after the request was let in: where another server's request is written, say, and it must not look as if that
- * server had failed.
+ * runs out of stack somewhere beyond, long after the request was let in: where another server's request is written, say, and it must
+ * not look as if that server had failed.
  */
 export function isNestedTooDeeply(json: string): boolean {
   // Nearly every body ends here: what is short, or has few brackets, cannot be deep.

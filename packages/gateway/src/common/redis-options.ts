@@ -4,8 +4,7 @@ const connectTimeoutMs = 2000;
 
 /**
  * Of a Redis that is asked only while it is there: what cannot be asked now is not asked. Answers are bounded by `answeredWithin`; the
- * library's own bound,
- * which takes a busy time of this process for silence, is for what greets a new connection, and above it.
+ * library's own bound, which takes a busy time of this process for silence, is for what greets a new connection, and above it.
  */
 export function redisOptions(timeoutMs: number) {
   return {

@@ -6,10 +6,9 @@ export interface Listed {
 
 /**
  * Those that are here now, where thousands come and go in a second. A `Set` or a `Map` is no place for them: V8 makes a new table after
- * every few dozen deletions and leaves the old one, with all that it held then, pointing to the new one. Once one of these tables has grown
- * old, as after any full collection, it keeps every later one alive, and whoever was ever in it is copied by the minor collections and not
- * freed
- * before the next full one.
+ * every few dozen deletions and leaves the old one, with all that it held then, pointing to the new one. Once one of these tables has
+ * grown old, as after any full collection, it keeps every later one alive, and whoever was ever in it is copied by the minor
+ * collections and not freed before the next full one.
  */
 export class Roster<T extends Listed> implements Iterable<T> {
   readonly #items: T[] = [];

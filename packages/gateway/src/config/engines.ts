@@ -111,8 +111,7 @@ export const defaultEmbedded: EmbeddedEngineConfig = {
 
 /**
  * The names under which an engine is asked for. `default` is the embedded model: the one here, and where there is none, the one that
- * another
- * gateway has under that name, as long as all such servers have the same.
+ * another gateway has under that name, as long as all such servers have the same.
  */
 export function namesOf(engine: EngineConfig, engines: readonly EngineConfig[]): string[] {
   const { kind, model } = engine;

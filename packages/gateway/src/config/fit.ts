@@ -20,10 +20,9 @@ export const fitSchema = Type.Object(
           /** In tokens; what the server lists when not given. */
           context_length: Type.Optional(Type.Integer({ minimum: 16, maximum: 100_000_000 })),
           /**
-           * `cl100k_base`, `o200k_base`, a `tokenizer.json` of Hugging Face's, `server`, which asks the server itself (`/tokenize` of vLLM,
-           * SGLang and
-           * llama.cpp) and counts its chat template exactly, or `estimate`. When not given: of OpenAI's models their own, by
-           * their names; of others an estimate, which is meant to be too high.
+           * `cl100k_base`, `o200k_base`, a `tokenizer.json` of Hugging Face's, `server`, which asks the server itself (`/tokenize` of
+           * vLLM, SGLang and llama.cpp) and counts its chat template exactly, or `estimate`. When not given: of OpenAI's models their
+           * own, by their names; of others an estimate, which is meant to be too high.
            */
           tokenizer: Type.Optional(Type.String({ minLength: 1, maxLength: 4096 })),
         },

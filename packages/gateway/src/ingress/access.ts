@@ -81,9 +81,9 @@ export class Access {
   }
 
   /**
-   * A request that generates nothing, for this tenant of the caller's; `keyless`: by what it is counted where keys are not checked, else by
-   * its credentials.
-   * Throws `missing_api_key`, `invalid_api_key` and `rate_limit_exceeded`; the response's headers say what is left.
+   * A request that generates nothing, for this tenant of the caller's; `keyless`: by what it is counted where keys are not checked,
+   * else by its credentials. Throws `missing_api_key`, `invalid_api_key` and `rate_limit_exceeded`; the response's headers say what is
+   * left.
    */
   async admitCall(
     headers: IncomingHttpHeaders,

@@ -25,9 +25,8 @@ export function bodyTimeoutMs(bytesMax: number): number {
 }
 
 /**
- * What is left of the body of a request that is answered already is thrown away as it comes. Where it is too much, or takes too long, the
- * connection ends
- * with the answer.
+ * What is left of the body of a request that is answered already is thrown away as it comes. Where it is too much, or takes too long,
+ * the connection ends with the answer.
  */
 export function discardRest(message: IncomingMessage, response: ServerResponse): void {
   if (message.isPaused() || Number(message.headers['content-length'] ?? 0) > discardLimitBytes) {
@@ -66,9 +65,9 @@ export interface BodyReading {
 }
 
 /**
- * Reads a request's JSON, or MessagePack, in named steps: collected; where it is packed, buffered and unpacked in a thread; and handed over
- * as a value. Throws
- * `payload_too_large`, `request_timeout`, `unsupported_media_type`, `invalid_json`, `invalid_value`, `queue_full`, or the signal's reason.
+ * Reads a request's JSON, or MessagePack, in named steps: collected; where it is packed, buffered and unpacked in a thread; and handed
+ * over as a value. Throws `payload_too_large`, `request_timeout`, `unsupported_media_type`, `invalid_json`, `invalid_value`,
+ * `queue_full`, or the signal's reason.
  */
 export async function readJson(
   message: IncomingMessage,

@@ -25,9 +25,9 @@ export const cacheFields = {
 };
 
 /**
- * What the body's `autoglm.cache` and the request's `cache-control` want together; of two, the one that wants less of the cache. `no-store`
- * is
- * `off`, `no-cache` is `refresh`. Throws `invalid_value` or `unknown_parameter` by the field. Undefined: the request says nothing.
+ * What the body's `autoglm.cache` and the request's `cache-control` want together; of two, the one that wants less of the cache.
+ * `no-store` is `off`, `no-cache` is `refresh`. Throws `invalid_value` or `unknown_parameter` by the field. Undefined: the request says
+ * nothing.
  */
 export function cacheWish(asked: object | null | undefined, headers: IncomingHttpHeaders): CacheWish | undefined {
   const control = headers['cache-control'];

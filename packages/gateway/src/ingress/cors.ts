@@ -29,8 +29,8 @@ const typesAskedFor = /\b(json|msgpack)\b/i;
 
 /**
  * Whether a page of another origin sends this unasked, as its browser says (Fetch Metadata). It could not read the answer, but the work
- * would be done: by a
- * server without keys for any page that its user opens. What is asked for beforehand was allowed, here or by a proxy that answers for us.
+ * would be done: by a server without keys for any page that its user opens. What is asked for beforehand was allowed, here or by a
+ * proxy that answers for us.
  */
 export function isUnasked({ method, headers }: IncomingMessage): boolean {
   const site = headers['sec-fetch-site'];
@@ -39,9 +39,8 @@ export function isUnasked({ method, headers }: IncomingMessage): boolean {
 }
 
 /**
- * Lets pages of other origins use this server (WHATWG Fetch, 3.3). Keys come in a header that a script sets, never by themselves as cookies
- * do, so credentials are
- * not allowed; whoever may come in is still checked as for everybody.
+ * Lets pages of other origins use this server (WHATWG Fetch, 3.3). Keys come in a header that a script sets, never by themselves as
+ * cookies do, so credentials are not allowed; whoever may come in is still checked as for everybody.
  */
 export class Cors {
   readonly #origins: ReadonlySet<string>;

@@ -61,10 +61,8 @@ export interface DevicesResourceOptions {
 
 /**
  * `POST /v1/devices/{id}/heartbeat`, where devices say how they are, and `GET /v1/devices`, where that can be seen. Both count against
- * request limits. Each
- * device that has reported is a tenant and, without keys, a caller of its own: what others ask for silences none. An id that nobody knows
- * yet counts as
- * its caller's: else every invented one would have a bucket, and push somebody's out.
+ * request limits. Each device that has reported is a tenant and, without keys, a caller of its own: what others ask for silences none.
+ * An id that nobody knows yet counts as its caller's: else every invented one would have a bucket, and push somebody's out.
  */
 export function createDevicesResource({ access, registry, token }: DevicesResourceOptions): FindResource {
   const check = (message: IncomingMessage) => {

@@ -27,10 +27,9 @@ interface Place {
 }
 
 /**
- * Why a value does not fit: `missing_parameter`, `unknown_parameter` or `invalid_value`, with the first field that is wrong. The way there
- * is found by checks,
- * which end at the first fault: a list of all of them, as typebox makes it, costs seconds and gigabytes where a body of 8 MiB has a
- * million.
+ * Why a value does not fit: `missing_parameter`, `unknown_parameter` or `invalid_value`, with the first field that is wrong. The way
+ * there is found by checks, which end at the first fault: a list of all of them, as typebox makes it, costs seconds and gigabytes where
+ * a body of 8 MiB has a million.
  */
 export function explain(schema: TSchema, value: unknown, prefix: string): AutoglmError {
   return explainAt({ schema, value, path: [], title: undefined }, prefix);

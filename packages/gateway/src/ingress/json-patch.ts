@@ -30,9 +30,8 @@ interface Spent {
 
 /**
  * Applies a JSON Patch (RFC 6902) and returns the new document. The given one is changed on the way, also where the patch fails: give a
- * copy.
- * Throws `invalid_value` for what is no patch, and `patch_not_applicable` for one that this document does not have the places for, or whose
- * `test` fails; both name the operation.
+ * copy. Throws `invalid_value` for what is no patch, and `patch_not_applicable` for one that this document does not have the places
+ * for, or whose `test` fails; both name the operation.
  */
 export function applyJsonPatch(document: unknown, patch: unknown, { operationsMax, copiedMax }: PatchLimits): unknown {
   if (!Array.isArray(patch)) throw new AutoglmError('invalid_value', 'A JSON Patch must be an array of operations.');

@@ -26,9 +26,9 @@ const unsupportedFields: Readonly<Record<string, UnsupportedField>> = {
 };
 
 /**
- * Takes out known fields that ask for nothing, and throws `unsupported_feature` for those that ask for what this version lacks: nothing is
- * accepted and then
- * ignored. Throws `unknown_parameter` for what is neither one of them nor one of `fields`: before a copy is made of a million of them.
+ * Takes out known fields that ask for nothing, and throws `unsupported_feature` for those that ask for what this version lacks: nothing
+ * is accepted and then ignored. Throws `unknown_parameter` for what is neither one of them nor one of `fields`: before a copy is made
+ * of a million of them.
  */
 export function withoutUnsupported(body: Body, fields: object): Body {
   const rest: Record<string, unknown> = {};

@@ -145,9 +145,8 @@ function toTemplateMessage({ role, content, name, toolCalls, toolCallId }: ChatM
 }
 
 /**
- * Templates write arguments as JSON themselves; what is none, or too deep for them, stays the text that it is. Broken after reading: JSON
- * can write a
- * control token so that only its reader sees it.
+ * Templates write arguments as JSON themselves; what is none, or too deep for them, stays the text that it is. Broken after reading:
+ * JSON can write a control token so that only its reader sees it.
  */
 function toTemplateArguments(text: string, breakControls: (text: string) => string): unknown {
   if (isNestedTooDeeply(text)) return breakControls(text);

@@ -1,8 +1,7 @@
 /**
  * Work that may wait a moment, done for many at a time: one by one, each would find the code and the data that it needs gone from the
- * processor's caches, which took several times as long as the work itself. It is not done in the turn of the event loop that brought it,
- * whose
- * items are therefore the most that wait beyond `countMax`.
+ * processor's caches, which took several times as long as the work itself. It is not done in the turn of the event loop that brought
+ * it, whose items are therefore the most that wait beyond `countMax`.
  */
 export class Later<Item> {
   readonly #take: (item: Item) => void;

@@ -26,8 +26,7 @@ type Fields = Readonly<Record<string, unknown>>;
 
 /**
  * Writes parts as a sequence of MessagePack values, one after the other with nothing in between: the chunks that OpenAI's server-sent
- * events have as
- * JSON, and "[DONE]". The values delimit themselves, as in msgpackr's streams.
+ * events have as JSON, and "[DONE]". The values delimit themselves, as in msgpackr's streams.
  */
 export class MessagePackAnswer implements PartEncoder<Buffer> {
   readonly contentType: string;

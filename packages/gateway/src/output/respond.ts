@@ -35,8 +35,8 @@ export function endWithout(owed: Owed, emit: EmitEvent, thrown: unknown): void {
 
 /**
  * Writes an error: as the whole response, or as a marked event where a stream has begun. Where its time went is told where it is known.
- * Anything else that
- * has begun is cut off: its headers say how long it is, and what came beyond would stand before the connection's next response.
+ * Anything else that has begun is cut off: its headers say how long it is, and what came beyond would stand before the connection's
+ * next response.
  */
 export function respondError(response: ServerResponse, thrown: unknown, exchange?: Omit<Owed, 'response'>): void {
   const error = toAutoglmError(thrown);

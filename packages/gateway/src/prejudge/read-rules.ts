@@ -16,8 +16,8 @@ const heapMegabytesMax = 1024;
 
 /**
  * Reads rules while requests go on: parsing YAML cannot be taken apart, and a thousand rules take a third of a second of it. They are
- * compiled there as
- * well, so that what is wrong with one is told with its line; compiled patterns cannot be handed over. Rejects with `ConfigError`.
+ * compiled there as well, so that what is wrong with one is told with its line; compiled patterns cannot be handed over. Rejects with
+ * `ConfigError`.
  */
 export async function readRules(file: string, yaml: string): Promise<RuleFile> {
   if (yaml.length <= hereMax) return parseRules(file, yaml);

@@ -29,8 +29,8 @@ export function refusalOf(model: string, members: readonly Member[], nowMs: numb
 
 /**
  * Nobody is left whose breaker is closed (Envoy's panic threshold, at its end): that all are broken at once is less likely than that
- * something passed
- * by which broke them all, and the first answer closes a breaker. A lone replica has nobody to be compared with, and rests.
+ * something passed by which broke them all, and the first answer closes a breaker. A lone replica has nobody to be compared with, and
+ * rests.
  */
 function isPanic(members: readonly Member[]): boolean {
   return members.length > 1 && members.every(({ breaker }) => breaker.state !== 'closed');

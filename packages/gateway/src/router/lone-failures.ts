@@ -13,13 +13,10 @@ export interface Asking {
 }
 
 /**
- * What a lone replica failed at since its last answer. An error that it answers with says of what was asked what it says of the replica,
- * and
- * whoever has one question that a server breaks at has more, and asks each again: three failures in a row would take it from everybody. So
- * what one
- * key asks counts once, and where there is one key only, whom nobody else's questions harm, each of its questions. Silence counts for each
- * question: it is dear, as
- * whoever asks next would wait as long for nothing.
+ * What a lone replica failed at since its last answer. An error that it answers with says of what was asked what it says of the
+ * replica, and whoever has one question that a server breaks at has more, and asks each again: three failures in a row would take it
+ * from everybody. So what one key asks counts once, and where there is one key only, whom nobody else's questions harm, each of its
+ * questions. Silence counts for each question: it is dear, as whoever asks next would wait as long for nothing.
  */
 export class LoneFailures {
   readonly #seen = new Set<string>();

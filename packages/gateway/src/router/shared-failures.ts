@@ -1,9 +1,8 @@
 import type { AutoglmError } from '@open-autoglm/protocol';
 
 /**
- * Requests that were joined fail of one call, and with one error. That counts once: a breaker learns of it as of one failure, and one token
- * of the
- * retry budget pays for all of them, which are joined again where they are asked next.
+ * Requests that were joined fail of one call, and with one error. That counts once: a breaker learns of it as of one failure, and one
+ * token of the retry budget pays for all of them, which are joined again where they are asked next.
  */
 export class SharedFailures {
   readonly #learnt = new WeakSet<AutoglmError>();

@@ -33,9 +33,8 @@ export interface TurnModel<T> {
 }
 
 /**
- * Who of several servers is asked for what is no text: embeddings, classes. Each is a member of its own for that, beside the one for its
- * text: a server may
- * fail at the one and not at the other, and its bound is each one's.
+ * Who of several servers is asked for what is no text: embeddings, classes. Each is a member of its own for that, beside the one for
+ * its text: a server may fail at the one and not at the other, and its bound is each one's.
  */
 export class TargetsInTurn<T extends TurnTarget> {
   readonly #routing: TurnSettings;

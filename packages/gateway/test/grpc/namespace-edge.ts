@@ -1,7 +1,6 @@
 /**
- * A gateway in a network namespace of its own that decides quickly itself, and leaves the rest to another one; argument: where that is, and
- * with which
- * certificates. Its own client is here, too: each message is the next state, and what is decided is told.
+ * A gateway in a network namespace of its own that decides quickly itself, and leaves the rest to another one; argument: where that is,
+ * and with which certificates. Its own client is here, too: each message is the next state, and what is decided is told.
  */
 import path from 'node:path';
 import { openTiers } from '@open-autoglm/client/tiers';

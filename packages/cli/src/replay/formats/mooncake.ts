@@ -5,9 +5,8 @@ import { parseRecord, timeField, tokensField, tryParseRecord } from './fields.ts
 const blockTokens = 512;
 
 /**
- * Mooncake's traces (kvcache-ai/Mooncake), JSON Lines: milliseconds, and a name for each block of 512 tokens. A name stands for the block
- * and all
- * before it, so equal names are a shared prefix:
+ * Mooncake's traces (kvcache-ai/Mooncake), JSON Lines: milliseconds, and a name for each block of 512 tokens. A name stands for the
+ * block and all before it, so equal names are a shared prefix:
  *
  *   {"timestamp": 27482, "input_length": 6955, "output_length": 52, "hash_ids": [46, 47, 2353, …]}
  */

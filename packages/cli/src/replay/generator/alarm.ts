@@ -19,9 +19,8 @@ export interface AlarmThreadData {
 export const neverNs = 2n ** 62n;
 
 /**
- * Node's timers and epoll count whole milliseconds, which alone would spend the whole error that a replay may have. A thread that waits for
- * a
- * memory cell is woken within a tenth of one, and costs two context switches for each alarm, where spinning would cost a core.
+ * Node's timers and epoll count whole milliseconds, which alone would spend the whole error that a replay may have. A thread that waits
+ * for a memory cell is woken within a tenth of one, and costs two context switches for each alarm, where spinning would cost a core.
  */
 export function startAlarm(onRing: () => void): Alarm {
   const moment = new BigInt64Array(new SharedArrayBuffer(8));

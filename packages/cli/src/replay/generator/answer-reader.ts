@@ -26,9 +26,8 @@ export interface AnswerFacts {
 const eventLengthMax = 4 * 1024 * 1024;
 
 /**
- * Reads the events of chat and text completions. Each event is parsed as JSON, which costs 2 µs; looking for a quoted word instead would
- * take
- * one server's spelling for the protocol. All text of one piece of the body has the time at which the piece came.
+ * Reads the events of chat and text completions. Each event is parsed as JSON, which costs 2 µs; looking for a quoted word instead
+ * would take one server's spelling for the protocol. All text of one piece of the body has the time at which the piece came.
  */
 export class AnswerReader implements AnswerFacts {
   chunkCount = 0;

@@ -10,9 +10,8 @@ interface Idle {
 }
 
 /**
- * Connections of one target: one request each at a time, opened when none is idle, the one used last taken first, so that those not needed
- * run into
- * their own idle limit. Their number is bounded by whoever takes them.
+ * Connections of one target: one request each at a time, opened when none is idle, the one used last taken first, so that those not
+ * needed run into their own idle limit. Their number is bounded by whoever takes them.
  */
 export class Connections {
   readonly #options: ConnectionsOptions;

@@ -15,11 +15,10 @@ export const factKinds = ['unsent', 'sent', 'head', 'piece', 'whole', 'broken', 
 export type FactKind = (typeof factKinds)[number];
 
 /**
- * `id` is the request's place in the order in which they were given to the sender, `atMs` on the replay's clock. `value` is, of `sent` and
- * `unsent`, when it was due; of `head` the status. `bytes`
- * are a piece, and hold only during the call; of `head` the content type, where something failed the reason, in UTF-8. A call with plain
- * values, for an object for each of 20,000 pieces a
- * second would be garbage.
+ * `id` is the request's place in the order in which they were given to the sender, `atMs` on the replay's clock. `value` is, of `sent`
+ * and `unsent`, when it was due; of `head` the status. `bytes` are a piece, and hold only during the call; of `head` the content type,
+ * where something failed the reason, in UTF-8. A call with plain values, for an object for each of 20,000 pieces a second would be
+ * garbage.
  */
 export type TellFact = (kind: FactKind, id: number, atMs: number, value: number, bytes: Uint8Array) => void;
 

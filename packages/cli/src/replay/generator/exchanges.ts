@@ -10,9 +10,8 @@ export interface ExchangesOptions {
 }
 
 /**
- * All requests that were given to the sender and have no outcome yet. Answers are parsed here, on another thread than the one that sends
- * and stamps: parsing takes more of the
- * processor than all else, and its garbage pauses.
+ * All requests that were given to the sender and have no outcome yet. Answers are parsed here, on another thread than the one that
+ * sends and stamps: parsing takes more of the processor than all else, and its garbage pauses.
  */
 export class Exchanges {
   readonly #options: ExchangesOptions;

@@ -36,9 +36,9 @@ const batchMax = 16;
 const batchBytesMax = 1024 * 1024;
 
 /**
- * Runs the sender in a thread of its own, so that reading the trace, making prompts, parsing answers and drawing progress delay no request
- * and no time stamp. The
- * clock starts when as much is ready as may wait. Rejects when the requests cannot be read, after the thread has ended.
+ * Runs the sender in a thread of its own, so that reading the trace, making prompts, parsing answers and drawing progress delay no
+ * request and no time stamp. The clock starts when as much is ready as may wait. Rejects when the requests cannot be read, after the
+ * thread has ended.
  */
 export async function runGenerator({ send, requests, signal, onBegin, onProgress }: GeneratorOptions): Promise<GeneratorEnd> {
   const workerData: GeneratorThreadData = { options: send, unreadLogs: unreadCell() };

@@ -10,9 +10,8 @@ export const sliceMs = 0.2;
 const restMs = 0.1;
 
 /**
- * Work beside the sender, in pieces so short that the sender, woken on the same core, need not wait long for it: a scheduler lets whoever
- * runs go on for milliseconds, and moves nobody to the core that is
- * idle meanwhile.
+ * Work beside the sender, in pieces so short that the sender, woken on the same core, need not wait long for it: a scheduler lets
+ * whoever runs go on for milliseconds, and moves nobody to the core that is idle meanwhile.
  */
 export class Pace {
   readonly #options: PaceOptions;

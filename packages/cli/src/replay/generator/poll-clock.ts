@@ -1,8 +1,7 @@
 /**
- * When the event loop last asked the system what has come. It learns of many sockets at once and reads them one after the other; what it
- * reads last had come by that moment
- * too, and would otherwise be taken for later by the time that the others took. Only for callbacks of the poll phase, such as of sockets
- * and message ports.
+ * When the event loop last asked the system what has come. It learns of many sockets at once and reads them one after the other; what
+ * it reads last had come by that moment too, and would otherwise be taken for later by the time that the others took. Only for
+ * callbacks of the poll phase, such as of sockets and message ports.
  */
 export class PollClock {
   #atMs: number | undefined;

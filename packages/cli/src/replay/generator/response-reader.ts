@@ -16,9 +16,8 @@ const carriageReturn = 0x0d;
 const semicolon = 0x3b;
 
 /**
- * Reads one HTTP/1.1 answer after the other as bytes come: what a client that asks by POST can get. It makes no object for a chunk, so that
- * reading 20,000 of them a second leaves
- * no garbage behind, whose collection would stop the thread that has to be on time.
+ * Reads one HTTP/1.1 answer after the other as bytes come: what a client that asks by POST can get. It makes no object for a chunk, so
+ * that reading 20,000 of them a second leaves no garbage behind, whose collection would stop the thread that has to be on time.
  */
 export class ResponseReader {
   readonly #handler: ResponseHandler;

@@ -30,9 +30,8 @@ const encoder = new TextEncoder();
 export type SenderEnd = 'completed' | 'interrupted' | 'silent';
 
 /**
- * Sends each request when it is due, whatever became of those before it: an open loop. Latencies count from that moment; what the sender
- * itself is
- * late is within them, and reported. Whoever drives it calls `wake` at the alarm, and `check` several times a second.
+ * Sends each request when it is due, whatever became of those before it: an open loop. Latencies count from that moment; what the
+ * sender itself is late is within them, and reported. Whoever drives it calls `wake` at the alarm, and `check` several times a second.
  */
 export class Sender {
   readonly #options: SenderOptions;

@@ -16,9 +16,9 @@ const systemCalls: Readonly<Record<string, { readonly set: number; readonly get:
 };
 
 /**
- * Asks the scheduler to give this thread its share of a core in short pieces: when it wakes, it may then take the core from whoever runs,
- * and need not wait for a tick of up to 4 ms. The share does not
- * grow by that, and no right is needed. Kernels before Linux 6.12 ignore it; false where it cannot be asked for.
+ * Asks the scheduler to give this thread its share of a core in short pieces: when it wakes, it may then take the core from whoever
+ * runs, and need not wait for a tick of up to 4 ms. The share does not grow by that, and no right is needed. Kernels before Linux 6.12
+ * ignore it; false where it cannot be asked for.
  */
 export async function takeShortSlices(): Promise<boolean> {
   const numbers = systemCalls[arch()];

@@ -9,8 +9,8 @@ export function unreadCell(): Int32Array<SharedArrayBuffer> {
 
 /**
  * How much of the logs is on its way, counted by both threads in one cell: the writer's adds, the reader's subtracts. In bytes, not in
- * logs: one is posted ten times a second
- * however little is in it, and a reader that stands still for seconds has not filled the memory by that.
+ * logs: one is posted ten times a second however little is in it, and a reader that stands still for seconds has not filled the memory
+ * by that.
  */
 export class UnreadLogs {
   readonly #cell: Int32Array<SharedArrayBuffer>;

@@ -14,9 +14,9 @@ const done = 'data: [DONE]\n\n';
 const tail = `${done.length.toString(16)}\r\n${done}\r\n0\r\n\r\n`;
 
 /**
- * Sends requests to a server within this thread, so that the first requests of a replay find code that is compiled: without it they were up
- * to 50 ms late. Takes
- * `requestCount` milliseconds. `setAlarm` is the replay's own, whose rings go to the sender that is given to `onSender`.
+ * Sends requests to a server within this thread, so that the first requests of a replay find code that is compiled: without it they
+ * were up to 50 ms late. Takes `requestCount` milliseconds. `setAlarm` is the replay's own, whose rings go to the sender that is given
+ * to `onSender`.
  */
 export async function warmUp({
   onSender,

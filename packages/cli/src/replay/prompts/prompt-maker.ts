@@ -19,9 +19,8 @@ const keptBlocksMax = 2048;
 const beginWords = 5;
 
 /**
- * Makes texts as long as the trace says, that begin alike exactly where its prompts did. A block's text follows from the seed, its name and
- * its place;
- * what is beyond the named blocks, from the seed and the request.
+ * Makes texts as long as the trace says, that begin alike exactly where its prompts did. A block's text follows from the seed, its name
+ * and its place; what is beyond the named blocks, from the seed and the request.
  */
 export class PromptMaker {
   readonly #options: PromptOptions;

@@ -1,7 +1,6 @@
 /**
- * 128 words that are short and common, so that most vocabularies have each of them, with the space before it, as one token. Seven bits a
- * word: two
- * prompts that are made independently differ within a few words.
+ * 128 words that are short and common, so that most vocabularies have each of them, with the space before it, as one token. Seven bits
+ * a word: two prompts that are made independently differ within a few words.
  */
 export const words: readonly string[] = `
 the of and to in is you that it he was for on are as with his they at be this have from or one had by word but not what all were we when your can

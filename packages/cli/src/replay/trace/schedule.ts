@@ -24,11 +24,10 @@ export async function* scheduleForOne(trace: Trace, options: ScheduleOptions): A
 }
 
 /**
- * Both targets get the same requests, in blocks: A B, B A, A B … Each is alone while its block runs, with the trace's own arrivals, which
- * sending
- * every request to both at once would not give: two servers on one machine would then slow each other, and the greedier one would look
- * better. Blocks are short beside what drifts (heat, neighbours, caches of the machine), and who goes first alternates. The price
- * is twice the time, and that a queue which grows over minutes is emptied at each block's end.
+ * Both targets get the same requests, in blocks: A B, B A, A B … Each is alone while its block runs, with the trace's own arrivals,
+ * which sending every request to both at once would not give: two servers on one machine would then slow each other, and the greedier
+ * one would look better. Blocks are short beside what drifts (heat, neighbours, caches of the machine), and who goes first alternates.
+ * The price is twice the time, and that a queue which grows over minutes is emptied at each block's end.
  */
 export async function* scheduleForTwo(
   trace: Trace,

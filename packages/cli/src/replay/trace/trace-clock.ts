@@ -8,9 +8,9 @@ export interface TraceClock {
 }
 
 /**
- * Reading goes on line by line, so a request cannot be moved up: one that is a little late in the file is sent with the one above it, and
- * the
- * clock stays. After a large step back the times that follow count from there; sending all of them at once would be a burst that never was.
+ * Reading goes on line by line, so a request cannot be moved up: one that is a little late in the file is sent with the one above it,
+ * and the clock stays. After a large step back the times that follow count from there; sending all of them at once would be a burst
+ * that never was.
  */
 export function createTraceClock(): TraceClock {
   let originMs: number | undefined;

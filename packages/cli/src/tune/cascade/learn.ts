@@ -41,9 +41,8 @@ export interface LearnParts {
 }
 
 /**
- * Learns to tell which questions are worth the strong model. Judged by nested cross-validation: the gains of each fifth come from models
- * that
- * saw neither its questions nor their part in the choice of penalties. The model itself is then learned from everything.
+ * Learns to tell which questions are worth the strong model. Judged by nested cross-validation: the gains of each fifth come from
+ * models that saw neither its questions nor their part in the choice of penalties. The model itself is then learned from everything.
  */
 export function learn(outcomes: readonly Outcome[], by: JudgedBy, { seed, onProgress }: LearnParts): Learned {
   const observations = outcomes.map((outcome) => observe(outcome, by));

@@ -27,13 +27,11 @@ const outcomesMax = 1_000_000;
 const linesWrongTold = 3;
 
 /**
- * Reads outcomes, one JSON object a line: `prompt`, `cheap_ok` and `strong_ok`, and where they are known `cheap_answer` and `cheap_scores`.
- * Of what a
- * gateway has recorded (`tiers.record`), judgements that have a line of their own are joined to their questions by `id`, in whichever of
- * the files, the last word
- * of each counts, and questions that nobody has judged on both sides are left out, and so are lines that cannot be read, such as one that
- * was cut off when the
- * gateway was killed. Other fields are nobody's affair. Of what nobody recorded such a line is an error that names the file and the lines.
+ * Reads outcomes, one JSON object a line: `prompt`, `cheap_ok` and `strong_ok`, and where they are known `cheap_answer` and
+ * `cheap_scores`. Of what a gateway has recorded (`tiers.record`), judgements that have a line of their own are joined to their
+ * questions by `id`, in whichever of the files, the last word of each counts, and questions that nobody has judged on both sides are
+ * left out, and so are lines that cannot be read, such as one that was cut off when the gateway was killed. Other fields are nobody's
+ * affair. Of what nobody recorded such a line is an error that names the file and the lines.
  */
 export async function readOutcomes(files: readonly string[]): Promise<ReadOutcomes> {
   const read: Collected = { questions: [], judgements: new Map(), unreadable: 0 };

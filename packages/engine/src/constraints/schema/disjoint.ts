@@ -15,10 +15,9 @@ export interface Facts {
 const depthMax = 4;
 
 /**
- * Tells schemas apart, as far as that can be told from types, `enum` and `const`. Each pair of a list is asked about, and their properties
- * may be shared: what is known of a schema is found once and kept in `facts`, by schema and by the reference to it, for other lists too.
- * Every
- * comparison is told to `spend`, which throws when there are too many.
+ * Tells schemas apart, as far as that can be told from types, `enum` and `const`. Each pair of a list is asked about, and their
+ * properties may be shared: what is known of a schema is found once and kept in `facts`, by schema and by the reference to it, for
+ * other lists too. Every comparison is told to `spend`, which throws when there are too many.
  */
 export class Disjointness {
   readonly #resolve: (schema: unknown) => unknown;

@@ -9,9 +9,8 @@ const label = '[a-z0-9](?:[a-z0-9-]{0,20}[a-z0-9])?';
 const group = '[0-9a-f]{1,4}';
 
 /**
- * A regular expression for each `format` of JSON Schema that strings can be held to. Each is as wide as can be said shortly, and no wider
- * than
- * its standard: RFC 3339 (dates and times), 5321 (mail), 1123 (hosts), 2673, 4291 (addresses), 9562 (UUID).
+ * A regular expression for each `format` of JSON Schema that strings can be held to. Each is as wide as can be said shortly, and no
+ * wider than its standard: RFC 3339 (dates and times), 5321 (mail), 1123 (hosts), 2673, 4291 (addresses), 9562 (UUID).
  */
 export const formatPatterns: Readonly<Record<string, string>> = {
   date: `^${date}$`,

@@ -27,9 +27,8 @@ const callsAloneMax = 2;
 const shortCall = 1 / 4;
 
 /**
- * How much of the batch lane another server gets. Beside real time one short call at a time, and none before real time that waits; but what
- * it is owed, its share
- * of what is sent meanwhile, goes whatever runs, as soon as that is a short call. Alone, two full ones.
+ * How much of the batch lane another server gets. Beside real time one short call at a time, and none before real time that waits; but
+ * what it is owed, its share of what is sent meanwhile, goes whatever runs, as soon as that is a short call. Alone, two full ones.
  */
 export class BatchLane {
   readonly #options: BatchLaneOptions;

@@ -39,9 +39,9 @@ export function isUnconnected(error: Error): boolean {
 }
 
 /**
- * A kept connection which the server had closed when it was used again: nothing has been done yet, and another will do. `sinceMs`: after
- * the request was
- * sent; of its answer nothing has come. That a connection has served says nothing of this request, so only a close at once is taken for it.
+ * A kept connection which the server had closed when it was used again: nothing has been done yet, and another will do. `sinceMs`:
+ * after the request was sent; of its answer nothing has come. That a connection has served says nothing of this request, so only a
+ * close at once is taken for it.
  */
 export function isStaleConnection({ code, socket }: SocketFailure, sinceMs: number): boolean {
   return closings.has(code) && (socket?.bytesRead ?? 0) > 0 && sinceMs <= staleMsMax;

@@ -16,11 +16,9 @@ interface JoinedAnswer extends BatchableAnswer {
 }
 
 /**
- * Text completions of the batch lane that agree in all but their prompts, asked for in one call: `prompt` may be a list. Each is answered
- * when the longest
- * of its call is, which somebody who waits would mind. The server tells the tokens of all: each has its part by the length of its texts,
- * and
- * together they have all.
+ * Text completions of the batch lane that agree in all but their prompts, asked for in one call: `prompt` may be a list. Each is
+ * answered when the longest of its call is, which somebody who waits would mind. The server tells the tokens of all: each has its part
+ * by the length of its texts, and together they have all.
  */
 export class JoinedCompletions {
   readonly #options: UpstreamTextsOptions;

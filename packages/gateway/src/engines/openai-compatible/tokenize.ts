@@ -23,9 +23,8 @@ const answerBytesMax = 64 * 1024 * 1024;
 const askAgainMs = 600_000;
 
 /**
- * The tokens that a server makes of texts and of chats, as it says itself: `POST /tokenize` of vLLM, SGLang and llama.cpp. vLLM renders a
- * chat there, llama.cpp at
- * `/apply-template`; SGLang does neither, which is remembered.
+ * The tokens that a server makes of texts and of chats, as it says itself: `POST /tokenize` of vLLM, SGLang and llama.cpp. vLLM renders
+ * a chat there, llama.cpp at `/apply-template`; SGLang does neither, which is remembered.
  */
 export function upstreamTokens({ name, dispatcher, base, headers, model }: UpstreamTokensOptions): RemoteTokens {
   const root = base.replace(/\/v1$/, '');
@@ -111,8 +110,7 @@ function countOf(answer: Readonly<Record<string, unknown>> | undefined): number 
 
 /**
  * As SGLang says it, which reads a text and nothing else: pydantic misses the field `prompt` at the top of the body. vLLM, which takes
- * either, names the kind of
- * request before the field; what it refuses of a chat is the chat's.
+ * either, names the kind of request before the field; what it refuses of a chat is the chat's.
  */
 function wantsPrompt(error: unknown): boolean {
   return (

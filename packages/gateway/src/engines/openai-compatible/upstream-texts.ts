@@ -67,9 +67,8 @@ export function upstreamTexts<Request extends TextsRequest, Answer>(
 }
 
 /**
- * The entries of `data`, each at the place that its `index` says. Throws `upstream_error` where they are not as many as were asked for, one
- * is no object, or
- * one place is had twice.
+ * The entries of `data`, each at the place that its `index` says. Throws `upstream_error` where they are not as many as were asked for,
+ * one is no object, or one place is had twice.
  */
 export function inPlaces<Entry extends object, Answer>(
   name: string,

@@ -71,9 +71,9 @@ const sweepMax = 100;
 const abandonedMs = 3_600_000;
 
 /**
- * Works on batches: claims one, reads its lines, has each answered, writes the files. Everything is in the database before it counts, so
- * that
- * a gateway that is killed has lost nothing but the answers it was waiting for; whoever claims the batch then asks for these again.
+ * Works on batches: claims one, reads its lines, has each answered, writes the files. Everything is in the database before it counts,
+ * so that a gateway that is killed has lost nothing but the answers it was waiting for; whoever claims the batch then asks for these
+ * again.
  */
 export class BatchRunner {
   readonly #options: RunnerOptions;
@@ -303,9 +303,8 @@ export class BatchRunner {
   }
 
   /**
-   * What is not answered says why, in the error file; then both files, and the end, in this order. The files are there when the batch has
-   * ended, and
-   * not before: whoever has to begin with them again finds none of an earlier attempt.
+   * What is not answered says why, in the error file; then both files, and the end, in this order. The files are there when the batch
+   * has ended, and not before: whoever has to begin with them again finds none of an earlier attempt.
    */
   async #finish(batch: Batch, ended: Exclude<Ended, 'failed'>, signal: AbortSignal): Promise<void> {
     const { store, name, now } = this.#options;

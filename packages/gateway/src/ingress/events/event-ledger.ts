@@ -31,9 +31,8 @@ export const otherName = 'other';
 
 /**
  * Counts each batch of a client once. A client sends its batches in order, and the next request only when the last was answered, so its
- * highest number
- * says which have been counted: one number a client is remembered, however long the connection was away. A batch is counted in the step
- * that remembers it.
+ * highest number says which have been counted: one number a client is remembered, however long the connection was away. A batch is
+ * counted in the step that remembers it.
  */
 export interface EventLedger {
   /** Batches in ascending order. Rejects with `event_store_unavailable`: nothing is known then, and the client sends them again. */

@@ -13,11 +13,10 @@ export interface RedisLedgerOptions extends LedgerLimits {
 }
 
 /**
- * ARGV: client, its time to live, names at most, the batches as JSON, and clients at most. They stand in the order in which they were heard
- * from, by the
- * clock of Redis; each call forgets a few that are too old or too many, so that a bound that was lowered is reached soon and no call takes
- * long. What is counted is remembered in the same step: an answer that is lost on its
- * way makes the client ask again, and it is told then that all is counted.
+ * ARGV: client, its time to live, names at most, the batches as JSON, and clients at most. They stand in the order in which they were
+ * heard from, by the clock of Redis; each call forgets a few that are too old or too many, so that a bound that was lowered is reached
+ * soon and no call takes long. What is counted is remembered in the same step: an answer that is lost on its way makes the client ask
+ * again, and it is told then that all is counted.
  */
 const add = `
 local key = '{autoglm:events}:last:' .. ARGV[1]

@@ -54,9 +54,8 @@ interface Final {
 }
 
 /**
- * One client's conversation: its state, and the decisions about it. Whatever arrives, the client is told no decision of an older state once
- * a newer
- * one is there, and none of a lower level once a higher one has decided. At most one run of each level is under way.
+ * One client's conversation: its state, and the decisions about it. Whatever arrives, the client is told no decision of an older state
+ * once a newer one is there, and none of a lower level once a higher one has decided. At most one run of each level is under way.
  */
 export class Conversation {
   readonly #parts: ConversationParts;

@@ -8,9 +8,9 @@ const certificatePattern = /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[^-]+-
 export type OnInvalid = (key: string, problem: string, consequence: string) => void;
 
 /**
- * The bytes of a PEM file with the certificates of those that are trusted. Rejects with `ConfigError` naming the key where it holds none:
- * such a file would
- * be found out by whoever connects. Tells of the first that is not valid now; the others hold, as where an authority is being replaced.
+ * The bytes of a PEM file with the certificates of those that are trusted. Rejects with `ConfigError` naming the key where it holds
+ * none: such a file would be found out by whoever connects. Tells of the first that is not valid now; the others hold, as where an
+ * authority is being replaced.
  */
 export async function readAuthorities(key: string, file: string, onInvalid: OnInvalid): Promise<Buffer> {
   const { bytes, certificates } = await readCertificates(key, file);

@@ -87,9 +87,8 @@ interface Waiting {
 }
 
 /**
- * The states of one conversation, passed on as they change. While the other gateway cannot be reached each state fails at this level, which
- * its client is
- * told; the next one tries again, unless it was refused a moment ago.
+ * The states of one conversation, passed on as they change. While the other gateway cannot be reached each state fails at this level,
+ * which its client is told; the next one tries again, unless it was refused a moment ago.
  */
 export class UpstreamDecisions {
   readonly #name: string;
@@ -175,9 +174,8 @@ export class UpstreamDecisions {
 }
 
 /**
- * All that is passed on has the same key, ours: the tenant that this gateway has hashed of the caller's key and name stands in the place of
- * the name, so
- * that callers who are apart here are apart there. In the body, because each state may name another.
+ * All that is passed on has the same key, ours: the tenant that this gateway has hashed of the caller's key and name stands in the
+ * place of the name, so that callers who are apart here are apart there. In the body, because each state may name another.
  */
 function onBehalfOf(tenant: string, { autoglm, ...body }: Body): Body {
   const { tenant: _named, ...others } = (autoglm ?? {}) as Body;

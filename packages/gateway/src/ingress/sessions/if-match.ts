@@ -6,9 +6,8 @@ export function toEtag(revision: string): string {
 }
 
 /**
- * The revision that a header names: undefined where there is no header, null where it names one that no session has. One of our tags is all
- * that a
- * client ever has of one session, so lists and `*` are refused: whoever sends them does not say which context it means.
+ * The revision that a header names: undefined where there is no header, null where it names one that no session has. One of our tags is
+ * all that a client ever has of one session, so lists and `*` are refused: whoever sends them does not say which context it means.
  */
 export function revisionOf(headers: IncomingHttpHeaders, name: 'if-match' | 'if-none-match'): string | null | undefined {
   const value = headers[name]?.trim();

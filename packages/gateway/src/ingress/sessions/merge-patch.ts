@@ -1,9 +1,8 @@
 import { AutoglmError, isObject } from '@open-autoglm/protocol';
 
 /**
- * What a JSON Merge Patch (RFC 7396) makes of a document: members of objects are merged, null removes one, everything else takes the place
- * of
- * what was there. Neither of the two is changed. Throws `invalid_value` for a member that would lead out of the document.
+ * What a JSON Merge Patch (RFC 7396) makes of a document: members of objects are merged, null removes one, everything else takes the
+ * place of what was there. Neither of the two is changed. Throws `invalid_value` for a member that would lead out of the document.
  */
 export function applyMergePatch(target: unknown, patch: unknown, path = ''): unknown {
   if (!isObject(patch)) return patch;

@@ -9,9 +9,8 @@
  *   {autoglm:sessions}:keys:bytes      sorted set: key → their bytes
  *   {autoglm:sessions}:is:<session>    hash: revision, body, created
  *
- * where a session is `<tenant>:<id>`, and a tenant `<key>` or `<key>.<name>`. Whether a session has expired is told by the time that the
- * caller gives; Redis' own expiry only cleans up behind
- * gateways that have all gone.
+ * where a session is `<tenant>:<id>`, and a tenant `<key>` or `<key>.<name>`. Whether a session has expired is told by the time that
+ * the caller gives; Redis' own expiry only cleans up behind gateways that have all gone.
  */
 const common = `
 local base = '{autoglm:sessions}:'

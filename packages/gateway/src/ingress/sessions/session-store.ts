@@ -37,9 +37,8 @@ export interface SessionSources {
 }
 
 /**
- * Keeps sessions. A session is its tenant's: to every other tenant it is absent. Each method counts as use of the session but `remove`. All
- * reject
- * with `session_store_unavailable` where the store cannot be asked: a context cannot be guessed.
+ * Keeps sessions. A session is its tenant's: to every other tenant it is absent. Each method counts as use of the session but `remove`.
+ * All reject with `session_store_unavailable` where the store cannot be asked: a context cannot be guessed.
  */
 export interface SessionStore {
   /** Rejects with `session_limit_exceeded` when the tenant has too many. */

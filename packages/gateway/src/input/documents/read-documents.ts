@@ -51,10 +51,9 @@ interface Reading {
 }
 
 /**
- * The request with what its documents say put before its question: the chunks that come nearest to it, or a summary of each part. Chunks
- * are
- * encoded, and parts summarized, side by side. Rejects with `invalid_value`, with the errors of who encodes or summarizes, or with the
- * signal's reason.
+ * The request with what its documents say put before its question: the chunks that come nearest to it, or a summary of each part.
+ * Chunks are encoded, and parts summarized, side by side. Rejects with `invalid_value`, with the errors of who encodes or summarizes,
+ * or with the signal's reason.
  */
 export async function readDocuments(
   request: GatewayRequest,
@@ -198,10 +197,9 @@ interface Summarizing {
 }
 
 /**
- * A request of its own, down the same path; its events are not those of the answer. It says nothing of the other documents: the same part
- * beside
- * others has the same summary, which is found again. And no client asks it: nothing is learned of what clients ask, or where they are
- * served.
+ * A request of its own, down the same path; its events are not those of the answer. It says nothing of the other documents: the same
+ * part beside others has the same summary, which is found again. And no client asks it: nothing is learned of what clients ask, or
+ * where they are served.
  */
 async function summarize(
   request: GatewayRequest,

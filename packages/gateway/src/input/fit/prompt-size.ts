@@ -82,9 +82,8 @@ export function remotePromptSize(contextLength: number | undefined, { name, coun
 }
 
 /**
- * Of a model whose servers say themselves what they count, their chat template with it; where one counts texts only, its template is a rule
- * of thumb, and
- * clients are told. `servers`: whom to ask now; where one fails, the next.
+ * Of a model whose servers say themselves what they count, their chat template with it; where one counts texts only, its template is a
+ * rule of thumb, and clients are told. `servers`: whom to ask now; where one fails, the next.
  */
 export function askedPromptSize(model: string, servers: () => readonly RemoteTokens[]): PromptSize {
   const ask = async <T>(count: (tokens: RemoteTokens, signal: AbortSignal) => Promise<T>, left: AbortSignal): Promise<T> => {

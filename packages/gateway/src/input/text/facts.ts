@@ -1,8 +1,7 @@
 /**
  * Finds in a text what must not be lost or changed: numbers, dates, names, negations and quotations. By form alone, so that it errs on
- * the side of finding too much: a sentence that is kept in vain costs tokens, one that goes costs an answer. Texts may be megabytes of a
- * client's: no
- * pattern looks at a run of characters from each of its places, but from its first only, or no further than 64 of them.
+ * the side of finding too much: a sentence that is kept in vain costs tokens, one that goes costs an answer. Texts may be megabytes of
+ * a client's: no pattern looks at a run of characters from each of its places, but from its first only, or no further than 64 of them.
  */
 const numbers =
   /[+-]?\d+(?:[.,:/%-]\d+)*%?|(?<![零〇一二三四五六七八九十百千万亿两])[零〇一二三四五六七八九十百千万亿两]+(?=[年月日号点时分秒天周岁个只件位次元块米公里斤度层楼路班人台辆%％])|第[零一二三四五六七八九十百\d]+/gu;

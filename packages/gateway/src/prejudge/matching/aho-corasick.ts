@@ -37,9 +37,8 @@ export class AhoCorasick {
   #scan = 0;
 
   /**
-   * Builds an automaton in steps of about a millisecond, between which its caller may let others have a turn. Words are not empty, and no
-   * two are equal.
-   * `skip`: 1 for characters that count as not there, by UTF-16 unit; no word has one.
+   * Builds an automaton in steps of about a millisecond, between which its caller may let others have a turn. Words are not empty, and
+   * no two are equal. `skip`: 1 for characters that count as not there, by UTF-16 unit; no word has one.
    */
   static *inSteps(words: readonly string[], skip?: Uint8Array): Generator<undefined, AhoCorasick> {
     const classOf = new Uint16Array(0x1_0000).fill(otherClass);

@@ -36,9 +36,8 @@ const sharedMax = 64;
 const version = 1;
 
 /**
- * Embeddings by tenant, weights and text. A request's texts that are known are not encoded again, the others are, together. Vectors do not
- * age; where there
- * is no room, those that were asked for longest ago go.
+ * Embeddings by tenant, weights and text. A request's texts that are known are not encoded again, the others are, together. Vectors do
+ * not age; where there is no room, those that were asked for longest ago go.
  */
 export class KeptEmbeddings {
   readonly memory: MemoryLevel<KeptVector>;

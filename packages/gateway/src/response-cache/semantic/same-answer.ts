@@ -20,9 +20,8 @@ export function answerTexts(parts: readonly StreamPart[]): readonly string[] | u
 export type Comparison = 'same' | 'other' | { readonly a: string; readonly b: string };
 
 /**
- * The rule by which a check calls an answer right: the texts are equal but for capitals, spaces and punctuation; or, where each has one,
- * the numbers
- * and the negations agree and the embeddings are as near as the configuration asks.
+ * The rule by which a check calls an answer right: the texts are equal but for capitals, spaces and punctuation; or, where each has
+ * one, the numbers and the negations agree and the embeddings are as near as the configuration asks.
  */
 export function compareAnswers(left: readonly StreamPart[], right: readonly StreamPart[]): Comparison {
   const [first, second] = [answerTexts(left), answerTexts(right)];

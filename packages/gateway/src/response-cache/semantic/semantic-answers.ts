@@ -65,10 +65,9 @@ interface Pending {
 }
 
 /**
- * Finds answers of questions that want the same. Three things must agree: the embeddings are near (an index finds the neighbours), every
- * rule
- * finds nothing that tells the two apart (numbers, negations, names, …), and checks have shown that such an answer is right often
- * enough. A check costs nothing: wherever an answer is computed although a neighbour was there, the two are compared.
+ * Finds answers of questions that want the same. Three things must agree: the embeddings are near (an index finds the neighbours),
+ * every rule finds nothing that tells the two apart (numbers, negations, names, …), and checks have shown that such an answer is right
+ * often enough. A check costs nothing: wherever an answer is computed although a neighbour was there, the two are compared.
  */
 export class SemanticAnswers implements NearAnswers {
   readonly learner: Learner;

@@ -21,8 +21,7 @@ export interface ReporterOptions {
 
 /**
  * Says how this device is, at once and then once in an interval: here, and to every target. A target that is slow holds up neither the
- * others nor the
- * next report but its own; a report that could not be delivered is worth nothing later, and is not kept.
+ * others nor the next report but its own; a report that could not be delivered is worth nothing later, and is not kept.
  */
 export class DeviceReporter {
   readonly #options: ReporterOptions;

@@ -60,9 +60,8 @@ const lookAgainMs = 10_000;
 const ownerOnly = 0o600;
 
 /**
- * Writes what becomes of the cascade's questions, for `autoglm tune cascade`: a line for each question, and a line for each judgement of
- * one. Holds no
- * request up: what the disk does not take in time is dropped, and counted.
+ * Writes what becomes of the cascade's questions, for `autoglm tune cascade`: a line for each question, and a line for each judgement
+ * of one. Holds no request up: what the disk does not take in time is dropped, and counted.
  */
 export class OutcomeRecorder {
   readonly #options: RecorderOptions;
@@ -193,8 +192,7 @@ export class OutcomeRecorder {
 
 /**
  * Gives the file's size after it. A line that was cut off, by a full disk or a process that was killed, ends here, so that it spoils no
- * other;
- * a file that was moved away is made anew.
+ * other; a file that was moved away is made anew.
  */
 async function append(file: string, lines: string): Promise<number> {
   const handle = await open(file, 'a+', ownerOnly);

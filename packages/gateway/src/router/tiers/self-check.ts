@@ -14,10 +14,9 @@ const yes = /^\s*(?:yes|true|right|correct|对|是|正确)/iu;
 const no = /^\s*(?:no|false|wrong|incorrect|错|否|不)/iu;
 
 /**
- * Asks the model that answered whether its answer is right, in a few tokens (AutoMix's self-verification), and gives the probability
- * of yes; undefined where it said neither, cannot be asked, or has not said it within `limitMs`. Its `emit` is the caller's to choose.
- * Rejects only
- * with the signal's reason.
+ * Asks the model that answered whether its answer is right, in a few tokens (AutoMix's self-verification), and gives the probability of
+ * yes; undefined where it said neither, cannot be asked, or has not said it within `limitMs`. Its `emit` is the caller's to choose.
+ * Rejects only with the signal's reason.
  */
 export async function selfCheck(request: GatewayRequest, answer: string, next: Next, limitMs: number): Promise<number | undefined> {
   const { input, signal } = request;

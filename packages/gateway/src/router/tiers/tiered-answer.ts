@@ -46,10 +46,9 @@ interface Asked {
 }
 
 /**
- * One request's answer from the cheapest tier that may be trusted with it. A tier's answer is held until it is judged; the last one that
- * can be
- * asked, and one that was chosen by the question alone, streams at once. A tier that is late goes on working while the next one is asked,
- * and answers if that one fails, too.
+ * One request's answer from the cheapest tier that may be trusted with it. A tier's answer is held until it is judged; the last one
+ * that can be asked, and one that was chosen by the question alone, streams at once. A tier that is late goes on working while the next
+ * one is asked, and answers if that one fails, too.
  */
 export async function* answerByTiers(parts: TieredAnswerParts): AsyncGenerator<StreamPart> {
   const walk = new Walk(parts);

@@ -13,9 +13,8 @@ export interface Timeline {
 }
 
 /**
- * With the moments in seconds on the charts' axis. Two targets have their slices in turn; on the axis they lie one over the other, where
- * the trace has
- * them, so that what both did with the same requests can be compared by eye.
+ * With the moments in seconds on the charts' axis. Two targets have their slices in turn; on the axis they lie one over the other,
+ * where the trace has them, so that what both did with the same requests can be compared by eye.
  */
 export interface TimedOutcome {
   readonly outcome: RequestOutcome;

@@ -203,8 +203,7 @@ export class BatchStore {
 
   /**
    * The batch has ended, and its files are there, at once. Whether this gateway still had it; if not, nothing has changed. Rejects, and
-   * changes
-   * nothing, where a file is gone: one that took too long to write is swept.
+   * changes nothing, where a file is gone: one that took too long to write is swept.
    */
   async end(id: string, by: string, from: readonly BatchStatus[], changes: Partial<Batch>, fileIds: readonly string[]): Promise<boolean> {
     return this.#database.transaction().execute(async (transaction) => {

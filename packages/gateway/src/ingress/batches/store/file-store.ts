@@ -43,9 +43,8 @@ export class FileStore {
 
   /**
    * The file is there from now on, if it fits beside those that are: of several that came at the same time the first to be finished is
-   * kept, and
-   * never is more kept than may be. Otherwise says what there are too many of; the file is still to be discarded then. Rejects
-   * with `storage_unavailable` where it took so long to come that it was swept.
+   * kept, and never is more kept than may be. Otherwise says what there are too many of; the file is still to be discarded then.
+   * Rejects with `storage_unavailable` where it took so long to come that it was swept.
    */
   async keep(writer: FileWriter, tenant: string, changes: FileChanges, bounds: KeepBounds): Promise<'files' | 'bytes' | undefined> {
     await writer.flush();

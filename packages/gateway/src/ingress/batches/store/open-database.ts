@@ -21,9 +21,9 @@ export interface OpenDatabase {
 const int8 = 20;
 
 /**
- * A connection on which nothing moves for so long is given up, with what was asked on it. Longer than the longest that is asked: to delete
- * the lines of a
- * batch of `lines_max` at its greatest, a million, from a slow disk, which would be tried again without end if it were cut off.
+ * A connection on which nothing moves for so long is given up, with what was asked on it. Longer than the longest that is asked: to
+ * delete the lines of a batch of `lines_max` at its greatest, a million, from a slow disk, which would be tried again without end if it
+ * were cut off.
  */
 const silentMsMax = 120_000;
 /** A host that is gone is noticed sooner: the system asks it after so long, and a few times more. */

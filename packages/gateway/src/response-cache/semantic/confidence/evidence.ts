@@ -44,8 +44,7 @@ export class Evidence {
 
   /**
    * Of its own band, and of all from it upward, whichever is worse. Where those above were seldom checked, the bands below stand in for
-   * them:
-   * they are wrong more often, so nothing is believed that is too good.
+   * them: they are wrong more often, so nothing is believed that is too good.
    */
   belief(wording: Wording, similarity: number): Belief {
     const bands = this.#bands.get(wording) as Band[];

@@ -1,8 +1,7 @@
 /**
- * Punctuation that does more than end sentences and join words: brackets, signs and strokes, the point of .5, an exclamation mark that is a
- * factorial or
- * says not, inches and derivatives, and what stands by itself. Where it is doubtful it counts: a question that is told apart in vain costs
- * a hit.
+ * Punctuation that does more than end sentences and join words: brackets, signs and strokes, the point of .5, an exclamation mark that
+ * is a factorial or says not, inches and derivatives, and what stands by itself. Where it is doubtful it counts: a question that is
+ * told apart in vain costs a hit.
  */
 const mark =
   /[()[\]{}/\\]|(?<!\p{L})[-−–]|[-−–](?!\p{L})|(?<!\d)\.(?=\d)|!(?=[=\p{L}\d(])|(?<=[\d)])[!'"]|'(?=\()|(?<=^|\s)[^\s\p{L}\p{N}]{1,8}(?=\s)/gu;

@@ -8,9 +8,8 @@ const hedges = new Set(
 );
 
 /**
- * What an answer shows of itself, beside its question: whether it uses what was given, whether its sums are right, whether it hesitates,
- * how it
- * ends. None of this needs a model, and each alone says little.
+ * What an answer shows of itself, beside its question: whether it uses what was given, whether its sums are right, whether it
+ * hesitates, how it ends. None of this needs a model, and each alone says little.
  */
 export function answerFeatures(prompt: string, answer: string): Readonly<Record<string, number>> {
   const text = answer.slice(0, lengthMax).trim();

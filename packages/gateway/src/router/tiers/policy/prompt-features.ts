@@ -24,9 +24,8 @@ const reasonWords = new Set(
 );
 
 /**
- * What can be said of a question's difficulty before anybody answers it, by name: how long it is, how many things it holds, and how they
- * hang
- * together. Costs some microseconds for each hundred words; nothing here is of one language alone, except the lists of words.
+ * What can be said of a question's difficulty before anybody answers it, by name: how long it is, how many things it holds, and how
+ * they hang together. Costs some microseconds for each hundred words; nothing here is of one language alone, except the lists of words.
  */
 export function promptFeatures(prompt: string): Readonly<Record<string, number>> {
   const text = prompt.slice(0, lengthMax);
