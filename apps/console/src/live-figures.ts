@@ -1,5 +1,11 @@
 import type { Reading, Sample } from './metrics-text.ts';
 
+/** Rates and quantiles are of a minute. */
+export const windowMs = 60_000;
+
+/** Less would be shown as 0.0. */
+const slowdownSecondsMin = 0.05;
+
 /** What `/metrics` said at one moment, in milliseconds of the page's clock. */
 export interface TimedReading {
   readonly atMs: number;
@@ -39,6 +45,15 @@ export interface LiveFigures {
 export interface Quantiles {
   readonly p50: number;
   readonly p99: number;
+}
+
+/**
+ * The readings that go with a new one, and it: of the minute before it, and of the same process, for the counters of another begin anew. While
+ * the page was hidden or the server was gone nothing was read, and what lies between would be told as of now.
+ */
+export function withReading(readings: readonly TimedReading[], found: TimedReading): readonly TimedReading[] {
+  const startedAt = ({ reading }: TimedReading) => reading.get('process_start_time_seconds')?.[0]?.value;
+  return [...readings.filter((each) => found.atMs - each.atMs <= windowMs && startedAt(each) === startedAt(found)), found];
 }
 
 /** From readings in the order of time, of which there is one at least. */
@@ -81,7 +96,7 @@ function share(part: number, whole: number): number | undefined {
 function slowdownsOf(reading: Reading): Slowdown[] {
   return (reading.get('autoglm_bottleneck_recent_seconds') ?? [])
     .map(({ labels: { segment = '', detail = '' }, value }) => ({ segment, detail, seconds: value }))
-    .filter(({ seconds }) => seconds > 0)
+    .filter(({ seconds }) => seconds >= slowdownSecondsMin)
     .sort((a, b) => b.seconds - a.seconds);
 }
 

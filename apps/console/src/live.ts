@@ -1,5 +1,5 @@
 import { formatNumber, onLanguage, setText, text, type TextKey } from './language.ts';
-import { figuresOf, type LiveFigures, type Quantiles, type TimedReading } from './live-figures.ts';
+import { figuresOf, windowMs, withReading, type LiveFigures, type Quantiles, type TimedReading } from './live-figures.ts';
 import { readMetrics } from './metrics-text.ts';
 import { select } from './select.ts';
 
@@ -7,8 +7,8 @@ const intervalMs = 2000;
 /** The first rates are told soon. */
 const firstIntervalMs = 500;
 const answerTimeoutMs = 5000;
-/** Rates and quantiles are of a minute. */
-const readingsMax = 31;
+/** Points of a line. */
+const readingsMax = windowMs / intervalMs + 1;
 const slowdownsMax = 3;
 
 interface Tile {
@@ -53,7 +53,7 @@ export function createLivePanel(panel: HTMLElement): void {
   const problem = select('.live-problem', HTMLElement, panel);
   const views = tiles.map(tileView);
   list.replaceChildren(...views.map(({ element }) => element));
-  let readings: TimedReading[] = [];
+  let readings: readonly TimedReading[] = [];
   let history: LiveFigures[] = [];
   let timer: number | undefined;
   let isOpen = false;
@@ -72,8 +72,8 @@ export function createLivePanel(panel: HTMLElement): void {
     setText(problem, typeof found === 'string' ? found : undefined);
     problem.hidden = typeof found === 'object';
     if (typeof found === 'object') {
-      readings = [...readings, found].slice(-readingsMax);
-      history = [...history, figuresOf(readings)].slice(-readingsMax);
+      readings = withReading(readings, found).slice(-readingsMax);
+      history = [...history, figuresOf(readings)].slice(-readings.length);
       show();
     }
     timer = setTimeout(look, readings.length < 2 ? firstIntervalMs : intervalMs);
@@ -94,7 +94,8 @@ export function createLivePanel(panel: HTMLElement): void {
 async function askMetrics(): Promise<TimedReading | 'liveOff' | 'offline'> {
   try {
     const response = await fetch('/metrics', { signal: AbortSignal.timeout(answerTimeoutMs) });
-    if (!response.ok) return 'liveOff';
+    if (response.status === 404) return 'liveOff';
+    if (!response.ok) return 'offline';
     return { atMs: performance.now(), reading: readMetrics(await response.text()) };
   } catch {
     return 'offline';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { figuresOf } from '../src/live-figures.ts';
+import { figuresOf, withReading } from '../src/live-figures.ts';
 import { readMetrics } from '../src/metrics-text.ts';
 
 describe('readMetrics', () => {
@@ -19,6 +19,15 @@ describe('readMetrics', () => {
 });
 
 const at = (atMs: number, text: string) => ({ atMs, reading: readMetrics(text) });
+
+describe('withReading', () => {
+  it('keeps the minute before, and nothing of a process that was there before a restart', () => {
+    const [old, first, last] = [0, 30_000, 80_000].map((atMs) => at(atMs, 'process_start_time_seconds 7\nautoglm_requests_total 10\n'));
+    expect(withReading([old!, first!], last!)).toEqual([first, last]);
+    const restarted = at(82_000, 'process_start_time_seconds 79\nautoglm_requests_total 12\n');
+    expect(withReading([first!, last!], restarted)).toEqual([restarted]);
+  });
+});
 
 describe('figuresOf', () => {
   it('tells gauges at once, and rates and shares from the second reading on', () => {
@@ -49,7 +58,7 @@ describe('figuresOf', () => {
   it('names what slows requests down, the costliest first', () => {
     const gauge = (detail: string, seconds: number) =>
       `autoglm_bottleneck_recent_seconds{segment="queue",cause="queueing",detail="${detail}"} ${seconds}\n`;
-    expect(figuresOf([at(0, gauge('a', 1) + gauge('b', 3) + gauge('c', 0))]).slowdowns.map(({ detail }) => detail)).toEqual(['b', 'a']);
+    expect(figuresOf([at(0, gauge('a', 1) + gauge('b', 3) + gauge('c', 0.04))]).slowdowns.map(({ detail }) => detail)).toEqual(['b', 'a']);
   });
 
   it('finds quantiles in the bucket in which they are, of what came between the two readings', () => {
