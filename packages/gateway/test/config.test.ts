@@ -97,9 +97,10 @@ const refused: readonly (readonly [string, RegExp])[] = [
     'fit:\n  models:\n    org/model~2:\n      contxt_length: 4096',
     /config\.yaml:4: unknown key "fit\.models\.org\/model~2\.contxt_length"; did you mean "context_length"\?$/,
   ],
+  ['fit:\n  models:\n    qwen: {context_length: 4096}', /config\.yaml:3: fit\.models\.qwen is of a model that no other server has\.$/],
   [
-    'fit:\n  models:\n    qwen: {context_length: 4096}',
-    /config\.yaml:3: fit\.models\.qwen is of a model that no engine has; known models: default\.$/,
+    'model_config: {}\nengines: [{kind: openai, url: "http://a/v1", model: glm}]\nfit:\n  models:\n    default: {context_length: 4096}',
+    /config\.yaml:5: fit\.models\.default is of a model that no other server has; known models: glm\.$/,
   ],
   [
     'input:\n  images:\n    models: {qwen: {pixels_max: 100000}}',

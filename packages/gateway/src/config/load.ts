@@ -189,13 +189,16 @@ function refuseWhatCannotWork(config: Config, source: YamlSource | undefined): v
   const named = engines.find(({ model }) => model === embeddings.name);
   if (named)
     refuse(['embeddings', 'name'], `is ${JSON.stringify(embeddings.name)}, which is the model of the engine ${named.name} already`);
-  const models = new Set(engines.flatMap((engine) => namesOf(engine, engines)));
-  for (const [path, byModel] of [
-    [['fit', 'models'], fit.models],
-    [['input', 'images', 'models'], input.images.models],
+  const namesOfAll = (those: readonly EngineConfig[]) => [...new Set(those.flatMap((engine) => namesOf(engine, engines)))];
+  // What runs here says itself how much it reads, and counts its own tokens.
+  const others = namesOfAll(engines.filter(({ kind }) => kind === 'openai'));
+  for (const [path, byModel, owner, models] of [
+    [['fit', 'models'], fit.models, 'other server', others],
+    [['input', 'images', 'models'], input.images.models, 'engine', namesOfAll(engines)],
   ] as const) {
-    const unknown = Object.keys(byModel).find((name) => !models.has(name));
-    if (unknown !== undefined) refuse([...path, unknown], `is of a model that no engine has; known models: ${[...models].join(', ')}`);
+    const unknown = Object.keys(byModel).find((name) => !models.includes(name));
+    const known = models.length > 0 ? `; known models: ${models.join(', ')}` : '';
+    if (unknown !== undefined) refuse([...path, unknown], `is of a model that no ${owner} has${known}`);
   }
   checkFit(fit, refuse);
   checkCompression(compression, refuse);

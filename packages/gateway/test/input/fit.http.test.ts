@@ -406,9 +406,12 @@ describe('fit for models of other servers', () => {
 
 describe('the configuration of fit', () => {
   it('is refused where it cannot work', async () => {
-    await expect(startGatewayWith({ fit: { models: { default: { tokenizer: 'missing.json' } } } })).rejects.toThrow(
-      /fit\.models\.default\.tokenizer is "missing\.json", which is no file/,
-    );
+    await expect(
+      startGatewayWith({
+        engines: [{ kind: 'openai', url: 'http://127.0.0.1:1/v1', model: 'm' }],
+        fit: { models: { m: { tokenizer: 'missing.json' } } },
+      }),
+    ).rejects.toThrow(/fit\.models\.m\.tokenizer is "missing\.json", which is no file/);
     await expect(startGatewayWith({ fit: { enable: true } })).rejects.toThrow(ConfigError);
   });
 
