@@ -233,8 +233,9 @@ describe('autoglm chat, with a server of another kind', () => {
     expect(await chatWith(behave)).toEqual({ code: 1, stdout: '', stderr: expect.stringMatching(message) as string });
   });
 
-  it('gives a terminal no control character but line feeds and tabs', () => {
+  it('gives a terminal no control character but ends of lines and tabs', () => {
     expect(withoutControls('一\t二\n\u001b]0;title\u0007👩‍🌾')).toBe('一\t二\n\\u{1b}]0;title\\u{7}👩‍🌾');
+    expect(withoutControls('一\r\n二\r三')).toBe('一\r\n二\\u{d}三');
   });
 
   it('starts no model where the URL is empty', async () => {

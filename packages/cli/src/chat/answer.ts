@@ -37,7 +37,7 @@ export async function answer(
  * others, which stay.
  */
 export function withoutControls(text: string): string {
-  return text.replace(/[^\P{Cc}\n\t]/gu, (character) => `\\u{${(character.codePointAt(0) as number).toString(16)}}`);
+  return text.replace(/\r(?!\n)|[^\P{Cc}\n\t\r]/gu, (character) => `\\u{${(character.codePointAt(0) as number).toString(16)}}`);
 }
 
 interface Speed {
