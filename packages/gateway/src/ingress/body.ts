@@ -5,6 +5,7 @@ import { isNestedTooDeeply, nestingMax } from '../common/nesting.ts';
 import type { StepMeters } from '../common/steps/step-meter.ts';
 import type { InputSteps } from '../common/steps/input-steps.ts';
 import { createInflater, encodings, type ContentEncoding, type Inflater } from './inflate/inflater.ts';
+import { SharedTimeout } from './shared-timeout.ts';
 
 /**
  * A body over the limit is read on and thrown away up to here: a client that is still sending does not listen, and would
@@ -22,6 +23,10 @@ const bytesPerSecondMin = 512 * 1024;
 /** How long a body of at most so many bytes may take. */
 export function bodyTimeoutMs(bytesMax: number): number {
   return Math.max(timeoutMsMin, Math.ceil((bytesMax / bytesPerSecondMin) * 1000));
+}
+
+function bodyTimeout(limitBytes: number): SharedTimeout {
+  return new SharedTimeout(bodyTimeoutMs(limitBytes));
 }
 
 /**
@@ -51,7 +56,7 @@ export interface JsonBody {
 
 /** Bodies of at most so many bytes, packed or not. */
 export function createBodyReading(steps: InputSteps, limitBytes: number): BodyReading {
-  return { limitBytes, inflater: createInflater(steps, limitBytes), meters: steps.meters };
+  return { limitBytes, inflater: createInflater(steps, limitBytes), meters: steps.meters, timeout: bodyTimeout(limitBytes) };
 }
 
 /** How bodies are read. */
@@ -62,6 +67,8 @@ export interface BodyReading {
   readonly inflater?: Inflater;
   /** Absent: they are not counted. */
   readonly meters?: StepMeters;
+  /** Of all bodies that are read so; absent: each has its own. */
+  readonly timeout?: SharedTimeout;
 }
 
 /**
@@ -69,13 +76,10 @@ export interface BodyReading {
  * over as a value. Throws `payload_too_large`, `request_timeout`, `unsupported_media_type`, `invalid_json`, `invalid_value`,
  * `queue_full`, or the signal's reason.
  */
-export async function readJson(
-  message: IncomingMessage,
-  { limitBytes, inflater, meters }: BodyReading,
-  signal: AbortSignal,
-): Promise<JsonBody> {
+export async function readJson(message: IncomingMessage, reading: BodyReading, signal: AbortSignal): Promise<JsonBody> {
+  const { inflater, meters } = reading;
   const encoding = checkHeaders(message, inflater);
-  const collected = await readBytes(message, limitBytes, signal, meters?.collect);
+  const collected = await readBytes(message, reading, signal);
   const bytes = encoding === undefined || !inflater ? collected : await inflater.inflate(encoding, collected, signal);
   const startedAtMs = meters?.handOver.enter() ?? 0;
   try {
@@ -155,11 +159,11 @@ function readMessagePack(bytes: Uint8Array): JsonBody {
  */
 function readBytes(
   message: IncomingMessage,
-  limitBytes: number,
+  { limitBytes, meters, timeout = bodyTimeout(limitBytes) }: BodyReading,
   signal: AbortSignal,
-  meter: StepMeters['collect'] | undefined,
 ): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
+    const meter = meters?.collect;
     const enteredAtMs = meter?.enter() ?? 0;
     const chunks: Buffer[] = [];
     let size = 0;
@@ -167,7 +171,7 @@ function readBytes(
     const fail = (error: Error) => {
       if (isOver) return;
       isOver = true;
-      clearTimeout(timer);
+      timeout.leave(onLate);
       meter?.leave(enteredAtMs, signal.aborted ? 'abandoned' : 'failed');
       reject(error);
     };
@@ -185,7 +189,7 @@ function readBytes(
       if (isOver) return;
       if (size > limitBytes) return fail(tooLarge(limitBytes));
       isOver = true;
-      clearTimeout(timer);
+      timeout.leave(onLate);
       meter?.leave(enteredAtMs, 'done', size);
       resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks));
     };
@@ -199,10 +203,8 @@ function readBytes(
       );
     };
     // The server's own bound is as long as its largest file takes.
-    const timer = setTimeout(
-      () => giveUp(new AutoglmError('request_timeout', 'The request did not arrive in time.')),
-      bodyTimeoutMs(limitBytes),
-    );
+    const onLate = () => giveUp(new AutoglmError('request_timeout', 'The request did not arrive in time.'));
+    timeout.enter(onLate);
     message.on('data', onData);
     message.on('end', onEnd);
     message.on('error', onCut);
