@@ -78,6 +78,8 @@ describe('pages of other origins', () => {
       for (const server of [none, listed]) {
         const refused = await untyped(server, from('https://evil.example'));
         expect([refused.status, await refused.json()]).toMatchObject([403, { error: { code: 'permission_denied' } }]);
+        for (const type of ['text/plain; charset=json', 'text/plain;json', 'multipart/form-data; boundary=json', 'text/plain; x=msgpack'])
+          expect([type, (await untyped(server, { ...from('https://evil.example'), 'content-type': type })).status]).toEqual([type, 403]);
         const form = new FormData();
         form.append('file', new Blob(['x']), 'a');
         expect((await fetch(`${server.url}/v1/files`, { method: 'POST', body: form, headers: from('https://evil.example') })).status).toBe(
@@ -87,6 +89,7 @@ describe('pages of other origins', () => {
         // It was asked for, and somebody before this server said yes; or it is no other origin's.
         for (const headers of [
           { ...from(page), 'content-type': 'application/json' },
+          { ...from(page), 'content-type': 'application/vnd.api+json; charset=utf-8' },
           { ...from(page), authorization: 'Bearer key' },
           { 'sec-fetch-site': 'same-origin' },
           {},

@@ -22,10 +22,10 @@ const exposed = [
 ].join(', ');
 
 /**
- * What a page may send without asking first must have one of these types, or none (WHATWG Fetch, 2.2.2); forms, and bodies that a script
- * leaves without a type.
+ * What a page may send without asking first has none of these types (WHATWG Fetch, 2.2.2): it is a form, a text, or a body that a script
+ * leaves without a type. The type itself counts: `text/plain; json` is a text, and needs no leave.
  */
-const typesAskedFor = /\b(json|msgpack)\b/i;
+const typesAskedFor = /^[^;]*\b(json|msgpack)\b/i;
 
 /**
  * Whether a page of another origin sends this unasked, as its browser says (Fetch Metadata). It could not read the answer, but the work
