@@ -1,5 +1,5 @@
 import { EngineCore, learnStepCosts, openModel, type LoadedModel, type ModelOptions, type ModelTuning } from '@open-autoglm/engine/core';
-import type { GenerateRequest, Sampling } from '@open-autoglm/protocol';
+import { greedySampling, type GenerateRequest } from '@open-autoglm/protocol';
 import type { Contestant, ContestantOptions, DecodeTask } from './contestant.ts';
 
 export interface EngineContestant extends Contestant {
@@ -31,18 +31,6 @@ export interface EngineVariant {
 const poll = 50;
 const maxChunk = 512;
 const stepTokenBudget = 256;
-
-const greedy: Sampling = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  logitBias: {},
-  seed: 0,
-};
 
 /** The engine's core in this process: scheduler, runner, sampler and text decoder, everything but the process border. */
 export function openEngine(
@@ -131,5 +119,5 @@ export function request(
   maxTokens: number | undefined,
   cacheScope = `scope ${(scopes += 1)}`,
 ): GenerateRequest {
-  return { id, prompt: { tokens: prompt }, sampling: greedy, maxTokens, stop: [], topLogprobs: undefined, cacheScope };
+  return { id, prompt: { tokens: prompt }, sampling: greedySampling, maxTokens, stop: [], topLogprobs: undefined, cacheScope };
 }

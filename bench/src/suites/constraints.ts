@@ -1,7 +1,7 @@
 import { defaultHome } from '@open-autoglm/engine';
 import { ConstraintCompiler, EngineCore, openModel, type LoadedModel } from '@open-autoglm/engine/core';
 import { resolveModel } from '@open-autoglm/engine/models';
-import type { GenerateRequest, OutputGrammar, Sampling } from '@open-autoglm/protocol';
+import { greedySampling, type GenerateRequest, type OutputGrammar, type Sampling } from '@open-autoglm/protocol';
 import { makePrompt } from '../contestants/prompts.ts';
 import { interleave } from '../harness/interleave.ts';
 import { figure, type Figure } from '../harness/report.ts';
@@ -35,21 +35,10 @@ const grammar: OutputGrammar = {
   },
 };
 
-const greedy: Sampling = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  logitBias: {},
-  seed: 0,
-};
 const samplings: readonly (readonly [string, Sampling])[] = [
-  ['greedy', greedy],
-  ['temperature 1', { ...greedy, temperature: 1, seed: 7 }],
-  ['temperature 1, top-p 0.9', { ...greedy, temperature: 1, topP: 0.9, seed: 7 }],
+  ['greedy', greedySampling],
+  ['temperature 1', { ...greedySampling, temperature: 1, seed: 7 }],
+  ['temperature 1, top-p 0.9', { ...greedySampling, temperature: 1, topP: 0.9, seed: 7 }],
 ];
 
 /** What it costs to hold an answer to a JSON Schema: the same engine, with the constraint and without. */

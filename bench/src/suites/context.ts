@@ -1,6 +1,6 @@
 import { defaultHome } from '@open-autoglm/engine';
 import { resolveModel } from '@open-autoglm/engine/models';
-import type { ContextStrategy, GenerateRequest, OutputGrammar } from '@open-autoglm/protocol';
+import { greedySampling, type ContextStrategy, type GenerateRequest, type OutputGrammar } from '@open-autoglm/protocol';
 import { openEngine, type EngineContestant } from '../contestants/engine.ts';
 import { figure, type Figure } from '../harness/report.ts';
 import type { Suite } from './suite.ts';
@@ -90,18 +90,16 @@ function literal(
   grammar: OutputGrammar | undefined,
   changes: Partial<GenerateRequest>,
 ): GenerateRequest {
-  const sampling = {
-    temperature: 0,
-    topK: 0,
-    topP: 1,
-    minP: 0,
-    repetitionPenalty: 1,
-    presencePenalty: 0,
-    frequencyPenalty: 0,
-    logitBias: {},
-    seed: 0,
+  return {
+    id,
+    prompt: { tokens: prompt },
+    sampling: greedySampling,
+    maxTokens: 200,
+    stop: [],
+    topLogprobs: 0,
+    ...(grammar && { grammar }),
+    ...changes,
   };
-  return { id, prompt: { tokens: prompt }, sampling, maxTokens: 200, stop: [], topLogprobs: 0, ...(grammar && { grammar }), ...changes };
 }
 
 /** Per cent of needles whose thing is the likeliest of four to follow. */

@@ -26,6 +26,19 @@ export interface Sampling {
   readonly seed: number;
 }
 
+/** The likeliest token each time, of the model's own distribution. */
+export const greedySampling: Sampling = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  logitBias: {},
+  seed: 0,
+};
+
 /** A run of prompt text. Only `control` text may become control tokens. */
 export interface PromptSegment {
   readonly kind: 'text' | 'control';

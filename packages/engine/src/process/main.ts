@@ -1,5 +1,5 @@
 /** The engine process: it alone loads ggml, whose failed assertions abort the process they happen in. */
-import { AutoglmError } from '@open-autoglm/protocol';
+import { AutoglmError, greedySampling } from '@open-autoglm/protocol';
 import { EngineCore, openModel, stepCostsFor, type LoadedModel } from '../core.ts';
 import { resolveModel } from '../models/resolve.ts';
 import { ProcessWatch } from '../stats/process-watch.ts';
@@ -75,21 +75,10 @@ async function start(options: EngineProcessOptions): Promise<void> {
 
 /** The first request must not pay for the compiler's warming up. */
 function warmUp(model: LoadedModel, warming: EngineCore): void {
-  const greedy = {
-    temperature: 0,
-    topK: 0,
-    topP: 1,
-    minP: 0,
-    repetitionPenalty: 1,
-    presencePenalty: 0,
-    frequencyPenalty: 0,
-    logitBias: {},
-    seed: 0,
-  };
   warming.add({
     id: 'warm-up',
     prompt: { tokens: [model.vocabulary.bos ?? 0] },
-    sampling: greedy,
+    sampling: greedySampling,
     maxTokens: 4,
     stop: [],
     topLogprobs: undefined,

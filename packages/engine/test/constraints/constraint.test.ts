@@ -1,3 +1,4 @@
+import { greedySampling } from '@open-autoglm/protocol';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Constraint, constrainedSampler } from '../../src/constraints/constraint.ts';
@@ -10,17 +11,7 @@ import { accepts, constraintOf, controlToken, endToken, table, tokens } from './
 const tokenOf = (text: string) =>
   Array.from({ length: tokens.size }, (_, token) => token).find((token) => Buffer.from(tokens.bytes(token)).toString() === text) as number;
 const scratch = createSamplerScratch(tokens.size);
-const sampling = {
-  temperature: 1,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  logitBias: {},
-  seed: 1,
-};
+const sampling = { ...greedySampling, temperature: 1, seed: 1 };
 
 describe('a constraint', () => {
   it('masks exactly what it does not allow, wherever it stands', () => {

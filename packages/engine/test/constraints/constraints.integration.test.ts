@@ -1,20 +1,10 @@
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import type { GeneratePart, GenerateRequest, Sampling } from '@open-autoglm/protocol';
+import { greedySampling, type GeneratePart, type GenerateRequest, type Sampling } from '@open-autoglm/protocol';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EngineCore, type LoadedModel } from '../../src/core.ts';
 import { defaultModelPath, openTestModel } from '../support/default-model.ts';
 
-const sampled: Sampling = {
-  temperature: 1,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  logitBias: {},
-  seed: 0,
-};
+const sampled: Sampling = { ...greedySampling, temperature: 1 };
 const schema = {
   type: 'object',
   properties: {

@@ -1,19 +1,7 @@
-import type { GenerateRequest, Sampling } from '@open-autoglm/protocol';
+import { greedySampling, type GenerateRequest } from '@open-autoglm/protocol';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EngineCore, type LoadedModel } from '../../src/core.ts';
 import { defaultModelPath, openTestModel } from '../support/default-model.ts';
-
-const greedy: Sampling = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  logitBias: {},
-  seed: 0,
-};
 
 const questions = [
   '中国的首都是哪里？',
@@ -42,7 +30,7 @@ function request(id: string, text: string, maxTokens: number): GenerateRequest {
   return {
     id,
     prompt: { segments: [{ kind: 'control', text: chat(text) }] },
-    sampling: greedy,
+    sampling: greedySampling,
     maxTokens,
     stop: [],
     topLogprobs: undefined,

@@ -1,3 +1,4 @@
+import { greedySampling } from '@open-autoglm/protocol';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -46,21 +47,10 @@ describe.skipIf(!existsSync(file))('TinyLlama, where it has been fetched', () =>
 
   it('knows the capital of France', () => {
     const core = new EngineCore(loaded, { maxBatchSize: 1, stepTokenBudget: 512, maxChunk: 512, continuous: true, maxQueue: 1 });
-    const sampling = {
-      temperature: 0,
-      topK: 0,
-      topP: 1,
-      minP: 0,
-      repetitionPenalty: 1,
-      presencePenalty: 0,
-      frequencyPenalty: 0,
-      logitBias: {},
-      seed: 0,
-    };
     core.add({
       id: 'a',
       prompt: { segments: segments(prompt) },
-      sampling,
+      sampling: greedySampling,
       maxTokens: 24,
       stop: [],
       topLogprobs: undefined,

@@ -1,22 +1,10 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { AutoglmError, type GeneratePart, type GenerateRequest, type PromptEndPart } from '@open-autoglm/protocol';
+import { AutoglmError, greedySampling, type GeneratePart, type GenerateRequest, type PromptEndPart } from '@open-autoglm/protocol';
 import { afterEach, describe, expect, it } from 'vitest';
 import { startEmbeddedEngine, type EmbeddedEngine, type EmbeddedEngineOptions } from '../../src/index.ts';
 import { writeTinyModel } from '../support/tiny-model.ts';
-
-const greedy = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  logitBias: {},
-  seed: 0,
-};
 
 /** Greedy MiniMind goes on for hundreds of tokens here. */
 const longPrompt = '<|im_start|>user\n请写一篇关于人工智能的长文章，详细介绍它的历史和应用。<|im_end|>\n<|im_start|>assistant\n';
@@ -25,7 +13,7 @@ function request(id: string, changes: Partial<GenerateRequest> = {}): GenerateRe
   return {
     id,
     prompt: { segments: [{ kind: 'control', text: longPrompt }] },
-    sampling: greedy,
+    sampling: greedySampling,
     maxTokens: 100,
     stop: [],
     topLogprobs: undefined,
@@ -144,7 +132,7 @@ describe('EmbeddedEngine', () => {
     await running.ready();
     const leaving = new AbortController();
     const stream = running.generate(
-      request('stream', { maxTokens: 8000, sampling: { ...greedy, logitBias: { 2: -100 } } }),
+      request('stream', { maxTokens: 8000, sampling: { ...greedySampling, logitBias: { 2: -100 } } }),
       leaving.signal,
     );
     await stream.next();
@@ -183,7 +171,7 @@ describe('EmbeddedEngine', () => {
     const leaving = new AbortController();
     // It does not end by itself.
     const unread = running.generate(
-      request('unread', { maxTokens: 8000, sampling: { ...greedy, logitBias: { 2: -100 } } }),
+      request('unread', { maxTokens: 8000, sampling: { ...greedySampling, logitBias: { 2: -100 } } }),
       leaving.signal,
     );
     await unread.next();
@@ -206,7 +194,7 @@ describe('EmbeddedEngine', () => {
     });
     expect(await fails({ prompt: { segments: [] } })).toMatchObject({ code: 'invalid_value', param: 'prompt' });
     expect(await fails({ prompt: { tokens: [vocabularySize] } })).toMatchObject({ code: 'invalid_value', param: 'prompt' });
-    expect(await fails({ sampling: { ...greedy, logitBias: { [vocabularySize]: 1 } } })).toMatchObject({
+    expect(await fails({ sampling: { ...greedySampling, logitBias: { [vocabularySize]: 1 } } })).toMatchObject({
       code: 'invalid_value',
       param: 'logit_bias',
     });
@@ -240,7 +228,7 @@ describe('EmbeddedEngine', () => {
     expect(parts.at(-1)).toMatchObject({ finishReason: 'stop' });
     expect(parts.find((part) => part.type === 'text-delta')?.logprobs?.[0]?.top).toHaveLength(2);
     const sampled = (id: string, seed: number) =>
-      collect(running.generate(request(id, { sampling: { ...greedy, temperature: 1, seed }, maxTokens: 30 }), signal)).then(textOf);
+      collect(running.generate(request(id, { sampling: { ...greedySampling, temperature: 1, seed }, maxTokens: 30 }), signal)).then(textOf);
     const [first, again, other] = await Promise.all([sampled('a', 1), sampled('b', 1), sampled('c', 2)]);
     expect(again).toBe(first);
     expect(other).not.toBe(first);

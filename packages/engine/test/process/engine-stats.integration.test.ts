@@ -1,19 +1,16 @@
-import { AutoglmError, type EngineStats, type GeneratePart, type GenerateRequest, type PromptEndPart } from '@open-autoglm/protocol';
+import {
+  AutoglmError,
+  greedySampling,
+  type EngineStats,
+  type GeneratePart,
+  type GenerateRequest,
+  type PromptEndPart,
+} from '@open-autoglm/protocol';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { startEmbeddedEngine, type EmbeddedEngine } from '../../src/index.ts';
 
 /** Answers do not end by themselves: they must last until the engine has reported. */
-const greedy = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  logitBias: { 2: -100 },
-  seed: 0,
-};
+const greedy = { ...greedySampling, logitBias: { 2: -100 } };
 const prompt = '<|im_start|>user\n请写一篇关于人工智能的长文章，详细介绍它的历史和应用。<|im_end|>\n<|im_start|>assistant\n';
 const never = new AbortController().signal;
 

@@ -1,20 +1,10 @@
-import type { Sampling } from '@open-autoglm/protocol';
+import { greedySampling, type Sampling } from '@open-autoglm/protocol';
 import fc from 'fast-check';
 import { createRandom } from '../../src/sampler/random.ts';
 import { createSampler, createSamplerScratch, type Sampler } from '../../src/sampler/sampler.ts';
 
 /** Changes nothing: draws from the model's own distribution. */
-export const plain: Sampling = {
-  temperature: 1,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  logitBias: {},
-  seed: 1,
-};
+export const plain: Sampling = { ...greedySampling, temperature: 1, seed: 1 };
 
 export const greedy: Sampling = { ...plain, temperature: 0 };
 

@@ -1,17 +1,7 @@
-import type { GenerateRequest, Sampling } from '@open-autoglm/protocol';
+import { greedySampling, type GenerateRequest, type Sampling } from '@open-autoglm/protocol';
 import type { EngineCore } from '../../src/core.ts';
 
-export const greedy: Sampling = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  logitBias: {},
-  seed: 0,
-};
+export const greedy: Sampling = greedySampling;
 
 /** A greedy request for tokens ids. */
 export function tokenRequest(

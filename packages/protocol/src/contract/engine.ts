@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { AutoglmError } from '../errors.ts';
-import type { Engine, GenerateRequest } from '../engine.ts';
+import { greedySampling, type Engine, type GenerateRequest } from '../engine.ts';
 import type { GeneratePart } from '../parts.ts';
 
 /** The functions of a test framework that the suite needs; vitest's and node:test's both fit. */
@@ -15,18 +15,6 @@ export interface EngineUnderTest {
   readonly longAnswer: { readonly prompt: GenerateRequest['prompt']; readonly tokens: number };
 }
 
-const greedy = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  logitBias: {},
-  seed: 0,
-};
-
 /** What every implementation of the `Engine` port must do. `make` starts a fresh engine; the suite closes it. */
 export function engineContract({ describe, it }: TestFramework, name: string, make: () => Promise<EngineUnderTest>): void {
   const withEngine =
@@ -38,7 +26,7 @@ export function engineContract({ describe, it }: TestFramework, name: string, ma
         await body(under, (id, changes = {}) => ({
           id,
           prompt: under.longAnswer.prompt,
-          sampling: greedy,
+          sampling: greedySampling,
           maxTokens: undefined,
           stop: [],
           topLogprobs: undefined,
